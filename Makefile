@@ -1,0 +1,43 @@
+# Every target does its own set-up: git, make and Python >= 3.11 are all a machine needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: setup demo test lint types unit bench lock clean
+
+setup: $(STAMP)  ## the virtual environment, from the lock file
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kalshi needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## the main job on the built-in exchange: markets, a book, a minute of trading, positions and P&L
+	@$(BIN)/python -m kalshi_cli --version >/dev/null
+	@sh scripts/demo.sh $(BIN)/kalshi
+
+test: setup lint types unit  ## everything CI runs
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/coverage report --include='kalshi_cli/core/*' --fail-under=100
+
+bench: setup  ## ratios against named peers, measured in one run (their environments are made on first use)
+	$(BIN)/python -m bench
+
+lock:  ## refresh requirements.lock: versions and hashes, no addresses (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

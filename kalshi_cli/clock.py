@@ -1,0 +1,68 @@
+"""Time, handed in. Nothing else in the package asks the machine what time it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+from kalshi_cli.units import Ts
+
+
+class Clock(Protocol):
+    """Two clocks in one: wall time for the exchange, monotonic time for ages, limits and timeouts."""
+
+    def now(self) -> Ts:
+        """Wall time, milliseconds since 1970 UTC. May step; never use it for durations."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a manual clock moves itself instead."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> Ts:
+        return Ts(time.time_ns() // 1_000_000)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+
+class ManualClock:
+    """A clock that a test or a recording owns: it moves only when told, and sleeping moves it."""
+
+    def __init__(self, now: Ts) -> None:
+        self._now_ms = float(now)
+        self._monotonic = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> Ts:
+        return Ts(int(self._now_ms))
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(max(0.0, seconds))
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks forward."""
+        with self._lock:
+            self._now_ms += seconds * 1000
+            self._monotonic += seconds
+
+    def set(self, now: Ts) -> None:
+        """Move the wall clock to `now`; the monotonic clock follows only forward."""
+        with self._lock:
+            self._monotonic += max(0.0, now - self._now_ms) / 1000
+            self._now_ms = float(now)

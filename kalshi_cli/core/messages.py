@@ -1,0 +1,284 @@
+"""What the engine hears (Message), what a strategy wants (Intent), what the shell must do (Effect).
+
+A Message states something that happened, with the time it happened; the engine's "now" is the message's time. An Intent
+is a wish and carries its reason. An Effect has passed every control and is written down before it is performed. At
+Kalshi an *event* is a group of markets, which is why nothing here is called one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.core.model import (
+    Balance,
+    ExchangePosition,
+    Fill,
+    Market,
+    Order,
+    Settlement,
+    Side,
+    Tif,
+    TradingState,
+)
+from kalshi_cli.units import Price, Qty, Ts
+
+Level = tuple[Price, Qty]
+
+
+# -- messages -----------------------------------------------------------------------------------------------------
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """Something happened at `ts` (milliseconds, the exchange's time where it gave one)."""
+
+    ts: Ts
+
+
+class BookSnapshot(Message, frozen=True):
+    """The whole book of a market, in any order of levels; replaces what was there and makes the book usable."""
+
+    ticker: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+class BookDelta(Message, frozen=True, gc=False):
+    """One level changed by `delta` contracts.
+
+    The exchange publishes one matching event as several deltas with the same `ts`, between which the book can be locked
+    or crossed. `has_more` says that another of the same event follows, so nobody should decide on this state yet.
+    """
+
+    ticker: str
+    side: Side
+    price: Price
+    delta: Qty
+    has_more: bool = False
+
+
+class FeedGap(Message, frozen=True):
+    """What was missed is not known. The books of these markets are unusable until a snapshot."""
+
+    tickers: tuple[str, ...]
+    reason: str
+
+
+class FeedState(Message, frozen=True):
+    """The stream came up or went down. After coming up, whatever has no sequence number must be read again."""
+
+    is_live: bool
+    reason: str = ""
+
+
+class Quote(Message, frozen=True):
+    """The ticker channel: best bid and ask with sizes (None where a side is empty), last price, volume."""
+
+    ticker: str
+    bid: Price | None
+    bid_size: Qty
+    ask: Price | None
+    ask_size: Qty
+    last: Price | None
+    volume: Qty
+
+
+class PublicTrade(Message, frozen=True):
+    """A public print. `taker_side` BID means that the taker bought YES."""
+
+    ticker: str
+    trade_id: str
+    price: Price
+    qty: Qty
+    taker_side: Side
+
+
+class ReferencePrice(Message, frozen=True):
+    """The value of an outside index (`BRTI`, `ETHUSD_RTI`) in ten-thousandths of a dollar."""
+
+    index: str
+    value: int
+
+
+class MarketChange(Message, frozen=True):
+    """A market as it is now: listed, paused, closed, settled, moved its close."""
+
+    market: Market
+
+
+class Tick(Message, frozen=True):
+    """Time passed. Sent once an interval, whatever else happens."""
+
+
+class OrderAccepted(Message, frozen=True):
+    """The exchange took the order: `filled` at once, `remaining` resting."""
+
+    client_order_id: str
+    order_id: str
+    filled: Qty
+    remaining: Qty
+
+
+class OrderRejected(Message, frozen=True):
+    """The exchange refused it, for certain: nothing is live."""
+
+    client_order_id: str
+    code: str
+    detail: str = ""
+
+
+class OrderUnknown(Message, frozen=True):
+    """No usable answer came. It counts as live until a fresh read says otherwise."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderNeverArrived(Message, frozen=True):
+    """A complete read, fresher than the send by a margin, does not hold it: the exposure is released."""
+
+    client_order_id: str
+
+
+class OrderState(Message, frozen=True):
+    """An order as the exchange states it (the `user_order` channel, or a read). Older than what we know is ignored."""
+
+    order: Order
+
+
+class OrderCanceled(Message, frozen=True):
+    """A cancel was confirmed for this order."""
+
+    order_id: str
+    client_order_id: str
+    reason: str = ""
+
+
+class CancelFailed(Message, frozen=True):
+    """A cancel was not confirmed: refused (404 proves nothing by itself) or unanswered. The order still counts."""
+
+    order_id: str
+    client_order_id: str
+    code: str
+
+
+class Filled(Message, frozen=True):
+    """A fill of ours, from any source; booked once by its trade id."""
+
+    fill: Fill
+
+
+class Settled(Message, frozen=True):
+    """A market in which we held something paid out; booked once by market."""
+
+    settlement: Settlement
+
+
+class AccountSnapshot(Message, frozen=True, kw_only=True):
+    """A complete read of the account, all pages; valid for everything up to `as_of`.
+
+    `orders` are all resting orders plus any others looked up; `fills` and `settlements` everything since `since`.
+    """
+
+    as_of: Ts
+    since: Ts
+    orders: tuple[Order, ...]
+    fills: tuple[Fill, ...]
+    settlements: tuple[Settlement, ...]
+    positions: tuple[ExchangePosition, ...]
+    balance: Balance
+
+
+class Command(Message, frozen=True):
+    """A person or a signal: move to `state`, or (with None) stop in good order. `source` says who."""
+
+    state: TradingState | None
+    source: str
+    reason: str = ""
+
+
+# -- intents ------------------------------------------------------------------------------------------------------
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What a strategy wants. `reason` is kept with the order and shown by `why`."""
+
+
+class Place(Intent, frozen=True):
+    """Rest or take `qty` at `price` or better; `fair` is what the strategy believes one YES contract is worth.
+
+    With `expires_in_s` None the engine sets the short expiry of every loop order; 0 asks for good-till-cancelled.
+    """
+
+    ticker: str
+    side: Side
+    price: Price
+    qty: Qty
+    fair: Price | None = None
+    reason: str = ""
+    tif: Tif = Tif.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    expires_in_s: float | None = None
+
+
+class Cancel(Intent, frozen=True):
+    """Take back an order of this strategy."""
+
+    client_order_id: str
+    reason: str = ""
+
+
+# -- effects ------------------------------------------------------------------------------------------------------
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """Something the shell must do, now."""
+
+
+class SubmitOrder(Effect, frozen=True):
+    """Send this order, once. Only `risk.review` makes the order inside; it is committed before it is sent."""
+
+    order: Order
+
+
+class CancelOrder(Effect, frozen=True):
+    """Ask the exchange to cancel. Safe to repeat."""
+
+    order: Order
+    reason: str
+
+
+class Denied(Effect, frozen=True):
+    """A control refused an intent. Recorded, never sent."""
+
+    ts: Ts
+    strategy: str
+    ticker: str
+    code: str
+    detail: str
+
+
+class Resync(Effect, frozen=True):
+    """The book of this market cannot be trusted: fetch a fresh snapshot."""
+
+    ticker: str
+    reason: str
+
+
+class Alert(Effect, frozen=True):
+    """Somebody should know. `code` is stable; `tier` is critical, warning or info."""
+
+    ts: Ts
+    tier: str
+    code: str
+    subject: str
+    text: str
+
+
+class StateChanged(Effect, frozen=True):
+    """The trading state moved; HALTED is durable and is written down before anything else happens."""
+
+    ts: Ts
+    state: TradingState
+    code: str
+    reason: str

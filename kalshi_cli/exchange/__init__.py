@@ -1,0 +1,1 @@
+"""Everything that knows the exchange's wire, and nothing else does."""

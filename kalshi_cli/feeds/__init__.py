@@ -1,0 +1,1 @@
+"""Where messages come from when they do not come from the exchange: recordings."""

@@ -1,0 +1,1 @@
+"""An exchange of our own that speaks the same wire."""

@@ -1,0 +1,80 @@
+"""What the program remembers, in the domain's words. `sqlite.py` is the one implementation."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from kalshi_cli.core.messages import Effect, Message
+from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.units import Money, Ts
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """The durable trading state, and why it is what it is."""
+
+    state: TradingState
+    code: str
+    reason: str
+    since: Ts
+
+
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """The last completed pass of a trade loop: what `status` and `check heartbeat` read."""
+
+    run_id: str
+    pid: int
+    mode: str
+    strategy: str
+    started: Ts
+    completed: Ts
+    cycles: int
+    is_running: bool
+    cash: Money | None = None
+    day_pnl: Money | None = None
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a start needs: what we meant, what we hold, and how far we have read."""
+
+    orders: tuple[Order, ...]
+    fills: tuple[Fill, ...]
+    settlements: tuple[Settlement, ...]
+    halt: Halt
+
+
+class Store(Protocol):
+    """One account of one environment. Every method may raise StateError; nothing is lost silently."""
+
+    def record(self, item: Message | Effect) -> None:
+        """Commit what must survive. Returns only after intents, fills, settlements and halts are on disk."""
+        ...
+
+    def load(self) -> Memory:
+        """All orders that were live or moved since the oldest open position, all fills and settlements."""
+        ...
+
+    def halt(self) -> Halt:
+        """The trading state as of now; another process may have changed it. Cheap: read before every send."""
+        ...
+
+    def set_halt(self, halt: Halt) -> None:
+        """Move the durable trading state."""
+        ...
+
+    def beat(self, cycle: Cycle) -> None:
+        """Write the heartbeat row of a completed cycle."""
+        ...
+
+    def last_cycle(self) -> Cycle | None:
+        """The heartbeat row, if any loop ever completed a cycle here."""
+        ...
+
+    def denials(self, since: Ts) -> dict[str, int]:
+        """How often each control refused, since then."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
