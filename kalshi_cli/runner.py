@@ -40,7 +40,7 @@ class Venue(Protocol):
 class Recorder(Protocol):
     """The part of the store the loop needs."""
 
-    def record(self, item: Message | Effect) -> None: ...
+    def record(self, effect: Effect) -> None: ...
 
 
 def run(
@@ -53,7 +53,7 @@ def run(
     """Drive the loop until the feed ends.
 
     Replies go through the engine before the next feed message, or it would decide on stale order state. Everything is
-    recorded before it is acted upon: no commit, no order. `done` is told of each feed message once all that it set off
+    recorded before it is performed: no commit, no order. `done` is told of each feed message once all that it set off
     has settled.
     """
     for message in feed:
@@ -66,9 +66,7 @@ def run(
                     f"one message set off more than {MAX_CASCADE} others",
                     hint="a strategy or a control feeds itself; this is a bug, please report it",
                 )
-            item = todo.popleft()
-            store.record(item)
-            for effect in engine.step(item):
+            for effect in engine.step(todo.popleft()):
                 store.record(effect)
                 todo.extend(venue.perform(effect))
         if done is not None:

@@ -248,6 +248,25 @@ class CancelOrder(Effect, frozen=True):
     reason: str
 
 
+class OrderChanged(Effect, frozen=True):
+    """An order of the account is now like this. The one state machine is `orders.py`; the store only writes it down."""
+
+    order: Order
+
+
+class FillBooked(Effect, frozen=True):
+    """A fill that was not known before; `strategy` is empty where none of ours placed the order."""
+
+    fill: Fill
+    strategy: str
+
+
+class SettlementBooked(Effect, frozen=True):
+    """A settlement that was not known before, or that amends an earlier one."""
+
+    settlement: Settlement
+
+
 class Denied(Effect, frozen=True):
     """A control refused an intent. Recorded, never sent."""
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.core.messages import Effect, Message
+from kalshi_cli.core.messages import Effect
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.units import Money, Ts
 
@@ -47,8 +47,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class Store(Protocol):
     """One account of one environment. Every method may raise StateError; nothing is lost silently."""
 
-    def record(self, item: Message | Effect) -> None:
-        """Commit what must survive. Returns only after intents, fills, settlements and halts are on disk."""
+    def record(self, effect: Effect) -> None:
+        """Commit what must survive: SubmitOrder, OrderChanged, FillBooked, SettlementBooked, StateChanged, Denied, Alert.
+
+        Returns only after intents, fills, settlements and halts are on disk. Anything else is not kept. The store has
+        no opinion on what follows from what: the engine decides, the store writes it down.
+        """
         ...
 
     def load(self) -> Memory:
