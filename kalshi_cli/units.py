@@ -60,7 +60,7 @@ def _fixed(text: str, scale: int) -> int:
         raise ValueError(f"not a fixed-point number: {text[:_LONGEST]!r}")
     if part[scale:].strip("0"):
         raise ValueError(f"more than {scale} decimals: {text!r}")
-    value = int(digits or "0") * 10**scale + int(part[:scale].ljust(scale, "0") or "0")
+    value = int((digits or "0") + part[:scale].ljust(scale, "0"))
     return -value if whole[:1] == "-" else value
 
 
@@ -81,7 +81,7 @@ def parse_money(text: str) -> Money:
 
 def _text(value: int, scale: int) -> str:
     sign, value = ("-", -value) if value < 0 else ("", value)
-    unit = 10**scale
+    unit = int(10**scale)
     return f"{sign}{value // unit}.{value % unit:0{scale}d}"
 
 
