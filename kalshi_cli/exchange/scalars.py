@@ -1,0 +1,116 @@
+"""The wire's single values: prices, counts, times, sides. Shared by the REST bodies and the stream's frames.
+
+Everything here raises ValueError for what it cannot read exactly; the callers turn that into their own error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kalshi_cli.core.model import ASK, BID, Band, OrderStatus, PriceGrid, Side
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_qty, parse_price, parse_qty
+
+# A stream repeats itself: 19 of 20 values were seen before, and looking one up costs a tenth of reading it. Bounded,
+# because what an ill-meaning stream sends must not fill the memory.
+_MAX_KNOWN = 20_000
+known_prices: dict[str, Price] = {}
+known_counts: dict[str, Qty] = {}
+
+
+def level_price(text: str) -> Price:
+    """A price that can rest in a book: strictly between zero and one dollar."""
+    price = known_prices.get(text)
+    if price is None:
+        price = parse_price(text)
+        if not 0 < price < ONE_DOLLAR:
+            raise ValueError(f"a price outside (0, 1): {text!r}")
+        if len(known_prices) < _MAX_KNOWN:
+            known_prices[text] = price
+    return price
+
+
+def outcome_price(text: str) -> Price:
+    """A price from zero to one dollar, both included: what a settled contract is worth."""
+    price = parse_price(text)
+    if not 0 <= price <= ONE_DOLLAR:
+        raise ValueError(f"a price outside [0, 1]: {text!r}")
+    return price
+
+
+def quote_price(text: str) -> Price | None:
+    """A price of a summary. The exchange writes an empty side as 0.0000 or 1.0000, which are not prices."""
+    price = outcome_price(text)
+    return price if 0 < price < ONE_DOLLAR else None
+
+
+def count(text: str) -> Qty:
+    """`"-3.00"` -> Qty(-300)."""
+    qty = known_counts.get(text)
+    if qty is None:
+        qty = parse_qty(text)
+        if len(known_counts) < _MAX_KNOWN:
+            known_counts[text] = qty
+    return qty
+
+
+def no_negative(text: str) -> Qty:
+    """A count that is an amount, not a change."""
+    qty = count(text)
+    if qty < 0:
+        raise ValueError(f"a negative count: {text!r}")
+    return qty
+
+
+def integer_cents(value: int) -> Money:
+    """The leftovers in whole cents: `balance`, `portfolio_value`, settlement `revenue`."""
+    return Money(value * 10_000)
+
+
+def seconds(value: int) -> Ts:
+    """Unix seconds -> milliseconds."""
+    return Ts(value * 1000)
+
+
+def book_side(book: str | None, outcome: str | None) -> Side:
+    """The direction of an order, fill or print. `book_side` and `outcome_side` say the same in two vocabularies."""
+    if book == "bid" or (book is None and outcome == "yes"):
+        return BID
+    if book == "ask" or (book is None and outcome == "no"):
+        return ASK
+    raise ValueError(f"no direction in book_side={book!r} outcome_side={outcome!r}")
+
+
+def order_status(status: str, why: str = "") -> OrderStatus:
+    """The exchange's word; one it adds later is UNKNOWN, which counts as live until a read says otherwise."""
+    if status == "canceled":
+        return OrderStatus.EXPIRED if why == "ExpiryCancel" else OrderStatus.CANCELED
+    return {"resting": OrderStatus.RESTING, "executed": OrderStatus.FILLED}.get(status, OrderStatus.UNKNOWN)
+
+
+def reduced(status: OrderStatus, initial: Qty, filled: Qty, remaining: Qty) -> Qty:
+    """Contracts taken off without a trade. A dead order shows nothing remaining, so all that never filled went."""
+    gone = Qty(initial - filled - (remaining if status.is_live else 0))
+    if gone < 0:
+        raise ValueError(f"filled {format_qty(filled)} + remaining exceed the {format_qty(initial)} asked for")
+    return gone
+
+
+class PriceRange(msgspec.Struct, gc=False):
+    """A band of the price grid, on the wire."""
+
+    start: str
+    end: str
+    step: str
+
+
+def grid_of(ranges: Iterable[PriceRange]) -> PriceGrid:
+    """The valid prices. Only the bands count: the exchange adds structure names, and has changed what they mean."""
+    bands = []
+    for each in ranges:
+        start, end, step = outcome_price(each.start), outcome_price(each.end), outcome_price(each.step)
+        if start > end or step == 0:
+            raise ValueError(f"an impossible band of prices: {each.start} to {each.end} in steps of {each.step}")
+        bands.append(Band(start, end, step))
+    return PriceGrid(tuple(bands))
