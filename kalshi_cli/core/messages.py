@@ -255,10 +255,9 @@ class OrderChanged(Effect, frozen=True):
 
 
 class FillBooked(Effect, frozen=True):
-    """A fill that was not known before; `strategy` is empty where none of ours placed the order."""
+    """A fill that was not known before. Whose it was follows from its order."""
 
     fill: Fill
-    strategy: str
 
 
 class SettlementBooked(Effect, frozen=True):

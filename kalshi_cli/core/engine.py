@@ -1,0 +1,360 @@
+"""What follows from what happened: `step(message) -> effects`. Pure; the shell performs the effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from kalshi_cli.core import reconcile, risk
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    Alert,
+    BookDelta,
+    BookSnapshot,
+    Cancel,
+    CancelFailed,
+    CancelOrder,
+    Command,
+    Denied,
+    Effect,
+    FeedGap,
+    FeedState,
+    FillBooked,
+    Filled,
+    Intent,
+    MarketChange,
+    Message,
+    OrderAccepted,
+    OrderCanceled,
+    OrderChanged,
+    OrderNeverArrived,
+    OrderRejected,
+    OrderState,
+    OrderUnknown,
+    Place,
+    PublicTrade,
+    Quote,
+    ReferencePrice,
+    Resync,
+    Settled,
+    SettlementBooked,
+    StateChanged,
+    Tick,
+)
+from kalshi_cli.core.model import Fill, Order, TradingState
+from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.stats import Tally
+from kalshi_cli.units import Money, Ts
+
+MAX_INTENTS = 100
+"""Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
+
+CROSSED_MS = 1_000
+"""How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
+May 2026); a book that is still crossed a second later is wrong."""
+
+CANCEL_AGAIN_MS = 2_000
+"""An unanswered cancel is asked for again after this long."""
+
+
+class Strategy(Protocol):
+    """What the engine calls. Hooks yield intents, or return None."""
+
+    @property
+    def name(self) -> str: ...
+    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None: ...
+    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None: ...
+    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None: ...
+    def on_tick(self, view: View) -> Iterable[Intent] | None: ...
+
+
+class Engine:
+    """One account's brain. Every order passes `risk.review`; every change of an order, fill or halt is an effect."""
+
+    def __init__(
+        self,
+        state: State,
+        limits: Limits,
+        strategies: Sequence[Strategy],
+        *,
+        new_id: Callable[[], str],
+        order_expiry_s: float | None,
+    ) -> None:
+        self.state = state
+        self.limits = limits
+        self.tally = Tally()
+        self.is_stopping = False
+        self.cash: Money | None = None
+        self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
+        self._names = {strategy.name for strategy in strategies}
+        self._new_id = new_id
+        self._order_expiry_s = order_expiry_s
+        self._cancelling: dict[str, Ts] = {}
+        self._crossed: dict[str, Ts] = {}
+        self._drifting: set[str] = set()
+        self._unowned: dict[str, list[Fill]] = {}
+        self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
+            BookDelta: self._on_delta,
+            BookSnapshot: self._on_snapshot,
+            Quote: self._on_feed,
+            PublicTrade: self._on_trade,
+            ReferencePrice: self._on_reference,
+            FeedGap: self._on_gap,
+            FeedState: self._on_feed_state,
+            MarketChange: self._on_market,
+            Tick: self._on_tick,
+            OrderAccepted: self._on_order,
+            OrderRejected: self._on_order,
+            OrderUnknown: self._on_order,
+            OrderNeverArrived: self._on_order,
+            OrderState: self._on_order,
+            OrderCanceled: self._on_order,
+            CancelFailed: self._on_order,
+            Filled: self._on_filled,
+            Settled: self._on_settled,
+            AccountSnapshot: self._on_account,
+            Command: self._on_command,
+        }
+
+    def step(self, message: Message) -> list[Effect]:
+        """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
+        except that a Tick sets it: a wild timestamp from outside must not freeze the clock."""
+        if message.ts > self.state.now or type(message) is Tick:
+            self.state.now = message.ts
+        react = self._reactions.get(type(message))
+        return react(message) if react is not None else []
+
+    # -- market data ----------------------------------------------------------------------------------------------
+
+    def _on_delta(self, message: BookDelta) -> list[Effect]:
+        state = self.state
+        state.feed_ts = message.ts
+        book = state.books.get(message.ticker)
+        if book is None or not book.is_usable:
+            return []
+        book.apply(message.side, message.price, message.delta, message.ts)
+        return [] if message.has_more else self._decide(book)
+
+    def _on_snapshot(self, message: BookSnapshot) -> list[Effect]:
+        self.state.feed_ts = message.ts
+        book = self.state.books.get(message.ticker)
+        if book is None:
+            return []
+        book.load(message.bids, message.asks, message.ts)
+        self._crossed.pop(message.ticker, None)
+        return self._decide(book)
+
+    def _decide(self, book: OrderBook) -> list[Effect]:
+        """Let the strategies look at a book that changed, if it can be believed."""
+        ticker = book.ticker
+        if not book.is_usable:
+            return [Resync(ticker, book.unusable_reason)]
+        if book.is_crossed:
+            since = self._crossed.setdefault(ticker, book.ts)
+            if book.ts - since <= CROSSED_MS:
+                return []
+            book.invalidate("crossed")
+            return [Resync(ticker, "crossed")]
+        if self._crossed:
+            self._crossed.pop(ticker, None)
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            effects += self._ask(strategy, strategy.on_book, view, ticker)
+        return effects
+
+    def _on_feed(self, message: Message) -> list[Effect]:
+        self.state.feed_ts = message.ts
+        return []
+
+    def _on_trade(self, message: PublicTrade) -> list[Effect]:
+        self.state.feed_ts = message.ts
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            effects += self._ask(strategy, strategy.on_trade, view, message)
+        return effects
+
+    def _on_reference(self, message: ReferencePrice) -> list[Effect]:
+        self.state.indexes[message.index] = message.value
+        return []
+
+    def _on_gap(self, message: FeedGap) -> list[Effect]:
+        for ticker in message.tickers or tuple(self.state.books):
+            if ticker in self.state.books:
+                self.state.books[ticker].invalidate(message.reason)
+        return []
+
+    def _on_feed_state(self, message: FeedState) -> list[Effect]:
+        self.state.is_feed_live = message.is_live
+        if message.is_live:
+            self.state.feed_ts = message.ts
+            return []
+        return [Alert(message.ts, "warning", "FEED_DOWN", "stream", message.reason)]
+
+    def _on_market(self, message: MarketChange) -> list[Effect]:
+        market = message.market
+        self.state.markets[market.ticker] = market
+        self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
+        return []
+
+    def _on_tick(self, _message: Tick) -> list[Effect]:
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            effects += self._ask(strategy, strategy.on_tick, view)
+        return effects
+
+    # -- strategies -----------------------------------------------------------------------------------------------
+
+    def _ask(self, strategy: Strategy, hook: Callable[..., Iterable[Intent] | None], *args: object) -> list[Effect]:
+        """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
+        if self.is_stopping or self.state.trading is TradingState.HALTED:
+            return []
+        effects: list[Effect] = []
+        try:
+            answer = hook(*args)
+            if answer is None:
+                return effects
+            for count, intent in enumerate(answer):
+                if count == MAX_INTENTS:
+                    text = f"more than {MAX_INTENTS} intents at once; the rest was dropped"
+                    effects.append(Alert(self.state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
+                    break
+                effects += self._consider(strategy.name, intent)
+        except Exception as error:
+            self._running = [(other, seen) for other, seen in self._running if other is not strategy]
+            text = f"{type(error).__name__}: {error}; its orders are being cancelled"
+            effects.append(Alert(self.state.now, "critical", "STRATEGY_FAILED", strategy.name, text))
+            effects += self._withdraw({strategy.name}, "strategy failed")
+        return effects
+
+    def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
+        if isinstance(intent, Cancel):
+            order = self.state.orders.get(intent.client_order_id)
+            return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
+        if not isinstance(intent, Place):
+            raise TypeError(f"a strategy yields Place or Cancel, not {type(intent).__name__}")
+        self.tally.intents += 1
+        verdict = risk.review(
+            self.state,
+            self.limits,
+            intent,
+            client_order_id=self._new_id(),
+            strategy=strategy,
+            expiry_s=self._order_expiry_s,
+        )
+        if isinstance(verdict, Denied):
+            self.tally.count_denied(verdict.code)
+            return [verdict]
+        self.tally.orders += 1
+        self.state.orders.add(verdict.order)
+        self.state.sent.append(self.state.now)
+        return [verdict]
+
+    def _cancel(self, order: Order, reason: str) -> list[Effect]:
+        """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""
+        asked = self._cancelling.get(order.client_order_id)
+        if not order.status.is_live or not order.order_id:
+            return []
+        if asked is not None and self.state.now - asked < CANCEL_AGAIN_MS:
+            return []
+        self._cancelling[order.client_order_id] = self.state.now
+        return [CancelOrder(order, reason)]
+
+    def _withdraw(self, strategies: set[str], reason: str) -> list[Effect]:
+        """Cancel every live order of these strategies."""
+        self._cancelling.clear()
+        effects: list[Effect] = []
+        for order in self.state.orders.live():
+            if order.strategy in strategies:
+                effects += self._cancel(order, reason)
+        return effects
+
+    # -- orders, fills, settlements -------------------------------------------------------------------------------
+
+    def _on_order(self, message: Message) -> list[Effect]:
+        order = self.state.orders.apply(message)
+        if isinstance(message, CancelFailed):
+            self._cancelling.pop(message.client_order_id, None)
+        if order is None:
+            return []
+        if not order.status.is_live:
+            self._cancelling.pop(order.client_order_id, None)
+        effects: list[Effect] = [OrderChanged(order)]
+        if isinstance(message, OrderRejected):
+            self.tally.rejected += 1
+        if isinstance(message, OrderUnknown):
+            text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
+            effects.append(Alert(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
+        for fill in self._unowned.pop(order.order_id, ()) if order.order_id else ():
+            effects += self._credit(order, fill)
+        return effects
+
+    def _on_filled(self, message: Filled) -> list[Effect]:
+        fill = message.fill
+        before = self.state.ledger.position(fill.ticker)
+        if not self.state.ledger.book(fill):
+            return []
+        after = self.state.ledger.position(fill.ticker)
+        is_closing = before.qty * fill.side.sign < 0
+        self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
+        effects: list[Effect] = [FillBooked(fill)]
+        changed = self.state.orders.apply(message)
+        if changed is not None:
+            effects.append(OrderChanged(changed))
+        order = self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
+        if order is None:
+            self._unowned.setdefault(fill.order_id, []).append(fill)
+            return effects
+        return effects + self._credit(order, fill)
+
+    def _credit(self, order: Order, fill: Fill) -> list[Effect]:
+        """Book a fill with the strategy whose order it was, and tell it."""
+        if not order.strategy or not self.state.by_strategy.setdefault(order.strategy, Ledger()).book(fill):
+            return []
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            if strategy.name == order.strategy:
+                effects += self._ask(strategy, strategy.on_fill, view, fill)
+        return effects
+
+    def _on_settled(self, message: Settled) -> list[Effect]:
+        settlement = message.settlement
+        before = self.state.ledger.position(settlement.ticker)
+        if not self.state.ledger.settle(settlement):
+            return []
+        for ledger in self.state.by_strategy.values():
+            ledger.settle(settlement)
+        if before.qty:
+            after = self.state.ledger.position(settlement.ticker)
+            self.tally.count_close(Money(after.realized - before.realized))
+        return [SettlementBooked(settlement)]
+
+    # -- the account, and people ----------------------------------------------------------------------------------
+
+    def _on_account(self, message: AccountSnapshot) -> list[Effect]:
+        effects: list[Effect] = []
+        self.cash = message.balance.cash
+        for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
+            effects += self.step(repair)
+        ours = {ticker: position.qty for ticker, position in self.state.ledger.positions.items()}
+        found = reconcile.drift(ours, message)
+        for ticker in found.keys() & self._drifting:
+            mine, theirs = found[ticker]
+            text = f"we count {mine / 100:g}, the exchange {theirs / 100:g}"
+            effects.append(Alert(message.ts, "critical", "DRIFT", ticker, text))
+        # One difference can be a fill on its way; the same market twice in a row is not.
+        self._drifting = set(found) - self._drifting
+        return effects
+
+    def _on_command(self, message: Command) -> list[Effect]:
+        if message.state is None:
+            self.is_stopping = True
+            return self._withdraw(self._names, message.reason or "stopping")
+        if message.state is self.state.trading:
+            return []
+        self.state.trading = message.state
+        effects: list[Effect] = [StateChanged(message.ts, message.state, message.source, message.reason)]
+        if message.state is TradingState.HALTED:
+            effects += self._withdraw(self._names, message.reason or "halted")
+        return effects

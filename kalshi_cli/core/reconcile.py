@@ -1,0 +1,60 @@
+"""The difference between what we believe and what the exchange says, as messages that repair us.
+
+Start-up and recovery are one path: read the account, take the difference, apply it. Absence from a list proves nothing
+unless the list is complete and fresher than our last write by a margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    Filled,
+    Message,
+    OrderNeverArrived,
+    OrderState,
+    Settled,
+)
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.orders import OrderIndex
+from kalshi_cli.units import Qty
+
+NEVER_ARRIVED_MARGIN_MS = 30_000
+"""How much later than the send the exchange's own data must be before "not there" means "never was"."""
+
+
+def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: AccountSnapshot) -> list[Message]:
+    """Messages that bring us to the snapshot; applying them twice changes nothing more.
+
+    Fills come first, so that an order which turns out to be over is over with its fills booked.
+    """
+    repairs: list[Message] = [Filled(fill.ts, fill) for fill in snapshot.fills if not is_booked(fill.trade_id)]
+    repairs += [OrderState(order.updated, order) for order in snapshot.orders]
+    repairs += [Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
+    seen = {order.client_order_id for order in snapshot.orders if order.client_order_id}
+    repairs += [
+        OrderNeverArrived(snapshot.ts, order.client_order_id)
+        for order in orders.live()
+        if order.client_order_id not in seen and _cannot_be_there(order, snapshot)
+    ]
+    return repairs
+
+
+def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
+    """Not acknowledged, not in a fresh and complete read, and past the time at which it could still arrive and rest."""
+    if order.order_id or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
+        return False
+    is_fresh = snapshot.as_of > order.created + NEVER_ARRIVED_MARGIN_MS
+    return is_fresh and (order.expires is None or snapshot.as_of > order.expires)
+
+
+def drift(ours: Mapping[str, Qty], snapshot: AccountSnapshot) -> dict[str, tuple[Qty, Qty]]:
+    """Markets where the two positions differ: ours, theirs. Markets that settled are in neither."""
+    theirs = {position.ticker: position.position for position in snapshot.positions}
+    held = {ticker: qty for ticker, qty in ours.items() if qty}
+    return {
+        ticker: (held.get(ticker, Qty(0)), theirs.get(ticker, Qty(0)))
+        for ticker in sorted(held.keys() | theirs.keys())
+        if held.get(ticker, 0) != theirs.get(ticker, 0)
+    }

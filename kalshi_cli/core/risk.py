@@ -1,0 +1,234 @@
+"""The controls before every order, in order; the first that objects decides.
+
+`review` is the only place that makes a SubmitOrder, so nothing that was not reviewed can reach a venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kalshi_cli.core.fees import estimate
+from kalshi_cli.core.messages import Denied, Place, SubmitOrder
+from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderStatus, Side, Tif, TradingState
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.units import (
+    ONE_DOLLAR,
+    Money,
+    Price,
+    Ts,
+    format_money,
+    format_price,
+    format_qty,
+    notional,
+)
+
+Objection = tuple[str, str]
+"""A stable code, and `key=value` detail."""
+
+Control = Callable[[State, Limits, Place], Objection | None]
+
+
+def review(
+    state: State, limits: Limits, intent: Place, *, client_order_id: str, strategy: str, expiry_s: float | None
+) -> SubmitOrder | Denied:
+    """Hold an intent against every control.
+
+    `strategy` is empty for an order that a person typed: then no fair value is asked for. `expiry_s` is the life of an
+    order whose intent does not name one; None leaves it good-till-cancelled.
+    """
+    controls = _CONTROLS if strategy else tuple(control for control in _CONTROLS if control is not min_edge)
+    for control in controls:
+        objection = control(state, limits, intent)
+        if objection is not None:
+            code, detail = objection
+            return Denied(state.now, strategy, intent.ticker, code, detail)
+    life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
+    expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
+    return SubmitOrder(
+        Order(
+            client_order_id=client_order_id,
+            ticker=intent.ticker,
+            side=intent.side,
+            price=intent.price,
+            qty=intent.qty,
+            status=OrderStatus.SUBMITTED,
+            created=state.now,
+            updated=state.now,
+            tif=intent.tif,
+            post_only=intent.post_only,
+            reduce_only=intent.reduce_only,
+            expires=expires,
+            exchange_index=state.markets[intent.ticker].exchange_index,
+            strategy=strategy,
+            fair=intent.fair,
+            reason=intent.reason,
+        )
+    )
+
+
+# -- the controls -------------------------------------------------------------------------------------------------
+
+
+def trading_state(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """HALTED sends nothing; REDUCING only what makes the position smaller."""
+    if state.trading is TradingState.HALTED:
+        return "HALTED", "trading is halted"
+    if state.trading is TradingState.REDUCING and not _is_reducing(state, intent):
+        return "REDUCING", "only orders that reduce a position"
+    return None
+
+
+def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """Known, active, and not about to close: closes come by the clock, without a message."""
+    market = state.markets.get(intent.ticker)
+    if market is None:
+        return "UNKNOWN_MARKET", f"ticker={intent.ticker}"
+    if market.status is not MarketStatus.ACTIVE:
+        return "MARKET_NOT_OPEN", f"status={market.status.value}"
+    if state.now >= market.close_time - limits.close_margin_ms:
+        return "MARKET_CLOSING", f"close_in_s={max(0, market.close_time - state.now) // 1000}"
+    return None
+
+
+def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """A positive count, a price on the market's grid, flags that go together."""
+    if intent.qty <= 0:
+        return "BAD_COUNT", f"count={format_qty(intent.qty)}"
+    grid = state.markets[intent.ticker].grid
+    if not grid.is_valid(intent.price):
+        below, above = (format_price(at) if at is not None else "none" for at in grid.nearest(intent.price))
+        return "OFF_GRID_PRICE", f"price={format_price(intent.price)} below={below} above={above}"
+    if intent.reduce_only and intent.tif is not Tif.IOC:
+        return "BAD_FLAGS", "reduce_only needs tif=ioc"
+    if intent.post_only and intent.tif is not Tif.GTC:
+        return "BAD_FLAGS", "post_only needs tif=gtc"
+    return None
+
+
+def fresh_book(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """No order is priced from a book that is unusable, old, or crossed in the middle of a matching event."""
+    if limits.max_book_age_ms is None:
+        return None
+    age = state.book_age_ms(intent.ticker)
+    if age is None:
+        book = state.books.get(intent.ticker)
+        return "STALE_BOOK", f"reason={book.unusable_reason or 'no snapshot yet' if book else 'no book'}"
+    if age > limits.max_book_age_ms:
+        return "STALE_BOOK", f"age_ms={age} limit_ms={limits.max_book_age_ms}"
+    if state.books[intent.ticker].is_crossed:
+        return "STALE_BOOK", "reason=crossed"
+    return None
+
+
+def price_collar(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """A bid may not reach far above the market, nor an ask far below it."""
+    if limits.price_collar is None:
+        return None
+    book, market = state.books.get(intent.ticker), state.markets[intent.ticker]
+    bid, ask = (book.best_bid, book.best_ask) if book is not None and book.is_usable else (None, None)
+    own, other = (bid, ask) if intent.side is BID else (ask, bid)
+    anchor = next((price for price in (other, own, market.last) if price is not None), None)
+    if anchor is None:
+        return None  # nothing to compare with, and nothing to trade against either
+    beyond = intent.price - anchor if intent.side is BID else anchor - intent.price
+    if beyond > limits.price_collar:
+        price, market_price, collar = map(format_price, (intent.price, anchor, limits.price_collar))
+        return "PRICE_COLLAR", f"price={price} market={market_price} collar={collar}"
+    return None
+
+
+def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None:
+    """Fat fingers: contracts and worst-case cost of a single order."""
+    if limits.max_order_qty is not None and intent.qty > limits.max_order_qty:
+        return "ORDER_SIZE", f"count={format_qty(intent.qty)} limit={format_qty(limits.max_order_qty)}"
+    cost = _cost(intent)
+    if limits.max_order_cost is not None and cost > limits.max_order_cost:
+        return "ORDER_COST", f"cost={format_money(cost)} limit={format_money(limits.max_order_cost)}"
+    return None
+
+
+def order_rate(state: State, limits: Limits, _intent: Place) -> Objection | None:
+    """Runaway loops: orders within the last minute."""
+    sent = state.orders_last_minute()
+    if limits.max_orders_per_minute is not None and sent >= limits.max_orders_per_minute:
+        return "ORDER_RATE", f"sent={sent} limit={limits.max_orders_per_minute} window_s=60"
+    return None
+
+
+def min_edge(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """An order that opens risk must be better than fair by a margin, after its fee."""
+    if limits.min_edge is None or _is_reducing(state, intent):
+        return None
+    if intent.fair is None:
+        return "MIN_EDGE", "fair=missing"
+    schedule = state.fees.get(intent.ticker, FeeSchedule())
+    edge = intent.fair - intent.price if intent.side is BID else intent.price - intent.fair
+    fee = estimate(schedule, intent.price, intent.qty, is_taker=not intent.post_only)
+    if edge * intent.qty - fee < limits.min_edge * intent.qty:
+        return "MIN_EDGE", (
+            f"edge={format_price(Price(edge))} fee={format_money(fee)} limit={format_price(limits.min_edge)}"
+        )
+    return None
+
+
+def self_cross(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """Our bid must not meet our own offer."""
+    for order in state.orders.live(intent.ticker):
+        if order.side is not intent.side and (
+            intent.price >= order.price if intent.side is BID else intent.price <= order.price
+        ):
+            return "SELF_CROSS", f"own_order={order.client_order_id or order.order_id} at={format_price(order.price)}"
+    return None
+
+
+def position_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """The position if every live order on this side fills, too."""
+    if limits.max_position is None:
+        return None
+    held = state.ledger.position(intent.ticker).qty
+    longest, shortest = state.orders.worst_case(intent.ticker)
+    worst = held + longest + intent.qty if intent.side is BID else -(held - shortest - intent.qty)
+    if worst > limits.max_position:
+        return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
+    return None
+
+
+def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """The most that all markets together can lose; what does not add to it is always allowed."""
+    if limits.max_exposure is None:
+        return None
+    before = state.exposure(intent.ticker)
+    after = state.exposure(intent.ticker, (intent.side, intent.price, intent.qty))
+    total = state.total_exposure() - before + after
+    if after > before and total > limits.max_exposure:
+        return "EXPOSURE", f"worst_loss={format_money(Money(total))} limit={format_money(limits.max_exposure)}"
+    return None
+
+
+_CONTROLS: tuple[Control, ...] = (
+    trading_state,
+    market_is_open,
+    well_formed,
+    fresh_book,
+    price_collar,
+    order_size,
+    order_rate,
+    min_edge,
+    self_cross,
+    position_limit,
+    exposure_limit,
+)
+
+
+def _cost(intent: Place) -> Money:
+    """What the order can cost at most: YES for a bid, NO for an ask."""
+    return notional(intent.price if intent.side is BID else Price(ONE_DOLLAR - intent.price), intent.qty)
+
+
+def _is_reducing(state: State, intent: Place) -> bool:
+    """Makes the position smaller without crossing zero, even if every live order on its side fills first."""
+    held = state.ledger.position(intent.ticker).qty
+    longest, shortest = state.orders.worst_case(intent.ticker)
+    pending = longest if intent.side is BID else shortest
+    closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)
+    return intent.side is closing and pending + intent.qty <= abs(held)

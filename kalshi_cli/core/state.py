@@ -1,0 +1,174 @@
+"""What the engine knows, and the read-only view of it that strategies and controls get."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, Side, TradingState
+from kalshi_cli.core.orders import OrderIndex
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
+
+MINUTE_MS = 60_000
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the controls hold an intent against. None switches a control off; zero allows nothing."""
+
+    max_position: Qty | None = Qty(10_000)
+    max_exposure: Money | None = Money(500_000_000)
+    max_order_qty: Qty | None = Qty(10_000)
+    max_order_cost: Money | None = Money(100_000_000)
+    price_collar: Price | None = Price(1_000)
+    max_orders_per_minute: int | None = 60
+    min_edge: Price | None = Price(100)
+    max_book_age_ms: int | None = 10_000
+    close_margin_ms: int = 5_000
+
+
+class State:
+    """Books, orders, positions and the trading state of one account. Only the engine changes it."""
+
+    def __init__(
+        self,
+        *,
+        markets: Iterable[Market] = (),
+        fees: Mapping[str, FeeSchedule] | None = None,
+        references: Mapping[str, str] | None = None,
+        now: Ts,
+    ) -> None:
+        self.now = now
+        self.trading = TradingState.ACTIVE
+        self.markets: dict[str, Market] = {market.ticker: market for market in markets}
+        self.books: dict[str, OrderBook] = {ticker: OrderBook(ticker) for ticker in self.markets}
+        self.fees: dict[str, FeeSchedule] = dict(fees or {})
+        self.orders = OrderIndex()
+        self.ledger = Ledger()
+        self.by_strategy: dict[str, Ledger] = {}
+        self.indexes: dict[str, int] = {}
+        self.references: dict[str, str] = dict(references or {})
+        self.is_feed_live = False
+        self.feed_ts = Ts(0)
+        self.sent: deque[Ts] = deque()
+
+    def index_of(self, ticker: str) -> str | None:
+        """The outside index behind a market, by the longest configured prefix of its ticker."""
+        found = max((prefix for prefix in self.references if ticker.startswith(prefix)), key=len, default=None)
+        return self.references[found] if found is not None else None
+
+    def book_age_ms(self, ticker: str) -> int | None:
+        """How old the book's truth is; None where it is unusable.
+
+        A quiet market is not a stale one: while the stream lives, an unchanged book is as fresh as its last message.
+        """
+        book = self.books.get(ticker)
+        if book is None or not book.is_usable:
+            return None
+        alive = max(book.ts, self.feed_ts) if self.is_feed_live else book.ts
+        return max(0, self.now - alive)
+
+    def orders_last_minute(self) -> int:
+        """Orders sent within the last minute."""
+        while self.sent and self.sent[0] <= self.now - MINUTE_MS:
+            self.sent.popleft()
+        return len(self.sent)
+
+    def exposure(self, ticker: str, extra: tuple[Side, Price, Qty] | None = None) -> Money:
+        """The most that this market can still lose, whichever live orders fill and however it settles.
+
+        Profit and loss is linear in what fills, so the worst case is one of two: it settles NO after every bid filled,
+        or YES after every ask filled. `extra` is one more order on top of the live ones. Never below zero.
+        """
+        position = self.ledger.position(ticker)
+        paid = position.cost
+        size = Money(abs(position.qty) * ONE_DOLLAR)
+        if_no, if_yes = (paid, paid - size) if position.qty >= 0 else (paid - size, paid)
+        live = [(order.side, order.price, order.remaining) for order in self.orders.live(ticker)]
+        for side, price, qty in (*live, extra) if extra else live:
+            if side is BID:
+                if_no += price * qty
+            else:
+                if_yes += (ONE_DOLLAR - price) * qty
+        return Money(max(0, if_no, if_yes))
+
+    def total_exposure(self) -> Money:
+        """The sum over all markets in which anything is held or rests."""
+        tickers = {ticker for ticker, position in self.ledger.positions.items() if position.qty}
+        tickers.update(order.ticker for order in self.orders.live())
+        return Money(sum(self.exposure(ticker) for ticker in tickers))
+
+    def marks(self) -> dict[str, Price | None]:
+        """What each held market is worth: the side one could sell to, else the last price.
+
+        A long is marked at the bid, a short at the ask. Where that side is empty and nothing ever traded: None.
+        """
+        found: dict[str, Price | None] = {}
+        for ticker, position in self.ledger.positions.items():
+            if position.qty:
+                found[ticker] = mark(self.books.get(ticker), self.markets.get(ticker), position.qty)
+        return found
+
+
+def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | None:
+    """The price at which a position of `qty` could be closed now, else the market's last price."""
+    if market is not None and market.settlement_value is not None:
+        return market.settlement_value
+    if book is not None and book.is_usable:
+        best = book.best_bid if qty > 0 else book.best_ask
+    elif market is not None:
+        best = market.yes_bid if qty > 0 else market.yes_ask
+    else:
+        best = None
+    return best if best is not None else (market.last if market is not None else None)
+
+
+class View:
+    """Read-only; what one strategy sees. `now` is the time of the message at hand, in milliseconds."""
+
+    def __init__(self, state: State, strategy: str) -> None:
+        self._state = state
+        self._strategy = strategy
+
+    @property
+    def now(self) -> Ts:
+        return self._state.now
+
+    @property
+    def tickers(self) -> list[str]:
+        """The markets this run trades."""
+        return list(self._state.books)
+
+    def book(self, ticker: str) -> OrderBook:
+        """The book, usable or not; an empty unusable one for a market that is not traded here."""
+        return self._state.books.get(ticker) or OrderBook(ticker)
+
+    def market(self, ticker: str) -> Market | None:
+        return self._state.markets.get(ticker)
+
+    def position(self, ticker: str) -> Qty:
+        """What this strategy holds, signed; positions of other strategies and of people are not its business."""
+        ledger = self._state.by_strategy.get(self._strategy)
+        return ledger.position(ticker).qty if ledger is not None else Qty(0)
+
+    def orders(self, ticker: str | None = None) -> list[Order]:
+        """Live orders of this strategy."""
+        return [order for order in self._state.orders.live(ticker) if order.strategy == self._strategy]
+
+    def reference(self, ticker: str) -> int | None:
+        """The outside index behind the market in ten-thousandths of a dollar; None where there is none."""
+        index = self._state.index_of(ticker)
+        return self._state.indexes.get(index) if index is not None else None
+
+    def snap(self, ticker: str, side: Side, price: int) -> Price | None:
+        """The nearest valid price that is no worse: bids down, asks up."""
+        market = self._state.markets.get(ticker)
+        return market.grid.snap(side, Price(price)) if market is not None else None
+
+
+def mirror(side: Side, price: Price) -> tuple[Side, Price]:
+    """The same order seen from the other outcome: a bid for NO at q is an ask for YES at one dollar less q."""
+    return (ASK if side is BID else BID), Price(ONE_DOLLAR - price)

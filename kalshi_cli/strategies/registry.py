@@ -1,0 +1,166 @@
+"""From a name on the command line to a strategy object with checked parameters.
+
+Tried in this order: a built-in name, a path (`./fade.py:Fade`), the entry-point group `kalshi_cli.strategies`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from kalshi_cli.errors import UsageError
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
+
+BUILT_IN = {"spike": "kalshi_cli.strategies.spike:Spike"}
+
+GROUP = "kalshi_cli.strategies"
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One parameter of a strategy, as `strategies NAME` lists it."""
+
+    name: str
+    default: str
+    minimum: str
+    maximum: str
+    help: str
+
+
+def load(spec: str) -> type[Strategy]:
+    """The class that `spec` names; UsageError with the choices where nothing does."""
+    if spec in BUILT_IN:
+        return _from_module(*BUILT_IN[spec].split(":"))
+    if ".py" in spec:
+        return _from_path(spec)
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=GROUP, name=spec):
+        return _checked(point.load(), spec)
+    near = get_close_matches(spec, BUILT_IN, n=1)
+    raise UsageError(
+        f"no strategy is called {spec!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        hint="see `kalshi strategies`, or give a file: --strategy ./fade.py:Fade",
+        code="unknown_strategy",
+    )
+
+
+def make(spec: str, given: Mapping[str, object]) -> Strategy:
+    """The strategy with its parameters; every problem of the parameters at once."""
+    kind = load(spec)
+    return kind(params_from(kind, given))
+
+
+def params_from(kind: type[Strategy], given: Mapping[str, object]) -> StrategyParams:
+    """Typed parameters from text or YAML values: prices as dollars or cents, counts as contracts."""
+    hints = get_type_hints(kind.Params, include_extras=False)
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in hints:
+            near = get_close_matches(name, hints, n=1)
+            problems.append(f"{name}: no such parameter" + (f"; did you mean {near[0]}?" if near else ""))
+            continue
+        try:
+            values[name] = _parse(hints[name], value)
+        except (ValueError, msgspec.ValidationError) as error:
+            problems.append(f"{name}: {error}")
+    if not problems:
+        for name, value in values.items():
+            try:
+                msgspec.convert({name: value}, kind.Params)
+            except msgspec.ValidationError as error:
+                problems.append(f"{name}: {error}")
+    if problems:
+        raise UsageError(
+            f"strategy {kind.name}: " + "; ".join(problems),
+            hint=f"see `kalshi strategies {kind.name}` for names, ranges and defaults",
+            code="bad_parameter",
+        )
+    return msgspec.convert(values, kind.Params)
+
+
+def parameters(kind: type[Strategy]) -> list[Parameter]:
+    """Name, default, range and help of every parameter, as a person types them."""
+    hints = get_type_hints(kind.Params, include_extras=True)
+    plain = get_type_hints(kind.Params, include_extras=False)
+    found = []
+    for field in msgspec.structs.fields(kind.Params):
+        meta = next((m for m in getattr(hints[field.name], "__metadata__", ()) if isinstance(m, msgspec.Meta)), None)
+        low, high = (meta.ge if meta.ge is not None else meta.gt, meta.le) if meta else (None, None)
+        show = [_show(plain[field.name], value) for value in (field.default, low, high)]
+        found.append(Parameter(field.name, *show, (meta.description or "") if meta else ""))
+    return found
+
+
+def _parse(hint: object, value: object) -> object:
+    if hint is Price:
+        return price_from_user(str(value))
+    if hint is Qty:
+        return qty_from_user(str(value))
+    return msgspec.convert(value, hint, strict=False)
+
+
+def _show(hint: object, value: object) -> str:
+    if value is None or value is msgspec.NODEFAULT:
+        return ""
+    if hint is Price and isinstance(value, int):
+        return f"{value / 100:g}c"
+    if hint is Qty and isinstance(value, int):
+        return f"{value / 100:g}"
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _from_module(module: str, name: str) -> type[Strategy]:
+    return _checked(getattr(importlib.import_module(module), name), name)
+
+
+def _from_path(spec: str) -> type[Strategy]:
+    """`FILE.py:Class`. It is code, and runs with everything this program may do."""
+    file, _, name = spec.partition(".py:")
+    path = Path(f"{file}.py" if name else spec).resolve()
+    if not path.is_file():
+        raise UsageError(f"no strategy file {path}", hint="give FILE.py:ClassName", code="unknown_strategy")
+    if path.stat().st_mode & 0o002:
+        raise UsageError(f"{path} is writable by everyone", hint=f"chmod o-w {path}", code="unsafe_strategy")
+    module_name = f"kalshi_strategy_{path.stem}"
+    found = importlib.util.spec_from_file_location(module_name, path)
+    if found is None or found.loader is None:
+        raise UsageError(f"{path} is not a Python file", code="unknown_strategy")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[module_name] = module  # before it runs: dataclasses and typing look their module up there
+    found.loader.exec_module(module)
+    if not name:
+        kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
+        if len(kinds) != 1:
+            raise UsageError(
+                f"{path.name} holds {len(kinds)} strategies",
+                hint="name one: FILE.py:ClassName",
+                code="unknown_strategy",
+            )
+        return _checked(kinds[0], spec)
+    if not hasattr(module, name):
+        raise UsageError(f"{path.name} has no {name}", hint="give FILE.py:ClassName", code="unknown_strategy")
+    return _checked(getattr(module, name), spec)
+
+
+def _is_strategy(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Strategy) and kind is not Strategy
+
+
+def _checked(kind: Any, spec: str) -> type[Strategy]:
+    if not _is_strategy(kind) or not getattr(kind, "name", ""):
+        raise UsageError(
+            f"{spec} is not a strategy",
+            hint="subclass kalshi_cli.strategies.base.Strategy and give it a name",
+            code="unknown_strategy",
+        )
+    checked: type[Strategy] = kind
+    return checked
