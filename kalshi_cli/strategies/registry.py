@@ -95,8 +95,8 @@ def parameters(kind: type[Strategy]) -> list[Parameter]:
     for field in msgspec.structs.fields(kind.Params):
         meta = next((m for m in getattr(hints[field.name], "__metadata__", ()) if isinstance(m, msgspec.Meta)), None)
         low, high = (meta.ge if meta.ge is not None else meta.gt, meta.le) if meta else (None, None)
-        show = [_show(plain[field.name], value) for value in (field.default, low, high)]
-        found.append(Parameter(field.name, *show, (meta.description or "") if meta else ""))
+        default, minimum, maximum = (_show(plain[field.name], value) for value in (field.default, low, high))
+        found.append(Parameter(field.name, default, minimum, maximum, (meta.description or "") if meta else ""))
     return found
 
 
