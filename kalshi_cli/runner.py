@@ -50,24 +50,34 @@ def run(
     store: Recorder,
     done: Callable[[Message], None] | None = None,
 ) -> None:
-    """Drive the loop until the feed ends.
-
-    Replies go through the engine before the next feed message, or it would decide on stale order state. Everything is
-    recorded before it is performed: no commit, no order. `done` is told of each feed message once all that it set off
-    has settled.
-    """
+    """Drive the loop until the feed ends; `done` is told of each message once all that it set off has settled."""
     for message in feed:
-        todo = deque((*venue.observe(message), message))
-        handled = 0
-        while todo:
-            handled += 1
-            if handled > MAX_CASCADE:
-                raise KalshiError(
-                    f"one message set off more than {MAX_CASCADE} others",
-                    hint="a strategy or a control feeds itself; this is a bug, please report it",
-                )
-            for effect in engine.step(todo.popleft()):
-                store.record(effect)
-                todo.extend(venue.perform(effect))
+        pump((*venue.observe(message), message), engine, venue, store)
         if done is not None:
             done(message)
+
+
+def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recorder) -> None:
+    """Take messages through the engine, and everything that they set off.
+
+    Replies are taken before the next message, or the engine would decide on stale order state. Every effect is recorded
+    before it is performed: no commit, no order.
+    """
+    todo = deque(messages)
+    for _ in range(MAX_CASCADE):
+        if not todo:
+            return
+        todo.extend(act(engine.step(todo.popleft()), venue, store))
+    raise KalshiError(
+        f"one message set off more than {MAX_CASCADE} others",
+        hint="a strategy or a control feeds itself; this is a bug, please report it",
+    )
+
+
+def act(effects: Iterable[Effect], venue: Venue, store: Recorder) -> list[Message]:
+    """Record and perform, one by one; the replies, not yet taken."""
+    replies: list[Message] = []
+    for effect in effects:
+        store.record(effect)
+        replies.extend(venue.perform(effect))
+    return replies

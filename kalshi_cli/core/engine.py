@@ -41,6 +41,7 @@ from kalshi_cli.core.messages import (
     Settled,
     SettlementBooked,
     StateChanged,
+    SubmitOrder,
     Tick,
 )
 from kalshi_cli.core.model import Fill, Order, TradingState
@@ -234,22 +235,26 @@ class Engine:
             return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
         if not isinstance(intent, Place):
             raise TypeError(f"a strategy yields Place or Cancel, not {type(intent).__name__}")
+        return [self.place(intent, strategy)]
+
+    def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | Denied:
+        """Review an intent and, if it passes, count its order as live from now on. A person's order has no strategy."""
         self.tally.intents += 1
         verdict = risk.review(
             self.state,
             self.limits,
             intent,
-            client_order_id=self._new_id(),
+            client_order_id=client_order_id or self._new_id(),
             strategy=strategy,
-            expiry_s=self._order_expiry_s,
+            expiry_s=self._order_expiry_s if strategy else None,
         )
         if isinstance(verdict, Denied):
             self.tally.count_denied(verdict.code)
-            return [verdict]
+            return verdict
         self.tally.orders += 1
         self.state.orders.add(verdict.order)
         self.state.sent.append(self.state.now)
-        return [verdict]
+        return verdict
 
     def _cancel(self, order: Order, reason: str) -> list[Effect]:
         """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""

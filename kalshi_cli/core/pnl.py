@@ -1,0 +1,84 @@
+"""Profit and loss, whole and in parts, folded from fills and settlements. One definition for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.model import Fill, Settlement
+from kalshi_cli.units import Money, Price, Ts
+
+Entry = Fill | Settlement
+
+
+class Pnl(msgspec.Struct):
+    """Micro-dollars. `realized` and `unrealized` are before fees; `net` is what the account gained."""
+
+    realized: Money = Money(0)
+    unrealized: Money = Money(0)
+    fees: Money = Money(0)
+
+    @property
+    def net(self) -> Money:
+        return Money(self.realized + self.unrealized - self.fees)
+
+    def add(self, realized: int = 0, unrealized: int = 0, fees: int = 0) -> None:
+        self.realized = Money(self.realized + realized)
+        self.unrealized = Money(self.unrealized + unrealized)
+        self.fees = Money(self.fees + fees)
+
+
+def fold(entries: Iterable[Entry]) -> Ledger:
+    """The ledger after all fills and settlements, in the order of their time."""
+    ledger = Ledger()
+    for entry in in_order(entries):
+        _book(ledger, entry)
+    return ledger
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """By time; at equal times fills come before the settlement, and otherwise the given order holds."""
+    return sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))
+
+
+def parts(
+    entries: Iterable[Entry],
+    marks: Mapping[str, Price | None],
+    key: Callable[[str, Entry | None], str],
+    *,
+    since: Ts | None = None,
+) -> dict[str, Pnl]:
+    """P&L by any key; the parts add up to the whole.
+
+    `key(ticker, entry)` names the part; it is asked with None for what is still open at the end. Entries before `since`
+    build the positions and are counted in no part: what they had gained by then, at cost, is where counting starts.
+    """
+    ledger = Ledger()
+    found: dict[str, Pnl] = {}
+    for entry in in_order(entries):
+        before = ledger.position(entry.ticker)
+        if not _book(ledger, entry):
+            continue
+        after = ledger.position(entry.ticker)
+        if since is None or entry.ts >= since:
+            part = found.setdefault(key(entry.ticker, entry), Pnl())
+            part.add(realized=after.realized - before.realized, fees=after.fees - before.fees)
+    for ticker, position in ledger.positions.items():
+        mark = marks.get(ticker)
+        if position.qty and mark is not None:
+            found.setdefault(key(ticker, None), Pnl()).add(unrealized=position.unrealized(mark))
+    return found
+
+
+def total(found: Iterable[Pnl]) -> Pnl:
+    """The sum of the parts."""
+    whole = Pnl()
+    for part in found:
+        whole.add(part.realized, part.unrealized, part.fees)
+    return whole
+
+
+def _book(ledger: Ledger, entry: Entry) -> bool:
+    return ledger.settle(entry) if isinstance(entry, Settlement) else ledger.book(entry)
