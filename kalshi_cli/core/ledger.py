@@ -1,0 +1,236 @@
+"""Fills and settlements in, positions and profit out. The one definition of P&L.
+
+A short position is a holding of NO: it cost one dollar less the price, and is worth one dollar less the mark. Selling
+what is held, buying it back and settling are one thing, a sale of the held side. So nothing here has a sign but the
+position, and YES and NO are accounted alike.
+
+The result depends on what was booked, never on the order or the number of times it was booked: the events of a market
+are kept sorted by time (trade id where times are equal), and a late one makes its market be counted again.
+
+Money is exact. With average cost, a partial sale takes its share of the cost rounded down to a micro-dollar, and the
+remainder stays with what is left; the sum of both never changes, and nothing is left once the position is flat.
+
+Fees are kept apart: `net = realized + unrealized - fees`. A settlement's own fee field is not booked: it repeats the
+sum of the trade fees (recorded 2026-08), and yes/no settlement is free.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Literal
+
+import msgspec
+
+from kalshi_cli.core.model import Fill, Settlement
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+
+
+class Position(msgspec.Struct, frozen=True):
+    """What is held in a market: `qty` plus for YES, minus for NO; `cost` what that cost, never below zero, no fees."""
+
+    ticker: str
+    qty: Qty = Qty(0)
+    cost: Money = Money(0)
+    realized: Money = Money(0)
+    fees: Money = Money(0)
+
+    @property
+    def average_price(self) -> Price | None:
+        """Cost per contract in the price of the side held (a NO price for a short), to the nearest; None when flat."""
+        held = abs(self.qty)
+        return Price((2 * self.cost + held) // (2 * held)) if held else None
+
+    @property
+    def worst_loss(self) -> Money:
+        """The most that can still be lost on it: what it cost."""
+        return self.cost
+
+    def value(self, mark: Price | None) -> Money | None:
+        """What it is worth at a YES price; zero when flat, None where there is no mark for what is held."""
+        if not self.qty:
+            return Money(0)
+        return None if mark is None else notional(_held_price(self.qty, mark), Qty(abs(self.qty)))
+
+    def unrealized(self, mark: Price | None) -> Money | None:
+        """Value less cost; None where there is no mark for what is held."""
+        value = self.value(mark)
+        return None if value is None else Money(value - self.cost)
+
+
+_Key = tuple[Ts, int, str]
+
+
+class _Market:
+    """The events of one market in order, and the position after the first `_done` of them."""
+
+    def __init__(self, ticker: str, *, is_fifo: bool) -> None:
+        self.position = Position(ticker)
+        self.settlement: Settlement | None = None
+        self._is_fifo = is_fifo
+        self._events: list[tuple[_Key, Fill | Settlement]] = []
+        self._lots: deque[tuple[Qty, Money]] = deque()
+        self._done = 0
+
+    def insert(self, event: Fill | Settlement) -> None:
+        """Put an event in its place; if what follows it was counted already, count again from the start."""
+        # At one millisecond a settlement comes after the fills.
+        key = (event.ts, 0, event.trade_id) if isinstance(event, Fill) else (event.ts, 1, "")
+        if self._done and key < self._events[self._done - 1][0]:
+            self._done = 0
+        insort(self._events, (key, event), key=itemgetter(0))
+
+    def replace_settlement(self, settlement: Settlement) -> None:
+        self._events = [entry for entry in self._events if entry[1] is not self.settlement]
+        self._done = 0
+        self.settlement = settlement
+        self.insert(settlement)
+
+    def count(self) -> Position:
+        """Count what has not been counted yet."""
+        if not self._done:
+            self.position = Position(self.position.ticker)
+            self._lots.clear()
+        for _, event in self._events[self._done :]:
+            if isinstance(event, Fill):
+                self._trade(event.side.sign * event.qty, event.price, event.fee)
+            else:
+                self._trade(-self.position.qty, event.value, Money(0))
+        self._done = len(self._events)
+        return self.position
+
+    def _trade(self, change: int, price: Price, fee: Money) -> None:
+        """Close what the change closes, open with the rest."""
+        was = self.position
+        closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
+        gone = self._take(closing)
+        got = _held_price(was.qty, price) * closing
+        opening = abs(change) - closing
+        paid = _held_price(change, price) * opening
+        if opening:
+            self._put(Qty(opening), Money(paid))
+        self.position = Position(
+            was.ticker,
+            Qty(was.qty + change),
+            Money(was.cost - gone + paid),
+            Money(was.realized + got - gone),
+            Money(was.fees + fee),
+        )
+
+    def _put(self, qty: Qty, cost: Money) -> None:
+        if self._lots and not self._is_fifo:
+            held, paid = self._lots.pop()
+            qty, cost = Qty(held + qty), Money(paid + cost)
+        self._lots.append((qty, cost))
+
+    def _take(self, qty: int) -> int:
+        """Remove contracts, oldest first, and return what they had cost."""
+        gone = 0
+        while qty:
+            held, paid = self._lots.popleft()
+            taken = min(qty, held)
+            part = paid * taken // held
+            if taken < held:
+                self._lots.appendleft((Qty(held - taken), Money(paid - part)))
+            gone += part
+            qty -= taken
+        return gone
+
+
+class Ledger:
+    """The account: positions and totals from everything booked, with average cost or first in, first out."""
+
+    def __init__(self, method: Literal["average", "fifo"] = "average") -> None:
+        self._is_fifo = method == "fifo"
+        self._markets: dict[str, _Market] = {}
+        self._trades: set[str] = set()
+        self._behind: set[str] = set()
+        self._positions: dict[str, Position] = {}
+        self._realized = self._fees = self._cost = 0
+
+    def book(self, fill: Fill) -> bool:
+        """Book a fill; False where its trade id is booked already."""
+        if fill.trade_id in self._trades:
+            return False
+        self._trades.add(fill.trade_id)
+        self._market(fill.ticker).insert(fill)
+        return True
+
+    def is_booked(self, trade_id: str) -> bool:
+        """Whether this trade is in the books."""
+        return trade_id in self._trades
+
+    def settle(self, settlement: Settlement) -> bool:
+        """Pay out a market: whatever is held is sold at the settlement value; False where that changes nothing.
+
+        A market is settled once. A later settlement (an amended result) takes the place of the earlier one; the same
+        time again, or an earlier one, is old news.
+        """
+        market = self._market(settlement.ticker)
+        if market.settlement is not None and settlement.ts <= market.settlement.ts:
+            return False
+        market.replace_settlement(settlement)
+        return True
+
+    def position(self, ticker: str) -> Position:
+        """The position in a market; a flat one where nothing ever happened."""
+        self._catch_up()
+        return self._positions.get(ticker) or Position(ticker)
+
+    @property
+    def positions(self) -> Mapping[str, Position]:
+        """Every market ever booked, flat ones included: they carry realized profit."""
+        self._catch_up()
+        return self._positions
+
+    @property
+    def realized(self) -> Money:
+        """Profit of what was closed or settled, before fees."""
+        self._catch_up()
+        return Money(self._realized)
+
+    @property
+    def fees(self) -> Money:
+        """All trade fees, as charged."""
+        self._catch_up()
+        return Money(self._fees)
+
+    @property
+    def cash(self) -> Money:
+        """What all of it did to the cash balance: less what was paid, plus proceeds and payouts, less fees."""
+        self._catch_up()
+        return Money(self._realized - self._fees - self._cost)
+
+    def unrealized(self, marks: Mapping[str, Price | None]) -> Money | None:
+        """Value less cost of everything open, at YES prices; None where any open position has no mark."""
+        total = 0
+        for ticker, position in self.positions.items():
+            part = position.unrealized(marks.get(ticker))
+            if part is None:
+                return None
+            total += part
+        return Money(total)
+
+    def _market(self, ticker: str) -> _Market:
+        """The market, noted as changed."""
+        self._behind.add(ticker)
+        if ticker not in self._markets:
+            self._markets[ticker] = _Market(ticker, is_fifo=self._is_fifo)
+        return self._markets[ticker]
+
+    def _catch_up(self) -> None:
+        """Count the markets that changed. On reading, not on booking: a thousand old fills cost one count."""
+        while self._behind:
+            market = self._markets[self._behind.pop()]
+            was, now = market.position, market.count()
+            self._positions[now.ticker] = now
+            self._realized += now.realized - was.realized
+            self._fees += now.fees - was.fees
+            self._cost += now.cost - was.cost
+
+
+def _held_price(signed: int, price: Price) -> Price:
+    """A YES price as the price of the side held: itself for YES, one dollar less it for NO."""
+    return price if signed > 0 else Price(ONE_DOLLAR - price)

@@ -1,0 +1,316 @@
+"""Every order we know of, and the one place where its status may change.
+
+What reaches us about an order is late, doubled and out of order, and two sources count its fills. So facts are merged,
+not obeyed: `filled` only rises, an order that is over stays over, and a status moves only along `TRANSITIONS`. An order
+that may be live counts as live, with all that is left of it, until the exchange says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kalshi_cli.core.messages import (
+    Filled,
+    Message,
+    OrderAccepted,
+    OrderCanceled,
+    OrderNeverArrived,
+    OrderRejected,
+    OrderState,
+    OrderUnknown,
+)
+from kalshi_cli.core.model import BID, Fill, Order, OrderStatus, Tif
+from kalshi_cli.units import Money, Qty, Ts, notional
+
+MAX_HELD_FILLS = 1_000
+"""Fills kept for orders whose id we do not know yet. Beyond it the oldest goes; the next statement makes up for it."""
+MAX_ENDED_ORDERS = 10_000
+"""Orders remembered after their end, for late fills and late news. The store keeps them all."""
+
+_S = OrderStatus
+_ON_THE_BOOK_OR_AFTER = frozenset({_S.RESTING, _S.FILLED, _S.CANCELED, _S.EXPIRED})
+_AFTER = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED})
+
+TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    _S.DENIED: frozenset(),
+    _S.SUBMITTED: _ON_THE_BOOK_OR_AFTER | {_S.UNKNOWN, _S.REJECTED, _S.NEVER_ARRIVED},
+    _S.UNKNOWN: _ON_THE_BOOK_OR_AFTER | {_S.REJECTED, _S.NEVER_ARRIVED},
+    _S.RESTING: _AFTER,
+    # Late delivery: what we gave up, or were told was refused, can turn out to exist. Hiding it would hide exposure.
+    _S.REJECTED: _ON_THE_BOOK_OR_AFTER | {_S.UNKNOWN},
+    _S.NEVER_ARRIVED: _ON_THE_BOOK_OR_AFTER | {_S.UNKNOWN},
+    _S.FILLED: frozenset(),
+    _S.CANCELED: frozenset(),
+    _S.EXPIRED: frozenset(),
+}
+
+
+class _Tracked:
+    """An order with what is needed to merge news about it: its trades, and the time of the newest statement."""
+
+    __slots__ = ("cost", "fees", "order", "stated", "traded", "trades")
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.stated: Ts | None = None
+        self.trades: set[str] = set()
+        self.traded = Qty(0)
+        self.fees = Money(0)
+        self.cost = Money(0)
+
+    def count(self, fill: Fill) -> bool:
+        """Add a trade once."""
+        if fill.trade_id in self.trades:
+            return False
+        self.trades.add(fill.trade_id)
+        self.traded = Qty(self.traded + fill.qty)
+        self.fees = Money(self.fees + fill.fee)
+        self.cost = Money(self.cost + notional(fill.price, fill.qty))
+        return True
+
+
+class OrderIndex:
+    """Orders by our id and by theirs. `apply` merges a message and returns the changed order, or None."""
+
+    def __init__(self) -> None:
+        self._by_client_id: dict[str, _Tracked] = {}
+        self._by_order_id: dict[str, _Tracked] = {}
+        self._live: dict[str, dict[_Tracked, None]] = {}
+        self._ended: deque[_Tracked] = deque()
+        self._held: dict[str, Fill] = {}
+        self._on: dict[type[Message], Callable[[Any], Order | None]] = {
+            OrderAccepted: self._on_accepted,
+            OrderRejected: self._on_rejected,
+            OrderUnknown: self._on_unknown,
+            OrderNeverArrived: self._on_never_arrived,
+            OrderState: self._on_state,
+            OrderCanceled: self._on_canceled,
+            Filled: self._on_filled,
+        }
+
+    # -- what is asked --------------------------------------------------------------------------------------------
+
+    def get(self, client_order_id: str) -> Order | None:
+        """The order with this id of ours."""
+        tracked = self._by_client_id.get(client_order_id)
+        return tracked.order if tracked else None
+
+    def by_order_id(self, order_id: str) -> Order | None:
+        """The order with this id of theirs."""
+        tracked = self._by_order_id.get(order_id)
+        return tracked.order if tracked else None
+
+    def live(self, ticker: str | None = None) -> list[Order]:
+        """Orders that may still trade, of one market or of all, oldest first within a market. Foreign ones are in."""
+        if ticker is not None:
+            return [tracked.order for tracked in self._live.get(ticker, ())]
+        return [tracked.order for market in self._live.values() for tracked in market]
+
+    def worst_case(self, ticker: str) -> tuple[Qty, Qty]:
+        """What the position may still gain and lose: everything left of the live bids, and of the live asks."""
+        bids = asks = 0
+        for tracked in self._live.get(ticker, ()):
+            if tracked.order.side is BID:
+                bids += tracked.order.remaining
+            else:
+                asks += tracked.order.remaining
+        return Qty(bids), Qty(asks)
+
+    # -- what changes it ------------------------------------------------------------------------------------------
+
+    def add(self, order: Order) -> Order:
+        """An order of ours, before it is sent, or any order from the store. ValueError where its id is taken.
+
+        After a restart the remembered fills must be applied as well: the trade ids are not part of an order.
+        """
+        if order.client_order_id in self._by_client_id or order.order_id in self._by_order_id:
+            raise ValueError(f"order {order.client_order_id or order.order_id} is already known")
+        return self._insert(order)
+
+    def adopt(self, stated: Order) -> Order | None:
+        """Merge an order as the exchange states it; one that we did not place joins as foreign.
+
+        A second order under an id of ours (the network delivered twice) joins as foreign too: its exposure is real.
+        What only the newest statement can say (price, size, still resting) is ignored when old. That an order is over
+        is never too old to be true.
+        """
+        tracked = self._by_order_id.get(stated.order_id) or self._unacknowledged(stated)
+        if tracked is None:
+            twin = self.get(stated.client_order_id)
+            strategy = twin.strategy if twin else ""
+            return self._insert(msgspec.structs.replace(stated, is_foreign=True, strategy=strategy), stated.updated)
+        if (stated.ticker, stated.side) != (tracked.order.ticker, tracked.order.side):
+            return None
+        is_old = tracked.stated is not None and stated.updated < tracked.stated
+        if is_old and stated.status.is_live:
+            return None
+        known = tracked.order
+        changes: dict[str, Any] = {"order_id": stated.order_id, "exchange_index": stated.exchange_index}
+        if stated.filled >= known.filled:
+            changes |= {"fees": stated.fees, "fill_cost": stated.fill_cost}
+        if not is_old:
+            tracked.stated = stated.updated
+            changes |= {"expires": stated.expires or known.expires}
+            if known.status not in _AFTER:
+                changes |= {"price": stated.price, "qty": stated.qty, "reduced": stated.reduced}
+        if stated.code:
+            changes["code"] = stated.code
+        return self._merge(tracked, stated.updated, stated.status, stated.filled, changes)
+
+    def apply(self, message: Message) -> Order | None:
+        """Merge what happened; None where it changed nothing (a failed cancel, a duplicate, another kind)."""
+        merge = self._on.get(type(message))
+        return merge(message) if merge else None
+
+    def _on_accepted(self, message: OrderAccepted) -> Order | None:
+        tracked = self._by_client_id.get(message.client_order_id)
+        if tracked is None:
+            return None
+        order = tracked.order
+        if message.filled >= order.qty:
+            status = OrderStatus.FILLED
+        elif message.remaining > 0 and order.tif is Tif.GTC:
+            status = OrderStatus.RESTING
+        else:  # the rest was cancelled at once; `remaining` of an unfilled IOC is not to be relied on (2026-10)
+            status = OrderStatus.CANCELED
+        if order.order_id not in ("", message.order_id):
+            if message.order_id in self._by_order_id:
+                return None
+            twin = msgspec.structs.replace(order, order_id=message.order_id, filled=message.filled, status=status)
+            return self.adopt(msgspec.structs.replace(twin, reduced=Qty(0), fees=Money(0), fill_cost=Money(0)))
+        return self._merge(tracked, message.ts, status, message.filled, {"order_id": message.order_id})
+
+    def _on_rejected(self, message: OrderRejected) -> Order | None:
+        return self._end_unseen(message.client_order_id, message.ts, OrderStatus.REJECTED, message.code)
+
+    def _on_never_arrived(self, message: OrderNeverArrived) -> Order | None:
+        return self._end_unseen(message.client_order_id, message.ts, OrderStatus.NEVER_ARRIVED, "")
+
+    def _end_unseen(self, client_order_id: str, ts: Ts, status: OrderStatus, code: str) -> Order | None:
+        """An order that is not on the exchange. Once the exchange has named it, that cannot be."""
+        tracked = self._by_client_id.get(client_order_id)
+        if tracked is None or tracked.order.order_id or status not in TRANSITIONS[tracked.order.status]:
+            return None
+        return self._merge(tracked, ts, status, Qty(0), {"code": code})
+
+    def _on_unknown(self, message: OrderUnknown) -> Order | None:
+        tracked = self._by_client_id.get(message.client_order_id)
+        if tracked is None or tracked.order.status is not OrderStatus.SUBMITTED:
+            return None
+        return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": message.reason})
+
+    def _on_state(self, message: OrderState) -> Order | None:
+        return self.adopt(message.order)
+
+    def _on_canceled(self, message: OrderCanceled) -> Order | None:
+        tracked = self._find(message.order_id, message.client_order_id)
+        if tracked is None or OrderStatus.CANCELED not in TRANSITIONS[tracked.order.status]:
+            return None
+        changes = {"order_id": message.order_id or tracked.order.order_id, "code": message.reason}
+        return self._merge(tracked, message.ts, OrderStatus.CANCELED, Qty(0), changes)
+
+    def _on_filled(self, message: Filled) -> Order | None:
+        fill = message.fill
+        tracked = self._find(fill.order_id, fill.client_order_id)
+        if tracked is None:
+            self._hold(fill)
+            return None
+        if not tracked.count(fill):
+            return None
+        # A fill proves that the order exists, not what became of the rest: one given up for lost is UNKNOWN again.
+        known = tracked.order.status
+        status = known if known is OrderStatus.SUBMITTED else OrderStatus.UNKNOWN
+        return self._merge(tracked, fill.ts, status, Qty(0), {"order_id": fill.order_id or tracked.order.order_id})
+
+    # -- how ------------------------------------------------------------------------------------------------------
+
+    def _find(self, order_id: str, client_order_id: str) -> _Tracked | None:
+        """The order that both ids name. Where they name two, none: a reply about another order proves nothing."""
+        tracked = self._by_order_id.get(order_id)
+        if tracked is not None:
+            return tracked if tracked.order.client_order_id in ("", client_order_id) or not client_order_id else None
+        tracked = self._by_client_id.get(client_order_id)
+        if tracked is not None and order_id and tracked.order.order_id not in ("", order_id):
+            return None
+        return tracked
+
+    def _unacknowledged(self, stated: Order) -> _Tracked | None:
+        """Our own order that this statement is the first to name."""
+        tracked = self._by_client_id.get(stated.client_order_id)
+        if tracked is None or tracked.order.order_id:
+            return None
+        same = (stated.ticker, stated.side) == (tracked.order.ticker, tracked.order.side)
+        return tracked if same else None
+
+    def _hold(self, fill: Fill) -> None:
+        """Keep a fill until the exchange's reply tells whose it is."""
+        self._held.setdefault(fill.trade_id, fill)
+        if len(self._held) > MAX_HELD_FILLS:
+            del self._held[next(iter(self._held))]
+
+    def _insert(self, order: Order, stated: Ts | None = None) -> Order:
+        tracked = _Tracked(order)
+        tracked.stated = stated
+        if order.client_order_id:
+            self._by_client_id.setdefault(order.client_order_id, tracked)
+        self._place(tracked)
+        self._merge(tracked, order.updated, order.status, order.filled, {})
+        return tracked.order
+
+    def _merge(
+        self, tracked: _Tracked, ts: Ts, status: OrderStatus, filled: Qty, changes: dict[str, Any]
+    ) -> Order | None:
+        """Lay news over an order. Returns it if anything but the time of the news changed."""
+        known = tracked.order
+        order = msgspec.structs.replace(known, **changes)
+        if order.order_id and order.order_id not in self._by_order_id:
+            self._by_order_id[order.order_id] = tracked
+            for fill in [fill for fill in self._held.values() if fill.order_id == order.order_id]:
+                tracked.count(self._held.pop(fill.trade_id))
+        if status not in TRANSITIONS[known.status]:
+            status = known.status
+        filled = Qty(min(max(known.filled, filled, tracked.traded), order.qty))
+        rest = order.qty - filled
+        reduced = min(order.reduced, rest)
+        if status.is_live and rest == reduced:
+            status = OrderStatus.FILLED if filled else OrderStatus.CANCELED
+        order = msgspec.structs.replace(
+            order,
+            status=status,
+            filled=filled,
+            reduced=Qty(rest if status in _AFTER else reduced),
+            updated=Ts(max(known.updated, ts)),
+        )
+        if tracked.traded >= filled > 0:
+            order = msgspec.structs.replace(order, fees=tracked.fees, fill_cost=tracked.cost)
+        tracked.order = order
+        if order.status.is_live is not known.status.is_live:
+            self._place(tracked)
+        return order if order != msgspec.structs.replace(known, updated=order.updated) else None
+
+    def _place(self, tracked: _Tracked) -> None:
+        """Put it among the live orders of its market, or among those that are over."""
+        market = self._live.setdefault(tracked.order.ticker, {})
+        if tracked.order.status.is_live:
+            market[tracked] = None
+            return
+        market.pop(tracked, None)
+        if not market:
+            del self._live[tracked.order.ticker]
+        self._ended.append(tracked)
+        if len(self._ended) > MAX_ENDED_ORDERS:
+            self._forget(self._ended.popleft())
+
+    def _forget(self, tracked: _Tracked) -> None:
+        if tracked.order.status.is_live:  # it came back
+            return
+        for index, key in (
+            (self._by_client_id, tracked.order.client_order_id),
+            (self._by_order_id, tracked.order.order_id),
+        ):
+            if index.get(key) is tracked:
+                del index[key]
