@@ -44,7 +44,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import Fill, Order, TradingState
+from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.units import Money, Ts
@@ -126,6 +126,19 @@ class Engine:
             self.state.now = message.ts
         react = self._reactions.get(type(message))
         return react(message) if react is not None else []
+
+    def recall(self, orders: Iterable[Order], entries: Iterable[Fill | Settlement]) -> None:
+        """Take back what the state file remembers, before the first message. Nothing follows from it."""
+        for order in orders:
+            self.state.orders.add(order)
+        for entry in entries:
+            if isinstance(entry, Settlement):
+                self._settle(entry)
+            elif self._book(entry):
+                self.state.orders.apply(Filled(entry.ts, entry))
+                order = self._owner(entry)
+                if order is not None and order.strategy:
+                    self.state.by_strategy.setdefault(order.strategy, Ledger()).book(entry)
 
     # -- market data ----------------------------------------------------------------------------------------------
 
@@ -298,7 +311,7 @@ class Engine:
     def _on_filled(self, message: Filled) -> list[Effect]:
         fill = message.fill
         before = self.state.ledger.position(fill.ticker)
-        if not self.state.ledger.book(fill):
+        if not self._book(fill):
             return []
         after = self.state.ledger.position(fill.ticker)
         is_closing = before.qty * fill.side.sign < 0
@@ -307,7 +320,7 @@ class Engine:
         changed = self.state.orders.apply(message)
         if changed is not None:
             effects.append(OrderChanged(changed))
-        order = self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
+        order = self._owner(fill)
         if order is None:
             self._unowned.setdefault(fill.order_id, []).append(fill)
             return effects
@@ -326,14 +339,25 @@ class Engine:
     def _on_settled(self, message: Settled) -> list[Effect]:
         settlement = message.settlement
         before = self.state.ledger.position(settlement.ticker)
-        if not self.state.ledger.settle(settlement):
+        if not self._settle(settlement):
             return []
-        for ledger in self.state.by_strategy.values():
-            ledger.settle(settlement)
         if before.qty:
             after = self.state.ledger.position(settlement.ticker)
             self.tally.count_close(Money(after.realized - before.realized))
         return [SettlementBooked(settlement)]
+
+    def _book(self, fill: Fill) -> bool:
+        self.state.last_entry = max(self.state.last_entry, fill.ts)
+        return self.state.ledger.book(fill)
+
+    def _settle(self, settlement: Settlement) -> bool:
+        self.state.last_entry = max(self.state.last_entry, settlement.ts)
+        for ledger in self.state.by_strategy.values():
+            ledger.settle(settlement)
+        return self.state.ledger.settle(settlement)
+
+    def _owner(self, fill: Fill) -> Order | None:
+        return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
 
     # -- the account, and people ----------------------------------------------------------------------------------
 

@@ -53,6 +53,8 @@ class State:
         self.references: dict[str, str] = dict(references or {})
         self.is_feed_live = False
         self.feed_ts = Ts(0)
+        self.last_entry = Ts(0)
+        """The time of the newest fill or settlement booked: where the next read of the account begins."""
         self.sent: deque[Ts] = deque()
 
     def index_of(self, ticker: str) -> str | None:

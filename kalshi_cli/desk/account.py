@@ -1,0 +1,79 @@
+"""The account as the exchange has it, brought together with what we remember: one path for start-up and repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.engine import Engine, Strategy
+from kalshi_cli.core.messages import AccountSnapshot
+from kalshi_cli.core.model import FeeSchedule, Market, Order
+from kalshi_cli.core.pnl import in_order
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.venue import account_snapshot
+from kalshi_cli.store.base import Memory, Store
+from kalshi_cli.units import Ts
+
+OVERLAP_MS = 3_600_000
+"""Fills are read again from this long before the last one booked; they are booked once by their trade id."""
+
+
+def load_engine(
+    client: KalshiClient,
+    store: Store,
+    clock: Clock,
+    limits: Limits,
+    *,
+    markets: Iterable[Market],
+    fees: Mapping[str, FeeSchedule],
+    new_id: Callable[[], str],
+    strategies: Sequence[Strategy] = (),
+    references: Mapping[str, str] | None = None,
+    order_expiry_s: float | None = None,
+) -> Engine:
+    """An engine that remembers everything and agrees with the exchange: load, reconcile, repair."""
+    engine = restore(
+        store.load(),
+        State(markets=markets, fees=fees, references=references, now=clock.now()),
+        limits,
+        strategies,
+        new_id=new_id,
+        order_expiry_s=order_expiry_s,
+    )
+    read_account(client, store, clock, engine)
+    return engine
+
+
+def restore(
+    memory: Memory,
+    state: State,
+    limits: Limits,
+    strategies: Sequence[Strategy],
+    *,
+    new_id: Callable[[], str],
+    order_expiry_s: float | None,
+) -> Engine:
+    """The engine as the state file left it."""
+    engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
+    engine.recall(memory.orders, in_order((*memory.fills, *memory.settlements)))
+    state.trading = memory.halt.state
+    return engine
+
+
+def read_account(
+    client: KalshiClient,
+    store: Store,
+    clock: Clock,
+    engine: Engine,
+    *,
+    since: Ts | None = None,
+    lookup: Sequence[Order] = (),
+) -> AccountSnapshot:
+    """Read the whole account and repair what differs; every repair is written down."""
+    start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
+    orders = [*engine.state.orders.live(), *lookup]
+    snapshot = account_snapshot(client, clock, since=start, live=orders)
+    for effect in engine.step(snapshot):
+        store.record(effect)
+    return snapshot
