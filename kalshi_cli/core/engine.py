@@ -136,9 +136,9 @@ class Engine:
                 self._settle(entry)
             elif self._book(entry):
                 self.state.orders.apply(Filled(entry.ts, entry))
-                order = self._owner(entry)
-                if order is not None and order.strategy:
-                    self.state.by_strategy.setdefault(order.strategy, Ledger()).book(entry)
+                owner = self._owner(entry)
+                if owner is not None and owner.strategy:
+                    self.state.by_strategy.setdefault(owner.strategy, Ledger()).book(entry)
 
     # -- market data ----------------------------------------------------------------------------------------------
 

@@ -66,9 +66,9 @@ def parts(
             part = found.setdefault(key(entry.ticker, entry), Pnl())
             part.add(realized=after.realized - before.realized, fees=after.fees - before.fees)
     for ticker, position in ledger.positions.items():
-        mark = marks.get(ticker)
-        if position.qty and mark is not None:
-            found.setdefault(key(ticker, None), Pnl()).add(unrealized=position.unrealized(mark))
+        open_profit = position.unrealized(marks.get(ticker))
+        if position.qty and open_profit is not None:
+            found.setdefault(key(ticker, None), Pnl()).add(unrealized=open_profit)
     return found
 
 

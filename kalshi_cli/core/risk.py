@@ -15,6 +15,7 @@ from kalshi_cli.units import (
     ONE_DOLLAR,
     Money,
     Price,
+    Qty,
     Ts,
     format_money,
     format_price,
@@ -187,7 +188,7 @@ def position_limit(state: State, limits: Limits, intent: Place) -> Objection | N
         return None
     held = state.ledger.position(intent.ticker).qty
     longest, shortest = state.orders.worst_case(intent.ticker)
-    worst = held + longest + intent.qty if intent.side is BID else -(held - shortest - intent.qty)
+    worst = Qty(held + longest + intent.qty if intent.side is BID else shortest + intent.qty - held)
     if worst > limits.max_position:
         return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -11,7 +12,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Tif
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
@@ -152,10 +153,8 @@ def resolve(client: KalshiClient, store: Store, clock: Clock, engine: Engine, or
     """
     until = clock.monotonic() + RESOLVE_S
     while clock.monotonic() < until:
-        try:
+        with suppress(UnreachableError):  # the next look may get through
             read_account(client, store, clock, engine, since=Ts(order.created - 60_000), lookup=[order])
-        except UnreachableError:
-            pass  # the next look may get through
         found = engine.state.orders.get(order.client_order_id) or order
         if found.status is not OrderStatus.UNKNOWN:
             return found

@@ -1,0 +1,112 @@
+"""Is everything in place to trade? One line each, with how long it took and what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from shutil import disk_usage
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.errors import CredentialsError, KalshiError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.units import show_money
+
+SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
+DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
+
+
+class Verdict(IntEnum):
+    """Exit codes of a monitoring plug-in; UNKNOWN is worse than WARNING and never OK."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One check: what was found, and the remedy where it is not OK."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+    hint: str = ""
+    latency_ms: float | None = None
+
+
+Check = Callable[[], tuple[Verdict, str, str]]
+
+
+def examine(name: str, clock: Clock, check: Check) -> Finding:
+    """Run one check; a known error is a finding too: CRITICAL for credentials, UNKNOWN where it could not look."""
+    started = clock.monotonic()
+    try:
+        verdict, detail, hint = check()
+    except CredentialsError as error:
+        verdict, detail, hint = Verdict.CRITICAL, error.message, error.hint
+    except KalshiError as error:
+        verdict, detail, hint = Verdict.UNKNOWN, error.message, error.hint
+    took = round((clock.monotonic() - started) * 1000, 1)
+    return Finding(check=name, verdict=verdict, detail=detail, hint=hint, latency_ms=took)
+
+
+def worst(findings: list[Finding]) -> Verdict:
+    """CRITICAL beats UNKNOWN beats WARNING beats OK."""
+    ranking = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
+    return next((verdict for verdict in ranking if any(f.verdict is verdict for f in findings)), Verdict.OK)
+
+
+# -- the checks; each answers (verdict, detail, hint) ---------------------------------------------------------------
+
+
+def exchange(client: KalshiClient) -> tuple[Verdict, str, str]:
+    """REST answers, and trading is on."""
+    status = client.exchange_status()
+    if not status.exchange_active:
+        return Verdict.WARNING, "exchange paused: nothing works, not even cancels", "see `kalshi exchange`"
+    if not status.trading_active:
+        return Verdict.WARNING, "trading paused: cancels work, new orders do not", "see `kalshi exchange`"
+    return Verdict.OK, "open for trading", ""
+
+
+def clock_skew(client: KalshiClient) -> tuple[Verdict, str, str]:
+    """Signatures carry the time; beyond five seconds they are refused."""
+    client.exchange_status()
+    skew = client.clock_skew_ms
+    if skew is None:
+        return Verdict.UNKNOWN, "the exchange sent no Date header", "try again"
+    side = "ahead of" if skew > 0 else "behind"
+    detail = f"{abs(skew) / 1000:.1f} s {side} the exchange"
+    # The Date header has whole seconds: a skew within one second cannot be told from none.
+    if abs(skew) > SKEW_CRITICAL_MS:
+        return Verdict.CRITICAL, f"your clock is {detail}", "set the clock: sudo timedatectl set-ntp true"
+    if abs(skew) > SKEW_WARN_MS + 1_000:
+        return Verdict.WARNING, f"your clock is {detail}", "set the clock: sudo timedatectl set-ntp true"
+    return Verdict.OK, "within a second", ""
+
+
+def account(client: KalshiClient) -> tuple[Verdict, str, str]:
+    """The key works: a signed read of the balance."""
+    balance = client.balance()
+    return Verdict.OK, f"cash {show_money(balance.cash)}", ""
+
+
+def limits(client: KalshiClient) -> tuple[Verdict, str, str]:
+    """The rate limits of this account."""
+    found = client.limits()
+    return Verdict.OK, f"{found.tier}: {found.read.refill} read and {found.write.refill} write tokens a second", ""
+
+
+def disk(path: Path) -> tuple[Verdict, str, str]:
+    """An intent that cannot be written down is not sent."""
+    at = next(folder for folder in (path, *path.parents) if folder.exists())
+    free = disk_usage(at).free
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < DISK_CRITICAL:
+        return Verdict.CRITICAL, detail, f"make room on the disk of {at}"
+    if free < DISK_WARN:
+        return Verdict.WARNING, detail, f"make room on the disk of {at}"
+    return Verdict.OK, detail, ""
