@@ -6,9 +6,12 @@ from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.core.messages import Effect
+from kalshi_cli.core.messages import Alert, Denied, Effect
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.units import Money, Ts
+
+EVER = Ts(0)
+"""Since the beginning."""
 
 
 class Halt(msgspec.Struct, frozen=True):
@@ -48,7 +51,8 @@ class Store(Protocol):
     """One account of one environment. Every method may raise StateError; nothing is lost silently."""
 
     def record(self, effect: Effect) -> None:
-        """Commit what must survive: SubmitOrder, OrderChanged, FillBooked, SettlementBooked, StateChanged, Denied, Alert.
+        """Commit what must survive: SubmitOrder, OrderChanged, FillBooked, SettlementBooked, StateChanged, Denied,
+        Alert.
 
         Returns only after intents, fills, settlements and halts are on disk. Anything else is not kept. The store has
         no opinion on what follows from what: the engine decides, the store writes it down.
@@ -64,7 +68,7 @@ class Store(Protocol):
         ...
 
     def set_halt(self, halt: Halt) -> None:
-        """Move the durable trading state."""
+        """Move the durable trading state, whatever it was: what a person decided."""
         ...
 
     def beat(self, cycle: Cycle) -> None:
@@ -75,8 +79,36 @@ class Store(Protocol):
         """The heartbeat row, if any loop ever completed a cycle here."""
         ...
 
-    def denials(self, since: Ts) -> dict[str, int]:
-        """How often each control refused, since then."""
+    def order(self, any_id: str) -> Order | None:
+        """The order with this id, ours or theirs."""
+        ...
+
+    def orders(self, since: Ts = EVER, ticker: str = "") -> tuple[Order, ...]:
+        """Orders that changed since then, oldest first; of one market or of all."""
+        ...
+
+    def live_orders(self) -> tuple[Order, ...]:
+        """Orders that may still trade, as far as was written down."""
+        ...
+
+    def fills(self, since: Ts = EVER) -> tuple[Fill, ...]:
+        """Fills since then, in the order of their time."""
+        ...
+
+    def settlements(self, since: Ts = EVER) -> tuple[Settlement, ...]:
+        """Settlements since then, in the order of their time."""
+        ...
+
+    def denials(self, since: Ts, ticker: str = "") -> dict[str, int]:
+        """How often each control refused, by code, from the minute of `since` on; in one market or in all."""
+        ...
+
+    def last_denials(self, since: Ts, ticker: str = "") -> tuple[Denied, ...]:
+        """The latest refusal of each minute and cause, newest first; at most 100."""
+        ...
+
+    def alerts(self, since: Ts = EVER) -> tuple[Alert, ...]:
+        """Alerts since then, newest first; at most 1,000."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,126 @@
+"""The shape of the files, as an ordered list of named steps. `PRAGMA user_version` counts how many have been taken.
+
+Never change a step that was released: add one. Columns are plain integers and text in the units of `units.py`, so that
+a person with a sqlite3 shell can read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Execute = Callable[[str], object]
+Migration = Callable[[Execute], None]
+
+
+def create_state(execute: Execute) -> None:
+    """Everything that one account of one environment remembers."""
+    for statement in _STATE:
+        execute(statement)
+
+
+def create_journal(execute: Execute) -> None:
+    """A durable dictionary."""
+    execute("CREATE TABLE journal (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+
+
+STATE: tuple[Migration, ...] = (create_state,)
+JOURNAL: tuple[Migration, ...] = (create_journal,)
+
+_STATE = (
+    """CREATE TABLE identity (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        account TEXT NOT NULL,
+        environment TEXT NOT NULL
+    )""",
+    # `key` is our id of an order of ours, and the exchange's id of one that another program placed: those may have no
+    # client_order_id, or one that we also used. No other index: an intent should touch one page on its way to the disk.
+    """CREATE TABLE orders (
+        key TEXT PRIMARY KEY,
+        client_order_id TEXT NOT NULL,
+        order_id TEXT NOT NULL,
+        ticker TEXT NOT NULL,
+        side TEXT NOT NULL,
+        price INTEGER NOT NULL,
+        qty INTEGER NOT NULL,
+        filled INTEGER NOT NULL,
+        reduced INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL,
+        tif TEXT NOT NULL,
+        post_only INTEGER NOT NULL,
+        reduce_only INTEGER NOT NULL,
+        expires INTEGER,
+        exchange_index INTEGER NOT NULL,
+        fees INTEGER NOT NULL,
+        fill_cost INTEGER NOT NULL,
+        strategy TEXT NOT NULL,
+        fair INTEGER,
+        reason TEXT NOT NULL,
+        code TEXT NOT NULL,
+        is_foreign INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX orders_by_order_id ON orders (order_id) WHERE order_id <> ''",
+    """CREATE TABLE fills (
+        trade_id TEXT PRIMARY KEY,
+        order_id TEXT NOT NULL,
+        ticker TEXT NOT NULL,
+        side TEXT NOT NULL,
+        price INTEGER NOT NULL,
+        qty INTEGER NOT NULL,
+        fee INTEGER NOT NULL,
+        is_taker INTEGER NOT NULL,
+        ts INTEGER NOT NULL,
+        client_order_id TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE settlements (
+        ticker TEXT PRIMARY KEY,
+        event_ticker TEXT NOT NULL,
+        result TEXT NOT NULL,
+        value INTEGER NOT NULL,
+        yes_qty INTEGER NOT NULL,
+        no_qty INTEGER NOT NULL,
+        revenue INTEGER NOT NULL,
+        fee INTEGER NOT NULL,
+        ts INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE halt (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        state TEXT NOT NULL,
+        code TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        since INTEGER NOT NULL
+    )""",
+    """CREATE TABLE cycle (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        run_id TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        mode TEXT NOT NULL,
+        strategy TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        completed INTEGER NOT NULL,
+        cycles INTEGER NOT NULL,
+        is_running INTEGER NOT NULL,
+        cash INTEGER,
+        day_pnl INTEGER
+    )""",
+    # One row a minute for each cause; `ts` and `detail` are those of the latest.
+    """CREATE TABLE denials (
+        minute INTEGER NOT NULL,
+        code TEXT NOT NULL,
+        strategy TEXT NOT NULL,
+        ticker TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        ts INTEGER NOT NULL,
+        detail TEXT NOT NULL,
+        PRIMARY KEY (minute, code, strategy, ticker)
+    )""",
+    """CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY,
+        ts INTEGER NOT NULL,
+        tier TEXT NOT NULL,
+        code TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        text TEXT NOT NULL
+    )""",
+)

@@ -1,0 +1,64 @@
+"""Structs as rows: the SQL of each table, made from constants, and the way back."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from kalshi_cli.core.messages import Alert, Denied
+from kalshi_cli.core.model import Fill, Order, Settlement
+from kalshi_cli.store.base import Cycle, Halt
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+row = msgspec.structs.astuple
+"""The values of a struct in the order of its columns."""
+
+
+def columns(kind: type[msgspec.Struct]) -> str:
+    """The column names of a struct, for a statement."""
+    return ", ".join(kind.__struct_fields__)
+
+
+def _insert(table: str, kind: type[msgspec.Struct], *, verb: str = "INSERT", key: str = "") -> str:
+    """An INSERT of one struct; `key` names one more column, in front."""
+    names = (key, *kind.__struct_fields__) if key else kind.__struct_fields__
+    return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+def read(kind: type[T], values: tuple[object, ...]) -> T:
+    """A row whose columns are those of `kind`. msgspec.ValidationError where the file holds something else."""
+    return msgspec.convert(dict(zip(kind.__struct_fields__, values, strict=True)), kind, strict=False)
+
+
+INSERT_INTENT = _insert("orders", Order, key="key")
+PUT_ORDER = _insert("orders", Order, key="key", verb="INSERT OR REPLACE")
+BOOK_FILL = _insert("fills", Fill, verb="INSERT OR IGNORE")
+PUT_SETTLEMENT = _insert("settlements", Settlement, verb="INSERT OR REPLACE")
+PUT_HALT = _insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
+PUT_CYCLE = _insert("cycle", Cycle, key="id", verb="INSERT OR REPLACE")
+ADD_ALERT = _insert("alerts", Alert)
+
+ORDERS = f"SELECT {columns(Order)} FROM orders"  # noqa: S608 - constants, as below
+FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id"  # noqa: S608
+SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
+HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
+CYCLE = f"SELECT {columns(Cycle)} FROM cycle"  # noqa: S608
+DENIED = f"SELECT {columns(Denied)} FROM denials WHERE ts >= ? AND ? IN ('', ticker) ORDER BY ts DESC LIMIT ?"  # noqa: S608
+ALERTS = f"SELECT {columns(Alert)} FROM alerts WHERE ts >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608
+
+ORDER_BY_ID = ORDERS + " WHERE key = ?1 OR (order_id = ?1 AND order_id <> '')"
+ORDERS_SINCE = ORDERS + " WHERE updated >= ? AND ? IN ('', ticker) ORDER BY created, key"
+_LIVE = ORDERS + " WHERE status IN ('submitted', 'unknown', 'resting')"
+_OLDEST_OPEN = "(SELECT MIN(ts) FROM fills WHERE ticker NOT IN (SELECT ticker FROM settlements))"
+LIVE_ORDERS = _LIVE + " ORDER BY created, key"
+ORDERS_OF_OPEN_POSITIONS = _LIVE + " OR updated >= " + _OLDEST_OPEN + " ORDER BY created, key"
+TWIN = "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ? AND order_id <> '' AND key <> ?"
+
+COUNT_DENIALS = "SELECT code, SUM(count) FROM denials WHERE minute >= ? AND ? IN ('', ticker) GROUP BY code"
+ADD_DENIALS = """INSERT INTO denials (minute, code, strategy, ticker, count, ts, detail) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (minute, code, strategy, ticker)
+    DO UPDATE SET count = count + excluded.count, ts = excluded.ts, detail = excluded.detail"""
+TRIM_DENIALS = "DELETE FROM denials WHERE rowid <= (SELECT MAX(rowid) FROM denials) - ?"
+TRIM_ALERTS = "DELETE FROM alerts WHERE id <= (SELECT MAX(id) FROM alerts) - ?"
