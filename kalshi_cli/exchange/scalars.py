@@ -5,7 +5,9 @@ Everything here raises ValueError for what it cannot read exactly; the callers t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated
 
 import msgspec
 
@@ -33,7 +35,9 @@ def level_price(text: str) -> Price:
 
 def outcome_price(text: str) -> Price:
     """A price from zero to one dollar, both included: what a settled contract is worth."""
-    price = parse_price(text)
+    price = known_prices.get(text)
+    if price is None:
+        price = parse_price(text)
     if not 0 <= price <= ONE_DOLLAR:
         raise ValueError(f"a price outside [0, 1]: {text!r}")
     return price
@@ -97,7 +101,7 @@ def reduced(status: OrderStatus, initial: Qty, filled: Qty, remaining: Qty) -> Q
     return gone
 
 
-class PriceRange(msgspec.Struct, gc=False):
+class PriceRange(msgspec.Struct, frozen=True, gc=False):
     """A band of the price grid, on the wire."""
 
     start: str
@@ -105,8 +109,11 @@ class PriceRange(msgspec.Struct, gc=False):
     step: str
 
 
-def grid_of(ranges: Iterable[PriceRange]) -> PriceGrid:
+@lru_cache(maxsize=256)  # a dozen grids serve fifty thousand markets
+def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
     """The valid prices. Only the bands count: the exchange adds structure names, and has changed what they mean."""
+    if not ranges:
+        raise ValueError("no band of prices")
     bands = []
     for each in ranges:
         start, end, step = outcome_price(each.start), outcome_price(each.end), outcome_price(each.step)
@@ -114,3 +121,19 @@ def grid_of(ranges: Iterable[PriceRange]) -> PriceGrid:
             raise ValueError(f"an impossible band of prices: {each.start} to {each.end} in steps of {each.step}")
         bands.append(Band(start, end, step))
     return PriceGrid(tuple(bands))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""RFC 3339 on the wire; a time without a zone is refused."""
+
+
+def ts_of(moment: datetime) -> Ts:
+    """Milliseconds since 1970, floored."""
+    return Ts((moment - _EPOCH) // _MILLISECOND)
+
+
+def maybe_ts(moment: datetime | None) -> Ts | None:
+    return None if moment is None else ts_of(moment)

@@ -7,7 +7,7 @@ type it does not know becomes an `OtherFrame`, so that its `seq` is still counte
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -153,7 +153,7 @@ class _Lifecycle(msgspec.Struct, gc=False):
     close_ts: int | None = None
     result: str | None = None
     settlement_value: str | None = None
-    price_ranges: list[PriceRange] | None = None
+    price_ranges: tuple[PriceRange, ...] | None = None
     additional_metadata: _EventNames | None = None
 
 
@@ -165,12 +165,6 @@ class _Reference(msgspec.Struct, gc=False):
     index_id: str
     received_at: Ts
     data: str  # the index provider's own JSON, as text
-
-
-class _Reference5Hz(msgspec.Struct, gc=False):
-    index_id: str
-    value_usd: str
-    source_ts_ms: Ts
 
 
 class _Upstream(msgspec.Struct, gc=False):
@@ -252,10 +246,6 @@ class ReferenceFrame(Frame, tag="cfbenchmarks_value", gc=False):
     msg: _Reference
 
 
-class Reference5HzFrame(Frame, tag="cfbenchmarks_value_5hz", gc=False):
-    msg: _Reference5Hz
-
-
 class SubscribedFrame(Frame, tag="subscribed", gc=False):
     """One per channel asked for, all with the id of the one command; the sid is in the body."""
 
@@ -300,7 +290,6 @@ _BodyFrame = (
     | LifecycleFrame
     | EventLifecycleFrame
     | ReferenceFrame
-    | Reference5HzFrame
     | SubscribedFrame
     | OkFrame
     | UnsubscribedFrame
@@ -337,25 +326,7 @@ def _odd_frame(raw: bytes | str, error: Exception) -> OtherFrame | None:
     return other
 
 
-_KNOWN_TYPES = frozenset(
-    str(frame.__struct_config__.tag)
-    for frame in (
-        DeltaFrame,
-        SnapshotFrame,
-        TickerFrame,
-        TradeFrame,
-        FillFrame,
-        UserOrderFrame,
-        LifecycleFrame,
-        EventLifecycleFrame,
-        ReferenceFrame,
-        Reference5HzFrame,
-        SubscribedFrame,
-        OkFrame,
-        UnsubscribedFrame,
-        ErrorFrame,
-    )
-)
+_KNOWN_TYPES = frozenset(str(frame.__struct_config__.tag) for frame in get_args(_BodyFrame))
 
 
 # -- frame to message ---------------------------------------------------------------------------------------------
@@ -408,8 +379,6 @@ def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | Lifec
         upstream = _upstream.decode(frame.msg.data)
         at = _at(upstream.time, frame.msg.received_at)
         return ReferencePrice(at, frame.msg.index_id, _index_value(upstream.value))
-    if isinstance(frame, Reference5HzFrame):
-        return ReferencePrice(frame.msg.source_ts_ms, frame.msg.index_id, _index_value(frame.msg.value_usd))
     return None
 
 

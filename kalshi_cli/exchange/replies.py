@@ -1,0 +1,157 @@
+"""Refusals: the exchange's four shapes of an error body, and what each means to a person.
+
+{"error": {"code", "message", "details"?}}    orders, authentication
+{"code", "message", "details"?}               bodies that do not decode
+{"msg": "..."}                                queries that do not validate
+{"error": "too many requests"}                429
+anything else                                 gateways in front of the exchange
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExchangeError,
+    KalshiError,
+    NotFoundError,
+    RateLimitedError,
+    UnreachableError,
+)
+
+_LONGEST = 300
+
+
+class Refusal(NamedTuple):
+    """An error body, whatever its shape; empty where it did not say. `code` is in lower case."""
+
+    code: str
+    message: str
+    details: str
+
+
+def read_refusal(body: bytes) -> Refusal:
+    """Never fails: a body that is no JSON is its own message."""
+    try:
+        wire = msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return Refusal("", body[:_LONGEST].decode(errors="replace").strip(), "")
+    if not isinstance(wire, dict):
+        return Refusal("", "", "")
+    error = wire.get("error", wire)
+    if not isinstance(error, dict):
+        return Refusal("", str(error)[:_LONGEST], "")
+    code, message, details = (_text(error.get(key)) for key in ("code", "message", "details"))
+    return Refusal(code.lower(), message or _text(error.get("msg")), details)
+
+
+def _text(value: object) -> str:
+    return value[:_LONGEST] if isinstance(value, str) else ""
+
+
+_DEFINITE_CONFLICTS = frozenset(
+    {
+        "fill_or_kill_insufficient_resting_volume",
+        "trading_is_paused",
+        "exchange_is_paused",
+        "market_inactive",
+        "order_id_and_client_order_id_mismatch",
+        "order_side_mismatch",
+        "order_ticker_mismatch",
+    }
+)
+
+
+def is_definite(status: int, refusal: Refusal) -> bool:
+    """Whether a create that was answered so certainly did not happen.
+
+    A 5xx proves nothing. Nor does 409 `order_already_exists`, which says that an order of this id *is* there, nor a 409
+    that we do not know, nor a gateway's 408. Nor 1xx to 3xx, which nobody should send.
+    """
+    if status == 409:
+        return refusal.code in _DEFINITE_CONFLICTS
+    return 400 <= status < 500 and status != 408
+
+
+_HINTS = {
+    "invalid_price": "the price is off this market's grid; `kalshi market TICKER` shows the valid steps",
+    "insufficient_balance": "not enough cash on this market's shard; see `kalshi balance`",
+    "available_balance_too_low": "not enough cash on this market's shard; see `kalshi balance`",
+    "trading_is_paused": "trading is paused; cancels still work. `kalshi exchange` shows when it resumes",
+    "exchange_is_paused": "the exchange is paused, and cancels do not work either. `kalshi exchange` shows more",
+    "market_inactive": "the market is closed or paused; the exchange cancels what rests there itself",
+    "fill_or_kill_insufficient_resting_volume": "nothing was bought or sold; there is not enough at this price",
+    "order_already_exists": "this client order id was used before, and may never be used again",
+    "deprecated_v1_order_endpoint": "this program is too old for the exchange; update it",
+    "invalid_order_size": "a count has steps of 0.01 and is above zero",
+}
+
+_DETAIL_HINTS = {
+    "post only cross": "the order would have traded at once; move the price away or leave out --post-only",
+    "expiration timestamp must be in the future": "the expiry has passed already; check the clock of this machine",
+    "reduce_only can only": "use --tif ioc with --reduce-only",
+}
+
+_KEY_HINTS = {
+    "not_found": "the exchange does not know this key id; keys of demo and prod are separate. Check KALSHI_API_KEY_ID",
+    "incorrect_api_key_signature": "the private key does not belong to this key id. Check KALSHI_PRIVATE_KEY_PATH",
+}
+
+
+def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> KalshiError:
+    """The error for a refusal of `what` ("GET /markets"). `skew_ms` is how far our clock is ahead, where known."""
+    refusal = read_refusal(body)
+    details = refusal.details
+    said = ": ".join(part for part in (refusal.message or refusal.code, details) if part) or "it gave no reason"
+    message = f"{what} was refused ({status}): {said}"
+    if status == 401 or refusal.code in {"authentication_error", "header_timestamp_expired"}:
+        return _bad_credentials(message, status, refusal, skew_ms)
+    if status == 403:
+        return CredentialsError(
+            message,
+            hint="this key may not do that: it lacks a scope, or is locked to a subaccount or region",
+            code=refusal.code or "forbidden",
+            status=status,
+            details=details,
+        )
+    if status == 429:
+        return RateLimitedError(message, hint="nothing was processed; wait a moment", status=status, details=details)
+    if not 400 <= status < 500:
+        return _not_usable(what, status, said)
+    hint = _HINTS.get(refusal.code, "")
+    for start, text in _DETAIL_HINTS.items():
+        if details.lower().startswith(start):
+            hint = text
+    if status == 404:
+        hint = hint or "check the spelling; what settled long ago is only in the historical tier"
+        return NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)
+    return ExchangeError(message, hint=hint, code=refusal.code or f"http_{status}", status=status, details=details)
+
+
+def _bad_credentials(message: str, status: int, refusal: Refusal, skew_ms: int | None) -> CredentialsError:
+    hint = _KEY_HINTS.get(refusal.details.lower(), "check the API key id and the private key")
+    if refusal.code == "header_timestamp_expired":
+        hint = "set this machine's clock (for example with ntp)"
+        if skew_ms is not None:
+            way = "ahead" if skew_ms > 0 else "behind"
+            message = f"{message}. Your clock is {round(abs(skew_ms) / 1000)} s {way}"
+    return CredentialsError(
+        message, hint=hint, code=refusal.code or "unauthorized", status=status, details=refusal.details
+    )
+
+
+def _not_usable(what: str, status: int, said: str) -> UnreachableError:
+    if 300 <= status < 400:
+        return UnreachableError(
+            f"{what} was answered with a redirect ({status}), which is never followed",
+            hint="check the REST address; a proxy or a captive portal may be in the way",
+            code="redirect",
+        )
+    return UnreachableError(
+        f"the exchange could not answer {what} ({status}): {said}",
+        hint="it may be down or in maintenance; `kalshi exchange` shows its status",
+        code=f"http_{status}",
+    )

@@ -1,0 +1,121 @@
+"""The API key: read from its file, and three headers a request.
+
+The signature covers `timestamp + METHOD + path`, the path from the host root without the query. RSA keys sign with PSS
+(SHA-256, salt of 32 bytes), Ed25519 keys plainly; the parsed key decides which, never the PEM's first line.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.errors import CredentialsError
+
+PrivateKey = RSAPrivateKey | Ed25519PrivateKey
+
+_HASH = hashes.SHA256()
+_PSS = padding.PSS(mgf=padding.MGF1(_HASH), salt_length=32)
+_LONGEST_FILE = 64 * 1024
+_SHORTEST_RSA = 2048
+
+
+def load_key(path: Path) -> PrivateKey:
+    """Read an RSA or Ed25519 key (PEM, PKCS#1 or PKCS#8); CredentialsError where it is missing, not ours or not a key.
+
+    As ssh does: a key that others may read is refused, not merely warned about.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError as error:
+        raise _refused(path, "there is no such file", "download the key again, or correct the path") from error
+    except OSError as error:
+        raise _refused(path, f"it cannot be opened ({error.strerror})", "check the path and who may read it") from error
+    with open(descriptor, "rb") as file:
+        # The open file is asked, not the name: a link is followed first, and nothing can be swapped in between.
+        _check_owner(path, os.fstat(descriptor))
+        try:
+            pem = file.read(_LONGEST_FILE + 1)
+        except OSError as error:
+            raise _refused(path, f"it cannot be read ({error.strerror})", "check the file") from error
+    if len(pem) > _LONGEST_FILE:
+        raise _refused(path, "it is far too long for a key", "give the .key or .pem file that Kalshi made")
+    return _parse(path, pem)
+
+
+def _refused(path: Path, why: str, hint: str) -> CredentialsError:
+    return CredentialsError(f"the private key {path} cannot be used: {why}", hint=hint, code="private_key")
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(path, "it is not a file", "give the .key or .pem file that Kalshi made")
+    if not hasattr(os, "geteuid"):
+        return  # Windows: its permissions are not these
+    if status.st_uid != os.geteuid():
+        raise _refused(path, "it belongs to another user", "copy it into your own home and keep it to yourself")
+    if status.st_mode & 0o077:
+        raise _refused(path, f"others may use it (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {path}")
+
+
+def _parse(path: Path, pem: bytes) -> PrivateKey:
+    try:
+        # OpenSSL's check that the primes are prime costs 33 ms (RSA-4096: 240) at each start. The file is the user's
+        # own, and what a damaged key could do to us (send signatures that give it away) the check below finds for 0.3.
+        key = serialization.load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
+    except TypeError as error:
+        raise _refused(
+            path, "it is protected by a passphrase", f"openssl pkey -in {path} -out key.pem, then chmod 600 key.pem"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _refused(path, "it is not a private key in PEM form", "give the file that Kalshi made") from error
+    if isinstance(key, RSAPrivateKey):
+        if key.key_size < _SHORTEST_RSA:
+            raise _refused(path, f"RSA of {key.key_size} bits is too short", "make a new key on kalshi.com")
+        _check_signs(path, key)
+        return key
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    raise _refused(path, "it is neither RSA nor Ed25519", "make a new key on kalshi.com")
+
+
+def _check_signs(path: Path, key: RSAPrivateKey) -> None:
+    """One signature, verified: its parts belong together."""
+    try:
+        key.public_key().verify(key.sign(b"kalshi", _PSS, _HASH), b"kalshi", _PSS, _HASH)
+    except (InvalidSignature, ValueError) as error:
+        raise _refused(path, "it is damaged", "download the key again") from error
+
+
+class Signer:
+    """A key, its id and a clock: makes the three headers, fresh for every attempt."""
+
+    def __init__(self, key_id: str, key: PrivateKey, clock: Clock) -> None:
+        self.key_id = key_id
+        self._key = key
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"Signer({type(self._key).__name__}, ...{self.key_id[-4:]})"
+
+    def headers(self, method: str, path: str) -> dict[str, str]:
+        """For a request to `path`: from the host root (`/trade-api/v2/...`), whatever follows a `?` is left out."""
+        timestamp = str(self._clock.now())
+        message = f"{timestamp}{method}{path.partition('?')[0]}".encode()
+        if isinstance(self._key, RSAPrivateKey):
+            signature = self._key.sign(message, _PSS, _HASH)
+        else:
+            signature = self._key.sign(message)
+        return {
+            "KALSHI-ACCESS-KEY": self.key_id,
+            "KALSHI-ACCESS-TIMESTAMP": timestamp,
+            "KALSHI-ACCESS-SIGNATURE": base64.b64encode(signature).decode(),
+        }
