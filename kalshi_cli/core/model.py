@@ -112,10 +112,10 @@ class PriceGrid(msgspec.Struct, frozen=True):
         found: list[int] = []
         for band in self.bands:
             if side is BID:
-                top = min(price, band.end)
+                top = min(price, band.end, ONE_DOLLAR - 1)
                 at = top - (top - band.start) % band.step
             else:
-                low = max(price, band.start)
+                low = max(price, band.start, 1)
                 at = low + (band.start - low) % band.step
             if band.start <= at <= band.end and 0 < at < ONE_DOLLAR:
                 found.append(at)
