@@ -1,0 +1,55 @@
+"""Chance that is a pure function of its name: the same key gives the same draws, in every process, for ever.
+
+Nothing here has a state that outlives a call, so a world that restarts goes on where it would have been. Python's own
+`hash` is salted per process and its generator carries a state; neither would do.
+"""
+
+from __future__ import annotations
+
+import math
+from hashlib import blake2b
+
+_MASK = (1 << 64) - 1
+
+
+class Dice:
+    """The draws that belong to one key, such as (seed, "noise", ticker, step)."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, *key: int | str) -> None:
+        name = "/".join(map(str, key)).encode()
+        self._state = int.from_bytes(blake2b(name, digest_size=8).digest(), "little")
+
+    def _bits(self) -> int:
+        """The next 64 bits, by SplitMix64 (Steele, Lea, Flood 2014)."""
+        self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK
+        mixed = self._state
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+        return mixed ^ (mixed >> 31)
+
+    def uniform(self) -> float:
+        """Strictly between 0 and 1."""
+        return ((self._bits() >> 11) + 0.5) / (1 << 53)
+
+    def between(self, low: float, high: float) -> float:
+        return low + (high - low) * self.uniform()
+
+    def below(self, count: int) -> int:
+        """A whole number from 0 to count - 1."""
+        return self._bits() % count
+
+    def chance(self, probability: float) -> bool:
+        return self.uniform() < probability
+
+    def sign(self) -> int:
+        return 1 if self._bits() >> 63 else -1
+
+    def normal(self) -> float:
+        """Mean 0, standard deviation 1, by Box and Muller."""
+        return math.sqrt(-2 * math.log(self.uniform())) * math.cos(2 * math.pi * self.uniform())
+
+    def heavy(self, typical: float, limit: float) -> float:
+        """A heavy tail: half the draws are below `typical`, some are many times it, none above `limit`."""
+        return float(min(limit, typical * (0.5 / self.uniform()) ** 0.7))
