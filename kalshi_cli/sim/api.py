@@ -1,106 +1,242 @@
 """The simulated exchange as a pure state machine: requests in, responses out, frames on the connections.
 
 No clock, no sockets, no randomness: time comes with each call, ids from a callable. `handle` and `connect` are what the
-wire reaches; the other methods are for the world that trades beside the user, past signatures and limits.
+wire reaches; the other methods are for the world that trades beside the user, past signatures and limits. Not safe for
+threads: whoever shares an exchange calls it from one thread (`sim.server` does).
+
+Left out, because the real rules are not published: collateral return across mutually exclusive markets, order groups,
+amend and decrease, sub-accounts, more than one shard.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from kalshi_cli.core.model import Side
+from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.sim.agenda import Agenda
+from kalshi_cli.sim.channels import Connection, Hub
+from kalshi_cli.sim.floor import Floor
+from kalshi_cli.sim.gate import Gate, missing_signature
 from kalshi_cli.sim.journal import Journal
+from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Refusal, SeriesSpec, SimOptions
+from kalshi_cli.sim.reads import Call
+from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord
+from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
+from kalshi_cli.sim.routes import BASE, Router
+from kalshi_cli.sim.state import Member, State
 from kalshi_cli.units import Money, Price, Qty, Ts
+
+STREAM_PATH = "/trade-api/ws/v2"
+_DEPRECATED = nested(
+    410,
+    "deprecated_v1_order_endpoint",
+    "https://docs.kalshi.com/api-reference/orders/create-order-v2",
+    "Please switch to the V2 endpoints",
+).body
 
 
 class Exchange:
-    """A work in progress: signatures are meant to last, bodies follow."""
+    """One exchange. `new_id` makes the ids of orders, trades, users and markets: UUIDs, as text."""
 
     def __init__(
         self, *, new_id: Callable[[], str], options: SimOptions | None = None, journal: Journal | None = None
     ) -> None:
-        raise NotImplementedError
+        self.options = options or SimOptions()
+        self._state = State(new_id, self.options, journal)
+        agenda = Agenda()
+        self._floor = Floor(self._state, agenda)
+        self._life = Lifecycle(self._state, self._floor, agenda)
+        self._gate = Gate(self.options)
+        self._hub = Hub(self._state)
+        self._router = Router(self._state, self._floor)
+        self._now = Ts(0)
 
     def restore(self) -> bool:
         """Rebuild everything from the journal; False where it is empty. Call once, before anything else."""
-        raise NotImplementedError
+        is_restored = self._state.restore()
+        for key in self._state.keys.values():
+            self._gate.admit(key)
+        self._life.restart()
+        return is_restored
 
-    # -- the world's own methods --
+    # -- the wire --
 
-    def list_series(self, spec: SeriesSpec) -> None: ...
+    def handle(self, request: Request, now: Ts) -> Response:
+        """Answer one REST request. What a write changed is in the journal before this returns."""
+        self._life.advance(now)
+        try:
+            status, body = self._answer(request, now)
+        except WireError as error:
+            status, body = error.status, error.body
+        self._commit(now)
+        return respond(status, body, now)
 
-    def list_event(self, spec: EventSpec, now: Ts) -> None: ...
+    def _answer(self, request: Request, now: Ts) -> tuple[int, dict[str, object] | None]:
+        path = request.path.removeprefix(BASE)
+        found = self._router.find(request.method, path) if request.path.startswith(BASE) else None
+        account = self._gate.account(request.method, request.path, request.headers, now)
+        if found is None:
+            if self._router.is_legacy(request.method, path):
+                return 410, _DEPRECATED
+            raise nested(404, "not_found")
+        route, values = found
+        if route.is_private and account is None:
+            raise missing_signature()
+        if request.body and "json" not in request.headers.get("content-type", ""):
+            raise nested(400, "invalid_content_type")
+        self._gate.charge(account, route.price(request.body), now, is_write=route.is_write)
+        call = Call(account, Query(route.operation, request.query), values, request.body, now)
+        return route.success, route.answer(call)
+
+    def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | Response:
+        """Upgrade to the stream, or the response that refuses it. Header names are in lower case."""
+        try:
+            if path != STREAM_PATH:
+                raise nested(404, "not_found")
+            account = self._gate.account("GET", path, headers, now)
+            if account is None:
+                raise missing_signature()
+        except WireError as error:
+            return respond(error.status, error.body, now)
+        return self._hub.connect(account)
+
+    def advance(self, now: Ts) -> None:
+        """Whatever time does: expiries, closes, payouts, conflated tickers, the batched part of the journal."""
+        self._life.advance(now)
+        self._commit(now, everything=True)
+        self._hub.tick(now)
+
+    def _commit(self, now: Ts, *, everything: bool = False) -> None:
+        """Write down, then tell."""
+        self._now = Ts(max(self._now, now))
+        self._hub.publish(self._state.commit(everything=everything), now)
+
+    # -- the world: listing --
+
+    def list_series(self, spec: SeriesSpec) -> None:
+        self._life.list_series(spec)
+
+    def list_event(self, spec: EventSpec, now: Ts) -> None:
+        """KeyError where its series is not listed."""
+        self._life.list_event(spec)
+        self._commit(now)
 
     def list_market(self, spec: MarketSpec, now: Ts) -> None:
-        """Opens by itself at `open_time` and closes at `close_time`, in `advance`."""
-        raise NotImplementedError
+        """Opens by itself at `open_time` and closes at `close_time`. KeyError where its event is not listed."""
+        self._life.list_market(spec, now)
+        self._commit(now)
 
-    def add_account(self, name: str, cash: Money) -> None:
-        """An account without a key is one of the world's: its orders are journaled in batches."""
-        raise NotImplementedError
-
-    def register_key(self, account: str, key_id: str, public_key: bytes) -> None:
-        """A PEM public key, RSA or Ed25519, that signs for the account."""
-        raise NotImplementedError
-
-    def submit(self, account: str, order: NewOrder, now: Ts) -> Receipt | Refusal:
-        raise NotImplementedError
-
-    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | Refusal:
-        """What was taken off the book."""
-        raise NotImplementedError
-
-    def cancel_all(self, account: str, now: Ts, ticker: str | None = None) -> int:
-        raise NotImplementedError
-
-    def top(self, ticker: str) -> tuple[tuple[Price, Qty] | None, tuple[Price, Qty] | None]:
-        """Best bid and best ask with their sizes; None where a side is empty."""
-        raise NotImplementedError
-
-    def levels(self, ticker: str, side: Side, depth: int = 0) -> list[tuple[Price, Qty]]:
-        """Best first; depth 0 is all."""
-        raise NotImplementedError
-
-    def last_price(self, ticker: str) -> Price | None:
-        raise NotImplementedError
-
-    def position(self, account: str, ticker: str) -> Qty:
-        raise NotImplementedError
-
-    def cash(self, account: str) -> Money:
-        raise NotImplementedError
-
-    def resting(self, account: str, ticker: str | None = None) -> list[tuple[str, Side, Price, Qty]]:
-        """(order id, side, price, remaining), oldest first."""
-        raise NotImplementedError
-
-    def tickers(self, status: str = "active") -> list[str]:
-        raise NotImplementedError
+    def set_close_time(self, ticker: str, close_time: Ts, now: Ts) -> None:
+        self._life.set_close_time(ticker, close_time, now)
+        self._commit(now)
 
     def settle(self, ticker: str, value: Price, now: Ts, expiration_value: str = "") -> None:
-        """Determine a market: `value` is what one YES pays, 0 to 10,000. Paid by `advance` after the settlement timer."""
-        raise NotImplementedError
+        """Determine a market: `value` is what one YES pays, in whole cents (0 to 10,000).
+
+        It closes if it was open; `advance` pays after the settlement timer. Settling again before that amends it.
+        """
+        self._life.settle(ticker, value, now, expiration_value)
+        self._commit(now, everything=True)
+
+    # -- the world: pauses and outside prices --
 
     def pause(self, kind: str, now: Ts) -> None:
         """`trading` (cancels work) or `exchange` (nothing does)."""
-        raise NotImplementedError
+        self._life.pause(kind, now)
+        self._commit(now, everything=True)
 
     def resume(self, now: Ts) -> None:
-        raise NotImplementedError
+        self._life.resume()
+        self._commit(now, everything=True)
 
-    def pause_market(self, ticker: str, now: Ts) -> None: ...
+    def pause_market(self, ticker: str, now: Ts) -> None:
+        self._life.pause_market(ticker, now)
+        self._commit(now, everything=True)
 
     def resume_market(self, ticker: str, now: Ts) -> None:
         """Reactivate; all its resting orders are cancelled, as on the real one."""
-        raise NotImplementedError
-
-    def set_close_time(self, ticker: str, close_time: Ts, now: Ts) -> None: ...
+        self._life.resume_market(ticker, now)
+        self._commit(now, everything=True)
 
     def set_index_value(self, index_id: str, value: int, now: Ts) -> None:
         """A tick of an outside index (`BRTI`), in ten-thousandths of a dollar, for the cfbenchmarks_value channel."""
-        raise NotImplementedError
+        self._state.happened.append(IndexTick(index_id, value, now))
+        self._commit(now)
 
-    def advance(self, now: Ts) -> None:
-        """Whatever time does: opens, expiries, closes, payouts, conflated tickers, the batched part of the journal."""
-        raise NotImplementedError
+    # -- the world: accounts and orders --
+
+    def add_account(self, name: str, cash: Money) -> None:
+        """An account without a key is one of the world's: its activity is journaled in batches."""
+        if name in self._state.members:
+            raise ValueError(f"account {name} exists already")
+        member = Member(AccountRecord(name=name, user_id=self._state.new_id(), cash=cash, updated=self._now))
+        self._state.members[name] = member
+        self._state.touch_account(member, self._now)
+        self._commit(self._now, everything=True)
+
+    def register_key(self, account: str, key_id: str, public_key: bytes) -> None:
+        """A PEM public key, RSA or Ed25519, that signs for the account; ValueError where it is neither."""
+        key = KeyRecord(key_id=key_id, account=account, public_key=public_key)
+        self._gate.admit(key)
+        self._state.add_key(key)
+        self._state.touch(f"key/{key_id}", key)
+        self._commit(self._now, everything=True)
+
+    def submit(self, account: str, order: NewOrder, now: Ts) -> Receipt | Refusal:
+        """Place an order, past signatures and limits but by all other rules."""
+        self._life.advance(now)
+        outcome = self._floor.submit(account, order, now)
+        self._commit(now)
+        return outcome
+
+    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | Refusal:
+        """What was taken off the book, or why not."""
+        self._life.advance(now)
+        outcome = self._floor.cancel(account, order_id, now)
+        self._commit(now)
+        return outcome
+
+    def cancel_all(self, account: str, now: Ts, ticker: str | None = None) -> int:
+        """How many orders were cancelled."""
+        self._life.advance(now)
+        count = self._floor.cancel_all(account, now, ticker)
+        self._commit(now)
+        return count
+
+    # -- the world: what is --
+
+    def top(self, ticker: str) -> tuple[tuple[Price, Qty] | None, tuple[Price, Qty] | None]:
+        """Best bid and best ask with their sizes; None where a side is empty."""
+        book = self._state.books[ticker]
+        return book.top(BID), book.top(ASK)
+
+    def levels(self, ticker: str, side: Side, depth: int = 0) -> list[tuple[Price, Qty]]:
+        """Best first; depth 0 is all."""
+        return self._state.books[ticker].levels(side, depth)
+
+    def last_price(self, ticker: str) -> Price | None:
+        return self._state.markets[ticker].last
+
+    def position(self, account: str, ticker: str) -> Qty:
+        """Signed: plus is YES."""
+        return self._state.members[account].held(ticker)
+
+    def cash(self, account: str) -> Money:
+        return self._state.members[account].record.cash
+
+    def accounts(self) -> list[str]:
+        return list(self._state.members)
+
+    def fees_collected(self) -> Money:
+        return self._state.switches.fees_collected
+
+    def resting(self, account: str, ticker: str | None = None) -> list[tuple[str, Side, Price, Qty]]:
+        """(order id, side, price, remaining) of the account's live orders."""
+        orders = self._state.members[account].orders(ticker)
+        return [(order.order_id, order.side, order.price, order.remaining) for order in orders]
+
+    def tickers(self, status: str = "active") -> list[str]:
+        """Markets whose status was this when time last moved here; "" is all of them."""
+        markets = self._state.markets.items()
+        return [ticker for ticker, market in markets if status in ("", market.status(self._now).value)]

@@ -75,7 +75,10 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the matching engine takes it. `expires` is milliseconds; `stp_maker` cancels the resting own order."""
+    """An order as the matching engine takes it. `expires` is milliseconds.
+
+    Where it meets an order of its own account it stops, or with `stp_maker` cancels that one and goes on.
+    """
 
     ticker: str
     side: Side

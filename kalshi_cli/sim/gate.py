@@ -1,0 +1,104 @@
+"""Who is asking, and may they ask now: signatures, the clock window, the token buckets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.sim.records import KeyRecord
+from kalshi_cli.sim.replies import WireError, nested, too_many
+from kalshi_cli.units import Ts
+
+KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
+
+
+class Bucket:
+    """Tokens that refill continuously; one second's worth fits in. Counted in thousandths, so no fraction is lost."""
+
+    def __init__(self, rate: int, now: Ts) -> None:
+        self._rate = rate
+        self._level = rate * 1000
+        self._filled = now
+
+    def take(self, cost: int, now: Ts) -> bool:
+        """Pay, if there is enough. A rate of 0 is no limit."""
+        if self._rate == 0:
+            return True
+        elapsed = max(0, now - self._filled)
+        self._filled = now
+        self._level = min(self._rate * 1000, self._level + self._rate * elapsed)
+        if self._level < cost * 1000:
+            return False
+        self._level -= cost * 1000
+        return True
+
+
+class Gate:
+    """Verifies requests against registered public keys, and charges the buckets of their accounts."""
+
+    def __init__(self, options: SimOptions) -> None:
+        self._options = options
+        self._keys: dict[str, tuple[str, RSAPublicKey | Ed25519PublicKey]] = {}
+        self._buckets: dict[tuple[str, bool], Bucket] = {}
+
+    def admit(self, key: KeyRecord) -> None:
+        """Let this key sign; ValueError where it is neither RSA nor Ed25519."""
+        parsed = load_pem_public_key(key.public_key)
+        if not isinstance(parsed, (RSAPublicKey, Ed25519PublicKey)):
+            raise ValueError(f"key {key.key_id} is neither RSA nor Ed25519")
+        self._keys[key.key_id] = (key.account, parsed)
+
+    def account(self, method: str, path: str, headers: dict[str, str], now: Ts) -> str | None:
+        """The account that signed this, None where nobody did; a WireError (401) where the signature is no good."""
+        if not any(name in headers for name in (KEY, TIMESTAMP, SIGNATURE)):
+            return None
+        if not headers.get(SIGNATURE):
+            raise missing_signature()
+        account, key = self._keys.get(headers.get(KEY, ""), (None, None))
+        if account is None or key is None:
+            raise nested(401, "authentication_error", "NOT_FOUND", "authentication_error")
+        stamp = headers.get(TIMESTAMP, "")
+        is_number = stamp.isascii() and stamp.isdigit() and len(stamp) <= 16
+        if not is_number or abs(int(stamp) - now) > self._options.clock_window_ms:
+            raise nested(401, "header_timestamp_expired")
+        if not _is_signed(key, headers[SIGNATURE], f"{stamp}{method}{path}".encode()):
+            raise nested(401, "authentication_error", "INCORRECT_API_KEY_SIGNATURE", "authentication_error")
+        return account
+
+    def charge(self, account: str | None, cost: int, now: Ts, *, is_write: bool) -> None:
+        """Take tokens from the account's read or write bucket; a WireError (429) where they do not suffice.
+
+        Calls without a key are not limited: the real limits of those are not published.
+        """
+        if account is None:
+            return
+        bucket = self._buckets.get((account, is_write))
+        if bucket is None:
+            rate = self._options.write_rate if is_write else self._options.read_rate
+            bucket = self._buckets[account, is_write] = Bucket(rate, now)
+        if not bucket.take(cost, now):
+            raise too_many()
+
+
+def missing_signature() -> WireError:
+    return nested(401, "signature_is_missing_from_headers")
+
+
+def _is_signed(key: RSAPublicKey | Ed25519PublicKey, signature: str, text: bytes) -> bool:
+    try:
+        raw = base64.b64decode(signature, validate=True)
+        if isinstance(key, RSAPublicKey):
+            key.verify(raw, text, PSS(MGF1(hashes.SHA256()), PSS.DIGEST_LENGTH), hashes.SHA256())
+        else:
+            key.verify(raw, text)
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True

@@ -1,0 +1,50 @@
+"""An account as reads show it: some milliseconds behind the matching engine, as on the real exchange."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+
+from kalshi_cli.sim.records import AccountRecord, FillRecord, HoldingRecord, OrderRecord, SettlementRecord
+from kalshi_cli.units import Ts
+
+Mirrored = AccountRecord | OrderRecord | FillRecord | HoldingRecord | SettlementRecord
+
+
+class Mirror:
+    """The read side of one account. `put` what changed; `at` shows it once it is old enough."""
+
+    def __init__(self, lag_ms: int) -> None:
+        self.lag_ms = lag_ms
+        self.account: AccountRecord | None = None
+        self.orders: dict[str, OrderRecord] = {}
+        self.fills: list[FillRecord] = []
+        self.holdings: dict[str, HoldingRecord] = {}
+        self.settlements: list[SettlementRecord] = []
+        self._pending: deque[tuple[Ts, Mirrored]] = deque()
+
+    def put(self, record: Mirrored, now: Ts) -> None:
+        """Without a lag the live record itself is shown; with one, a copy of what it was."""
+        if self.lag_ms == 0:
+            self._show(record)
+        else:
+            self._pending.append((now, copy.copy(record)))
+
+    def at(self, now: Ts) -> Mirror:
+        """Let in what is old enough now."""
+        while self._pending and self._pending[0][0] <= now - self.lag_ms:
+            self._show(self._pending.popleft()[1])
+        return self
+
+    def _show(self, record: Mirrored) -> None:
+        match record:
+            case OrderRecord():
+                self.orders[record.order_id] = record
+            case FillRecord():
+                self.fills.append(record)
+            case HoldingRecord():
+                self.holdings[record.ticker] = record
+            case SettlementRecord():
+                self.settlements.append(record)
+            case AccountRecord():
+                self.account = record

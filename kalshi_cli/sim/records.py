@@ -1,0 +1,229 @@
+"""What the simulated exchange keeps: every struct here is written to the journal as it is."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.core.model import MarketStatus, Side, Tif
+from kalshi_cli.sim.listing import MarketSpec
+from kalshi_cli.units import Money, Price, Qty, Ts
+
+RESTING, CANCELED, EXECUTED = "resting", "canceled", "executed"
+
+
+class OrderRecord(msgspec.Struct, kw_only=True):
+    """An order, live or over. `qty` is what was asked for; `rank` is its place in time among all orders ever.
+
+    `rounding` is what the balance roundings of its fills took so far and no rebate has given back.
+    """
+
+    order_id: str
+    account: str
+    client_order_id: str
+    ticker: str
+    side: Side
+    price: Price
+    qty: Qty
+    remaining: Qty
+    filled: Qty = Qty(0)
+    status: str = RESTING
+    tif: Tif = Tif.GTC
+    expires: Ts | None = None
+    stp_maker: bool = False
+    cancel_on_pause: bool = False
+    created: Ts
+    updated: Ts
+    rank: int
+    taker_cost: Money = Money(0)
+    maker_cost: Money = Money(0)
+    taker_fees: Money = Money(0)
+    maker_fees: Money = Money(0)
+    rounding: Money = Money(0)
+    reason: str = ""
+
+
+class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
+    """One side of a trade, for one account. `number` counts the account's fills from 0."""
+
+    number: int
+    trade_id: str
+    order_id: str
+    client_order_id: str
+    account: str
+    ticker: str
+    side: Side
+    price: Price
+    qty: Qty
+    fee: Money
+    is_taker: bool
+    position: Qty
+    ts: Ts
+
+
+class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
+    """A public print. `number` counts the trades of the exchange from 0."""
+
+    number: int
+    trade_id: str
+    ticker: str
+    price: Price
+    qty: Qty
+    taker_side: Side
+    ts: Ts
+
+
+class HoldingRecord(msgspec.Struct, kw_only=True):
+    """What an account has in one market. `cost` is what the open position cost; `qty` is signed, plus is YES."""
+
+    account: str
+    ticker: str
+    qty: Qty = Qty(0)
+    cost: Money = Money(0)
+    realized: Money = Money(0)
+    fees: Money = Money(0)
+    traded: Money = Money(0)
+    updated: Ts = Ts(0)
+    is_settled: bool = False
+
+
+class AccountRecord(msgspec.Struct, kw_only=True):
+    """A member: its money, and the id the wire shows."""
+
+    name: str
+    user_id: str
+    cash: Money
+    updated: Ts
+
+
+class KeyRecord(msgspec.Struct, kw_only=True, frozen=True):
+    """A public key (PEM) that signs for an account."""
+
+    key_id: str
+    account: str
+    public_key: bytes
+
+
+class SettlementRecord(msgspec.Struct, kw_only=True, frozen=True):
+    """A market paid out to one account. `number` counts the account's settlements from 0."""
+
+    number: int
+    account: str
+    ticker: str
+    event_ticker: str
+    result: str
+    value: Price
+    yes_qty: Qty
+    yes_cost: Money
+    no_qty: Qty
+    no_cost: Money
+    revenue: Money
+    fee: Money
+    ts: Ts
+
+
+class MarketRecord(msgspec.Struct, kw_only=True):
+    """A market and what became of it. `number` is its place in listings; `minutes` is volume by minute, one day."""
+
+    spec: MarketSpec
+    market_id: str
+    number: int
+    close_time: Ts
+    created: Ts
+    updated: Ts
+    is_paused: bool = False
+    is_cleared: bool = False
+    is_amended: bool = False
+    last: Price | None = None
+    last_size: Qty = Qty(0)
+    volume: Qty = Qty(0)
+    open_interest: Qty = Qty(0)
+    minutes: list[tuple[int, Qty]] = []
+    value: Price | None = None
+    expiration_value: str = ""
+    determined: Ts | None = None
+    settled: Ts | None = None
+
+    def status(self, now: Ts) -> MarketStatus:
+        """Follows from the clock: opening and closing by time sends no message, here as on the real exchange."""
+        if self.settled is not None:
+            return MarketStatus.FINALIZED
+        if self.determined is not None:
+            return MarketStatus.AMENDED if self.is_amended else MarketStatus.DETERMINED
+        if now >= self.close_time:
+            return MarketStatus.CLOSED
+        if now < self.spec.open_time:
+            return MarketStatus.INITIALIZED
+        return MarketStatus.INACTIVE if self.is_paused else MarketStatus.ACTIVE
+
+    @property
+    def result(self) -> str:
+        if self.value is None:
+            return ""
+        return {10_000: "yes", 0: "no"}.get(self.value, "scalar")
+
+    def volume_24h(self, now: Ts) -> Qty:
+        """Contracts matched in the last day, to the minute."""
+        since = now // 60_000 - 1440
+        return Qty(sum(qty for minute, qty in self.minutes if minute > since))
+
+
+class StateRecord(msgspec.Struct, kw_only=True):
+    """The exchange's own switches and counters."""
+
+    is_active: bool = True
+    is_trading: bool = True
+    fees_collected: Money = Money(0)
+
+
+# -- what just happened, for the channels --------------------------------------------------------------------------
+
+
+class BookChange(msgspec.Struct, frozen=True):
+    """One level changed by `delta`, because of an order of `account`."""
+
+    ticker: str
+    side: Side
+    price: Price
+    delta: Qty
+    ts: Ts
+    account: str
+    client_order_id: str
+
+
+class BookCleared(msgspec.Struct, frozen=True):
+    """Everything left the book at once: the market closed."""
+
+    ticker: str
+
+
+class MarketChanged(msgspec.Struct, frozen=True):
+    """`change` is a lifecycle event_type, in the wire's words."""
+
+    change: str
+    ticker: str
+    ts: Ts
+
+
+class EventListed(msgspec.Struct, frozen=True):
+    event_ticker: str
+
+
+class IndexTick(msgspec.Struct, frozen=True):
+    """An outside index ticked; `value` is in ten-thousandths of a dollar."""
+
+    index_id: str
+    value: int
+    ts: Ts
+
+
+Happening = (
+    BookChange
+    | BookCleared
+    | MarketChanged
+    | EventListed
+    | IndexTick
+    | TradeRecord
+    | FillRecord
+    | OrderRecord
+    | HoldingRecord
+)

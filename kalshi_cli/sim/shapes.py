@@ -1,0 +1,283 @@
+"""The exchange's objects as JSON: which fields, how many decimals, which times are text (API.md section 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kalshi_cli.core.model import ASK, BID, PriceGrid, Side
+from kalshi_cli.sim.listing import EventSpec, SeriesSpec
+from kalshi_cli.sim.matcher import Book
+from kalshi_cli.sim.records import (
+    FillRecord,
+    HoldingRecord,
+    MarketRecord,
+    OrderRecord,
+    SettlementRecord,
+    TradeRecord,
+)
+from kalshi_cli.units import (
+    ONE_DOLLAR,
+    Price,
+    Qty,
+    Ts,
+    format_money,
+    format_price,
+    format_qty,
+    format_ts,
+)
+
+Json = dict[str, Any]
+
+SHARD = 0
+"""One matching engine: everything is on shard 0, and says so."""
+
+NOBODY, ALL_OF_IT = Price(0), ONE_DOLLAR  # what the wire shows for an empty bid and an empty ask side
+
+
+def rfc3339(ts: Ts) -> str:
+    """As on the wire: the zeros at the end of the fraction are trimmed."""
+    text = format_ts(ts)
+    return text[:-1].rstrip("0") + "Z" if "." in text else text
+
+
+def no_price(price: Price) -> str:
+    return format_price(Price(ONE_DOLLAR - price))
+
+
+def outcome(side: Side) -> str:
+    return "yes" if side is BID else "no"
+
+
+def ranges(grid: PriceGrid) -> list[Json]:
+    return [
+        {"start": format_price(band.start), "end": format_price(band.end), "step": format_price(band.step)}
+        for band in grid.bands
+    ]
+
+
+def series_json(spec: SeriesSpec) -> Json:
+    return {
+        "ticker": spec.ticker,
+        "title": spec.title,
+        "frequency": spec.frequency,
+        "category": spec.category,
+        "categories": [spec.category],
+        "tags": list(spec.tags) or None,
+        "settlement_sources": [{"name": name, "url": url} for name, url in spec.settlement_sources] or None,
+        "contract_url": "",
+        "contract_terms_url": "",
+        "fee_type": spec.fees.type.value,
+        "fee_multiplier": spec.fees.multiplier / 1000,
+        "additional_prohibitions": None,
+        "exchange_index": SHARD,
+    }
+
+
+def event_json(spec: EventSpec, series: SeriesSpec) -> Json:
+    shown: Json = {
+        "event_ticker": spec.event_ticker,
+        "series_ticker": spec.series_ticker,
+        "title": spec.title,
+        "sub_title": spec.sub_title,
+        "mutually_exclusive": spec.mutually_exclusive,
+        "collateral_return_type": "",
+        "category": series.category,
+        "settlement_sources": [{"name": name, "url": url} for name, url in series.settlement_sources] or None,
+        "exchange_index": SHARD,
+    }
+    if spec.strike_date is not None:
+        shown["strike_date"] = rfc3339(spec.strike_date)
+    if spec.fees is not None:
+        shown["fee_type_override"] = spec.fees.type.value
+        shown["fee_multiplier_override"] = spec.fees.multiplier / 1000
+    return shown
+
+
+def market_json(market: MarketRecord, book: Book, now: Ts) -> Json:
+    spec = market.spec
+    bid, ask = book.top(BID), book.top(ASK)
+    bid_price = bid[0] if bid else NOBODY
+    ask_price = ask[0] if ask else ALL_OF_IT
+    latest = spec.latest_expiration_time or market.close_time
+    shown: Json = {
+        "ticker": spec.ticker,
+        "event_ticker": spec.event_ticker,
+        "market_type": "binary",
+        "title": spec.title,
+        "yes_sub_title": spec.yes_sub_title,
+        "no_sub_title": spec.no_sub_title,
+        "created_time": rfc3339(market.created),
+        "updated_time": rfc3339(market.updated),
+        "open_time": rfc3339(spec.open_time),
+        "close_time": rfc3339(market.close_time),
+        "expected_expiration_time": rfc3339(spec.expected_expiration_time or market.close_time),
+        "expiration_time": rfc3339(latest),
+        "latest_expiration_time": rfc3339(latest),
+        "settlement_timer_seconds": spec.settlement_timer_s,
+        "status": market.status(now).value,
+        "yes_bid_dollars": format_price(bid_price),
+        "yes_bid_size_fp": format_qty(bid[1] if bid else Qty(0)),
+        "yes_ask_dollars": format_price(ask_price),
+        "yes_ask_size_fp": format_qty(ask[1] if ask else Qty(0)),
+        "no_bid_dollars": no_price(ask_price),
+        "no_ask_dollars": no_price(bid_price),
+        "last_price_dollars": format_price(market.last or Price(0)),
+        "previous_yes_bid_dollars": "0.0000",
+        "previous_yes_ask_dollars": "0.0000",
+        "previous_price_dollars": "0.0000",
+        "volume_fp": format_qty(market.volume),
+        "volume_24h_fp": format_qty(market.volume_24h(now)),
+        "open_interest_fp": format_qty(market.open_interest),
+        "notional_value_dollars": "1.0000",
+        "result": market.result,
+        "expiration_value": market.expiration_value,
+        "can_close_early": spec.can_close_early,
+        "early_close_condition": spec.early_close_condition,
+        "strike_type": spec.strike_type,
+        "rules_primary": spec.rules_primary,
+        "rules_secondary": spec.rules_secondary,
+        "price_level_structure": spec.price_structure,
+        "price_ranges": ranges(spec.grid),
+        "settlement_bounds_type": "default",
+        "exchange_index": SHARD,
+    }
+    if spec.floor_strike is not None:
+        shown["floor_strike"] = spec.floor_strike
+    if spec.cap_strike is not None:
+        shown["cap_strike"] = spec.cap_strike
+    if market.value is not None:
+        shown["settlement_value_dollars"] = format_price(market.value)
+    if market.settled is not None:
+        shown["settlement_ts"] = rfc3339(market.settled)
+    return shown
+
+
+def levels_json(book: Book, side: Side, depth: int, *, is_no_scale: bool) -> list[list[str]]:
+    """[price, count], the best last. NO levels are NO bids: an ask of YES at p is a bid for NO at one dollar less p."""
+    levels = reversed(book.levels(side, depth))
+    return [
+        [no_price(price) if is_no_scale and side is ASK else format_price(price), format_qty(qty)]
+        for price, qty in levels
+    ]
+
+
+def book_json(book: Book, depth: int) -> Json:
+    return {
+        "yes_dollars": levels_json(book, BID, depth, is_no_scale=True),
+        "no_dollars": levels_json(book, ASK, depth, is_no_scale=True),
+    }
+
+
+def order_json(order: OrderRecord, user_id: str) -> Json:
+    shown: Json = {
+        "order_id": order.order_id,
+        "user_id": user_id,
+        "client_order_id": order.client_order_id,
+        "ticker": order.ticker,
+        "type": "limit",
+        "status": order.status,
+        "outcome_side": outcome(order.side),
+        "book_side": order.side.value,
+        "side": outcome(order.side),
+        "action": "buy",
+        "yes_price_dollars": format_price(order.price),
+        "no_price_dollars": no_price(order.price),
+        "initial_count_fp": format_qty(order.qty),
+        "fill_count_fp": format_qty(order.filled),
+        "remaining_count_fp": format_qty(order.remaining),
+        "taker_fill_cost_dollars": format_money(order.taker_cost),
+        "maker_fill_cost_dollars": format_money(order.maker_cost),
+        "taker_fees_dollars": format_money(order.taker_fees),
+        "maker_fees_dollars": format_money(order.maker_fees),
+        "created_time": rfc3339(order.created),
+        "last_update_time": rfc3339(order.updated),
+        "self_trade_prevention_type": "maker" if order.stp_maker else "taker_at_cross",
+        "cancel_order_on_pause": order.cancel_on_pause,
+        "subaccount_number": 0,
+        "exchange_index": SHARD,
+    }
+    if order.expires is not None:
+        shown["expiration_time"] = rfc3339(order.expires)
+    return shown
+
+
+def fill_json(fill: FillRecord) -> Json:
+    return {
+        "fill_id": fill.trade_id,
+        "trade_id": fill.trade_id,
+        "order_id": fill.order_id,
+        "ticker": fill.ticker,
+        "market_ticker": fill.ticker,
+        "exchange_index": SHARD,
+        "outcome_side": outcome(fill.side),
+        "book_side": fill.side.value,
+        "side": outcome(fill.side),
+        "action": "buy",
+        "count_fp": format_qty(fill.qty),
+        "yes_price_dollars": format_price(fill.price),
+        "no_price_dollars": no_price(fill.price),
+        "is_taker": fill.is_taker,
+        "fee_cost": format_money(fill.fee),
+        "created_time": rfc3339(fill.ts),
+        "ts": fill.ts // 1000,
+        "subaccount_number": 0,
+    }
+
+
+def trade_json(trade: TradeRecord) -> Json:
+    return {
+        "trade_id": trade.trade_id,
+        "ticker": trade.ticker,
+        "count_fp": format_qty(trade.qty),
+        "yes_price_dollars": format_price(trade.price),
+        "no_price_dollars": no_price(trade.price),
+        "taker_outcome_side": outcome(trade.taker_side),
+        "taker_book_side": trade.taker_side.value,
+        "taker_side": outcome(trade.taker_side),
+        "created_time": rfc3339(trade.ts),
+        "is_block_trade": False,
+    }
+
+
+def position_json(holding: HoldingRecord) -> Json:
+    return {
+        "ticker": holding.ticker,
+        "exchange_index": SHARD,
+        "position_fp": format_qty(holding.qty),
+        "total_traded_dollars": format_money(holding.traded),
+        "market_exposure_dollars": format_money(holding.cost),
+        "realized_pnl_dollars": format_money(holding.realized),
+        "fees_paid_dollars": format_money(holding.fees),
+        "last_updated_ts": rfc3339(holding.updated),
+    }
+
+
+def event_position_json(event_ticker: str, holdings: list[HoldingRecord]) -> Json:
+    def total(field: str) -> str:
+        return format_money(sum(getattr(holding, field) for holding in holdings))
+
+    return {
+        "event_ticker": event_ticker,
+        "total_cost_dollars": total("traded"),
+        "total_cost_shares_fp": format_qty(Qty(sum(abs(holding.qty) for holding in holdings))),
+        "event_exposure_dollars": total("cost"),
+        "realized_pnl_dollars": total("realized"),
+        "fees_paid_dollars": total("fees"),
+    }
+
+
+def settlement_json(settlement: SettlementRecord) -> Json:
+    return {
+        "ticker": settlement.ticker,
+        "exchange_index": SHARD,
+        "event_ticker": settlement.event_ticker,
+        "market_result": settlement.result,
+        "yes_count_fp": format_qty(settlement.yes_qty),
+        "yes_total_cost_dollars": format_money(settlement.yes_cost),
+        "no_count_fp": format_qty(settlement.no_qty),
+        "no_total_cost_dollars": format_money(settlement.no_cost),
+        "revenue": settlement.revenue // 10_000,
+        "settled_time": rfc3339(settlement.ts),
+        "fee_cost": format_money(settlement.fee),
+        "value": settlement.value // 100,
+    }

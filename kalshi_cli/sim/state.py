@@ -1,0 +1,251 @@
+"""Everything the simulated exchange knows, what of it is not yet written down, and what has not been told yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from kalshi_cli.core.model import FeeSchedule
+from kalshi_cli.sim.accounts import collateral
+from kalshi_cli.sim.journal import Journal
+from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
+from kalshi_cli.sim.matcher import Book
+from kalshi_cli.sim.mirror import Mirror, Mirrored
+from kalshi_cli.sim.records import (
+    RESTING,
+    AccountRecord,
+    FillRecord,
+    Happening,
+    HoldingRecord,
+    KeyRecord,
+    MarketRecord,
+    OrderRecord,
+    SettlementRecord,
+    StateRecord,
+    TradeRecord,
+)
+from kalshi_cli.units import Money, Qty, Ts
+
+TRADES_KEPT = 2_000
+"""Public trades kept for each market; the journal overwrites the oldest."""
+
+_TYPES: dict[str, type] = {
+    "state": StateRecord,
+    "series": SeriesSpec,
+    "event": EventSpec,
+    "market": MarketRecord,
+    "account": AccountRecord,
+    "key": KeyRecord,
+    "holding": HoldingRecord,
+    "order": OrderRecord,
+    "fill": FillRecord,
+    "settlement": SettlementRecord,
+    "trade": TradeRecord,
+}
+
+
+class Member:
+    """An account while the exchange runs. Only accounts with a key are ever read, so only they have a mirror."""
+
+    def __init__(self, record: AccountRecord) -> None:
+        self.record = record
+        self.holdings: dict[str, HoldingRecord] = {}
+        self.resting: dict[str, dict[str, OrderRecord]] = {}
+        self.client_ids: dict[str, str] = {}
+        self.reserved: dict[str, Money] = {}
+        self.reserved_total = Money(0)
+        self.fills = 0
+        self.settlements = 0
+        self.mirror: Mirror | None = None
+
+    def holding(self, ticker: str) -> HoldingRecord:
+        found = self.holdings.get(ticker)
+        if found is None:
+            found = self.holdings[ticker] = HoldingRecord(account=self.record.name, ticker=ticker)
+        return found
+
+    def held(self, ticker: str) -> Qty:
+        found = self.holdings.get(ticker)
+        return found.qty if found else Qty(0)
+
+    def orders(self, ticker: str | None = None) -> Iterator[OrderRecord]:
+        if ticker is not None:
+            yield from self.resting.get(ticker, {}).values()
+        else:
+            for orders in self.resting.values():
+                yield from orders.values()
+
+    def reserve(self, ticker: str, schedule: FeeSchedule) -> None:
+        """Reckon again what the resting orders of a market need."""
+        need = collateral(self.orders(ticker), self.held(ticker), schedule)
+        self.reserved_total = Money(self.reserved_total + need - self.reserved.get(ticker, 0))
+        self.reserved[ticker] = need
+
+
+class State:
+    """The tables. `touch` marks a record as changed; `commit` writes down what must be, then lets it be told."""
+
+    def __init__(self, new_id: Callable[[], str], options: SimOptions, journal: Journal | None) -> None:
+        self.new_id = new_id
+        self.options = options
+        self.switches = StateRecord()
+        self.series: dict[str, SeriesSpec] = {}
+        self.events: dict[str, EventSpec] = {}
+        self.markets: dict[str, MarketRecord] = {}
+        self.books: dict[str, Book] = {}
+        self.keys: dict[str, KeyRecord] = {}
+        self.members: dict[str, Member] = {}
+        self.live: dict[str, OrderRecord] = {}
+        self.trades: dict[str, deque[TradeRecord]] = {}
+        self.trade_count = 0
+        self.order_count = 0
+        self.happened: list[Happening] = []
+        self._journal = journal
+        self._dirty: dict[str, msgspec.Struct | None] = {}
+        self._must_save = False
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def fees_of(self, ticker: str) -> FeeSchedule:
+        """The event's schedule where it has one, else that of the series."""
+        event = self.events[self.markets[ticker].spec.event_ticker]
+        return event.fees or self.series[event.series_ticker].fees
+
+    # -- changes --
+
+    def touch(self, key: str, record: msgspec.Struct) -> None:
+        """`key` now holds `record`."""
+        self._dirty[key] = record
+
+    def show(self, member: Member, key: str, record: Mirrored, now: Ts) -> None:
+        """`key` now holds `record` of this account. If it has a key, that is written before anybody hears of it."""
+        self._dirty[key] = record
+        if member.mirror is not None:
+            self._must_save = True
+            member.mirror.put(record, now)
+
+    def forget(self, key: str) -> None:
+        self._dirty[key] = None
+
+    def touch_order(self, order: OrderRecord, now: Ts) -> None:
+        member = self.members[order.account]
+        order.updated = now
+        if order.status != RESTING and member.mirror is None:
+            self.forget(f"order/{order.order_id}")  # nobody can ask for a dead order of the world's
+            return
+        self.show(member, f"order/{order.order_id}", order, now)
+        if member.mirror is not None and not any(item is order for item in self.happened):
+            self.happened.append(order)
+
+    def touch_account(self, member: Member, now: Ts) -> None:
+        member.record.updated = now
+        self.show(member, f"account/{member.record.name}", member.record, now)
+
+    def touch_holding(self, member: Member, holding: HoldingRecord, now: Ts) -> None:
+        holding.updated = now
+        self.show(member, f"holding/{member.record.name}/{holding.ticker}", holding, now)
+
+    def touch_market(self, market: MarketRecord, now: Ts) -> None:
+        market.updated = now
+        self.touch(f"market/{market.spec.ticker}", market)
+
+    def add_trade(self, trade: TradeRecord) -> None:
+        trades = self.trades[trade.ticker]
+        trades.append(trade)
+        self.touch(f"trade/{trade.number % TRADES_KEPT}/{trade.ticker}", trade)
+
+    def commit(self, *, everything: bool) -> list[Happening]:
+        """Write down (all that changed, if any of it must be), then hand over what may now be told."""
+        if self._journal is not None and self._dirty and (self._must_save or everything):
+            self._journal.save({k: None if r is None else self._encode(r) for k, r in self._dirty.items()})
+            self._dirty.clear()
+        elif self._journal is None:
+            self._dirty.clear()
+        self._must_save = False
+        happened, self.happened = self.happened, []
+        return happened
+
+    # -- starting again --
+
+    def restore(self) -> bool:
+        """Rebuild the tables from the journal, in the order in which they refer to each other; False if it is empty."""
+        items = self._journal.load() if self._journal else {}
+        tables: dict[str, list[msgspec.Struct]] = {name: [] for name in _TYPES}
+        for key, raw in items.items():
+            name = key.partition("/")[0]
+            tables[name].append(msgspec.msgpack.decode(raw, type=_TYPES[name]))
+        for records in tables.values():
+            for record in sorted(records, key=_age):
+                self._take(record)
+        for member in self.members.values():
+            for ticker in member.resting:
+                member.reserve(ticker, self.fees_of(ticker))
+        return bool(items)
+
+    def _take(self, record: msgspec.Struct) -> None:
+        match record:
+            case StateRecord():
+                self.switches = record
+            case SeriesSpec():
+                self.series[record.ticker] = record
+            case EventSpec():
+                self.events[record.event_ticker] = record
+            case MarketRecord():
+                self.add_market(record)
+            case AccountRecord():
+                self.members[record.name] = Member(record)
+            case KeyRecord():
+                self.add_key(record)
+            case TradeRecord():
+                self.trades[record.ticker].append(record)
+                self.trade_count = max(self.trade_count, record.number + 1)
+            case OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
+                self._take_own(record, self.members[record.account])
+
+    def _take_own(self, record: OrderRecord | FillRecord | HoldingRecord | SettlementRecord, member: Member) -> None:
+        match record:
+            case OrderRecord():
+                self._take_order(record)
+            case FillRecord():
+                member.fills = record.number + 1
+            case HoldingRecord():
+                member.holdings[record.ticker] = record
+            case SettlementRecord():
+                member.settlements = record.number + 1
+        if member.mirror is not None:
+            member.mirror.put(record, Ts(0))
+
+    def _take_order(self, order: OrderRecord) -> None:
+        self.order_count = max(self.order_count, order.rank + 1)
+        if order.client_order_id:
+            self.members[order.account].client_ids[order.client_order_id] = order.order_id
+        if order.status == RESTING:
+            self.add_live(order)
+
+    def add_market(self, market: MarketRecord) -> None:
+        ticker = market.spec.ticker
+        self.markets[ticker] = market
+        self.books[ticker] = Book()
+        self.trades[ticker] = deque(maxlen=TRADES_KEPT)
+
+    def add_live(self, order: OrderRecord) -> None:
+        """Rest it: in the book, among the live orders, and with its owner."""
+        self.live[order.order_id] = order
+        self.books[order.ticker].rest(order)
+        self.members[order.account].resting.setdefault(order.ticker, {})[order.order_id] = order
+
+    def add_key(self, key: KeyRecord) -> None:
+        """From now on the account can be read: show what it has already."""
+        self.keys[key.key_id] = key
+        member = self.members[key.account]
+        if member.mirror is None:
+            member.mirror = Mirror(self.options.read_lag_ms)
+            owned: list[Mirrored] = [member.record, *member.holdings.values(), *member.orders()]
+            for record in owned:
+                member.mirror.put(record, Ts(0))
+
+
+def _age(record: msgspec.Struct) -> int:
+    """Orders by rank, other numbered records by number: the order in which they came about."""
+    return int(getattr(record, "rank", getattr(record, "number", 0)))
