@@ -1,0 +1,112 @@
+"""Small builders for the nouns, so that a test names only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+from kalshi_cli.core.engine import Engine, Strategy
+from kalshi_cli.core.messages import BookSnapshot
+from kalshi_cli.core.model import (
+    BID,
+    CENT_GRID,
+    Balance,
+    Fill,
+    Market,
+    MarketStatus,
+    Order,
+    OrderStatus,
+    Settlement,
+)
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
+
+NOW = Ts(1_780_000_000_000)
+HOUR = 3_600_000
+
+
+class Build:
+    """Defaults for everything; each method takes what the test cares about."""
+
+    now = NOW
+
+    def market(self, ticker: str = "KXA-1", **changes: Any) -> Market:
+        fields: dict[str, Any] = {
+            "event_ticker": "KXA",
+            "title": "Will it?",
+            "status": MarketStatus.ACTIVE,
+            "grid": CENT_GRID,
+            "yes_bid": cents(40),
+            "yes_bid_size": contracts(100),
+            "yes_ask": cents(44),
+            "yes_ask_size": contracts(100),
+            "last": cents(42),
+            "volume": contracts(1000),
+            "volume_24h": contracts(100),
+            "open_interest": contracts(50),
+            "open_time": Ts(NOW - HOUR),
+            "close_time": Ts(NOW + HOUR),
+        }
+        return Market(ticker=ticker, **(fields | changes))
+
+    def order(self, client_order_id: str = "c1", **changes: Any) -> Order:
+        fields: dict[str, Any] = {
+            "ticker": "KXA-1",
+            "side": BID,
+            "price": cents(40),
+            "qty": contracts(10),
+            "status": OrderStatus.RESTING,
+            "created": NOW,
+            "updated": NOW,
+        }
+        return Order(client_order_id=client_order_id, **(fields | changes))
+
+    def fill(self, trade_id: str = "t1", **changes: Any) -> Fill:
+        fields: dict[str, Any] = {
+            "order_id": "o1",
+            "ticker": "KXA-1",
+            "side": BID,
+            "price": cents(40),
+            "qty": contracts(10),
+            "fee": Money(0),
+            "is_taker": False,
+            "ts": NOW,
+        }
+        return Fill(trade_id=trade_id, **(fields | changes))
+
+    def settlement(self, **changes: Any) -> Settlement:
+        fields: dict[str, Any] = {
+            "ticker": "KXA-1",
+            "event_ticker": "KXA",
+            "result": "yes",
+            "value": Price(10_000),
+            "yes_qty": contracts(10),
+            "no_qty": Qty(0),
+            "revenue": Money(10_000_000),
+            "fee": Money(0),
+            "ts": Ts(NOW + HOUR),
+        }
+        return Settlement(**(fields | changes))
+
+    def balance(self) -> Balance:
+        return Balance(cash=Money(1_000_000_000), portfolio_value=Money(0), ts=NOW)
+
+    def book(
+        self, bid: int = 40, ask: int = 44, *, size: int = 100, ticker: str = "KXA-1", ts: int = NOW
+    ) -> BookSnapshot:
+        return BookSnapshot(Ts(ts), ticker, ((cents(bid), contracts(size)),), ((cents(ask), contracts(size)),))
+
+    def state(self, *markets: Market, **fields: Any) -> State:
+        return State(markets=markets or (self.market(),), now=NOW, **fields)
+
+    def engine(self, *strategies: Strategy, limits: Limits | None = None, state: State | None = None) -> Engine:
+        ids: Iterator[int] = count(1)
+        new_id: Callable[[], str] = lambda: f"id{next(ids)}"  # noqa: E731
+        return Engine(
+            state or self.state(),
+            limits or Limits(min_edge=None),
+            strategies,
+            new_id=new_id,
+            order_expiry_s=90,
+        )

@@ -1,0 +1,536 @@
+"""One message in, effects out: what the loop decides, and what it never does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+from core_build import NOW, Build
+
+from kalshi_cli.core.engine import CANCEL_AGAIN_MS, CROSSED_MS, MAX_INTENTS, Engine
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    Alert,
+    BookDelta,
+    Cancel,
+    CancelFailed,
+    CancelOrder,
+    Command,
+    Denied,
+    Effect,
+    FeedGap,
+    FeedState,
+    FillBooked,
+    Filled,
+    Intent,
+    MarketChange,
+    Message,
+    OrderAccepted,
+    OrderCanceled,
+    OrderChanged,
+    OrderNeverArrived,
+    OrderRejected,
+    OrderUnknown,
+    Place,
+    PublicTrade,
+    Quote,
+    ReferencePrice,
+    Resync,
+    Settled,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import ASK, BID, ExchangePosition, Fill, OrderStatus, TradingState
+from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
+
+Hook = Callable[[View], Iterable[Any]]
+
+
+class Probe:
+    """A strategy that answers each hook with whatever the test put in, and remembers what it was asked."""
+
+    name = "probe"
+
+    def __init__(self, answer: Hook | None = None) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+        self.view: View | None = None
+
+    def _reply(self, view: View, what: str) -> Iterable[Intent] | None:
+        self.asked.append(what)
+        self.view = view
+        return self.answer(view) if self.answer else None
+
+    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None:
+        return self._reply(view, f"book {ticker}")
+
+    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None:
+        return self._reply(view, f"trade {trade.trade_id}")
+
+    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None:
+        return self._reply(view, f"fill {fill.trade_id}")
+
+    def on_tick(self, view: View) -> Iterable[Intent] | None:
+        return self._reply(view, "tick")
+
+
+def bid(qty: int = 10, price: int = 40, **changes: Any) -> Place:
+    return Place("KXA-1", BID, cents(price), contracts(qty), **changes)
+
+
+def once(*intents: Intent) -> Hook:
+    """Answer with these the first time only."""
+    left = [intents]
+    return lambda _: left.pop() if left else ()
+
+
+def delta(side: Any = BID, price: int = 40, change: int = 1, ts: int = NOW + 1, *, has_more: bool = False) -> BookDelta:
+    return BookDelta(Ts(ts), "KXA-1", side, cents(price), contracts(change), has_more)
+
+
+def kinds(effects: Iterable[Effect]) -> list[str]:
+    return [type(effect).__name__ for effect in effects]
+
+
+def submitted(engine: Engine, message: Message) -> str:
+    effects = [effect for effect in engine.step(message) if isinstance(effect, SubmitOrder)]
+    return effects[0].order.client_order_id
+
+
+@pytest.fixture
+def live(build: Build) -> tuple[Engine, str]:
+    """An engine with one resting order of the probe, order id o1."""
+    engine = build.engine(Probe(once(bid())))
+    order = submitted(engine, build.book())
+    engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
+    return engine, order
+
+
+# -- books ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_strategy_sees_each_change_of_a_book_that_can_be_believed(build: Build) -> None:
+    probe = Probe()
+    engine = build.engine(probe)
+    engine.step(delta())
+    assert probe.asked == [], "no snapshot yet"
+    engine.step(build.book())
+    engine.step(delta())
+    engine.step(build.book(ticker="KXOTHER-1"))
+    engine.step(BookDelta(NOW, "KXOTHER-1", BID, cents(1), contracts(1)))
+    assert probe.asked == ["book KXA-1", "book KXA-1"]
+
+
+def test_nobody_decides_in_the_middle_of_a_matching_event(build: Build) -> None:
+    probe = Probe()
+    engine = build.engine(probe)
+    engine.step(build.book())
+    engine.step(delta(BID, 45, has_more=True))
+    assert len(probe.asked) == 1
+    engine.step(delta(ASK, 44, -100))
+    assert len(probe.asked) == 2
+
+
+def test_a_crossed_book_waits_and_then_is_thrown_away(build: Build) -> None:
+    probe = Probe()
+    engine = build.engine(probe)
+    engine.step(build.book())
+    assert engine.step(delta(BID, 45)) == []
+    assert engine.step(delta(BID, 39, ts=NOW + 1 + CROSSED_MS)) == []
+    effects = engine.step(delta(BID, 38, ts=NOW + 2 + CROSSED_MS))
+    assert effects == [Resync("KXA-1", "crossed")]
+    assert not engine.state.books["KXA-1"].is_usable
+    assert len(probe.asked) == 1
+
+
+def test_a_book_that_uncrosses_is_believed_again(build: Build) -> None:
+    probe = Probe()
+    engine = build.engine(probe)
+    engine.step(build.book())
+    engine.step(delta(BID, 45))
+    engine.step(delta(BID, 45, -1))
+    assert len(probe.asked) == 2
+    engine.step(delta(BID, 45, ts=NOW + 5_000))
+    assert engine.state.books["KXA-1"].is_usable, "the clock of an earlier crossing does not count"
+
+
+def test_an_impossible_delta_asks_for_a_fresh_snapshot(build: Build) -> None:
+    engine = build.engine(Probe())
+    engine.step(build.book())
+    assert kinds(engine.step(delta(BID, 40, -101))) == ["Resync"]
+
+
+def test_a_gap_makes_books_unusable_until_a_snapshot(build: Build) -> None:
+    engine = build.engine(state=build.state(build.market(), build.market("KXA-2")))
+    for ticker in ("KXA-1", "KXA-2"):
+        engine.step(build.book(ticker=ticker))
+    engine.step(FeedGap(NOW, ("KXA-1", "KXZ"), "seq"))
+    assert [engine.state.books[t].is_usable for t in ("KXA-1", "KXA-2")] == [False, True]
+    engine.step(FeedGap(NOW, (), "overflow"))
+    assert not engine.state.books["KXA-2"].is_usable, "no tickers means all"
+    engine.step(build.book())
+    assert engine.state.books["KXA-1"].is_usable
+
+
+def test_the_rest_of_the_feed_is_noticed(build: Build) -> None:
+    probe = Probe()
+    engine = build.engine(probe, state=build.state(references={"KX": "OTHER", "KXA": "BRTI"}))
+    assert kinds(engine.step(FeedState(NOW, is_live=False, reason="silent"))) == ["Alert"]
+    assert engine.step(FeedState(NOW, is_live=True)) == []
+    engine.step(Quote(Ts(NOW + 5), "KXA-1", None, Qty(0), None, Qty(0), None, Qty(0)))
+    assert engine.state.feed_ts == NOW + 5
+    engine.step(PublicTrade(Ts(NOW + 6), "KXA-1", "t9", cents(40), contracts(1), BID))
+    engine.step(Tick(Ts(NOW + 7)))
+    assert probe.asked == ["trade t9", "tick"]
+    engine.step(ReferencePrice(NOW, "BRTI", 123))
+    assert probe.view is not None
+    assert probe.view.reference("KXA-1") == 123, "the longest prefix wins"
+    assert probe.view.reference("ZZZ") is None
+
+
+def test_markets_come_and_change(build: Build) -> None:
+    engine = build.engine()
+    engine.step(MarketChange(NOW, build.market("KXA-2")))
+    engine.step(build.book(ticker="KXA-2"))
+    assert engine.state.books["KXA-2"].best_bid == cents(40)
+
+
+def test_time_is_the_messages_and_only_a_tick_turns_it_back(build: Build) -> None:
+    engine = build.engine()
+    engine.step(build.book(ts=NOW + 10_000_000))
+    engine.step(build.book(ts=NOW))
+    assert engine.state.now == NOW + 10_000_000
+    engine.step(Tick(NOW))
+    assert engine.state.now == NOW
+
+
+def test_an_unheard_of_message_is_ignored(build: Build) -> None:
+    assert build.engine().step(Message(NOW)) == []
+
+
+# -- intents --------------------------------------------------------------------------------------------------------
+
+
+def test_an_approved_intent_counts_as_live_before_it_is_sent(build: Build) -> None:
+    engine = build.engine(Probe(once(bid(), bid())), limits=Limits(min_edge=None, max_position=contracts(15)))
+    effects = engine.step(build.book())
+    assert kinds(effects) == ["SubmitOrder", "Denied"]
+    assert isinstance(effects[1], Denied)
+    assert effects[1].code == "POSITION_LIMIT", "the first order of the same breath is counted"
+    assert engine.tally.denied == {"POSITION_LIMIT": 1}
+    assert (engine.tally.intents, engine.tally.orders) == (2, 1)
+
+
+def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled(build: Build) -> None:
+    def answer(view: View) -> Iterator[Intent]:
+        if not view.orders():
+            yield bid()
+        else:
+            raise ZeroDivisionError("oops")
+
+    probe, other = Probe(answer), Probe()
+    other.name = "other"
+    engine = build.engine(probe, other)
+    order = submitted(engine, build.book())
+    engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
+    effects = engine.step(delta())
+    assert kinds(effects) == ["Alert", "CancelOrder"]
+    assert isinstance(effects[0], Alert)
+    assert (effects[0].code, effects[0].tier) == ("STRATEGY_FAILED", "critical")
+    asked = len(probe.asked)
+    engine.step(delta())
+    assert len(probe.asked) == asked
+    assert other.asked[-1] == "book KXA-1", "others go on"
+
+
+@pytest.mark.parametrize("nonsense", ["buy!", None, 7])
+def test_a_strategy_that_yields_nonsense_is_taken_out(build: Build, nonsense: Any) -> None:
+    effects = build.engine(Probe(once(nonsense))).step(build.book())
+    assert kinds(effects) == ["Alert"]
+
+
+def test_an_endless_answer_is_cut(build: Build) -> None:
+    def endless(_: View) -> Iterator[Intent]:
+        while True:
+            yield bid(qty=0)
+
+    effects = build.engine(Probe(endless)).step(build.book())
+    assert kinds(effects) == ["Denied"] * MAX_INTENTS + ["Alert"]
+
+
+def test_cancels_go_out_once_until_they_fail_or_time_passes(build: Build) -> None:
+    def answer(view: View) -> list[Intent]:
+        return [Cancel(order.client_order_id, "x") for order in view.orders()] or [bid()]
+
+    engine = build.engine(Probe(answer), limits=Limits(min_edge=None, max_position=contracts(10)))
+    order = submitted(engine, build.book())
+    assert engine.step(delta()) == [], "it has no id yet"
+    engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
+    assert kinds(engine.step(delta())) == ["CancelOrder"]
+    assert engine.step(delta()) == [], "asked already"
+    engine.step(CancelFailed(NOW, "o1", order, "not_found"))
+    assert kinds(engine.step(delta())) == ["CancelOrder"], "a 404 is not proof: ask again"
+    assert engine.step(delta(ts=NOW + 2)) == []
+    assert kinds(engine.step(delta(ts=NOW + 1 + CANCEL_AGAIN_MS))) == ["CancelOrder"]
+    assert kinds(engine.step(OrderCanceled(NOW, "o1", order))) == ["OrderChanged"]
+    assert kinds(engine.step(delta())) == ["SubmitOrder"]
+
+
+def test_a_strategy_cannot_cancel_what_is_not_its_own(build: Build) -> None:
+    engine = build.engine(Probe(once(Cancel("c1"), Cancel("unheard of"))))
+    engine.state.orders.add(build.order("c1", order_id="o9", strategy="other"))
+    assert engine.step(build.book()) == []
+
+
+def test_a_person_places_without_a_strategy_and_without_an_expiry(build: Build) -> None:
+    engine = build.engine()
+    engine.step(build.book())
+    verdict = engine.place(bid(), client_order_id="typed-1")
+    assert isinstance(verdict, SubmitOrder)
+    assert (verdict.order.client_order_id, verdict.order.expires) == ("typed-1", None)
+
+
+# -- orders and fills -----------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_and_an_unknown_are_told_apart(build: Build) -> None:
+    engine = build.engine()
+    engine.step(build.book())
+    first, second = (engine.place(bid(), "probe") for _ in range(2))
+    assert isinstance(first, SubmitOrder)
+    assert isinstance(second, SubmitOrder)
+    assert kinds(engine.step(OrderRejected(NOW, first.order.client_order_id, "invalid_price"))) == ["OrderChanged"]
+    effects = engine.step(OrderUnknown(NOW, second.order.client_order_id, "timeout"))
+    assert kinds(effects) == ["OrderChanged", "Alert"]
+    assert engine.tally.rejected == 1
+    assert [order.status for order in engine.state.orders.live()] == [OrderStatus.UNKNOWN]
+    assert engine.step(OrderUnknown(NOW, "never heard of", "x")) == []
+
+
+def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str], build: Build) -> None:
+    engine, order = live
+    fill = build.fill(client_order_id=order, qty=contracts(4), fee=Money(100))
+    effects = engine.step(Filled(NOW, fill))
+    assert kinds(effects) == ["FillBooked", "OrderChanged"]
+    assert engine.step(Filled(NOW, fill)) == []
+    assert engine.state.ledger.position("KXA-1").qty == contracts(4)
+    assert engine.tally.fills == engine.tally.maker_fills == 1
+    assert engine.tally.win_rate is None, "nothing was closed"
+
+
+def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[Engine, str], build: Build) -> None:
+    engine, _ = live
+    engine.step(Filled(NOW, build.fill("a", price=cents(40), qty=contracts(10))))
+    engine.step(Filled(NOW, build.fill("b", side=ASK, price=cents(42), qty=contracts(5), is_taker=True, order_id="x")))
+    engine.step(Filled(NOW, build.fill("c", side=ASK, price=cents(40), qty=contracts(5), order_id="y")))
+    assert (engine.tally.won, engine.tally.lost, engine.tally.win_rate) == (1, 1, 0.5)
+    assert (engine.tally.maker_fills, engine.tally.taker_fills) == (2, 1)
+
+
+def test_a_fill_before_its_order_is_known_is_credited_later(build: Build) -> None:
+    probe = Probe(once(bid()))
+    engine = build.engine(probe)
+    order = submitted(engine, build.book())
+    engine.step(OrderUnknown(NOW, order, "timeout"))
+    assert kinds(engine.step(Filled(NOW, build.fill(order_id="o1", qty=contracts(3))))) == ["FillBooked"]
+    assert engine.state.ledger.position("KXA-1").qty == contracts(3), "the account has it at once"
+    assert probe.view is not None
+    assert probe.view.position("KXA-1") == 0
+    engine.step(OrderAccepted(NOW, order, "o1", contracts(3), contracts(7)))
+    assert probe.view.position("KXA-1") == contracts(3)
+    assert probe.asked[-1] == "fill t1"
+    known = engine.state.orders.get(order)
+    assert known is not None
+    assert known.filled == contracts(3), "counted once"
+
+
+def test_a_persons_fill_belongs_to_no_strategy(build: Build) -> None:
+    probe = Probe()
+    engine = build.engine(probe)
+    engine.state.orders.add(build.order("typed", order_id="o1"))
+    assert kinds(engine.step(Filled(NOW, build.fill(order_id="o1")))) == ["FillBooked", "OrderChanged"]
+    assert probe.asked == []
+
+
+def test_a_settlement_pays_once(live: tuple[Engine, str], build: Build) -> None:
+    engine, _ = live
+    engine.step(Filled(NOW, build.fill()))
+    assert kinds(engine.step(Settled(NOW, build.settlement()))) == ["SettlementBooked"]
+    assert engine.step(Settled(NOW, build.settlement())) == []
+    assert engine.state.ledger.realized == Money(6_000_000)
+    assert engine.tally.won == 1
+    view = View(engine.state, "probe")
+    assert view.position("KXA-1") == 0
+    assert kinds(engine.step(Settled(NOW, build.settlement(ticker="KXB-1")))) == ["SettlementBooked"]
+    assert engine.tally.won == 1, "nothing was held there"
+
+
+# -- the account ----------------------------------------------------------------------------------------------------
+
+
+def snapshot(build: Build, **changes: Any) -> AccountSnapshot:
+    fields: dict[str, Any] = {
+        "as_of": NOW,
+        "since": Ts(0),
+        "orders": (),
+        "fills": (),
+        "settlements": (),
+        "positions": (),
+        "balance": build.balance(),
+    }
+    return AccountSnapshot(NOW, **(fields | changes))
+
+
+def stated(qty: int, ticker: str = "KXA-1") -> ExchangePosition:
+    zero = Money(0)
+    return ExchangePosition(
+        ticker=ticker, position=contracts(qty), exposure=zero, realized=zero, fees=zero, traded=zero, updated=NOW
+    )
+
+
+def test_the_account_repairs_what_we_missed_and_twice_changes_nothing(build: Build) -> None:
+    engine = build.engine()
+    found = snapshot(
+        build,
+        orders=(
+            build.order("", order_id="o7"),
+            build.order("c1", order_id="o1", qty=contracts(20), filled=contracts(10)),
+        ),
+        fills=(build.fill(),),
+        settlements=(build.settlement(ticker="KXB-1"),),
+        positions=(stated(10),),
+    )
+    effects = engine.step(found)
+    assert sorted(set(kinds(effects))) == ["FillBooked", "OrderChanged", "SettlementBooked"]
+    assert engine.cash == Money(1_000_000_000)
+    assert [order.is_foreign for order in engine.state.orders.live()] == [True, True]
+    assert engine.step(found) == []
+
+
+def test_an_unknown_order_ends_only_by_a_fresh_read_after_its_own_end(build: Build) -> None:
+    engine = build.engine(Probe(once(bid())))
+    order = submitted(engine, build.book())
+    engine.step(OrderUnknown(NOW, order, "timeout"))
+    expires = NOW + 90_000
+    for as_of in (NOW, NOW + NEVER_ARRIVED_MARGIN_MS, expires):
+        assert engine.step(snapshot(build, as_of=Ts(as_of))) == []
+        assert engine.state.orders.live(), "not there yet is not never there"
+    assert kinds(engine.step(snapshot(build, as_of=Ts(expires + 1)))) == ["OrderChanged"]
+    assert engine.state.orders.live() == []
+    assert engine.step(OrderNeverArrived(NOW, order)) == []
+
+
+def test_an_unknown_order_without_expiry_ends_after_the_margin(build: Build) -> None:
+    engine = build.engine()
+    engine.state.orders.add(build.order("c1", status=OrderStatus.UNKNOWN))
+    assert engine.step(snapshot(build, as_of=Ts(NOW + NEVER_ARRIVED_MARGIN_MS))) == []
+    assert kinds(engine.step(snapshot(build, as_of=Ts(NOW + NEVER_ARRIVED_MARGIN_MS + 1)))) == ["OrderChanged"]
+
+
+def test_a_late_order_is_adopted_as_ours(build: Build) -> None:
+    engine = build.engine(Probe(once(bid())))
+    order = submitted(engine, build.book())
+    engine.step(OrderUnknown(NOW, order, "timeout"))
+    engine.step(snapshot(build, as_of=Ts(NOW + 200_000)))
+    late = build.order(order, order_id="o1", updated=Ts(NOW + 300_000))
+    engine.step(snapshot(build, orders=(late,)))
+    assert [(o.order_id, o.is_foreign) for o in engine.state.orders.live()] == [("o1", False)]
+
+
+def test_resting_orders_missing_from_a_list_stay_live(live: tuple[Engine, str], build: Build) -> None:
+    engine, _ = live
+    assert engine.step(snapshot(build, as_of=Ts(NOW + 10_000_000))) == []
+    assert len(engine.state.orders.live()) == 1
+
+
+def test_drift_that_stays_is_an_alert(build: Build) -> None:
+    engine = build.engine()
+    assert engine.step(snapshot(build, positions=(stated(3),))) == [], "a fill may be on its way"
+    effects = engine.step(snapshot(build, positions=(stated(3),)))
+    assert kinds(effects) == ["Alert"]
+    assert isinstance(effects[0], Alert)
+    assert (effects[0].code, effects[0].text) == ("DRIFT", "we count 0, the exchange 3")
+    engine.step(snapshot(build))
+    assert engine.step(snapshot(build, positions=(stated(3),))) == [], "it starts over once it was gone"
+
+
+# -- commands -------------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[Engine, str], build: Build) -> None:
+    engine, _ = live
+    engine.state.orders.add(build.order("typed", order_id="o8"))
+    effects = engine.step(Command(NOW, None, "SIGINT"))
+    assert [e.order.order_id for e in effects if isinstance(e, CancelOrder)] == ["o1"]
+    assert engine.is_stopping
+    assert engine.step(delta()) == []
+
+
+def test_a_halt_is_an_effect_and_cancels(live: tuple[Engine, str]) -> None:
+    engine, _ = live
+    effects = engine.step(Command(NOW, TradingState.HALTED, "cancel-all", "told to"))
+    assert kinds(effects) == ["StateChanged", "CancelOrder"]
+    assert isinstance(effects[0], StateChanged)
+    assert effects[0].state is TradingState.HALTED
+    assert engine.step(Command(NOW, TradingState.HALTED, "again")) == []
+    assert engine.step(delta()) == [], "strategies sleep"
+    assert kinds(engine.step(Command(NOW, TradingState.ACTIVE, "resume", "checked"))) == ["StateChanged"]
+
+
+# -- memory, and what a strategy sees -------------------------------------------------------------------------------
+
+
+def test_recall_gives_back_orders_positions_and_whose_they_are(build: Build) -> None:
+    probe = Probe()
+    engine = build.engine(probe)
+    mine = build.order("c1", order_id="o1", strategy="probe", filled=contracts(10), status=OrderStatus.FILLED)
+    typed = build.order("c2", order_id="o2", filled=contracts(1))
+    fills = [build.fill(), build.fill("t2", order_id="o2", qty=contracts(1)), build.fill("t3", order_id="gone")]
+    engine.recall([mine, typed], [*fills, fills[0], build.settlement(ticker="KXB-1")])
+    engine.step(Tick(NOW))
+    assert probe.view is not None
+    assert probe.view.position("KXA-1") == contracts(10)
+    assert engine.state.ledger.position("KXA-1").qty == contracts(21)
+    assert engine.state.last_entry == NOW + 3_600_000
+    assert engine.step(Filled(NOW, fills[0])) == [], "booked before the restart"
+
+
+def test_the_view_shows_and_cannot_surprise(build: Build) -> None:
+    engine = build.engine(Probe())
+    view = View(engine.state, "probe")
+    engine.step(build.book())
+    assert view.now == NOW
+    assert view.tickers == ["KXA-1"]
+    assert view.book("KXA-1").best_bid == cents(40)
+    assert not view.book("KXZ").is_usable
+    assert view.market("KXZ") is None
+    assert view.position("KXA-1") == 0
+    assert view.snap("KXA-1", BID, 4_199) == cents(41)
+    assert view.snap("KXZ", BID, 4_199) is None
+
+
+def test_marks_are_the_price_one_could_leave_at(build: Build) -> None:
+    engine = build.engine(state=build.state(build.market(), build.market("KXA-2"), build.market("KXA-3")))
+    state = engine.state
+    engine.step(build.book())
+    for number, (ticker, side) in enumerate([("KXA-1", BID), ("KXA-2", ASK), ("KXA-3", BID), ("KXGONE-1", BID)]):
+        state.ledger.book(build.fill(f"t{number}", ticker=ticker, side=side))
+    assert state.marks() == {"KXA-1": cents(40), "KXA-2": cents(44), "KXA-3": cents(40), "KXGONE-1": None}
+    state.books["KXA-1"].load((), ((cents(44), contracts(1)),), NOW)
+    state.markets["KXA-2"] = build.market("KXA-2", settlement_value=Price(10_000))
+    state.ledger.book(build.fill("close", ticker="KXA-3", side=ASK))
+    assert state.marks() == {"KXA-1": cents(42), "KXA-2": Price(10_000), "KXGONE-1": None}
+    assert build.engine().step(Filled(NOW, build.fill())) == [FillBooked(build.fill())]
+
+
+def test_booked_effects_carry_what_was_booked(build: Build) -> None:
+    assert build.engine().step(Settled(NOW, build.settlement())) == [SettlementBooked(build.settlement())]
+    engine = build.engine(Probe(once(bid())))
+    order = submitted(engine, build.book())
+    changed = engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
+    assert [effect.order.order_id for effect in changed if isinstance(effect, OrderChanged)] == ["o1"]

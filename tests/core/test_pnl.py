@@ -1,0 +1,75 @@
+"""Profit and loss in parts: they add up to the whole, which is what the account gained."""
+
+from __future__ import annotations
+
+from core_build import NOW, Build
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from kalshi_cli.core import pnl
+from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.units import Money, Price, Ts, cents, contracts
+
+trades = st.lists(
+    st.tuples(st.sampled_from(["KXA-1", "KXA-2", "KXB-1"]), st.sampled_from([BID, ASK]), st.integers(1, 99),
+              st.integers(1, 20), st.integers(0, 500)),
+    max_size=20,
+)  # fmt: skip
+
+
+@given(trades=trades, marks=st.tuples(*[st.integers(1, 99)] * 3), settled=st.booleans())
+def test_parts_by_any_key_add_up_to_the_change_of_the_account(
+    trades: list[tuple[str, str, int, int, int]], marks: tuple[int, ...], settled: bool
+) -> None:
+    build = Build()
+    entries: list[pnl.Entry] = [
+        build.fill(
+            f"t{n}", ticker=ticker, side=side, price=cents(price), qty=contracts(qty), fee=Money(fee), ts=NOW + n
+        )
+        for n, (ticker, side, price, qty, fee) in enumerate(trades)
+    ]
+    if settled:
+        entries.append(build.settlement(ticker="KXA-1"))
+    prices = dict(zip(["KXA-1", "KXA-2", "KXB-1"], map(cents, marks), strict=True))
+    ledger = pnl.fold(entries)
+    held = sum(position.value(prices[ticker]) or 0 for ticker, position in ledger.positions.items())
+    change_of_account = ledger.cash + held
+    keys = {
+        "market": lambda ticker, _: ticker,
+        "event": lambda ticker, _: ticker[:3],
+        "minute": lambda _, entry: str(entry.ts // 5 if entry else "open"),
+    }
+    for key in keys.values():
+        found = pnl.parts(entries, prices, key)
+        assert pnl.total(found.values()).net == change_of_account
+    event("several parts" if len({trade[0] for trade in trades}) > 1 else "one part or none")
+
+
+def test_a_round_trip_in_two_markets_is_counted_where_it_was_made() -> None:
+    build = Build()
+    entries = [
+        build.fill("a", ticker="KXA-1", price=cents(40), fee=Money(10)),
+        build.fill("b", ticker="KXA-1", side=ASK, price=cents(45), ts=NOW + 1, fee=Money(20)),
+        build.fill("c", ticker="KXB-1", price=cents(30), ts=NOW + 2),
+        build.fill("a", ticker="KXA-1"),
+    ]
+    found = pnl.parts(entries, {"KXB-1": cents(28)}, lambda ticker, _: ticker)
+    assert (found["KXA-1"].realized, found["KXA-1"].fees, found["KXA-1"].net) == (500_000, 30, 499_970)
+    assert (found["KXB-1"].unrealized, found["KXB-1"].net) == (-200_000, -200_000)
+
+
+def test_counting_since_a_moment_still_knows_what_was_paid_before() -> None:
+    build = Build()
+    entries = [
+        build.fill("a", price=cents(40), fee=Money(99)),
+        build.fill("b", side=ASK, price=cents(45), ts=Ts(NOW + 10), fee=Money(1)),
+    ]
+    found = pnl.parts(entries, {}, lambda ticker, _: ticker, since=Ts(NOW + 10))
+    assert (found["KXA-1"].realized, found["KXA-1"].fees) == (500_000, 1)
+
+
+def test_a_position_without_a_price_has_no_unrealized_profit() -> None:
+    build = Build()
+    assert pnl.parts([build.fill()], {"KXA-1": None}, lambda ticker, _: ticker)["KXA-1"].unrealized == 0
+    assert pnl.fold([build.fill()]).unrealized({"KXA-1": None}) is None
+    assert pnl.fold([build.fill()]).unrealized({"KXA-1": Price(5_000)}) == 1_000_000

@@ -1,0 +1,288 @@
+"""Every control objects when it must, stays silent when it may, and the worst case is truly the worst."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations
+from typing import Any
+
+import pytest
+from core_build import NOW, Build
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from kalshi_cli.core.messages import Denied, Place, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, MarketStatus, OrderStatus, Side, Tif, TradingState
+from kalshi_cli.core.risk import review
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
+
+
+def place(side: Side = BID, price: int = 41, qty: int = 10, **changes: Any) -> Place:
+    return Place("KXA-1", side, cents(price), contracts(qty), **changes)
+
+
+def judge(state: State, intent: Place, limits: Limits | None = None, strategy: str = "") -> SubmitOrder | Denied:
+    return review(state, limits or Limits(), intent, client_order_id="new", strategy=strategy, expiry_s=90)
+
+
+def code(state: State, intent: Place, limits: Limits | None = None, strategy: str = "") -> str:
+    verdict = judge(state, intent, limits, strategy)
+    return verdict.code if isinstance(verdict, Denied) else "approved"
+
+
+@pytest.fixture
+def state(build: Build) -> State:
+    state = build.state()
+    snapshot = build.book()
+    state.books["KXA-1"].load(snapshot.bids, snapshot.asks, snapshot.ts)
+    return state
+
+
+def test_an_ordinary_order_is_approved_with_its_expiry(state: State) -> None:
+    verdict = judge(state, place(fair=cents(50), reason="cheap"))
+    assert isinstance(verdict, SubmitOrder)
+    order = verdict.order
+    assert (order.status, order.side, order.price, order.qty) == (OrderStatus.SUBMITTED, BID, cents(41), contracts(10))
+    assert order.expires == NOW + 90_000
+    assert (order.fair, order.reason) == (cents(50), "cheap")
+
+
+def test_zero_life_asks_for_good_till_cancelled_and_ioc_never_expires(state: State) -> None:
+    for intent in (place(expires_in_s=0), place(tif=Tif.IOC)):
+        verdict = judge(state, intent)
+        assert isinstance(verdict, SubmitOrder)
+        assert verdict.order.expires is None
+    named = judge(state, place(expires_in_s=5))
+    assert isinstance(named, SubmitOrder)
+    assert named.order.expires == NOW + 5_000
+
+
+def test_a_halt_refuses_everything(state: State) -> None:
+    state.trading = TradingState.HALTED
+    assert code(state, place()) == "HALTED"
+
+
+def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build: Build) -> None:
+    state.trading = TradingState.REDUCING
+    assert code(state, place(ASK, 45)) == "REDUCING"
+    state.ledger.book(build.fill(qty=contracts(10)))
+    assert code(state, place(ASK, 45, 10)) == "approved"
+    assert code(state, place(ASK, 45, 11)) == "REDUCING"
+    assert code(state, place(BID, 40, 1)) == "REDUCING"
+    state.ledger.book(build.fill("t2", side=ASK, qty=contracts(20)))
+    assert code(state, place(BID, 40, 10)) == "approved"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"status": MarketStatus.CLOSED}, "MARKET_NOT_OPEN"),
+        ({"status": MarketStatus.UNKNOWN}, "MARKET_NOT_OPEN"),
+        ({"close_time": Ts(NOW + 4_000)}, "MARKET_CLOSING"),
+        ({"close_time": Ts(NOW - 1)}, "MARKET_CLOSING"),
+    ],
+)
+def test_a_market_that_is_not_open_is_refused(state: State, build: Build, changes: Any, expected: str) -> None:
+    state.markets["KXA-1"] = build.market(**changes)
+    assert code(state, place()) == expected
+
+
+def test_an_unknown_market_is_refused(state: State) -> None:
+    assert code(state, Place("KXB-1", BID, cents(40), contracts(1))) == "UNKNOWN_MARKET"
+
+
+@pytest.mark.parametrize(
+    ("intent", "expected"),
+    [
+        (place(qty=0), "BAD_COUNT"),
+        (place(qty=-1), "BAD_COUNT"),
+        (Place("KXA-1", BID, Price(4_150), contracts(1)), "OFF_GRID_PRICE"),
+        (Place("KXA-1", BID, Price(0), contracts(1)), "OFF_GRID_PRICE"),
+        (Place("KXA-1", ASK, ONE_DOLLAR, contracts(1)), "OFF_GRID_PRICE"),
+        (place(reduce_only=True), "BAD_FLAGS"),
+        (place(post_only=True, tif=Tif.FOK), "BAD_FLAGS"),
+        (place(reduce_only=True, tif=Tif.IOC), "approved"),
+    ],
+)
+def test_nonsense_is_refused(state: State, intent: Place, expected: str) -> None:
+    assert code(state, intent) == expected
+
+
+def test_off_grid_names_the_neighbours(state: State) -> None:
+    verdict = judge(state, Place("KXA-1", BID, Price(4_150), contracts(1)))
+    assert isinstance(verdict, Denied)
+    assert "below=0.4100 above=0.4200" in verdict.detail
+    edge = judge(state, Place("KXA-1", ASK, Price(9_950), contracts(1)))
+    assert isinstance(edge, Denied)
+    assert "above=none" in edge.detail
+
+
+def test_no_order_is_priced_from_a_book_that_cannot_be_believed(state: State, build: Build) -> None:
+    limits = Limits(max_book_age_ms=1_000)
+    state.now = Ts(NOW + 1_001)
+    assert code(state, place(), limits) == "STALE_BOOK"
+    state.is_feed_live, state.feed_ts = True, Ts(NOW + 500)
+    assert code(state, place(), limits) == "approved", "a quiet market on a living stream is fresh"
+    state.books["KXA-1"].apply(BID, cents(44), contracts(1), state.now)
+    assert code(state, place(), limits) == "STALE_BOOK", "crossed"
+    state.books["KXA-1"].invalidate("gap")
+    assert code(state, place(), limits) == "STALE_BOOK"
+    assert code(state, place(), Limits(max_book_age_ms=None)) == "approved"
+    del state.books["KXA-1"]
+    assert code(state, place(), limits) == "STALE_BOOK"
+
+
+@pytest.mark.parametrize(
+    ("intent", "expected"),
+    [
+        (place(BID, 54), "approved"),
+        (place(BID, 55), "PRICE_COLLAR"),
+        (place(BID, 1), "approved"),
+        (place(ASK, 30), "approved"),
+        (place(ASK, 29), "PRICE_COLLAR"),
+        (place(ASK, 99), "approved"),
+    ],
+)
+def test_the_collar_stops_fat_fingers_on_the_side_that_hurts(state: State, intent: Place, expected: str) -> None:
+    assert code(state, intent) == expected
+
+
+def test_the_collar_falls_back_to_own_side_then_to_the_last_price(state: State, build: Build) -> None:
+    state.books["KXA-1"].load(((cents(40), contracts(1)),), (), NOW)
+    assert code(state, place(BID, 51)) == "PRICE_COLLAR", "own side"
+    state.books["KXA-1"].load((), (), NOW)
+    assert code(state, place(BID, 53)) == "PRICE_COLLAR", "last price 42"
+    state.markets["KXA-1"] = build.market(last=None)
+    assert code(state, place(BID, 99)) == "approved", "an empty market has no price to compare with"
+    assert code(state, place(BID, 99), Limits(price_collar=None)) == "approved"
+
+
+def test_size_and_cost_of_one_order_are_bounded(state: State) -> None:
+    assert code(state, place(qty=101)) == "ORDER_SIZE"
+    assert code(state, place(qty=101), Limits(max_order_qty=None, max_position=None)) == "approved"
+    tight = Limits(max_order_cost=Money(4_000_000))
+    assert code(state, place(BID, 41, 10), tight) == "ORDER_COST"
+    assert code(state, place(BID, 40, 10), tight) == "approved"
+    assert code(state, place(ASK, 45, 10), tight) == "ORDER_COST", "an ask costs one dollar less its price"
+    assert code(state, place(), Limits(max_order_cost=None)) == "approved"
+
+
+def test_a_runaway_loop_meets_the_order_rate(state: State) -> None:
+    limits = Limits(max_orders_per_minute=2)
+    state.sent.extend([Ts(NOW - 60_000), Ts(NOW - 59_999), Ts(NOW - 1)])
+    assert code(state, place(), limits) == "ORDER_RATE"
+    state.now = Ts(NOW + 1)
+    assert code(state, place(), limits) == "approved", "the oldest has left the window"
+    state.sent.extend([state.now] * 5)
+    assert code(state, place(), Limits(max_orders_per_minute=None)) == "approved"
+
+
+def test_an_edge_is_asked_of_strategies_only_and_never_to_reduce(state: State, build: Build) -> None:
+    limits = Limits(min_edge=cents(2))
+    assert code(state, place(fair=None), limits) == "approved", "a person needs no fair value"
+    assert code(state, place(fair=None), limits, "s") == "MIN_EDGE"
+    assert code(state, place(BID, 41, fair=cents(44)), limits, "s") == "MIN_EDGE", "the taker fee eats the third cent"
+    assert code(state, place(BID, 41, fair=cents(43), post_only=True), limits, "s") == "approved"
+    assert code(state, place(BID, 41, fair=cents(42), post_only=True), limits, "s") == "MIN_EDGE"
+    assert code(state, place(ASK, 45, fair=cents(43), post_only=True), limits, "s") == "approved"
+    assert code(state, place(), Limits(min_edge=None), "s") == "approved"
+    state.ledger.book(build.fill())
+    assert code(state, place(ASK, 45), limits, "s") == "approved"
+
+
+def test_our_bid_never_meets_our_own_offer(state: State, build: Build) -> None:
+    state.orders.add(build.order("mine", side=ASK, price=cents(43)))
+    assert code(state, place(BID, 43)) == "SELF_CROSS"
+    assert code(state, place(BID, 42)) == "approved"
+    assert code(state, place(ASK, 43)) == "approved"
+    state.orders.add(build.order("theirs", side=BID, price=cents(41)))
+    assert code(state, place(ASK, 41)) == "SELF_CROSS"
+
+
+def test_the_position_limit_counts_live_orders_as_filled(state: State, build: Build) -> None:
+    limits = Limits(max_position=contracts(20))
+    state.ledger.book(build.fill(qty=contracts(5)))
+    state.orders.add(build.order("b", qty=contracts(6)))
+    assert code(state, place(BID, 41, 9), limits) == "approved"
+    assert code(state, place(BID, 41, 10), limits) == "POSITION_LIMIT"
+    assert code(state, place(ASK, 45, 25), limits) == "approved"
+    assert code(state, place(ASK, 45, 26), limits) == "POSITION_LIMIT"
+    assert code(state, place(BID, 41, 99), Limits(max_position=None)) == "approved"
+
+
+def test_unknown_orders_keep_their_exposure(state: State, build: Build) -> None:
+    limits = Limits(max_exposure=Money(8_000_000))
+    state.orders.add(build.order("u", status=OrderStatus.UNKNOWN))
+    assert state.total_exposure() == 4_000_000
+    assert code(state, place(BID, 40, 10), limits) == "approved"
+    assert code(state, place(BID, 41, 10), limits) == "EXPOSURE"
+    assert code(state, place(BID, 41, 10), Limits(max_exposure=None)) == "approved"
+
+
+def test_what_adds_no_risk_is_allowed_beyond_the_limit(state: State, build: Build) -> None:
+    state.ledger.book(build.fill(qty=contracts(100)))
+    limits = Limits(max_exposure=Money(1), max_position=None)
+    assert code(state, place(ASK, 45, 50), limits) == "approved"
+    assert code(state, place(BID, 40, 1), limits) == "EXPOSURE"
+
+
+orders = st.lists(
+    st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 99), st.integers(1, 30)), min_size=0, max_size=5
+)
+
+
+def true_worst(held: tuple[int, int], live: list[tuple[Side, int, int]]) -> int:
+    """The most that can be lost: over every subset that fills, and both outcomes. `held` is (signed count, cents)."""
+    worst = 0
+    trades = [(BID if held[0] > 0 else ASK, held[1], abs(held[0]))] if held[0] else []
+    for subset in chain.from_iterable(combinations(live, size) for size in range(len(live) + 1)):
+        for payout in (0, 100):
+            gain = sum((payout - p) * q * side.sign for side, p, q in (*trades, *subset))
+            worst = max(worst, -gain)
+    return worst * 10_000
+
+
+@given(held=st.tuples(st.integers(-30, 30), st.integers(1, 99)), live=orders)
+def test_exposure_is_the_worst_over_every_subset_and_outcome(
+    held: tuple[int, int], live: list[tuple[Side, int, int]]
+) -> None:
+    build = Build()
+    state = build.state()
+    if held[0]:
+        side = BID if held[0] > 0 else ASK
+        state.ledger.book(build.fill(side=side, price=cents(held[1]), qty=contracts(abs(held[0]))))
+    for number, (side, price, qty) in enumerate(live):
+        state.orders.add(build.order(f"c{number}", side=side, price=cents(price), qty=contracts(qty)))
+    assert state.exposure("KXA-1") == true_worst(held, live)
+    event("something at risk" if state.exposure("KXA-1") else "nothing at risk")
+
+
+def test_the_worst_case_is_not_simply_the_sum_of_costs(build: Build) -> None:
+    """Not vacuous: a sum of order costs would say 8.5 dollars where the worst is 4.5."""
+    state = build.state()
+    state.ledger.book(build.fill(qty=contracts(10), price=cents(45)))
+    state.orders.add(build.order("x", side=ASK, price=cents(60), qty=contracts(10)))
+    assert state.exposure("KXA-1") == 4_500_000
+
+
+@given(intents=st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(40, 44), st.integers(1, 40)), max_size=12))
+def test_no_sequence_of_approved_orders_can_pass_a_limit(intents: list[tuple[Side, int, int]]) -> None:
+    build = Build()
+    limits = Limits(max_position=contracts(50), max_exposure=Money(30_000_000), max_orders_per_minute=None)
+    state = build.state()
+    snapshot = build.book()
+    state.books["KXA-1"].load(snapshot.bids, snapshot.asks, snapshot.ts)
+    denied = 0
+    for number, (side, price, qty) in enumerate(intents):
+        verdict = review(
+            state, limits, place(side, price, qty), client_order_id=f"c{number}", strategy="", expiry_s=None
+        )
+        if isinstance(verdict, Denied):
+            denied += 1
+            continue
+        state.orders.add(verdict.order)
+        longest, shortest = state.orders.worst_case("KXA-1")
+        assert longest <= Qty(5_000)
+        assert shortest <= Qty(5_000)
+        assert state.total_exposure() <= 30_000_000
+    event(f"denied some: {denied > 0}")
