@@ -32,6 +32,8 @@ KNOWN_COSTS = Costs(
 
 CANCELS_IN_RESERVE = 5
 
+_A_MICROSECOND = 1e-6  # below it, waiting is only rounding
+
 
 class TokenBucket:
     """Tokens up to `capacity`, refilled at `refill` a second, by a clock that never goes back."""
@@ -86,7 +88,7 @@ class RateLimiter:
         with self._lock:
             self._read.resize(*_less_a_tenth(limits.read))
             self._write.resize(*_less_a_tenth(limits.write))
-            self._costs = {**_by_shape(KNOWN_COSTS), **_by_shape(costs)}
+            self._costs = _by_shape(costs)
             self._default = costs.default
 
     def cost(self, method: str, path: str) -> int:
@@ -112,7 +114,7 @@ class RateLimiter:
         while True:
             with self._lock:
                 wait = bucket.wait(cost, reserve)
-                if wait <= 0:
+                if wait <= _A_MICROSECOND:
                     bucket.take(cost)
                     return
                 fits = cost <= bucket.capacity

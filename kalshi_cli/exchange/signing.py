@@ -99,6 +99,8 @@ class Signer:
     """A key, its id and a clock: makes the three headers, fresh for every attempt."""
 
     def __init__(self, key_id: str, key: PrivateKey, clock: Clock) -> None:
+        if not (key_id.isascii() and key_id.isprintable() and key_id.strip() == key_id != ""):
+            raise CredentialsError("the API key id is not one", hint="it looks like 8-4-4-4-12 hexadecimal digits")
         self.key_id = key_id
         self._key = key
         self._clock = clock

@@ -330,7 +330,7 @@ class _Status(msgspec.Struct, gc=False):
     exchange_estimated_resume_time: Moment | None = None
 
 
-class Session(msgspec.Struct, frozen=True):
+class OpenHours(msgspec.Struct, frozen=True):
     """From when to when the exchange is open: "HH:MM", Eastern time."""
 
     open_time: str
@@ -342,13 +342,13 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
 
     start_time: str = ""
     end_time: str = ""
-    monday: tuple[Session, ...] = ()
-    tuesday: tuple[Session, ...] = ()
-    wednesday: tuple[Session, ...] = ()
-    thursday: tuple[Session, ...] = ()
-    friday: tuple[Session, ...] = ()
-    saturday: tuple[Session, ...] = ()
-    sunday: tuple[Session, ...] = ()
+    monday: tuple[OpenHours, ...] = ()
+    tuesday: tuple[OpenHours, ...] = ()
+    wednesday: tuple[OpenHours, ...] = ()
+    thursday: tuple[OpenHours, ...] = ()
+    friday: tuple[OpenHours, ...] = ()
+    saturday: tuple[OpenHours, ...] = ()
+    sunday: tuple[OpenHours, ...] = ()
 
 
 class Schedule(msgspec.Struct, frozen=True):

@@ -1,0 +1,287 @@
+"""One call to the exchange: signed afresh for each attempt, paced, bounded, repeated only by the table.
+
+What may be repeated after what is the heart of the matter, so it is data (`Retry`). Three things end an attempt:
+
+    never left     the connection was not made, or the exchange refused for pace (429): any verb may go again
+    unknown        a timeout, a reset, a 5xx, a reply cut short: only what is harmless twice may go again
+    answered       2xx is returned, a refusal is raised
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
+
+import httpx
+
+from kalshi_cli import __version__
+from kalshi_cli.clock import Clock
+from kalshi_cli.errors import (
+    ConfigError,
+    CredentialsError,
+    KalshiError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    UnreachableError,
+)
+from kalshi_cli.exchange.ratelimit import RateLimiter
+from kalshi_cli.exchange.replies import is_definite, read_refusal, refused
+from kalshi_cli.exchange.scalars import ts_of
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.transport import DeadlineTransport
+
+if TYPE_CHECKING:
+    import random
+
+LONGEST_REPLY = 64 * 1024 * 1024
+"""Bytes; the series list, the longest reply there is, has about twenty million."""
+
+
+class Timeouts(NamedTuple):
+    """Seconds: to connect, to wait for each piece of the reply, and for the whole call with all its attempts."""
+
+    connect: float = 3.0
+    read: float = 5.0
+    total: float = 10.0
+
+
+class Retry(NamedTuple):
+    """How often a call is sent at most, and whether it may go again when nobody knows what the last one did."""
+
+    tries: int
+    is_harmless_twice: bool
+
+
+READ = Retry(tries=4, is_harmless_twice=True)
+CREATE = Retry(tries=3, is_harmless_twice=False)
+CANCEL = Retry(tries=3, is_harmless_twice=True)
+
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_FIRST_PAUSE_S = 0.1
+_FIRST_PAUSE_429_S = 0.05
+
+Params = Mapping[str, str | int | Sequence[str] | None]
+
+
+class _Reply(NamedTuple):
+    status: int
+    body: bytes
+    wait_s: float
+
+
+class _Failure(NamedTuple):
+    """An attempt that did not end in an answer."""
+
+    error: KalshiError
+    is_unknown: bool
+    wait_s: float = 0.0
+
+
+class Rest:
+    """Calls to one environment of the exchange. Threads may share it."""
+
+    def __init__(
+        self,
+        rest_url: str,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        signer: Signer | None,
+        transport: httpx.BaseTransport | None,
+        limiter: RateLimiter,
+        timeouts: Timeouts,
+        is_read_only: bool,
+    ) -> None:
+        base = _checked(rest_url)
+        self._clock = clock
+        self._rng = rng
+        self._signer = signer
+        self._limiter = limiter
+        self._timeouts = timeouts
+        self._is_read_only = is_read_only
+        self._transport = transport or DeadlineTransport(clock, is_tls=base.scheme == "https")
+        root = str(base).rstrip("/")
+        self._url = lru_cache(maxsize=256)(lambda target: httpx.URL(root + target))  # parsing one costs 70 us
+        self._host = base.host
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"kalshi/{__version__}"}
+        self._last_date = ""
+        self.clock_skew_ms: int | None = None
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._transport.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        retry: Retry,
+        *,
+        subject: str = "",
+        params: Params | None = None,
+        body: bytes = b"",
+        is_public: bool = False,
+        also: tuple[int, ...] = (),
+    ) -> bytes:
+        """The body of a 2xx answer (or of a status in `also`); else the error that says what to do.
+
+        A write whose outcome is not known ends in OutcomeUnknownError, which names `subject`; everything else in the
+        tree means that nothing is outstanding.
+        """
+        self._check_allowed(method, is_public)
+        until = self._clock.monotonic() + self._timeouts.total
+        url = self._url(path + _query(params))
+        is_unknown = False
+        failure: _Failure | None = None
+        for attempt in range(retry.tries):
+            if failure and not self._pause(attempt, failure, until):
+                break
+            try:
+                self._limiter.acquire(method, path, within_s=until - self._clock.monotonic())
+            except RateLimitedError as error:
+                failure = failure or _Failure(error, is_unknown=False)
+                break
+            outcome = self._attempt(method, path, url, body, until, also)
+            if isinstance(outcome, bytes):
+                return outcome
+            failure = outcome
+            is_unknown = is_unknown or failure.is_unknown
+            if failure.is_unknown and not retry.is_harmless_twice:
+                break
+        assert failure is not None
+        if is_unknown and method != "GET":
+            raise OutcomeUnknownError(
+                f"{subject or f'{method} {path}'}: it is not known whether this happened. {failure.error}",
+                hint="run `kalshi order reconcile` before anything else",
+            ) from failure.error
+        raise failure.error
+
+    def _check_allowed(self, method: str, is_public: bool) -> None:
+        if method != "GET" and self._is_read_only:
+            raise RefusedError(
+                "read-only: nothing was sent", hint="unset KALSHI_READ_ONLY to allow writes", code="read_only"
+            )
+        if self._signer is None and not is_public:
+            raise CredentialsError(
+                f"{self._host} wants an API key for this, and none is configured",
+                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or run `kalshi init`",
+            )
+
+    def _attempt(
+        self, method: str, path: str, url: httpx.URL, body: bytes, until: float, also: tuple[int, ...]
+    ) -> bytes | _Failure:
+        """Send once. Raises what is certain, returns the rest for the table to decide."""
+        what = f"{method} {path}"
+        try:
+            reply = self._send(method, url, body, until)
+        except _NEVER_LEFT as error:
+            return _Failure(self._unreachable(what, error), is_unknown=False)
+        except httpx.RequestError as error:
+            return _Failure(self._unreachable(what, error), is_unknown=True)
+        if 200 <= reply.status < 300 or reply.status in also:
+            return reply.body
+        refusal = refused(what, reply.status, reply.body, self.clock_skew_ms)
+        if reply.status == 429:
+            self._limiter.refused(method, path)
+            return _Failure(refusal, is_unknown=False, wait_s=reply.wait_s)
+        if reply.status >= 500 or (method != "GET" and not is_definite(reply.status, read_refusal(reply.body))):
+            return _Failure(refusal, is_unknown=True)
+        raise refusal
+
+    def _send(self, method: str, url: httpx.URL, body: bytes, until: float) -> _Reply:
+        headers = dict(self._headers)
+        if self._signer is not None:
+            headers.update(self._signer.headers(method, url.raw_path.decode()))
+        if method in ("POST", "PUT"):
+            headers["Content-Type"] = "application/json"  # asked for even where the body is empty
+            body = body or b"{}"
+        connect, receive, _ = self._timeouts
+        left = max(0.001, until - self._clock.monotonic())
+        request = httpx.Request(
+            method,
+            url,
+            headers=headers,
+            content=body or None,
+            extensions={
+                "timeout": {
+                    "connect": min(connect, left),
+                    "pool": min(connect, left),
+                    "read": min(receive, left),
+                    "write": min(receive, left),
+                },
+                "deadline": until,
+            },
+        )
+        sent = self._clock.now()
+        response = self._transport.handle_request(request)
+        try:
+            self._note_date(response.headers.get("date", ""), sent)
+            chunks, size = [], 0
+            for chunk in response.iter_bytes():
+                size += len(chunk)
+                if size > LONGEST_REPLY:
+                    raise httpx.ReadError(f"a reply longer than {LONGEST_REPLY} bytes")
+                chunks.append(chunk)
+        finally:
+            response.close()
+        wait = response.headers.get("retry-after", "")  # the exchange sends none; a gateway may
+        return _Reply(response.status_code, b"".join(chunks), float(wait) if wait.isdecimal() else 0.0)
+
+    def _note_date(self, date: str, sent: int) -> None:
+        """How far our clock is ahead of the exchange's, to about half a second: `Date` has whole seconds."""
+        if not date or date == self._last_date:
+            return
+        self._last_date = date
+        try:
+            theirs = ts_of(parsedate_to_datetime(date)) + 500
+        except (ValueError, TypeError):
+            return
+        self.clock_skew_ms = (sent + self._clock.now()) // 2 - theirs
+
+    def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:
+        """Back off; False where the call's time would be over before the next attempt."""
+        first = _FIRST_PAUSE_429_S if isinstance(failure.error, RateLimitedError) else _FIRST_PAUSE_S
+        pause = max(failure.wait_s, first * 2 ** (attempt - 1) * (0.5 + self._rng.random()))
+        if self._clock.monotonic() + pause >= until:
+            return False
+        self._clock.sleep(pause)
+        return True
+
+    def _unreachable(self, what: str, error: httpx.RequestError) -> UnreachableError:
+        why = str(error) or type(error).__name__
+        return UnreachableError(
+            f"{what}: no usable answer from {self._host} ({why[:200]})",
+            hint="check the network; `kalshi exchange` tells whether the exchange is up",
+        )
+
+
+def _query(params: Params | None) -> str:
+    given = {key: value for key, value in (params or {}).items() if value is not None}
+    return "?" + urlencode(given, doseq=True) if given else ""
+
+
+def _checked(rest_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(rest_url)
+    except httpx.InvalidURL as error:
+        raise ConfigError("the REST address is not a URL", hint="check KALSHI_REST_URL") from error
+    if url.scheme == "https" and url.host:
+        return url
+    if url.scheme == "http" and _is_loopback(url.host):
+        return url
+    raise ConfigError(
+        f"the REST address must be https (plain http only on this machine), not {url.scheme or 'nothing'}://{url.host}",
+        hint="check KALSHI_REST_URL",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

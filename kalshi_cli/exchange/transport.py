@@ -1,0 +1,105 @@
+"""The one HTTP transport: pooled connections, no redirects, no proxies from the environment, a total deadline."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from kalshi_cli.clock import Clock
+
+IDLE_S = 30.0
+"""A connection idle for longer is not used again: a write on one that the server just closed has no known outcome."""
+
+_MOST_CONNECTIONS = 8
+
+
+class DeadlineTransport(httpx.HTTPTransport):
+    """httpx's transport, except that `deadline_s` bounds a whole exchange.
+
+    httpx bounds each single receive only, so that a server which sends a byte now and then would hold a call for ever.
+    The deadline (monotonic seconds, per thread) is checked before each receive.
+    """
+
+    def __init__(self, clock: Clock, *, is_tls: bool) -> None:
+        context = _tls_context() if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        super().__init__(verify=context, trust_env=False)
+        self._backend = _Backend(clock)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=_MOST_CONNECTIONS,
+            max_keepalive_connections=_MOST_CONNECTIONS,
+            keepalive_expiry=IDLE_S,
+            retries=0,
+            network_backend=self._backend,
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._backend.local.deadline = request.extensions.get("deadline")
+        return super().handle_request(request)
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Verifying, from the system's directory of authorities where it has one (18 ms less than reading a bundle)."""
+    directory = ssl.get_default_verify_paths().capath
+    if directory and os.path.isdir(directory):
+        with os.scandir(directory) as entries:
+            if any(re.fullmatch(r"[0-9a-f]{8}\.\d", entry.name) for entry in entries):
+                return ssl.create_default_context(capath=directory)
+    return httpx.create_ssl_context(trust_env=False)
+
+
+class _Backend(httpcore.SyncBackend):
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.local = threading.local()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
+        return _Stream(stream, self)
+
+    def left(self, timeout: float | None) -> float | None:
+        """The part of `timeout` that the deadline leaves."""
+        deadline: float | None = getattr(self.local, "deadline", None)
+        if deadline is None:
+            return timeout
+        left = deadline - self._clock.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the call took longer than it may in all")
+        return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, backend: _Backend) -> None:
+        self._stream = stream
+        self._backend = backend
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._backend.left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
