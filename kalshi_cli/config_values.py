@@ -1,0 +1,193 @@
+"""What a person wrote for one value, as the type of its field; and the way back, for people to read."""
+
+from __future__ import annotations
+
+import math
+import operator
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from msgspec import Meta
+
+from kalshi_cli.units import (
+    Money,
+    Price,
+    Qty,
+    format_money,
+    format_price,
+    format_qty,
+    parse_money,
+    parse_price,
+    parse_qty,
+)
+
+MAX_TEXT = 500
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def convert(kind: Any, raw: object) -> Any:
+    """`raw`, from YAML, a variable or a flag, as `kind`. ValueError says what is wrong, without the value's name."""
+    base, meta, is_optional = _unwrap(kind)
+    if is_optional and (raw is None or (isinstance(raw, str) and raw.strip().lower() in ("none", "null"))):
+        return None
+    if raw is None:
+        raise ValueError("a value is missing")
+    if base is Any:
+        return raw
+    if get_origin(base) is Literal:
+        choices = get_args(base)
+        if raw not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, not {_quoted(raw)}")
+        return raw
+    value = _PARSERS[base](raw)
+    for limit, is_inside, words in (
+        (meta.gt, operator.gt, "above"),
+        (meta.ge, operator.ge, "at least"),
+        (meta.lt, operator.lt, "below"),
+        (meta.le, operator.le, "at most"),
+    ):
+        if limit is not None and not is_inside(value, limit):
+            raise ValueError(f"must be {words} {show(base, limit)}, not {show(base, value)}")
+    return value
+
+
+def show(kind: Any, value: object) -> str:
+    """A value the way it is written in the file."""
+    base, _, _ = _unwrap(kind)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    formatter: Callable[[Any], str] = _FORMATTERS.get(base, str)
+    return formatter(value)
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """A check that a URL is encrypted (`schemes[0]`), or plain (`schemes[1]`) and goes nowhere beyond this machine."""
+
+    def check(text: str) -> str:
+        from urllib.parse import urlsplit
+
+        if not text:
+            return ""
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        if not host or parts.username is not None or parts.query or parts.fragment:
+            raise ValueError(f"must be a URL like {schemes[0]}://host/path, without user, query or fragment")
+        if parts.scheme != schemes[0] and not (parts.scheme == schemes[1] and _is_loopback(host)):
+            raise ValueError(f"must start with {schemes[0]}:// ({schemes[1]}:// only for this machine, like 127.0.0.1)")
+        return text.rstrip("/")
+
+    return check
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def time_zone(name: str) -> str:
+    """A check that this machine knows the zone."""
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+        raise ValueError(f"unknown time zone {name!r}; write it like America/New_York") from error
+    return name
+
+
+def _unwrap(kind: Any) -> tuple[Any, Meta, bool]:
+    """The bare type, its constraints, and whether None is allowed."""
+    meta, is_optional = Meta(), False
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not types.NoneType)
+        is_optional = True
+    if get_origin(kind) is Annotated:
+        kind, meta = get_args(kind)[:2]
+    return kind, meta, is_optional
+
+
+def _quoted(raw: object) -> str:
+    return repr(raw if len(str(raw)) <= 40 else f"{str(raw)[:40]}…")
+
+
+def _digits(raw: object) -> str:
+    """A number as text, exactly as it was written: 0.03 in YAML is a float whose shortest text is 0.03."""
+    if isinstance(raw, bool) or not isinstance(raw, (int, float, str)):
+        raise ValueError(f"must be a number, not {_quoted(raw)}")
+    return str(raw).strip()
+
+
+def _fixed(parse: Callable[[str], int], what: str, decimals: int) -> Callable[[object], int]:
+    def parser(raw: object) -> int:
+        try:
+            return parse(_digits(raw).removeprefix("$"))
+        except ValueError as error:
+            raise ValueError(f"must be {what} with at most {decimals} decimals, not {_quoted(raw)}") from error
+
+    return parser
+
+
+def _whole(raw: object) -> int:
+    text = _digits(raw)
+    if not text.removeprefix("-").isdecimal() or len(text) > 18:
+        raise ValueError(f"must be a whole number, not {_quoted(raw)}")
+    return int(text)
+
+
+def _real(raw: object) -> float:
+    try:
+        value = float(_digits(raw))
+    except ValueError as error:
+        raise ValueError(f"must be a number, not {_quoted(raw)}") from error
+    if not math.isfinite(value):
+        raise ValueError(f"must be a number, not {_quoted(raw)}")
+    return value
+
+
+def _claim(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    value = _WORDS.get(str(raw).strip().lower())
+    if value is None:
+        raise ValueError(f"must be true or false, not {_quoted(raw)}")
+    return value
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"must be text; put quotes around {_quoted(raw)}")
+    if len(raw) > MAX_TEXT or not raw.isprintable():
+        raise ValueError(f"must be one line of at most {MAX_TEXT} printable characters")
+    return raw.strip()
+
+
+def _path(raw: object) -> Path:
+    text = str(raw) if isinstance(raw, Path) else _text(raw)
+    if not text:
+        raise ValueError("must be a path, not empty")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no home directory for {_quoted(text)}") from error
+
+
+_PARSERS: dict[Any, Callable[[object], Any]] = {
+    Money: _fixed(parse_money, "dollars", 6),
+    Price: _fixed(parse_price, "a price in dollars", 4),
+    Qty: _fixed(parse_qty, "contracts", 2),
+    int: _whole,
+    float: _real,
+    bool: _claim,
+    str: _text,
+    Path: _path,
+}
+_FORMATTERS: dict[Any, Callable[[Any], str]] = {Money: format_money, Price: format_price, Qty: format_qty}
