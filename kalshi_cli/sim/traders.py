@@ -23,7 +23,7 @@ CENT = 100.0
 _ILLIQUID = 0.1
 """Below this pace a market's makers stay away from a side, or from both, much of the time."""
 
-_SURPRISE = 2 * CENT
+_SURPRISE = 3 * CENT
 """A maker looks at once when the view has moved this far from what it believed."""
 
 _MISPRICED = 2 * CENT
@@ -54,9 +54,9 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
 
 
 STYLES = (
-    Style(account="maker-1", half_spread=0.9 * CENT, gap=CENT, levels=2, size=25, every_ms=2_500, lag=0.4),
-    Style(account="maker-2", half_spread=1.7 * CENT, gap=CENT, levels=3, size=80, every_ms=5_000, lag=0.5),
-    Style(account="maker-3", half_spread=3.5 * CENT, gap=2 * CENT, levels=4, size=300, every_ms=9_000, lag=0.6),
+    Style(account="maker-1", half_spread=0.9 * CENT, gap=CENT, levels=2, size=25, every_ms=3_000, lag=0.4),
+    Style(account="maker-2", half_spread=1.7 * CENT, gap=CENT, levels=3, size=80, every_ms=6_000, lag=0.5),
+    Style(account="maker-3", half_spread=3.5 * CENT, gap=2 * CENT, levels=4, size=300, every_ms=10_000, lag=0.6),
 )
 CROWD = ("crowd-1", "crowd-2", "sweeper")
 

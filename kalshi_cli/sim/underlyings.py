@@ -161,7 +161,7 @@ def spike(seed: int, ticker: str, ts: int) -> Spike | None:
     if not dice.chance(_MOOD_CHANCE):
         return None
     at = Ts((slot * _MOOD_S + dice.below(_MOOD_S // 2)) * 1000)  # over well before the slot ends
-    return Spike(at, dice.sign() * dice.between(400, 1000), dice.between(10, 30))
+    return Spike(at, dice.sign() * dice.between(500, 1_300), dice.between(10, 30))
 
 
 def mood(seed: int, ticker: str, ts: int) -> float:

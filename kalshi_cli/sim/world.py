@@ -55,7 +55,7 @@ class World:
             self._step(Ts(here - coarse * _COARSE_MS), _COARSE_MS)
 
     def advance(self, now: Ts) -> None:
-        """Move everything on to `now`, step by step; over a long gap, at one go. Time that goes back changes nothing."""
+        """Move everything on to `now`, step by step; over a long gap, at one go. Time going back changes nothing."""
         if now - self._at > _FURTHEST_MS:
             self._step(Ts(now - now % STEP_MS), _COARSE_MS)
         while self._at + STEP_MS <= now:
