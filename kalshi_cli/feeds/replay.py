@@ -82,6 +82,7 @@ class _Watched(msgspec.Struct):
 
 class _Note(msgspec.Struct):
     event: str = ""
+    use_yes_price: bool | None = None
 
 
 _decode_note = msgspec.json.Decoder(_Note).decode
@@ -94,7 +95,8 @@ class Replay:
     """Recordings, merged by time, as one feed. Ends after the last line; then markets with a known result settle.
 
     `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in recording.py) and outside prices (`*.csv[.gz]`).
-    `new_decoder` is called once for each recorded connection. `results` say how markets ended: at its close time a
+    `new_decoder` is called for each recorded connection, with the `use_yes_price` of its subscription: what the
+    recorder noted, else the one given here (recordings of others hold NO levels in NO prices). `results` say how markets ended: at its close time a
     market turns FINALIZED with its result, or CLOSED where nobody knows. `markets` are used as they are; for others a
     Market is made up from the recorder's notes and the prices of the first snapshot. A Tick comes every `interval_s` of
     recorded time. `clock`, if given, is moved along. One replay can be iterated once.
@@ -104,7 +106,8 @@ class Replay:
         self,
         files: Sequence[Path],
         *,
-        new_decoder: Callable[[], FrameDecoder],
+        new_decoder: Callable[[bool], FrameDecoder],
+        use_yes_price: bool = False,
         results: Mapping[str, Outcome] | None = None,
         markets: Iterable[Market] = (),
         interval_s: float = 1.0,
@@ -115,6 +118,7 @@ class Replay:
             raise UsageError("no recording to replay", hint="name at least one .jsonl or .jsonl.gz file")
         self._spot = heapq.merge(*(read_spot(path) for path in files if is_spot(path)), key=lambda row: row.ts)
         self._new_decoder = new_decoder
+        self._use_yes_price = use_yes_price
         self._results = dict(results or {})
         self._given = {market.ticker: market for market in markets}
         self._notes: dict[str, _Watched] = {}
@@ -167,7 +171,7 @@ class Replay:
                     continue
                 decode = decoders.get(line.conn)
                 if decode is None:
-                    decode = decoders[line.conn] = self._new_decoder()
+                    decode = decoders[line.conn] = self._new_decoder(self._use_yes_price)
                     yield from _connected(recv_ts, line.conn, followed)
                 for message in decode(bytes(line.frame) or raw, recv_ts):
                     if type(message) is BookDelta:
@@ -184,7 +188,10 @@ class Replay:
     # -- markets --------------------------------------------------------------------------------------------------
 
     def _noted(self, recv_ts: Ts, raw: bytes) -> Iterator[_Received]:
-        if _decode_note(raw).event != "watch_market":
+        any_note = _decode_note(raw)
+        if any_note.use_yes_price is not None:
+            self._use_yes_price = any_note.use_yes_price
+        if any_note.event != "watch_market":
             return
         note = _decode_watched(raw)
         if note.market is not None:

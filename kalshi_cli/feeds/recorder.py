@@ -1,0 +1,94 @@
+"""Write what the stream receives, as it came, in the format that replay reads."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from pathlib import Path
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.model import Market
+from kalshi_cli.errors import UsageError
+from kalshi_cli.feeds.recording import MAX_LINE
+from kalshi_cli.units import format_ts
+
+MAX_BYTES = 2 * 1024**3
+"""Size of a file at which recording stops, unless told otherwise."""
+
+FLUSH_S = 1.0
+"""At most so much is lost when the process is killed."""
+
+
+class Recorder:
+    """One recording, one writer. A name ending in `.gz` is packed. Only the owner may read it.
+
+    An existing file is never touched: a recording that is continued would mix the connection numbers of two sessions.
+    Writing stops at `max_bytes` on disk (`is_full`), never in the middle of a line. OSError where the disk refuses.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, max_bytes: int = MAX_BYTES) -> None:
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._flushed = clock.monotonic()
+        self._conn = -1
+        self.lines = 0
+        self.is_full = False
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists", hint="name another file; a recording is never overwritten") from error
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}", hint="is the directory there?") from error
+        self._file = io.FileIO(descriptor, "wb")
+        self._out: io.BufferedWriter | gzip.GzipFile = io.BufferedWriter(self._file)
+        self._buffer = self._out
+        if path.suffix == ".gz":
+            self._out = gzip.GzipFile(fileobj=self._buffer, mode="wb", filename="", mtime=0)
+
+    def connected(self, *, use_yes_price: bool) -> None:
+        """A new connection begins: its frames count their sequences from one. The flag is that of its subscription."""
+        self._conn += 1
+        self.note("connected", use_yes_price=use_yes_price)
+
+    def frame(self, raw: bytes | str) -> None:
+        """A frame as it came. Blank ones and those that are not one line of text are left out."""
+        text = raw.encode() if isinstance(raw, str) else raw
+        text = text.strip()
+        if text and b"\n" not in text:
+            self._write(b"frame", text)
+
+    def note(self, event: str, **fields: object) -> None:
+        """Something about the recording itself."""
+        self._write(b"note", msgspec.json.encode({"event": event, **fields}))
+
+    def watch(self, market: Market) -> None:
+        """A market that is followed from here on, or that changed; replay gives it back as it is."""
+        self.note(
+            "watch_market",
+            market_ticker=market.ticker,
+            close_time=format_ts(market.close_time),
+            strike=market.floor_strike,
+            status=market.status,
+            market=market,
+        )
+
+    def close(self) -> None:
+        """Write what is left and let go of the file."""
+        if self._out is not self._buffer:
+            self._out.close()
+        self._buffer.close()
+
+    def _write(self, kind: bytes, body: bytes) -> None:
+        line = b'{"recv_ns":%d,"conn":%d,"%s":%s}\n' % (self._clock.now() * 1_000_000, self._conn, kind, body)
+        if self.is_full or len(line) > MAX_LINE:
+            return
+        self._out.write(line)
+        self.lines += 1
+        if self._clock.monotonic() - self._flushed >= FLUSH_S:
+            self._flushed = self._clock.monotonic()
+            self._out.flush()
+            self._buffer.flush()
+            self.is_full = self._file.tell() >= self._max_bytes

@@ -1,0 +1,97 @@
+"""Where a simulated order stands in a real queue, and what of the real book it has used up.
+
+Nobody can know from outside. So the rules err against us:
+
+- An order joins behind everything that is displayed at its price.
+- A public trade at the price takes those ahead first; what is left of it reaches us.
+- A level that shrinks without a trade shrinks evenly, ahead of us and behind, and never fills us. In the recordings of
+  May 2026 no more than one in twenty decreases of a best level coincides with a trade report; the rest are
+  cancellations as far as anyone can tell.
+- A trade and the decrease that it causes come on two channels in either order, and are counted once.
+- A level that we took from stays taken for as long as it stands; only what is added to it can be taken again.
+"""
+
+from __future__ import annotations
+
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.messages import Level
+from kalshi_cli.core.model import BID, Side
+from kalshi_cli.units import Price, Qty
+
+
+def reaches(side: Side, price: Price, other: Price) -> bool:
+    """Whether an order on `side` at `price` trades with one of the other side at `other`."""
+    return price >= other if side is BID else price <= other
+
+
+class QueuePlace:
+    """The place of one order at one price. `ahead` is what must trade or leave before us; it only falls."""
+
+    __slots__ = ("_foreseen", "_traded", "ahead")
+
+    def __init__(self, ahead: Qty) -> None:
+        self.ahead = ahead
+        self._foreseen = 0  # taken off `ahead` for decreases that a trade report may still explain
+        self._traded = 0  # trades whose decrease has not come yet
+
+    def trade(self, qty: Qty) -> Qty:
+        """A trade of `qty` at our price; returns how much of it reaches us."""
+        self._traded += qty
+        counted = min(qty, self._foreseen)
+        self._foreseen -= counted
+        passed = min(self.ahead, qty - counted)
+        self.ahead = Qty(self.ahead - passed)
+        return Qty(qty - counted - passed)
+
+    def shrink(self, by: Qty, left: Qty) -> None:
+        """The level lost `by` and now shows `left`."""
+        explained = min(by, self._traded)
+        self._traded -= explained
+        evenly = self.ahead - self.ahead * (by - explained) // (left + by)
+        ahead = Qty(min(evenly, left))
+        self._foreseen += self.ahead - ahead
+        self.ahead = ahead
+
+
+class Taken:
+    """What simulated orders took from the displayed levels of one market."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[Side, Price], int] = {}
+
+    def available(self, book: OrderBook, side: Side, limit: Price, wanted: Qty) -> list[Level]:
+        """What an order on `side` with this limit can still take: of each level how much, best first."""
+        found: list[Level] = []
+        for price, qty in book.levels(side.opposite):
+            if not wanted or not reaches(side, limit, price):
+                break
+            left = min(wanted, qty - self._taken.get((side.opposite, price), 0))
+            if left > 0:
+                found.append((price, Qty(left)))
+                wanted = Qty(wanted - left)
+        return found
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self._taken)
+
+    def take(self, side: Side, price: Price, qty: Qty) -> None:
+        """`qty` was taken from the level of `side` at this price."""
+        self._taken[side, price] = self._taken.get((side, price), 0) + qty
+
+    def follow(self, book: OrderBook, side: Side, price: Price) -> None:
+        """The level changed: no more can be taken of it than it shows, and a level that went is forgotten."""
+        taken = self._taken.get((side, price))
+        if taken is not None:
+            left = min(taken, book.qty_at(side, price))
+            if left:
+                self._taken[side, price] = left
+            else:
+                del self._taken[side, price]
+
+    def follow_all(self, book: OrderBook) -> None:
+        """The whole book was replaced."""
+        for side, price in tuple(self._taken):
+            self.follow(book, side, price)
