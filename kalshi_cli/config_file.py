@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import yaml
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
 
 Oddity = tuple[tuple[str, ...], str]
 """Where in the file, and what is wrong there."""
@@ -27,8 +29,10 @@ def read(path: Path) -> tuple[object, list[Oddity]]:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="check --config and KALSHI_CONFIG") from error
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_BYTES:,} bytes", hint="is it the right file?")
+    kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+        _check_depth(path, yaml.parse(text, kind))
+        loader = kind(text)
         try:
             document = loader.get_single_node()
             if document is None:
@@ -37,11 +41,22 @@ def read(path: Path) -> tuple[object, list[Oddity]]:
             return loader.construct_document(document), oddities
         finally:
             loader.dispose()
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
         raise ConfigError(f"{path}{line}: {what}", hint="config.example.yaml shows how it looks") from error
+
+
+def _check_depth(path: Path, events: Iterator[yaml.Event]) -> None:
+    """The C loader recurses without a limit: 100,000 brackets overflow its stack and end the process (2026-11)."""
+    depth = 0
+    for event in events:
+        name = type(event).__name__
+        depth += name.endswith("StartEvent")
+        depth -= name.endswith("EndEvent")
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{path}: nested deeper than {MAX_DEPTH} levels", hint="is it the right file?")
 
 
 def _oddities(document: yaml.Node) -> list[Oddity]:
