@@ -36,8 +36,8 @@ REFERENCE = "cfbenchmarks_value"
 BY_TICKER = (BOOK, "ticker", "trade")
 CHANNELS = (*BY_TICKER, "fill", "user_orders", LIFECYCLE)
 
-MAX_UNKNOWN_TYPES = 100
-"""So many types of frames that we do not know are named, each once; then we stop naming them."""
+MAX_TOLD = 100
+"""So many different things are told, each once; an exchange gone mad must not fill the log."""
 
 Said = Message | Lifecycle
 
@@ -77,7 +77,7 @@ class Sequencer:
         self._channels = [*channels, REFERENCE] if self._index_ids else list(channels)
         self._use_yes_price = use_yes_price
         self._tell = tell
-        self._unknown_types: set[str] = set()
+        self._told: set[str] = set()
         self._next_id = 0
         self.outbox: list[bytes] = []
         """Commands to send, oldest first; whoever sends them empties the list."""
@@ -151,11 +151,15 @@ class Sequencer:
                 subscription.fresh.difference_update(found)
                 self._ask_snapshots(subscription, found)
 
-    def probe(self) -> None:
-        """Ask for snapshots of everything while the books stay in use: a connection that lives answers."""
-        for subscription in self._subscriptions.values():
-            if subscription.channel == BOOK:
-                self._ask_snapshots(subscription, subscription.tickers)
+    def probe(self) -> bool:
+        """Ask for snapshots of everything while the books stay in use: a connection that lives answers.
+
+        False where there is nothing to ask for.
+        """
+        book = self._of(BOOK)
+        if book is not None:
+            self._ask_snapshots(book, book.tickers)
+        return book is not None and bool(book.tickers)
 
     # -- what we hear -----------------------------------------------------------------------------------------------
 
@@ -259,24 +263,24 @@ class Sequencer:
         elif isinstance(frame, UnsubscribedFrame) and frame.sid is not None:
             return self._end(frame.sid, "unsubscribed", recv_ts)
         elif isinstance(frame, OtherFrame):
-            self._name_once(frame.type[:60])
+            self._tell_once(f"the stream sends a type that this program does not know: {frame.type[:60]}; ignored")
         return []
 
-    def _name_once(self, unknown: str) -> None:
-        if unknown not in self._unknown_types and len(self._unknown_types) < MAX_UNKNOWN_TYPES:
-            self._unknown_types.add(unknown)
-            self._tell(f"the stream sends a type that this program does not know: {unknown}; ignored")
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(text)
+            self._tell(text)
 
     def _on_error(self, frame: ErrorFrame, recv_ts: Ts) -> list[Said]:
         trouble = frame.msg
         reason = f"error {trouble.code} of the stream: {trouble.msg[:200]}"
         if frame.is_terminal and frame.sid is not None:
-            self._tell(reason)
+            self._tell_once(reason)
             said = self._end(frame.sid, reason, recv_ts)
             self.repair()
             return said
         channel, tickers = self._pending.pop(frame.id or 0, ("", ()))
-        self._tell(f"{reason} ({channel})" if channel else reason)
+        self._tell_once(f"{reason} ({channel})" if channel else reason)
         return [FeedGap(recv_ts, tickers, reason)] if channel == BOOK and tickers else []
 
     def _end(self, sid: int, reason: str, recv_ts: Ts) -> list[Said]:

@@ -1,0 +1,99 @@
+"""WebSocket framing (RFC 6455) for what a server sends, many frames out of one read.
+
+websocket-client connects, masks and sends; reading frame by frame it would spend three system calls on each. Here a
+read takes whatever the socket has.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+_CONTINUATION: Final = 0x0
+_FIN: Final = 0x80
+_OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+"""Bytes of the longest message; the exchange's own limit."""
+
+
+class FramingError(Exception):
+    """The bytes are no WebSocket frames: nothing after them can be understood either."""
+
+
+class Framing:
+    """Bytes in, whole messages out. One per connection."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []  # of a frame that is not complete
+        self._have, self._need = 0, 2
+        self._parts: list[bytes] = []  # of a message that comes in several frames
+        self._parts_size = 0
+        self._kind = 0
+
+    def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
+        """The messages that are now complete: opcode (TEXT, BINARY, CLOSE, PING, PONG) and payload."""
+        found: list[tuple[int, bytes]] = []
+        self._chunks.append(chunk)
+        self._have += len(chunk)
+        if self._have < self._need:
+            return found
+        buffer = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        at, end = 0, len(buffer)
+        self._need = 2
+        while end - at >= 2:
+            head, size = buffer[at], buffer[at + 1]
+            start = at + 2
+            if size == 126:
+                start += 2
+            elif size == 127:
+                start += 8
+            if size >= 126 and start <= end:
+                size = self._long_size(size, buffer[at + 2 : start])
+            if start + size > end:
+                self._need = start + size - at
+                break
+            payload = buffer[start : start + size]
+            at = start + size
+            if head == _FIN | TEXT and not self._kind:
+                found.append((TEXT, payload))
+            else:
+                self._rarer(head, payload, found)
+        rest = buffer[at:]
+        self._chunks, self._have = ([rest] if rest else []), len(rest)
+        return found
+
+    @staticmethod
+    def _long_size(short: int, digits: bytes) -> int:
+        if short > 127:
+            raise FramingError("a masked frame from a server")
+        size = int.from_bytes(digits, "big")
+        if size > MAX_MESSAGE:
+            raise FramingError(f"a frame of {size} bytes")
+        return size
+
+    def _rarer(self, head: int, payload: bytes, found: list[tuple[int, bytes]]) -> None:
+        """Control frames, and messages in several frames (between which control frames may come)."""
+        opcode = head & 0x0F
+        is_last = head & _FIN
+        if head & 0x70 or opcode not in _OPCODES:
+            raise FramingError(f"an unknown kind of frame: {head:#04x}")
+        if opcode >= CLOSE:
+            if not is_last or len(payload) > 125:
+                raise FramingError("a control frame that is too long")
+            found.append((opcode, payload))
+            return
+        if (opcode == _CONTINUATION) != bool(self._kind):
+            raise FramingError("a fragment out of place")
+        self._kind = self._kind or opcode
+        self._parts.append(payload)
+        self._parts_size += len(payload) + 1  # an empty fragment costs memory too
+        if self._parts_size > MAX_MESSAGE:
+            raise FramingError(f"a message of more than {MAX_MESSAGE} bytes")
+        if is_last:
+            found.append((self._kind, b"".join(self._parts)))
+            self._parts, self._parts_size, self._kind = [], 0, 0
