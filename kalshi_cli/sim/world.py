@@ -6,12 +6,16 @@ world that starts again beside a restored exchange goes on along the same paths.
 
 from __future__ import annotations
 
+import msgspec
+
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.families import BTC, ETH, Listing
 from kalshi_cli.sim.listings import SERIES, Catalogue
+from kalshi_cli.sim.replies import Request
+from kalshi_cli.sim.routes import BASE
 from kalshi_cli.sim.traders import CENT, CROWD, STYLES, Crowd, Maker, Scene
 from kalshi_cli.sim.underlyings import mood
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 
 STEP_MS = 250
 """World time between two moves of everybody."""
@@ -44,12 +48,13 @@ class World:
 
     def ensure_open(self, now: Ts) -> None:
         """Make everything tradable as of now; on an exchange without markets, with a minute of history."""
-        is_first = not self._exchange.tickers("")
-        if is_first:
-            for series in SERIES:
-                self._exchange.list_series(series)
-            for account in (*(style.account for style in STYLES), *CROWD):
+        for series in SERIES:
+            self._exchange.list_series(series)
+        there = set(self._exchange.accounts())
+        for account in (*(style.account for style in STYLES), *CROWD):
+            if account not in there:
                 self._exchange.add_account(account, _CASH)
+        is_first = not self._exchange.tickers("")
         here = now - now % STEP_MS
         for coarse in range(_WARM_UP if is_first else 0, -1, -1):
             self._step(Ts(here - coarse * _COARSE_MS), _COARSE_MS)
@@ -71,8 +76,8 @@ class World:
         is_new_second = now // 1000 != self._at // 1000
         is_new_minute = now // _MINUTE_MS != self._at // _MINUTE_MS
         self._at = now
-        self._exchange.advance(now)
         if is_new_second or not self._open:
+            self._exchange.advance(now)
             self._settle_closed(now)
             self._publish(now)
         if is_new_minute or not self._open:  # everything here opens on a whole minute
@@ -119,6 +124,7 @@ class World:
                 maker.forget(ticker)
 
     def _earlier(self, ticker: str) -> Listing | None:
-        """A listing made before this process began: the catalogue makes it again."""
-        last = Ts(self._exchange.market_spec(ticker).close_time - 1)
-        return next((found for found in self._catalogue.open_at(last) if found.market.ticker == ticker), None)
+        """A listing made before this process began, made again by the catalogue; None where the world never made it."""
+        reply = self._exchange.handle(Request("GET", f"{BASE}/markets/{ticker}"), self._at)
+        close = parse_ts(msgspec.json.decode(reply.body)["market"]["close_time"])
+        return next((x for x in self._catalogue.open_at(Ts(close - 1)) if x.market.ticker == ticker), None)
