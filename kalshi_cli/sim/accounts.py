@@ -82,18 +82,21 @@ def book_fill(
 def collateral(orders: Iterable[OrderRecord], held: Qty, schedule: FeeSchedule, *, incoming: str = "") -> Money:
     """Cash that the orders of an account in one market may need: the full leg price of what does not close, and fees.
 
-    The dearest legs fill first, so they close what is held. Bids and asks are added, though they would net; the order
-    named `incoming` is charged as a taker. Whether the real exchange holds back fees is not published.
+    The dearest legs of a side fill first: they close what is held, and what that brings pays for the next. Bids and
+    asks are added, though they would net. The order named `incoming` is charged as a taker. Whether the real exchange
+    holds back fees is not published.
     """
+    need = {Side.BID: 0, Side.ASK: 0}
+    cash = {Side.BID: 0, Side.ASK: 0}
     left = {Side.BID: closable(held, Side.BID), Side.ASK: closable(held, Side.ASK)}
-    need = 0
     for order in sorted(orders, key=lambda order: (-leg_price(order.side, order.price), order.rank)):
-        leg = leg_price(order.side, order.price)
-        closed = min(order.remaining, left[order.side])
-        left[order.side] = Qty(left[order.side] - closed)
+        side, leg = order.side, leg_price(order.side, order.price)
+        closed = min(order.remaining, left[side])
+        left[side] = Qty(left[side] - closed)
         fee = trade_fee(schedule, order.price, order.remaining, is_taker=order.order_id == incoming)
-        need += max(0, leg * (order.remaining - closed) + fee - (ONE_DOLLAR - leg) * closed)
-    return Money(need)
+        cash[side] += (ONE_DOLLAR - leg) * closed - leg * (order.remaining - closed) - fee
+        need[side] = max(need[side], -cash[side])
+    return Money(need[Side.BID] + need[Side.ASK])
 
 
 def payout(holding: HoldingRecord, value: Price) -> Money:

@@ -1,0 +1,234 @@
+"""The simulated exchange behind real sockets: HTTP and WebSocket on one port, in one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+import uvicorn
+import wsproto.events
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.sim.api import STREAM_PATH, Exchange
+from kalshi_cli.sim.channels import Connection
+from kalshi_cli.sim.replies import Request, Response
+from kalshi_cli.sim.routes import BASE
+from kalshi_cli.units import Ts
+
+T = TypeVar("T")
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+ADVANCE_EVERY_S = 0.1
+PING_EVERY_S = 10.0
+LARGEST_BODY = 1 << 20
+START_WITHIN_S = 10.0
+
+
+class SimServer:
+    """Serves an exchange until stopped. Everything the exchange does happens in the server's thread.
+
+    `on_advance` is called about ten times a second with the time: it moves the world, and must call
+    `exchange.advance`. An error in it stops the server, and is raised again by `stop` and `serve_forever`.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_advance: Callable[[Ts], None] | None = None,
+    ) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._on_advance = on_advance or exchange.advance
+        self._socket = socket.create_server((host, port))
+        self._address = f"{host}:{self._socket.getsockname()[1]}"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        config = uvicorn.Config(
+            self._app,
+            ws=_Heartbeat,
+            http="h11",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,  # the exchange's own clock says what time it is
+            ws_ping_interval=PING_EVERY_S,
+            ws_ping_timeout=None,
+            ws_per_message_deflate=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+
+    @property
+    def rest_url(self) -> str:
+        return f"http://{self._address}{BASE}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{self._address}{STREAM_PATH}"
+
+    def start(self) -> None:
+        """Serve from a thread of its own; returns when requests are answered."""
+        self._thread = threading.Thread(target=self._run, name="sim-server", daemon=True)
+        self._thread.start()
+        self._ready.wait(START_WITHIN_S)
+        if self._error is not None or not self._ready.is_set():
+            raise RuntimeError("the simulated exchange did not start") from self._error
+
+    def stop(self) -> None:
+        """Close the sockets and end the thread; raises what `on_advance` may have raised."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._socket.close()
+        if self._error is not None:
+            raise self._error
+
+    def serve_forever(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Serve from this thread until SIGINT or SIGTERM; `on_ready` is called when requests are answered."""
+        try:
+            asyncio.run(self._serve(on_ready))
+        finally:
+            self._socket.close()
+        if self._error is not None:
+            raise self._error
+
+    def call(self, what: Callable[[], T]) -> T:
+        """Run something in the server's thread and return what it returned: how others reach a served exchange."""
+        if self._loop is None:
+            raise RuntimeError("the server is not running")
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                done.set_result(what())
+            except BaseException as error:
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result()
+
+    # -- the thread --
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve(None))
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self, on_ready: Callable[[], None] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        advancing = asyncio.create_task(self._advance(on_ready))
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            advancing.cancel()
+            await asyncio.gather(advancing, return_exceptions=True)
+            self._loop = None
+
+    async def _advance(self, on_ready: Callable[[], None] | None) -> None:
+        while not self._server.started:
+            await asyncio.sleep(0.005)
+        self._ready.set()
+        if on_ready is not None:
+            on_ready()
+        while True:
+            try:
+                self._on_advance(self._clock.now())
+            except Exception as error:
+                self._error = error
+                self._server.should_exit = True
+                return
+            await asyncio.sleep(ADVANCE_EVERY_S)
+
+    # -- the sockets --
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await self._stream(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        while (part := await receive())["type"] == "http.request":
+            body += part.get("body", b"")
+            if len(body) > LARGEST_BODY:
+                await _answer(send, Response(413, {}, b""))
+                return
+            if not part.get("more_body"):
+                break
+        request = Request(
+            method=scope["method"],
+            path=scope["raw_path"].decode("ascii"),
+            query=parse_qs(scope["query_string"].decode("ascii"), keep_blank_values=True),
+            headers=_headers(scope),
+            body=body,
+        )
+        await _answer(send, self._exchange.handle(request, self._clock.now()))
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        answer = self._exchange.connect(_headers(scope), scope["raw_path"].decode("ascii"), self._clock.now())
+        if isinstance(answer, Response):
+            await _answer(send, answer, prefix="websocket.http.response")
+            return
+        await send({"type": "websocket.accept"})
+        woken = asyncio.Event()
+        answer.wake = woken.set
+        sending = asyncio.create_task(_drain(answer, woken, send))
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                answer.receive(message.get("text") or "", self._clock.now())
+        finally:
+            answer.close()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+
+class _Heartbeat(WSProtocol):
+    """Pings as the exchange does: a control frame that says `heartbeat`; a missing pong is not punished."""
+
+    def send_keepalive_ping(self) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self.transport.write(self.conn.send(wsproto.events.Ping(payload=b"heartbeat")))
+            self.schedule_ping()
+
+
+async def _drain(connection: Connection, woken: asyncio.Event, send: Send) -> None:
+    """Send what waits in the outbox; `send` itself waits while the socket is full, and the outbox grows meanwhile."""
+    while True:
+        while connection.outbox:
+            await send({"type": "websocket.send", "text": connection.outbox.popleft()})
+        woken.clear()
+        await woken.wait()
+
+
+async def _answer(send: Send, response: Response, prefix: str = "http.response") -> None:
+    headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
+    headers.append((b"content-length", str(len(response.body)).encode()))
+    if response.status == 204:
+        headers.pop()
+    await send({"type": f"{prefix}.start", "status": response.status, "headers": headers})
+    await send({"type": f"{prefix}.body", "body": response.body})
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
