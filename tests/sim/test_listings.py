@@ -115,9 +115,9 @@ def test_tickers_have_the_shapes_of_the_real_ones() -> None:
 
 def test_no_ticker_comes_twice_when_the_clocks_go_back() -> None:
     """Two hours are called 1 AM that night; the markets of the second carry an R."""
-    catalogue, start = Catalogue(7), parse_ts("2026-11-01T04:00:00Z")
+    catalogue, start = Catalogue(7), parse_ts("2026-11-01T04:55:00Z")
     closes: dict[str, Ts] = {}
-    for minute in range(240):
+    for minute in range(0, 130, 2):
         for listing in catalogue.open_at(Ts(start + minute * MINUTE)):
             market = listing.market
             assert closes.setdefault(market.ticker, market.close_time) == market.close_time
@@ -133,7 +133,7 @@ def test_strikes_do_not_move_while_a_market_is_open() -> None:
     assert all(early[ticker] == late[ticker] for ticker in hourly)
 
 
-def test_each_moment_of_two_days_has_forty_open() -> None:
+def test_each_half_hour_of_two_days_has_forty_open() -> None:
     catalogue, start = Catalogue(1), parse_ts("2026-11-20T00:00:00Z")
     counts = [len(catalogue.open_at(Ts(start + quarter * 15 * MINUTE))) for quarter in range(192)]
     assert min(counts) >= 40
