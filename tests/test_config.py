@@ -95,6 +95,11 @@ def test_every_amount_survives_the_way_through_a_file(price: Price, qty: Qty, mo
     assert (config.risk.min_edge, config.risk.max_position, config.risk.max_exposure) == (price, qty, money)
 
 
+def test_floats_would_have_lost_some_of_those_amounts() -> None:
+    lost = [price for price in range(10_000) if int(float(format_price(Price(price))) * 10_000) != price]
+    assert lost
+
+
 def test_null_switches_a_limit_off_and_zero_allows_nothing() -> None:
     config = load(written("risk: {max_exposure: null, max_order_cost: 0}"), {"KALSHI_RISK__MIN_EDGE": "none"}, {})
     assert config.risk.max_exposure is None

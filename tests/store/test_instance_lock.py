@@ -1,0 +1,140 @@
+"""One loop per account; the kernel lets go of the lock however its holder ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+from conftest import NOW, Child, start
+
+from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.errors import ExitCode, InstanceError, StateError
+from kalshi_cli.store.lock import LockHolder, holder, lock
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "trade.lock"
+
+
+def test_a_second_holder_is_refused_and_told_who_the_first_is(file: Path) -> None:
+    clock = ManualClock(NOW)
+    with lock(file, clock):
+        with pytest.raises(InstanceError, match=rf"pid {os.getpid()}, since 2026-") as caught, lock(file, clock):
+            pass
+        assert caught.value.exit_code is ExitCode.INSTANCE
+        assert holder(file) == LockHolder(os.getpid(), NOW)
+    with lock(file, clock):
+        pass
+
+
+def test_nobody_holds_a_lock_that_is_missing_or_released(file: Path) -> None:
+    assert holder(file) is None
+    assert not file.exists()
+    with lock(file, ManualClock(NOW)):
+        pass
+    assert file.exists()
+    assert holder(file) is None
+
+
+def test_the_lock_is_released_when_the_work_raises(file: Path) -> None:
+    with pytest.raises(RuntimeError), lock(file, ManualClock(NOW)):
+        raise RuntimeError
+    assert holder(file) is None
+
+
+def test_a_killed_holder_holds_nothing(file: Path) -> None:
+    ready, told = os.pipe()
+
+    def hold() -> None:
+        with lock(file, ManualClock(NOW)):
+            os.write(told, b"!")
+            signal.pause()
+
+    child = start(hold)
+    assert os.read(ready, 1) == b"!"
+    assert holder(file) == LockHolder(child, NOW)
+    with pytest.raises(InstanceError, match=f"pid {child}"), lock(file, ManualClock(NOW)):
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(ready)
+    os.close(told)
+    assert holder(file) is None
+    with lock(file, ManualClock(NOW)):
+        assert holder(file) == LockHolder(os.getpid(), NOW)
+
+
+def test_of_many_that_start_at_once_exactly_one_runs_while_others_look_on(file: Path) -> None:
+    go_read, go_write = os.pipe()
+    done_read, done_write = os.pipe()
+
+    def arrive() -> None:
+        os.close(done_write)
+        os.read(go_read, 1)
+        try:
+            with lock(file, SystemClock()):
+                os.read(done_read, 1)  # until the parent has seen all others refused
+        except InstanceError:
+            os._exit(10)
+
+    children = {start(arrive) for _ in range(30)}
+    os.write(go_write, b"!" * 30)
+    refused = set()
+    while len(refused) < 29:
+        holder(file)
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid:
+            assert os.waitstatus_to_exitcode(status) == 10
+            refused.add(pid)
+    (winner,) = children - refused
+    assert holder(file) is not None
+    os.write(done_write, b"!")
+    assert os.waitstatus_to_exitcode(os.waitpid(winner, 0)[1]) == 0
+    for end in (go_read, go_write, done_read, done_write):
+        os.close(end)
+
+
+def test_a_look_at_the_lock_does_not_keep_anybody_from_taking_it(file: Path, in_child: Child) -> None:
+    with lock(file, ManualClock(NOW)):
+        pass
+
+    def look_on() -> None:
+        for _ in range(20_000):
+            holder(file)
+
+    child = start(look_on)
+    for _ in range(300):
+        with lock(file, SystemClock()):
+            pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"pid": "x"}', "\x00" * 300])
+def test_a_lock_file_with_nonsense_in_it_still_locks(file: Path, text: str) -> None:
+    import fcntl
+
+    file.parent.mkdir()
+    file.write_text(text)
+    with file.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert holder(file) == LockHolder()
+        with pytest.raises(InstanceError, match="pid not known"), lock(file, ManualClock(NOW)):
+            pass
+    with lock(file, ManualClock(NOW)):
+        assert holder(file) == LockHolder(os.getpid(), NOW)
+
+
+def test_the_lock_file_is_private_and_never_a_link(file: Path, tmp_path: Path) -> None:
+    with lock(file, ManualClock(NOW)):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    link = tmp_path / "link.lock"
+    link.symlink_to(file)
+    with pytest.raises(StateError), lock(link, ManualClock(NOW)):
+        pass
+    with pytest.raises(StateError):
+        holder(link)

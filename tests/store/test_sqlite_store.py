@@ -1,0 +1,349 @@
+"""What is written down, and what comes back."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+from conftest import NOW, Build, Open
+
+from kalshi_cli.core.messages import (
+    Alert,
+    CancelOrder,
+    Denied,
+    Effect,
+    FillBooked,
+    OrderChanged,
+    Resync,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+)
+from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
+from kalshi_cli.errors import StateError
+from kalshi_cli.store import sqlite
+from kalshi_cli.store.base import Cycle, Halt, Memory
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Money, Ts, contracts
+
+replace = msgspec.structs.replace
+
+FULL, NORMAL = 2, 1
+
+
+def durability(store: SqliteStore) -> int:
+    """`PRAGMA synchronous` as the last write left it."""
+    return int(store._database.read("PRAGMA synchronous")[0][0])
+
+
+def look(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """What another program sees in the file, now."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+# -- what is kept -------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_store_remembers_nothing_and_trades(open_store: Open) -> None:
+    store = open_store()
+    nothing = Halt(TradingState.ACTIVE, "", "", Ts(0))
+    assert store.load() == Memory(orders=(), fills=(), settlements=(), halt=nothing)
+    assert store.last_cycle() is None
+    assert store.denials(Ts(0)) == {}
+    assert store.alerts() == ()
+    assert store.order("c1") is None
+
+
+def test_everything_recorded_comes_back_after_a_restart(open_store: Open, build: Build) -> None:
+    order = build.order(order_id="o1", status=OrderStatus.RESTING, filled=contracts(2), fees=Money(17_500), code="x")
+    bare = build.order("c2", expires=None, fair=None, strategy="", reason="", post_only=False, reduce_only=False)
+    with open_store() as store:
+        store.record(SubmitOrder(build.order()))
+        store.record(SubmitOrder(bare))
+        store.record(OrderChanged(order))
+        store.record(FillBooked(build.fill()))
+        store.record(SettlementBooked(build.settlement()))
+        store.record(StateChanged(NOW, TradingState.HALTED, "DAILY_LOSS", "lost 100"))
+    memory = open_store().load()
+    assert memory.orders == (order, bare)
+    assert memory.fills == (build.fill(),)
+    assert memory.settlements == (build.settlement(),)
+    assert memory.halt == Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", NOW)
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "own"),
+    [
+        (Order, "orders", {"key"}),
+        (Fill, "fills", set()),
+        (Settlement, "settlements", set()),
+        (Halt, "halt", {"id"}),
+        (Cycle, "cycle", {"id"}),
+        (Alert, "alerts", {"id"}),
+    ],
+)
+def test_every_field_has_its_column(
+    open_store: Open, path: Path, kind: type[msgspec.Struct], table: str, own: set[str]
+) -> None:
+    open_store()
+    columns = {str(row[1]) for row in look(path, f"PRAGMA table_info({table})")}
+    assert columns == set(kind.__struct_fields__) | own
+
+
+def test_what_need_not_be_kept_is_not(open_store: Open, path: Path, build: Build) -> None:
+    store = open_store()
+    for effect in (Resync("T", "gap"), CancelOrder(build.order(), "why"), Effect()):
+        store.record(effect)
+    assert look(path, "SELECT COUNT(*) FROM orders") == [(0,)]
+
+
+# -- intents and orders -------------------------------------------------------------------------------------------
+
+
+def test_an_intent_is_committed_before_record_returns(open_store: Open, path: Path, build: Build) -> None:
+    store = open_store()
+    store.record(SubmitOrder(build.order()))
+    assert look(path, "SELECT client_order_id, status, price, qty FROM orders") == [("c1", "submitted", 4700, 1000)]
+
+
+def test_what_cannot_be_learned_again_waits_for_the_disk_and_the_rest_does_not(open_store: Open, build: Build) -> None:
+    store = open_store()
+    waits: list[Effect] = [
+        SubmitOrder(build.order("c2")),
+        FillBooked(build.fill()),
+        SettlementBooked(build.settlement()),
+        StateChanged(NOW, TradingState.HALTED, "X", ""),
+    ]
+    for effect in waits:
+        store.record(OrderChanged(build.order(status=OrderStatus.RESTING)))
+        assert durability(store) == NORMAL
+        store.record(effect)
+        assert durability(store) == FULL
+    store.record(Alert(NOW, "info", "X", "s", "t"))
+    assert durability(store) == NORMAL
+    store.set_halt(Halt(TradingState.ACTIVE, "", "", NOW))
+    assert durability(store) == FULL
+
+
+def test_an_intent_whose_id_is_on_file_is_refused_and_the_first_stays(open_store: Open, build: Build) -> None:
+    store = open_store()
+    store.record(SubmitOrder(build.order()))
+    with pytest.raises(StateError, match="c1") as caught:
+        store.record(SubmitOrder(build.order(qty=contracts(99))))
+    assert caught.value.code == "state_duplicate_intent"
+    assert store.live_orders() == (build.order(),)
+    store.record(SubmitOrder(build.order("c2")))
+    assert len(store.live_orders()) == 2
+
+
+def test_an_order_is_found_by_either_id(open_store: Open, build: Build) -> None:
+    store = open_store()
+    order = build.order(order_id="o1", status=OrderStatus.FILLED)
+    store.record(SubmitOrder(build.order()))
+    store.record(OrderChanged(order))
+    assert store.order("c1") == store.order("o1") == order
+    assert store.order("") is None
+    assert store.live_orders() == ()
+    assert store.orders(NOW) == store.orders(Ts(0), order.ticker) == (order,)
+    assert store.orders(Ts(NOW + 1)) == store.orders(Ts(0), "OTHER") == ()
+
+
+def test_foreign_orders_without_an_id_of_ours_are_kept_apart(open_store: Open, build: Build) -> None:
+    store = open_store()
+    foreign = [build.order("", order_id=f"o{n}", is_foreign=True, status=OrderStatus.RESTING) for n in range(3)]
+    for order in foreign:
+        store.record(OrderChanged(order))
+    assert store.live_orders() == tuple(foreign)
+
+
+def test_a_second_order_under_an_id_of_ours_is_kept_beside_the_first(open_store: Open, build: Build) -> None:
+    store = open_store()
+    ours = build.order(order_id="o1", status=OrderStatus.RESTING)
+    twin = replace(ours, order_id="o2", is_foreign=True)
+    for order in (ours, twin, ours, twin):
+        store.record(OrderChanged(order))
+    assert store.live_orders() == (ours, twin)
+
+
+def test_an_order_that_another_program_of_ours_placed_stays_one_row_and_ours(open_store: Open, build: Build) -> None:
+    one_shot, loop = open_store(), open_store()
+    placed = build.order(order_id="o1", status=OrderStatus.RESTING)
+    one_shot.record(SubmitOrder(build.order()))
+    one_shot.record(OrderChanged(placed))
+    seen = replace(placed, is_foreign=True, strategy="", fair=None, reason="", status=OrderStatus.FILLED)
+    loop.record(OrderChanged(seen))
+    assert loop.orders() == (replace(placed, status=OrderStatus.FILLED),)
+
+
+def test_an_order_first_seen_as_foreign_becomes_ours_when_its_program_writes_it(open_store: Open, build: Build) -> None:
+    one_shot, loop = open_store(), open_store()
+    placed = build.order(order_id="o1", status=OrderStatus.RESTING)
+    one_shot.record(SubmitOrder(build.order()))
+    loop.record(OrderChanged(replace(placed, is_foreign=True, strategy="")))
+    one_shot.record(OrderChanged(placed))
+    assert loop.orders() == (placed,)
+
+
+def test_load_gives_the_orders_that_are_live_or_belong_to_an_open_position(open_store: Open, build: Build) -> None:
+    store = open_store()
+    over = {"status": OrderStatus.FILLED, "ticker": "A"}
+    store.record(OrderChanged(build.order("old", order_id="1", updated=Ts(NOW - 9), **over)))
+    store.record(OrderChanged(build.order("live", order_id="2", updated=Ts(NOW - 9), status=OrderStatus.UNKNOWN)))
+    store.record(OrderChanged(build.order("held", order_id="3", updated=NOW, **over)))
+    assert {order.client_order_id for order in store.load().orders} == {"live"}
+    store.record(FillBooked(build.fill(order_id="3", ticker="A")))
+    assert {order.client_order_id for order in store.load().orders} == {"live", "held"}
+    store.record(SettlementBooked(build.settlement("A")))
+    assert {order.client_order_id for order in store.load().orders} == {"live"}
+    assert len(store.load().fills) == 1
+
+
+def test_hostile_text_is_kept_as_text(open_store: Open, build: Build) -> None:
+    store = open_store()
+    order = build.order("'; DROP TABLE orders; --", ticker="T'); --", reason='"\x00%_\u202e', strategy="123")
+    store.record(SubmitOrder(order))
+    assert store.order(order.client_order_id) == order
+    assert store.orders(Ts(0), "%") == ()
+
+
+# -- fills, settlements -------------------------------------------------------------------------------------------
+
+
+def test_a_fill_is_booked_once_and_the_first_account_of_it_stays(open_store: Open, build: Build) -> None:
+    store = open_store()
+    store.record(FillBooked(build.fill()))
+    store.record(FillBooked(build.fill(qty=contracts(9))))
+    store.record(FillBooked(build.fill("t0", ts=Ts(NOW - 1))))
+    assert store.fills() == (build.fill("t0", ts=Ts(NOW - 1)), build.fill())
+    assert store.fills(NOW) == (build.fill(),)
+
+
+def test_a_settlement_is_one_per_market_and_an_amended_one_replaces_it(open_store: Open, build: Build) -> None:
+    store = open_store()
+    amended = build.settlement(result="no", revenue=Money(0))
+    for settlement in (build.settlement(), build.settlement(), amended, build.settlement("B", ts=NOW)):
+        store.record(SettlementBooked(settlement))
+    assert store.settlements() == (build.settlement("B", ts=NOW), amended)
+
+
+# -- the halt -----------------------------------------------------------------------------------------------------
+
+
+def test_another_program_sees_a_halt_at_once(open_store: Open) -> None:
+    loop, switch = open_store(), open_store()
+    assert loop.halt().state is TradingState.ACTIVE
+    halt = Halt(TradingState.HALTED, "KILL_SWITCH", "a person said so", NOW)
+    switch.set_halt(halt)
+    assert loop.halt() == halt
+
+
+def test_the_engine_cannot_loosen_a_halt_that_another_program_set_meanwhile(open_store: Open) -> None:
+    loop, switch = open_store(), open_store()
+    loop.load()
+    halt = Halt(TradingState.HALTED, "KILL_SWITCH", "", NOW)
+    switch.set_halt(halt)
+    for state in (TradingState.REDUCING, TradingState.ACTIVE):
+        loop.record(StateChanged(NOW, state, "LATE", ""))
+        assert switch.halt() == halt
+
+
+def test_the_engine_may_tighten_and_may_loosen_what_it_knows(open_store: Open) -> None:
+    store = open_store()
+    store.load()
+    for state in (TradingState.HALTED, TradingState.REDUCING, TradingState.HALTED, TradingState.ACTIVE):
+        store.record(StateChanged(NOW, state, "KNOWN", ""))
+        assert store.halt().state is state
+
+
+def test_a_person_can_always_resume(open_store: Open) -> None:
+    store, person = open_store(), open_store()
+    store.record(StateChanged(NOW, TradingState.HALTED, "DAILY_LOSS", ""))
+    person.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "looked into it", NOW))
+    assert store.halt().state is TradingState.ACTIVE
+
+
+# -- heartbeat, refusals, alerts ----------------------------------------------------------------------------------
+
+
+def cycle(number: int = 1) -> Cycle:
+    return Cycle(
+        run_id="r", pid=7, mode="paper", strategy="fade", started=NOW, completed=NOW, cycles=number, is_running=True
+    )
+
+
+def test_the_last_cycle_is_the_one_that_is_kept(open_store: Open) -> None:
+    store = open_store()
+    store.beat(cycle(1))
+    last = replace(cycle(2), is_running=False, cash=Money(-5), day_pnl=Money(7))
+    store.beat(last)
+    assert open_store().last_cycle() == last
+
+
+def test_refusals_are_counted_by_code_and_market_and_seen_by_others_after_a_heartbeat(open_store: Open) -> None:
+    store, other = open_store(), open_store()
+    for n in range(5):
+        store.record(Denied(Ts(NOW + n), "fade", "A", "MIN_EDGE", f"edge={n}"))
+    store.record(Denied(Ts(NOW + 60_000), "fade", "B", "STALE_BOOK", "age_ms=1"))
+    assert other.denials(Ts(0)) == {}
+    store.beat(cycle())
+    assert other.denials(Ts(0)) == {"MIN_EDGE": 5, "STALE_BOOK": 1}
+    store.record(Denied(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9"))
+    assert store.denials(Ts(0), "A") == {"MIN_EDGE": 6}
+    assert store.denials(Ts(NOW + 60_000)) == {"STALE_BOOK": 1}
+    latest = Denied(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9")
+    assert store.last_denials(NOW, "A") == (latest,)
+    assert [denied.code for denied in store.last_denials(NOW)] == ["STALE_BOOK", "MIN_EDGE"]
+
+
+def test_closing_writes_what_was_only_counted(open_store: Open) -> None:
+    with open_store() as store:
+        store.record(Denied(NOW, "", "A", "HALTED", ""))
+    assert open_store().denials(Ts(0)) == {"HALTED": 1}
+
+
+def test_refusals_and_alerts_are_bounded_and_the_oldest_go(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("MAX_DENIALS", "MAX_ALERTS", "MAX_UNWRITTEN_DENIALS"):
+        monkeypatch.setattr(sqlite, limit, 10)
+    store = open_store()
+    for n in range(35):
+        store.record(Denied(Ts(NOW + n * 60_000), "fade", "A", f"C{n}", ""))
+        store.record(Alert(Ts(NOW + n), "info", f"C{n}", "s", "t"))
+    assert len(store._unwritten) < 10
+    assert set(store.denials(Ts(0))) == {f"C{n}" for n in range(25, 35)}
+    assert [alert.code for alert in store.alerts()] == [f"C{n}" for n in reversed(range(25, 35))]
+    assert store.alerts(Ts(NOW + 34)) == (Alert(Ts(NOW + 34), "info", "C34", "s", "t"),)
+
+
+def test_a_store_stays_in_the_thread_that_opened_it(open_store: Open, build: Build) -> None:
+    store, raised = open_store(), []
+
+    def elsewhere() -> None:
+        try:
+            store.record(SubmitOrder(build.order()))
+        except sqlite3.ProgrammingError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert raised
+    assert store.live_orders() == ()
+
+
+def test_a_row_that_makes_no_sense_is_damage_not_a_crash(open_store: Open, path: Path, build: Build) -> None:
+    store = open_store()
+    store.record(SubmitOrder(build.order()))
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE orders SET status = 'asleep'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StateError, match="asleep") as caught:
+        store.orders()
+    assert caught.value.code == "state_damaged"

@@ -1,0 +1,375 @@
+"""The file under the store: crashes, other programs, full disks, damage. Nothing is lost or made anew silently."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import NOW, Build, Child, Open, start
+
+from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged, SubmitOrder
+from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.errors import ExitCode, StateError
+from kalshi_cli.store import migrations, sqlite
+from kalshi_cli.store.migrations import Execute
+from kalshi_cli.store.sqlite import Database, SqliteStore
+from kalshi_cli.units import Ts
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# -- opening ------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_and_its_directory_are_for_their_owner_only(open_store: Open, path: Path, build: Build) -> None:
+    before = os.umask(0)
+    try:
+        open_store().record(SubmitOrder(build.order()))
+    finally:
+        os.umask(before)
+    assert mode(path.parent) == 0o700
+    assert {mode(file) for file in path.parent.iterdir()} == {0o600}
+    assert len(list(path.parent.iterdir())) == 3  # with the write-ahead log and its index
+
+
+def test_a_missing_file_can_be_told_apart_and_nothing_is_created(path: Path) -> None:
+    with pytest.raises(StateError) as caught:
+        SqliteStore.open(path, account="a", environment="sim", create=False)
+    assert caught.value.code == "state_missing"
+    assert not path.parent.exists()
+
+
+def test_an_existing_file_opens_without_create(open_store: Open, build: Build) -> None:
+    open_store().record(SubmitOrder(build.order()))
+    assert open_store(create=False).live_orders() == (build.order(),)
+
+
+@pytest.mark.parametrize(("account", "environment"), [("account-2", "sim"), ("account-1", "demo")])
+def test_a_file_of_another_account_or_environment_is_refused(open_store: Open, account: str, environment: str) -> None:
+    open_store().close()
+    with pytest.raises(StateError, match=r"belongs to account …nt-1 on sim") as caught:
+        open_store(account=account, environment=environment)
+    assert caught.value.exit_code is ExitCode.STATE
+    assert caught.value.code == "state_other_account"
+    open_store()
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(open_store: Open, path: Path) -> None:
+    open_store().close()
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {len(migrations.STATE) + 1}")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StateError, match="newer version") as caught:
+        open_store()
+    assert caught.value.code == "state_newer"
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_another_program_is_refused_and_left_as_it_is(open_store: Open, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE recipes (name TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StateError, match="not a file of this program"):
+        open_store()
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(open_store: Open, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"once upon a time" * 1_000)
+    with pytest.raises(StateError, match="damaged") as caught:
+        open_store()
+    assert caught.value.code == "state_damaged"
+    assert str(path) in caught.value.message
+    assert f"mv {path}" in caught.value.hint
+    assert path.read_bytes() == b"once upon a time" * 1_000
+
+
+def test_flipped_bytes_in_the_structure_are_noticed_at_the_start(open_store: Open, path: Path, build: Build) -> None:
+    with open_store() as store:
+        for n in range(200):
+            store.record(OrderChanged(build.order(f"c{n}", order_id=f"o{n}", reason="x" * 100)))
+    whole = path.read_bytes()
+    page = 4096
+    noticed, untouched = [], []
+    for at in range(page, len(whole), page):
+        damaged = bytearray(whole)
+        for offset in range(at, at + 8):
+            damaged[offset] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            open_store().close()
+        except StateError as error:
+            noticed.append(error.code)
+            untouched.append(path.read_bytes() == bytes(damaged))
+    assert len(noticed) >= 10
+    assert set(noticed) == {"state_damaged"}
+    assert all(untouched)
+    path.write_bytes(whole)
+    assert len(open_store().orders()) == 200
+
+
+def test_a_symbolic_link_is_refused(open_store: Open, path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.symlink_to(tmp_path / "elsewhere.db")
+    with pytest.raises(StateError, match="symbolic link"):
+        open_store()
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_a_state_error(open_store: Open, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="cannot create") as caught:
+        open_store(tmp_path / "file" / "sim" / "state.db")
+    assert caught.value.code == "state_unwritable"
+    assert "--state" in caught.value.hint
+
+
+def test_a_read_only_directory_is_a_state_error(tmp_path: Path, in_child: Child) -> None:
+    place = Path("/tmp") / f"kalshi-read-only-{os.getpid()}"
+    place.mkdir()
+
+    def ordinary_user() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65_534)  # root may write everywhere
+        try:
+            SqliteStore.open(place / "state.db", account="a", environment="sim")
+        except StateError as error:
+            os._exit(42 if error.code == "state_unwritable" else 43)
+
+    try:
+        place.chmod(0o555)
+        assert in_child(ordinary_user) == 42
+    finally:
+        place.chmod(0o700)
+        for left in place.iterdir():
+            left.unlink()
+        place.rmdir()
+
+
+# -- crashes ------------------------------------------------------------------------------------------------------
+
+
+def test_no_acknowledged_intent_or_fill_is_lost_to_kill_9(open_store: Open, path: Path, build: Build) -> None:
+    for round_ in range(15):
+        read_end, write_end = os.pipe()
+
+        def write(round_: int = round_, to: int = write_end) -> None:
+            store = SqliteStore.open(path, account="account-1", environment="sim")
+            for n in range(100_000):
+                store.record(SubmitOrder(build.order(f"{round_}-{n}")))
+                store.record(FillBooked(build.fill(f"{round_}-{n}")))
+                os.write(to, f"{round_}-{n}\n".encode())
+
+        child = start(write)
+        os.close(write_end)
+        with os.fdopen(read_end) as acknowledged:
+            said = [acknowledged.readline().strip()]
+            time.sleep(0.001 * round_)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            said += acknowledged.read().split()
+        with open_store() as store:
+            kept = {order.client_order_id for order in store.live_orders()}
+            booked = {fill.trade_id for fill in store.fills()}
+        assert set(said) <= kept
+        assert set(said) <= booked
+
+
+def test_a_crash_in_the_middle_of_a_transaction_leaves_nothing_of_it(
+    open_store: Open, path: Path, in_child: Child
+) -> None:
+    open_store().close()
+
+    def die_half_way() -> None:
+        database = Database(path, migrations.STATE)
+        with database.writing(durable=True) as execute:
+            execute("INSERT INTO alerts (ts, tier, code, subject, text) VALUES (1, '', '', '', '')")
+            os._exit(7)
+
+    assert in_child(die_half_way) == 7
+    assert open_store().alerts() == ()
+
+
+def test_an_error_in_the_middle_of_a_transaction_undoes_it_and_the_store_goes_on(
+    open_store: Open, build: Build
+) -> None:
+    store = open_store()
+
+    def interrupted() -> None:
+        with store._database.writing(durable=True) as execute:
+            execute("INSERT INTO alerts (ts, tier, code, subject, text) VALUES (1, '', '', '', '')")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert store.alerts() == ()
+    store.record(SubmitOrder(build.order()))
+    assert open_store().live_orders() == (build.order(),)
+
+
+# -- migrations ---------------------------------------------------------------------------------------------------
+
+
+def add_column(execute: Execute) -> None:
+    execute("ALTER TABLE journal ADD COLUMN note TEXT")
+
+
+def fail_half_way(execute: Execute) -> None:
+    add_column(execute)
+    raise RuntimeError("half way")
+
+
+def die_half_way(execute: Execute) -> None:
+    add_column(execute)
+    os._exit(7)
+
+
+def journal_columns(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return [row[1] for row in connection.execute("PRAGMA table_info(journal)")]
+    finally:
+        connection.close()
+
+
+def test_an_older_file_is_brought_up_to_date_once_and_a_copy_of_it_is_kept(path: Path) -> None:
+    Database(path, migrations.JOURNAL).close()
+    for _ in range(2):
+        Database(path, (*migrations.JOURNAL, add_column)).close()
+    assert journal_columns(path) == ["key", "value", "note"]
+    copy = path.with_name("state.db.format1")
+    assert journal_columns(copy) == ["key", "value"]
+    assert mode(copy) == 0o600
+
+
+def test_a_migration_that_fails_or_dies_half_way_leaves_the_file_as_it_was(path: Path, in_child: Child) -> None:
+    Database(path, migrations.JOURNAL).close()
+    with pytest.raises(RuntimeError, match="half way"):
+        Database(path, (*migrations.JOURNAL, fail_half_way))
+    assert in_child(lambda: Database(path, (*migrations.JOURNAL, die_half_way)).close()) == 7
+    assert journal_columns(path) == ["key", "value"]
+    Database(path, (*migrations.JOURNAL, add_column)).close()
+    assert journal_columns(path) == ["key", "value", "note"]
+
+
+# -- other programs -----------------------------------------------------------------------------------------------
+
+
+def test_many_programs_may_create_the_file_at_the_same_moment(open_store: Open, path: Path) -> None:
+    def arrive() -> None:
+        SqliteStore.open(path, account="account-1", environment="sim").close()
+
+    children = [start(arrive) for _ in range(20)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 20
+    assert open_store().orders() == ()
+
+
+def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path, build: Build) -> None:
+    def write(name: str) -> None:
+        store = SqliteStore.open(path, account="account-1", environment="sim")
+        for n in range(150):
+            store.record(SubmitOrder(build.order(f"{name}{n}")))
+            store.record(OrderChanged(build.order(f"{name}{n}", order_id=f"{name}{n}", status=OrderStatus.RESTING)))
+            store.record(Denied(Ts(NOW + n), "s", "t", "CODE", ""))
+        store.close()
+
+    children = [start(lambda name=name: write(name)) for name in ("a", "b")]  # type: ignore[misc]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+    store = open_store()
+    assert len(store.live_orders()) == 300
+    assert store.denials(Ts(0)) == {"CODE": 300}
+
+
+def test_a_write_waits_while_another_program_holds_the_file(open_store: Open, path: Path, build: Build) -> None:
+    store = open_store()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    release.start()
+    store.record(SubmitOrder(build.order()))
+    release.join()
+    other.close()
+    assert store.live_orders() == (build.order(),)
+
+
+def test_a_file_locked_for_too_long_is_a_state_error_and_no_intent_is_written(
+    open_store: Open, path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sqlite.BUSY_TIMEOUT_MS >= 5_000
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
+    store = open_store()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StateError, match="locked") as caught:
+        store.record(SubmitOrder(build.order()))
+    other.execute("ROLLBACK")
+    other.close()
+    assert caught.value.code == "state_locked"
+    assert store.live_orders() == ()
+    store.record(SubmitOrder(build.order()))
+
+
+def test_reading_never_waits_for_a_writer(open_store: Open, path: Path, build: Build) -> None:
+    store = open_store()
+    store.record(SubmitOrder(build.order()))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert store.live_orders() == (build.order(),)
+    assert store.halt().code == ""
+    other.execute("ROLLBACK")
+    other.close()
+
+
+# -- no room ------------------------------------------------------------------------------------------------------
+
+
+def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(open_store: Open, build: Build) -> None:
+    store = open_store()
+    pages = store._database.read("PRAGMA page_count")[0][0]
+    store._database.read(f"PRAGMA max_page_count = {pages + 5}")
+    written: list[str] = []
+
+    def fill_it() -> None:
+        for n in range(1_000):
+            store.record(SubmitOrder(build.order(f"c{n:03}", reason="x" * 500)))
+            written.append(f"c{n:03}")
+
+    with pytest.raises(StateError, match="no room") as caught:
+        fill_it()
+    assert caught.value.code == "state_full"
+    assert caught.value.exit_code is ExitCode.STATE
+    assert 0 < len(written) < 1_000
+    assert [order.client_order_id for order in open_store().live_orders()] == written
+    store._database.read("PRAGMA max_page_count = 100000")
+    store.record(SubmitOrder(build.order("after")))
+
+
+def test_a_write_beyond_the_file_size_limit_is_a_state_error_not_a_crash(
+    path: Path, in_child: Child, build: Build
+) -> None:
+    def write() -> None:
+        import resource
+
+        store = SqliteStore.open(path, account="account-1", environment="sim")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        size = path.with_name("state.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, size + 20_000))
+        try:
+            for n in range(1_000):
+                store.record(SubmitOrder(build.order(f"c{n}")))
+        except StateError as error:
+            os._exit(42 if str(path) in error.message else 43)
+
+    assert in_child(write) == 42
