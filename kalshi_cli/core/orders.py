@@ -135,8 +135,8 @@ class OrderIndex:
         """Merge an order as the exchange states it; one that we did not place joins as foreign.
 
         A second order under an id of ours (the network delivered twice) joins as foreign too: its exposure is real.
-        What only the newest statement can say (price, size, still resting) is ignored when old. That an order is over
-        is never too old to be true.
+        What only the newest statement can say (price, size, expiry) is ignored when old. What filled, and that an order
+        is over, is never too old to be true.
         """
         tracked = self._by_order_id.get(stated.order_id) or self._unacknowledged(stated)
         if tracked is None:
@@ -145,20 +145,15 @@ class OrderIndex:
             return self._insert(msgspec.structs.replace(stated, is_foreign=True, strategy=strategy), stated.updated)
         if (stated.ticker, stated.side) != (tracked.order.ticker, tracked.order.side):
             return None
-        is_old = tracked.stated is not None and stated.updated < tracked.stated
-        if is_old and stated.status.is_live:
-            return None
         known = tracked.order
-        changes: dict[str, Any] = {"order_id": stated.order_id, "exchange_index": stated.exchange_index}
+        changes: dict[str, Any] = {"order_id": stated.order_id, "code": stated.code or known.code}
         if stated.filled >= known.filled:
             changes |= {"fees": stated.fees, "fill_cost": stated.fill_cost}
-        if not is_old:
+        if tracked.stated is None or stated.updated >= tracked.stated:
             tracked.stated = stated.updated
-            changes |= {"expires": stated.expires or known.expires}
+            changes |= {"expires": stated.expires or known.expires, "exchange_index": stated.exchange_index}
             if known.status not in _AFTER:
                 changes |= {"price": stated.price, "qty": stated.qty, "reduced": stated.reduced}
-        if stated.code:
-            changes["code"] = stated.code
         return self._merge(tracked, stated.updated, stated.status, stated.filled, changes)
 
     def apply(self, message: Message) -> Order | None:

@@ -124,6 +124,7 @@ def test_every_status_has_its_transitions_and_what_is_over_has_none() -> None:
     assert set(TRANSITIONS) == set(OrderStatus)
     assert all(not TRANSITIONS[status] for status in (*OVER, DENIED))
     assert all(status not in after for status, after in TRANSITIONS.items())
+    assert TRANSITIONS[RESTING] == OVER, "the exchange cannot refuse or lose what it named"
 
 
 few = st.sampled_from([0, 100, 400, 1_000])
@@ -406,13 +407,16 @@ def test_fees_are_the_exchange_s_sum_until_our_fills_cover_the_order() -> None:
     assert (ours(index).fees, ours(index).fill_cost) == (20, 300 * 4_600)
     index.apply(stated(CANCELED, filled=200, fees=1, updated=61))
     assert ours(index).fees == 20
+    unseen = after([accepted(), stated(filled=300, fees=999, updated=60), stated(filled=200, fees=1, updated=61)])
+    assert ours(unseen).fees == 999, "a count that lags has lagging fees"
 
 
 def test_a_statement_about_another_market_or_side_is_about_another_order() -> None:
     index = after([accepted()])
-    assert index.apply(stated(ticker="U", updated=60)) is None
-    assert index.apply(stated(side=ASK, updated=60)) is None
-    assert index.live("U") == []
+    assert index.apply(stated(ticker="U", updated=60, filled=500)) is None
+    assert index.apply(stated(CANCELED, side=ASK, updated=60)) is None
+    assert index.live() == [ours(index)]
+    assert index.worst_case("T") == (1_000, 0)
 
 
 # -- orders that we did not place ---------------------------------------------------------------------------------
@@ -538,8 +542,8 @@ def test_only_so_many_orders_are_remembered_after_their_end() -> None:
     for number in range(MAX_ENDED_ORDERS - 2):
         index.adopt(stated(CANCELED, order_id=f"y{number}", client_order_id="").order)
     assert index.get("c1") is not None
-    for number in range(2):
+    for number in range(3):
         index.adopt(stated(CANCELED, order_id=f"z{number}", client_order_id="").order)
-    assert index.get("c1") is index.by_order_id("x1") is None
-    assert index.by_order_id("y0") is not None
+    assert index.get("c1") is index.by_order_id("x1") is index.by_order_id("y0") is None
+    assert index.by_order_id("y1") is not None
     assert index.get("back") in index.live(), "it came back, so its old end is no reason to forget it"
