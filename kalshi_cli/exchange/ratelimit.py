@@ -8,6 +8,7 @@ never waits behind one.
 
 from __future__ import annotations
 
+import math
 import threading
 
 from kalshi_cli.clock import Clock
@@ -32,6 +33,7 @@ KNOWN_COSTS = Costs(
 
 CANCELS_IN_RESERVE = 5
 
+_DEAREST = 30.0  # tokens; a bucket too small for a tenth less and any common request is used whole
 _A_MICROSECOND = 1e-6  # below it, waiting is only rounding
 
 
@@ -53,7 +55,9 @@ class TokenBucket:
         return self._tokens
 
     def wait(self, cost: float, reserve: float = 0) -> float:
-        """Seconds until `cost` can be taken and `reserve` still be left; 0 when it can now."""
+        """Seconds until `cost` can be taken with `reserve` still left: 0 now, infinite when it never can."""
+        if cost > self.capacity:
+            return math.inf
         return max(0.0, (cost + min(reserve, self.capacity - cost) - self.level()) / self.refill)
 
     def take(self, cost: float) -> None:
@@ -117,8 +121,7 @@ class RateLimiter:
                 if wait <= _A_MICROSECOND:
                     bucket.take(cost)
                     return
-                fits = cost <= bucket.capacity
-            if not fits or self._clock.monotonic() + wait > until:
+            if self._clock.monotonic() + wait > until:
                 raise RateLimitedError(
                     f"{method} {path} would have to wait {wait:.1f} s for the rate limit; it was not sent",
                     hint="fewer requests, or a higher API tier; `kalshi health-check` shows the limits",
@@ -144,7 +147,8 @@ class RateLimiter:
 
 
 def _less_a_tenth(allowance: Allowance) -> tuple[float, float]:
-    return allowance.bucket_capacity * 0.9, float(allowance.refill_rate)
+    capacity = float(allowance.bucket_capacity)
+    return max(capacity * 0.9, min(capacity, _DEAREST)), float(allowance.refill_rate)
 
 
 _Shape = tuple[str, ...]

@@ -67,6 +67,11 @@ def no_negative(text: str) -> Qty:
     return qty
 
 
+def quote_size(text: str) -> Qty:
+    """The size beside a quote. The demo exchange has shown negative ones (14 June 2026), which are nothing to trade."""
+    return max(count(text), Qty(0))
+
+
 def integer_cents(value: int) -> Money:
     """The leftovers in whole cents: `balance`, `portfolio_value`, settlement `revenue`."""
     return Money(value * 10_000)

@@ -39,13 +39,15 @@ def load_key(path: Path) -> PrivateKey:
         raise _refused(path, "there is no such file", "download the key again, or correct the path") from error
     except OSError as error:
         raise _refused(path, f"it cannot be opened ({error.strerror})", "check the path and who may read it") from error
-    with open(descriptor, "rb") as file:
+    try:
         # The open file is asked, not the name: a link is followed first, and nothing can be swapped in between.
         _check_owner(path, os.fstat(descriptor))
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             pem = file.read(_LONGEST_FILE + 1)
-        except OSError as error:
-            raise _refused(path, f"it cannot be read ({error.strerror})", "check the file") from error
+    except OSError as error:
+        raise _refused(path, f"it cannot be read ({error.strerror})", "check the file") from error
+    finally:
+        os.close(descriptor)
     if len(pem) > _LONGEST_FILE:
         raise _refused(path, "it is far too long for a key", "give the .key or .pem file that Kalshi made")
     return _parse(path, pem)

@@ -25,6 +25,7 @@ from kalshi_cli.exchange.scalars import (
     no_negative,
     outcome_price,
     quote_price,
+    quote_size,
     ts_of,
 )
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts
@@ -112,9 +113,9 @@ def _market(wire: _Market) -> Market:
             status=MarketStatus(wire.status),
             grid=grid_of(wire.price_ranges),
             yes_bid=quote_price(wire.yes_bid_dollars),
-            yes_bid_size=no_negative(wire.yes_bid_size_fp),
+            yes_bid_size=quote_size(wire.yes_bid_size_fp),
             yes_ask=quote_price(wire.yes_ask_dollars),
-            yes_ask_size=no_negative(wire.yes_ask_size_fp),
+            yes_ask_size=quote_size(wire.yes_ask_size_fp),
             last=outcome_price(wire.last_price_dollars) or None,  # 0.0000: nothing ever traded
             volume=no_negative(wire.volume_fp),
             volume_24h=no_negative(wire.volume_24h_fp),

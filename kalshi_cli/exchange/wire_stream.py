@@ -35,6 +35,7 @@ from kalshi_cli.exchange.scalars import (
     order_status,
     outcome_price,
     quote_price,
+    quote_size,
     reduced,
     seconds,
 )
@@ -407,9 +408,9 @@ def _quote(body: _Ticker, recv_ts: Ts) -> Quote:
         _at(body.ts_ms, recv_ts),
         body.market_ticker,
         quote_price(body.yes_bid_dollars),
-        no_negative(body.yes_bid_size_fp),
+        quote_size(body.yes_bid_size_fp),
         quote_price(body.yes_ask_dollars),
-        no_negative(body.yes_ask_size_fp),
+        quote_size(body.yes_ask_size_fp),
         quote_price(body.price_dollars),
         no_negative(body.volume_fp),
     )

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from scripted_server import NOW, ScriptedServer, Step
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.rest import Timeouts
+from kalshi_cli.exchange.signing import Signer
+
+
+@pytest.fixture(scope="session")
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., ScriptedServer]]:
+    servers: list[ScriptedServer] = []
+
+    def start(*steps: Step) -> ScriptedServer:
+        servers.append(ScriptedServer(steps))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def connect(rsa_key: rsa.RSAPrivateKey, clock: ManualClock) -> Iterator[Callable[..., KalshiClient]]:
+    """A client of a scripted server: real sockets, short time limits, pauses that cost no time."""
+    clients: list[KalshiClient] = []
+
+    def make(url: str, **options: object) -> KalshiClient:
+        settings = {
+            "clock": clock,
+            "rng": random.Random(1),
+            "signer": Signer("key-id", rsa_key, clock),
+            "timeouts": Timeouts(connect=1, read=0.3, total=10),
+            **options,
+        }
+        clients.append(KalshiClient(url, **settings))  # type: ignore[arg-type]
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
