@@ -54,10 +54,15 @@ class Recorder:
         self.note("connected", use_yes_price=use_yes_price)
 
     def frame(self, raw: bytes | str) -> None:
-        """A frame as it came. Blank ones and those that are not one line of text are left out."""
-        text = raw.encode() if isinstance(raw, str) else raw
-        text = text.strip()
-        if text and b"\n" not in text:
+        """A frame as it came, but on one line. A blank one is left out; one that is not JSON becomes a note."""
+        text = (raw.encode() if isinstance(raw, str) else raw).strip().replace(b"\n", b" ")
+        if not text:
+            return
+        try:
+            msgspec.json.decode(text, type=msgspec.Raw)
+        except ValueError:
+            self.note("bad_frame", begins=text[:200].decode(errors="replace"))
+        else:
             self._write(b"frame", text)
 
     def note(self, event: str, **fields: object) -> None:

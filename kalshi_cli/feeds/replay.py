@@ -96,10 +96,10 @@ class Replay:
 
     `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in recording.py) and outside prices (`*.csv[.gz]`).
     `new_decoder` is called for each recorded connection, with the `use_yes_price` of its subscription: what the
-    recorder noted, else the one given here (recordings of others hold NO levels in NO prices). `results` say how markets ended: at its close time a
-    market turns FINALIZED with its result, or CLOSED where nobody knows. `markets` are used as they are; for others a
-    Market is made up from the recorder's notes and the prices of the first snapshot. A Tick comes every `interval_s` of
-    recorded time. `clock`, if given, is moved along. One replay can be iterated once.
+    recorder noted, else the one given here (recordings of others hold NO levels in NO prices). `results` say how
+    markets ended: at its close time a market turns FINALIZED with its result, or CLOSED where nobody knows. `markets`
+    are used as they are; for others a Market is made up from the recorder's notes and the prices of the first message.
+    A Tick comes every `interval_s` of recorded time. `clock`, if given, is moved along. It can be iterated once.
     """
 
     def __init__(
@@ -162,16 +162,21 @@ class Replay:
         """The messages of one stream with the time each was received; that is also its `ts` where it has none."""
         decoders: dict[int, FrameDecoder] = {}
         followed: set[str] = set()
+        use_yes_price = self._use_yes_price
         for number, raw in read_lines(path):
             try:
                 line = decode_line(raw)
                 recv_ts = line.recv_ts
-                if note := bytes(line.note):
-                    yield from self._noted(recv_ts, note)
+                if raw_note := bytes(line.note):
+                    note = _decode_note(raw_note)
+                    if note.use_yes_price is not None:
+                        use_yes_price = note.use_yes_price
+                    if note.event == "watch_market":
+                        yield from self._watched(recv_ts, raw_note)
                     continue
                 decode = decoders.get(line.conn)
                 if decode is None:
-                    decode = decoders[line.conn] = self._new_decoder(self._use_yes_price)
+                    decode = decoders[line.conn] = self._new_decoder(use_yes_price)
                     yield from _connected(recv_ts, line.conn, followed)
                 for message in decode(bytes(line.frame) or raw, recv_ts):
                     if type(message) is BookDelta:
@@ -187,12 +192,7 @@ class Replay:
 
     # -- markets --------------------------------------------------------------------------------------------------
 
-    def _noted(self, recv_ts: Ts, raw: bytes) -> Iterator[_Received]:
-        any_note = _decode_note(raw)
-        if any_note.use_yes_price is not None:
-            self._use_yes_price = any_note.use_yes_price
-        if any_note.event != "watch_market":
-            return
+    def _watched(self, recv_ts: Ts, raw: bytes) -> Iterator[_Received]:
         note = _decode_watched(raw)
         if note.market is not None:
             yield recv_ts, MarketChange(recv_ts, self._learn(note.market))

@@ -196,7 +196,7 @@ SHORT = CAPTURES[0]
 
 @needs_recordings
 def test_one_delta_withheld_from_the_book_is_noticed_by_the_comparison() -> None:
-    tale = follow(without_the_delta(frames(SHORT), 2, is_hidden=True))
+    tale = follow(without_the_delta(frames(SHORT), 560, is_hidden=True))
     assert tale.gaps == []
     assert tale.agreed < tale.compared
 
