@@ -74,6 +74,10 @@ class _Market:
         self._lots: deque[tuple[Qty, Money]] = deque()
         self._done = 0
 
+    @property
+    def events(self) -> list[Fill | Settlement]:
+        return [event for _, event in self._events]
+
     def insert(self, event: Fill | Settlement) -> None:
         """Put an event in its place; if what follows it was counted already, count again from the start."""
         # At one millisecond a settlement comes after the fills.
@@ -173,6 +177,11 @@ class Ledger:
             return False
         market.replace_settlement(settlement)
         return True
+
+    @property
+    def entries(self) -> list[Fill | Settlement]:
+        """Everything booked, market by market, each in order."""
+        return [event for market in self._markets.values() for event in market.events]
 
     def position(self, ticker: str) -> Position:
         """The position in a market; a flat one where nothing ever happened."""

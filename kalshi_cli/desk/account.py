@@ -10,6 +10,7 @@ from kalshi_cli.core.messages import AccountSnapshot
 from kalshi_cli.core.model import FeeSchedule, Market, Order
 from kalshi_cli.core.pnl import in_order
 from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.stats import Tally
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import account_snapshot
 from kalshi_cli.store.base import Memory, Store
@@ -42,6 +43,7 @@ def load_engine(
         order_expiry_s=order_expiry_s,
     )
     read_account(client, store, clock, engine)
+    engine.tally = Tally()  # what was missed while nobody ran is not this run's doing
     return engine
 
 

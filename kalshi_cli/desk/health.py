@@ -97,7 +97,11 @@ def account(client: KalshiClient) -> tuple[Verdict, str, str]:
 def limits(client: KalshiClient) -> tuple[Verdict, str, str]:
     """The rate limits of this account."""
     found = client.limits()
-    return Verdict.OK, f"{found.tier}: {found.read.refill} read and {found.write.refill} write tokens a second", ""
+    return (
+        Verdict.OK,
+        f"{found.usage_tier}: {found.read.refill_rate} read and {found.write.refill_rate} write tokens a second",
+        "",
+    )
 
 
 def disk(path: Path) -> tuple[Verdict, str, str]:

@@ -17,7 +17,8 @@ from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.runner import Venue, act, pump
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
 
@@ -90,7 +91,6 @@ class OrderDesk:
         self,
         client: KalshiClient,
         store: Store,
-        venue: Venue,
         clock: Clock,
         limits: Limits,
         schedule_of: Callable[[Market], FeeSchedule],
@@ -98,7 +98,6 @@ class OrderDesk:
     ) -> None:
         self._client = client
         self._store = store
-        self._venue = venue
         self._clock = clock
         self._limits = limits
         self._schedule_of = schedule_of
@@ -133,8 +132,10 @@ class OrderDesk:
     def send(self, engine: Engine, proposal: Proposal) -> Order:
         """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows."""
         client_order_id = proposal.submit.order.client_order_id
-        replies = act([proposal.submit], self._venue, self._store)
-        pump(replies, engine, self._venue, self._store)
+        state = engine.state
+        venue = LiveVenue(self._client, None, self._clock, live=state.orders.live, since=state.last_entry)
+        replies = act([proposal.submit], venue, self._store)
+        pump(replies, engine, venue, self._store)
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
         if order.status is OrderStatus.UNKNOWN:
             order = resolve(self._client, self._store, self._clock, engine, order)

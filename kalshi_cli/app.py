@@ -1,0 +1,479 @@
+"""The composition root: the only module that knows environments and modes.
+
+A mode is a choice of clock, feed and venue, made here and nowhere else:
+
+    prod, demo        system clock    stream               the exchange
+    sim               system clock    stream, loopback     the simulated exchange behind real sockets
+    --paper           system clock    stream               simulated fills against the real books
+    backtest          manual clock    recordings           simulated fills against the recorded books
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from kalshi_cli.clock import Clock, ManualClock, SystemClock
+from kalshi_cli.config import Config, state_dir
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Command, MarketChange
+from kalshi_cli.core.model import Event, FeeSchedule, Market, Series, TradingState
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.desk import cancel, portfolio
+from kalshi_cli.desk.account import load_engine, restore
+from kalshi_cli.desk.place import OrderDesk
+from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, Session, Summary, TradeRequest, backtest
+from kalshi_cli.errors import CredentialsError, HaltedError, NotFoundError, RefusedError, StateError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.feed import LiveFeed
+from kalshi_cli.exchange.rest import Timeouts
+from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.stream import Stream
+from kalshi_cli.exchange.subscriptions import recorded_frames
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.feeds.recorder import Recorder
+from kalshi_cli.feeds.replay import Replay
+from kalshi_cli.feeds.results import Outcome, read_results
+from kalshi_cli.runner import Venue, act
+from kalshi_cli.sim.server import SimServer
+from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.simulator import ACCOUNT, Address, Simulator
+from kalshi_cli.store.base import Halt, Store
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.units import Ts, format_ts
+
+MOST_MARKETS = 50
+"""Markets that a loop follows when nobody names any."""
+
+SOON_MS = 60_000
+"""A market that closes sooner than this is not taken up."""
+
+SPOT_FILES = {"BRTI": "BTCUSD", "ETHUSD_RTI": "ETHUSD"}
+"""Outside prices beside a recording are spot prices; they stand in for the index of the live feed."""
+
+IN_PROCESS_URL = "http://sim.localhost/trade-api/v2"
+"""The host of a simulated exchange opened in this process; no socket is involved."""
+
+
+class App:
+    """Everything a command needs, made when it is first asked for, closed at the end. Use it as a context manager.
+
+    `tell` says a line to a person, on stderr.
+    """
+
+    def __init__(self, config: Config, tell: Callable[[str], None]) -> None:
+        self.config = config
+        self.tell = tell
+        self.clock: Clock = SystemClock()
+        self.rng = random.Random()
+        self.stack = ExitStack()
+        self._events: dict[str, Event] = {}
+        self._series: dict[str, Series] = {}
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stack.close()
+
+    @staticmethod
+    def new_id() -> str:
+        """An id for an order: a UUID, as text."""
+        return str(uuid.uuid4())
+
+    # -- what this environment is ---------------------------------------------------------------------------------
+
+    @property
+    def is_simulated(self) -> bool:
+        """Our own exchange, not one that somebody pointed us at."""
+        return self.config.env == "sim" and not self.config.rest_url
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Writes are real money."""
+        return self.config.env == "prod"
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone whose midnight begins the trading day."""
+        return ZoneInfo(self.config.day_zone)
+
+    @cached_property
+    def state_dir(self) -> Path:
+        """Where this environment keeps its state; created when something is written."""
+        return state_dir(self.config)
+
+    @cached_property
+    def simulator(self) -> Simulator:
+        return Simulator(self.state_dir / "exchange", self.config.sim, self.clock, self.new_id)
+
+    @cached_property
+    def limits(self) -> Limits:
+        risk = self.config.risk
+        return Limits(
+            max_position=risk.max_position,
+            max_exposure=risk.max_exposure,
+            max_order_qty=risk.max_order_count,
+            max_order_cost=risk.max_order_cost,
+            price_collar=risk.price_collar,
+            max_orders_per_minute=risk.max_orders_per_minute,
+            min_edge=risk.min_edge,
+            max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
+            close_margin_ms=int(risk.close_margin_s * 1000),
+        )
+
+    # -- parts ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def signer(self) -> Signer | None:
+        """Signs with the key of this environment; None where none is configured."""
+        if self.is_simulated:
+            return Signer(*self.simulator.credentials(), self.clock)
+        credential = self.config.credential
+        if not credential.key_id and credential.private_key_path is None:
+            return None
+        if not credential.key_id or credential.private_key_path is None:
+            missing = "key_id" if not credential.key_id else "private_key_path"
+            raise CredentialsError(
+                f"credentials.{self.config.env}.{missing} is missing",
+                hint="set it in the configuration, or KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH",
+            )
+        return Signer(credential.key_id, load_key(credential.private_key_path.expanduser()), self.clock)
+
+    @cached_property
+    def client(self) -> KalshiClient:
+        """The REST client of this environment. A simulated exchange that nobody serves is opened in this process."""
+        exchange = self.config.exchange
+        transport = None
+        rest_url = self.config.rest_url
+        if self.is_simulated:
+            address = self.simulator.serving()
+            if address is not None:
+                rest_url = address.rest_url
+            else:
+                opened, _ = self.stack.enter_context(self.simulator.open())
+                transport, rest_url = SimTransport(opened, self.clock), IN_PROCESS_URL
+        client = KalshiClient(
+            rest_url,
+            clock=self.clock,
+            rng=self.rng,
+            signer=self.signer,
+            transport=transport,
+            timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
+            is_read_only=self.config.read_only,
+        )
+        self.stack.callback(client.close)
+        return client
+
+    @property
+    def account(self) -> str:
+        """Whose state this is. The key id stands for the account: the exchange names no other."""
+        if self.is_simulated:
+            return ACCOUNT
+        if not self.config.credential.key_id:
+            raise CredentialsError(
+                f"no API key is configured for {self.config.env}",
+                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration",
+            )
+        return self.config.credential.key_id
+
+    @cached_property
+    def store(self) -> Store:
+        """The state file of this account, made on first use."""
+        store = SqliteStore.open(self.state_dir / "state.db", account=self.account, environment=self.config.env)
+        self.stack.callback(store.close)
+        return store
+
+    def remembered(self) -> Store | None:
+        """The state file if there is one; reading creates nothing."""
+        try:
+            store = SqliteStore.open(
+                self.state_dir / "state.db", account=self.account, environment=self.config.env, create=False
+            )
+        except StateError as error:
+            if error.code == "state_missing":
+                return None
+            raise
+        self.stack.callback(store.close)
+        return store
+
+    # -- fees and families ----------------------------------------------------------------------------------------
+
+    def event(self, event_ticker: str) -> Event:
+        """An event, read once."""
+        if event_ticker not in self._events:
+            self._events[event_ticker] = self.client.event(event_ticker)
+        return self._events[event_ticker]
+
+    def series(self, series_ticker: str) -> Series:
+        """A series, read once."""
+        if series_ticker not in self._series:
+            self._series[series_ticker] = self.client.series(series_ticker)
+        return self._series[series_ticker]
+
+    def fees(self, market: Market) -> FeeSchedule:
+        """The schedule of a market: the event's override, else the series'."""
+        event = self.event(market.event_ticker)
+        base = self.series(event.series_ticker).fees
+        return FeeSchedule(
+            event.fee_type_override or base.type,
+            base.multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override,
+        )
+
+    # -- what commands do -----------------------------------------------------------------------------------------
+
+    def order_desk(self) -> OrderDesk:
+        """Places one order; refused at once where writes are switched off."""
+        if self.config.read_only:
+            raise RefusedError(
+                "writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY"
+            )
+        return OrderDesk(self.client, self.store, self.clock, self.limits, self.fees, self.new_id)
+
+    def halt(self, halt: Halt) -> bool:
+        """Move the durable trading state; False, and told, where the state file cannot be written."""
+        try:
+            self.store.set_halt(halt)
+        except StateError as error:
+            self.tell(f"the halt could NOT be written down: {error.message}")
+            return False
+        return True
+
+    def cancel_everything(self, scope: cancel.Scope) -> cancel.Outcome:
+        """The kill switch, without the halt."""
+        return cancel.cancel_everything(self.client, self.clock, scope, self.tell)
+
+    def portfolio(self) -> portfolio.Portfolio:
+        """Positions and P&L as of now."""
+        found = portfolio.read(self.client)
+        for ticker in found.drifting:
+            self.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
+        return found
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
+        """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated."""
+        is_paper = request.fills == "paper" or (self.config.env == "prod" and request.fills != "live")
+        home = state_dir(self.config, "paper") if is_paper else self.state_dir
+        strategies = [self._strategy(name, request.params) for name in request.strategies]
+        with ExitStack() as stack:
+            stack.enter_context(lock(home / "trade.lock", self.clock))
+            self._serve_if_nobody_does(stack)
+            self.client.refresh_limits()
+            markets = self.universe(request)
+            fees = {market.ticker: self.fees(market) for market in markets}
+            stream = self._stream(stack, markets)
+            feed = LiveFeed(
+                stream, self.client, self.clock, markets=markets, interval_s=request.interval_s, tell=self.tell
+            )
+            store: Store
+            venue: Venue
+            if is_paper:
+                store = SqliteStore.open(
+                    home / "state.db", account=self.account, environment=f"{self.config.env}-paper"
+                )
+                stack.callback(store.close)
+                engine, venue = self._on_paper(store, markets, fees, strategies)
+            else:
+                store = self.store
+                engine = load_engine(
+                    self.client, store, self.clock, self.limits, markets=markets, fees=fees, new_id=self.new_id,
+                    strategies=strategies, references=self.config.references,
+                    order_expiry_s=self.config.trade.order_expiry_s,
+                )  # fmt: skip
+                venue = LiveVenue(
+                    self.client, stream, self.clock,
+                    live=engine.state.orders.live, since=engine.state.last_entry, tell=self.tell,
+                )  # fmt: skip
+            refuse_if_halted(store)
+            plan = self._plan(request.strategies, "paper" if is_paper else "live", len(markets), request.duration_s)
+            banner(plan)
+            session = Session(
+                plan, engine, feed, venue, store, self.clock,
+                ask=feed.request, tell=self.tell, show=show,
+                day_start=lambda ts: portfolio.day_start(ts, self.zone),
+            )  # fmt: skip
+            with stop_signals(self.clock, feed.request):
+                return session.run()
+
+    def backtest(self, request: BacktestRequest) -> BacktestReport:
+        """The same engine and strategies over recordings, with simulated fills, in recorded time."""
+        clock = ManualClock(Ts(0))
+        results: dict[str, Outcome] = {}
+        for path in request.results:
+            results.update(read_results(path))
+        replay = Replay(
+            request.files,
+            new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
+            results=results,
+            clock=clock,
+        )
+        numbers = random.Random(self.config.sim.seed)
+
+        def new_id() -> str:
+            return str(uuid.UUID(int=numbers.getrandbits(128), version=4))
+
+        references = {prefix: SPOT_FILES.get(index, index) for prefix, index in self.config.references.items()}
+        engine = Engine(
+            State(references=references, now=Ts(0)),
+            self.limits,
+            [self._strategy(name, request.params) for name in request.strategies],
+            new_id=new_id,
+            order_expiry_s=self.config.trade.order_expiry_s,
+        )
+        venue = PaperVenue(
+            cash=self.config.sim.starting_cash,
+            fees=lambda _: FeeSchedule(),
+            new_id=new_id,
+            latency_ms=request.latency_ms,
+        )
+        plan = self._plan(request.strategies, "backtest", 0, None)
+        return backtest(plan, engine, replay, venue, clock)
+
+    def record(self, tickers: Sequence[str], path: Path, duration_s: float | None) -> int:
+        """Write the stream of some markets to a file until interrupted; how many lines there are."""
+        with ExitStack() as stack:
+            self._serve_if_nobody_does(stack)
+            markets = self.universe(TradeRequest(strategies=(), tickers=tuple(tickers)))
+            recorder = Recorder(path, self.clock)
+            stack.callback(recorder.close)
+            for market in markets:
+                recorder.watch(market)
+            stream = self._stream(stack, markets, recorder)
+            if stream is None:
+                raise CredentialsError("recording needs the stream, and the stream needs an API key")
+            feed = LiveFeed(stream, self.client, self.clock, markets=markets, interval_s=1.0, tell=self.tell)
+            until = None if duration_s is None else self.clock.monotonic() + duration_s
+            with stop_signals(self.clock, feed.request):
+                for message in feed:
+                    if isinstance(message, Command) or (until is not None and self.clock.monotonic() >= until):
+                        break
+            return recorder.lines
+
+    def universe(self, request: TradeRequest) -> list[Market]:
+        """The markets to trade: those named, those of a series, else the busiest open ones."""
+        if request.tickers:
+            markets = list(self.client.markets(tickers=request.tickers))
+            missing = sorted(set(request.tickers) - {market.ticker for market in markets})
+            if missing:
+                raise NotFoundError(f"there is no market {', '.join(missing)}", hint="kalshi markets --search TEXT")
+            return markets
+        soon = self.clock.now() + SOON_MS
+        markets = [m for m in self.client.markets(status="open", series=request.series or None) if m.close_time > soon]
+        if not markets:
+            raise NotFoundError("no market is open to trade", hint="kalshi markets --status open")
+        return sorted(markets, key=lambda market: (-market.volume_24h, market.ticker))[:MOST_MARKETS]
+
+    def serve(self, ready: Callable[[Address], None], port: int) -> None:
+        """Serve the simulated exchange from this thread until a signal."""
+        with self.simulator.open() as (exchange, world):
+            server = SimServer(exchange, self.clock, port=port, on_advance=world.advance)
+            with self.simulator.announce(server.rest_url, server.ws_url) as address:
+                server.serve_forever(lambda: ready(address))
+
+    def _serve_if_nobody_does(self, stack: ExitStack) -> None:
+        """A loop on the simulated exchange speaks to it over real sockets, from a thread of this process if need be."""
+        if not self.is_simulated or self.simulator.serving() is not None:
+            return
+        exchange, world = stack.enter_context(self.simulator.open())
+        server = SimServer(exchange, self.clock, on_advance=world.advance)
+        server.start()
+        stack.callback(server.stop)
+        stack.enter_context(self.simulator.announce(server.rest_url, server.ws_url))
+
+    def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None) -> Stream | None:
+        """The stream, started; None where nobody can sign its upgrade: then the books are polled."""
+        address = self.simulator.serving() if self.is_simulated else None
+        ws_url = address.ws_url if address is not None else self.config.ws_url
+        if self.signer is None or not ws_url:
+            self.tell("no API key: order books are polled, which is slower than the stream")
+            return None
+        prefixes = self.config.references.items()
+        indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}
+        stream = Stream(
+            ws_url, self.signer, self.clock, self.rng,
+            tickers=[market.ticker for market in markets], index_ids=sorted(indexes), tell=self.tell, tap=tap,
+        )  # fmt: skip
+        stream.start()
+        stack.callback(stream.stop)
+        return stream
+
+    def _on_paper(
+        self, store: Store, markets: Sequence[Market], fees: Mapping[str, FeeSchedule], strategies: Sequence[Strategy]
+    ) -> tuple[Engine, Venue]:
+        memory = store.load()
+        venue = PaperVenue(
+            cash=self.config.sim.starting_cash,
+            fees=lambda ticker: fees.get(ticker, FeeSchedule()),
+            new_id=self.new_id,
+            fills=memory.fills,
+            settlements=memory.settlements,
+            stale=memory.orders,
+        )
+        state = State(markets=markets, fees=fees, references=self.config.references, now=self.clock.now())
+        engine = restore(
+            memory, state, self.limits, strategies,
+            new_id=self.new_id, order_expiry_s=self.config.trade.order_expiry_s,
+        )  # fmt: skip
+        for market in markets:
+            venue.observe(MarketChange(state.now, market))
+        act(engine.step(venue.snapshot(state.now)), venue, store)
+        return engine, venue
+
+    def _strategy(self, name: str, params: Mapping[str, str]) -> Strategy:
+        """A strategy with the parameters of the configuration, then those of the command."""
+        return registry.make(name, {**self.config.strategies.get(name, {}), **params})
+
+    def _plan(self, strategies: Sequence[str], mode: str, markets: int, duration_s: float | None) -> Plan:
+        env = self.config.env
+        words = {
+            "paper": f"PAPER: real books of {env}, simulated fills, no real money",
+            "backtest": "BACKTEST: recorded books, simulated fills",
+            "live": {"prod": "LIVE on Kalshi: REAL MONEY", "demo": "DEMO exchange: play money"}.get(
+                env, "SIMULATED exchange: no real money"
+            ),
+        }
+        trade = self.config.trade
+        return Plan(
+            run_id=self.new_id(), pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
+            words=words[mode], markets=markets, duration_s=duration_s,
+            status_every_s=trade.status_every_s, stop_budget_s=trade.stop_budget_s,
+        )  # fmt: skip
+
+
+def refuse_if_halted(store: Store) -> None:
+    """A halt outlives every process; only a person ends it."""
+    halt = store.halt()
+    if halt.state is TradingState.HALTED:
+        raise HaltedError(
+            f"trading is halted since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip(),
+            hint="find out why, then: kalshi resume --reason TEXT",
+        )
+
+
+@contextmanager
+def stop_signals(clock: Clock, ask: Callable[[Command], None]) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        ask(Command(clock.now(), None, signal.Signals(number).name))
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,319 @@
+"""A run of the loop, whatever its clock, feed and venue: heartbeat, status, orderly stop, summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Alert, Command, Effect, Message, Tick
+from kalshi_cli.core.model import Order, TradingState
+from kalshi_cli.core.pnl import Pnl, parts, total
+from kalshi_cli.errors import KalshiError
+from kalshi_cli.runner import Recorder, Venue, pump, run
+from kalshi_cli.store.base import Cycle, Store
+from kalshi_cli.units import Money, Ts
+
+DAY_EVERY_S = 10.0
+
+
+class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked the loop to do. No tickers and no series: the busiest open markets."""
+
+    strategies: tuple[str, ...]
+    tickers: tuple[str, ...] = ()
+    series: str = ""
+    fills: Literal["", "paper", "live"] = ""
+    interval_s: float = 2.0
+    duration_s: float | None = None
+    params: dict[str, str] = {}
+
+
+class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Recordings, in any order; results say how their markets ended."""
+
+    strategies: tuple[str, ...]
+    files: tuple[Path, ...]
+    results: tuple[Path, ...] = ()
+    params: dict[str, str] = {}
+    latency_ms: int = 150
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is run. `words` says the mode so that nobody can take one for another."""
+
+    run_id: str
+    pid: int
+    strategy: str
+    env: str
+    mode: str
+    words: str
+    markets: int
+    duration_s: float | None
+    status_every_s: float
+    stop_budget_s: float
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, in numbers. Money is of this run; `net` is realized plus unrealized less fees, `day_net` the day's."""
+
+    strategy: str
+    env: str
+    mode: str
+    uptime_s: float
+    cycles: int
+    intents: int
+    orders: int
+    fills: int
+    maker_fills: int
+    taker_fills: int
+    open_positions: int
+    live_orders: int
+    win_rate: float | None
+    denied: dict[str, int]
+    realized: Money
+    unrealized: Money
+    fees: Money
+    net: Money
+    balance: Money | None
+    day_net: Money
+    stopped_by: str
+
+
+class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The run, the deepest fall of its equity from a peak, and what each market made or lost."""
+
+    summary: Summary
+    max_drawdown: Money
+    markets: dict[str, Pnl]
+
+
+class Reported:
+    """Writes effects down, and tells a person about alerts as they come."""
+
+    def __init__(self, store: Recorder, tell: Callable[[str], None]) -> None:
+        self._store = store
+        self._tell = tell
+
+    def record(self, effect: Effect) -> None:
+        if isinstance(effect, Alert):
+            self._tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
+        self._store.record(effect)
+
+
+class Unrecorded:
+    """A backtest leaves nothing behind."""
+
+    def record(self, effect: Effect) -> None:
+        """Forget it."""
+
+
+class Score:
+    """What a run gained since it began, from the engine's ledger; a position without a price counts at cost."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._start = self._now()
+
+    def gained(self) -> Pnl:
+        now, start = self._now(), self._start
+        return Pnl(
+            Money(now.realized - start.realized),
+            Money(now.unrealized - start.unrealized),
+            Money(now.fees - start.fees),
+        )
+
+    def _now(self) -> Pnl:
+        ledger, marks = self._engine.state.ledger, self._engine.state.marks()
+        held = sum(position.unrealized(marks.get(t)) or 0 for t, position in ledger.positions.items())
+        return Pnl(ledger.realized, Money(held), ledger.fees)
+
+
+class Session:
+    """Drives one run to its end. `ask` hands a command to the feed, from any thread or signal handler."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        feed: Iterable[Message],
+        venue: Venue,
+        store: Store,
+        clock: Clock,
+        *,
+        ask: Callable[[Command], None],
+        tell: Callable[[str], None],
+        show: Callable[[Summary], None],
+        day_start: Callable[[Ts], Ts],
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._feed = feed
+        self._venue = venue
+        self._store = store
+        self._recorder = Reported(store, tell)
+        self._clock = clock
+        self._ask = ask
+        self._tell = tell
+        self._show = show
+        self._day_start = day_start
+        self._score = Score(engine)
+        self._started_at = clock.now()
+        self._started = clock.monotonic()
+        self._shown = self._started
+        self._cycles = 0
+        self._stopped_by = ""
+        self._day = Money(0)
+        self._day_counted = -DAY_EVERY_S
+
+    def run(self) -> Summary:
+        """Until a command, the duration or the feed ends it; then cancel what is live, within the stop budget."""
+        try:
+            run(self._feed, self._engine, self._venue, self._recorder, self._after)
+        finally:
+            self._wind_down()
+            self._beat(is_running=False)
+        return self.summary()
+
+    def summary(self) -> Summary:
+        """The run so far."""
+        return summarize(
+            self._engine,
+            self._score,
+            self._plan,
+            cycles=self._cycles,
+            uptime_s=self._clock.monotonic() - self._started,
+            day_net=self._day_net(),
+            stopped_by=self._stopped_by,
+        )
+
+    def _after(self, message: Message) -> None:
+        """After each message: why we stop. After each completed cycle: heartbeat, halt, status, duration."""
+        if isinstance(message, Command) and message.state is None:
+            self._stopped_by = message.source
+        if not isinstance(message, Tick):
+            return
+        self._cycles += 1
+        self._beat(is_running=True)
+        self._obey_halt()
+        now = self._clock.monotonic()
+        if now - self._shown >= self._plan.status_every_s:
+            self._shown = now
+            self._show(self.summary())
+        if self._plan.duration_s is not None and now - self._started >= self._plan.duration_s:
+            self._ask(Command(self._clock.now(), None, "duration"))
+
+    def _obey_halt(self) -> None:
+        """Another process may have halted or resumed this account: the state file decides."""
+        halt = self._store.halt()
+        if halt.state is not self._engine.state.trading:
+            self._ask(Command(self._clock.now(), halt.state, halt.code, halt.reason))
+
+    def _wind_down(self) -> None:
+        """Cancel own orders and wait for the answers; what is still live at the end is named, not hidden."""
+        until = self._clock.monotonic() + self._plan.stop_budget_s
+        stop = Command(self._clock.now(), None, "stopping")
+        pump([stop], self._engine, self._venue, self._recorder)
+        while self._own_live() and self._clock.monotonic() < until:
+            self._clock.sleep(0.2)
+            try:
+                again = (*self._venue.observe(Tick(self._clock.now())), stop)
+                pump(again, self._engine, self._venue, self._recorder)
+            except KalshiError as error:
+                self._tell(f"while stopping: {error.message}")
+        for order in self._own_live():
+            self._tell(f"STILL LIVE {order.ticker} {order.client_order_id} {order.order_id}; next: kalshi cancel-all")
+
+    def _own_live(self) -> list[Order]:
+        return [order for order in self._engine.state.orders.live() if order.strategy]
+
+    def _beat(self, *, is_running: bool) -> None:
+        plan = self._plan
+        self._store.beat(
+            Cycle(
+                run_id=plan.run_id,
+                pid=plan.pid,
+                mode=plan.mode,
+                strategy=plan.strategy,
+                started=self._started_at,
+                completed=self._clock.now(),
+                cycles=self._cycles,
+                is_running=is_running,
+                cash=self._engine.cash,
+                day_pnl=self._day_net(),
+            )
+        )
+
+    def _day_net(self) -> Money:
+        """What was realized since midnight less its fees, and what is open now; counted every few seconds."""
+        if self._clock.monotonic() - self._day_counted >= DAY_EVERY_S:
+            self._day_counted = self._clock.monotonic()
+            state, since = self._engine.state, self._day_start(self._clock.now())
+            found = parts(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=since)
+            self._day = total(found.values()).net
+        return self._day
+
+
+def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, clock: Clock) -> BacktestReport:
+    """The same loop over a recording; equity is looked at on every tick."""
+    score = Score(engine)
+    started = clock.now()
+    cycles, peak, deepest = 0, 0, 0
+
+    def look(message: Message) -> None:
+        nonlocal cycles, peak, deepest, started
+        started = started or message.ts
+        if isinstance(message, Tick):
+            cycles += 1
+            net = score.gained().net
+            peak = max(peak, net)
+            deepest = max(deepest, peak - net)
+
+    run(feed, engine, venue, Unrecorded(), look)
+    state = engine.state
+    entries = state.ledger.entries
+    summary = summarize(
+        engine,
+        score,
+        plan,
+        cycles=cycles,
+        uptime_s=(clock.now() - started) / 1000,
+        day_net=score.gained().net,
+        stopped_by="end of data",
+    )
+    markets = parts(entries, state.marks(), lambda ticker, _: ticker)
+    return BacktestReport(summary=summary, max_drawdown=Money(deepest), markets=dict(sorted(markets.items())))
+
+
+def summarize(
+    engine: Engine, score: Score, plan: Plan, *, cycles: int, uptime_s: float, day_net: Money, stopped_by: str
+) -> Summary:
+    """One run in numbers, as it stands."""
+    tally, gained = engine.tally, score.gained()
+    return Summary(
+        strategy=plan.strategy,
+        env=plan.env,
+        mode=plan.mode,
+        uptime_s=round(uptime_s, 1),
+        cycles=cycles,
+        intents=tally.intents,
+        orders=tally.orders,
+        fills=tally.fills,
+        maker_fills=tally.maker_fills,
+        taker_fills=tally.taker_fills,
+        open_positions=sum(1 for position in engine.state.ledger.positions.values() if position.qty),
+        live_orders=sum(1 for order in engine.state.orders.live() if order.strategy),
+        win_rate=tally.win_rate,
+        denied=dict(sorted(tally.denied.items())),
+        realized=gained.realized,
+        unrealized=gained.unrealized,
+        fees=gained.fees,
+        net=gained.net,
+        balance=engine.cash,
+        day_net=day_net,
+        stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
+    )
