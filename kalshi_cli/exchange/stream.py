@@ -263,11 +263,11 @@ class Stream:
                 self._send_commands(connection)
                 is_readable = self._wait(sock, selector)
                 signs.now = self._clock.monotonic()
+                self._do_requests()  # before reading: after a suspension, what the socket holds is not wanted
                 if is_readable:
                     self._heard_at = signs.heard = signs.now
                     if self._read(connection, sock, framing):
                         signs.spoke = signs.now
-                self._do_requests()
                 self._judge(signs)
 
     def _do_requests(self) -> None:

@@ -1,0 +1,119 @@
+"""Markets as they are now: re-read when the stream says that one changed, and by our own timers.
+
+The exchange says nothing when a market opens or closes by its clock, and what it does say is only a hint to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import MarketChange
+from kalshi_cli.core.model import Market, MarketStatus
+from kalshi_cli.errors import ExchangeError, UnreachableError
+from kalshi_cli.exchange.client import KalshiClient
+
+MOST_AT_ONCE = 100
+"""Markets re-read by one request."""
+
+AGAIN_S = 5.0
+"""After a failed read, or one that shows a market open though its time is over."""
+
+CLOSED_AGAIN_S = 30.0
+"""How often a market that closed is read again until it is final."""
+
+MAX_MISSES = 5
+"""So often a market may be missing from the replies before it is given up."""
+
+
+class MarketWatch:
+    """The markets a feed follows, and which of them must be read again, when."""
+
+    def __init__(self, client: KalshiClient, clock: Clock, tell: Callable[[str], None]) -> None:
+        self._client = client
+        self._clock = clock
+        self._tell = tell
+        self._markets: dict[str, Market] = {}
+        self._due: dict[str, float] = {}
+        self._misses: dict[str, int] = {}
+        self._is_failing = False
+
+    @property
+    def tickers(self) -> list[str]:
+        """Those that are not final yet."""
+        return list(self._markets)
+
+    def follow(self, markets: Iterable[Market]) -> None:
+        """Watch these too."""
+        for market in markets:
+            self._markets[market.ticker] = market
+
+    def mark(self, tickers: Iterable[str], delay_s: float = 0.0) -> None:
+        """Read these again, no earlier than in `delay_s`; an earlier appointment stands."""
+        at = self._clock.monotonic() + delay_s
+        for ticker in tickers:
+            if ticker in self._markets:
+                self._due[ticker] = min(at, self._due.get(ticker, at))
+
+    def changes(self) -> list[MarketChange]:
+        """What changed by the clock, and what the exchange says of the markets that were due. Never raises."""
+        found = self._by_clock()
+        now = self._clock.monotonic()
+        due = [ticker for ticker, at in self._due.items() if at <= now][:MOST_AT_ONCE]
+        if due:
+            found += self._read(due)
+        return found
+
+    def _by_clock(self) -> list[MarketChange]:
+        now = self._clock.now()
+        found = []
+        for ticker, market in self._markets.items():
+            if market.status is MarketStatus.ACTIVE and now >= market.close_time:
+                self._markets[ticker] = msgspec.structs.replace(market, status=MarketStatus.CLOSED)
+                found.append(MarketChange(now, self._markets[ticker]))
+                self._due[ticker] = self._clock.monotonic() + AGAIN_S
+            elif market.status is MarketStatus.INITIALIZED and now >= market.open_time:
+                self.mark((ticker,))
+        return found
+
+    def _read(self, due: list[str]) -> list[MarketChange]:
+        for ticker in due:
+            del self._due[ticker]
+        try:
+            markets = list(self._client.markets(tickers=due))
+        except (ExchangeError, UnreachableError) as error:
+            if not self._is_failing:
+                self._tell(f"markets could not be read again: {error}")
+            self._is_failing = True
+            self.mark(due, AGAIN_S)
+            return []
+        self._is_failing = False
+        self._count_missing(set(due) - {market.ticker for market in markets})
+        now = self._clock.now()
+        return [MarketChange(now, self._take(market)) for market in markets if market.ticker in self._markets]
+
+    def _take(self, market: Market) -> Market:
+        self._misses.pop(market.ticker, None)
+        if market.status is MarketStatus.ACTIVE and self._clock.now() >= market.close_time:
+            market = msgspec.structs.replace(market, status=MarketStatus.CLOSED)  # reads trail the clock
+            self._due[market.ticker] = self._clock.monotonic() + AGAIN_S
+        self._markets[market.ticker] = market
+        if market.status is MarketStatus.FINALIZED:
+            del self._markets[market.ticker]
+        elif market.status is MarketStatus.INITIALIZED:
+            self.mark((market.ticker,), AGAIN_S)
+        elif market.status is not MarketStatus.ACTIVE:
+            self.mark((market.ticker,), CLOSED_AGAIN_S)
+        return market
+
+    def _count_missing(self, missing: set[str]) -> None:
+        """A market can be missing for a moment right after it was created."""
+        for ticker in missing:
+            self._misses[ticker] = self._misses.get(ticker, 0) + 1
+            if self._misses[ticker] < MAX_MISSES:
+                self.mark((ticker,), AGAIN_S)
+            else:
+                self._tell(f"the exchange does not know market {ticker} any more; it is watched no longer")
+                del self._markets[ticker], self._misses[ticker]

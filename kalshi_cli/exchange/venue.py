@@ -1,0 +1,204 @@
+"""The live venue: effects become REST calls, their outcome messages; and the account is read again, now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    CancelFailed,
+    CancelOrder,
+    Effect,
+    FeedState,
+    Filled,
+    Message,
+    OrderRejected,
+    OrderUnknown,
+    Resync,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.stream import Stream
+from kalshi_cli.units import Qty, Ts
+
+EVERY_S = 10.0
+"""How often the account is read while all is well."""
+
+SOON_S = 1.0
+"""... and while an order or a cancel is in doubt: at the next tick."""
+
+LONGEST_PAUSE_S = 30.0
+"""... and, at most, after reads that failed: each of them holds up the loop."""
+
+OVERLAP_MS = 60_000
+"""How far a read of fills and settlements reaches back behind the last one; booking is idempotent."""
+
+_IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+
+
+def account_snapshot(client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order] = ()) -> AccountSnapshot:
+    """A complete read of the account, or an error; `live` are the orders that we believe to be live.
+
+    Those of them that the list of resting orders does not show are looked up among all orders of their market. What is
+    found neither here nor there is left to whoever compares: absence proves something only when `as_of` is late enough.
+    `as_of` is asked for first, so that everything read after it is at least as new.
+    """
+    as_of = client.user_data_timestamp()
+    orders = {order.order_id: order for order in client.orders(status="resting")}
+    for ticker, oldest in _missing(orders.values(), live).items():
+        for order in client.orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS)):
+            orders[order.order_id] = order
+    return AccountSnapshot(
+        clock.now(),
+        as_of=as_of,
+        since=since,
+        orders=tuple(orders.values()),
+        fills=tuple(client.fills(min_ts=since)),
+        settlements=tuple(client.settlements(min_ts=since)),
+        positions=tuple(client.positions()),
+        balance=client.balance(),
+    )
+
+
+def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str, Ts]:
+    """Markets with orders of ours that do not rest, and when the oldest of those was made.
+
+    An order without an exchange id is known by our own; foreign ones may have none of ours.
+    """
+    ids, client_ids = set(), set()
+    for order in resting:
+        ids.add(order.order_id)
+        client_ids.add(order.client_order_id)
+    missing: dict[str, Ts] = {}
+    for order in live:
+        is_resting = order.order_id in ids if order.order_id else order.client_order_id in client_ids
+        if not is_resting:
+            missing[order.ticker] = min(order.created, missing.get(order.ticker, order.created))
+    return missing
+
+
+class LiveVenue:
+    """Performs effects at the exchange.
+
+    `live` gives the orders that the engine believes to be live; `since` is the time up to which fills and settlements
+    are booked already. `tell` hears, in plain words, why the account cannot be read.
+    """
+
+    def __init__(
+        self,
+        client: KalshiClient,
+        stream: Stream | None,
+        clock: Clock,
+        *,
+        live: Callable[[], Iterable[Order]],
+        since: Ts,
+        every_s: float = EVERY_S,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._client = client
+        self._stream = stream
+        self._clock = clock
+        self._live = live
+        self._since = since
+        self._every_s = every_s
+        self._tell = tell
+        self._due_at = clock.monotonic()
+        self._failures = 0
+
+    # -- effects ----------------------------------------------------------------------------------------------------
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        """Do it, once. Refusals and doubts are messages, not errors."""
+        if isinstance(effect, SubmitOrder):
+            return self._submit(effect.order)
+        if isinstance(effect, CancelOrder):
+            return self._cancel(effect.order)
+        if isinstance(effect, Resync):
+            return self._resync(effect.ticker)
+        return ()
+
+    def _submit(self, order: Order) -> list[Message]:
+        name = order.client_order_id
+        try:
+            accepted = self._client.create_order(order)
+        except OutcomeUnknownError as error:
+            self._hurry()
+            return [OrderUnknown(self._clock.now(), name, error.message)]
+        except KalshiError as error:
+            # Everything else in the tree says for certain that nothing is live.
+            return [OrderRejected(self._clock.now(), name, _code(error), error.message)]
+        replies: list[Message] = [accepted]
+        if accepted.filled and not (self._stream is not None and self._stream.is_live):
+            replies += self._fills_of(accepted.order_id, order.ticker, accepted.ts, accepted.filled)
+        return replies
+
+    def _fills_of(self, order_id: str, ticker: str, ts: Ts, filled: Qty) -> list[Message]:
+        """What an order did at once, where no stream tells. Reads trail: what is not there yet comes with the next."""
+        try:
+            fills = [
+                fill for fill in self._client.fills(ticker, min_ts=Ts(ts - OVERLAP_MS)) if fill.order_id == order_id
+            ]
+        except (ExchangeError, UnreachableError):
+            fills = []
+        if sum(fill.qty for fill in fills) < filled:
+            self._hurry()
+        return [Filled(fill.ts, fill) for fill in fills]
+
+    def _cancel(self, order: Order) -> list[Message]:
+        try:
+            return [self._client.cancel_order(order)]
+        except KalshiError as error:
+            self._hurry()
+            return [CancelFailed(self._clock.now(), order.order_id, order.client_order_id, _code(error))]
+
+    def _resync(self, ticker: str) -> list[Message]:
+        if self._stream is not None:
+            self._stream.resync(ticker)  # while it is down, its next connection brings the snapshot, or polling does
+            return []
+        try:
+            return [self._client.orderbook(ticker)]
+        except (ExchangeError, UnreachableError):
+            return []  # polling goes on
+
+    # -- the account ------------------------------------------------------------------------------------------------
+
+    def observe(self, message: Message) -> Iterable[Message]:
+        """The account as it is now, when a read of it is due: at first, after each reconnect, and at intervals."""
+        if isinstance(message, FeedState) and message.is_live:
+            self._due_at = self._clock.monotonic()  # the private channels do not repeat what was missed
+        elif not isinstance(message, Tick):
+            return ()
+        if self._clock.monotonic() < self._due_at:
+            return ()
+        return self._read()
+
+    def _read(self) -> list[Message]:
+        try:
+            snapshot = account_snapshot(self._client, self._clock, since=self._since, live=self._live())
+        except (ExchangeError, UnreachableError) as error:
+            if not self._failures:
+                self._tell(f"the account could not be read: {error}")
+            self._failures += 1
+            self._due_at = self._clock.monotonic() + min(LONGEST_PAUSE_S, SOON_S * 2 ** min(self._failures, 10))
+            return []
+        if self._failures:
+            self._tell("the account can be read again")
+        self._failures = 0
+        self._since = max(self._since, Ts(snapshot.as_of - OVERLAP_MS))
+        is_in_doubt = any(order.status in _IN_DOUBT for order in self._live())
+        self._due_at = self._clock.monotonic() + (SOON_S if is_in_doubt else self._every_s)
+        return [snapshot]
+
+    def _hurry(self) -> None:
+        """Something is in doubt: read again soon, unless reading itself fails."""
+        if not self._failures:
+            self._due_at = min(self._due_at, self._clock.monotonic() + SOON_S)
+
+
+def _code(error: KalshiError) -> str:
+    """`credentials` whatever the key's trouble is, because it will not pass and somebody must be told."""
+    return "credentials" if isinstance(error, CredentialsError) else error.code
