@@ -179,6 +179,7 @@ def test_whatever_arrives_an_order_keeps_its_sum_and_its_graph(news: list[Messag
                 assert now.remaining == 0
             assert 0 <= now.filled <= now.qty
             assert now.reduced >= 0
+            assert now.remaining >= 0
             if changed is None:
                 assert msgspec.structs.replace(now, updated=was.updated) == was
         live = [order for order in (ours(index), twin(index)) if order is not None and order.status.is_live]
