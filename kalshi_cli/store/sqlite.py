@@ -74,14 +74,16 @@ class Database:
     def _prepare(self, steps: Sequence[migrations.Migration]) -> None:
         """Nothing is written before the file has proven to be ours, whole, and not newer than this program."""
         execute = self._connection.execute
-        version = self._version()
+        execute("BEGIN")  # one view of both, or a file that another program is just creating looks like a stranger's
+        version, tables = self._version(), execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        execute("ROLLBACK")
         if version > len(steps):
             raise StateError(
                 f"{self.path} was written by a newer version of this program (format {version}, known: {len(steps)})",
                 hint="install the newer version again; the file was left as it is",
                 code="state_newer",
             )
-        if version == 0 and execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+        if version == 0 and tables:
             raise StateError(f"{self.path} is not a file of this program", hint="move it away", code="state_unusable")
         found = execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import stat
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_a_directory_that_cannot_be_made_is_a_state_error(open_store: Open, tmp_
 
 
 def test_a_read_only_directory_is_a_state_error(tmp_path: Path, in_child: Child) -> None:
-    place = Path("/tmp") / f"kalshi-read-only-{os.getpid()}"
+    place = Path(tempfile.gettempdir()) / f"kalshi-read-only-{os.getpid()}"  # where any user may look
     place.mkdir()
 
     def ordinary_user() -> None:
