@@ -55,16 +55,9 @@ class Writes:
 
     def _create_item(self, call: Call, item: Json) -> Json:
         try:
-            return self._create(call, read_order(item)) | {"error": None}
+            return self._create(call, read_order(item))
         except WireError as error:
-            return {
-                "order_id": None,
-                "client_order_id": item.get("client_order_id"),
-                "fill_count": None,
-                "remaining_count": None,
-                "ts_ms": None,
-                "error": error.body.get("error", error.body),
-            }
+            return {"client_order_id": item.get("client_order_id"), "error": error.body.get("error", error.body)}
 
     def _cancel(self, call: Call, order_id: str) -> Json:
         assert call.account is not None
@@ -81,7 +74,7 @@ class Writes:
     def _cancel_item(self, call: Call, item: Json) -> Json:
         order_id = str(item.get("order_id", ""))
         try:
-            return self._cancel(call, order_id) | {"error": None}
+            return self._cancel(call, order_id)
         except WireError as error:
             return {"order_id": order_id, "reduced_by": "0.00", "error": error.body.get("error", error.body)}
 
