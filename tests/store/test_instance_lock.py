@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from conftest import NOW, Child, start
+from store_build import NOW, Child, start
 
 from kalshi_cli.clock import ManualClock, SystemClock
 from kalshi_cli.errors import ExitCode, InstanceError, StateError

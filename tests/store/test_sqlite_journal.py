@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import Child
+from store_build import Child
 
 from kalshi_cli.store.sqlite import SqliteJournal
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import NOW, Build, Open
+from store_build import NOW, Build, Open
 
 from kalshi_cli.core.messages import (
     Alert,

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import NOW, Build, Child, Open, start
+from store_build import NOW, Build, Child, Open, start
 
 from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import OrderStatus
