@@ -30,6 +30,7 @@ ADVANCE_EVERY_S = 0.1
 PING_EVERY_S = 10.0
 LARGEST_BODY = 1 << 20
 START_WITHIN_S = 10.0
+CALL_WITHIN_S = 30.0
 
 
 class SimServer:
@@ -60,6 +61,8 @@ class SimServer:
             self._app,
             ws=_Heartbeat,
             http="h11",
+            interface="asgi3",
+            proxy_headers=False,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -86,7 +89,7 @@ class SimServer:
         self._thread = threading.Thread(target=self._run, name="sim-server", daemon=True)
         self._thread.start()
         self._ready.wait(START_WITHIN_S)
-        if self._error is not None or not self._ready.is_set():
+        if not self._server.started:
             raise RuntimeError("the simulated exchange did not start") from self._error
 
     def stop(self) -> None:
@@ -121,7 +124,7 @@ class SimServer:
                 done.set_exception(error)
 
         self._loop.call_soon_threadsafe(run)
-        return done.result()
+        return done.result(CALL_WITHIN_S)
 
     # -- the thread --
 

@@ -1,0 +1,210 @@
+"""What was acknowledged survives: the exchange is dropped without a word and rebuilt from its journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, new_ids, order, quote, total
+
+from kalshi_cli.core.model import ASK, BID, Side, Tif
+from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.journal import MemoryJournal
+from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.units import Price, Qty, Ts
+
+FREE = SimOptions(read_rate=0, write_rate=0)
+READS = (
+    "/portfolio/orders",
+    "/portfolio/fills",
+    "/portfolio/positions",
+    "/portfolio/balance",
+    "/portfolio/settlements",
+)
+PUBLIC = (f"/markets/{TICKER}", f"/markets/{TICKER}/orderbook", "/markets/trades", "/events", "/series")
+
+
+def killed(journal: MemoryJournal, first_id: int = 1_000_000) -> Exchange:
+    """A new exchange from what the journal holds, as after `kill -9`."""
+    survivor = MemoryJournal()
+    survivor.items = dict(journal.items)
+    ids = new_ids(first_id)
+    exchange = Exchange(new_id=lambda: next(ids), options=FREE, journal=survivor)
+    assert exchange.restore()
+    return exchange
+
+
+def seen(exchange: Exchange, now: Ts = T0) -> dict[str, Any]:
+    """Everything a user can see."""
+    found = {}
+    for who in ("alice", "bob"):
+        caller = Caller(exchange, who)
+        caller.now = now
+        found |= {(who, path): caller.get(path, settlement_status="all") for path in READS}
+    caller.who = None
+    return found | {path: caller.get(path) for path in PUBLIC}
+
+
+def test_an_empty_journal_restores_nothing() -> None:
+    ids = new_ids()
+    assert not Exchange(new_id=lambda: next(ids), journal=MemoryJournal()).restore()
+
+
+def test_a_new_exchange_shows_what_the_old_one_acknowledged() -> None:
+    journal = MemoryJournal()
+    alice = Caller(make_exchange(journal=journal))
+    quote(alice.exchange, ASK, "0.52", "5")
+    alice.place("bid", "0.52", "2", client_order_id="first")
+    alice.place("bid", "0.40", "7", client_order_id="rests", expiration_time=T0 // 1000 + 60)
+    before = seen(alice.exchange)
+    exchange = killed(journal)
+    assert seen(exchange) == before
+    alice = Caller(exchange)
+    assert alice.place("bid", "0.4", "1", client_order_id="first")[0] == 409, "ids stay used"
+    exchange.advance(Ts(T0 + 60_000))
+    assert exchange.resting("alice") == [], "the expiry is still on the agenda"
+
+
+def test_the_queue_keeps_its_order() -> None:
+    journal = MemoryJournal()
+    exchange = make_exchange(journal=journal)
+    for who in ("alice", "bob", "alice"):
+        exchange.submit(who, order(ASK, "0.5", "1"), T0)
+    exchange = killed(journal)
+    exchange.submit("maker", order(BID, "0.5", "2", tif=Tif.IOC), T0)
+    assert (exchange.position("alice", TICKER), exchange.position("bob", TICKER)) == (-100, -100)
+
+
+def test_a_settlement_that_was_due_is_paid_by_the_new_exchange() -> None:
+    journal = MemoryJournal()
+    exchange = make_exchange(journal=journal)
+    quote(exchange, ASK, "0.5", "3")
+    exchange.submit("alice", order(BID, "0.5", "3"), T0)
+    exchange.settle(TICKER, Price(10_000), T0)
+    exchange = killed(journal)
+    cash = exchange.cash("alice")
+    exchange.advance(Ts(T0 + 60_000))
+    assert exchange.cash("alice") == cash + 3_000_000
+    exchange = killed(journal)
+    assert exchange.cash("alice") == cash, "the test must not depend on sharing a journal"
+
+
+def test_a_pause_survives() -> None:
+    journal = MemoryJournal()
+    make_exchange(journal=journal).pause("trading", T0)
+    assert Caller(killed(journal)).place("bid", "0.5", "1")[0] == 409
+
+
+def test_what_only_the_world_did_waits_for_the_next_advance() -> None:
+    journal = MemoryJournal()
+    exchange = make_exchange(journal=journal)
+    saves = journal.saves
+    for _ in range(50):
+        quote(exchange, BID, "0.4", "1")
+    assert journal.saves == saves
+    exchange.advance(T0)
+    assert journal.saves == saves + 1
+    assert killed(journal).levels(TICKER, BID) == [(4000, 5000)]
+
+
+def test_dead_orders_of_the_world_leave_no_trace() -> None:
+    journal = MemoryJournal()
+    exchange = make_exchange(journal=journal)
+    size = len(journal.items)
+    for _ in range(20):
+        quote(exchange, BID, "0.4", "1")
+        exchange.advance(T0)
+        exchange.cancel_all("maker", T0)
+        exchange.advance(T0)
+    assert len(journal.items) == size
+
+
+class BrokenJournal(MemoryJournal):
+    """A disk that is full from some moment on."""
+
+    is_full = False
+
+    def save(self, items: dict[str, bytes | None]) -> None:
+        if self.is_full:
+            raise OSError("no space left on device")
+        super().save(items)
+
+
+def test_nobody_hears_of_what_could_not_be_written_down() -> None:
+    journal = BrokenJournal()
+    alice = Caller(make_exchange(journal=journal))
+    listener = alice.connect()
+    listener.send("subscribe", channels=["user_orders"])
+    journal.is_full = True
+    with pytest.raises(OSError, match="no space"):
+        alice.place("bid", "0.5", "1")
+    assert listener.frames() == []
+    journal.is_full = False
+    alice.get("/portfolio/balance")
+    assert len(listener.frames()) == 1, "told as soon as it is written"
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["alice", "bob", "maker"]),
+        st.sampled_from([BID, ASK]),
+        st.integers(40, 60).map(lambda cent: Price(cent * 100)),
+        st.integers(1, 500).map(Qty),
+        st.sampled_from(["place", "place", "place", "ioc", "cancel", "advance", "settle"]),
+    ),
+    max_size=25,
+)
+
+
+def act(exchange: Exchange, step: tuple[str, Side, Price, Qty, str], now: Ts) -> None:
+    account, side, price, qty, what = step
+    if what == "cancel":
+        exchange.cancel_all(account, now)
+    elif what == "advance":
+        exchange.advance(now)
+    elif what == "settle" and qty > 400 and exchange.tickers("active"):
+        exchange.settle(TICKER, Price(10_000), now)
+    else:
+        tif = Tif.IOC if what == "ioc" else Tif.GTC
+        exchange.submit(account, NewOrder(ticker=TICKER, side=side, price=price, qty=qty, tif=tif), now)
+
+
+@settings(max_examples=50, deadline=None)
+@given(steps)
+def test_killed_after_any_step_the_users_see_what_they_saw(entries: list[Any]) -> None:
+    journal = MemoryJournal()
+    exchange = make_exchange(journal=journal)
+    start = total(exchange)
+    for number, step in enumerate(entries):
+        act(exchange, step, Ts(T0 + number))
+        if step[0] == "maker":
+            continue  # what the world alone did may be lost
+        after = killed(journal, first_id=1_000 * (number + 2))
+        assert total(after) == start
+        for who in ("alice", "bob"):
+            assert Caller(after, who).get("/portfolio/orders") == Caller(exchange, who).get("/portfolio/orders")
+            assert Caller(after, who).get("/portfolio/fills") == Caller(exchange, who).get("/portfolio/fills")
+            assert after.cash(who) == exchange.cash(who)
+            assert after.position(who, TICKER) == exchange.position(who, TICKER)
+
+
+def test_the_kill_property_sees_a_lost_order() -> None:
+    """Not vacuous: with one record taken out of the journal, the views differ."""
+    journal = MemoryJournal()
+    alice = Caller(make_exchange(journal=journal))
+    _, made = alice.place("bid", "0.5", "1")
+    del journal.items[f"order/{made['order_id']}"]
+    assert Caller(killed(journal)).get("/portfolio/orders") != alice.get("/portfolio/orders")
+
+
+def test_orders_are_written_before_they_are_answered() -> None:
+    journal = MemoryJournal()
+    alice = Caller(make_exchange(journal=journal))
+    _, made = alice.place("bid", "0.5", "1")
+    assert f"order/{made['order_id']}" in journal.items
+    receipt = alice.exchange.submit("maker", order(ASK, "0.5", "1"), T0)
+    assert isinstance(receipt, Receipt)
+    assert len(Caller(killed(journal)).get("/portfolio/fills")["fills"]) == 1
+    assert alice("DELETE", f"{ORDERS}/{made['order_id']}")[0] == 404

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+
+import httpx
+import pytest
+import websocket
+from sim_build import ORDERS, T0, TICKER, create_body, make_exchange, quote, signed
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.model import ASK
+from kalshi_cli.sim import server as server_module
+from kalshi_cli.sim.api import STREAM_PATH, Exchange
+from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.sim.server import SimServer
+from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.units import Ts
+
+
+@pytest.fixture
+def exchange() -> Exchange:
+    return make_exchange()
+
+
+@pytest.fixture
+def server(exchange: Exchange) -> Iterator[SimServer]:
+    server = SimServer(exchange, ManualClock(T0))
+    server.start()
+    yield server
+    server.stop()
+
+
+def open_stream(server: SimServer, headers: dict[str, str]) -> websocket.WebSocket:
+    return websocket.create_connection(server.ws_url, header=headers, timeout=5)
+
+
+def test_requests_are_answered_over_a_real_socket(server: SimServer) -> None:
+    with httpx.Client(base_url=server.rest_url) as client:
+        headers = signed("alice", "GET", "/trade-api/v2/portfolio/balance", T0)
+        answer = client.get("/portfolio/balance?subaccount=0", headers=headers)
+        assert answer.json()["balance"] == 100_000
+        assert parsedate_to_datetime(answer.headers["date"]).timestamp() == T0 / 1000
+        assert len(answer.headers.get_list("date")) == 1
+        assert client.get("/portfolio/balance").status_code == 401
+        path = f"/trade-api/v2{ORDERS}"
+        made = client.post(ORDERS, json=create_body("bid", "0.5", "1"), headers=signed("alice", "POST", path, T0))
+        assert made.status_code == 201
+        gone = client.delete(ORDERS, headers=signed("alice", "DELETE", path, T0))
+        assert (gone.status_code, gone.content) == (204, b"")
+        assert client.get("/nowhere").status_code == 404
+        assert client.post(ORDERS, content=b"x" * ((1 << 20) + 1)).status_code == 413
+
+
+def test_both_transports_give_the_same_answer(server: SimServer, exchange: Exchange) -> None:
+    query = f"/markets?tickers={TICKER}&limit=5"
+    with httpx.Client(base_url=server.rest_url) as over_socket:
+        first = over_socket.get(query)
+    transport = SimTransport(exchange, ManualClock(T0))
+    with httpx.Client(base_url="http://sim/trade-api/v2", transport=transport) as straight:
+        second = server.call(lambda: straight.get(query))
+    assert (first.status_code, first.json()) == (second.status_code, second.json())
+    assert second.headers["date"] == first.headers["date"]
+
+
+def test_the_transport_signs_and_posts(exchange: Exchange) -> None:
+    transport = SimTransport(exchange, ManualClock(T0))
+    with httpx.Client(base_url="http://sim/trade-api/v2", transport=transport) as client:
+        headers = signed("bob", "POST", f"/trade-api/v2{ORDERS}", T0)
+        assert client.post(ORDERS, json=create_body("bid", "0.5", "1"), headers=headers).status_code == 201
+
+
+def test_frames_come_over_a_real_websocket(server: SimServer, exchange: Exchange) -> None:
+    stream = open_stream(server, signed("alice", "GET", STREAM_PATH, T0))
+    try:
+        params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
+        stream.send(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
+        assert [json.loads(stream.recv())["type"] for _ in range(2)] == ["subscribed", "orderbook_snapshot"]
+        server.call(lambda: quote(exchange, ASK, "0.5", "1"))
+        assert json.loads(stream.recv())["msg"]["delta_fp"] == "1.00"
+    finally:
+        stream.close()
+
+
+def test_an_unsigned_upgrade_gets_a_401(server: SimServer) -> None:
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        open_stream(server, {})
+    assert refused.value.status_code == 401
+    assert b"signature_is_missing_from_headers" in (refused.value.resp_body or b"")
+
+
+def test_the_server_pings_with_the_word_heartbeat(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "PING_EVERY_S", 0.05)
+    server = SimServer(exchange, ManualClock(T0))
+    server.start()
+    try:
+        stream = open_stream(server, signed("alice", "GET", STREAM_PATH, T0))
+        try:
+            frames = [stream.recv_frame() for _ in range(2)]
+            assert [(frame.opcode, frame.data) for frame in frames] == [(websocket.ABNF.OPCODE_PING, b"heartbeat")] * 2
+        finally:
+            stream.close()
+    finally:
+        server.stop()
+
+
+def test_a_reader_who_never_reads_loses_its_subscription_not_the_server() -> None:
+    exchange = make_exchange(SimOptions(read_rate=0, write_rate=0, outbox_limit=50))
+    server = SimServer(exchange, ManualClock(T0))
+    server.start()
+    try:
+        stream = open_stream(server, signed("alice", "GET", STREAM_PATH, T0))
+        try:
+            params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
+            stream.send(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
+            stream.recv()
+            server.call(lambda: [quote(exchange, ASK, "0.5", "1") for _ in range(100)])
+            kinds = []
+            while not kinds or kinds[-1] != "error":
+                kinds.append(json.loads(stream.recv())["type"])
+            assert kinds.count("orderbook_delta") <= 50
+        finally:
+            stream.close()
+    finally:
+        server.stop()
+
+
+def test_the_world_is_moved_by_the_server(exchange: Exchange) -> None:
+    moved = threading.Event()
+    times: list[Ts] = []
+
+    def on_advance(now: Ts) -> None:
+        times.append(now)
+        exchange.advance(now)
+        moved.set()
+
+    server = SimServer(exchange, ManualClock(T0), on_advance=on_advance)
+    server.start()
+    assert moved.wait(5)
+    server.stop()
+    assert times[0] == T0
+
+
+def test_an_error_in_the_world_stops_the_server_and_is_raised(exchange: Exchange) -> None:
+    def on_advance(now: Ts) -> None:
+        raise ValueError("the world ended")
+
+    server = SimServer(exchange, ManualClock(T0), on_advance=on_advance)
+    server.start()
+    with pytest.raises(ValueError, match="the world ended"):
+        server.stop()
+
+
+def test_an_error_in_a_call_reaches_the_caller(server: SimServer) -> None:
+    with pytest.raises(ZeroDivisionError):
+        server.call(lambda: 1 // 0)
+    assert server.call(lambda: 7) == 7
+
+
+def test_served_forever_it_ends_with_the_signal() -> None:
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "from sim_build import make_exchange, T0\n"
+        "from kalshi_cli.clock import ManualClock\n"
+        "from kalshi_cli.sim.server import SimServer\n"
+        "server = SimServer(make_exchange(), ManualClock(T0))\n"
+        "server.serve_forever(lambda: print(server.rest_url, flush=True))\n"
+    )
+    paths = [path for path in sys.path if path.endswith(("tests", "sim"))]
+    process = subprocess.Popen([sys.executable, "-c", script, *paths], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert httpx.get(f"{url}/exchange/status").json()["trading_active"] is True
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.communicate()
