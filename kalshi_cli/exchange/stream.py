@@ -211,7 +211,10 @@ class Stream:
                 attempt = 0
             pause = min(self._pace.longest_pause_s, self._pace.first_pause_s * 2 ** min(attempt, 20))
             attempt += 1
-            self._stopping.wait(pause * (0.5 + self._rng.random() / 2))
+            self._rest(pause * (0.5 + self._rng.random() / 2))
+
+    def _rest(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
 
     def _hung_up(self, reason: str, *, is_news: bool) -> None:
         self.is_connected = self.is_live = False

@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from scripted_ws import ScriptedWs, wait_until
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, FeedState
+from kalshi_cli.errors import CredentialsError, KalshiError
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.stream import Pace, Stream
+from kalshi_cli.exchange.subscriptions import Said
+
+QUICK = Pace(connect_s=2, first_pause_s=0.01, longest_pause_s=0.05)
+
+
+class Heard:
+    """Everything a stream said so far."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.all: deque[Said] = deque()
+
+    def of(self, kind: type) -> list[Any]:
+        self.stream.inbox.take(self.all)
+        return [said for said in self.all if isinstance(said, kind)]
+
+    def until(self, kind: type, count: int = 1) -> list[Any]:
+        wait_until(lambda: len(self.of(kind)) >= count)
+        return self.of(kind)
+
+
+Start = Callable[..., Heard]
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedWs]:
+    with ScriptedWs("A", "B") as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def start(server: ScriptedWs, rsa_key: Any) -> Iterator[Start]:
+    streams: list[Stream] = []
+
+    def begin(url: str = "", pace: Pace = QUICK, **options: Any) -> Heard:
+        clock = SystemClock()
+        options.setdefault("tickers", ["A", "B"])
+        stream = Stream(
+            url or server.url, Signer("key-id", rsa_key, clock), clock, random.Random(1), pace=pace, **options
+        )
+        streams.append(stream)
+        stream.start()
+        return Heard(stream)
+
+    yield begin
+    for stream in streams:
+        stream.stop()
+
+
+def test_the_upgrade_is_signed_and_the_stream_is_live_once_every_channel_is_granted(server: ScriptedWs, start: Start):
+    heard = start()
+    assert heard.until(FeedState)[0].is_live
+    assert heard.stream.is_live
+    assert {snapshot.ticker for snapshot in heard.of(BookSnapshot)} == {"A", "B"}
+    assert server.paths == ["/trade-api/ws/v2"]
+    assert server.headers[0]["kalshi-access-key"] == "key-id"
+    assert {"kalshi-access-signature", "kalshi-access-timestamp"} <= server.headers[0].keys()
+    assert server.subscribed("orderbook_delta")[0]["use_yes_price"] is True
+
+
+def test_it_is_not_live_while_a_private_channel_is_not_granted(server: ScriptedWs, start: Start):
+    server.ignored.add("subscribe")
+    heard = start()
+    wait_until(lambda: len(server.commands) == 6)
+    assert heard.of(FeedState) == []
+    assert heard.stream.is_connected
+
+
+def test_a_gap_is_told_and_answered_by_a_snapshot_that_was_asked_for(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    server.ignored.add("get_snapshot")
+    server.delta("A", "0.4700", "1.00", skip=1)
+    (gap,) = heard.until(FeedGap)
+    assert set(gap.tickers) == {"A", "B"}
+    wait_until(lambda: server.actions("get_snapshot"))
+    server.delta("A", "0.4700", "1.00")
+    server.snapshot("A", command=server.commands[-1]["id"])
+    assert [book.ticker for book in heard.until(BookSnapshot, 3)[2:]] == ["A"]
+    server.delta("A", "0.4600", "1.00")
+    assert [delta.price for delta in heard.until(BookDelta)] == [4600]
+
+
+def test_a_corrupt_frame_is_a_gap_and_the_connection_stays(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    server.send('{"type":"orderbook_delta","sid":1')
+    heard.until(FeedGap)
+    heard.until(BookSnapshot, 4)
+    server.send_raw(b"\x81\x04\xff\xfe\xff\xfe")  # not UTF-8
+    heard.until(FeedGap, 2)
+    heard.until(BookSnapshot, 6)
+    assert server.connections == 1
+
+
+def test_after_error_25_the_books_are_subscribed_to_again(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    server.sequenced("orderbook_delta", "error", {"code": 25, "msg": "subscription buffer overflow"})
+    heard.until(FeedGap)
+    heard.until(BookSnapshot, 4)
+    assert len(server.subscribed("orderbook_delta")) == 2
+    server.delta("A", "0.4700", "1.00")
+    heard.until(BookDelta)
+    assert server.connections == 1
+
+
+def test_a_cut_connection_is_told_once_and_made_again_with_everything(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    server.cut()
+    states = heard.until(FeedState, 3)
+    assert [state.is_live for state in states] == [True, False, True]
+    assert heard.of(FeedGap)[0].tickers == (), "every book"
+    assert len(heard.of(BookSnapshot)) == 4
+    assert [len(server.subscribed(channel)) for channel in ("orderbook_delta", "fill", "user_orders")] == [2, 2, 2]
+
+
+def test_a_close_frame_ends_the_connection_after_what_came_before_it(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    server.delta("A", "0.4600", "1.00")
+    server.close(1001)
+    states = heard.until(FeedState, 3)
+    assert "1001" in states[1].reason
+    assert len(heard.of(BookDelta)) == 1
+
+
+def test_silence_ends_the_connection(server: ScriptedWs, start: Start):
+    heard = start(pace=Pace(silence_s=0.2, quiet_s=9, first_pause_s=0.01))
+    heard.until(FeedState)
+    assert "nothing came" in heard.until(FeedState, 2)[1].reason
+    heard.until(FeedState, 3)
+    assert server.connections >= 2
+
+
+def test_pings_are_answered_and_count_as_a_sign_of_life(server: ScriptedWs, start: Start):
+    heard = start(pace=Pace(silence_s=0.4, quiet_s=9, first_pause_s=0.01))
+    heard.until(FeedState)
+    for count in range(1, 7):
+        server.ping()
+        wait_until(lambda expected=count: len(server.pongs) == expected)
+        wait_until(lambda: heard.stream.silent_s is not None and heard.stream.silent_s > 0.08)
+    assert server.pongs == [b"heartbeat"] * 6
+    assert server.connections == 1
+
+
+def test_a_stream_that_only_pings_is_probed_and_dropped_when_it_does_not_answer(server: ScriptedWs, start: Start):
+    heard = start(pace=Pace(silence_s=9, quiet_s=0.05, patience_s=0.2, first_pause_s=0.01))
+    heard.until(BookSnapshot, 6)  # two at first, the others answer probes
+    assert server.connections == 1
+    server.ignored.add("get_snapshot")
+    assert "does not answer" in heard.until(FeedState, 2)[1].reason
+
+
+def test_subscriptions_that_are_not_answered_end_the_connection(server: ScriptedWs, start: Start):
+    server.ignored.add("subscribe")
+    heard = start(pace=Pace(patience_s=0.1, repair_s=0.05, quiet_s=9, first_pause_s=0.01))
+    assert "not answered" in heard.until(FeedState)[0].reason
+
+
+def test_a_refused_channel_is_told_and_asked_for_again_while_the_others_work(server: ScriptedWs, start: Start):
+    told: list[str] = []
+    server.refused_channels["trade"] = 18
+    heard = start(pace=Pace(repair_s=0.05, quiet_s=9), tell=told.append)
+    assert heard.until(FeedState)[0].is_live
+    wait_until(lambda: len(server.subscribed("trade")) >= 3)
+    assert [text for text in told if "error 18" in text] == told
+    assert len(told) == 1
+    server.refused_channels.clear()
+    wait_until(lambda: "trade" in server.sids)
+
+
+def test_a_consumer_that_is_too_slow_is_told_so_and_loses_nothing_that_it_had(server: ScriptedWs, start: Start):
+    heard = start(queue_size=60)
+    wait_until(lambda: heard.stream.is_live)
+    for _ in range(100):
+        server.delta("A", "0.4700", "1.00")
+        if server.connections > 1 or not heard.stream.is_connected:
+            break
+    wait_until(lambda: server.connections >= 2)
+    states = heard.until(FeedState, 3)
+    assert "too slow" in states[1].reason
+    deltas = heard.of(BookDelta)
+    assert 40 <= len(deltas) <= 60
+    assert list(heard.all).index(deltas[-1]) < list(heard.all).index(heard.of(FeedGap)[0])
+
+
+def test_a_key_that_is_refused_at_once_ends_the_stream_with_the_reason(server: ScriptedWs, start: Start):
+    server.refusals = [401]
+    heard = start()
+    wait_until(lambda: heard.stream.failure is not None)
+    assert isinstance(heard.stream.failure, CredentialsError)
+    assert len(server.paths) == 1
+
+
+def test_a_key_that_worked_is_given_up_only_after_three_refusals_in_a_row(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    server.refusals = [401, 401]
+    server.cut()
+    assert heard.until(FeedState, 3)[2].is_live
+    assert heard.stream.failure is None
+    server.refusals = [401, 401, 401]
+    server.cut()
+    wait_until(lambda: heard.stream.failure is not None)
+    assert len(server.paths) == 7
+
+
+def test_a_server_that_is_busy_is_tried_again_and_the_outage_is_told_once(server: ScriptedWs, start: Start):
+    server.refusals = [503, 429, 502]
+    heard = start()
+    states = heard.until(FeedState, 2)
+    assert [state.is_live for state in states] == [False, True]
+    assert "503" in states[0].reason
+    assert len(server.paths) == 4
+
+
+def test_nobody_listening_is_an_outage_not_an_error(start: Start):
+    heard = start(url="ws://127.0.0.1:9/trade-api/ws/v2")
+    assert not heard.until(FeedState)[0].is_live
+    assert heard.stream.failure is None
+
+
+class Patient(Stream):
+    """Rests for no time, and writes down for how long it would have."""
+
+    pauses: list[float]
+
+    def _rest(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        if len(self.pauses) == 9:
+            self._stopping.set()
+
+
+@pytest.mark.parametrize(("is_there", "pauses"), [(False, [0.5, 1, 2, 4, 8, 16, 30, 30, 30]), (True, [0.5] * 9)])
+def test_the_pauses_grow_to_their_limit_and_begin_anew_after_a_healthy_time(
+    server: ScriptedWs, rsa_key: Any, is_there: bool, pauses: list[float]
+):
+    clock = SystemClock()
+    url = server.url if is_there else "ws://127.0.0.1:9/"
+    stream = Patient(url, Signer("key-id", rsa_key, clock), clock, random.Random(1), pace=Pace(healthy_s=0))
+    stream.pauses = []
+    stream.start()
+    for count in range(1, 10 if is_there else 1):
+        wait_until(lambda expected=count: server.connections == expected and stream.is_live)
+        stream.reconnect("test")
+        wait_until(lambda expected=count: len(stream.pauses) == expected)
+    wait_until(lambda: len(stream.pauses) == 9)
+    stream.stop()
+    for pause, whole in zip(stream.pauses, pauses, strict=True):
+        assert whole / 2 <= pause <= whole
+
+
+def test_a_market_followed_while_the_stream_is_down_is_there_when_it_is_back(server: ScriptedWs, start: Start):
+    server.refusals = [503]
+    server.levels["C"] = ([["0.1000", "1.00"]], [])
+    heard = start()
+    heard.stream.subscribe(["C"])
+    wait_until(lambda: "C" in {book.ticker for book in heard.of(BookSnapshot)})
+    heard.stream.unsubscribe(["A"])
+    wait_until(lambda: any(each["market_tickers"] == ["A"] for each in server.actions("delete_markets")))
+
+
+def test_a_resync_asks_for_a_snapshot(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    heard.stream.resync("B")
+    assert heard.until(BookSnapshot, 3)[2].ticker == "B"
+    assert server.actions("get_snapshot")[0]["market_tickers"] == ["B"]
+
+
+def test_reconnect_begins_again_with_the_reason(server: ScriptedWs, start: Start):
+    heard = start()
+    heard.until(FeedState)
+    heard.stream.reconnect("the host slept")
+    assert heard.until(FeedState, 3)[1].reason == "the host slept"
+    assert server.connections == 2
+
+
+class Tape:
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.connections = 0
+        self.frames: list[bytes | str] = []
+        self.is_full = is_full
+
+    def connected(self) -> None:
+        self.connections += 1
+
+    def frame(self, raw: bytes | str) -> None:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+        self.frames.append(raw)
+
+
+def test_a_tap_hears_every_frame_as_it_came(server: ScriptedWs, start: Start):
+    tape = Tape()
+    heard = start(tap=tape)
+    heard.until(FeedState)
+    assert tape.connections == 1
+    assert len(tape.frames) == 6 + 2
+    assert b'"subscribed"' in bytes(tape.frames[0])  # type: ignore[arg-type]
+
+
+def test_a_tap_that_cannot_write_ends_the_stream_with_the_reason(server: ScriptedWs, start: Start):
+    heard = start(tap=Tape(is_full=True))
+    wait_until(lambda: heard.stream.failure is not None)
+    assert isinstance(heard.stream.failure, KalshiError)
+    assert "No space left" in str(heard.stream.failure)
+
+
+def test_stop_ends_the_thread_whatever_it_is_doing_and_may_be_repeated(start: Start, rsa_key: Any):
+    heard = start()
+    heard.until(FeedState)
+    heard.stream.stop()
+    heard.stream.stop()
+    never = Stream("ws://127.0.0.1:9/", Signer("k", rsa_key, SystemClock()), SystemClock(), random.Random(1))
+    never.stop()
