@@ -274,6 +274,13 @@ def test_a_cancel_that_is_never_answered_has_an_unknown_outcome(serve, connect):
     assert server.count("DELETE") == 3
 
 
+def test_a_cancel_once_lost_stays_unknown_whatever_the_last_attempt_met(serve, connect):
+    server = serve(DROP, TOO_MANY, TOO_MANY)
+    with pytest.raises(OutcomeUnknownError):
+        connect(server.url).cancel_order(LIVE)
+    assert server.count("DELETE") == 3
+
+
 def test_a_cancel_of_what_is_not_there_is_not_found_and_not_repeated(serve, connect):
     server = serve(Reply(404, refusal("not_found")))
     with pytest.raises(NotFoundError):
