@@ -7,7 +7,8 @@ Nobody can know from outside. So the rules err against us:
 - A level that shrinks without a trade shrinks evenly, ahead of us and behind, and never fills us. In the recordings of
   May 2026 no more than one in twenty decreases of a best level coincides with a trade report; the rest are
   cancellations as far as anyone can tell.
-- A trade and the decrease that it causes come on two channels in either order, and are counted once.
+- A trade and the decrease that it causes come on two channels, in either order, and are counted once if they are no
+  more than a second apart.
 - A level that we took from stays taken for as long as it stands; only what is added to it can be taken again.
 """
 
@@ -16,7 +17,10 @@ from __future__ import annotations
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.model import BID, Side
-from kalshi_cli.units import Price, Qty
+from kalshi_cli.units import Price, Qty, Ts
+
+PAIRED_MS = 1_000
+"""How far apart a trade report and the decrease that it causes may come."""
 
 
 def reaches(side: Side, price: Price, other: Price) -> bool:
@@ -27,15 +31,17 @@ def reaches(side: Side, price: Price, other: Price) -> bool:
 class QueuePlace:
     """The place of one order at one price. `ahead` is what must trade or leave before us; it only falls."""
 
-    __slots__ = ("_foreseen", "_traded", "ahead")
+    __slots__ = ("_foreseen", "_traded", "_ts", "ahead")
 
     def __init__(self, ahead: Qty) -> None:
         self.ahead = ahead
+        self._ts = Ts(0)
         self._foreseen = 0  # taken off `ahead` for decreases that a trade report may still explain
         self._traded = 0  # trades whose decrease has not come yet
 
-    def trade(self, qty: Qty) -> Qty:
+    def trade(self, qty: Qty, ts: Ts) -> Qty:
         """A trade of `qty` at our price; returns how much of it reaches us."""
+        self._pair(ts)
         self._traded += qty
         counted = min(qty, self._foreseen)
         self._foreseen -= counted
@@ -43,14 +49,21 @@ class QueuePlace:
         self.ahead = Qty(self.ahead - passed)
         return Qty(qty - counted - passed)
 
-    def shrink(self, by: Qty, left: Qty) -> None:
+    def shrink(self, by: Qty, left: Qty, ts: Ts) -> None:
         """The level lost `by` and now shows `left`."""
+        self._pair(ts)
         explained = min(by, self._traded)
         self._traded -= explained
         evenly = self.ahead - self.ahead * (by - explained) // (left + by)
         ahead = Qty(min(evenly, left))
         self._foreseen += self.ahead - ahead
         self.ahead = ahead
+
+    def _pair(self, ts: Ts) -> None:
+        """Forget what no longer waits for its other half."""
+        if ts - self._ts > PAIRED_MS:
+            self._foreseen = self._traded = 0
+        self._ts = ts
 
 
 class Taken:

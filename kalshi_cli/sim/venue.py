@@ -255,6 +255,8 @@ class PaperVenue:
             return "invalid_order", "post only cross"
         if order.tif is Tif.FOK and sum(qty for _, qty in takes) < wanted:
             return "fill_or_kill_insufficient_resting_volume", ""
+        if not placed.opening:
+            return None  # what only closes a position brings cash, more than its fee
         fee = estimate(self._fees(order.ticker), order.price, wanted, is_taker=not order.post_only)
         free = self.cash - sum(other.reserved for other in self._live.values())
         return ("insufficient_balance", "") if placed.reserved + fee > free else None
@@ -291,7 +293,7 @@ class PaperVenue:
             left = book.qty_at(message.side, message.price)
             for placed in paper.on(message.side):
                 if placed.queue is not None and placed.order.price == message.price:
-                    placed.queue.shrink(Qty(-message.delta), left)
+                    placed.queue.shrink(Qty(-message.delta), left, self._now)
         return self._meet(paper)
 
     def _on_snapshot(self, message: BookSnapshot) -> Iterable[Message]:
@@ -335,7 +337,7 @@ class PaperVenue:
         for placed in paper.on(side):
             if placed.queue is None or not reaches(side, placed.order.price, message.price):
                 continue
-            reached = placed.queue.trade(message.qty) if placed.order.price == message.price else left
+            reached = placed.queue.trade(message.qty, self._now) if placed.order.price == message.price else left
             qty = Qty(min(reached, left, placed.left))
             if qty:
                 left = Qty(left - qty)

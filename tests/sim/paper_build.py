@@ -1,0 +1,118 @@
+"""A paper venue with one market, and short words for what happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+from kalshi_cli.core.messages import (
+    BookDelta,
+    BookSnapshot,
+    CancelOrder,
+    MarketChange,
+    Message,
+    PublicTrade,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Market, MarketStatus, Order, OrderStatus, Side
+from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
+
+T0 = Ts(1_780_000_000_000)
+TICKER = "KXA-1"
+LATENCY_MS = 100
+
+
+def market(**changes: Any) -> Market:
+    fields: dict[str, Any] = {
+        "ticker": TICKER,
+        "event_ticker": "KXA",
+        "title": "Will it?",
+        "status": MarketStatus.ACTIVE,
+        "grid": CENT_GRID,
+        "yes_bid": None,
+        "yes_bid_size": Qty(0),
+        "yes_ask": None,
+        "yes_ask_size": Qty(0),
+        "last": None,
+        "volume": Qty(0),
+        "volume_24h": Qty(0),
+        "open_interest": Qty(0),
+        "open_time": Ts(T0 - 1_000),
+        "close_time": Ts(T0 + 3_600_000),
+    }
+    return Market(**(fields | changes))
+
+
+class Desk:
+    """Time moves by `wait`; everything else happens now. Each call returns what the venue said."""
+
+    def __init__(self, *, cash: Money | None = None, latency_ms: int = LATENCY_MS, **options: Any) -> None:
+        numbers = count(1)
+        self.now = T0
+        self.said: list[Message] = []
+        self.venue = PaperVenue(
+            cash=dollars(1000) if cash is None else cash,
+            fees=lambda _ticker: FeeSchedule(),
+            new_id=lambda: f"v{next(numbers)}",
+            latency_ms=latency_ms,
+            **options,
+        )
+        self._ids = count(1)
+        self.see(MarketChange(self.now, market()))
+
+    def see(self, message: Message) -> list[Message]:
+        said = list(self.venue.observe(message))
+        self.said += said
+        return said
+
+    def wait(self, ms: int = LATENCY_MS) -> list[Message]:
+        self.now = Ts(self.now + ms)
+        return self.see(Tick(self.now))
+
+    def book(self, bids: dict[int, int], asks: dict[int, int]) -> list[Message]:
+        """A snapshot: cents to contracts."""
+        levels = [tuple((cents(price), contracts(qty)) for price, qty in side.items()) for side in (bids, asks)]
+        return self.see(BookSnapshot(self.now, TICKER, *levels))
+
+    def delta(self, side: Side, price: int, by: int, *, has_more: bool = False) -> list[Message]:
+        return self.see(BookDelta(self.now, TICKER, side, cents(price), contracts(by), has_more))
+
+    def trade(self, price: int, qty: int, taker: Side) -> list[Message]:
+        return self.see(PublicTrade(self.now, TICKER, f"p{next(self._ids)}", cents(price), contracts(qty), taker))
+
+    def order(self, side: Side = BID, price: int = 40, qty: int = 10, **changes: Any) -> Order:
+        """Send an order; it is still on its way."""
+        fields: dict[str, Any] = {
+            "client_order_id": f"c{next(self._ids)}",
+            "ticker": TICKER,
+            "side": side,
+            "price": cents(price),
+            "qty": contracts(qty),
+            "status": OrderStatus.SUBMITTED,
+            "created": self.now,
+            "updated": self.now,
+        }
+        order = Order(**(fields | changes))
+        assert list(self.venue.perform(SubmitOrder(order))) == []
+        return order
+
+    def place(self, side: Side = BID, price: int = 40, qty: int = 10, **changes: Any) -> list[Message]:
+        """Send an order and let it arrive."""
+        self.order(side, price, qty, **changes)
+        return self.wait()
+
+    def cancel(self, order: Order, reason: str = "no longer wanted") -> list[Message]:
+        """Send a cancel; it is still on its way."""
+        return list(self.venue.perform(CancelOrder(order, reason)))
+
+
+def told(messages: Iterable[Message]) -> list[str]:
+    """The kinds of messages, by name."""
+    return [type(message).__name__ for message in messages]
+
+
+def price_of(value: int) -> Price:
+    return cents(value)
