@@ -189,15 +189,16 @@ def test_a_refused_channel_is_told_and_asked_for_again_while_the_others_work(ser
 def test_a_consumer_that_is_too_slow_is_told_so_and_loses_nothing_that_it_had(server: ScriptedWs, start: Start):
     heard = start(queue_size=60)
     wait_until(lambda: heard.stream.is_live)
-    for _ in range(100):
+    inbox, before = heard.stream.inbox, len(heard.stream.inbox)
+    for count in range(1, 61 - before):
         server.delta("A", "0.4700", "1.00")
-        if server.connections > 1 or not heard.stream.is_connected:
-            break
+        wait_until(lambda expected=before + count: len(inbox) == expected)
+    server.delta("A", "0.4700", "1.00")
     wait_until(lambda: server.connections >= 2)
     states = heard.until(FeedState, 3)
     assert "too slow" in states[1].reason
     deltas = heard.of(BookDelta)
-    assert 40 <= len(deltas) <= 60
+    assert len(deltas) == 60 - before
     assert list(heard.all).index(deltas[-1]) < list(heard.all).index(heard.of(FeedGap)[0])
 
 
