@@ -1,0 +1,224 @@
+"""How one value is written, chosen from the type its row declares: for machines (`wire`), for people (`human`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Any, NamedTuple, NewType, Union, get_args, get_origin
+
+import msgspec
+
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import (
+    Money,
+    Price,
+    Qty,
+    Ts,
+    format_money,
+    format_price,
+    format_qty,
+    format_ts,
+    show_money,
+    show_price,
+    show_qty,
+)
+
+Gain = NewType("Gain", Money)
+"""Money that was won or lost: shown with its sign, green or red."""
+Ratio = NewType("Ratio", float)
+"""A share: 0.5 is shown as 50.0%."""
+Prose = NewType("Prose", str)
+"""Text that a narrow table may cut short. A plain `str` (a ticker, an id) is never cut."""
+Verdict = NewType("Verdict", str)
+"""OK, WARNING, CRITICAL, UNKNOWN: shown in its colour."""
+
+MISSING = "—"
+
+Write = Callable[[Any], Any]
+Show = Callable[[Any], str]
+
+
+@cache
+def without_none(kind: Any) -> Any:
+    """`Price | None` -> `Price`; anything else as it is."""
+    if get_origin(kind) in (Union, UnionType):
+        rest = [part for part in get_args(kind) if part is not type(None)]
+        if len(rest) == 1:
+            return rest[0]
+    return kind
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+_WIRE: dict[Any, Write] = {
+    Price: format_price,
+    Qty: format_qty,
+    Money: format_money,
+    Gain: format_money,
+    Ts: format_ts,
+    Ratio: _finite,
+    float: _finite,
+    int: int,
+    bool: bool,
+    str: safe_text,
+    Prose: safe_text,
+    Verdict: safe_text,
+}
+
+
+@cache
+def wire(kind: Any) -> Write:
+    """The writer of JSON values of this type: fixed-scale strings, RFC 3339, null for missing, nested as declared."""
+    if (bare := without_none(kind)) is not kind:
+        inner = wire(bare)
+        return lambda value: None if value is None else inner(value)
+    if kind in _WIRE:
+        return _WIRE[kind]
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is tuple and args[1:] == (...,):
+        each = wire(args[0])
+        return lambda values: [each(value) for value in values]
+    if origin is tuple:
+        parts = tuple(wire(arg) for arg in args)
+        return lambda values: [write(value) for write, value in zip(parts, values, strict=True)]
+    if origin is dict:
+        inner = wire(args[1])
+        return lambda values: {safe_text(str(key)): inner(value) for key, value in values.items()}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return lambda value: safe_text(str(value.value))
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        named = tuple((field.name, wire(field.type)) for field in msgspec.structs.fields(kind))
+        return lambda row: {name: write(getattr(row, name)) for name, write in named}
+    raise TypeError(f"a row cannot hold {kind!r}: no way to write it")
+
+
+_HUMAN: dict[Any, Show] = {
+    Price: show_price,
+    Qty: show_qty,
+    Money: show_money,
+    Gain: lambda gain: show_money(gain, signed=True),
+    Ts: format_ts,
+    Ratio: lambda ratio: f"{ratio:.1%}" if math.isfinite(ratio) else MISSING,
+    float: lambda number: f"{number:,.2f}".removesuffix(".00") if math.isfinite(number) else MISSING,
+    int: str,
+    bool: lambda value: "yes" if value else "no",
+    str: safe_text,
+    Prose: safe_text,
+    Verdict: safe_text,
+}
+
+
+@cache
+def human(kind: Any) -> Show:
+    """The writer of cells of this type: `$0.47`, `10`, an em dash for missing. One line, whatever is inside."""
+    if (bare := without_none(kind)) is not kind:
+        inner = human(bare)
+        return lambda value: MISSING if value is None else inner(value)
+    if kind in _HUMAN:
+        return _HUMAN[kind]
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is tuple and args[1:] == (...,):
+        each = human(args[0])
+        return lambda values: ", ".join(each(value) for value in values) or MISSING
+    if origin is tuple:
+        parts = tuple(human(arg) for arg in args)
+        return lambda values: " x ".join(show(value) for show, value in zip(parts, values, strict=True))
+    if origin is dict:
+        inner = human(args[1])
+        return lambda values: ", ".join(f"{safe_text(str(k))}={inner(v)}" for k, v in values.items()) or MISSING
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return lambda value: safe_text(str(value.value))
+    raise TypeError(f"a table cannot hold {kind!r}: no way to show it")
+
+
+class Column(NamedTuple):
+    """A field of a row, and its declared type."""
+
+    name: str
+    kind: Any
+
+    @property
+    def label(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def is_prose(self) -> bool:
+        return without_none(self.kind) is Prose
+
+
+@cache
+def columns(of: type[msgspec.Struct]) -> tuple[Column, ...]:
+    """The fields that make a line: all but those which hold rows of their own, in the order declared."""
+    return tuple(Column(f.name, f.type) for f in msgspec.structs.fields(of) if inner_row(f.type) is None)
+
+
+@cache
+def inner_rows(of: type[msgspec.Struct]) -> tuple[tuple[str, type[msgspec.Struct]], ...]:
+    """The fields that hold rows, with the type of those."""
+    fields = ((field.name, inner_row(field.type)) for field in msgspec.structs.fields(of))
+    return tuple((name, kind) for name, kind in fields if kind is not None)
+
+
+def inner_row(kind: Any) -> type[msgspec.Struct] | None:
+    """`tuple[PnlRow, ...]` -> PnlRow; None for whatever is not rows."""
+    args = get_args(kind)
+    is_rows = get_origin(kind) is tuple and args[1:] == (...,) and isinstance(args[0], type)
+    return args[0] if is_rows and issubclass(args[0], msgspec.Struct) else None
+
+
+def cell(column: Column, value: Any, now: Ts | None) -> str:
+    """A cell of a terminal table; unlike `human`, times are told from `now`."""
+    if without_none(column.kind) is Ts and value is not None:
+        return when(value, now)
+    return human(column.kind)(value)
+
+
+_NUMBERS = (Price, Qty, Money, Gain, Ratio, float, int)
+
+
+def is_number(kind: Any) -> bool:
+    """Right-aligned in tables, and not guarded in CSV."""
+    return without_none(kind) in _NUMBERS
+
+
+def is_text(kind: Any) -> bool:
+    """Words from somewhere, which a spreadsheet could take for a formula."""
+    return not is_number(kind) and without_none(kind) not in (Ts, bool)
+
+
+_LABELS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "magenta"}
+
+
+def style(name: str, kind: Any, value: Any) -> str:
+    """The colour of a cell in a terminal table: bids green, asks red, gains by sign, verdicts; else none."""
+    bare = without_none(kind)
+    if value is None:
+        return "dim"
+    if bare is Gain:
+        return "green" if value > 0 else "red" if value < 0 else ""
+    if bare is Verdict:
+        return _LABELS.get(str(value), "")
+    if bare is Price:
+        return "green" if "bid" in name else "red" if "ask" in name else ""
+    return ""
+
+
+_STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
+
+
+def when(ts: Ts, now: Ts | None) -> str:
+    """A moment for a person, in UTC: `Jun 11 06:29 (in 3h)`; with the year where it is not this one."""
+    moment = datetime.fromtimestamp(ts // 1000, UTC)
+    if now is None:
+        return f"{moment:%Y-%m-%d %H:%M}"
+    this_year = datetime.fromtimestamp(now // 1000, UTC).year == moment.year
+    day = f"{moment:%b} {moment.day} {moment:%H:%M}" if this_year else f"{moment:%Y-%m-%d %H:%M}"
+    away = abs(ts - now)
+    amount = next((f"{away // step}{unit}" for step, unit in _STEPS if away >= step), "")
+    return f"{day} ({f'in {amount}' if ts > now else f'{amount} ago'})" if amount else f"{day} (now)"

@@ -1,0 +1,46 @@
+"""`kalshi config`: what is set, where it is set, and whether it can be used."""
+
+from __future__ import annotations
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, load_config
+
+app = Commands("Show, find and check the configuration.")
+
+
+@app.command("show")
+def show(ctx: typer.Context) -> None:
+    """Every setting, and where its value came from; secrets are masked."""
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows import SettingRow, setting_row
+    from kalshi_cli.config import masked
+
+    rows = [setting_row(setting) for setting in masked(load_config(ctx))]
+    render_rows(SettingRow, rows, flags_of(ctx).form)
+
+
+@app.command("path")
+def path(ctx: typer.Context) -> None:
+    """The files in use: configuration, state, private key."""
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows import PathRow, path_row
+    from kalshi_cli.config import config_dir, state_dir
+
+    config = load_config(ctx)
+    rows = [
+        path_row("configuration", config.file or config_dir() / "config.yaml"),
+        path_row("state", state_dir(config)),
+    ]
+    if config.credential.private_key_path is not None:
+        rows.append(path_row("private key", config.credential.private_key_path.expanduser()))
+    render_rows(PathRow, rows, flags_of(ctx).form)
+
+
+@app.command("check")
+def check(ctx: typer.Context) -> None:
+    """Read the configuration and list everything that is wrong with it; exit 2 if anything is."""
+    from kalshi_cli.cli.output import note
+
+    config = load_config(ctx)
+    note(f"ok: {config.file or 'no configuration file, defaults everywhere'} ({config.env})")

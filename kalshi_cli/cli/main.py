@@ -1,0 +1,248 @@
+"""`kalshi`: the list of commands, and the one place that catches."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperOption
+from typer.main import get_group, get_install_completion_arguments
+
+from kalshi_cli.cli.options import Flags, Group
+from kalshi_cli.cli.output import set_quiet, tell, write_out
+from kalshi_cli.errors import ExitCode, KalshiError, UsageError
+from kalshi_cli.text import redact, safe_lines, safe_text
+
+
+class Entry(NamedTuple):
+    """A command: the file in this package that has it, and its line in the list."""
+
+    file: str
+    summary: str
+
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Market data": {
+        "markets": Entry("markets", "List markets."),
+        "market": Entry("markets", "One market on one screen."),
+        "orderbook": Entry("markets", "The book of a market: bids and implied asks."),
+        "exchange": Entry("markets", "Whether the exchange and trading are up."),
+    },
+    "Orders": {
+        "order": Entry("orders", "Place, list and cancel orders."),
+        "cancel-all": Entry("orders", "The kill switch: halt and cancel everything."),
+    },
+    "Portfolio": {
+        "balance": Entry("portfolio", "Cash, and what the positions are worth."),
+        "positions": Entry("portfolio", "What is held, and at what price it could be closed."),
+        "fills": Entry("portfolio", "Trades of the account."),
+        "pnl": Entry("portfolio", "Profit and loss, in parts that add up."),
+    },
+    "Trading": {
+        "trade": Entry("trading", "Run strategies until stopped."),
+        "backtest": Entry("trading", "Run a strategy over recordings."),
+        "record": Entry("trading", "Write the stream of some markets to a file."),
+        "status": Entry("trading", "What runs here, and how it is doing."),
+        "resume": Entry("trading", "Leave a halt."),
+        "strategies": Entry("trading", "The strategies and their parameters."),
+    },
+    "Operations": {
+        "health-check": Entry("health", "Is everything in place to trade?"),
+        "doctor": Entry("health", "Another name for health-check."),
+        "sim": Entry("sim", "The simulated exchange."),
+        "config": Entry("config", "Show, find and check the configuration."),
+    },
+}
+"""Every command. A file is imported when its command runs, so that the list costs nothing."""
+
+ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+EXAMPLES = """\b
+Examples:
+  kalshi markets --status open --limit 10
+  kalshi orderbook TICKER --env prod
+  kalshi order place TICKER --side yes --action buy --count 10 --price 0.24
+  kalshi positions --json
+  kalshi trade --strategy spike --duration 10m
+"""
+
+
+class Root(Group):
+    """The top: names are known at once, commands are loaded when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(ENTRIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """The command of that name in its file, else the whole file as a group."""
+        if cmd_name not in ENTRIES:
+            return None
+        group = get_group(import_module(f"kalshi_cli.cli.{ENTRIES[cmd_name].file}").app)
+        return group.commands.get(cmd_name, group)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        for title, entries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.summary) for name, entry in entries.items()])
+
+
+def _print_version(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> None:  # noqa: ARG001 - a callback
+    if value:
+        import platform
+
+        from kalshi_cli import __version__
+
+        write_out(f"kalshi {__version__} (Python {platform.python_version()}, {platform.platform()})\n")
+        raise typer.Exit(0)
+
+
+def root() -> Root:
+    """The command tree, as far as it is known before a command is named."""
+    version = TyperOption(
+        param_decls=["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_version,
+        help="Print version, Python and platform.",
+    )
+    return Root(
+        name="kalshi",
+        params=[version, *get_install_completion_arguments()],
+        help="Trade Kalshi event contracts from the command line.",
+        epilog=EXAMPLES,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        rich_markup_mode=None,
+    )
+
+
+# -- the one try/except -------------------------------------------------------------------------------------------
+
+PLUGINS = ("check", "health-check", "doctor")
+"""Monitoring plug-ins: they end with 0 to 3, and not being able to find out is 3."""
+PLUGIN_UNKNOWN = 3
+
+CliUsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What the parser raises for a wrong line; typer has no public name for it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit code. Nothing is raised, and a traceback is shown only for a bug."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    flags = Flags()
+    set_quiet(False)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without this character is no reason to fail
+    try:
+        if "_KALSHI_COMPLETE" in os.environ:
+            root().main(args=words, prog_name="kalshi")
+        with root().make_context("kalshi", words, obj=flags) as ctx:
+            code = int(ctx.command.invoke(ctx) or 0)
+        sys.stdout.flush()
+    except typer.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:
+        _close_stdout()
+        return ExitCode.OK
+    except (KeyboardInterrupt, typer.Abort):
+        tell("interrupted")
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        return _report(error, words, is_verbose=flags.verbose)
+    return code
+
+
+def _report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
+    """Say what went wrong, in one line or in one JSON object, and choose the exit code."""
+    known = _known(error)
+    code = PLUGIN_UNKNOWN if _command(words) in PLUGINS else int(known.exit_code)
+    trace = _trace(error) if is_verbose or isinstance(known, _BugError) else ""
+    if _wants_json(words):
+        import json
+
+        body: dict[str, object] = {"code": known.code, "message": redact(safe_lines(known.message))}
+        body |= {"hint": redact(safe_lines(known.hint)), "exit_code": code} | ({"traceback": trace} if trace else {})
+        tell(json.dumps({"error": body}))
+        return code
+    if trace:
+        tell(trace)
+    tell(redact(f"error: {known.message}"))
+    if known.hint:
+        tell(redact(f"hint: {known.hint}"))
+    return code
+
+
+class _BugError(KalshiError):
+    exit_code = ExitCode.BUG
+    default_code = "bug"
+
+
+def _known(error: Exception) -> KalshiError:
+    """Any exception as one of ours, with a hint."""
+    if isinstance(error, KalshiError):
+        return error
+    if isinstance(error, CliUsageError):
+        return _usage(error)
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return KalshiError(f"{error.strerror or error}{where}", hint="check the path, its permissions and the disk")
+    return _BugError(
+        f"a bug in kalshi: {type(error).__name__}: {safe_text(str(error), 300)}",
+        hint="please report it with the traceback; it holds no secrets",
+    )
+
+
+def _usage(error: Any) -> UsageError:
+    """The parser's complaint, with the nearest option or the help to read."""
+    near = getattr(error, "possibilities", None)
+    path = error.ctx.command_path if error.ctx is not None else "kalshi"
+    message = (error.message if near else error.format_message()).rstrip(".")
+    return UsageError(
+        message[:1].lower() + message[1:], hint=f"did you mean {near[0]}?" if near else f"see `{path} -h`"
+    )
+
+
+def _trace(error: Exception) -> str:
+    """Without the values of variables, and without secrets."""
+    return redact("".join(traceback.format_exception(error)).rstrip())
+
+
+def _close_stdout() -> None:
+    """Nobody reads any more: let the interpreter's last flush go nowhere instead of complaining."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# -- what must be known even of a line that cannot be parsed ------------------------------------------------------
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Were errors asked for as JSON? The last word on the format decides, as in the parser."""
+    form = ""
+    given = list(words[: words.index("--")] if "--" in words else words)
+    for word, after in zip(given, [*given[1:], ""], strict=True):
+        if word == "--json":
+            form = "json"
+        elif word == "--format":
+            form = after
+        elif word.startswith("--format="):
+            form = word.removeprefix("--format=")
+    return form in ("json", "ndjson")
+
+
+_TAKES_VALUE = ("--env", "--config", "--state", "--format")
+
+
+def _command(words: Sequence[str]) -> str:
+    """The first word that is neither an option nor the value of one."""
+    before = ""
+    for word in words:
+        if not word.startswith("-") and before not in _TAKES_VALUE:
+            return word
+        before = word
+    return ""

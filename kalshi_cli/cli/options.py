@@ -1,0 +1,227 @@
+"""What every command shares: the global options, before or after the command, and prices as a person types them.
+
+A command file starts with `app = Commands("help")` and adds functions:
+
+    @app.command("balance")
+    def balance(ctx: typer.Context) -> None:
+        ...
+
+Light on purpose: `kalshi --help` imports this and little else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from kalshi_cli.cli.output import Format, note, set_quiet, write_out
+from kalshi_cli.errors import UsageError
+from kalshi_cli.text import conceal
+from kalshi_cli.units import duration_from_user, price_from_user, qty_from_user
+
+if TYPE_CHECKING:
+    from kalshi_cli.app import App
+    from kalshi_cli.config import Config
+
+ENVIRONMENTS = ("sim", "demo", "prod")
+
+
+@dataclass
+class Flags:
+    """The global options of this invocation: `ctx.obj` of every command. None is "not given"."""
+
+    env: str | None = None
+    config: Path | None = None
+    state: Path | None = None
+    form: Format | None = None
+    verbose: bool = False
+
+
+def flags_of(ctx: typer.Context) -> Flags:
+    """The global options, wherever on the line they stood."""
+    flags = ctx.obj
+    assert isinstance(flags, Flags)
+    return flags
+
+
+def load_config(ctx: typer.Context, lenient: Sequence[str] = (), more: Mapping[str, object] | None = None) -> Config:
+    """The configuration with the global options applied; says so on stderr where nobody chose an environment.
+
+    `lenient` names sections whose problems do not matter; `more` are options of this command, by dotted path.
+    """
+    from kalshi_cli import config
+
+    flags = flags_of(ctx)
+    given = {"env": flags.env, "state": flags.state, **(more or {})}
+    loaded = config.load(flags.config, os.environ, given, lenient)
+    for credential in (loaded.credentials.sim, loaded.credentials.demo, loaded.credentials.prod):
+        conceal(credential.key_id)
+    if loaded.origins["env"] == "default":
+        note("this is the simulated exchange: no account, no network. Choose another with `kalshi init` or --env")
+    return loaded
+
+
+def opened(ctx: typer.Context, *, lenient: Sequence[str] = (), flags: Mapping[str, object] | None = None) -> App:
+    """The program behind the commands, as the global options and `flags` want it: `with opened(ctx) as desk:`."""
+    from kalshi_cli.app import App
+
+    return App(load_config(ctx, lenient, flags), note)
+
+
+# -- the global options -------------------------------------------------------------------------------------------
+
+
+def _choice(text: str, choices: Sequence[str]) -> str:
+    if text not in choices:
+        near = get_close_matches(text, choices, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(choices)}{meant}")
+    return text
+
+
+_CONVERT: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "env": ("env", lambda text: _choice(text, ENVIRONMENTS)),
+    "config": ("config", Path),
+    "state": ("state", Path),
+    "format": ("form", lambda text: Format(_choice(text, tuple(Format)))),
+    "json": ("form", lambda _: Format.JSON),
+    "verbose": ("verbose", bool),
+}
+"""The name of an option -> the flag it sets, and how."""
+_GLOBAL = frozenset({*_CONVERT, "quiet"})
+
+
+def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None:
+    """Set the flag if the option was given; the one further right on the line wins."""
+    if value and param.name == "quiet":
+        set_quiet(True)
+    elif value:
+        flag, convert = _CONVERT[param.name or ""]
+        setattr(flags_of(ctx), flag, convert(value))
+
+
+def global_options() -> list[TyperOption]:
+    """New option objects; every command and group has its own."""
+
+    def option(*names: str, is_flag: bool = False, **more: Any) -> TyperOption:
+        return TyperOption(
+            param_decls=list(names), is_flag=is_flag, expose_value=False, callback=_keep, show_default=False, **more
+        )
+
+    return [
+        option("--env", metavar="ENV", help=f"{', '.join(ENVIRONMENTS)}; sim needs no account."),
+        option("--config", metavar="FILE", help="The configuration file."),
+        option("--state", metavar="DIR", help="Where state is kept."),
+        option("--format", metavar="FORMAT", help=f"{', '.join(Format)}; table on a terminal, else plain."),
+        option("--json", is_flag=True, help="Short for --format json."),
+        option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
+        option("-q", "--quiet", is_flag=True, help="No remarks on stderr."),
+    ]
+
+
+def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
+    """Arguments, own options, global options: three sections of the help."""
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Global options": []}
+    for param in command.get_params(ctx):
+        line = param.get_help_record(ctx)
+        if line is not None:
+            kind = "Options" if param.name not in _GLOBAL else "Global options"
+            sections["Arguments" if param.param_type_name == "argument" else kind].append(line)
+    for name, lines in sections.items():
+        if lines:
+            with formatter.section(name):
+                formatter.write_dl(lines)
+
+
+class Command(TyperCommand):
+    """A command that takes the global options too."""
+
+    def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
+        super().__init__(*args, params=[*params, *global_options()], **more)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        _write_options(self, ctx, formatter)
+
+
+class Group(TyperGroup):
+    """A group that takes the global options too, shows its help when asked for nothing, and suggests the nearest."""
+
+    def __init__(self, *, params: list[Any], **more: Any) -> None:
+        super().__init__(params=[*params, *global_options()], **more)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        self.format_commands(ctx, formatter)
+        _write_options(self, ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            write_out(ctx.get_help() + "\n")
+            raise typer.Exit(0)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        names = self.list_commands(ctx)
+        if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(args[0], names, 1, cutoff=0.5)
+            raise UsageError(
+                f"there is no command `{ctx.command_path} {args[0]}`",
+                hint=f"did you mean `{ctx.command_path} {near[0]}`?" if near else f"see `{ctx.command_path} -h`",
+            )
+        return super().resolve_command(ctx, args)
+
+
+class Commands(typer.Typer):
+    """The commands of one file."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(cls=Group, help=text, add_completion=False, rich_markup_mode=None)
+
+    def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:
+        return super().command(name, cls=Command, **more)
+
+
+# -- values -------------------------------------------------------------------------------------------------------
+
+
+def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser whose refusal reaches the person with its reason."""
+
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return convert
+
+
+def price_option(*names: str, text: str) -> Any:
+    """An option that takes dollars (0.47) or cents (47c); the value is a Price."""
+    return typer.Option(*names, parser=_typed(price_from_user), metavar="DOLLARS", help=text)
+
+
+def count_option(*names: str, text: str) -> Any:
+    """An option that takes contracts (10, 2.5); the value is a Qty."""
+    return typer.Option(*names, parser=_typed(qty_from_user), metavar="COUNT", help=text)
+
+
+def duration_option(*names: str, text: str) -> Any:
+    """An option that takes 90s, 10m, 24h, 7d; the value is seconds, a float."""
+    return typer.Option(*names, parser=_typed(duration_from_user), metavar="DURATION", help=text)
+
+
+def choice_option(*names: str, choices: Sequence[str], text: str) -> Any:
+    """An option that takes one of a few words, and suggests the nearest to another."""
+    return typer.Option(*names, parser=lambda word: _choice(word, choices), metavar="|".join(choices), help=text)
+
+
+def ticker() -> Any:
+    """The argument that names a market."""
+    return typer.Argument(metavar="TICKER", help="Market ticker, like KXHIGHNY-26NOV21-B53.5.", show_default=False)

@@ -1,0 +1,172 @@
+"""Rows to stdout, in the format asked for.
+
+    render_rows(MarketRow, rows, format)     a list
+    render_one(balance_view(...), format)    one object: keys and values, or one JSON object
+    render_book(view, format)                an order book, with depth bars on a terminal
+
+How a value is written follows from the type its row declares (`cells`). JSON is complete or absent, never half a
+document; NDJSON and CSV are written as the rows come, with memory for one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from kalshi_cli.cli.cells import columns, human, inner_rows, is_number, is_text, wire
+from kalshi_cli.cli.output import Format, default_format, note, write_out
+from kalshi_cli.cli.rows import LevelRow, OrderbookView, Row
+from kalshi_cli.core.messages import Level
+from kalshi_cli.units import Qty, Ts
+
+R = TypeVar("R", bound=Row)
+
+SCREENFUL = 200
+"""More rows than this are a listing, not a screen: written plainly, which costs a tenth of drawing them."""
+
+
+def render_rows(
+    of: type[R],
+    rows: Iterable[R],
+    form: Format | None = None,
+    *,
+    title: str = "",
+    empty: str = "nothing to show",
+    now: Ts | None = None,
+) -> None:
+    """Print a list. `title`, and times told from `now`, are for tables; `empty` is the remark where there is nothing.
+
+    NDJSON of an iterator is flushed row by row, so that the reader of a live feed sees each at once.
+    """
+    form = form or default_format()
+    if form is Format.NDJSON:
+        _ndjson(of, rows, is_live=not isinstance(rows, Sequence))
+    elif form is Format.CSV:
+        _csv(of, rows)
+    elif form is Format.JSON:
+        body = ",\n".join(f"  {line}" for line in _lines(of, rows))
+        write_out(f"[\n{body}\n]\n" if body else "[]\n")
+    elif not (listed := list(rows)):
+        note(empty)
+    elif form is Format.TABLE and len(listed) <= SCREENFUL:
+        from kalshi_cli.cli.tables import draw_rows
+
+        draw_rows(of, listed, title, now)
+    else:
+        _plain(of, listed)
+
+
+def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
+    """Print one object. Rows inside it follow as a table of their own; in CSV they are all there is."""
+    form = form or default_format()
+    of = type(row)
+    parts = [(cast("type[Row]", kind), getattr(row, name)) for name, kind in inner_rows(of)]
+    if form is Format.JSON:
+        write_out(msgspec.json.format(msgspec.json.encode(wire(of)(row)), indent=2).decode() + "\n")
+    elif form in (Format.NDJSON, Format.CSV):
+        kind, rows = parts[0] if parts and form is Format.CSV else (of, [row])
+        render_rows(kind, rows, form)
+    else:
+        if form is Format.TABLE:
+            from kalshi_cli.cli.tables import draw_one
+
+            draw_one(row, title, now)
+        else:
+            _plain_one(row)
+        for kind, rows in parts:
+            if rows:
+                write_out("\n")
+                render_rows(kind, rows, form, now=now)
+
+
+def render_book(view: OrderbookView, form: Format | None = None) -> None:
+    """Print an order book: a ladder on a terminal, the object as JSON, else its levels from the highest price down."""
+    form = form or default_format()
+    bids, asks = _levels("bid", view.yes_bids), _levels("ask", view.yes_asks)
+    if form in (Format.JSON, Format.NDJSON):
+        render_one(view, form)
+    elif form is Format.TABLE and (bids or asks):
+        from kalshi_cli.cli.tables import draw_book
+
+        draw_book(view, bids, asks)
+    else:
+        render_rows(LevelRow, [*reversed(asks), *bids], form, empty=f"nobody quotes {view.ticker}")
+
+
+def _levels(side: str, levels: Sequence[Level]) -> list[LevelRow]:
+    rows, total = [], Qty(0)
+    for price, count in levels:
+        total = Qty(total + count)
+        rows.append(LevelRow(side=side, price=price, count=count, total=total))
+    return rows
+
+
+# -- for programs -------------------------------------------------------------------------------------------------
+
+
+def _lines(of: type[Row], rows: Iterable[Row]) -> Iterator[str]:
+    """One JSON object a row."""
+    write, encode = wire(of), msgspec.json.Encoder().encode
+    return (encode(write(row)).decode() for row in rows)
+
+
+def _ndjson(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
+    for line in _lines(of, rows):
+        write_out(line + "\n", flush=is_live)
+
+
+_FORMULA = tuple("=+-@\t\r＝＋－＠")
+
+
+def _csv(of: type[Row], rows: Iterable[Row]) -> None:
+    """Fixed-scale numbers, everything quoted; text that a spreadsheet would run as a formula gets an apostrophe."""
+    writers = [(column.name, _csv_cell(column.kind)) for column in columns(of)]
+    write_out(_csv_line(name for name, _ in writers))
+    for row in rows:
+        write_out(_csv_line(write(getattr(row, name)) for name, write in writers))
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"
+
+
+@cache
+def _csv_cell(kind: Any) -> Callable[[Any], str]:
+    write, is_guarded = wire(kind), is_text(kind)
+
+    def cell(value: Any) -> str:
+        written = write(value)
+        if written is None:
+            return ""
+        text = written if isinstance(written, str) else msgspec.json.encode(written).decode()
+        return f"'{text}" if is_guarded and text.lstrip().startswith(_FORMULA) else text
+
+    return cell
+
+
+# -- for people, piped --------------------------------------------------------------------------------------------
+
+
+def _plain(of: type[Row], rows: Sequence[Row]) -> None:
+    """Aligned columns under the names of the JSON fields; every column, nothing cut."""
+    from tabulate import tabulate
+
+    fields = columns(of)
+    shows = [(column.name, human(column.kind)) for column in fields]
+    text = tabulate(
+        [[show(getattr(row, name)) for name, show in shows] for row in rows],
+        headers=[column.name for column in fields],
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["right" if is_number(column.kind) else "left" for column in fields],
+    )
+    write_out("".join(f"{line.rstrip()}\n" for line in text.splitlines()))
+
+
+def _plain_one(row: Row) -> None:
+    fields = columns(type(row))
+    width = max(len(column.name) for column in fields)
+    write_out("".join(f"{c.name:<{width}}  {human(c.kind)(getattr(row, c.name))}\n" for c in fields))

@@ -1,0 +1,65 @@
+"""Text that came from outside, made safe to show; text that holds secrets, made safe to keep.
+
+Whatever the exchange, a file or a person wrote passes `safe_text` once before it reaches a terminal, a log or a
+webhook. Whatever goes into a log or a traceback passes `redact`.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 2_000
+"""Characters kept of one piece of outside text; far above any title or rule the exchange has published."""
+
+MASK = "[hidden]"
+
+
+def safe_text(text: str, limit: int = LONGEST) -> str:
+    """One line without control, bidi, zero-width or unassigned characters, at most `limit` characters long.
+
+    Every kind of white space becomes a space. What is dropped is exactly what Unicode calls Other (C0 and C1 controls,
+    format characters, surrogates), so an escape sequence arrives as the harmless text of its parameters.
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+
+
+def safe_lines(text: str, limit: int = LONGEST) -> str:
+    """Like `safe_text`, but line breaks stay: for rules and other text shown as paragraphs."""
+    return "\n".join(safe_text(line, limit) for line in text[:limit].splitlines())
+
+
+_PATTERNS = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), put)
+    for pattern, put in (
+        (r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", MASK),
+        (r"(KALSHI-ACCESS-(?:SIGNATURE|KEY)[\"']?\s*[:=,]\s*b?[\"']?)[^\s\"',;}\]]+", rf"\1{MASK}"),
+        (r"(Authorization[\"']?\s*[:=,]\s*b?[\"']?(?:Bearer |Basic )?)[^\s\"',;}\]]+", rf"\1{MASK}"),
+        (r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s\"'<>]+", rf"\1{MASK}"),
+        (r"(discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", rf"\1{MASK}"),
+        (r"\b(bot)?\d{6,12}:[A-Za-z0-9_-]{30,}", rf"\1{MASK}"),
+        (r"(hc-ping\.com/|/ping/)[0-9a-f-]{8,}[^\s\"'<>]*", rf"\1{MASK}"),
+        (r"(://)[^/\s:@]+:[^/\s@]+@", rf"\1{MASK}@"),
+    )
+)
+
+_concealed: set[str] = set()
+_SHORTEST_SECRET = 6  # a shorter one would blank out ordinary words
+
+
+def conceal(secret: str) -> None:
+    """From now on `redact` hides this value, in this process. Called where a secret is read: once, for everybody."""
+    if len(secret) >= _SHORTEST_SECRET:
+        _concealed.add(secret)
+
+
+def redact(text: str) -> str:
+    """The text without concealed values, private keys, signatures, tokens and the secret part of webhook addresses."""
+    for secret in sorted(_concealed, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    for pattern, put in _PATTERNS:
+        text = pattern.sub(put, text)
+    return text
