@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -24,13 +23,26 @@ from kalshi_cli.clock import Clock, ManualClock, SystemClock
 from kalshi_cli.config import Config, state_dir
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Command, MarketChange
-from kalshi_cli.core.model import Event, FeeSchedule, Market, Series, TradingState
+from kalshi_cli.core.model import Event, FeeSchedule, Market, Order, Series, TradingState
+from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.desk import cancel, portfolio
-from kalshi_cli.desk.account import load_engine, restore
+from kalshi_cli.desk import cancel, health, portfolio
+from kalshi_cli.desk.account import load_engine, reconcile_unknown, restore
+from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.place import OrderDesk
-from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, Session, Summary, TradeRequest, backtest
-from kalshi_cli.errors import CredentialsError, HaltedError, NotFoundError, RefusedError, StateError
+from kalshi_cli.desk.status import Status, read_status
+from kalshi_cli.desk.trade import (
+    BacktestReport,
+    BacktestRequest,
+    Plan,
+    Session,
+    Summary,
+    TradeRequest,
+    backtest,
+    refuse_if_halted,
+    stop_signals,
+)
+from kalshi_cli.errors import CredentialsError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.rest import Timeouts
@@ -47,22 +59,16 @@ from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.sim.venue import PaperVenue
 from kalshi_cli.simulator import ACCOUNT, Address, Simulator
 from kalshi_cli.store.base import Halt, Store
-from kalshi_cli.store.lock import lock
+from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import Ts, format_ts
-
-MOST_MARKETS = 50
-"""Markets that a loop follows when nobody names any."""
-
-SOON_MS = 60_000
-"""A market that closes sooner than this is not taken up."""
+from kalshi_cli.units import Ts
 
 SPOT_FILES = {"BRTI": "BTCUSD", "ETHUSD_RTI": "ETHUSD"}
 """Outside prices beside a recording are spot prices; they stand in for the index of the live feed."""
 
-IN_PROCESS_URL = "http://sim.localhost/trade-api/v2"
+IN_PROCESS_URL = "http://localhost/trade-api/v2"
 """The host of a simulated exchange opened in this process; no socket is involved."""
 
 
@@ -177,6 +183,14 @@ class App:
         return client
 
     @property
+    def ws_url(self) -> str:
+        """Where the stream is; empty while nobody serves the simulated exchange."""
+        if not self.is_simulated:
+            return self.config.ws_url
+        address = self.simulator.serving()
+        return address.ws_url if address is not None else ""
+
+    @property
     def account(self) -> str:
         """Whose state this is. The key id stands for the account: the exchange names no other."""
         if self.is_simulated:
@@ -241,18 +255,34 @@ class App:
             )
         return OrderDesk(self.client, self.store, self.clock, self.limits, self.fees, self.new_id)
 
-    def halt(self, halt: Halt) -> bool:
-        """Move the durable trading state; False, and told, where the state file cannot be written."""
+    def find_order(self, any_id: str) -> Order:
+        """An order by the exchange's id or by ours."""
+        store = self.remembered()
+        known = store.order(any_id) if store is not None else None
+        return self.client.order(known.order_id if known is not None and known.order_id else any_id)
+
+    def reconcile(self) -> tuple[list[Order], list[Order]]:
+        """Look for every order in doubt: those that are known now, and those that still are not."""
+        return reconcile_unknown(self.client, self.store, self.clock, self.limits, self.new_id)
+
+    def cancel_everything(self, scope: cancel.Scope) -> cancel.Outcome:
+        """The kill switch, without the halt."""
+        return cancel.cancel_everything(self.client, self.clock, scope, self.tell)
+
+    def halt(self, code: str, reason: str) -> bool:
+        """Halt for good; False, and told, where the state file cannot be written."""
         try:
-            self.store.set_halt(halt)
+            self.store.set_halt(Halt(TradingState.HALTED, code, reason, self.clock.now()))
         except StateError as error:
             self.tell(f"the halt could NOT be written down: {error.message}")
             return False
         return True
 
-    def cancel_everything(self, scope: cancel.Scope) -> cancel.Outcome:
-        """The kill switch, without the halt."""
-        return cancel.cancel_everything(self.client, self.clock, scope, self.tell)
+    def resume(self, reason: str) -> Halt:
+        """Leave a halt; what it was."""
+        before = self.store.halt()
+        self.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", reason, self.clock.now()))
+        return before
 
     def portfolio(self) -> portfolio.Portfolio:
         """Positions and P&L as of now."""
@@ -260,6 +290,46 @@ class App:
         for ticker in found.drifting:
             self.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
         return found
+
+    def pnl(self, by: str, since: Ts | None) -> tuple[Pnl, dict[str, Pnl]]:
+        """Profit and loss: the whole, and its parts by one of `portfolio.KEYS`."""
+        store = self.remembered()
+        strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
+        parts = portfolio.grouped(
+            self.portfolio(), by,
+            since=since, zone=self.zone, now=self.clock.now(),
+            strategy_of=lambda fill: strategies.get(fill.order_id, ""),
+            event_of=lambda ticker: self.client.market(ticker).event_ticker,
+            series_of=lambda ticker: self.event(self.client.market(ticker).event_ticker).series_ticker,
+        )  # fmt: skip
+        return total(parts.values()), parts
+
+    def status(self) -> Status:
+        """What runs here and how it is doing, from the state file; nothing is asked of the exchange."""
+        return read_status(self.remembered(), holder(self.state_dir / "trade.lock"), self.config.env)
+
+    def health(self) -> list[health.Finding]:
+        """Every check, in the order in which things depend on each other."""
+        checks: dict[str, health.Check] = {
+            "exchange": lambda: health.exchange(self.client),
+            "clock": lambda: health.clock_skew(self.client),
+            "key": lambda: health.key(self.signer, self.config.env),
+            "account": lambda: health.account(self.client),
+            "limits": lambda: health.limits(self.client),
+            "stream": lambda: health.stream(self.ws_url, self.signer, self.clock, self.rng),
+            "state": lambda: health.state(self.store),
+            "disk": lambda: health.disk(self.state_dir),
+        }
+        return [health.examine(name, self.clock, check) for name, check in checks.items()]
+
+    def reset_simulator(self) -> None:
+        """Forget the simulated exchange, and what we remember of trading there."""
+        with ExitStack() as stack:
+            if self.state_dir.exists():
+                stack.enter_context(lock(self.state_dir / "trade.lock", self.clock))
+            self.simulator.reset()
+            for path in self.state_dir.glob("state.db*"):
+                path.unlink()
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -272,7 +342,7 @@ class App:
             stack.enter_context(lock(home / "trade.lock", self.clock))
             self._serve_if_nobody_does(stack)
             self.client.refresh_limits()
-            markets = self.universe(request)
+            markets = universe(self.client, self.clock.now(), request.tickers, request.series)
             fees = {market.ticker: self.fees(market) for market in markets}
             stream = self._stream(stack, markets)
             feed = LiveFeed(
@@ -346,7 +416,7 @@ class App:
         """Write the stream of some markets to a file until interrupted; how many lines there are."""
         with ExitStack() as stack:
             self._serve_if_nobody_does(stack)
-            markets = self.universe(TradeRequest(strategies=(), tickers=tuple(tickers)))
+            markets = universe(self.client, self.clock.now(), tickers, "")
             recorder = Recorder(path, self.clock)
             stack.callback(recorder.close)
             for market in markets:
@@ -361,20 +431,6 @@ class App:
                     if isinstance(message, Command) or (until is not None and self.clock.monotonic() >= until):
                         break
             return recorder.lines
-
-    def universe(self, request: TradeRequest) -> list[Market]:
-        """The markets to trade: those named, those of a series, else the busiest open ones."""
-        if request.tickers:
-            markets = list(self.client.markets(tickers=request.tickers))
-            missing = sorted(set(request.tickers) - {market.ticker for market in markets})
-            if missing:
-                raise NotFoundError(f"there is no market {', '.join(missing)}", hint="kalshi markets --search TEXT")
-            return markets
-        soon = self.clock.now() + SOON_MS
-        markets = [m for m in self.client.markets(status="open", series=request.series or None) if m.close_time > soon]
-        if not markets:
-            raise NotFoundError("no market is open to trade", hint="kalshi markets --status open")
-        return sorted(markets, key=lambda market: (-market.volume_24h, market.ticker))[:MOST_MARKETS]
 
     def serve(self, ready: Callable[[Address], None], port: int) -> None:
         """Serve the simulated exchange from this thread until a signal."""
@@ -395,15 +451,13 @@ class App:
 
     def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None) -> Stream | None:
         """The stream, started; None where nobody can sign its upgrade: then the books are polled."""
-        address = self.simulator.serving() if self.is_simulated else None
-        ws_url = address.ws_url if address is not None else self.config.ws_url
-        if self.signer is None or not ws_url:
+        if self.signer is None or not self.ws_url:
             self.tell("no API key: order books are polled, which is slower than the stream")
             return None
         prefixes = self.config.references.items()
         indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}
         stream = Stream(
-            ws_url, self.signer, self.clock, self.rng,
+            self.ws_url, self.signer, self.clock, self.rng,
             tickers=[market.ticker for market in markets], index_ids=sorted(indexes), tell=self.tell, tap=tap,
         )  # fmt: skip
         stream.start()
@@ -451,29 +505,3 @@ class App:
             words=words[mode], markets=markets, duration_s=duration_s,
             status_every_s=trade.status_every_s, stop_budget_s=trade.stop_budget_s,
         )  # fmt: skip
-
-
-def refuse_if_halted(store: Store) -> None:
-    """A halt outlives every process; only a person ends it."""
-    halt = store.halt()
-    if halt.state is TradingState.HALTED:
-        raise HaltedError(
-            f"trading is halted since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip(),
-            hint="find out why, then: kalshi resume --reason TEXT",
-        )
-
-
-@contextmanager
-def stop_signals(clock: Clock, ask: Callable[[Command], None]) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once."""
-
-    def stop(number: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        ask(Command(clock.now(), None, signal.Signals(number).name))
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

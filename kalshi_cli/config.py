@@ -80,7 +80,6 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     min_edge: PriceStep | None = cents(1)
     max_book_age_s: Seconds | None = 10.0
     close_margin_s: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
-    daily_loss_limit: Dollars | None = Money(100 * DOLLAR)
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):

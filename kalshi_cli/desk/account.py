@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine, Strategy
 from kalshi_cli.core.messages import AccountSnapshot
-from kalshi_cli.core.model import FeeSchedule, Market, Order
+from kalshi_cli.core.model import FeeSchedule, Market, Order, OrderStatus
 from kalshi_cli.core.pnl import in_order
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.stats import Tally
@@ -79,3 +79,22 @@ def read_account(
     for effect in engine.step(snapshot):
         store.record(effect)
     return snapshot
+
+
+def reconcile_unknown(
+    client: KalshiClient, store: Store, clock: Clock, limits: Limits, new_id: Callable[[], str]
+) -> tuple[list[Order], list[Order]]:
+    """Orders that were in doubt and are known now, and those that still are not. One fresh, complete read."""
+    memory = store.load()
+    doubtful = [order.client_order_id for order in memory.orders if order.status in _IN_DOUBT]
+    state = State(now=clock.now())
+    engine = restore(memory, state, limits, (), new_id=new_id, order_expiry_s=None)
+    read_account(client, store, clock, engine)
+    orders = [order for name in doubtful if (order := state.orders.get(name)) is not None]
+    return (
+        [order for order in orders if order.status not in _IN_DOUBT],
+        [order for order in orders if order.status in _IN_DOUBT],
+    )
+
+
+_IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})

@@ -9,9 +9,8 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.model import Order
-from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, NotFoundError
+from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Ts, format_ts
 
 DEADLINE_S = 60.0
 SETTLE_S = 0.25
@@ -83,16 +82,33 @@ def cancel_everything(
     )
 
 
-def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[tuple[str, str]]:
-    """Cancel these by id: (id, "" or what went wrong). An id that is not live is reported, not hidden."""
-    found: list[tuple[str, str]] = []
-    for order_id in order_ids:
-        try:
-            client.cancel_order(client.order(order_id))
-            found.append((order_id, ""))
-        except (NotFoundError, ExchangeError) as error:
-            found.append((order_id, error.message))
-    return found
+class Canceled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one cancel: how much was taken back, or why not."""
+
+    order_id: str
+    canceled: bool
+    detail: str = ""
+    is_missing: bool = False
+    is_unknown: bool = False
+
+
+def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[Canceled]:
+    """Cancel these by id, one after the other. An id that is not live is reported, not hidden."""
+    return [_cancel_one(client, order_id) for order_id in order_ids]
+
+
+def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
+    try:
+        client.cancel_order(client.order(order_id))
+    except CredentialsError:
+        raise
+    except NotFoundError as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_missing=True)
+    except OutcomeUnknownError as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
+    except ExchangeError as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message)
+    return Canceled(order_id=order_id, canceled=True)
 
 
 def _resting(client: KalshiClient, scope: Scope) -> list[Order]:
@@ -119,11 +135,3 @@ def _wait_until_fresh(client: KalshiClient, clock: Clock, scope: Scope, before: 
             return _resting(client, scope)
         clock.sleep(SETTLE_S)
     return resting
-
-
-def describe(outcome: Outcome, now: Ts) -> str:
-    """One line for a person."""
-    if outcome.remaining:
-        ids = ", ".join(order.order_id for order in outcome.remaining_orders[:5])
-        return f"{outcome.remaining} orders STILL REST at {format_ts(now)}: {ids}"
-    return f"{outcome.canceled} canceled, none rests: verified by a fresh list at {format_ts(now)}"

@@ -6,15 +6,24 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from shutil import disk_usage
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.errors import CredentialsError, KalshiError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import show_money
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.stream import Stream
+from kalshi_cli.store.base import Store
+from kalshi_cli.units import format_ts, show_money
+
+if TYPE_CHECKING:
+    import random
 
 SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
+STREAM_WITHIN_S = 5.0
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
 
 
@@ -114,3 +123,45 @@ def disk(path: Path) -> tuple[Verdict, str, str]:
     if free < DISK_WARN:
         return Verdict.WARNING, detail, f"make room on the disk of {at}"
     return Verdict.OK, detail, ""
+
+
+def key(signer: Signer | None, env: str) -> tuple[Verdict, str, str]:
+    """There is a key, it is ours alone, and it can sign."""
+    if signer is None:
+        hint = "set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration"
+        return Verdict.CRITICAL, f"no API key is configured for {env}", hint
+    signer.headers("GET", "/trade-api/v2/portfolio/balance")
+    return Verdict.OK, "readable by its owner only, and it signs", ""
+
+
+def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random) -> tuple[Verdict, str, str]:
+    """The WebSocket lets this key in and answers a subscription."""
+    if not ws_url:
+        return Verdict.OK, "not served; `kalshi trade` serves it while it runs", ""
+    if signer is None:
+        return Verdict.UNKNOWN, "the stream needs an API key", "see the line above about the key"
+    probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",))
+    probe.start()
+    try:
+        until = clock.monotonic() + STREAM_WITHIN_S
+        while not probe.is_live and probe.failure is None and clock.monotonic() < until:
+            clock.sleep(0.05)
+    finally:
+        probe.stop()
+    if probe.failure is not None:
+        raise probe.failure
+    if not probe.is_live:
+        return Verdict.CRITICAL, f"no answer within {STREAM_WITHIN_S:.0f} s", "is a firewall in the way of wss?"
+    return Verdict.OK, "connected and subscribed", ""
+
+
+def state(store: Store) -> tuple[Verdict, str, str]:
+    """The state file can be read, and nothing in it needs a person."""
+    halt = store.halt()
+    if halt.state is not TradingState.ACTIVE:
+        text = f"trading is {halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}"
+        return Verdict.WARNING, text, "find out why, then: kalshi resume --reason TEXT"
+    doubtful = [order for order in store.live_orders() if order.status is OrderStatus.UNKNOWN]
+    if doubtful:
+        return Verdict.CRITICAL, f"{len(doubtful)} orders in doubt", "kalshi order reconcile"
+    return Verdict.OK, "readable, nothing in doubt", ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +15,10 @@ from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, Effect, Message, Tick
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
-from kalshi_cli.errors import KalshiError
+from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.runner import Recorder, Venue, pump, run
 from kalshi_cli.store.base import Cycle, Store
-from kalshi_cli.units import Money, Ts
+from kalshi_cli.units import Money, Ts, format_ts
 
 DAY_EVERY_S = 10.0
 
@@ -317,3 +319,29 @@ def summarize(
         day_net=day_net,
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
     )
+
+
+def refuse_if_halted(store: Store) -> None:
+    """A halt outlives every process; only a person ends it."""
+    halt = store.halt()
+    if halt.state is TradingState.HALTED:
+        raise HaltedError(
+            f"trading is halted since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip(),
+            hint="find out why, then: kalshi resume --reason TEXT",
+        )
+
+
+@contextmanager
+def stop_signals(clock: Clock, ask: Callable[[Command], None]) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        ask(Command(clock.now(), None, signal.Signals(number).name))
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

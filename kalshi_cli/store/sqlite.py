@@ -52,8 +52,13 @@ _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTE
 class Database:
     """One SQLite file. Every failure is a StateError that names the file and says what to do."""
 
-    def __init__(self, path: Path, steps: Sequence[migrations.Migration], *, create: bool = True) -> None:
-        """Open, check, and bring up to date. Without `create` a missing file is a StateError `state_missing`."""
+    def __init__(
+        self, path: Path, steps: Sequence[migrations.Migration], *, create: bool = True, is_handed_over: bool = False
+    ) -> None:
+        """Open, check, and bring up to date. Without `create` a missing file is a StateError `state_missing`.
+
+        Only the thread that opened it may use it, unless it `is_handed_over` to another one: never two at a time.
+        """
         self.path = path
         _ensure_file(path, create=create)
         self._is_durable: bool | None = None
@@ -63,6 +68,7 @@ class Database:
                 uri=True,
                 isolation_level=None,
                 timeout=BUSY_TIMEOUT_MS / 1000,
+                check_same_thread=not is_handed_over,
             )
         try:
             with self._explained():
@@ -381,7 +387,7 @@ class SqliteJournal:
     """The simulated exchange's journal on disk."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, migrations.JOURNAL)
+        self._database = Database(path, migrations.JOURNAL, is_handed_over=True)
 
     def save(self, items: dict[str, bytes | None]) -> None:
         """Write all of them or none; on the disk when this returns. None deletes a key."""

@@ -1,0 +1,41 @@
+"""What runs on this account and how it is doing, as the state file tells it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.core.pnl import fold
+from kalshi_cli.store.base import Cycle, Halt, Store
+from kalshi_cli.store.lock import LockHolder
+from kalshi_cli.units import Ts
+
+NEVER = Halt(TradingState.ACTIVE, "", "", Ts(0))
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`pid` is that of the process that holds the account's lock now; `cycle` the last completed one of any run."""
+
+    env: str
+    pid: int | None
+    is_running: bool
+    halt: Halt
+    cycle: Cycle | None
+    open_positions: int
+    unknown_orders: int
+
+
+def read_status(store: Store | None, who: LockHolder | None, env: str) -> Status:
+    """Without a state file nothing ever ran here."""
+    cycle = store.last_cycle() if store is not None else None
+    ledger = fold((*store.fills(), *store.settlements())) if store is not None else fold(())
+    live = store.live_orders() if store is not None else ()
+    return Status(
+        env=env,
+        pid=who.pid if who is not None else None,
+        is_running=who is not None,
+        halt=store.halt() if store is not None else NEVER,
+        cycle=cycle,
+        open_positions=sum(1 for position in ledger.positions.values() if position.qty),
+        unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),
+    )
