@@ -290,7 +290,7 @@ class Replay:
                 if is_delta:
                     delta = cast(BookDelta, message)
                     index = last.get(delta.ticker)
-                    if index is not None and held[index].ts == at:
+                    if index is not None:
                         held[index] = msgspec.structs.replace(held[index], has_more=True)
                     last[delta.ticker] = len(held)
             held.append(message)

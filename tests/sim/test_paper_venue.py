@@ -59,6 +59,14 @@ def test_an_order_is_answered_by_the_first_message_after_its_latency(desk: Desk)
     assert (accepted.ts, accepted.filled, accepted.remaining) == (T0 + LATENCY_MS, 0, contracts(10))
 
 
+def test_each_order_arrives_in_its_own_time(desk: Desk) -> None:
+    desk.order(BID, 40)
+    desk.wait(60)
+    desk.order(BID, 40)
+    assert told(desk.wait(60)) == ["OrderAccepted"]
+    assert told(desk.wait(40)) == ["OrderAccepted"]
+
+
 def test_an_order_meets_the_book_as_it_is_when_it_arrives(desk: Desk) -> None:
     desk.order(BID, 44)
     desk.delta(ASK, 44, -20)
@@ -249,6 +257,8 @@ def test_a_trade_and_the_decrease_it_causes_are_counted_once(desk: Desk, trade_f
     desk.place(BID, 40, 10)
     for step in (trade_first, not trade_first):
         assert (desk.trade(40, 60, taker=ASK) if step else desk.delta(BID, 40, -60)) == []
+        desk.wait(PAIRED_MS)
+    desk.wait(PAIRED_MS)
     assert fills(desk.trade(40, 45, taker=ASK)) == [(40, 5, False)]
 
 

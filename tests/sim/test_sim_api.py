@@ -1,10 +1,26 @@
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 from conformance import check_response, specs_or_skip
-from sim_build import DAY, ORDERS, T0, TICKER, Caller, create_body, make_exchange, make_market, order, quote, signed
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
+from cryptography.hazmat.primitives.hashes import SHA256
+from sim_build import (
+    DAY,
+    ORDERS,
+    RSA_KEY,
+    T0,
+    TICKER,
+    Caller,
+    create_body,
+    make_exchange,
+    make_market,
+    order,
+    quote,
+    signed,
+)
 
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.api import STREAM_PATH
@@ -147,6 +163,11 @@ def test_an_unknown_market_is_a_404(alice: Caller) -> None:
     assert (status, code(body)) == (404, "not_found")
 
 
+def test_a_truth_value_is_not_a_number(alice: Caller) -> None:
+    status, body = alice("POST", ORDERS, create_body("bid", "0.5", "1", expiration_time=True))
+    assert (status, body["code"]) == (400, "bad_request")
+
+
 @pytest.mark.parametrize(("field", "value"), [("count", 10), ("price", 0.56)])
 def test_a_number_where_a_string_is_due_gets_the_flat_body(alice: Caller, field: str, value: object) -> None:
     status, body = alice("POST", ORDERS, create_body("bid", "0.5", "1") | {field: value})
@@ -264,6 +285,14 @@ WRONG = {"code": "authentication_error", "message": "authentication_error"}
 def test_a_signature_of_another_path_is_incorrect(who: str, path: str) -> None:
     status, body = balance_with(signed(who, "GET", path, T0))
     assert (status, body) == (401, {"error": WRONG | {"details": "INCORRECT_API_KEY_SIGNATURE"}})
+
+
+@pytest.mark.parametrize("salt", [PSS.MAX_LENGTH, 0, 20])
+def test_a_salt_of_another_length_is_incorrect(salt: int) -> None:
+    headers = signed("bob", "GET", PATH, T0)
+    raw = RSA_KEY.sign(f"{T0}GET{PATH}".encode(), PSS(MGF1(SHA256()), salt), SHA256())
+    status, _ = balance_with(headers | {"kalshi-access-signature": base64.b64encode(raw).decode()})
+    assert status == 401
 
 
 def test_an_unknown_key_is_not_found() -> None:

@@ -29,7 +29,7 @@ PUBLIC = (f"/markets/{TICKER}", f"/markets/{TICKER}/orderbook", "/markets/trades
 def killed(journal: MemoryJournal, first_id: int = 1_000_000) -> Exchange:
     """A new exchange from what the journal holds, as after `kill -9`."""
     survivor = MemoryJournal()
-    survivor.items = dict(journal.items)
+    survivor.items = dict(reversed(journal.items.items()))  # a database gives them in any order
     ids = new_ids(first_id)
     exchange = Exchange(new_id=lambda: next(ids), options=FREE, journal=survivor)
     assert exchange.restore()
