@@ -99,6 +99,12 @@ def collateral(orders: Iterable[OrderRecord], held: Qty, schedule: FeeSchedule, 
     return Money(need[Side.BID] + need[Side.ASK])
 
 
+def order_need(order: OrderRecord, qty: Qty, schedule: FeeSchedule, *, is_taker: bool) -> Money:
+    """What `qty` of an order needs where nothing held can be closed: then `collateral` is the sum of these."""
+    fee = trade_fee(schedule, order.price, qty, is_taker=is_taker)
+    return Money(leg_price(order.side, order.price) * qty + fee)
+
+
 def payout(holding: HoldingRecord, value: Price) -> Money:
     """What a settled position brings: `value` for each YES, one dollar less it for each NO."""
     per_contract = value if holding.qty > 0 else ONE_DOLLAR - value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.core.model import MarketStatus, Tif
-from kalshi_cli.sim.accounts import book_fill, closable, collateral, leg_price
+from kalshi_cli.sim.accounts import book_fill, closable, collateral, leg_price, order_need
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.matcher import Plan
@@ -16,7 +16,7 @@ from kalshi_cli.sim.records import (
     OrderRecord,
     TradeRecord,
 )
-from kalshi_cli.sim.state import Member, State
+from kalshi_cli.sim.state import NONE, Member, State
 from kalshi_cli.units import Money, Qty, Ts, notional
 
 MAX_OPEN_ORDERS = 200_000
@@ -120,14 +120,12 @@ class Floor:
 
     def _can_pay(self, member: Member, order: OrderRecord) -> bool:
         """Whether the cash covers this order beside everything that rests; what needs nothing more always may."""
-        ticker = order.ticker
+        ticker, held, schedule = order.ticker, member.held(order.ticker), self.state.fees_of(order.ticker)
         before = member.reserved.get(ticker, Money(0))
-        need = collateral(
-            (*member.orders(ticker), order),
-            member.held(ticker),
-            self.state.fees_of(ticker),
-            incoming=order.order_id,
-        )
+        if held:
+            need = collateral((*member.orders(ticker), order), held, schedule, incoming=order.order_id)
+        else:
+            need = Money(before + order_need(order, order.remaining, schedule, is_taker=True))
         return need <= before or member.record.cash - member.reserved_total + before >= need
 
     # -- matching --
@@ -152,9 +150,12 @@ class Floor:
             order.status, order.remaining = CANCELED, Qty(0)
             order.reason = "SelfTradeCancel" if plan.is_stopped else "ReduceOnlyCancel" if is_reduce_only else ""
         self.state.touch_order(order, now)
-        accounts = {order.account, *(resting.account for resting, _ in plan.meets)}
-        for account in sorted(accounts):
-            self._reserve(self.state.members[account], order.ticker, now)
+        if not plan.meets and not plan.removes:
+            self._reserve(order, now, was=NONE)
+            return
+        accounts = {order.account: order} | {resting.account: resting for resting, _ in plan.meets}
+        for one in accounts.values():
+            self._reserve(one, now)
 
     def _trade(self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts) -> None:
         state, market = self.state, self.state.markets[taker.ticker]
@@ -242,9 +243,7 @@ class Floor:
         market = self.state.markets[order.ticker]
         if market.status(now) is MarketStatus.CLOSED:
             return Refusal(400, "market_inactive")
-        taken = self.take_off(order, "", now)
-        self._reserve(self.state.members[account], order.ticker, now)
-        return taken
+        return self.release(order, "", now)
 
     def cancel_all(self, account: str, now: Ts, ticker: str | None = None) -> int:
         """Cancel what can be cancelled; says how many orders that was."""
@@ -267,20 +266,28 @@ class Floor:
         resting = self.state.members[order.account].resting
         del resting[order.ticker][order.order_id]
 
-    def _reserve(self, member: Member, ticker: str, now: Ts) -> None:
-        """Reckon what the account's orders need; where its cash no longer covers it, the newest ones go."""
-        member.reserve(ticker, self.state.fees_of(ticker))
+    def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
+        """Cancel a resting order and let go of what was held back for it."""
+        taken = self.take_off(order, reason, now, is_told=is_told)
+        self._reserve(order, now, was=taken)
+        return taken
+
+    def _reserve(self, order: OrderRecord, now: Ts, was: Qty | None = None) -> None:
+        """Reckon what the orders of this one's account need; where its cash no longer covers it, the newest ones go.
+
+        `was` is what remained of it before, where nothing but this order changed.
+        """
+        member, schedule = self.state.members[order.account], self.state.fees_of(order.ticker)
+        if was is None:
+            member.reserve(order.ticker, schedule)
+        else:
+            member.reserve(order.ticker, schedule, order, was)
         while member.reserved_total > max(0, member.record.cash):
             newest = max(member.orders(), key=lambda order: order.rank, default=None)
             if newest is None:
                 break
             self.take_off(newest, "MarginCancel", now)
             member.reserve(newest.ticker, self.state.fees_of(newest.ticker))
-
-    def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> None:
-        """Cancel on the exchange's own account: expiry, close, halt."""
-        self.take_off(order, reason, now, is_told=is_told)
-        self._reserve(self.state.members[order.account], order.ticker, now)
 
     def _tell_book(self, order: OrderRecord, delta: Qty, now: Ts) -> None:
         self.state.happened.append(

@@ -161,7 +161,7 @@ class Lifecycle:
     def _pay(self, market: MarketRecord, now: Ts) -> None:
         for member in self.state.members.values():
             holding = member.holdings.get(market.spec.ticker)
-            if holding is not None and not holding.is_settled:
+            if holding is not None:
                 self._pay_member(member, holding, market, now)
         market.settled = now
         self._changed(market, "settled", now)

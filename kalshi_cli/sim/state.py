@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from kalshi_cli.core.model import FeeSchedule
-from kalshi_cli.sim.accounts import collateral
+from kalshi_cli.sim.accounts import collateral, order_need
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
 from kalshi_cli.sim.matcher import Book
@@ -28,6 +28,7 @@ from kalshi_cli.sim.records import (
 )
 from kalshi_cli.units import Money, Qty, Ts
 
+NONE = Qty(0)
 TRADES_KEPT = 2_000
 """Public trades kept for each market; the journal overwrites the oldest."""
 
@@ -77,10 +78,19 @@ class Member:
             for orders in self.resting.values():
                 yield from orders.values()
 
-    def reserve(self, ticker: str, schedule: FeeSchedule) -> None:
-        """Reckon again what the resting orders of a market need."""
-        need = collateral(self.orders(ticker), self.held(ticker), schedule)
-        self.reserved_total = Money(self.reserved_total + need - self.reserved.get(ticker, 0))
+    def reserve(self, ticker: str, schedule: FeeSchedule, moved: OrderRecord | None = None, was: Qty = NONE) -> None:
+        """Reckon again what the resting orders of a market need.
+
+        Where only one order `moved`, from `was` to what remains of it, and nothing is held, that one is enough: an
+        account may have thousands of orders.
+        """
+        before = self.reserved.get(ticker, Money(0))
+        if moved is None or self.held(ticker):
+            need = collateral(self.orders(ticker), self.held(ticker), schedule)
+        else:
+            after = order_need(moved, moved.remaining, schedule, is_taker=False)
+            need = Money(before + after - order_need(moved, was, schedule, is_taker=False))
+        self.reserved_total = Money(self.reserved_total + need - before)
         self.reserved[ticker] = need
 
 

@@ -198,6 +198,23 @@ def test_money_and_contracts_are_conserved(entries: list, schedule: FeeSchedule,
     assert sum(exchange.cash(name) for name in exchange.accounts()) + exchange.fees_collected() == start
 
 
+@settings(max_examples=60, deadline=None)
+@given(submissions, SCHEDULES)
+def test_what_is_held_back_is_what_all_orders_together_need(entries: list, schedule: FeeSchedule) -> None:  # type: ignore[type-arg]
+    """Reckoned order by order where that is enough, it stays what reckoning everything again would give."""
+    exchange = make_exchange(fees=schedule)
+    members = exchange._state.members
+    for number, (account, side, price, qty, tif, stp_maker) in enumerate(entries):
+        exchange.submit(
+            account, NewOrder(ticker=TICKER, side=side, price=price, qty=qty, tif=tif, stp_maker=stp_maker), T0
+        )
+        if number % 5 == 4:
+            for order_id, *_ in exchange.resting(account)[:1]:
+                exchange.cancel(account, order_id, T0)
+        for member in members.values():
+            assert member.reserved_total == collateral(member.orders(), member.held(TICKER), schedule)
+
+
 def test_the_conservation_property_trades() -> None:
     """Not vacuous: entries as generated above do trade, pay fees, and leave positions."""
     exchange = make_exchange()
