@@ -74,4 +74,5 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _unpacked(path: Path, file: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
+    # No second buffer around GzipFile, though it would be faster: it would lose the last lines before a missing end.
     return gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
+from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
@@ -18,7 +19,7 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Market, MarketStatus, Order, OrderStatus, Side
 from kalshi_cli.sim.venue import PaperVenue
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
 
 T0 = Ts(1_780_000_000_000)
 TICKER = "KXA-1"
@@ -60,10 +61,15 @@ class Desk:
             latency_ms=latency_ms,
             **options,
         )
+        self.real = OrderBook(TICKER)
         self._ids = count(1)
         self.see(MarketChange(self.now, market()))
 
     def see(self, message: Message) -> list[Message]:
+        if isinstance(message, BookDelta):
+            self.real.apply(message.side, message.price, message.delta, message.ts)
+        elif isinstance(message, BookSnapshot):
+            self.real.load(message.bids, message.asks, message.ts)
         said = list(self.venue.observe(message))
         self.said += said
         return said
@@ -83,8 +89,8 @@ class Desk:
     def trade(self, price: int, qty: int, taker: Side) -> list[Message]:
         return self.see(PublicTrade(self.now, TICKER, f"p{next(self._ids)}", cents(price), contracts(qty), taker))
 
-    def order(self, side: Side = BID, price: int = 40, qty: int = 10, **changes: Any) -> Order:
-        """Send an order; it is still on its way."""
+    def make(self, side: Side = BID, price: int = 40, qty: int = 10, **changes: Any) -> Order:
+        """An order that nobody sent."""
         fields: dict[str, Any] = {
             "client_order_id": f"c{next(self._ids)}",
             "ticker": TICKER,
@@ -95,7 +101,11 @@ class Desk:
             "created": self.now,
             "updated": self.now,
         }
-        order = Order(**(fields | changes))
+        return Order(**(fields | changes))
+
+    def order(self, side: Side = BID, price: int = 40, qty: int = 10, **changes: Any) -> Order:
+        """Send an order; it is still on its way."""
+        order = self.make(side, price, qty, **changes)
         assert list(self.venue.perform(SubmitOrder(order))) == []
         return order
 
@@ -112,7 +122,3 @@ class Desk:
 def told(messages: Iterable[Message]) -> list[str]:
     """The kinds of messages, by name."""
     return [type(message).__name__ for message in messages]
-
-
-def price_of(value: int) -> Price:
-    return cents(value)

@@ -23,7 +23,7 @@ from kalshi_cli.core.messages import (
     Resync,
     Settled,
 )
-from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, OrderStatus, Side, Tif
+from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, Order, OrderStatus, Side, Tif
 from kalshi_cli.sim.queue_model import PAIRED_MS, QueuePlace
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
@@ -302,10 +302,7 @@ def test_a_cancel_takes_as_long_as_an_order(desk: Desk) -> None:
 
 
 def test_a_cancel_of_an_order_of_an_earlier_run_ends_it(desk: Desk) -> None:
-    desk.cancel(desk.order())
-    stranger = desk.order(client_order_id="from-before")
-    desk.venue._on_the_way.clear()
-    desk.cancel(stranger)
+    desk.cancel(desk.make())
     assert told(desk.wait()) == ["OrderCanceled"]
 
 
@@ -474,14 +471,14 @@ moves = st.one_of(
 plays = st.lists(moves, min_size=5, max_size=60)
 
 
-def perform(desk: Desk, script: list[Any]) -> None:
+def perform(desk: Desk, script: list[Any]) -> list[Order]:
     """Play a script; a delta never takes more than a level has."""
     desk.book({40: 20, 39: 20}, {44: 20, 45: 20})
-    sent = []
+    sent: list[Order] = []
     for kind, *args in script:
         if kind == "delta":
             side, price, by, has_more = args
-            standing = desk.venue._at(TICKER).book.qty_at(side, cents(price)) // 100
+            standing = desk.real.qty_at(side, cents(price)) // 100
             desk.delta(side, price, max(by, -standing), has_more=has_more)
         elif kind == "trade":
             desk.trade(args[1], args[2], taker=args[0])
@@ -496,6 +493,7 @@ def perform(desk: Desk, script: list[Any]) -> None:
             desk.see(FeedGap(desk.now, (TICKER,), "gap"))
         elif kind == "book":
             desk.book({40: 20, 39: 20}, {44: 20, 45: 20})
+    return sent
 
 
 STRANGER = "not an order of this run"
@@ -505,9 +503,9 @@ STRANGER = "not an order of this run"
 @given(plays)
 def test_orders_end_once_never_overfill_and_the_cash_adds_up(script: list[Any]) -> None:
     desk = Desk()
-    perform(desk, script)
+    sent = perform(desk, script)
     desk.wait(5_000)
-    assert desk.venue._live == {}
+    assert desk.venue.snapshot(desk.now).orders == ()
     filled: Counter[str] = Counter()
     cash, held = dollars(1000), 0
     ended: set[str] = set()
@@ -530,8 +528,8 @@ def test_orders_end_once_never_overfill_and_the_cash_adds_up(script: list[Any]) 
     assert sum(position.position for position in snapshot.positions) == held
     # A short is a dollar a contract put down, less what it was sold for.
     assert desk.venue.cash == cash - max(0, -held) * 10_000
-    for order in desk.venue._ended.values():
-        assert filled[order.client_order_id] == order.filled <= order.qty
+    for order in sent:
+        assert filled[order.client_order_id] <= order.qty
     event(f"fills: {min(len(filled), 3)}")
 
 
