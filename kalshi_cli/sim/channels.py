@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -246,20 +247,20 @@ class Hub:
                     self._stale[item.ticker] = None
                     self._publish_clearing(item.ticker, now)
                 case TradeRecord():
-                    self._send(TRADE, "trade", item.ticker, frames.trade_msg(item), now)
+                    self._send(TRADE, "trade", item.ticker, partial(frames.trade_msg, item), now)
                 case FillRecord():
-                    self._send(FILL, "fill", item.ticker, frames.fill_msg(item), now, item.account)
+                    self._send(FILL, "fill", item.ticker, partial(frames.fill_msg, item), now, item.account)
                 case OrderRecord():
-                    msg = frames.user_order_msg(item, self._user(item.account))
-                    self._send(ORDERS, "user_order", item.ticker, msg, now, item.account)
+                    order = partial(frames.user_order_msg, item, self._user(item.account))
+                    self._send(ORDERS, "user_order", item.ticker, order, now, item.account)
                 case HoldingRecord():
-                    msg = frames.position_msg(item, self._user(item.account))
-                    self._send(POSITIONS, "market_position", item.ticker, msg, now, item.account)
+                    held = partial(frames.position_msg, item, self._user(item.account))
+                    self._send(POSITIONS, "market_position", item.ticker, held, now, item.account)
                 case MarketChanged():
-                    msg = frames.lifecycle_msg(item, self.state.markets[item.ticker])
-                    self._send(LIFECYCLE, "market_lifecycle_v2", item.ticker, msg, now)
+                    changed = partial(frames.lifecycle_msg, item, self.state.markets[item.ticker])
+                    self._send(LIFECYCLE, "market_lifecycle_v2", item.ticker, changed, now)
                 case EventListed():
-                    event = frames.event_msg(self.state.events[item.event_ticker])
+                    event = partial(frames.event_msg, self.state.events[item.event_ticker])
                     self._send(LIFECYCLE, "event_lifecycle", item.event_ticker, event, now)
                 case IndexTick():
                     self._publish_index(item, now)
@@ -271,8 +272,7 @@ class Hub:
                 continue
             del self._stale[ticker]
             self._told[ticker] = now
-            if self._listeners(TICKER):
-                self._send(TICKER, "ticker", ticker, self.ticker(ticker, now), now)
+            self._send(TICKER, "ticker", ticker, partial(self.ticker, ticker, now), now)
 
     def _user(self, account: str) -> str:
         return self.state.members[account].record.user_id
@@ -285,9 +285,14 @@ class Hub:
             if sub.channel == channel
         ]
 
-    def _send(self, channel: str, kind: str, ticker: str, msg: Json, now: Ts, account: str | None = None) -> None:
+    def _send(
+        self, channel: str, kind: str, ticker: str, make: Callable[[], Json], now: Ts, account: str | None = None
+    ) -> None:
+        """To whoever listens; the message is made only if somebody does."""
+        msg: Json | None = None
         for connection, sub in self._listeners(channel):
             if sub.wants(ticker) and account in (None, connection.account):
+                msg = make() if msg is None else msg
                 connection.send(sub, kind, msg, now)
 
     def _publish_change(self, change: BookChange, now: Ts) -> None:
