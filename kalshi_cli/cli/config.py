@@ -13,7 +13,7 @@ app = Commands("Show, find and check the configuration.")
 def show(ctx: typer.Context) -> None:
     """Every setting, and where its value came from; secrets are masked."""
     from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import SettingRow, setting_row
+    from kalshi_cli.cli.run_rows import SettingRow, setting_row
     from kalshi_cli.config import masked
 
     rows = [setting_row(setting) for setting in masked(load_config(ctx))]
@@ -24,7 +24,7 @@ def show(ctx: typer.Context) -> None:
 def path(ctx: typer.Context) -> None:
     """The files in use: configuration, state, private key."""
     from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import PathRow, path_row
+    from kalshi_cli.cli.run_rows import PathRow, path_row
     from kalshi_cli.config import config_dir, state_dir
 
     config = load_config(ctx)

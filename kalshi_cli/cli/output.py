@@ -36,7 +36,7 @@ _is_quiet = False
 
 def set_quiet(is_quiet: bool) -> None:
     """Whether remarks are kept back: --quiet of this invocation."""
-    global _is_quiet  # noqa: PLW0603 - it belongs to the stream, of which a process has one
+    global _is_quiet
     _is_quiet = is_quiet
 
 

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from kalshi_cli.cli.cells import columns, human, inner_rows, is_number, is_text, wire
 from kalshi_cli.cli.output import Format, default_format, note, write_out
-from kalshi_cli.cli.rows import LevelRow, OrderbookView, Row
+from kalshi_cli.cli.rows import FillCost, LevelRow, OrderbookView, Row
 from kalshi_cli.core.messages import Level
-from kalshi_cli.units import Qty, Ts
+from kalshi_cli.units import Qty, Ts, show_money
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.trade import Summary
 
 R = TypeVar("R", bound=Row)
 
@@ -94,6 +97,9 @@ def render_book(view: OrderbookView, form: Format | None = None) -> None:
         draw_book(view, bids, asks)
     else:
         render_rows(LevelRow, [*reversed(asks), *bids], form, empty=f"nobody quotes {view.ticker}")
+    if view.to_fill and form in (Format.TABLE, Format.PLAIN):
+        write_out("\n")
+        render_rows(FillCost, view.to_fill, form)
 
 
 def _levels(side: str, levels: Sequence[Level]) -> list[LevelRow]:
@@ -170,3 +176,22 @@ def _plain_one(row: Row) -> None:
     fields = columns(type(row))
     width = max(len(column.name) for column in fields)
     write_out("".join(f"{c.name:<{width}}  {human(c.kind)(getattr(row, c.name))}\n" for c in fields))
+
+
+# -- the block of a running loop ----------------------------------------------------------------------------------
+
+
+def status_block(now: Summary) -> str:
+    """A run so far, in three lines or four: what a person reads once a minute."""
+    won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
+    gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}
+    lines = [
+        f"{now.mode} {now.strategy} on {now.env}: up {now.uptime_s:.0f} s, {now.cycles} cycles",
+        f"  orders {now.orders} of {now.intents} wanted, {now.live_orders} live; "
+        f"fills {now.fills} ({now.maker_fills} maker, {now.taker_fills} taker{won}); positions {now.open_positions}",
+        f"  {', '.join(f'{name} {show_money(gain, signed=True)}' for name, gain in gains.items())}, "
+        f"fees {show_money(now.fees)}, balance {show_money(now.balance)}",
+    ]
+    if now.denied:
+        lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
+    return "\n".join(lines)

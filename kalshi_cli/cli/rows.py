@@ -8,18 +8,22 @@ is not. Constructors are pure: what the domain knows, turned into what a person 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import ClassVar, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.cli.cells import Gain, Prose, Ratio, Verdict
-from kalshi_cli.config import Setting
+from kalshi_cli.cli.cells import Gain, Prose
+from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Position
-from kalshi_cli.core.messages import Level
-from kalshi_cli.core.model import ASK, BID, Balance, Fill, Market, Order, Side
+from kalshi_cli.core.messages import BookSnapshot, Level
+from kalshi_cli.core.model import ASK, BID, Balance, ExchangeStatus, Fill, Market, Order, Side
 from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire import Schedule
 
 Outcome = Literal["yes", "no"]
 Action = Literal["buy", "sell"]
@@ -29,6 +33,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Base of everything printed."""
 
     shown: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def of(cls, source: object, **given: object) -> Self:
+        """A row of what `source` calls by the same names, and of what is given."""
+        names = (name for name in cls.__struct_fields__ if name not in given)
+        return cls(**{name: getattr(source, name) for name in names}, **given)
 
 
 # -- market data --------------------------------------------------------------------------------------------------
@@ -51,19 +61,7 @@ class MarketRow(Row, frozen=True, kw_only=True):
 
 
 def market_row(market: Market) -> MarketRow:
-    return MarketRow(
-        ticker=market.ticker,
-        event_ticker=market.event_ticker,
-        title=Prose(full_title(market)),
-        status=market.status.value,
-        yes_bid=market.yes_bid,
-        yes_ask=market.yes_ask,
-        last=market.last,
-        volume=market.volume,
-        volume_24h=market.volume_24h,
-        open_interest=market.open_interest,
-        close_time=market.close_time,
-    )
+    return MarketRow.of(market, title=full_title(market))
 
 
 def full_title(market: Market) -> str:
@@ -114,36 +112,31 @@ class MarketView(Row, frozen=True, kw_only=True):
 
 
 def market_view(market: Market, *, fee_type: str, fee_multiplier: int, settlement_sources: Sequence[str]) -> MarketView:
-    """`fee_multiplier` in thousandths, as in `FeeSchedule`."""
-    return MarketView(
-        ticker=market.ticker,
-        event_ticker=market.event_ticker,
-        title=Prose(full_title(market)),
-        status=market.status.value,
+    """`fee_multiplier` in thousandths, as in `FeeSchedule`. What the exchange left empty is missing."""
+    return MarketView.of(
+        market,
+        title=full_title(market),
         result=market.result or None,
-        yes_bid=market.yes_bid,
-        yes_bid_size=market.yes_bid_size,
-        yes_ask=market.yes_ask,
-        yes_ask_size=market.yes_ask_size,
-        last=market.last,
-        volume=market.volume,
-        volume_24h=market.volume_24h,
-        open_interest=market.open_interest,
-        open_time=market.open_time,
-        close_time=market.close_time,
-        expected_expiration_time=market.expected_expiration_time,
-        can_close_early=market.can_close_early,
-        early_close_condition=Prose(market.early_close_condition) if market.early_close_condition else None,
+        early_close_condition=market.early_close_condition or None,
         strike_type=market.strike_type or None,
-        floor_strike=market.floor_strike,
-        cap_strike=market.cap_strike,
+        rules_secondary=market.rules_secondary or None,
         fee_type=fee_type,
         fee_multiplier=fee_multiplier / 1000,
         settlement_sources=tuple(settlement_sources),
-        rules_primary=Prose(market.rules_primary),
-        rules_secondary=Prose(market.rules_secondary) if market.rules_secondary else None,
-        price_grid=tuple(Band(start=band.start, end=band.end, step=band.step) for band in market.grid.bands),
+        price_grid=tuple(Band.of(band) for band in market.grid.bands),
     )
+
+
+class FillCost(Row, frozen=True, kw_only=True):
+    """What an order of `count` would cost now; `slippage` is how far the average is from the best price."""
+
+    action: str
+    count: Qty
+    fills: Qty
+    average_price: Price | None
+    worst_price: Price | None
+    slippage: Price | None
+    notional: Money
 
 
 class OrderbookView(Row, frozen=True, kw_only=True):
@@ -156,23 +149,33 @@ class OrderbookView(Row, frozen=True, kw_only=True):
     best_ask: Price | None
     spread: Price | None
     mid: Price | None
+    to_fill: tuple[FillCost, ...] = ()
 
 
-def orderbook_view(ticker: str, bids: Sequence[Level], asks: Sequence[Level], depth: int) -> OrderbookView:
-    """`bids` and `asks` on the YES scale in any order; `mid` is rounded down to the scale of prices."""
-    yes_bids = tuple(sorted(bids, reverse=True))
-    yes_asks = tuple(sorted(asks))
-    bid = yes_bids[0][0] if yes_bids else None
-    ask = yes_asks[0][0] if yes_asks else None
-    quoted = (bid, ask) if bid is not None and ask is not None else None
-    return OrderbookView(
-        ticker=ticker,
-        yes_bids=yes_bids[:depth],
-        yes_asks=yes_asks[:depth],
-        best_bid=bid,
-        best_ask=ask,
-        spread=Price(quoted[1] - quoted[0]) if quoted else None,
-        mid=Price(sum(quoted) // 2) if quoted else None,
+def orderbook_view(snapshot: BookSnapshot, depth: int, size: Qty | None = None) -> OrderbookView:
+    """The `depth` best levels of a whole book; with `size`, what buying or selling so many YES would cost."""
+    book = OrderBook(snapshot.ticker)
+    book.load(snapshot.bids, snapshot.asks, snapshot.ts)
+    return OrderbookView.of(
+        book,
+        yes_bids=tuple(book.levels(BID, depth)),
+        yes_asks=tuple(book.levels(ASK, depth)),
+        to_fill=() if size is None else (_fill_cost(book, BID, size), _fill_cost(book, ASK, size)),
+    )
+
+
+def _fill_cost(book: OrderBook, side: Side, size: Qty) -> FillCost:
+    sweep = book.cost(side, size)
+    best = book.best_ask if side is BID else book.best_bid
+    known = sweep.average is not None and best is not None
+    return FillCost(
+        action="buy yes" if side is BID else "sell yes",
+        count=size,
+        fills=sweep.filled,
+        average_price=sweep.average,
+        worst_price=sweep.worst,
+        slippage=Price(abs((sweep.average or 0) - (best or 0))) if known else None,
+        notional=sweep.notional,
     )
 
 
@@ -186,11 +189,26 @@ class LevelRow(Row, frozen=True, kw_only=True):
 
 
 class ExchangeView(Row, frozen=True, kw_only=True):
+    """Two kinds of pause, today's opening hours (Eastern time, as the exchange states them), the next maintenance."""
+
     exchange_active: bool
     trading_active: bool
     estimated_resume: Ts | None
-    schedule: Prose | None = None
-    next_maintenance: Ts | None = None
+    hours_today: Prose | None
+    next_maintenance: Ts | None
+    maintenance_ends: Ts | None
+
+
+def exchange_view(status: ExchangeStatus, schedule: Schedule, now: Ts) -> ExchangeView:
+    today = datetime.fromtimestamp(now / 1000, ZoneInfo("America/New_York")).strftime("%A").lower()
+    hours = [f"{open_.open_time}-{open_.close_time}" for week in schedule.weeks[:1] for open_ in getattr(week, today)]
+    ahead = min((window for window in schedule.maintenance if window[1] > now), default=(None, None))
+    return ExchangeView.of(
+        status,
+        hours_today=f"{', '.join(hours)} ET" if hours else None,
+        next_maintenance=ahead[0],
+        maintenance_ends=ahead[1],
+    )
 
 
 # -- orders and account -------------------------------------------------------------------------------------------
@@ -270,19 +288,14 @@ class PositionRow(Row, frozen=True, kw_only=True):
 def position_row(position: Position, mark: Price | None) -> PositionRow:
     """`mark` on the YES scale: what the position could be closed at; None where nobody quotes."""
     side: Outcome = "yes" if position.qty >= 0 else "no"
-    unrealized = position.unrealized(mark)
-    return PositionRow(
-        ticker=position.ticker,
+    return PositionRow.of(
+        position,
         position=position.qty,
         side=side,
-        count=Qty(abs(position.qty)),
-        average_price=position.average_price,
-        cost=position.cost,
+        count=abs(position.qty),
         mark=None if mark is None else _of(side, mark),
         value=position.value(mark),
-        unrealized=None if unrealized is None else Gain(unrealized),
-        realized=Gain(position.realized),
-        fees=position.fees,
+        unrealized=position.unrealized(mark),
     )
 
 
@@ -304,19 +317,8 @@ class FillRow(Row, frozen=True, kw_only=True):
 
 
 def fill_row(fill: Fill) -> FillRow:
-    paid = fill.price if fill.side is not ASK else Price(ONE_DOLLAR - fill.price)
-    return FillRow(
-        trade_id=fill.trade_id,
-        order_id=fill.order_id,
-        ticker=fill.ticker,
-        book_side=fill.side,
-        price=fill.price,
-        count=fill.qty,
-        cost=notional(paid, fill.qty),
-        fee=fill.fee,
-        is_taker=fill.is_taker,
-        time=fill.ts,
-    )
+    paid = fill.price if fill.side is BID else Price(ONE_DOLLAR - fill.price)
+    return FillRow.of(fill, book_side=fill.side, count=fill.qty, cost=notional(paid, fill.qty), time=fill.ts)
 
 
 class BalanceView(Row, frozen=True, kw_only=True):
@@ -327,12 +329,7 @@ class BalanceView(Row, frozen=True, kw_only=True):
 
 
 def balance_view(balance: Balance) -> BalanceView:
-    return BalanceView(
-        cash=balance.cash,
-        portfolio_value=balance.portfolio_value,
-        total=Money(balance.cash + balance.portfolio_value),
-        as_of=balance.ts,
-    )
+    return BalanceView.of(balance, total=balance.cash + balance.portfolio_value, as_of=balance.ts)
 
 
 class PnlRow(Row, frozen=True, kw_only=True):
@@ -354,22 +351,15 @@ class PnlView(Row, frozen=True, kw_only=True):
 
 
 def pnl_view(whole: Pnl, parts: Mapping[str, Pnl]) -> PnlView:
-    return PnlView(
-        realized=Gain(whole.realized),
-        unrealized=Gain(whole.unrealized),
-        fees=whole.fees,
-        net=Gain(whole.net),
-        rows=tuple(
-            PnlRow(
-                key=key,
-                realized=Gain(part.realized),
-                unrealized=Gain(part.unrealized),
-                fees=part.fees,
-                net=Gain(part.net),
-            )
-            for key, part in parts.items()
-        ),
-    )
+    return PnlView.of(whole, rows=tuple(PnlRow.of(part, key=key) for key, part in parts.items()))
+
+
+class CancelRow(Row, frozen=True, kw_only=True):
+    """One cancel; `detail` says why it was not confirmed."""
+
+    order_id: str
+    canceled: bool
+    detail: Prose | None
 
 
 class CancelAllView(Row, frozen=True, kw_only=True):
@@ -377,104 +367,3 @@ class CancelAllView(Row, frozen=True, kw_only=True):
     remaining: int
     halted: bool
     seconds: float
-
-
-# -- trading and operations ---------------------------------------------------------------------------------------
-
-
-class TradeSummary(Row, frozen=True, kw_only=True):
-    """One run of `trade`, or a backtest; `denied` counts refusals by code."""
-
-    strategy: str
-    env: str
-    mode: str
-    cycles: int
-    intents: int
-    orders: int
-    fills: int
-    denied: dict[str, int]
-    realized: Gain
-    unrealized: Gain
-    fees: Money
-    net: Gain
-    balance: Money | None
-    maker_fills: int
-    taker_fills: int
-    stopped_by: str
-
-
-class BacktestMarketRow(Row, frozen=True, kw_only=True):
-    ticker: str
-    fills: int
-    count: Qty
-    realized: Gain
-    unrealized: Gain
-    fees: Money
-    net: Gain
-
-
-class BacktestReport(Row, frozen=True, kw_only=True):
-    strategy: str
-    messages: int
-    start: Ts
-    end: Ts
-    intents: int
-    orders: int
-    fills: int
-    denied: dict[str, int]
-    win_rate: Ratio | None
-    max_drawdown: Money
-    realized: Gain
-    unrealized: Gain
-    fees: Money
-    net: Gain
-    rows: tuple[BacktestMarketRow, ...]
-
-
-class HealthRow(Row, frozen=True, kw_only=True):
-    check: str
-    status: Verdict
-    latency_ms: float | None
-    detail: Prose
-    hint: Prose | None
-
-
-class StatusView(Row, frozen=True, kw_only=True):
-    """What runs here, and how it is doing."""
-
-    env: str
-    running: bool
-    pid: int | None
-    mode: str | None
-    strategy: str | None
-    state: str
-    state_reason: Prose | None
-    started: Ts | None
-    last_cycle: Ts | None
-    cycles: int
-    open_positions: int
-    unknown_orders: int
-    day_pnl: Gain | None
-    cash: Money | None
-
-
-class SettingRow(Row, frozen=True, kw_only=True):
-    """A configured value and who said so: flag, variable, file or default."""
-
-    path: str
-    value: Prose
-    origin: Prose
-
-
-def setting_row(setting: Setting) -> SettingRow:
-    return SettingRow(path=setting.path, value=Prose(setting.value), origin=Prose(setting.origin))
-
-
-class PathRow(Row, frozen=True, kw_only=True):
-    what: str
-    path: str
-    exists: bool
-
-
-def path_row(what: str, path: Path) -> PathRow:
-    return PathRow(what=what, path=str(path), exists=path.exists())
