@@ -89,7 +89,7 @@ class Simulator:
             exchange = Exchange(new_id=self._new_id, options=options, journal=journal)
             is_restored = exchange.restore()
             now = self._clock.now()
-            world = World(exchange, seed=self._options.seed, start=now)
+            world = World(exchange, seed=self._options.seed, start=now, speed=self._options.speed)
             world.ensure_open(now)
             if not is_restored or ACCOUNT not in exchange.accounts():
                 exchange.add_account(ACCOUNT, self._options.starting_cash)

@@ -35,11 +35,15 @@ _CASH = dollars(50_000_000)
 
 
 class World:
-    """Drives one exchange. Call `ensure_open` once, then `advance` with every look at the clock."""
+    """Drives one exchange. Call `ensure_open` once, then `advance` with every look at the clock.
 
-    def __init__(self, exchange: Exchange, *, seed: int, start: Ts) -> None:
+    `speed` multiplies how much is traded, not time itself: clocks, signatures and closes stay those of the machine.
+    """
+
+    def __init__(self, exchange: Exchange, *, seed: int, start: Ts, speed: float = 1.0) -> None:
         self._exchange = exchange
         self._seed = seed
+        self._speed = speed
         self._catalogue = Catalogue(seed)
         self._makers = [Maker(exchange, seed, style) for style in STYLES]
         self._crowd = Crowd(exchange, seed)
@@ -84,7 +88,7 @@ class World:
             self._list_open(now)
         for listing in self._open.values():
             scene = self._scene(listing, now)
-            self._crowd.trade(scene, now, length_ms / 1000)
+            self._crowd.trade(scene, now, length_ms / 1000 * self._speed)
             for maker in self._makers:
                 maker.quote(scene, now)
 
