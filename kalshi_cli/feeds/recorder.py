@@ -19,7 +19,7 @@ MAX_BYTES = 2 * 1024**3
 """Size of a file at which recording stops, unless told otherwise."""
 
 FLUSH_S = 1.0
-"""At most so much is lost when the process is killed."""
+"""What is older than this goes to disk with the next line; the rest is lost when the process is killed."""
 
 
 class Recorder:
@@ -48,7 +48,7 @@ class Recorder:
         if path.suffix == ".gz":
             self._out = gzip.GzipFile(fileobj=self._buffer, mode="wb", filename="", mtime=0)
 
-    def connected(self, *, use_yes_price: bool) -> None:
+    def connected(self, *, use_yes_price: bool = True) -> None:
         """A new connection begins: its frames count their sequences from one. The flag is that of its subscription."""
         self._conn += 1
         self.note("connected", use_yes_price=use_yes_price)

@@ -79,7 +79,7 @@ def test_a_recording_gives_the_same_messages_as_the_frames_it_was_made_of(
 
 def test_the_bytes_of_a_frame_are_not_touched(path: Path, recorder: Recorder) -> None:
     raw = DELTA % (1, T0)
-    recorder.connected(use_yes_price=True)
+    recorder.connected()
     recorder.frame(raw)
     recorder.frame(raw.decode() + "\n")
     recorder.close()
@@ -96,7 +96,7 @@ def test_a_blank_frame_is_not_recorded(path: Path, recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("bad", [b'{"type":"orderbook_delta",', b"<html>\n</html>", b"\xff\xfe"])
 def test_a_broken_frame_does_not_break_the_recording(path: Path, recorder: Recorder, bad: bytes) -> None:
-    recorder.connected(use_yes_price=True)
+    recorder.connected()
     recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
     recorder.frame(bad)
     recorder.frame(b'{"type":"ok","sid":2,\n"seq":2}')
@@ -111,7 +111,7 @@ def test_a_watched_market_comes_back_as_it_was_and_again_when_it_changed(path: P
         MARKET, status=MarketStatus.FINALIZED, result="yes", settlement_value=Price(ONE_DOLLAR)
     )
     recorder.watch(MARKET)
-    recorder.connected(use_yes_price=True)
+    recorder.connected()
     recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
     recorder.watch(settled)
     recorder.close()
@@ -121,7 +121,7 @@ def test_a_watched_market_comes_back_as_it_was_and_again_when_it_changed(path: P
 
 def test_each_connection_starts_its_sequence_anew(path: Path, recorder: Recorder, clock: ManualClock) -> None:
     for _ in range(2):
-        recorder.connected(use_yes_price=True)
+        recorder.connected()
         recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
         clock.advance(1)
     recorder.close()
@@ -150,7 +150,7 @@ def test_only_the_owner_may_read_a_recording(path: Path, recorder: Recorder) -> 
 def test_what_is_older_than_a_second_is_on_disk_though_nobody_closed_the_file(
     path: Path, recorder: Recorder, clock: ManualClock
 ) -> None:
-    recorder.connected(use_yes_price=True)
+    recorder.connected()
     recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
     for number in range(2, 12):
         clock.advance(FLUSH_S / 4)
@@ -160,7 +160,7 @@ def test_what_is_older_than_a_second_is_on_disk_though_nobody_closed_the_file(
 
 def test_recording_stops_at_its_size_between_two_lines(path: Path, clock: ManualClock) -> None:
     recorder = Recorder(path, clock, max_bytes=2_000)
-    recorder.connected(use_yes_price=True)
+    recorder.connected()
     for number in range(1, 2_000):
         clock.advance(FLUSH_S)
         recorder.frame(DELTA % (number, T0 + number))
