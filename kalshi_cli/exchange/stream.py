@@ -56,7 +56,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class Tap(Protocol):
     """Who listens in on the raw frames, on the stream's own thread: the recorder."""
 
-    def connected(self) -> None: ...
+    def connected(self, *, use_yes_price: bool) -> None: ...
     def frame(self, raw: bytes | str) -> None: ...
 
 
@@ -255,7 +255,7 @@ class Stream:
         self._hang_up = ""
         self._do_requests()
         self._sequencer.connect()
-        self._listen_in(lambda tap: tap.connected())
+        self._listen_in(lambda tap: tap.connected(use_yes_price=True))
         framing = Framing()
         signs = _Signs(self._clock.monotonic())
         self._heard_at = signs.heard

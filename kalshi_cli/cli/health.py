@@ -1,0 +1,29 @@
+"""`kalshi health-check`: is everything in place to trade?"""
+
+from __future__ import annotations
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, opened
+
+app = Commands("Is everything in place to trade?")
+
+
+@app.command("health-check")
+@app.command("doctor")
+def health_check(ctx: typer.Context) -> None:
+    """Key, clock, REST, WebSocket, account, limits, state file, disk: one line each, with the remedy.
+
+    Exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, as monitoring plug-ins do.
+
+    \b
+    kalshi health-check --env prod
+    """
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.run_rows import HealthRow, health_row
+    from kalshi_cli.desk.health import worst
+
+    with opened(ctx) as desk:
+        findings = desk.health()
+        render_rows(HealthRow, [health_row(finding) for finding in findings], flags_of(ctx).form)
+    raise typer.Exit(worst(findings).value)

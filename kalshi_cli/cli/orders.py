@@ -1,0 +1,238 @@
+"""`kalshi order ...` and `kalshi cancel-all`: the commands that can cost money."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import (
+    Commands,
+    choice_option,
+    count_option,
+    duration_option,
+    flags_of,
+    opened,
+    price_option,
+    ticker,
+)
+from kalshi_cli.cli.output import note
+from kalshi_cli.errors import ExchangeError, ExitCode, NotFoundError, OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.place import Proposal, Ticket
+
+app = Commands("Place, list and cancel orders.")
+
+TIFS = ("gtc", "ioc", "fok")
+STATUSES = ("resting", "canceled", "executed", "all")
+MOST_IDS = 10_000
+
+
+@app.command("place")
+def place(
+    ctx: typer.Context,
+    name: Annotated[str, ticker()],
+    side: Annotated[str, choice_option("--side", choices=("yes", "no"), text="The outcome.")],
+    action: Annotated[str, choice_option("--action", choices=("buy", "sell"), text="Buy or sell it.")],
+    count: Annotated[Any, count_option("--count", text="Contracts.")],
+    price: Annotated[Any, price_option("--price", text="Limit price of that outcome: 0.47 or 47c.")],
+    tif: Annotated[str, choice_option("--tif", choices=TIFS, text="Rest, or fill now (ioc, fok).")] = "gtc",
+    post_only: Annotated[bool, typer.Option("--post-only", help="Refused rather than take.")] = False,
+    reduce_only: Annotated[bool, typer.Option("--reduce-only", help="Only shrink a position (with ioc).")] = False,
+    expires_in: Annotated[Any, duration_option("--expires-in", text="Cancelled by the exchange after this.")] = None,
+    client_order_id: Annotated[str, typer.Option(metavar="ID", help="Your own id; never used again.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+) -> None:
+    """Place one order. Every limit of the configuration applies; --yes lifts none.
+
+    \b
+    kalshi order place KXHIGHNY-26NOV21-B53.5 --side yes --action buy --count 10 --price 0.24
+    kalshi order place KXHIGHNY-26NOV21-B53.5 --side no --action buy --count 5 --price 70c --post-only --dry-run
+    """
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows import order_row
+    from kalshi_cli.core.model import Tif
+    from kalshi_cli.desk.place import Ticket
+
+    ticket = Ticket(
+        ticker=name.upper(),
+        outcome=side,  # type: ignore[arg-type]
+        action=action,  # type: ignore[arg-type]
+        qty=count,
+        price=price,
+        tif=Tif[tif.upper()],
+        post_only=post_only,
+        reduce_only=reduce_only,
+        expires_in_s=expires_in,
+        client_order_id=client_order_id,
+    )
+    with opened(ctx) as desk:
+        orders = desk.order_desk()
+        engine, proposal = orders.propose(ticket)
+        typed = (ticket.outcome, ticket.action)
+        if dry_run:
+            for fact in _facts(ticket, proposal, desk.config.env):
+                note(fact)
+            render_one(order_row(proposal.submit.order, typed), flags_of(ctx).form, title="not sent")
+            return
+        if desk.needs_confirmation:
+            confirm("place this order?", _facts(ticket, proposal, desk.config.env), yes=yes)
+        order = orders.send(engine, proposal)
+        render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker)
+
+
+def _facts(ticket: Ticket, proposal: Proposal, env: str) -> list[str]:
+    """What a person must know before saying yes."""
+    from kalshi_cli.units import show_money, show_price, show_qty
+
+    line = f"{ticket.action} {show_qty(ticket.qty)} {ticket.outcome.upper()} at {show_price(ticket.price)}"
+    return [
+        f"{env}: {line} on {ticket.ticker}",
+        f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}, "
+        f"worst loss {show_money(proposal.worst_loss)}",
+    ]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which orders.")] = "resting",
+    pattern: Annotated[str, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this: 'KXBTC*'.")] = "",
+) -> None:
+    """Orders of the account, as the exchange has them.
+
+    \b
+    kalshi order list
+    kalshi order list --status all --ticker 'KXBTC*' --json
+    """
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows import OrderRow, order_row
+    from kalshi_cli.desk.cancel import Scope
+
+    scope = Scope(ticker=pattern.upper())
+    with opened(ctx) as desk:
+        found = desk.client.orders(status=None if status == "all" else status)
+        rows = [order_row(order) for order in found if scope.holds(order)]
+        render_rows(OrderRow, rows, flags_of(ctx).form, empty=f"no order is {status}", now=desk.clock.now())
+
+
+@app.command("show")
+def show(
+    ctx: typer.Context, order_id: Annotated[str, typer.Argument(metavar="ID", help="Order id, or your own.")]
+) -> None:
+    """One order, by the exchange's id or by your own client order id.
+
+    \b
+    kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows import order_row
+
+    with opened(ctx) as desk:
+        render_one(order_row(desk.find_order(order_id)), flags_of(ctx).form, title=order_id)
+
+
+@app.command("cancel")
+def cancel(
+    ctx: typer.Context,
+    ids: Annotated[list[str], typer.Argument(metavar="ID... | -", help="Order ids; - reads them from stdin.")],
+) -> None:
+    """Cancel orders by id.
+
+    \b
+    kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
+    kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
+    """
+    from kalshi_cli.cli.cells import Prose
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows import CancelRow
+    from kalshi_cli.desk.cancel import cancel_orders
+
+    wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
+    with opened(ctx) as desk:
+        outcomes = cancel_orders(desk.client, wanted)
+        rows = [
+            CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)
+            for o in outcomes
+        ]
+        render_rows(CancelRow, rows, flags_of(ctx).form, empty="no ids were given")
+    unknown = [o for o in outcomes if o.is_unknown]
+    failed = [o for o in outcomes if not o.canceled and not o.is_unknown]
+    if unknown:
+        raise OutcomeUnknownError(
+            f"{len(unknown)} of {len(outcomes)} cancels were not answered", hint="kalshi order list"
+        )
+    if failed:
+        kind = NotFoundError if all(o.is_missing for o in failed) else ExchangeError
+        raise kind(
+            f"{len(failed)} of {len(outcomes)} were not canceled: {failed[0].detail}",
+            hint="it may be filled or canceled already: kalshi order show ID",
+        )
+
+
+@app.command("reconcile")
+def reconcile(ctx: typer.Context) -> None:
+    """Find out what became of every order whose outcome is unknown; exit 7 while any stays so.
+
+    \b
+    kalshi order reconcile
+    """
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows import OrderRow, order_row
+
+    with opened(ctx) as desk:
+        settled, open_ = desk.reconcile()
+        rows = [order_row(order) for order in (*settled, *open_)]
+        render_rows(OrderRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())
+        if open_:
+            ids = ", ".join(order.client_order_id for order in open_[:5])
+            raise OutcomeUnknownError(
+                f"{len(open_)} orders are still unknown: {ids}",
+                hint="an order that never arrived is proven so about 30 s after its own expiry; run this again",
+            )
+
+
+@app.command("cancel-all")
+def cancel_all(
+    ctx: typer.Context,
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only orders of this event.")] = "",
+    pattern: Annotated[str, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this.")] = "",
+    no_halt: Annotated[bool, typer.Option("--no-halt", help="Let trading go on afterwards.")] = False,
+) -> None:
+    """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
+
+    Orders of other programs on this account are canceled too. It asks nothing, and works with a broken state file or a
+    broken strategies section. A scoped cancel does not halt.
+
+    \b
+    kalshi cancel-all
+    kalshi cancel-all --ticker 'KXBTC*' --no-halt --json
+    """
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows import CancelAllView
+    from kalshi_cli.desk.cancel import Scope
+
+    scope = Scope(event=event.upper(), ticker=pattern.upper())
+    with opened(ctx, lenient=("strategies", "risk", "trade", "references")) as desk:
+        for problem in desk.config.problems:
+            note(f"ignored: {problem}")
+        halted = scope.is_everything and not no_halt and desk.halt("CANCEL_ALL", "kill switch")
+        outcome = desk.cancel_everything(scope)
+        view = CancelAllView(
+            canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds
+        )
+        render_one(view, flags_of(ctx).form, title="cancel-all")
+        if halted:
+            note("trading is halted; when all is well: kalshi resume --reason TEXT")
+    if outcome.remaining:
+        ids = ", ".join(order.order_id for order in outcome.remaining_orders[:5])
+        raise OutcomeUnknownError(
+            f"{outcome.remaining} orders still rest after {outcome.seconds:.0f} s: {ids}",
+            hint="run it again; else cancel them on the web site",
+        )
+    if not halted and scope.is_everything and not no_halt:
+        raise typer.Exit(ExitCode.STATE)

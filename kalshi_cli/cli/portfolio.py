@@ -1,0 +1,93 @@
+"""`kalshi balance`, `positions`, `fills`, `pnl`: what the account has, and what it made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
+from kalshi_cli.units import Ts
+
+app = Commands("Balance, positions, fills, profit and loss.")
+
+KEYS = ("market", "event", "series", "strategy", "day")
+
+
+@app.command("balance")
+def balance(ctx: typer.Context) -> None:
+    """Cash, and what the exchange says the positions are worth.
+
+    \b
+    kalshi balance --json
+    """
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows import balance_view
+
+    with opened(ctx) as desk:
+        render_one(balance_view(desk.client.balance()), flags_of(ctx).form, title="balance", now=desk.clock.now())
+
+
+@app.command("positions")
+def positions(ctx: typer.Context) -> None:
+    """What is held, folded from fills and settlements, at the price it could be closed at.
+
+    \b
+    kalshi positions
+    """
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows import PositionRow, position_row
+
+    with opened(ctx) as desk:
+        found = desk.portfolio()
+        marks = found.marks
+        rows = [position_row(position, marks[position.ticker]) for position in found.open_positions]
+        render_rows(PositionRow, rows, flags_of(ctx).form, empty="no open position")
+
+
+@app.command("fills")
+def fills(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.")] = "",
+    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
+) -> None:
+    """Trades of the account, newest first.
+
+    \b
+    kalshi fills --since 24h --format csv
+    """
+    from itertools import islice
+
+    from kalshi_cli.cli.output import note
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows import FillRow, fill_row
+
+    with opened(ctx) as desk:
+        start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
+        found = desk.client.fills(ticker=name.upper() or None, min_ts=start)
+        rows = [fill_row(fill) for fill in islice(found, limit)]
+        render_rows(FillRow, rows, flags_of(ctx).form, empty="no fills", now=desk.clock.now())
+        if next(found, None) is not None:
+            note(f"the list was cut at {limit}; see more with --limit N")
+
+
+@app.command("pnl")
+def pnl(
+    ctx: typer.Context,
+    by: Annotated[str, choice_option("--by", choices=KEYS, text="The parts.")] = "market",
+    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
+) -> None:
+    """Profit and loss, in parts that add up to the change of the account.
+
+    \b
+    kalshi pnl
+    kalshi pnl --by day --since 7d --json
+    """
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows import pnl_view
+
+    with opened(ctx) as desk:
+        start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
+        whole, parts = desk.pnl(by, start)
+        render_one(pnl_view(whole, parts), flags_of(ctx).form, title=f"profit and loss by {by}")

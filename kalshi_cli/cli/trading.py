@@ -1,0 +1,192 @@
+"""`kalshi trade`, `backtest`, `record`, `status`, `resume`, `strategies`: running strategies, and watching them run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.output import note
+from kalshi_cli.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.trade import Plan, Summary
+
+app = Commands("Run strategies, and watch them run.")
+
+Names = Annotated[str, typer.Option("--strategy", metavar="NAME[,NAME]", help="Built in, or FILE.py:Class.")]
+Tuning = Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; may be repeated.")]
+
+
+@app.command("trade")
+def trade(
+    ctx: typer.Context,
+    strategy: Names,
+    tickers: Annotated[str, typer.Option("--ticker", metavar="T,..", help="Only these markets.")] = "",
+    series: Annotated[str, typer.Option(metavar="SERIES", help="The open markets of this series.")] = "",
+    paper: Annotated[bool, typer.Option("--paper", help="Real books, simulated fills (the default on prod).")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Really trade, on prod.")] = False,
+    interval: Annotated[Any, duration_option("--interval", text="A cycle at least so often (2s).")] = None,
+    duration: Annotated[Any, duration_option("--duration", text="Stop after this.")] = None,
+    param: Tuning = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod --live asks).")] = False,
+) -> None:
+    """Run strategies until stopped. Ctrl-C stops in good order: own orders canceled, state saved, summary printed.
+
+    \b
+    kalshi trade --strategy spike
+    kalshi trade --strategy spike --series KXBTCD --duration 10m --param move=4c --param size=2
+    kalshi trade --strategy ./fade.py:Fade --env prod --paper
+    """
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.run_rows import trade_summary
+    from kalshi_cli.desk.trade import TradeRequest
+
+    if paper and live:
+        raise UsageError("--paper and --live exclude each other")
+    with opened(ctx) as desk:
+        request = TradeRequest(
+            strategies=tuple(name.strip() for name in strategy.split(",")),
+            tickers=tuple(name.strip().upper() for name in tickers.split(",") if name.strip()),
+            series=series.upper(),
+            fills="paper" if paper else "live" if live else "",
+            interval_s=interval or desk.config.trade.interval_s,
+            duration_s=duration,
+            params=_params(param),
+        )
+        if live and desk.needs_confirmation:
+            confirm("trade with real money?", [f"{desk.config.env}: {strategy} will place orders by itself"], yes=yes)
+        summary = desk.trade(request, _banner, _status)
+        render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
+    if summary.stopped_by in _SIGNALS:
+        raise typer.Exit(_SIGNALS[summary.stopped_by])
+
+
+_SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
+
+
+def _banner(plan: Plan) -> None:
+    note(f"{plan.words}\nstrategy {plan.strategy} on {plan.markets} markets; Ctrl-C stops in good order")
+
+
+def _status(now: Summary) -> None:
+    """The block that a person reads once a minute."""
+    from kalshi_cli.cli.render import status_block
+
+    note(status_block(now))
+
+
+def _params(given: list[str] | None) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--param takes NAME=VALUE, not {pair!r}", hint="for example: --param move=4c")
+        params[name.strip()] = value.strip()
+    return params
+
+
+@app.command("backtest")
+def backtest(
+    ctx: typer.Context,
+    strategy: Names,
+    data: Annotated[list[Path], typer.Option("--data", metavar="FILE", help="Recording or spot prices; repeat it.")],
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", help="More files.")] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option("--results", metavar="FILE", help="How the markets ended; repeat it.")
+    ] = None,
+    latency_ms: Annotated[int, typer.Option(min=0, max=60_000, help="From decision to exchange.")] = 150,
+    param: Tuning = None,
+) -> None:
+    """Run a strategy over recordings: the same engine, simulated fills, recorded time.
+
+    A recording is what `kalshi record` writes. Fills are decided by queue position, latency and fees, against us where
+    the recording does not tell.
+
+    \b
+    kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
+    """
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.run_rows import backtest_report
+    from kalshi_cli.desk.trade import BacktestRequest
+
+    with opened(ctx) as desk:
+        request = BacktestRequest(
+            strategies=tuple(name.strip() for name in strategy.split(",")),
+            files=(*data, *(files or ())),
+            results=tuple(results or ()),
+            params=_params(param),
+            latency_ms=latency_ms,
+        )
+        render_one(backtest_report(desk.backtest(request)), flags_of(ctx).form, title=f"backtest of {strategy}")
+
+
+@app.command("record")
+def record(
+    ctx: typer.Context,
+    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to follow.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to; .gz packs it.")],
+    duration: Annotated[Any, duration_option("--duration", text="Stop after this.")] = None,
+) -> None:
+    """Write the stream of some markets to a file that `backtest` reads.
+
+    \b
+    kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --duration 10m
+    """
+    with opened(ctx) as desk:
+        lines = desk.record([name.upper() for name in tickers], out, duration)
+        note(f"{lines} lines in {out}")
+
+
+@app.command("status")
+def status(ctx: typer.Context) -> None:
+    """What runs here, the trading state, the last completed cycle, orders in doubt.
+
+    \b
+    kalshi status --json
+    """
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.run_rows import status_view
+
+    with opened(ctx) as desk:
+        render_one(status_view(desk.status()), flags_of(ctx).form, title="status", now=desk.clock.now())
+
+
+@app.command("resume")
+def resume(
+    ctx: typer.Context,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is safe again; kept.")] = "",
+) -> None:
+    """Leave a halt. The only way out of it, and it wants a reason.
+
+    \b
+    kalshi resume --reason "checked positions with the web site"
+    """
+    if not reason.strip():
+        raise RefusedError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
+    with opened(ctx) as desk:
+        before = desk.resume(reason.strip())
+        note(f"trading is active (it was {before.state.value}: {before.code} {before.reason})")
+
+
+@app.command("strategies")
+def strategies(
+    ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="[NAME]", help="One strategy.")] = ""
+) -> None:
+    """The strategies, or the parameters of one with defaults, ranges and help.
+
+    \b
+    kalshi strategies spike
+    """
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.run_rows import ParameterRow, StrategyRow, parameter_row, strategy_rows
+    from kalshi_cli.strategies import registry
+
+    form = flags_of(ctx).form
+    if not name:
+        render_rows(StrategyRow, strategy_rows(registry.BUILT_IN), form)
+        return
+    render_rows(ParameterRow, [parameter_row(each) for each in registry.parameters(registry.load(name))], form)
