@@ -19,6 +19,9 @@ from kalshi_cli.exchange.wire_stream import Lifecycle
 SUSPENDED_S = 30.0
 """Nothing ran for so long: the process was stopped, the host slept, or one message took as long to handle."""
 
+TURN = 1_000
+"""Messages that waited during a tick come before the next one, up to so many: slow reads must not starve the stream."""
+
 POLL_AFTER_S = 2.0
 """The stream is down for so long: read the books over REST meanwhile."""
 
@@ -76,7 +79,7 @@ class LiveFeed:
     def __iter__(self) -> Iterator[Message]:
         clock = self._clock
         seen, seen_wall = clock.monotonic(), clock.now()
-        next_tick = seen
+        next_tick, owed = seen, 0
         while True:
             now, wall = clock.monotonic(), clock.now()
             # Linux stops the monotonic clock while the host sleeps, so the wall clock is asked too; that it may have
@@ -90,11 +93,14 @@ class LiveFeed:
                 yield command
                 if command.state is None:
                     return
-            if now >= next_tick:
+            if now >= next_tick and (owed <= 0 or not self._pending):
                 next_tick = now + self._interval_s
                 yield from self._on_interval()
                 yield Tick(clock.now())
+                self._inbox.take(self._pending)
+                owed = min(len(self._pending), TURN)
             elif self._pending:
+                owed -= 1
                 message = self._next()
                 if message is not None:
                     yield message

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from scripted_rest import ScriptedRest, fill_body, order_body
+from scripted_ws import ScriptedWs, wait_until
+
+from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    BookSnapshot,
+    CancelFailed,
+    CancelOrder,
+    Denied,
+    FeedState,
+    Filled,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderUnknown,
+    PublicTrade,
+    Resync,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.errors import UnreachableError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.stream import Stream
+from kalshi_cli.exchange.venue import LiveVenue, account_snapshot
+from kalshi_cli.units import Money, Ts, cents, contracts, parse_ts
+
+NOW = parse_ts("2026-06-11T06:30:00Z")
+MINE = Order(
+    client_order_id="mine",
+    ticker="A",
+    side=BID,
+    price=cents(47),
+    qty=contracts(10),
+    status=OrderStatus.SUBMITTED,
+    created=NOW,
+    updated=NOW,
+)
+RESTING = msgspec.structs.replace(MINE, order_id="theirs", status=OrderStatus.RESTING)
+CREATE = "POST /portfolio/events/orders"
+CANCEL = "DELETE /portfolio/events/orders/theirs"
+ORDERS = "GET /portfolio/orders"
+FILLS = "GET /portfolio/fills"
+
+
+def created(filled: str = "0.00", remaining: str = "10.00") -> dict[str, Any]:
+    return {
+        "order_id": "theirs",
+        "client_order_id": "mine",
+        "fill_count": filled,
+        "remaining_count": remaining,
+        "ts_ms": NOW,
+    }
+
+
+class Desk:
+    """A venue with its exchange, its clock, and the orders that an engine would believe to be live."""
+
+    def __init__(self, signer_key: Any, stream: Stream | None = None) -> None:
+        self.clock = ManualClock(NOW)
+        self.rest = ScriptedRest(as_of=NOW)
+        self.live: list[Order] = []
+        self.told: list[str] = []
+        self.client = KalshiClient(
+            "http://127.0.0.1:1/trade-api/v2",
+            clock=self.clock,
+            rng=random.Random(1),
+            signer=Signer("key-id", signer_key, self.clock),
+            transport=self.rest,
+        )
+        self.venue = LiveVenue(
+            self.client,
+            stream,
+            self.clock,
+            live=lambda: self.live,
+            since=Ts(NOW - 3_600_000),
+            tell=self.told.append,
+        )
+
+    def submit(self) -> list[Any]:
+        return list(self.venue.perform(SubmitOrder(MINE)))
+
+    def cancel(self) -> list[Any]:
+        return list(self.venue.perform(CancelOrder(RESTING, "test")))
+
+    def tick(self, after_s: float = 0.0) -> list[Any]:
+        self.clock.advance(after_s)
+        return list(self.venue.observe(Tick(self.clock.now())))
+
+
+@pytest.fixture
+def desk(rsa_key: Any) -> Desk:
+    return Desk(rsa_key)
+
+
+@pytest.fixture
+def streaming(rsa_key: Any) -> Iterator[tuple[Desk, ScriptedWs]]:
+    with ScriptedWs("A") as server:
+        clock = SystemClock()
+        stream = Stream(server.url, Signer("key-id", rsa_key, clock), clock, random.Random(1), tickers=["A"])
+        stream.start()
+        wait_until(lambda: stream.is_live)
+        yield Desk(rsa_key, stream), server
+        stream.stop()
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_sent_once_and_what_the_exchange_says_comes_back(desk: Desk):
+    desk.rest.routes[CREATE] = created()
+    assert desk.submit() == [OrderAccepted(NOW, "mine", "theirs", contracts(0), contracts(10))]
+    assert len(desk.rest.calls(CREATE)) == 1
+
+
+@pytest.mark.parametrize("answer", [500, 503, 409, httpx.ReadTimeout("late"), httpx.RemoteProtocolError("cut"), {}])
+def test_without_a_usable_answer_the_outcome_is_unknown_and_nothing_is_sent_again(desk: Desk, answer: Any):
+    desk.rest.routes[CREATE] = answer
+    (reply,) = desk.submit()
+    assert isinstance(reply, OrderUnknown)
+    assert reply.client_order_id == "mine"
+    assert len(desk.rest.calls(CREATE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (400, "code_400"),
+        (404, "code_404"),
+        (401, "credentials"),
+        (403, "credentials"),
+        (429, "rate_limited"),
+        (httpx.ConnectError("nobody there"), "unreachable"),
+    ],
+)
+def test_a_certain_refusal_is_a_rejection_with_a_stable_code(desk: Desk, answer: Any, code: str):
+    desk.rest.routes[CREATE] = answer
+    (reply,) = desk.submit()
+    assert isinstance(reply, OrderRejected)
+    assert (reply.client_order_id, reply.code) == ("mine", code)
+    assert reply.detail
+
+
+def test_what_filled_at_once_is_read_back_where_no_stream_tells(desk: Desk):
+    desk.rest.routes[CREATE] = created("10.00", "0.00")
+    desk.rest.routes[FILLS] = {"fills": [fill_body("t2", "another"), fill_body("t1", "theirs")], "cursor": ""}
+    accepted, filled = desk.submit()
+    assert accepted.filled == contracts(10)
+    assert isinstance(filled, Filled)
+    assert (filled.fill.trade_id, filled.fill.fee) == ("t1", Money(17_500))
+
+
+def test_a_fill_that_cannot_be_read_back_yet_comes_with_the_next_read_of_the_account_soon(desk: Desk):
+    assert desk.tick()
+    desk.rest.routes[CREATE] = created("10.00", "0.00")
+    desk.rest.routes[FILLS] = httpx.ReadTimeout("late")
+    assert len(desk.submit()) == 1
+    desk.rest.routes[FILLS] = {"fills": [fill_body("t1", "theirs")], "cursor": ""}
+    (snapshot,) = desk.tick(1.0)
+    assert [fill.trade_id for fill in snapshot.fills] == ["t1"]
+
+
+def test_with_a_live_stream_fills_are_left_to_it(streaming: tuple[Desk, ScriptedWs]):
+    desk, _ = streaming
+    desk.rest.routes[CREATE] = created("10.00", "0.00")
+    assert len(desk.submit()) == 1
+    assert desk.rest.calls(FILLS) == []
+
+
+# -- cancels, books, the rest -----------------------------------------------------------------------------------------
+
+
+def test_a_confirmed_cancel_says_so(desk: Desk):
+    desk.rest.routes[CANCEL] = {"order_id": "theirs", "client_order_id": "mine", "reduced_by": "10.00", "ts_ms": NOW}
+    assert desk.cancel() == [OrderCanceled(NOW, "theirs", "mine")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(404, "code_404"), (401, "credentials"), (httpx.ReadTimeout("late"), "outcome_unknown"), (500, "outcome_unknown")],
+)
+def test_a_cancel_that_is_not_confirmed_proves_nothing_and_the_order_is_looked_up_soon(
+    desk: Desk, answer: Any, code: str
+):
+    assert desk.tick()
+    desk.rest.routes[CANCEL] = answer
+    (reply,) = desk.cancel()
+    assert isinstance(reply, CancelFailed)
+    assert (reply.order_id, reply.client_order_id, reply.code) == ("theirs", "mine", code)
+    desk.live = [RESTING]
+    over = order_body("theirs", "mine", "executed", fill_count_fp="10.00")
+    desk.rest.routes[ORDERS] = lambda request: {
+        "orders": [] if request.url.params.get("status") == "resting" else [over],
+        "cursor": "",
+    }
+    (snapshot,) = desk.tick(1.0)
+    assert [(order.order_id, order.status) for order in snapshot.orders] == [("theirs", OrderStatus.FILLED)]
+
+
+def test_a_resync_asks_the_stream(streaming: tuple[Desk, ScriptedWs]):
+    desk, server = streaming
+    assert list(desk.venue.perform(Resync("A", "crossed"))) == []
+    wait_until(lambda: server.actions("get_snapshot"))
+    assert desk.rest.seen == []
+
+
+def test_a_resync_without_a_stream_reads_the_book_and_a_failure_is_left_to_polling(desk: Desk):
+    desk.rest.routes["GET /markets/A/orderbook"] = {"orderbook_fp": {"yes_dollars": [["0.4700", "3.00"]]}}
+    (book,) = desk.venue.perform(Resync("A", "crossed"))
+    assert isinstance(book, BookSnapshot)
+    assert book.bids == ((cents(47), contracts(3)),)
+    desk.rest.routes["GET /markets/A/orderbook"] = 500
+    assert list(desk.venue.perform(Resync("A", "crossed"))) == []
+
+
+def test_other_effects_are_not_the_exchanges_business(desk: Desk):
+    assert list(desk.venue.perform(Denied(NOW, "s", "A", "HALTED", ""))) == []
+    assert desk.rest.seen == []
+
+
+# -- the account ------------------------------------------------------------------------------------------------------
+
+
+def test_the_account_is_read_at_the_first_tick_and_then_every_ten_seconds(desk: Desk):
+    reads = [bool(desk.tick(after_s)) for after_s in (0, 2, 2, 2, 2, 2, 2)]
+    assert reads == [True, False, False, False, False, True, False]
+
+
+def test_other_messages_read_nothing(desk: Desk):
+    trade = PublicTrade(NOW, "A", "t", cents(47), contracts(1), BID)
+    assert list(desk.venue.observe(trade)) == []
+    assert list(desk.venue.observe(FeedState(NOW, False))) == []
+    assert desk.rest.seen == []
+
+
+def test_the_account_is_read_at_once_when_the_stream_comes_back(desk: Desk):
+    assert desk.tick()
+    assert len(list(desk.venue.observe(FeedState(NOW, True)))) == 1
+
+
+@pytest.mark.parametrize("status", [OrderStatus.UNKNOWN, OrderStatus.SUBMITTED])
+def test_the_account_is_read_at_every_tick_while_an_order_is_in_doubt(desk: Desk, status: OrderStatus):
+    desk.live = [msgspec.structs.replace(MINE, status=status)]
+    assert [bool(desk.tick(2)) for _ in range(4)] == [True] * 4
+    desk.live = []
+    desk.tick(2)
+    assert not desk.tick(2)
+
+
+def test_an_unknown_outcome_makes_the_next_tick_read(desk: Desk):
+    assert desk.tick()
+    desk.rest.routes[CREATE] = 500
+    desk.submit()
+    assert desk.tick(1)
+
+
+def test_a_snapshot_holds_everything_as_of_a_time_asked_for_before_the_reads(desk: Desk):
+    desk.rest.routes[ORDERS] = {"orders": [order_body("theirs", "mine")], "cursor": ""}
+    desk.rest.routes[FILLS] = {"fills": [fill_body("t1", "theirs")], "cursor": ""}
+    (snapshot,) = desk.tick()
+    assert isinstance(snapshot, AccountSnapshot)
+    assert (snapshot.as_of, snapshot.since) == (NOW, NOW - 3_600_000)
+    assert [order.client_order_id for order in snapshot.orders] == ["mine"]
+    assert [fill.trade_id for fill in snapshot.fills] == ["t1"]
+    assert snapshot.balance.cash == Money(98_018_600)
+    assert desk.rest.seen[0].url.path.endswith("user_data_timestamp")
+
+
+def test_fills_and_settlements_are_read_from_a_minute_before_the_last_complete_read(desk: Desk):
+    desk.tick()
+    desk.rest.as_of = Ts(NOW + 9_000)
+    desk.tick(10)
+    desk.tick(10)
+    asked = [int(query["min_ts"]) for query in desk.rest.calls(FILLS)]
+    assert asked == [NOW // 1000 - 3600, NOW // 1000 - 60, NOW // 1000 + 9 - 60]
+    assert asked == [int(query["min_ts"]) for query in desk.rest.calls("GET /portfolio/settlements")]
+
+
+def test_an_order_that_should_rest_but_does_not_is_looked_up_in_its_market(desk: Desk):
+    desk.live = [RESTING, msgspec.structs.replace(MINE, client_order_id="other", status=OrderStatus.UNKNOWN)]
+    desk.rest.routes[ORDERS] = lambda request: {
+        "orders": [order_body("x", "other")]
+        if request.url.params.get("status")
+        else [order_body("theirs", "mine", "canceled")],
+        "cursor": "",
+    }
+    (snapshot,) = desk.tick()
+    assert {order.client_order_id: order.status for order in snapshot.orders} == {
+        "other": OrderStatus.RESTING,
+        "mine": OrderStatus.CANCELED,
+    }
+    assert desk.rest.calls(ORDERS)[1] == {"ticker": "A", "min_ts": str(NOW // 1000 - 60), "limit": "1000"}
+
+
+def test_orders_that_rest_as_believed_cost_no_look_up(desk: Desk):
+    desk.live = [RESTING, msgspec.structs.replace(MINE, client_order_id="new", status=OrderStatus.UNKNOWN)]
+    desk.rest.routes[ORDERS] = {"orders": [order_body("theirs", "mine"), order_body("x", "new")], "cursor": ""}
+    assert desk.tick()
+    assert len(desk.rest.calls(ORDERS)) == 1
+
+
+@pytest.mark.parametrize("broken", [ORDERS, FILLS, "GET /portfolio/balance", "GET /exchange/user_data_timestamp"])
+@pytest.mark.parametrize("answer", [500, 401, {"cursor": "again"}])
+def test_a_read_that_is_not_complete_is_no_snapshot_and_is_told_once(desk: Desk, broken: str, answer: Any):
+    whole = desk.rest.routes[broken]
+    desk.rest.routes[broken] = answer
+    assert [desk.tick(40) for _ in range(3)] == [[], [], []]
+    assert len(desk.told) == 1
+    desk.rest.routes[broken] = whole
+    assert len(desk.tick(40)) == 1
+    assert "again" in desk.told[1]
+
+
+def test_reads_that_fail_are_tried_less_and_less_often_because_each_holds_up_the_loop(desk: Desk):
+    desk.rest.routes["GET /exchange/user_data_timestamp"] = 401  # a refusal: not repeated by the client itself
+    asked = []
+    for _ in range(100):
+        desk.tick(1)
+        desk.cancel()  # fails too, and must not make it hurry
+        asked.append(len(desk.rest.calls("GET /exchange/user_data_timestamp")))
+    times = [asked.index(count) for count in range(1, asked[-1] + 1)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses == [2, 4, 8, 16, 30, 30]
+
+
+def test_at_start_up_a_failure_is_an_error(desk: Desk):
+    desk.rest.routes["GET /portfolio/positions"] = 503
+    with pytest.raises(UnreachableError):
+        account_snapshot(desk.client, desk.clock, since=NOW)
