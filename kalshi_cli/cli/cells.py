@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, NamedTuple, NewType, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, NewType, Union, get_args, get_origin
 
 import msgspec
 
@@ -81,6 +81,8 @@ def wire(kind: Any) -> Write:
     if kind in _WIRE:
         return _WIRE[kind]
     origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return safe_text
     if origin is tuple and args[1:] == (...,):
         each = wire(args[0])
         return lambda values: [each(value) for value in values]
@@ -123,6 +125,8 @@ def human(kind: Any) -> Show:
     if kind in _HUMAN:
         return _HUMAN[kind]
     origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return safe_text
     if origin is tuple and args[1:] == (...,):
         each = human(args[0])
         return lambda values: ", ".join(each(value) for value in values) or MISSING

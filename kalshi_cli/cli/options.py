@@ -218,7 +218,7 @@ def duration_option(*names: str, text: str) -> Any:
 
 
 def choice_option(*names: str, choices: Sequence[str], text: str) -> Any:
-    """An option that takes one of a few words, and suggests the nearest to another; an empty default is none of them."""
+    """An option that takes one of a few words, and suggests the nearest to another; an empty default means none."""
     return typer.Option(
         *names, parser=lambda word: word and _choice(word, choices), metavar="|".join(choices), help=text
     )

@@ -1,4 +1,4 @@
-"""What running and operating prints: runs, backtests, strategies, health, status, settings. See `rows` for the rules."""
+"""What running and operating prints: runs, backtests, strategies, health, status, settings. Rules as in `rows`."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) ->
             Text(column.label),
             justify="right" if is_number(column.kind) else "left",
             no_wrap=True,
-            overflow="ellipsis" if column.is_prose else "ignore",
+            overflow="ellipsis" if column.is_prose else "crop",
             width=fitted[column.name],
         )
     for row, line in zip(rows, cells, strict=True):
