@@ -300,7 +300,8 @@ class Tape:
         self.frames: list[bytes | str] = []
         self.is_full = is_full
 
-    def connected(self) -> None:
+    def connected(self, *, use_yes_price: bool) -> None:
+        assert use_yes_price
         self.connections += 1
 
     def frame(self, raw: bytes | str) -> None:
