@@ -19,16 +19,16 @@ from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.clock import Clock, ManualClock, SystemClock
+from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Command, MarketChange
+from kalshi_cli.core.messages import Command
 from kalshi_cli.core.model import Event, FeeSchedule, Market, Order, Series, TradingState
 from kalshi_cli.core.pnl import Pnl, total
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, portfolio
-from kalshi_cli.desk.account import load_engine, reconcile_unknown, restore
+from kalshi_cli.desk.account import load_engine, reconcile_unknown
 from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.paper import load_paper, over_recordings
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
@@ -38,7 +38,6 @@ from kalshi_cli.desk.trade import (
     Session,
     Summary,
     TradeRequest,
-    backtest,
     refuse_if_halted,
     stop_signals,
 )
@@ -48,15 +47,11 @@ from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.exchange.stream import Stream
-from kalshi_cli.exchange.subscriptions import recorded_frames
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.feeds.recorder import Recorder
-from kalshi_cli.feeds.replay import Replay
-from kalshi_cli.feeds.results import Outcome, read_results
-from kalshi_cli.runner import Venue, act
+from kalshi_cli.runner import Venue
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.sim.venue import PaperVenue
 from kalshi_cli.simulator import ACCOUNT, Address, Simulator
 from kalshi_cli.store.base import Halt, Store
 from kalshi_cli.store.lock import holder, lock
@@ -64,9 +59,6 @@ from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.units import Ts
-
-SPOT_FILES = {"BRTI": "BTCUSD", "ETHUSD_RTI": "ETHUSD"}
-"""Outside prices beside a recording are spot prices; they stand in for the index of the live feed."""
 
 IN_PROCESS_URL = "http://localhost/trade-api/v2"
 """The host of a simulated exchange opened in this process; no socket is involved."""
@@ -355,7 +347,11 @@ class App:
                     home / "state.db", account=self.account, environment=f"{self.config.env}-paper"
                 )
                 stack.callback(store.close)
-                engine, venue = self._on_paper(store, markets, fees, strategies)
+                engine, venue = load_paper(
+                    store, self.clock, self.limits, cash=self.config.sim.starting_cash, markets=markets, fees=fees,
+                    new_id=self.new_id, strategies=strategies, references=self.config.references,
+                    order_expiry_s=self.config.trade.order_expiry_s,
+                )  # fmt: skip
             else:
                 store = self.store
                 engine = load_engine(
@@ -368,7 +364,7 @@ class App:
                     live=engine.state.orders.live, since=engine.state.last_entry, tell=self.tell,
                 )  # fmt: skip
             refuse_if_halted(store)
-            plan = self._plan(request.strategies, "paper" if is_paper else "live", len(markets), request.duration_s)
+            plan = self._plan(request.strategies, "paper" if is_paper else "live", len(markets), request)
             banner(plan)
             session = Session(
                 plan, engine, feed, venue, store, self.clock,
@@ -380,37 +376,14 @@ class App:
 
     def backtest(self, request: BacktestRequest) -> BacktestReport:
         """The same engine and strategies over recordings, with simulated fills, in recorded time."""
-        clock = ManualClock(Ts(0))
-        results: dict[str, Outcome] = {}
-        for path in request.results:
-            results.update(read_results(path))
-        replay = Replay(
-            request.files,
-            new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
-            results=results,
-            clock=clock,
-        )
         numbers = random.Random(self.config.sim.seed)
-
-        def new_id() -> str:
-            return str(uuid.UUID(int=numbers.getrandbits(128), version=4))
-
-        references = {prefix: SPOT_FILES.get(index, index) for prefix, index in self.config.references.items()}
-        engine = Engine(
-            State(references=references, now=Ts(0)),
-            self.limits,
+        return over_recordings(
+            request, self._plan(request.strategies, "backtest", 0), self.limits,
             [self._strategy(name, request.params) for name in request.strategies],
-            new_id=new_id,
-            order_expiry_s=self.config.trade.order_expiry_s,
-        )
-        venue = PaperVenue(
             cash=self.config.sim.starting_cash,
-            fees=lambda _: FeeSchedule(),
-            new_id=new_id,
-            latency_ms=request.latency_ms,
-        )
-        plan = self._plan(request.strategies, "backtest", 0, None)
-        return backtest(plan, engine, replay, venue, clock)
+            new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
+            references=self.config.references, order_expiry_s=self.config.trade.order_expiry_s,
+        )  # fmt: skip
 
     def record(self, tickers: Sequence[str], path: Path, duration_s: float | None) -> int:
         """Write the stream of some markets to a file until interrupted; how many lines there are."""
@@ -464,33 +437,11 @@ class App:
         stack.callback(stream.stop)
         return stream
 
-    def _on_paper(
-        self, store: Store, markets: Sequence[Market], fees: Mapping[str, FeeSchedule], strategies: Sequence[Strategy]
-    ) -> tuple[Engine, Venue]:
-        memory = store.load()
-        venue = PaperVenue(
-            cash=self.config.sim.starting_cash,
-            fees=lambda ticker: fees.get(ticker, FeeSchedule()),
-            new_id=self.new_id,
-            fills=memory.fills,
-            settlements=memory.settlements,
-            stale=memory.orders,
-        )
-        state = State(markets=markets, fees=fees, references=self.config.references, now=self.clock.now())
-        engine = restore(
-            memory, state, self.limits, strategies,
-            new_id=self.new_id, order_expiry_s=self.config.trade.order_expiry_s,
-        )  # fmt: skip
-        for market in markets:
-            venue.observe(MarketChange(state.now, market))
-        act(engine.step(venue.snapshot(state.now)), venue, store)
-        return engine, venue
-
     def _strategy(self, name: str, params: Mapping[str, str]) -> Strategy:
         """A strategy with the parameters of the configuration, then those of the command."""
         return registry.make(name, {**self.config.strategies.get(name, {}), **params})
 
-    def _plan(self, strategies: Sequence[str], mode: str, markets: int, duration_s: float | None) -> Plan:
+    def _plan(self, strategies: Sequence[str], mode: str, markets: int, request: TradeRequest | None = None) -> Plan:
         env = self.config.env
         words = {
             "paper": f"PAPER: real books of {env}, simulated fills, no real money",
@@ -502,6 +453,6 @@ class App:
         trade = self.config.trade
         return Plan(
             run_id=self.new_id(), pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
-            words=words[mode], markets=markets, duration_s=duration_s,
-            status_every_s=trade.status_every_s, stop_budget_s=trade.stop_budget_s,
+            words=words[mode], markets=markets, duration_s=request.duration_s if request else None,
+            status_every_s=request.status_every_s if request else trade.status_every_s, stop_budget_s=trade.stop_budget_s,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from kalshi_cli.cli.output import note
 from kalshi_cli.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.trade import Plan, Summary
+    from kalshi_cli.desk.trade import Plan
 
 app = Commands("Run strategies, and watch them run.")
 
@@ -40,6 +40,7 @@ def trade(
     kalshi trade --strategy spike --series KXBTCD --duration 10m --param move=4c --param size=2
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
+    from kalshi_cli.cli.live import is_live, status_display
     from kalshi_cli.cli.prompts import confirm
     from kalshi_cli.cli.render import render_one
     from kalshi_cli.cli.run_rows import trade_summary
@@ -55,11 +56,13 @@ def trade(
             fills="paper" if paper else "live" if live else "",
             interval_s=interval or desk.config.trade.interval_s,
             duration_s=duration,
+            status_every_s=1.0 if is_live() else desk.config.trade.status_every_s,
             params=_params(param),
         )
         if live and desk.needs_confirmation:
             confirm("trade with real money?", [f"{desk.config.env}: {strategy} will place orders by itself"], yes=yes)
-        summary = desk.trade(request, _banner, _status)
+        with status_display() as show:
+            summary = desk.trade(request, _banner, show)
         render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
     if summary.stopped_by in _SIGNALS:
         raise typer.Exit(_SIGNALS[summary.stopped_by])
@@ -70,13 +73,6 @@ _SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
 
 def _banner(plan: Plan) -> None:
     note(f"{plan.words}\nstrategy {plan.strategy} on {plan.markets} markets; Ctrl-C stops in good order")
-
-
-def _status(now: Summary) -> None:
-    """The block that a person reads once a minute."""
-    from kalshi_cli.cli.render import status_block
-
-    note(status_block(now))
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

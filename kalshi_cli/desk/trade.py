@@ -12,13 +12,13 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Alert, Command, Effect, Message, Tick
-from kalshi_cli.core.model import Order, TradingState
+from kalshi_cli.core.messages import Alert, Command, Effect, FillBooked, Message, SettlementBooked, Tick
+from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
 from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.runner import Recorder, Venue, pump, run
 from kalshi_cli.store.base import Cycle, Store
-from kalshi_cli.units import Money, Ts, format_ts
+from kalshi_cli.units import Money, Ts, format_ts, show_money, show_price, show_qty
 
 DAY_EVERY_S = 10.0
 
@@ -32,6 +32,7 @@ class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
     fills: Literal["", "paper", "live"] = ""
     interval_s: float = 2.0
     duration_s: float | None = None
+    status_every_s: float = 60.0
     params: dict[str, str] = {}
 
 
@@ -95,16 +96,25 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported:
-    """Writes effects down, and tells a person about alerts as they come."""
+    """Writes effects down, and tells a person of alerts, fills and settlements as they come."""
 
     def __init__(self, store: Recorder, tell: Callable[[str], None]) -> None:
         self._store = store
         self._tell = tell
 
     def record(self, effect: Effect) -> None:
+        self._store.record(effect)
         if isinstance(effect, Alert):
             self._tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
-        self._store.record(effect)
+        elif isinstance(effect, FillBooked):
+            fill = effect.fill
+            verb = "bought" if fill.side is BID else "sold"
+            how = "taker" if fill.is_taker else "maker"
+            price, fee = show_price(fill.price), show_money(fill.fee)
+            self._tell(f"{verb} {show_qty(fill.qty)} YES {fill.ticker} at {price} ({how}, fee {fee})")
+        elif isinstance(effect, SettlementBooked):
+            settled = effect.settlement
+            self._tell(f"settled {settled.ticker}: {settled.result}, paid {show_money(settled.revenue)}")
 
 
 class Unrecorded:
