@@ -1,0 +1,87 @@
+"""An account whose fills are simulated: against the real books on paper, against recorded ones in a backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from kalshi_cli.clock import Clock, ManualClock
+from kalshi_cli.core.engine import Engine, Strategy
+from kalshi_cli.core.messages import MarketChange
+from kalshi_cli.core.model import FeeSchedule, Market
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.desk.account import restore
+from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, backtest
+from kalshi_cli.exchange.subscriptions import recorded_frames
+from kalshi_cli.feeds.replay import Replay
+from kalshi_cli.feeds.results import Outcome, read_results
+from kalshi_cli.runner import act
+from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.store.base import Store
+from kalshi_cli.units import Money, Ts
+
+SPOT_FILES = {"BRTI": "BTCUSD", "ETHUSD_RTI": "ETHUSD"}
+"""Outside prices beside a recording are spot prices; they stand in for the index of the live feed."""
+
+
+def load_paper(
+    store: Store,
+    clock: Clock,
+    limits: Limits,
+    *,
+    cash: Money,
+    markets: Sequence[Market],
+    fees: Mapping[str, FeeSchedule],
+    new_id: Callable[[], str],
+    strategies: Sequence[Strategy],
+    references: Mapping[str, str],
+    order_expiry_s: float | None,
+) -> tuple[Engine, PaperVenue]:
+    """Engine and venue as the last run on paper left them; the orders that it left live are ended.
+
+    `cash` is what the paper account began with.
+    """
+    memory = store.load()
+    venue = PaperVenue(
+        cash=cash,
+        fees=lambda ticker: fees.get(ticker, FeeSchedule()),
+        new_id=new_id,
+        fills=memory.fills,
+        settlements=memory.settlements,
+        stale=memory.orders,
+    )
+    state = State(markets=markets, fees=fees, references=references, now=clock.now())
+    engine = restore(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
+    for market in markets:
+        venue.observe(MarketChange(state.now, market))
+    act(engine.step(venue.snapshot(state.now)), venue, store)
+    return engine, venue
+
+
+def over_recordings(
+    request: BacktestRequest,
+    plan: Plan,
+    limits: Limits,
+    strategies: Sequence[Strategy],
+    *,
+    cash: Money,
+    new_id: Callable[[], str],
+    references: Mapping[str, str],
+    order_expiry_s: float | None,
+) -> BacktestReport:
+    """The same engine and strategies over recordings, in recorded time. The same `new_id` gives the same report."""
+    clock = ManualClock(Ts(0))
+    results: dict[str, Outcome] = {}
+    for path in request.results:
+        results.update(read_results(path))
+    replay = Replay(
+        request.files,
+        new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
+        results=results,
+        clock=clock,
+    )
+    spots = {prefix: SPOT_FILES.get(index, index) for prefix, index in references.items()}
+    engine = Engine(
+        State(references=spots, now=Ts(0)), limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s
+    )
+    venue = PaperVenue(cash=cash, fees=lambda _: FeeSchedule(), new_id=new_id, latency_ms=request.latency_ms)
+    return backtest(plan, engine, replay, venue, clock)
