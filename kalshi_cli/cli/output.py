@@ -51,3 +51,10 @@ def tell(text: str) -> None:
     sys.stdout.flush()
     sys.stderr.write(safe_lines(text) + "\n")
     sys.stderr.flush()
+
+
+def ask(question: str) -> str:
+    """The line that a person types after a question on stderr; "" at the end of input."""
+    sys.stderr.write(safe_lines(question) + " ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from kalshi_cli.cli.output import tell
+from kalshi_cli.cli.output import ask, tell
 from kalshi_cli.errors import RefusedError
 from kalshi_cli.text import safe_text
 
@@ -21,9 +21,7 @@ def confirm(question: str, facts: Sequence[str], *, yes: bool) -> None:
         tell(fact)
     if not sys.stdin.isatty():
         raise RefusedError("not confirmed: there is no terminal to ask on", hint="add --yes", code="not_confirmed")
-    sys.stderr.write(f"{safe_text(question)} [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if ask(f"{question} [y/N]").lower() not in ("y", "yes"):
         raise RefusedError("not confirmed; nothing was sent", hint="answer y, or add --yes", code="not_confirmed")
 
 

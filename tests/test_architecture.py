@@ -1,0 +1,475 @@
+"""The rules of the design, enforced by walking the syntax tree of every file. A rule that is not a test is a wish.
+
+A rule takes a module and yields what is wrong with it. Each has companions below which prove that it catches what it
+should, and lets pass what looks alike.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A file of ours: its path from the root of the repository, and its text."""
+
+    path: str
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @property
+    def name(self) -> str:
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
+        return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
+
+    @cached_property
+    def imports(self) -> list[str]:
+        """Dotted names imported when it runs, also inside functions; `from a import b` gives a.b."""
+        skipped = {
+            id(inner)
+            for node in self.nodes(ast.If)
+            if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+            for statement in node.body
+            for inner in ast.walk(statement)
+        }
+        found = []
+        for node in ast.walk(self.tree):
+            if id(node) in skipped:
+                continue
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                package = self.name.split(".")[: -node.level] if node.level else []
+                base = ".".join([*package, *([node.module] if node.module else [])])
+                found += [f"{base}.{alias.name}" for alias in node.names]
+        return found
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What each imported name stands for: `from time import sleep as nap` gives nap -> time.sleep."""
+        known = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                known.update(
+                    {a.asname or a.name.split(".")[0]: a.name if a.asname else a.name.split(".")[0] for a in node.names}
+                )
+            elif isinstance(node, ast.ImportFrom):
+                known.update({a.asname or a.name: f"{node.module or ''}.{a.name}" for a in node.names})
+        return known
+
+    def dotted(self, node: ast.AST) -> str:
+        """`datetime.now` -> datetime.datetime.now, through whatever the name was imported as; "" for anything else."""
+        if isinstance(node, ast.Name):
+            return self.names.get(node.id, "")
+        if isinstance(node, ast.Attribute):
+            before = self.dotted(node.value)
+            return f"{before}.{node.attr}" if before else ""
+        return ""
+
+
+Rule = Callable[[Module], Iterator[str]]
+
+
+# -- who may know whom --------------------------------------------------------------------------------------------
+
+BASE = ("errors", "units", "clock", "text", "__version__")
+CONFIG = ("config", "config_file", "config_values")
+SIBLINGS = ("exchange", "sim", "feeds", "store", "ops")
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(BASE, BASE),
+    **dict.fromkeys(CONFIG, (*BASE, *CONFIG)),
+    "core": (*BASE, "core"),
+    "strategies": (*BASE, "core", "strategies"),
+    **{part: (*BASE, "core", part) for part in SIBLINGS},
+    "runner": (*BASE, "core", "strategies", *SIBLINGS),
+    "desk": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
+    "simulator": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
+    "app": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk", "simulator", "app"),
+    "cli": (*BASE, *CONFIG, "core", "strategies", "desk", "app", "cli"),
+    "__main__": ("cli",),
+    "__init__": (),
+}
+"""Layer -> the layers it may import. Imports for annotations only do not count."""
+
+EXCEPTIONS = {("kalshi_cli.sim.api", "kalshi_cli.exchange.wire")}
+"""The simulated exchange speaks the wire."""
+
+
+def layers(module: Module) -> Iterator[str]:
+    parts = module.name.split(".")
+    if parts[0] != "kalshi_cli":
+        return
+    layer = parts[1] if len(parts) > 1 else "__init__"
+    if layer not in MAY_IMPORT:
+        yield f"{layer} has no place in the layers"
+        return
+    for name in module.imports:
+        target = name.split(".")
+        if target[0] != "kalshi_cli" or len(target) == 1:
+            continue
+        if any(module.name == who and name.startswith(what) for who, what in EXCEPTIONS):
+            continue
+        if target[1] not in MAY_IMPORT[layer]:
+            yield f"{layer} imports {name}"
+
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "sqlite3": ("kalshi_cli/store/sqlite.py",),
+    "httpx": ("kalshi_cli/exchange/", "kalshi_cli/sim/transport.py"),
+    "websocket": ("kalshi_cli/exchange/",),
+    "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
+    "starlette": ("kalshi_cli/sim/server.py",),
+    "uvicorn": ("kalshi_cli/sim/server.py",),
+    "wsproto": ("kalshi_cli/sim/",),
+    "yaml": ("kalshi_cli/config_file.py",),
+    "typer": ("kalshi_cli/cli/",),
+    "rich": ("kalshi_cli/cli/",),
+    "tabulate": ("kalshi_cli/cli/render.py",),
+    "click": (),
+}
+"""A library -> where it may be imported. Typer may carry its own click: nobody imports either."""
+
+
+def libraries(module: Module) -> Iterator[str]:
+    if not module.path.startswith("kalshi_cli/"):
+        return
+    for name in module.imports:
+        where = LIBRARIES.get(name.split(".")[0])
+        if where is not None and not module.path.startswith(where):
+            yield f"imports {name}"
+
+
+IMPURE = re.compile(
+    r"(asyncio|http|httpx|io|logging|multiprocessing|os|pathlib|platform|queue|random|shutil|signal|socket|sqlite3"
+    r"|subprocess|sys|tempfile|threading|time|urllib|websocket)(\.|$)"
+)
+
+
+def pure_core(module: Module) -> Iterator[str]:
+    """core decides; it neither reads, writes, waits, logs nor throws dice."""
+    if not module.path.startswith(("kalshi_cli/core/", "kalshi_cli/sim/matcher.py")):
+        return
+    yield from (f"imports {name}" for name in module.imports if IMPURE.match(name))
+    for call in module.nodes(ast.Call):
+        if isinstance(call.func, ast.Name) and call.func.id in ("open", "input"):  # type: ignore[attr-defined]
+            yield f"calls {call.func.id}()"  # type: ignore[attr-defined]
+
+
+# -- what only one place may do -----------------------------------------------------------------------------------
+
+AMBIENT = re.compile(
+    r"time\.(time|monotonic|perf_counter|process_time|sleep|gmtime|localtime|ctime|asctime)(_ns)?"
+    r"|datetime\.(datetime|date)\.(now|utcnow|today)"
+    r"|random\.([a-z]\w*|SystemRandom)|uuid\.uuid[14]|secrets\..*|os\.(urandom|getrandom)"
+)
+
+
+def ambient(module: Module) -> Iterator[str]:
+    """Time, randomness and ids are handed in; only the clock and the composition root take them from the machine."""
+    if not module.path.startswith("kalshi_cli/") or module.path in ("kalshi_cli/clock.py", "kalshi_cli/app.py"):
+        return
+    for node in module.nodes(ast.Attribute, ast.Name):
+        if AMBIENT.fullmatch(name := module.dotted(node)):
+            yield f"uses {name}"
+    for call in module.nodes(ast.Call):
+        if module.dotted(call.func) == "random.Random" and not call.args and not call.keywords:  # type: ignore[attr-defined]
+            yield "makes an unseeded random.Random()"
+
+
+MODES = frozenset({"paper", "live", "sim", "simulated", "backtest", "prod", "demo", "dry_run"})
+IS_MODE = re.compile(r"(is_|in_)?(paper|sim|simulated|simulation|backtest|backtesting|prod|production|demo|dry_run)")
+
+
+def modes(module: Module) -> Iterator[str]:
+    """Only app.py asks which mode it is. A command may look at its own flags."""
+    if not module.path.startswith("kalshi_cli/") or module.path == "kalshi_cli/app.py":
+        return
+    for node in module.nodes(ast.Compare):
+        sides = [node.left, *node.comparators]  # type: ignore[attr-defined]
+        constants = [side.value for side in sides if isinstance(side, ast.Constant)]
+        if any(isinstance(operator, ast.Eq | ast.NotEq) for operator in node.ops) and MODES & set(constants):  # type: ignore[attr-defined]
+            yield f"compares with a mode: {ast.unparse(node)}"
+    for node in module.nodes(ast.MatchValue):
+        if isinstance(node.value, ast.Constant) and node.value.value in MODES:  # type: ignore[attr-defined]
+            yield f"matches a mode: {ast.unparse(node)}"
+    if module.path.startswith("kalshi_cli/cli/"):
+        return
+    for node in module.nodes(ast.If, ast.IfExp, ast.While):
+        for claim in _claims(node.test):  # type: ignore[attr-defined]
+            name = claim.id if isinstance(claim, ast.Name) else claim.attr if isinstance(claim, ast.Attribute) else ""
+            if IS_MODE.fullmatch(name):
+                yield f"branches on a mode: {ast.unparse(node.test)}"  # type: ignore[attr-defined]
+
+
+def _claims(test: ast.expr) -> Iterator[ast.expr]:
+    """What is asked for its truth: the parts of `a and not b`."""
+    if isinstance(test, ast.BoolOp):
+        for part in test.values:
+            yield from _claims(part)
+    elif isinstance(test, ast.UnaryOp):
+        yield from _claims(test.operand)
+    else:
+        yield test
+
+
+def streams(module: Module) -> Iterator[str]:
+    """stdout and stderr are written in one place."""
+    if not module.path.startswith("kalshi_cli/") or module.path == "kalshi_cli/cli/output.py":
+        return
+    for call in module.nodes(ast.Call):
+        name = ast.unparse(call.func)  # type: ignore[attr-defined]
+        if name in ("print", "pprint", "typer.echo", "typer.secho") or re.fullmatch(
+            r"sys\.std(out|err)\.write\w*", name
+        ):
+            yield f"writes with {name}"
+
+
+BROAD = {
+    "kalshi_cli/cli/main.py": "the one place that catches",
+    "kalshi_cli/core/engine.py": "the guard around a strategy",
+    "kalshi_cli/sim/server.py": "an error of the server's thread is handed to whoever waits",
+    "kalshi_cli/ops/notify.py": "a sink that fails must not stop trading",
+}
+
+
+def broad_except(module: Module) -> Iterator[str]:
+    """Nobody else catches everything, unless to clean up and raise again."""
+    if not module.path.startswith("kalshi_cli/") or module.path in BROAD:
+        return
+    for node in module.nodes(ast.ExceptHandler):
+        kind = ast.unparse(node.type) if node.type else ""  # type: ignore[attr-defined]
+        again = any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
+        if (not kind or re.search(r"\b(Base)?Exception\b", kind)) and not again:
+            yield f"catches {kind or 'everything'} (line {node.lineno})"  # type: ignore[attr-defined]
+
+
+COUNTS_MONEY = re.compile(r"kalshi_cli/(core/(book|fees|ledger|orders|pnl|reconcile|risk)|sim/(accounts|matcher))\.py")
+
+
+def no_floats(module: Module) -> Iterator[str]:
+    """Where money is counted there is no float and no true division."""
+    if not COUNTS_MONEY.fullmatch(module.path):
+        return
+    for node in module.nodes(ast.BinOp, ast.AugAssign, ast.Call, ast.Constant):
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield f"divides: {ast.unparse(node)}"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "float":
+            yield f"makes a float: {ast.unparse(node)}"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, float):
+            yield f"has the float {node.value}"
+
+
+# -- size and words -----------------------------------------------------------------------------------------------
+
+LONGEST_FILE, LONGEST_FUNCTION = 500, 70
+
+
+def size(module: Module) -> Iterator[str]:
+    if not module.path.startswith("kalshi_cli/"):
+        return
+    if (lines := module.text.count("\n")) > LONGEST_FILE:
+        yield f"has {lines} lines; split it"
+    for node in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef):
+        length = node.end_lineno - node.lineno + 1  # type: ignore[attr-defined]
+        if length > LONGEST_FUNCTION:
+            yield f"{node.name} has {length} lines; split it"  # type: ignore[attr-defined]
+
+
+VAGUE = re.compile(r"(^|_|(?<=[a-z]))([Mm]anagers?|[Hh]andlers?|[Hh]elpers?|[Uu]tils?)(?=$|_|[A-Z0-9])")
+VAGUE_MODULES = frozenset({"data", "info", "process", "common", "misc"})
+
+
+def names(module: Module) -> Iterator[str]:
+    """Words that say nothing about what a thing is."""
+    file = module.name.split(".")[-1]
+    if module.path.startswith("kalshi_cli/") and (VAGUE.search(file) or file in VAGUE_MODULES):
+        yield f"the file is called {file}"
+    for node in module.nodes(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef):
+        if node.name.startswith("test_"):  # type: ignore[attr-defined]
+            continue  # a sentence
+        if VAGUE.search(node.name):  # type: ignore[attr-defined]
+            yield f"{node.name} is called that"  # type: ignore[attr-defined]
+
+
+UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|NotImplemented" + r"Error)\b")
+
+
+def unfinished(module: Module) -> Iterator[str]:
+    yield from (f"says {found.group()}" for found in UNFINISHED.finditer(module.text))
+
+
+def no_mocks(module: Module) -> Iterator[str]:
+    """A test does not replace our own code. Making a limit smaller (a name in capitals) is not that."""
+    if not module.path.startswith("tests/"):
+        return
+    yield from (f"imports {name}" for name in module.imports if re.match(r"(unittest\.mock|mock|pytest_mock)\b", name))
+    for node in module.nodes(ast.Call):
+        if not re.search(r"(monkeypatch|patcher)\.(setattr|delattr)$", ast.unparse(node.func)):  # type: ignore[attr-defined]
+            continue
+        target, *rest = node.args  # type: ignore[attr-defined]
+        if isinstance(target, ast.Constant):
+            owner, _, attribute = str(target.value).rpartition(".")
+        else:
+            owner = module.dotted(target)
+            attribute = rest[0].value if rest and isinstance(rest[0], ast.Constant) else ""
+        parts = owner.split(".")
+        is_ours = parts[0] == "kalshi_cli" and not any(part in ("time", "os", "sys", "socket") for part in parts)
+        if is_ours and attribute and not str(attribute).isupper():
+            yield f"replaces {owner}.{attribute}"
+
+
+# -- the tests ----------------------------------------------------------------------------------------------------
+
+RULES: dict[str, Rule] = {
+    "layers": layers,
+    "libraries": libraries,
+    "pure core": pure_core,
+    "ambient": ambient,
+    "modes": modes,
+    "streams": streams,
+    "broad except": broad_except,
+    "no floats": no_floats,
+    "size": size,
+    "names": names,
+    "unfinished": unfinished,
+    "no mocks": no_mocks,
+}
+
+
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    paths = sorted((*ROOT.glob("kalshi_cli/**/*.py"), *ROOT.glob("tests/**/*.py")))
+    return [Module(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in paths]
+
+
+def test_the_walk_sees_the_whole_tree(modules: list[Module]) -> None:
+    found = {module.path for module in modules}
+    assert {
+        "kalshi_cli/units.py",
+        "kalshi_cli/core/engine.py",
+        "kalshi_cli/sim/api.py",
+        "tests/test_architecture.py",
+    } <= found
+    assert len(found) > 60
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_file_keeps_the_rule(rule: str, modules: list[Module]) -> None:
+    wrong = [f"{module.path}: {what}" for module in modules for what in RULES[rule](module)]
+    assert wrong == []
+
+
+CORE, CLI, STREAM = "kalshi_cli/core/book.py", "kalshi_cli/cli/markets.py", "kalshi_cli/exchange/stream.py"
+TEST = "tests/core/test_book.py"
+
+CAUGHT = [
+    ("layers", CORE, "from kalshi_cli.exchange import wire"),
+    ("layers", CORE, "from kalshi_cli import exchange"),
+    ("layers", CORE, "def f():\n    import kalshi_cli.store.sqlite as s"),
+    ("layers", STREAM, "from kalshi_cli.feeds.recorder import Recorder"),
+    ("layers", "kalshi_cli/feeds/replay.py", "from kalshi_cli.exchange.wire import read_market"),
+    ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.client import KalshiClient"),
+    ("layers", "kalshi_cli/units.py", "from kalshi_cli.core.model import Side"),
+    ("layers", "kalshi_cli/strategies/fade.py", "from kalshi_cli.store.base import Store"),
+    ("layers", "kalshi_cli/desk/place.py", "from kalshi_cli.app import App"),
+    ("layers", CLI, "def f():\n    from kalshi_cli.store.sqlite import SqliteStore"),
+    ("layers", CORE, "from ..exchange import wire"),
+    ("layers", "kalshi_cli/oddments.py", ""),
+    ("libraries", CLI, "def f():\n    import httpx"),
+    ("libraries", CLI, "from sqlite3 import connect"),
+    ("libraries", "kalshi_cli/store/rows.py", "import sqlite3"),
+    ("libraries", CLI, "import click"),
+    ("libraries", CLI, "from websocket import create_connection"),
+    ("pure core", CORE, "import threading"),
+    ("pure core", CORE, "def f():\n    from time import sleep"),
+    ("pure core", CORE, "open('x')"),
+    ("ambient", STREAM, "import time\ntime.monotonic()"),
+    ("ambient", STREAM, "from time import sleep as nap\nnap(1)"),
+    ("ambient", STREAM, "import datetime as d\nd.datetime.now()"),
+    ("ambient", STREAM, "from datetime import datetime\nf = datetime.utcnow"),
+    ("ambient", STREAM, "import random\nrandom.choice([1])"),
+    ("ambient", STREAM, "from random import Random\nRandom()"),
+    ("ambient", STREAM, "import uuid\nuuid.uuid4()"),
+    ("ambient", STREAM, "from secrets import token_hex\ntoken_hex()"),
+    ("ambient", STREAM, "import os\nos.urandom(8)"),
+    ("modes", CORE, "if mode == 'paper': pass"),
+    ("modes", CLI, "x = 1 if env == 'prod' else 2"),
+    ("modes", CORE, "while ready and not self.is_simulated: pass"),
+    ("modes", CORE, "match mode:\n    case 'backtest': pass"),
+    ("modes", "kalshi_cli/desk/place.py", "if dry_run: pass"),
+    ("streams", CORE, "print(1)"),
+    ("streams", CLI, "import sys\nsys.stdout.write('x')"),
+    ("broad except", CORE, "try: pass\nexcept Exception: pass"),
+    ("broad except", CORE, "try: pass\nexcept: pass"),
+    ("broad except", CORE, "try: pass\nexcept (ValueError, BaseException) as e: raise ValueError from e"),
+    ("no floats", CORE, "a = 1 / 2"),
+    ("no floats", CORE, "a /= 2"),
+    ("no floats", CORE, "float('1')"),
+    ("no floats", CORE, "a = 0.5"),
+    ("size", CORE, "\n" * 501),
+    ("size", CORE, "def f():\n" + "    pass\n" * 70),
+    ("names", CORE, "class OrderManager: pass"),
+    ("names", CORE, "def book_helper(): pass"),
+    ("names", "kalshi_cli/core/utils.py", ""),
+    ("names", "kalshi_cli/core/data.py", ""),
+    ("unfinished", CORE, "# TO" + "DO: later"),
+    ("unfinished", TEST, "raise NotImplemented" + "Error"),
+    ("no mocks", TEST, "from unittest.mock import Mock"),
+    ("no mocks", TEST, "import unittest.mock"),
+    ("no mocks", TEST, "from kalshi_cli.core import book\nmonkeypatch.setattr(book, 'apply', None)"),
+    ("no mocks", TEST, "monkeypatch.setattr('kalshi_cli.core.book.OrderBook', None)"),
+    ("no mocks", TEST, "from kalshi_cli.core.book import OrderBook\nmonkeypatch.delattr(OrderBook, 'load')"),
+]
+
+LET_PASS = [
+    ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.wire import read_order"),
+    ("layers", CLI, "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from kalshi_cli.exchange.wire import X"),
+    ("layers", "kalshi_cli/app.py", "from kalshi_cli.store.sqlite import SqliteStore"),
+    ("libraries", "kalshi_cli/store/sqlite.py", "import sqlite3"),
+    ("ambient", "kalshi_cli/clock.py", "import time\ntime.time()"),
+    ("ambient", STREAM, "def f(clock, time):\n    clock.sleep(1)\n    time.time()"),
+    ("ambient", STREAM, "import random\ndef f(r: random.Random): return random.Random(7)"),
+    ("ambient", STREAM, "from datetime import datetime\ndatetime.fromtimestamp(0)"),
+    ("modes", "kalshi_cli/app.py", "if is_paper: pass"),
+    ("modes", CORE, "if self.is_live: pass"),
+    ("modes", "kalshi_cli/sim/venue.py", "if paper is None or paper.orders: pass"),
+    ("modes", CLI, "if dry_run: pass"),
+    ("streams", "kalshi_cli/cli/output.py", "import sys\nsys.stdout.write('x')"),
+    ("broad except", CORE, "try: pass\nexcept BaseException:\n    close()\n    raise"),
+    ("broad except", CORE, "try: pass\nexcept ValueError: pass"),
+    ("no floats", CORE, "a = 7 // 2"),
+    ("no floats", "kalshi_cli/core/stats.py", "a = 1 / 2"),
+    ("size", CORE, "def f():\n" + "    pass\n" * 69),
+    ("names", CORE, "def utility_of(): pass\nclass Handle: pass"),
+    ("no mocks", TEST, "from kalshi_cli.exchange import rest\nmonkeypatch.setattr(rest, 'LONGEST_REPLY', 10)"),
+    ("no mocks", TEST, "import os\nmonkeypatch.setattr(os, 'geteuid', None)\nmonkeypatch.setenv('A', 'b')"),
+]
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), CAUGHT)
+def test_the_rule_catches(rule: str, path: str, text: str) -> None:
+    assert list(RULES[rule](Module(path, text))) != []
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), LET_PASS)
+def test_the_rule_lets_pass(rule: str, path: str, text: str) -> None:
+    assert list(RULES[rule](Module(path, text))) == []
+
+
+def test_every_rule_has_a_companion_that_proves_it() -> None:
+    assert {rule for rule, _, _ in CAUGHT} == set(RULES)
