@@ -1,8 +1,7 @@
 """The WebSocket: one thread reads, counts and decodes; the main thread takes messages from a bounded queue.
 
-The thread alone touches the socket. Whoever else wants something sent leaves a request and wakes it. Whatever goes
-wrong ends the connection, says that every book is unusable, and begins again with a pause that grows: recovery is
-start-up.
+The thread alone touches the socket; whoever else wants something sent leaves a request and wakes it. Whatever goes
+wrong ends the connection, says that no book can be believed, and begins again after a pause that grows.
 """
 
 from __future__ import annotations
@@ -263,7 +262,8 @@ class Stream:
             selector.register(sock, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not self._stopping.is_set():
-                self._send_commands(connection)
+                while self._sequencer.outbox:
+                    connection.send(self._sequencer.outbox.pop(0))
                 is_readable = self._wait(sock, selector)
                 signs.now = self._clock.monotonic()
                 self._do_requests()  # before reading: after a suspension, what the socket holds is not wanted
@@ -339,17 +339,11 @@ class Stream:
             signs.repaired = now
             sequencer.repair()
 
-    def _send_commands(self, connection: websocket.WebSocket) -> None:
-        outbox = self._sequencer.outbox
-        while outbox:
-            connection.send(outbox.pop(0))
-
     def _listen_in(self, call: Callable[[Tap], None]) -> None:
         """A recording that cannot be written ends everything: it would be silently incomplete."""
-        if self._tap is None:
-            return
         try:
-            call(self._tap)
+            if self._tap is not None:
+                call(self._tap)
         except OSError as error:
             self.failure = KalshiError(f"the recording cannot be written: {error.strerror}", hint="is the disk full?")
             self._stopping.set()

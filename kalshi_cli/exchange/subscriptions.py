@@ -36,8 +36,7 @@ REFERENCE = "cfbenchmarks_value"
 BY_TICKER = (BOOK, "ticker", "trade")
 CHANNELS = (*BY_TICKER, "fill", "user_orders", LIFECYCLE)
 
-MAX_TOLD = 100
-"""So many different things are told, each once; an exchange gone mad must not fill the log."""
+MAX_TOLD = 100  # different things, each once: an exchange gone mad must not fill the log
 
 Said = Message | Lifecycle
 
@@ -121,9 +120,9 @@ class Sequencer:
             if self._of(channel) is None and channel not in asked:
                 self._subscribe(channel)
         self._add_missing()
-        for subscription in self._subscriptions.values():
-            if subscription.channel == BOOK:
-                self._ask_snapshots(subscription, [t for t in subscription.tickers if t not in subscription.fresh])
+        book = self._of(BOOK)
+        if book is not None:
+            self._ask_snapshots(book, [ticker for ticker in book.tickers if ticker not in book.fresh])
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Follow these markets too."""
@@ -144,12 +143,11 @@ class Sequencer:
 
     def resync(self, tickers: Iterable[str]) -> None:
         """Ask for fresh snapshots of these; until they come, their deltas are held back."""
-        wanted = set(tickers)
-        for subscription in self._subscriptions.values():
-            if subscription.channel == BOOK:
-                found = [ticker for ticker in subscription.tickers if ticker in wanted]
-                subscription.fresh.difference_update(found)
-                self._ask_snapshots(subscription, found)
+        book = self._of(BOOK)
+        if book is not None:
+            found = [ticker for ticker in tickers if ticker in book.tickers]
+            book.fresh.difference_update(found)
+            self._ask_snapshots(book, found)
 
     def probe(self) -> bool:
         """Ask for snapshots of everything while the books stay in use: a connection that lives answers.
@@ -287,10 +285,8 @@ class Sequencer:
         """A subscription is over. What still comes under its sid is not believed."""
         self._dead.add(sid)
         subscription = self._subscriptions.get(sid)
-        if subscription is None:
-            return []
-        said = self._lost(subscription, reason, recv_ts)
-        del self._subscriptions[sid]
+        said = self._lost(subscription, reason, recv_ts) if subscription else []
+        self._subscriptions.pop(sid, None)
         return said
 
     # -- commands ---------------------------------------------------------------------------------------------------

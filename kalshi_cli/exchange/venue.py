@@ -103,7 +103,7 @@ class LiveVenue:
         self._stream = stream
         self._clock = clock
         self._live = live
-        self._since = since
+        self._since = Ts(max(0, since - OVERLAP_MS))
         self._every_s = every_s
         self._tell = tell
         self._due_at = clock.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -35,7 +36,8 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
 class ScriptedWs:
     """One client at a time. `levels` are the books that it gives out: ticker -> (yes levels, no levels), as text."""
 
-    def __init__(self, *tickers: str) -> None:
+    def __init__(self, *tickers: str, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.levels: dict[str, tuple[list[list[str]], list[list[str]]]] = {
             ticker: ([["0.4700", "3.00"]], [["0.5200", "2.00"]]) for ticker in tickers
         }
@@ -53,7 +55,7 @@ class ScriptedWs:
         self._peer: socket.socket | None = None
         self._protocol: WSConnection | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/trade-api/ws/v2"
+        self.url = f"{'wss' if tls else 'ws'}://127.0.0.1:{self._listener.getsockname()[1]}/trade-api/ws/v2"
         self._is_closed = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -132,8 +134,15 @@ class ScriptedWs:
             peer, _ = self._listener.accept()
             with peer:
                 if not self._is_closed:
-                    self._talk(peer)
+                    self._welcome(peer)
             self._peer = None
+
+    def _welcome(self, peer: socket.socket) -> None:
+        if self._tls is None:
+            self._talk(peer)
+            return
+        with contextlib.suppress(OSError), self._tls.wrap_socket(peer, server_side=True) as secured:
+            self._talk(secured)
 
     def _talk(self, peer: socket.socket) -> None:
         with self._lock:

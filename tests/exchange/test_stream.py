@@ -1,11 +1,20 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from scripted_ws import ScriptedWs, wait_until
 
 from kalshi_cli.clock import SystemClock
@@ -71,6 +80,46 @@ def test_the_upgrade_is_signed_and_the_stream_is_live_once_every_channel_is_gran
     assert server.headers[0]["kalshi-access-key"] == "key-id"
     assert {"kalshi-access-signature", "kalshi-access-timestamp"} <= server.headers[0].keys()
     assert server.subscribed("orderbook_delta")[0]["use_yes_price"] is True
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory, rsa_key: rsa.RSAPrivateKey) -> tuple[Path, Path]:
+    """A self-signed certificate of 127.0.0.1, and its key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    made = (
+        x509.CertificateBuilder(name, name, rsa_key.public_key(), 1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(rsa_key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    key = rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(key)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_tls_is_spoken_with_a_server_whose_certificate_is_trusted_and_with_no_other(
+    start: Start, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+):
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with ScriptedWs("A", tls=context) as secured:
+        heard = start(url=secured.url, tickers=["A"])
+        state = heard.until(FeedState)[0]
+        assert state.is_live is is_trusted
+        if is_trusted:
+            for _ in range(500):
+                secured.delta("A", "0.4700", "1.00")
+            heard.until(BookDelta, 500)
+        else:
+            assert "CERTIFICATE_VERIFY_FAILED" in state.reason
+            assert secured.paths == [], "nothing was said to a stranger"
+        heard.stream.stop()
 
 
 def test_it_is_not_live_while_a_private_channel_is_not_granted(server: ScriptedWs, start: Start):

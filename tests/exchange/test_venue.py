@@ -85,7 +85,7 @@ class Desk:
             stream,
             self.clock,
             live=lambda: self.live,
-            since=Ts(NOW - 3_600_000),
+            since=Ts(NOW - 3_540_000),
             tell=self.told.append,
         )
 
