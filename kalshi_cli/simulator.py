@@ -128,9 +128,9 @@ class Simulator:
             from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
             pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            draft = self.key_path.with_suffix(f".{os.getpid()}")
             try:
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                draft = self.key_path.with_suffix(f".{os.getpid()}")
                 with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
                     out.write(pem)
                 os.link(draft, self.key_path)  # two processes at once: the first one's key stands

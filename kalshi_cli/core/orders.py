@@ -82,6 +82,7 @@ class OrderIndex:
         self._live: dict[str, dict[_Tracked, None]] = {}
         self._ended: deque[_Tracked] = deque()
         self._held: dict[str, Fill] = {}
+        self._untold: dict[_Tracked, None] = {}
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
             OrderAccepted: self._on_accepted,
             OrderRejected: self._on_rejected,
@@ -109,6 +110,17 @@ class OrderIndex:
         if ticker is not None:
             return [tracked.order for tracked in self._live.get(ticker, ())]
         return [tracked.order for market in self._live.values() for tracked in market]
+
+    def untold(self, ticker: str | None = None) -> list[tuple[Order, Qty]]:
+        """Orders of ours that traded more than we have fills of, and how much more: a reply comes before its fills.
+
+        What they traded is in no position yet and nothing of it is live, so whoever counts exposure must count it.
+        """
+        return [
+            (tracked.order, Qty(tracked.order.filled - tracked.traded))
+            for tracked in self._untold
+            if ticker in (None, tracked.order.ticker)
+        ]
 
     def worst_case(self, ticker: str) -> tuple[Qty, Qty]:
         """What the position may still gain and lose: everything left of the live bids, and of the live asks."""
@@ -283,6 +295,10 @@ class OrderIndex:
         if tracked.traded >= filled > 0:
             order = msgspec.structs.replace(order, fees=tracked.fees, fill_cost=tracked.cost)
         tracked.order = order
+        if filled > tracked.traded and not order.is_foreign:  # of a foreign one old fills may never be read
+            self._untold[tracked] = None
+        else:
+            self._untold.pop(tracked, None)
         if order.status.is_live is not known.status.is_live:
             self._place(tracked)
         return order if order != msgspec.structs.replace(known, updated=order.updated) else None
@@ -309,3 +325,4 @@ class OrderIndex:
         ):
             if index.get(key) is tracked:
                 del index[key]
+        self._untold.pop(tracked, None)

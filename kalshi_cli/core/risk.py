@@ -186,7 +186,7 @@ def position_limit(state: State, limits: Limits, intent: Place) -> Objection | N
     """The position if every live order on this side fills, too."""
     if limits.max_position is None:
         return None
-    held = state.ledger.position(intent.ticker).qty
+    held = state.held(intent.ticker)
     longest, shortest = state.orders.worst_case(intent.ticker)
     worst = Qty(held + longest + intent.qty if intent.side is BID else shortest + intent.qty - held)
     if worst > limits.max_position:
@@ -228,7 +228,7 @@ def _cost(intent: Place) -> Money:
 
 def _is_reducing(state: State, intent: Place) -> bool:
     """Makes the position smaller without crossing zero, even if every live order on its side fills first."""
-    held = state.ledger.position(intent.ticker).qty
+    held = state.held(intent.ticker)
     longest, shortest = state.orders.worst_case(intent.ticker)
     pending = longest if intent.side is BID else shortest
     closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)

@@ -79,6 +79,11 @@ class State:
             self.sent.popleft()
         return len(self.sent)
 
+    def held(self, ticker: str) -> Qty:
+        """The position, with what our orders traded whose fills are still on their way."""
+        untold = sum(order.side.sign * qty for order, qty in self.orders.untold(ticker))
+        return Qty(self.ledger.position(ticker).qty + untold)
+
     def exposure(self, ticker: str, extra: tuple[Side, Price, Qty] | None = None) -> Money:
         """The most that this market can still lose, whichever live orders fill and however it settles.
 
@@ -90,6 +95,7 @@ class State:
         size = Money(abs(position.qty) * ONE_DOLLAR)
         if_no, if_yes = (paid, paid - size) if position.qty >= 0 else (paid - size, paid)
         live = [(order.side, order.price, order.remaining) for order in self.orders.live(ticker)]
+        live += [(order.side, order.price, qty) for order, qty in self.orders.untold(ticker)]
         for side, price, qty in (*live, extra) if extra else live:
             if side is BID:
                 if_no += price * qty
@@ -101,6 +107,7 @@ class State:
         """The sum over all markets in which anything is held or rests."""
         tickers = {ticker for ticker, position in self.ledger.positions.items() if position.qty}
         tickers.update(order.ticker for order in self.orders.live())
+        tickers.update(order.ticker for order, _ in self.orders.untold())
         return Money(sum(self.exposure(ticker) for ticker in tickers))
 
     def marks(self) -> dict[str, Price | None]:
@@ -152,9 +159,14 @@ class View:
         return self._state.markets.get(ticker)
 
     def position(self, ticker: str) -> Qty:
-        """What this strategy holds, signed; positions of other strategies and of people are not its business."""
+        """What this strategy holds, signed; positions of other strategies and of people are not its business.
+
+        What its orders traded counts from the reply on, also while the fills themselves are still on their way.
+        """
         ledger = self._state.by_strategy.get(self._strategy)
-        return ledger.position(ticker).qty if ledger is not None else Qty(0)
+        booked = ledger.position(ticker).qty if ledger is not None else 0
+        untold = self._state.orders.untold(ticker)
+        return Qty(booked + sum(order.side.sign * qty for order, qty in untold if order.strategy == self._strategy))
 
     def orders(self, ticker: str | None = None) -> list[Order]:
         """Live orders of this strategy."""

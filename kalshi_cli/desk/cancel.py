@@ -9,7 +9,14 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.model import Order
-from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, NotFoundError, OutcomeUnknownError
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExchangeError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
 from kalshi_cli.exchange.client import KalshiClient
 
 DEADLINE_S = 60.0
@@ -106,7 +113,7 @@ def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
         return Canceled(order_id=order_id, canceled=False, detail=error.message, is_missing=True)
     except OutcomeUnknownError as error:
         return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
-    except ExchangeError as error:
+    except (ExchangeError, UnreachableError) as error:
         return Canceled(order_id=order_id, canceled=False, detail=error.message)
     return Canceled(order_id=order_id, canceled=True)
 

@@ -15,7 +15,16 @@ from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Tif
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
-from kalshi_cli.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExchangeError,
+    KalshiError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import act, pump
@@ -108,6 +117,12 @@ class OrderDesk:
 
         Raises RefusedError with the control's code. Sends nothing.
         """
+        if ticket.client_order_id and self._store.order(ticket.client_order_id) is not None:
+            raise RefusedError(
+                f"refused: there is an order with the id {ticket.client_order_id} already",
+                hint=f"kalshi order show {ticket.client_order_id}",
+                code="DUPLICATE_ID",
+            )
         market = self._client.market(ticket.ticker)
         intent = ticket.intent(market)
         schedule = self._schedule_of(market)
@@ -141,9 +156,8 @@ class OrderDesk:
             order = resolve(self._client, self._store, self._clock, engine, order)
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
-            raise ExchangeError(
-                f"the exchange refused the order: {details or order.code}", hint="nothing was placed", code=order.code
-            )
+            kind = _REASONS.get(order.code, ExchangeError)
+            raise kind(f"nothing was placed: {details or order.code}", code=order.code)
         return order
 
 
@@ -154,7 +168,7 @@ def resolve(client: KalshiClient, store: Store, clock: Clock, engine: Engine, or
     """
     until = clock.monotonic() + RESOLVE_S
     while clock.monotonic() < until:
-        with suppress(UnreachableError):  # the next look may get through
+        with suppress(KalshiError):  # whatever is wrong with looking, the order may be live, and that must be said
             read_account(client, store, clock, engine, since=Ts(order.created - 60_000), lookup=[order])
         found = engine.state.orders.get(order.client_order_id) or order
         if found.status is not OrderStatus.UNKNOWN:
@@ -171,6 +185,13 @@ def _refusal(denied: Denied) -> RefusedError:
         f"refused: {denied.code} {denied.detail}", hint=_HINTS.get(denied.code, "nothing was sent"), code=denied.code
     )
 
+
+_REASONS: dict[str, type[KalshiError]] = {
+    "credentials": CredentialsError,
+    "unreachable": UnreachableError,
+    "rate_limited": RateLimitedError,
+}
+"""An order that provably never left is not one that the exchange refused; the exit code tells them apart."""
 
 _HINTS = {
     "HALTED": "trading is halted; see `kalshi status`, then `kalshi resume --reason ...`",

@@ -98,7 +98,8 @@ def day_of(ts: Ts, zone: ZoneInfo) -> str:
 def day_start(ts: Ts, zone: ZoneInfo) -> Ts:
     """Midnight before `ts` in the zone; on two days of the year it is 23 or 25 hours before the next."""
     local = datetime.fromtimestamp(ts / 1000, zone)
-    return Ts(int(local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)  # where clocks go back at midnight
+    return Ts(int(midnight.timestamp() * 1000))
 
 
 def _by_strategy(portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]) -> dict[str, pnl.Pnl]:

@@ -75,7 +75,7 @@ class Spike(Strategy):
         if mid is None:
             return
         track = self._tracks.setdefault(ticker, Track(deque(maxlen=MAX_POINTS)))
-        if view.position(ticker) or track.entered is not None:
+        if track.entered is not None or view.position(ticker) or view.orders(ticker):
             yield from self._tend(view, ticker, track)
         else:
             yield from self._enter(view, ticker, track, mid)
@@ -84,7 +84,7 @@ class Spike(Strategy):
     def on_tick(self, view: View) -> Iterator[Intent]:
         """Quiet markets are left in time, too."""
         for ticker, track in self._tracks.items():
-            if view.position(ticker) or track.entered is not None:
+            if track.entered is not None or view.position(ticker) or view.orders(ticker):
                 yield from self._tend(view, ticker, track)
 
     # -- getting in -----------------------------------------------------------------------------------------------
