@@ -19,7 +19,7 @@ import msgspec
 import websocket
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import FeedGap, FeedState
+from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, FeedState
 from kalshi_cli.errors import CredentialsError, KalshiError
 from kalshi_cli.exchange.framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 from kalshi_cli.exchange.inbox import Inbox
@@ -41,11 +41,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     silence_s: float = 15.0
     """No frame of any kind for so long: dead. The exchange pings every 10 s."""
     quiet_s: float = 5.0
-    """No message for so long, though pings come: ask for snapshots, which only a stream that lives answers."""
+    """Nothing about a book for so long: ask for snapshots. They say that a quiet book is not an old one."""
     repair_s: float = 5.0
     """Ask again for channels and snapshots that did not come."""
     patience_s: float = 15.0
-    """Subscriptions unanswered, or a quiet stream that did not answer, for so long: dead."""
+    """Subscriptions unanswered, or no message of any kind after such a question, for so long: dead, though it pings."""
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
     healthy_s: float = 60.0
@@ -65,9 +65,10 @@ class _Signs:
     def __init__(self, now: float) -> None:
         self.now = now
         self.heard = now  # any frame
-        self.spoke = now  # a message
+        self.booked = now  # a message about a book
+        self.asked: float | None = None  # since then a probe waits for any message
         self.answered = now  # no subscription was waiting for its answer
-        self.probed = float("-inf")
+        self.probed = now
         self.repaired = now
 
 
@@ -269,8 +270,7 @@ class Stream:
                 self._do_requests()  # before reading: after a suspension, what the socket holds is not wanted
                 if is_readable:
                     self._heard_at = signs.heard = signs.now
-                    if self._read(connection, sock, framing):
-                        signs.spoke = signs.now
+                    self._read(connection, sock, framing, signs)
                 self._judge(signs)
 
     def _do_requests(self) -> None:
@@ -292,18 +292,17 @@ class Stream:
                 is_readable = True
         return is_readable
 
-    def _read(self, connection: websocket.WebSocket, sock: socket.socket, framing: Framing) -> bool:
-        """Take what the socket has; True where a message was among it, not only pings."""
+    def _read(self, connection: websocket.WebSocket, sock: socket.socket, framing: Framing, signs: _Signs) -> None:
+        """Take what the socket has."""
         chunk = sock.recv(_CHUNK)
         if not chunk:
             raise _LostError("the exchange hung up")
         now = self._clock.now()
         said: list[Said] = []
-        has_spoken = False
         try:
             for opcode, payload in framing.feed(chunk):
                 if opcode in (TEXT, BINARY):
-                    has_spoken = True
+                    signs.asked = None
                     if self._tap is not None:
                         self._listen_in(lambda tap, raw=payload: tap.frame(raw))  # type: ignore[misc]
                     said += self._sequencer.on_frame(payload, now)
@@ -316,7 +315,8 @@ class Stream:
         finally:
             if said and not self.inbox.put(said):
                 raise _LostError(f"too slow: {len(self.inbox)} messages wait to be taken")
-        return has_spoken
+        if any(isinstance(each, BookDelta | BookSnapshot) for each in said):
+            signs.booked = signs.now
 
     def _judge(self, signs: _Signs) -> None:
         """Is it alive, is it complete? Ask for what is missing, give up on what does not answer."""
@@ -330,11 +330,11 @@ class Stream:
                 self.inbox.put((FeedState(self._clock.now(), True),), is_urgent=True)
         if now - signs.answered >= pace.patience_s:
             raise _LostError("the subscriptions were not answered")
-        if signs.probed > signs.spoke:
-            if now - signs.probed >= pace.patience_s:
-                raise _LostError("it pings, but does not answer")
-        elif now - signs.spoke >= pace.quiet_s and sequencer.probe():
+        if signs.asked is not None and now - signs.asked >= pace.patience_s:
+            raise _LostError("it pings, but does not answer")
+        if now - max(signs.booked, signs.probed) >= pace.quiet_s and sequencer.probe():
             signs.probed = now
+            signs.asked = now if signs.asked is None else signs.asked
         if not sequencer.is_whole and now - signs.repaired >= pace.repair_s:
             signs.repaired = now
             sequencer.repair()

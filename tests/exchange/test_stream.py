@@ -217,6 +217,17 @@ def test_a_stream_that_only_pings_is_probed_and_dropped_when_it_does_not_answer(
     assert "does not answer" in heard.until(FeedState, 2)[1].reason
 
 
+def test_a_quiet_book_is_asked_for_although_other_messages_come(server: ScriptedWs, start: Start):
+    heard = start(pace=Pace(silence_s=9, quiet_s=0.1, patience_s=0.3, first_pause_s=0.01), channels=["orderbook_delta"])
+    server.ignored.add("get_snapshot")
+    for count in range(1, 6):  # longer than its patience: whatever is said is an answer
+        wait_until(lambda expected=count: len(server.actions("get_snapshot")) >= expected)
+        server.send({"type": "ok", "id": 99, "msg": []})
+    assert server.connections == 1
+    server.ignored.clear()
+    heard.until(BookSnapshot, 4)
+
+
 def test_subscriptions_that_are_not_answered_end_the_connection(server: ScriptedWs, start: Start):
     server.ignored.add("subscribe")
     heard = start(pace=Pace(patience_s=0.1, repair_s=0.05, quiet_s=9, first_pause_s=0.01))
