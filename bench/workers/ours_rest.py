@@ -1,0 +1,43 @@
+"""Our client over loopback."""
+
+import random
+import sys
+from pathlib import Path
+
+from bench.loopback import CLIENT_ORDER_ID, TICKER
+from bench.worker import repeat, serve
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, RateLimiter
+from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.wire_account import Allowance, Limits
+from kalshi_cli.units import cents, contracts
+
+base_url, key_path = sys.argv[1:]
+clock = SystemClock()
+no_limit = Allowance(10**9, 10**9)
+with KalshiClient(
+    base_url,
+    clock=clock,
+    rng=random.Random(1),
+    signer=Signer("bench", load_key(Path(key_path)), clock),
+    limiter=RateLimiter(clock, Limits("bench", no_limit, no_limit), KNOWN_COSTS),
+) as client:
+    order = Order(
+        client_order_id=CLIENT_ORDER_ID,
+        ticker=TICKER,
+        side=BID,
+        price=cents(47),
+        qty=contracts(10),
+        status=OrderStatus.SUBMITTED,
+        created=clock.now(),
+        updated=clock.now(),
+    )
+    serve(
+        {
+            "get": repeat(client.balance),
+            "create": repeat(lambda: client.create_order(order)),
+            "markets": repeat(lambda: list(client.markets(status="open", limit=1000))),
+        }
+    )

@@ -1,0 +1,36 @@
+"""One intent on the disk, through our store."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import msgspec
+
+from bench.loopback import TICKER
+from bench.worker import repeat, serve
+from kalshi_cli.core.messages import SubmitOrder
+from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts, cents, contracts
+
+NOW = Ts(1_780_000_000_000)
+order = Order(
+    client_order_id="",
+    ticker=TICKER,
+    side=BID,
+    price=cents(47),
+    qty=contracts(10),
+    status=OrderStatus.SUBMITTED,
+    created=NOW,
+    updated=NOW,
+    strategy="fade",
+    fair=cents(49),
+    reason="cheap against fair",
+)
+numbers = itertools.count()
+with SqliteStore.open(Path(sys.argv[1]) / "ours.db", account="bench", environment="bench") as store:
+
+    def intend() -> None:
+        store.record(SubmitOrder(msgspec.structs.replace(order, client_order_id=f"bench-{next(numbers)}")))
+
+    serve({"intend": repeat(intend)})

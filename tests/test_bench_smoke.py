@@ -1,0 +1,35 @@
+"""`make bench` runs, without peers and in its shortest form. What it measures is nobody's business here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_short_bench_runs_without_peers_and_prints_every_row() -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--no-peers", "--json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    rows = {(row["work"], row["peer"]): row for row in said["rows"]}
+    works = {work for work, _ in rows}
+    for words in ("signed GET", "signed create-order", "frame bytes", "kalshi --help", "durable", "rate limiter"):
+        assert any(words in work for work in works), words
+    # What needs a peer says that it was left out; what needs none was measured.
+    assert any(row["verdict"].startswith("skipped") for row in rows.values())
+    assert all(row["ratio"] or row["verdict"].startswith("skipped") for row in rows.values())
+    measured = [work for (work, _), row in rows.items() if row["ratio"]]
+    assert any("frame bytes" in work for work in measured)
+    assert any("rate limiter" in work for work in measured)
+
+
+def test_the_table_has_a_verdict_beside_each_target() -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--no-peers", "limiter"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "share of the allowance" in ran.stdout
+    assert "reached" in ran.stdout
