@@ -146,11 +146,12 @@ def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random)
         until = clock.monotonic() + STREAM_WITHIN_S
         while not probe.is_live and probe.failure is None and clock.monotonic() < until:
             clock.sleep(0.05)
+        was_live = probe.is_live
     finally:
         probe.stop()
     if probe.failure is not None:
         raise probe.failure
-    if not probe.is_live:
+    if not was_live:
         return Verdict.CRITICAL, f"no answer within {STREAM_WITHIN_S:.0f} s", "is a firewall in the way of wss?"
     return Verdict.OK, "connected and subscribed", ""
 

@@ -51,7 +51,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(client: KalshiClient) -> Portfolio:
     """Read it from the exchange: all fills, settlements and positions, and the markets of what is open."""
-    fills, settlements = tuple(client.fills()), tuple(client.settlements())
+    # They come newest first, and what happened within one millisecond is folded in the order given.
+    fills, settlements = tuple(client.fills())[::-1], tuple(client.settlements())[::-1]
     ledger = pnl.fold((*fills, *settlements))
     held = [ticker for ticker, position in ledger.positions.items() if position.qty]
     return Portfolio(
