@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import typer
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if "_KALSHI_COMPLETE" in os.environ:
             root().main(args=words, prog_name="kalshi")
-        with root().make_context("kalshi", words, obj=flags) as ctx:
+        with root().make_context("kalshi", list(words), obj=flags) as ctx:
             code = int(ctx.command.invoke(ctx) or 0)
         sys.stdout.flush()
     except typer.Exit as end:
@@ -154,11 +155,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell("interrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
-        return _report(error, words, is_verbose=flags.verbose)
+        return report(error, words, is_verbose=flags.verbose)
     return code
 
 
-def _report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
+def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
     """Say what went wrong, in one line or in one JSON object, and choose the exit code."""
     known = _known(error)
     code = PLUGIN_UNKNOWN if _command(words) in PLUGINS else int(known.exit_code)
@@ -225,7 +226,7 @@ def _wants_json(words: Sequence[str]) -> bool:
     """Were errors asked for as JSON? The last word on the format decides, as in the parser."""
     form = ""
     given = list(words[: words.index("--")] if "--" in words else words)
-    for word, after in zip(given, [*given[1:], ""], strict=True):
+    for word, after in pairwise([*given, ""]):
         if word == "--json":
             form = "json"
         elif word == "--format":

@@ -34,6 +34,7 @@ def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) ->
     widths = {c.name: max(cell_len(c.label), *(cell_len(line[c.name]) for line in cells)) for c in fields}
     console = _console()
     fitted = fit(fields, widths, console.width)
+    console.width = max(console.width, sum(fitted.values()) + GAP * (len(fitted) - 1))
     shown = [column for column in fields if column.name in fitted]
     table = _grid()
     for column in shown:

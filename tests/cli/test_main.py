@@ -1,0 +1,360 @@
+"""The shell around every command: where it catches, what it says, what it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kalshi_cli
+from kalshi_cli import errors
+from kalshi_cli.cli import main as shell
+from kalshi_cli.cli.main import ENTRIES, main, report, root
+from kalshi_cli.cli.options import Command, Flags, Group
+from kalshi_cli.errors import ExitCode, KalshiError
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person with nothing configured, in an empty directory."""
+    for name in [name for name in os.environ if name.startswith("KALSHI_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kalshi_cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)  # type: ignore[call-overload, no-any-return]
+
+
+# -- help and version ---------------------------------------------------------------------------------------------
+
+
+def every_command() -> list[tuple[str, ...]]:
+    """All command lines there are, groups too."""
+    found: list[tuple[str, ...]] = [()]
+    for name in ENTRIES:
+        found.append((name,))
+        command = root().get_command(None, name)
+        if isinstance(command, Group):
+            found += [(name, each) for each in command.commands]
+    return found
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_works_everywhere_and_creates_nothing(
+    words: tuple[str, ...], option: str, capsys: Capture, home: Path
+) -> None:
+    assert main([*words, option]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"Usage: {' '.join(['kalshi', *words])} ")
+    assert "--format" in shown.out
+    assert shown.err == ""
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [words for words in every_command() if words], ids=" ".join)
+def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
+    command = root().get_command(None, words[0])
+    for name in words[1:]:
+        command = command.commands[name]
+    assert isinstance(command, Command | Group)
+    assert command.help
+    assert command.help.strip().split("\n")[0].endswith((".", ",", "?", ":")) or "\n" in command.help
+
+
+def test_without_arguments_the_help_is_shown(capsys: Capture) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {name} " in out for name in ENTRIES)
+    assert "Examples:" in out
+
+
+def test_a_group_without_a_command_shows_its_help(capsys: Capture) -> None:
+    assert main(["config"]) == 0
+    assert "Usage: kalshi config" in capsys.readouterr().out
+
+
+def test_version_names_python_and_platform(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    out = capsys.readouterr().out
+    assert out == f"kalshi {kalshi_cli.__version__} (Python {platform.python_version()}, {platform.platform()})\n"
+
+
+def test_the_shell_completes_command_names() -> None:
+    done = run(env={**os.environ, "_KALSHI_COMPLETE": "complete_bash", "COMP_WORDS": "kalshi conf", "COMP_CWORD": "1"})
+    assert done.stdout.split() == ["config"]
+
+
+# -- usage --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["makrets"], "did you mean `kalshi markets`?"),
+        (["config", "shwo"], "did you mean `kalshi config show`?"),
+        (["zzzzzz"], "see `kalshi -h`"),
+        (["config", "show", "--fromat", "json"], "did you mean --format?"),
+        (["config", "show", "surplus"], "see `kalshi config show -h`"),
+        (["config", "show", "--format", "jsn"], "did you mean json?"),
+        (["config", "show", "--env", "prdo"], "did you mean prod?"),
+        (["order", "place", "KX", "--side", "yes", "--action", "buy", "--count", "1", "--price", "47"], "0.47"),
+        (["order", "place", "KX", "--side", "yes", "--action", "buy", "--count", "0", "--price", "0.47"], "above zero"),
+    ],
+)
+def test_a_wrong_line_ends_with_2_and_says_what_was_meant(words: list[str], said: str, capsys: Capture) -> None:
+    assert main(words) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("words", [["--json", "orderbook"], ["config", "show", "--format=json", "--nonsense"]])
+def test_with_json_an_error_is_one_object_on_stderr(words: list[str], capsys: Capture) -> None:
+    assert main(words) == ExitCode.USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    error = json.loads(shown.err)["error"]
+    assert set(error) == {"code", "message", "hint", "exit_code"}
+    assert (error["code"], error["exit_code"]) == ("usage", 2)
+
+
+def test_after_two_dashes_nothing_is_an_option(capsys: Capture) -> None:
+    assert main(["strategies", "--", "--json"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("error: no strategy is called '--json'")
+
+
+def test_escapes_on_the_command_line_do_not_reach_the_terminal(capsys: Capture) -> None:
+    assert main(["\x1b[31mmarkets\x9b2J"]) == ExitCode.USAGE
+    assert not set(capsys.readouterr().err) & {"\x1b", "\x9b"}
+
+
+# -- global options -----------------------------------------------------------------------------------------------
+
+
+def shown_env(capsys: Capture, *words: str) -> str:
+    assert main([*words]) == 0
+    return {row["path"]: row for row in json.loads(capsys.readouterr().out)}["env"]["value"]
+
+
+def test_global_options_stand_on_either_side_of_the_command(capsys: Capture) -> None:
+    assert shown_env(capsys, "--env", "demo", "--json", "config", "show") == "demo"
+    assert shown_env(capsys, "config", "--env", "demo", "show", "--json") == "demo"
+    assert shown_env(capsys, "config", "show", "--json", "--env=demo") == "demo"
+
+
+def test_the_option_further_right_wins(capsys: Capture) -> None:
+    assert shown_env(capsys, "--env", "demo", "--format", "csv", "config", "show", "--json", "--env", "prod") == "prod"
+
+
+def test_whoever_chose_no_environment_is_told_which_it_is(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["config", "show", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "this is the simulated exchange" in shown.err
+    assert "kalshi init" in shown.err
+    assert "--env" in shown.err
+    json.loads(shown.out)
+    for chosen in (["-q"], ["--env", "sim"]):
+        assert main(["config", "show", *chosen]) == 0
+        assert capsys.readouterr().err == ""
+    monkeypatch.setenv("KALSHI_ENV", "demo")
+    assert main(["config", "show"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_quiet_is_of_one_invocation_only(capsys: Capture) -> None:
+    main(["-q", "config", "show"])
+    assert capsys.readouterr().err == ""
+    main(["config", "show"])
+    assert capsys.readouterr().err != ""
+
+
+def test_quiet_does_not_silence_errors(capsys: Capture) -> None:
+    assert main(["-q", "marketz"]) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+# -- the configuration commands -----------------------------------------------------------------------------------
+
+
+def test_a_broken_configuration_lists_every_problem_and_ends_with_2(home: Path, capsys: Capture) -> None:
+    (home / "config.yaml").write_text("env: dmeo\nrisk:\n  max_positon: 5\n")
+    assert main(["config", "check"]) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert "2 problems" in err
+    assert "env" in err
+    assert "did you mean max_position?" in err
+    assert main(["config", "check", "--json"]) == ExitCode.USAGE
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "config"
+
+
+def test_a_good_configuration_is_ok(home: Path, capsys: Capture) -> None:
+    (home / "config.yaml").write_text("env: demo\n")
+    assert main(["config", "check"]) == 0
+    assert capsys.readouterr().err.startswith("ok: ")
+
+
+def test_config_path_names_the_files_and_makes_none(home: Path, capsys: Capture) -> None:
+    before = sorted(home.rglob("*"))
+    assert main(["config", "path", "--json", "--env", "demo", "--state", str(home / "state")]) == 0
+    found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
+    assert found["state"] == {"what": "state", "path": str(home / "state" / "demo"), "exists": False}
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_key_id_is_masked_in_what_is_shown_and_in_errors(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "canary-0000-1111-key-id"
+    monkeypatch.setenv("KALSHI_API_KEY_ID", secret)
+    assert main(["config", "show", "--env", "demo"]) == 0
+    assert secret not in capsys.readouterr().out
+    report(RuntimeError(f"in a header: {secret}"), [], is_verbose=False)
+    assert secret not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["health-check"], ["doctor", "--json"]])
+def test_plugins_end_with_3_where_they_cannot_find_out(words: list[str], home: Path, capsys: Capture) -> None:
+    (home / "config.yaml").write_text("env: dmeo\n")
+    assert main(words) == shell.PLUGIN_UNKNOWN
+    assert main([*words, "--nonsense"]) == shell.PLUGIN_UNKNOWN
+    assert main(["--env", "demo", *words, "--nonsense"]) == shell.PLUGIN_UNKNOWN
+    assert main(["config", "check"]) == ExitCode.USAGE
+    capsys.readouterr()
+
+
+# -- errors -------------------------------------------------------------------------------------------------------
+
+
+def every_error() -> list[type[KalshiError]]:
+    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, KalshiError)]
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_an_error_is_a_message_a_hint_and_its_exit_code(kind: type[KalshiError], capsys: Capture) -> None:
+    assert report(kind("it broke", hint="mend it"), [], is_verbose=False) == kind.exit_code
+    assert capsys.readouterr().err == "error: it broke\nhint: mend it\n"
+    assert report(kind("it broke", hint="mend it", code="x"), ["--json"], is_verbose=False) == kind.exit_code
+    expected = {"code": "x", "message": "it broke", "hint": "mend it", "exit_code": int(kind.exit_code)}
+    assert json.loads(capsys.readouterr().err) == {"error": expected}
+
+
+def raised(secret: str) -> RuntimeError:
+    """A bug, deep in a function that holds a secret."""
+
+    def deep(private_key: str) -> None:
+        raise RuntimeError(f"bad key {private_key}")
+
+    try:
+        deep(secret)
+    except RuntimeError as error:
+        return error
+    raise AssertionError
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----"
+
+
+def test_a_bug_shows_a_traceback_without_locals_and_without_secrets(capsys: Capture) -> None:
+    assert report(raised(PEM), [], is_verbose=False) == ExitCode.BUG
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert 'raise RuntimeError(f"bad key {private_key}")' in err
+    assert "CANARY" not in err
+
+
+def test_a_bug_with_json_is_one_object_with_the_traceback_inside(capsys: Capture) -> None:
+    assert report(raised(PEM), ["--json"], is_verbose=False) == ExitCode.BUG
+    shown = json.loads(capsys.readouterr().err)["error"]
+    assert shown["code"] == "bug"
+    assert "Traceback" in shown["traceback"]
+    assert "CANARY" not in str(shown)
+
+
+def test_verbose_shows_where_an_expected_error_came_from(home: Path, capsys: Capture) -> None:
+    (home / "config.yaml").write_text("env: dmeo\n")
+    assert main(["-v", "config", "show"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert main(["config", "show"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
+    command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", "order", "cancel", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as it:
+        assert it.stdin is not None
+        assert it.stderr is not None
+        waits_for_input(it.pid)
+        it.send_signal(signal.SIGINT)
+        err = it.stderr.read()
+        assert it.wait(30) == ExitCode.INTERRUPTED
+    assert err == "interrupted\n"
+
+
+def waits_for_input(pid: int) -> None:
+    """Until the process sleeps in a read of a pipe."""
+    import time
+
+    for _ in range(500):
+        try:
+            if "pipe" in Path(f"/proc/{pid}/wchan").read_text():
+                return
+        except OSError:
+            break
+        time.sleep(0.02)
+    time.sleep(1.0)
+
+
+def test_a_broken_pipe_is_silent() -> None:
+    command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", "config", "show"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
+        assert it.stdout is not None
+        assert it.stderr is not None
+        it.stdout.close()
+        assert it.stderr.read() == ""
+        assert it.wait(30) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_an_error_of_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kalshi_cli", "--env", "sim", "config", "show"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr.startswith("error: No space left on device\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_bare_environment_of_cron_is_enough(home: Path) -> None:
+    done = run("config", "show", "--env", "sim", env={"PATH": os.defpath}, cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+
+
+def test_a_terminal_that_knows_only_ascii_gets_something_it_can_show() -> None:
+    done = run(
+        "config", "path", "--env", "sim", "--state", "/tmp/Zürich", env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Z?rich" in done.stdout
+
+
+def test_flags_start_out_as_not_given() -> None:
+    assert Flags() == Flags(env=None, config=None, state=None, form=None, verbose=False)

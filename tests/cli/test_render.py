@@ -1,0 +1,481 @@
+"""Rows in every format: exact for programs, readable for people, harmless whatever is inside."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import unicodedata
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kalshi_cli.cli import rows, run_rows
+from kalshi_cli.cli.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
+from kalshi_cli.cli.output import Format
+from kalshi_cli.cli.render import SCREENFUL, render_book, render_one, render_rows
+from kalshi_cli.cli.rows import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
+from kalshi_cli.cli.tables import fit
+from kalshi_cli.core.messages import BookSnapshot
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side
+from kalshi_cli.desk.place import Ticket
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
+
+CLOSE = Ts(1_781_159_370_164)
+
+
+def market(ticker: str = "KXHIGHNY-26NOV21-B53.5", title: str = "High in NYC?", **more: object) -> MarketRow:
+    given = {
+        "ticker": ticker,
+        "event_ticker": "KXHIGHNY-26NOV21",
+        "title": Prose(title),
+        "status": "active",
+        "yes_bid": cents(47),
+        "yes_ask": None,
+        "last": Price(985),
+        "volume": contracts(10),
+        "volume_24h": Qty(250),
+        "open_interest": contracts(0),
+        "close_time": CLOSE,
+    }
+    return MarketRow(**(given | more))  # type: ignore[arg-type]
+
+
+class Every(Row, frozen=True, kw_only=True):
+    """A field of every type that a row may declare."""
+
+    words: str
+    prose: Prose
+    verdict: Verdict | None
+    price: Price | None
+    qty: Qty
+    money: Money
+    gain: Gain | None
+    ts: Ts
+    ratio: Ratio | None
+    number: float
+    count: int
+    claim: bool
+    side: Side
+    levels: tuple[tuple[Price, Qty], ...]
+    codes: dict[str, int]
+
+
+EVERY = Every(
+    words="KX",
+    prose=Prose("t"),
+    verdict=Verdict("OK"),
+    price=cents(5),
+    qty=Qty(1),
+    money=Money(12_345_600),
+    gain=Gain(Money(-1_500_000)),
+    ts=Ts(0),
+    ratio=Ratio(0.5),
+    number=12.5,
+    count=3,
+    claim=True,
+    side=BID,
+    levels=((cents(5), contracts(1)),),
+    codes={"MIN_EDGE": 2},
+)
+
+
+# -- for programs -------------------------------------------------------------------------------------------------
+
+
+def test_json_has_fixed_scales_utc_times_and_null(capsys: pytest.CaptureFixture[str]) -> None:
+    render_rows(MarketRow, [market()], Format.JSON)
+    [row] = json.loads(capsys.readouterr().out)
+    assert row == {
+        "ticker": "KXHIGHNY-26NOV21-B53.5",
+        "event_ticker": "KXHIGHNY-26NOV21",
+        "title": "High in NYC?",
+        "status": "active",
+        "yes_bid": "0.4700",
+        "yes_ask": None,
+        "last": "0.0985",
+        "volume": "10.00",
+        "volume_24h": "2.50",
+        "open_interest": "0.00",
+        "close_time": "2026-06-11T06:29:30.164Z",
+    }
+
+
+def test_every_type_has_its_json(capsys: pytest.CaptureFixture[str]) -> None:
+    render_one(EVERY, Format.JSON)
+    assert json.loads(capsys.readouterr().out) == {
+        "words": "KX",
+        "prose": "t",
+        "verdict": "OK",
+        "price": "0.0500",
+        "qty": "0.01",
+        "money": "12.345600",
+        "gain": "-1.500000",
+        "ts": "1970-01-01T00:00:00Z",
+        "ratio": 0.5,
+        "number": 12.5,
+        "count": 3,
+        "claim": True,
+        "side": "bid",
+        "levels": [["0.0500", "1.00"]],
+        "codes": {"MIN_EDGE": 2},
+    }
+
+
+def test_numbers_that_are_none_become_null_and_a_dash() -> None:
+    assert wire(Ratio | None)(float("nan")) is None
+    assert wire(float)(float("inf")) is None
+    assert human(float)(float("nan")) == "—"
+    assert human(Price | None)(None) == "—"
+
+
+def test_a_type_nobody_can_write_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="bytes"):
+        wire(bytes)
+    with pytest.raises(TypeError, match="bytes"):
+        human(bytes)
+
+
+def test_an_error_half_way_leaves_no_half_document(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> Iterator[MarketRow]:
+        yield market()
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        render_rows(MarketRow, broken(), Format.JSON)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("form", "out"), [(Format.JSON, "[]\n"), (Format.NDJSON, ""), (Format.PLAIN, "")])
+def test_nothing_is_an_empty_document_and_a_remark(form: Format, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    render_rows(MarketRow, [], form, empty="no market fits")
+    shown = capsys.readouterr()
+    assert shown.out == out
+    assert shown.err == ("no market fits\n" if form is Format.PLAIN else "")
+
+
+def test_ndjson_of_a_feed_arrives_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pipe(io.StringIO):
+        """What has been flushed is what the reader of a pipe sees."""
+
+        seen = 0
+
+        def flush(self) -> None:
+            self.seen = len(self.getvalue().splitlines())
+
+    pipe = Pipe()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    seen_before = []
+
+    def feed() -> Iterator[MarketRow]:
+        for number in range(3):
+            seen_before.append(pipe.seen)
+            yield market(f"T{number}")
+
+    render_rows(MarketRow, feed(), Format.NDJSON)
+    assert seen_before == [0, 1, 2]
+    assert [json.loads(line)["ticker"] for line in pipe.getvalue().splitlines()] == ["T0", "T1", "T2"]
+
+
+@given(st.lists(st.text() | st.sampled_from(["=1+1", "+A1", "-A1", "@SUM(A1)", "\t=1", " =1", "＝1", '"', "a,b"])))
+def test_csv_reads_back_and_no_text_is_a_formula(titles: list[str]) -> None:
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        render_rows(MarketRow, [market(title=title) for title in titles], Format.CSV)
+    header, *lines = csv.reader(io.StringIO(out.getvalue()))
+    assert header == [column.name for column in columns(MarketRow)]
+    assert len(lines) == len(titles)
+    assert all(line[2].lstrip()[:1] not in tuple("=+-@＝＋－＠") or line[2] == "" for line in lines)
+
+
+def test_csv_quotes_everything_and_leaves_negative_numbers_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    row = PnlRow(key="-KX", realized=Gain(Money(-5)), unrealized=Gain(Money(0)), fees=Money(0), net=Gain(Money(-5)))
+    render_rows(PnlRow, [row], Format.CSV)
+    _, line = capsys.readouterr().out.splitlines()
+    assert line == '"\'-KX","-0.000005","0.000000","0.000000","-0.000005"'
+
+
+def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    part = PnlRow(key="KX", realized=Gain(Money(1)), unrealized=Gain(Money(0)), fees=Money(0), net=Gain(Money(1)))
+    whole = PnlView(realized=Gain(Money(1)), unrealized=Gain(Money(0)), fees=Money(0), net=Gain(Money(1)), rows=(part,))
+    render_one(whole, Format.CSV)
+    assert capsys.readouterr().out.splitlines()[1].startswith('"KX"')
+    render_one(whole, Format.PLAIN)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["realized", "$0.00"]
+    assert lines[-2].split() == ["key", "realized", "unrealized", "fees", "net"]
+
+
+# -- for people ---------------------------------------------------------------------------------------------------
+
+
+def test_plain_cuts_nothing_and_names_columns_as_json_does(capsys: pytest.CaptureFixture[str]) -> None:
+    title = "x" * 300
+    render_rows(MarketRow, [market(title=title)], Format.PLAIN)
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split() == [column.name for column in columns(MarketRow)]
+    assert line.split() == [
+        "KXHIGHNY-26NOV21-B53.5", "KXHIGHNY-26NOV21", title, "active", "$0.47", "—", "$0.0985", "10", "2.5", "0",
+        "2026-06-11T06:29:30.164Z",
+    ]  # fmt: skip
+
+
+def test_piped_output_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    render_rows(MarketRow, [market()])
+    assert capsys.readouterr().out.startswith("ticker ")
+
+
+@pytest.mark.parametrize(("term", "first"), [("xterm-256color", "ticker "), ("dumb", "ticker ")])
+def test_a_terminal_gets_a_table_unless_it_is_dumb(term: str, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("COLUMNS", "120")
+    render_rows(MarketRow, [market()])
+    assert ("yes_bid" in out.getvalue()) is (term == "dumb")
+    assert ("\x1b[" in out.getvalue()) is (term != "dumb")
+
+
+@pytest.fixture
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.mark.usefixtures("colours")
+def test_bids_are_green_asks_red_and_losses_too(capsys: pytest.CaptureFixture[str]) -> None:
+    render_rows(MarketRow, [market(yes_ask=cents(49))], Format.TABLE)
+    out = capsys.readouterr().out
+    assert "\x1b[32m$0.47" in out.replace(" ", "")
+    assert "\x1b[31m$0.49" in out.replace(" ", "")
+    render_one(EVERY, Format.TABLE)
+    assert "\x1b[31m-$1.50" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("colours")
+def test_no_color_is_honoured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    render_rows(MarketRow, [market(yes_ask=cents(49))], Format.TABLE)
+    assert "\x1b[3" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    render_rows(MarketRow, [market(title="a very long question " * 5)], Format.TABLE)
+    shown = capsys.readouterr()
+    assert "KXHIGHNY-26NOV21-B53.5" in shown.out
+    assert max(len(line.rstrip()) for line in shown.out.splitlines()) <= max(width, 22)
+    assert ("too narrow for" in shown.err) is (width < 100)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(1, 60), min_size=11, max_size=11), st.integers(20, 300))
+def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[int], room: int) -> None:
+    fields = columns(MarketRow)
+    widths = {column.name: size for column, size in zip(fields, sizes, strict=True)}
+    found = fit(fields, widths, room)
+    assert all(
+        found[column.name] == widths[column.name] for column in fields if column.name in found and not column.is_prose
+    )
+    assert fields[0].name in found
+    assert sum(found.values()) + 2 * (len(found) - 1) <= room or len(found) == 1
+    if sum(sizes) + 2 * 10 <= room:
+        assert found == widths
+
+
+def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    render_rows(MarketRow, [market()] * (SCREENFUL + 1), Format.TABLE)
+    assert capsys.readouterr().out.startswith("ticker ")
+    render_rows(MarketRow, [market()] * SCREENFUL, Format.TABLE)
+    assert "yes_bid" not in capsys.readouterr().out
+
+
+def test_times_are_told_from_now() -> None:
+    now = Ts(1_781_148_600_000)
+    assert when(CLOSE, now) == "Jun 11 06:29 (in 2h)"
+    assert when(Ts(now - 90_000), now) == "Jun 11 03:28 (1m ago)"
+    assert when(now, now) == "Jun 11 03:30 (now)"
+    assert when(Ts(0), now).startswith("1970-01-01 00:00 (")
+    assert when(CLOSE, None) == "2026-06-11 06:29"
+
+
+# -- whatever is inside -------------------------------------------------------------------------------------------
+
+HOSTILE = st.text() | st.sampled_from(
+    [
+        "\x1b[31mred",
+        "\x1b]8;;https://evil.example\x07x",
+        "a\u202eb",
+        "\u200b\u2066",
+        "[/]",
+        "[bold]x[/bold]",
+        "[link=https://evil.example]x[/link]",
+        ":smile:",
+        "\ud800",
+        "\x9b2J",
+        "line\nbreak",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(HOSTILE, st.sampled_from(Format))
+def test_no_format_lets_a_control_character_through(text: str, form: Format) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        patch.setenv("COLUMNS", "200")
+        render_rows(MarketRow, [market(ticker=text, title=text)], form, title=text, empty=text)
+        render_rows(MarketRow, [], form, empty=text)
+        render_one(market(title=text), form, title=text)
+        render_book(orderbook_view(BookSnapshot(Ts(0), text, ((cents(1), Qty(1)),), ()), 5), form)
+    written = out.getvalue() + err.getvalue()
+    assert [char for char in written if unicodedata.category(char)[0] == "C" and char != "\n"] == []
+    written.encode()
+
+
+def test_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    render_rows(MarketRow, [market(title="[bold]x[/] :smile:")], Format.TABLE)
+    assert "[bold]x[/] :smile:" in capsys.readouterr().out
+
+
+# -- the rows -----------------------------------------------------------------------------------------------------
+
+CONTRACT = {
+    rows.MarketRow: "ticker event_ticker title status yes_bid yes_ask last volume volume_24h open_interest close_time",
+    rows.OrderbookView: "ticker yes_bids yes_asks best_bid best_ask spread mid",
+    rows.OrderRow: "order_id client_order_id ticker side action book_side price count filled remaining status "
+    "average_fill_price fees",
+    rows.PositionRow: "ticker position side count average_price cost mark value unrealized realized fees",
+    rows.CancelAllView: "canceled remaining halted seconds",
+    rows.PnlView: "realized unrealized fees net rows",
+    run_rows.TradeSummary: "strategy env mode cycles intents orders fills denied realized unrealized fees net balance "
+    "maker_fills taker_fills stopped_by",
+}
+
+
+@pytest.mark.parametrize("row", CONTRACT)
+def test_a_row_has_the_fields_that_scripts_rely_on(row: type[Row]) -> None:
+    assert set(CONTRACT[row].split()) <= set(row.__struct_fields__)
+
+
+def every_row() -> list[type[Row]]:
+    return [
+        kind
+        for module in (rows, run_rows)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Row) and kind is not Row
+    ]
+
+
+@pytest.mark.parametrize("row", every_row())
+def test_every_field_of_every_row_can_be_written(row: type[Row]) -> None:
+    for field in msgspec.structs.fields(row):
+        assert callable(wire(field.type))
+    assert all(callable(human(column.kind)) for column in columns(row))
+    assert set(row.shown) <= {column.name for column in columns(row)}
+
+
+FORTY = cents(40)
+
+
+def order(side: Side = BID, price: Price = FORTY, **more: object) -> Order:
+    given = {
+        "client_order_id": "mine",
+        "ticker": "KX",
+        "side": side,
+        "price": price,
+        "qty": contracts(10),
+        "status": OrderStatus.RESTING,
+        "created": Ts(0),
+        "updated": Ts(0),
+    }
+    return Order(**(given | more))  # type: ignore[arg-type]
+
+
+@given(
+    st.sampled_from(["yes", "no"]),
+    st.sampled_from(["buy", "sell"]),
+    st.integers(min_value=1, max_value=99).map(cents),
+)
+def test_an_order_reads_back_as_it_was_typed(outcome: rows.Outcome, action: rows.Action, price: Price) -> None:
+    from kalshi_cli.core.model import CENT_GRID, Market, MarketStatus
+
+    where = Market(
+        ticker="KX", event_ticker="KX", title="", status=MarketStatus.ACTIVE, grid=CENT_GRID, yes_bid=None,
+        yes_bid_size=Qty(0), yes_ask=None, yes_ask_size=Qty(0), last=None, volume=Qty(0), volume_24h=Qty(0),
+        open_interest=Qty(0), open_time=Ts(0), close_time=Ts(0),
+    )  # fmt: skip
+    placed = Ticket(ticker="KX", outcome=outcome, action=action, qty=contracts(1), price=price).intent(where)
+    row = order_row(order(placed.side, placed.price), (outcome, action))
+    assert (row.side, row.action, row.price, row.book_side) == (outcome, action, price, placed.side)
+
+
+def test_an_order_nobody_remembers_typing_is_shown_on_the_yes_scale() -> None:
+    row = order_row(order(ASK, cents(60)))
+    assert (row.side, row.action, row.price) == ("yes", "sell", cents(60))
+
+
+def test_the_average_fill_price_is_that_of_the_side() -> None:
+    filled = order(ASK, cents(60), filled=contracts(3), fill_cost=Money(3 * cents(62) * 100))
+    assert order_row(filled).average_fill_price == cents(62)
+    assert order_row(filled, ("no", "buy")).average_fill_price == cents(38)
+    assert order_row(order()).average_fill_price is None
+
+
+def snapshot() -> BookSnapshot:
+    bids = ((cents(46), contracts(5)), (cents(47), contracts(10)))
+    return BookSnapshot(Ts(0), "KX", bids, ((cents(52), contracts(20)), (cents(50), contracts(2))))
+
+
+def test_an_order_book_is_best_first_with_spread_and_mid(capsys: pytest.CaptureFixture[str]) -> None:
+    render_book(orderbook_view(snapshot(), depth=1), Format.JSON)
+    assert json.loads(capsys.readouterr().out) == {
+        "ticker": "KX",
+        "yes_bids": [["0.4700", "10.00"]],
+        "yes_asks": [["0.5000", "2.00"]],
+        "best_bid": "0.4700",
+        "best_ask": "0.5000",
+        "spread": "0.0300",
+        "mid": "0.4850",
+        "to_fill": [],
+    }
+
+
+def test_filling_a_size_costs_more_than_the_best_price() -> None:
+    buy, sell = orderbook_view(snapshot(), depth=10, size=contracts(12)).to_fill
+    assert (buy.fills, buy.notional, buy.worst_price) == (contracts(12), Money(6_200_000), cents(52))
+    assert buy.slippage == Price(167)
+    assert (sell.average_price, sell.slippage) == (Price(4683), Price(17))
+
+
+def test_a_book_is_drawn_from_the_highest_price_down(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in (Format.TABLE, Format.PLAIN):
+        render_book(orderbook_view(snapshot(), depth=10), form)
+        out = capsys.readouterr().out
+        assert sorted(("$0.52", "$0.50", "$0.47", "$0.46"), key=out.index) == ["$0.52", "$0.50", "$0.47", "$0.46"]
+    render_book(orderbook_view(BookSnapshot(Ts(0), "KX", (), ()), depth=10), Format.TABLE)
+    assert "nobody quotes KX" in capsys.readouterr().err
+
+
+def test_order_rows_of_the_exchange_have_no_ids_until_it_told_them(capsys: pytest.CaptureFixture[str]) -> None:
+    render_rows(OrderRow, [order_row(order(client_order_id=""))], Format.JSON)
+    [row] = json.loads(capsys.readouterr().out)
+    assert row["order_id"] is None
+    assert row["client_order_id"] is None
