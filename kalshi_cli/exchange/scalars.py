@@ -33,11 +33,10 @@ def level_price(text: str) -> Price:
     return price
 
 
+@lru_cache(maxsize=_MAX_KNOWN)  # three of them in every market of a list of fifty thousand
 def outcome_price(text: str) -> Price:
     """A price from zero to one dollar, both included: what a settled contract is worth."""
-    price = known_prices.get(text)
-    if price is None:
-        price = parse_price(text)
+    price = parse_price(text)
     if not 0 <= price <= ONE_DOLLAR:
         raise ValueError(f"a price outside [0, 1]: {text!r}")
     return price
