@@ -26,7 +26,7 @@ def main() -> None:
     asked = parser.parse_args()
     scale = (QUICK if asked.quick else FULL)._replace(has_peers=not asked.no_peers)
     HOME.mkdir(exist_ok=True)
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=HOME) as scratch:
         for name in asked.works or WORKS:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)

@@ -79,25 +79,27 @@ class Ratio(NamedTuple):
     most: float
 
 
-def race(
-    ours: Contestant, peers: Sequence[Contestant], *, work: str, clock: str, count: int, rounds: int
-) -> dict[str, Ratio]:
-    """Ours against each peer. ContestError where they did not do the same work."""
-    everybody = [ours, *peers]
-    costs: dict[str, list[float]] = {each.name: [] for each in everybody}
+Costs = dict[str, list[float]]
+"""Of each contestant, nanoseconds a call, round by round."""
+
+
+def race(contestants: Sequence[Contestant], *, work: str, clock: str, count: int, rounds: int) -> Costs:
+    """What the work costs everybody. ContestError where they did not do the same work."""
+    costs: Costs = {each.name: [] for each in contestants}
     for number in range(-1, rounds):  # the first round warms up and does not count
         outcomes = set()
-        for place in range(len(everybody)):
-            each = everybody[(place + number) % len(everybody)]
-            cost, outcome = each.ask(work, count if number >= 0 else max(1, count // 4), clock)
+        for place in range(len(contestants)):
+            each = contestants[(place + number) % len(contestants)]
+            cost, outcome = each.ask(work, count, clock)
             outcomes.add(outcome)
             if number >= 0:
                 costs[each.name].append(cost)
         if len(outcomes) > 1:
             raise ContestError(f"{work}: the contestants came to different ends: {sorted(outcomes)}")
-    return {peer.name: _ratio(costs[ours.name], costs[peer.name]) for peer in peers}
+    return costs
 
 
-def _ratio(ours: list[float], theirs: list[float]) -> Ratio:
+def compare(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+    """Paired: each round against the same round."""
     ratios = [mine / their for mine, their in zip(ours, theirs, strict=True)]
     return Ratio(median(ratios), min(ratios), max(ratios))

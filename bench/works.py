@@ -1,8 +1,9 @@
-"""What is measured, against whom, and what we must reach. Targets without a date are those of docs/performance.md."""
+"""What is measured, against whom, and what we must reach; docs/performance.md says where the targets come from."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,14 +13,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bench import peers
-from bench.contest import Contestant, ContestError, Ratio, race
+from bench.contest import Contestant, ContestError, Costs, Ratio, compare, race
 from bench.deltas import frames
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.errors import RateLimitedError
 from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
 from kalshi_cli.units import Ts
 
+_OURS = "ours"
 _SDK, _PYKALSHI, _SQLALCHEMY = "official SDK 3.2.0", "pykalshi 2.0.0", "SQLAlchemy 2.0"
+_SIGNATURE, _PLAIN = "one RSA-2048 signature", "json.loads and dicts"
+_EMPTY, _BARE = "an empty Typer program", "a bare interpreter"
 
 
 class Row(NamedTuple):
@@ -55,14 +59,13 @@ FULL = Scale(15, 1.0, has_peers=True)
 QUICK = Scale(3, 0.05, has_peers=True)
 
 
-class _Peer(NamedTuple):
-    """Who is raced against: in which environment, doing what."""
+class _Entry(NamedTuple):
+    """Who takes part, doing what. Without a requirement it runs in our own environment."""
 
     name: str
-    requirement: str  # empty: our own environment
     module: str
     arguments: tuple[str, ...]
-    target: float | None
+    requirement: str = ""
 
 
 def _rest(scale: Scale, scratch: Path) -> Iterator[Row]:
@@ -70,17 +73,21 @@ def _rest(scale: Scale, scratch: Path) -> Iterator[Row]:
     _write_key(key)
     with Contestant("server", "bench.loopback") as server:
         given = (server.line(), str(key))
-        ours = ("bench.workers.ours_rest", given)
-        for work, title, count, sdk, pykalshi in (
-            ("get", "signed GET, CPU a call", 200, 0.65, None),
-            ("create", "signed create-order, CPU a call", 200, 0.65, None),
-            ("markets", "1,000 markets to typed rows, CPU a page", 4, 0.12, None),
-        ):
-            against = (
-                _Peer(_SDK, peers.SDK, "bench.workers.sdk_rest", given, sdk),
-                _Peer(_PYKALSHI, peers.PYKALSHI, "bench.workers.pykalshi_rest", given, pykalshi),
-            )
-            yield from _race(scale, title, work, "cpu", count, ours, against)
+        ours = _Entry(_OURS, "bench.workers.ours_rest", given)
+        sdk = _Entry(_SDK, "bench.workers.sdk_rest", given, peers.SDK)
+        pykalshi = _Entry(_PYKALSHI, "bench.workers.pykalshi_rest", given, peers.PYKALSHI)
+        signature = _Entry(_SIGNATURE, "bench.workers.signature", (str(key),))
+        for work, title in (("get", "signed GET, CPU a call"), ("create", "signed create-order, CPU a call")):
+            result = _race(scale, work, "cpu", 200, [ours, sdk, pykalshi, signature])
+            yield _row(result, title, _SDK, 0.65)
+            yield _row(result, title, _PYKALSHI)
+            yield _row(result, title, _SIGNATURE)
+            yield _row(_less(result, _SIGNATURE), f"{title}, less one signature each", _SDK, 0.51)
+            yield _row(_less(result, _SIGNATURE), f"{title}, less one signature each", _PYKALSHI)
+        result = _race(scale, "markets", "cpu", 4, [ours, sdk, pykalshi])
+        title = "1,000 markets to typed rows, CPU a page"
+        yield _row(result, title, _SDK, 0.12)
+        yield _row(result, title, _PYKALSHI)
 
 
 def _book(scale: Scale, scratch: Path) -> Iterator[Row]:
@@ -88,63 +95,93 @@ def _book(scale: Scale, scratch: Path) -> Iterator[Row]:
     file = scratch / "frames.jsonl"
     file.write_text("\n".join(frames(count)))
     given = (str(file),)
-    against = (
-        _Peer(_PYKALSHI, peers.PYKALSHI, "bench.workers.pykalshi_book", given, 0.08),
-        _Peer("json.loads and dicts", "", "bench.workers.json_book", given, None),
+    result = _race(
+        scale,
+        "book",
+        "cpu",
+        count,
+        [
+            _Entry(_OURS, "bench.workers.ours_book", given),
+            _Entry(_PYKALSHI, "bench.workers.pykalshi_book", given, peers.PYKALSHI),
+            _Entry(_PLAIN, "bench.workers.json_book", given),
+        ],
     )
-    ours = ("bench.workers.ours_book", given)
-    yield from _race(scale, "frame bytes to top of book, CPU a frame", "book", "cpu", count, ours, against)
+    title = "frame bytes to top of book, CPU a frame"
+    yield _row(result, title, _PYKALSHI, 0.08)
+    yield _row(result, title, _PLAIN)
 
 
 def _help(scale: Scale, _scratch: Path) -> Iterator[Row]:
-    programs = "bench.workers.programs"
-    against = (
-        _Peer("an empty Typer program", "", programs, ("-m", "bench.workers.empty_program", "--help"), 1.3),
-        _Peer("a bare interpreter", "", programs, ("-c", "pass"), None),
+    result = _race(
+        scale,
+        "program",
+        "children",
+        3,
+        [
+            _Entry(_OURS, "bench.workers.programs", ("-m", "kalshi_cli", "--help")),
+            _Entry(_EMPTY, "bench.workers.programs", ("-m", "bench.workers.empty_program", "--help")),
+            _Entry(_BARE, "bench.workers.programs", ("-c", "pass")),
+        ],
     )
-    ours = (programs, ("-m", "kalshi_cli", "--help"))
-    yield from _race(scale, "kalshi --help, CPU", "program", "children", 3, ours, against)
+    yield _row(result, "kalshi --help, CPU", _EMPTY, 1.3)
+    yield _row(result, "kalshi --help, CPU", _BARE)
 
 
 def _store(scale: Scale, scratch: Path) -> Iterator[Row]:
     given = (str(scratch),)
-    against = (_Peer(_SQLALCHEMY, peers.SQLALCHEMY, "bench.workers.sqlalchemy_store", given, 0.70),)
-    ours = ("bench.workers.ours_store", given)
-    yield from _race(scale, "one intent durable (WAL, FULL), wall", "intend", "wall", 200, ours, against)
+    result = _race(
+        scale,
+        "intend",
+        "wall",
+        200,
+        [
+            _Entry(_OURS, "bench.workers.ours_store", given),
+            _Entry(_SQLALCHEMY, "bench.workers.sqlalchemy_store", given, peers.SQLALCHEMY),
+        ],
+    )
+    yield _row(result, "one intent durable (WAL, FULL), wall", _SQLALCHEMY, 0.70)
 
 
-def _race(
-    scale: Scale,
-    title: str,
-    work: str,
-    clock: str,
-    count: int,
-    ours: tuple[str, Sequence[str]],
-    against: Sequence[_Peer],
-) -> list[Row]:
-    rows = []
+class _Result(NamedTuple):
+    """A race: what it cost whom, and why somebody was not there."""
+
+    costs: Costs
+    absent: dict[str, str]
+
+
+def _race(scale: Scale, work: str, clock: str, count: int, entries: Sequence[_Entry]) -> _Result:
+    absent = {}
     with ExitStack() as stack:
-
-        def enter(name: str, module: str, arguments: Sequence[str], requirement: str = "") -> Contestant:
-            if requirement and not scale.has_peers:
-                raise ContestError("without peers")
-            python = {"python": peers.python_with(requirement)} if requirement else {}
-            each = stack.enter_context(Contestant(name, module, *arguments, **python))
-            each.line()  # it is ready
-            return each
-
-        me = enter("ours", *ours)
-        present, absent = [], {}
-        for peer in against:
+        present = []
+        for entry in entries:
             try:
-                present.append(enter(peer.name, peer.module, peer.arguments, peer.requirement))
+                if entry.requirement and not scale.has_peers:
+                    raise ContestError("without peers")
+                python = peers.python_with(entry.requirement) if entry.requirement else sys.executable
+                each = stack.enter_context(Contestant(entry.name, entry.module, *entry.arguments, python=python))
+                each.line()  # it is ready
+                present.append(each)
             except ContestError as error:
-                absent[peer.name] = str(error)
+                absent[entry.name] = str(error)
         calls = max(1, round(count * scale.factor))
-        ratios = race(me, present, work=work, clock=clock, count=calls, rounds=scale.rounds)
-        for peer in against:
-            rows.append(Row(title, peer.name, ratios.get(peer.name), peer.target, absent.get(peer.name, "")))
-    return rows
+        return _Result(race(present, work=work, clock=clock, count=calls, rounds=scale.rounds), absent)
+
+
+def _row(result: _Result, title: str, peer: str, target: float | None = None) -> Row:
+    if peer in result.absent:
+        return Row(title, peer, None, target, result.absent[peer])
+    return Row(title, peer, compare(result.costs[_OURS], result.costs[peer]), target)
+
+
+def _less(result: _Result, common: str) -> _Result:
+    """The same race with everybody's cost reduced by what all of them need."""
+    shared = result.costs[common]
+    costs = {
+        name: [cost - less for cost, less in zip(each, shared, strict=True)]
+        for name, each in result.costs.items()
+        if name != common
+    }
+    return _Result(costs, result.absent)
 
 
 def _limiter(_scale: Scale, _scratch: Path) -> Iterator[Row]:
