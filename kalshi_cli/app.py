@@ -454,5 +454,6 @@ class App:
         return Plan(
             run_id=self.new_id(), pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
             words=words[mode], markets=markets, duration_s=request.duration_s if request else None,
-            status_every_s=request.status_every_s if request else trade.status_every_s, stop_budget_s=trade.stop_budget_s,
+            status_every_s=request.status_every_s if request else trade.status_every_s,
+            stop_budget_s=trade.stop_budget_s,
         )  # fmt: skip

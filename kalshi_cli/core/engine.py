@@ -87,7 +87,7 @@ class Engine:
         self.limits = limits
         self.tally = Tally()
         self.is_stopping = False
-        self.cash: Money | None = None
+        self._cash_besides: Money | None = None
         self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
         self._names = {strategy.name for strategy in strategies}
         self._new_id = new_id
@@ -118,6 +118,11 @@ class Engine:
             AccountSnapshot: self._on_account,
             Command: self._on_command,
         }
+
+    @property
+    def cash(self) -> Money | None:
+        """The balance of the last account read, moved on by what was booked since; None before the first."""
+        return None if self._cash_besides is None else Money(self._cash_besides + self.state.ledger.cash)
 
     def step(self, message: Message) -> list[Effect]:
         """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
@@ -363,9 +368,9 @@ class Engine:
 
     def _on_account(self, message: AccountSnapshot) -> list[Effect]:
         effects: list[Effect] = []
-        self.cash = message.balance.cash
         for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
             effects += self.step(repair)
+        self._cash_besides = Money(message.balance.cash - self.state.ledger.cash)
         ours = {ticker: position.qty for ticker, position in self.state.ledger.positions.items()}
         found = reconcile.drift(ours, message)
         for ticker in found.keys() & self._drifting:

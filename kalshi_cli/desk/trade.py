@@ -193,6 +193,7 @@ class Session:
 
     def summary(self) -> Summary:
         """The run so far."""
+        self._day_counted = -DAY_EVERY_S
         return summarize(
             self._engine,
             self._score,

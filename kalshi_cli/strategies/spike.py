@@ -23,14 +23,14 @@ class SpikeParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`move=0.03`, `move=3c`)."""
 
     move: Annotated[Price, Meta(ge=10, le=5_000, description="fade a move of the mid of at least this")] = cents(3)
-    move_pct: Annotated[float, Meta(gt=0, le=100, description="... or of at least this many percent of it")] = 3.0
+    move_pct: Annotated[float, Meta(gt=0, le=100, description="... and of at least this many percent of it")] = 3.0
     window_s: Annotated[float, Meta(ge=1, le=3_600, description="within this many seconds")] = 60.0
     reference_pct: Annotated[
         float, Meta(gt=0, le=100, description="a move of the outside index by this many percent explains it")
     ] = 0.05
     size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
     target: Annotated[Price, Meta(ge=10, le=5_000, description="take profit this far from the entry")] = cents(2)
-    stop: Annotated[Price, Meta(ge=10, le=9_000, description="get out this far against the entry")] = cents(4)
+    stop: Annotated[Price, Meta(ge=10, le=9_000, description="get out this far against the entry")] = cents(8)
     hold_s: Annotated[float, Meta(ge=1, le=86_400, description="get out after this many seconds")] = 120.0
     rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back an unfilled entry after this long")] = 20.0
     cooldown_s: Annotated[float, Meta(ge=0, le=86_400, description="leave the market alone after an exit")] = 30.0
@@ -117,9 +117,7 @@ class Spike(Strategy):
 
     def _is_spike(self, before: Point, mid: Price, reference: int | None) -> bool:
         moved = abs(mid - before.mid)
-        if moved < cents(1):
-            return False  # three percent of a one-cent market is noise
-        if moved < self.params.move and moved * 100 < self.params.move_pct * before.mid:
+        if moved < self.params.move or moved * 100 < self.params.move_pct * before.mid:
             return False
         if before.reference is None or reference is None:
             return True
