@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from kalshi_cli.core.model import ASK, BID, Band, OrderStatus, PriceGrid, Side
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_qty, parse_price, parse_qty
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_qty, parse_money, parse_price, parse_qty
 
 # A stream repeats itself: 19 of 20 values were seen before, and looking one up costs a tenth of reading it. Bounded,
 # because what an ill-meaning stream sends must not fill the memory.
@@ -114,6 +114,12 @@ class PriceRange(msgspec.Struct, frozen=True, gc=False):
 
 
 @lru_cache(maxsize=256)  # a dozen grids serve fifty thousand markets
+def yes_cost(side: Side, filled: Qty, *paid: str) -> Money:
+    """What fills cost at YES prices. The exchange states what was paid for them, and an ask pays the price of NO."""
+    total = sum(parse_money(part) for part in paid)
+    return Money(total if side is BID else ONE_DOLLAR * filled - total)
+
+
 def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
     """The valid prices. Only the bands count: the exchange adds structure names, and has changed what they mean."""
     if not ranges:

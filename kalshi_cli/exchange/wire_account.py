@@ -20,6 +20,7 @@ from kalshi_cli.exchange.scalars import (
     reduced,
     seconds,
     ts_of,
+    yes_cost,
 )
 from kalshi_cli.exchange.wire import Page, read
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Ts, cents, format_price, format_qty, parse_money
@@ -156,12 +157,13 @@ def _order(wire: _Order) -> Order:
     if created is None:
         raise ValueError(f"order {wire.order_id[:64]} has no time")
     status = order_status(wire.status)
+    side = book_side(wire.book_side, wire.outcome_side)
     initial, filled = no_negative(wire.initial_count_fp), no_negative(wire.fill_count_fp)
     return Order(
         client_order_id=wire.client_order_id or "",
         order_id=wire.order_id,
         ticker=wire.ticker,
-        side=book_side(wire.book_side, wire.outcome_side),
+        side=side,
         price=outcome_price(wire.yes_price_dollars),
         qty=initial,
         filled=filled,
@@ -172,7 +174,7 @@ def _order(wire: _Order) -> Order:
         expires=maybe_ts(wire.expiration_time),
         exchange_index=wire.exchange_index,
         fees=Money(parse_money(wire.taker_fees_dollars) + parse_money(wire.maker_fees_dollars)),
-        fill_cost=Money(parse_money(wire.taker_fill_cost_dollars) + parse_money(wire.maker_fill_cost_dollars)),
+        fill_cost=yes_cost(side, filled, wire.taker_fill_cost_dollars, wire.maker_fill_cost_dollars),
     )
 
 

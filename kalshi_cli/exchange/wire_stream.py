@@ -38,6 +38,7 @@ from kalshi_cli.exchange.scalars import (
     quote_size,
     reduced,
     seconds,
+    yes_cost,
 )
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Ts, parse_money
 
@@ -449,12 +450,13 @@ def _order_state(body: _UserOrder, recv_ts: Ts) -> OrderState:
     updated = _at(body.last_updated_ts_ms, recv_ts)
     why = body.last_update_reason or ""
     status = order_status(body.status, why)
+    side = book_side(body.book_side, body.outcome_side)
     initial, filled = no_negative(body.initial_count_fp), no_negative(body.fill_count_fp)
     order = Order(
         client_order_id=body.client_order_id or "",
         order_id=body.order_id,
         ticker=body.ticker,
-        side=book_side(body.book_side, body.outcome_side),
+        side=side,
         price=level_price(body.yes_price_dollars),
         qty=initial,
         filled=filled,
@@ -465,7 +467,7 @@ def _order_state(body: _UserOrder, recv_ts: Ts) -> OrderState:
         expires=body.expiration_ts_ms,
         exchange_index=body.exchange_index,
         fees=Money(parse_money(body.taker_fees_dollars) + parse_money(body.maker_fees_dollars)),
-        fill_cost=Money(parse_money(body.taker_fill_cost_dollars) + parse_money(body.maker_fill_cost_dollars)),
+        fill_cost=yes_cost(side, filled, body.taker_fill_cost_dollars, body.maker_fill_cost_dollars),
         code=why,
     )
     return OrderState(updated, order)

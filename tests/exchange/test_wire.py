@@ -229,7 +229,7 @@ ORDER = {
     "initial_count_fp": "5.00",
     "fill_count_fp": "1.00",
     "remaining_count_fp": "3.00",
-    "taker_fill_cost_dollars": "0.010000",
+    "taker_fill_cost_dollars": "0.990000",
     "maker_fill_cost_dollars": "0.000000",
     "taker_fees_dollars": "0.017500",
     "maker_fees_dollars": "0.000100",
