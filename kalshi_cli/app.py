@@ -333,7 +333,9 @@ class App:
         with ExitStack() as stack:
             stack.enter_context(lock(home / "trade.lock", self.clock))
             self._serve_if_nobody_does(stack)
-            self.client.refresh_limits()
+            health.refuse_unless_fit(self.client, home, self.tell)
+            if self.signer is not None:
+                self.client.refresh_limits()
             markets = universe(self.client, self.clock.now(), request.tickers, request.series)
             fees = {market.ticker: self.fees(market) for market in markets}
             stream = self._stream(stack, markets)
@@ -343,9 +345,8 @@ class App:
             store: Store
             venue: Venue
             if is_paper:
-                store = SqliteStore.open(
-                    home / "state.db", account=self.account, environment=f"{self.config.env}-paper"
-                )
+                # Paper has no account: whoever looks at the real books through whichever key has the same one.
+                store = SqliteStore.open(home / "state.db", account="paper", environment=self.config.env)
                 stack.callback(store.close)
                 engine, venue = load_paper(
                     store, self.clock, self.limits, cash=self.config.sim.starting_cash, markets=markets, fees=fees,
@@ -401,6 +402,9 @@ class App:
             until = None if duration_s is None else self.clock.monotonic() + duration_s
             with stop_signals(self.clock, feed.request):
                 for message in feed:
+                    if recorder.is_full:
+                        self.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
+                        break
                     if isinstance(message, Command) or (until is not None and self.clock.monotonic() >= until):
                         break
             return recorder.lines

@@ -12,7 +12,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.model import OrderStatus, TradingState
-from kalshi_cli.errors import CredentialsError, KalshiError
+from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream import Stream
@@ -66,6 +66,20 @@ def worst(findings: list[Finding]) -> Verdict:
     """CRITICAL beats UNKNOWN beats WARNING beats OK."""
     ranking = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
     return next((verdict for verdict in ranking if any(f.verdict is verdict for f in findings)), Verdict.OK)
+
+
+def refuse_unless_fit(client: KalshiClient, home: Path, tell: Callable[[str], None]) -> None:
+    """What a loop must know before it starts: the exchange answers, the clock is right, there is room on the disk.
+
+    A warning is told; what is critical is an error. An exchange that does not answer is UnreachableError.
+    """
+    looks: tuple[Check, ...] = (lambda: exchange(client), lambda: clock_skew(client), lambda: disk(home))
+    for look in looks:
+        verdict, detail, hint = look()
+        if verdict is Verdict.CRITICAL:
+            raise RefusedError(f"not fit to trade: {detail}", hint=hint, code="UNFIT")
+        if verdict is not Verdict.OK:
+            tell(f"warning: {detail}; {hint}")
 
 
 # -- the checks; each answers (verdict, detail, hint) ---------------------------------------------------------------
