@@ -64,7 +64,7 @@ def load_config(ctx: typer.Context, lenient: Sequence[str] = (), more: Mapping[s
     for credential in (loaded.credentials.sim, loaded.credentials.demo, loaded.credentials.prod):
         conceal(credential.key_id)
     if loaded.origins["env"] == "default":
-        note("this is the simulated exchange: no account, no network. Choose another with `kalshi init` or --env")
+        note("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
     return loaded
 
 

@@ -169,7 +169,7 @@ class Rest:
         if self._signer is None and not is_public:
             raise CredentialsError(
                 f"{self._host} wants an API key for this, and none is configured",
-                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or run `kalshi init`",
+                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration",
             )
 
     def _attempt(
