@@ -22,6 +22,7 @@ from kalshi_cli.errors import (
     OutcomeUnknownError,
     RateLimitedError,
     RefusedError,
+    StateError,
     UnreachableError,
     UsageError,
 )
@@ -150,7 +151,13 @@ class OrderDesk:
         state = engine.state
         venue = LiveVenue(self._client, None, self._clock, live=state.orders.live, since=state.last_entry)
         replies = act([proposal.submit], venue, self._store)
-        pump(replies, engine, venue, self._store)
+        try:
+            pump(replies, engine, venue, self._store)
+        except StateError as error:
+            raise OutcomeUnknownError(
+                f"order {client_order_id} was sent, but what came of it could not be written down: {error.message}",
+                hint=f"{error.hint or 'repair the state file'}, then: kalshi order reconcile",
+            ) from error
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
         if order.status is OrderStatus.UNKNOWN:
             order = resolve(self._client, self._store, self._clock, engine, order)

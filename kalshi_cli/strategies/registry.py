@@ -60,24 +60,26 @@ def make(spec: str, given: Mapping[str, object]) -> Strategy:
 
 def params_from(kind: type[Strategy], given: Mapping[str, object]) -> StrategyParams:
     """Typed parameters from text or YAML values: prices as dollars or cents, counts as contracts."""
-    hints = get_type_hints(kind.Params, include_extras=False)
+    known = {parameter.name: parameter for parameter in parameters(kind)}
+    plain, full = get_type_hints(kind.Params), get_type_hints(kind.Params, include_extras=True)
     problems: list[str] = []
     values: dict[str, Any] = {}
     for name, value in given.items():
-        if name not in hints:
-            near = get_close_matches(name, hints, n=1)
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
             problems.append(f"{name}: no such parameter" + (f"; did you mean {near[0]}?" if near else ""))
             continue
         try:
-            values[name] = _parse(hints[name], value)
-        except (ValueError, msgspec.ValidationError) as error:
+            values[name] = _parse(plain[name], value)
+        except ValueError as error:
             problems.append(f"{name}: {error}")
-    if not problems:
-        for name, value in values.items():
-            try:
-                msgspec.convert({name: value}, kind.Params)
-            except msgspec.ValidationError as error:
-                problems.append(f"{name}: {error}")
+            continue
+        try:
+            msgspec.convert(values[name], full[name])
+        except msgspec.ValidationError:
+            problems.append(f"{name}: {value} is not from {known[name].minimum} to {known[name].maximum}")
+    missing = [field.name for field in msgspec.structs.fields(kind.Params) if field.required]
+    problems += [f"{name}: must be given" for name in missing if name not in given]
     if problems:
         raise UsageError(
             f"strategy {kind.name}: " + "; ".join(problems),
@@ -136,7 +138,11 @@ def _from_path(spec: str) -> type[Strategy]:
         raise UsageError(f"{path} is not a Python file", code="unknown_strategy")
     module = importlib.util.module_from_spec(found)
     sys.modules[module_name] = module  # before it runs: dataclasses and typing look their module up there
-    found.loader.exec_module(module)
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}", code="bad_strategy") from error
     if not name:
         kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:

@@ -1,0 +1,219 @@
+"""The kill switch: nothing rests, and a fresh list says so, or it says what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from virtual import OTHER, TICKER, Virtual
+
+from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.desk.cancel import Outcome, Scope, cancel_everything, cancel_orders
+from kalshi_cli.errors import CredentialsError, UnreachableError
+from kalshi_cli.sim.listing import NewOrder, SimOptions
+from kalshi_cli.units import cents, contracts
+
+
+@pytest.fixture
+def trailing(tmp_path: Path) -> Iterator[Virtual]:
+    """Reads show the account of half a second ago, and the real token buckets are on."""
+    made = Virtual(tmp_path, options=SimOptions(read_lag_ms=500))
+    yield made
+    made.close()
+
+
+def rest(virtual: Virtual, number: int, ticker: str = TICKER) -> list[str]:
+    """Orders of alice, resting on both sides."""
+    return [
+        virtual.quote(BID if n % 2 else ASK, 20 + n % 10 if n % 2 else 60 + n % 10, 1, who="alice", ticker=ticker)
+        for n in range(number)
+    ]
+
+
+def kill(virtual: Virtual, deadline_s: float = 60.0, **scope: str) -> Outcome:
+    return cancel_everything(virtual.client, virtual.clock, Scope(**scope), virtual.said.append, deadline_s)
+
+
+def fail(method: str, status: int, times: int, *, after: int = 0) -> Any:
+    """Requests of a method are answered with an error: so many, after so many that pass."""
+    seen = iter(range(1_000_000))
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if request.method != method or not after <= next(seen) < after + times:
+            return None
+        return httpx.Response(status, content=b'{"error": {"code": "internal", "message": "oops"}}')
+
+    return before
+
+
+def test_everything_is_cancelled_and_verified_though_reads_trail(trailing: Virtual) -> None:
+    rest(trailing, 120)
+    trailing.quote(BID, 10, who="maker")
+    trailing.clock.advance(1)
+    outcome = kill(trailing)
+    assert (outcome.canceled, outcome.remaining, outcome.remaining_orders) == (120, 0, ())
+    assert trailing.exchange.resting("alice") == []
+    assert len(trailing.exchange.resting("maker")) == 1
+    assert trailing.said == ["120 resting"]
+    assert outcome.seconds < 3
+
+
+def test_an_order_that_the_list_does_not_show_yet_is_cancelled_too(trailing: Virtual) -> None:
+    """The account had one order half a second ago, and has two now."""
+    rest(trailing, 1)
+    trailing.clock.advance(1)
+    rest(trailing, 2)
+    assert kill(trailing).remaining == 0
+    assert trailing.exchange.resting("alice") == []
+
+
+def test_nothing_to_cancel_is_a_success(virtual: Virtual) -> None:
+    assert kill(virtual) == Outcome(canceled=0, remaining=0, remaining_orders=(), seconds=0.0)
+    assert [method for method, _ in virtual.wire.sent] == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "left"),
+    [
+        ({"ticker": TICKER}, {OTHER}),
+        ({"ticker": "*JUL*"}, {TICKER}),
+        ({"event": "KXSIM-26JUN"}, {OTHER}),
+        ({"event": "KXSIM-26JU"}, {TICKER, OTHER}),
+        ({"event": "KXSIM-26JUL", "ticker": "*T4"}, {TICKER, OTHER}),
+        ({"ticker": "KXSIM*"}, set()),
+    ],
+)
+def test_a_scope_leaves_the_rest_alone(trailing: Virtual, scope: dict[str, str], left: set[str]) -> None:
+    for ticker in (TICKER, OTHER):
+        rest(trailing, 7, ticker)
+    trailing.clock.advance(1)
+    outcome = kill(trailing, **scope)
+    assert outcome.remaining == 0
+    assert outcome.canceled == 14 - 7 * len(left)
+    assert {t for t in (TICKER, OTHER) if trailing.exchange.resting("alice", t)} == left
+
+
+def test_while_the_exchange_is_paused_what_remains_is_told_within_the_deadline(virtual: Virtual) -> None:
+    rest(virtual, 3)
+    virtual.exchange.pause("exchange", virtual.clock.now())
+    outcome = kill(virtual, deadline_s=5.0)
+    assert (outcome.canceled, outcome.remaining) == (0, 3)
+    assert len(outcome.remaining_orders) == 3
+    assert 5 <= outcome.seconds <= 6
+    assert any("trying again" in line for line in virtual.said)
+
+
+def test_a_pause_of_trading_does_not_stop_a_cancel(virtual: Virtual) -> None:
+    rest(virtual, 3)
+    virtual.exchange.pause("trading", virtual.clock.now())
+    assert kill(virtual).remaining == 0
+
+
+def test_a_pause_that_ends_in_time_is_outlasted(virtual: Virtual) -> None:
+    rest(virtual, 3)
+    virtual.exchange.pause("exchange", virtual.clock.now())
+
+    def tell(_line: str) -> None:
+        if virtual.clock.monotonic() > 2:
+            virtual.exchange.resume(virtual.clock.now())
+
+    outcome = cancel_everything(virtual.client, virtual.clock, Scope(), tell)
+    assert (outcome.canceled, outcome.remaining) == (3, 0)
+
+
+@pytest.mark.parametrize("scope", [{}, {"ticker": "KXSIM*"}])
+@pytest.mark.parametrize(("method", "after"), [("DELETE", 0), ("DELETE", 2), ("GET", 1), ("GET", 3)])
+def test_server_errors_in_the_middle_are_gone_through(
+    virtual: Virtual, method: str, after: int, scope: dict[str, str]
+) -> None:
+    rest(virtual, 6)
+    virtual.wire.before = fail(method, 500, 6, after=after)
+    assert kill(virtual, **scope).remaining == 0
+    assert virtual.exchange.resting("alice") == []
+
+
+def test_a_cancel_of_all_that_does_nothing_is_followed_by_single_ones(virtual: Virtual) -> None:
+    rest(virtual, 4)
+
+    def swallow(request: httpx.Request) -> httpx.Response | None:
+        is_all = request.method == "DELETE" and request.url.path.endswith("/orders")
+        return httpx.Response(200, content=b"{}") if is_all else None
+
+    virtual.wire.before = swallow
+    assert kill(virtual).remaining == 0
+    assert virtual.exchange.resting("alice") == []
+
+
+def test_a_program_that_keeps_placing_is_outrun_or_told(virtual: Virtual) -> None:
+    rest(virtual, 2)
+
+    def place_again(request: httpx.Request) -> None:
+        if request.method == "DELETE":
+            rest(virtual, 1)
+
+    virtual.wire.after = place_again
+    outcome = kill(virtual, deadline_s=3.0)
+    assert outcome.remaining >= 1
+    assert outcome.remaining == len(virtual.exchange.resting("alice"))
+
+
+def test_a_first_list_that_fails_raises(virtual: Virtual) -> None:
+    virtual.wire.before = fail("GET", 503, 100)
+    with pytest.raises(UnreachableError):
+        kill(virtual)
+
+
+def test_a_key_that_may_not_cancel_ends_it_at_once(virtual: Virtual) -> None:
+    rest(virtual, 1)
+    virtual.wire.before = fail("DELETE", 403, 100)
+    with pytest.raises(CredentialsError):
+        kill(virtual)
+
+
+# -- by id ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_id_is_answered_for(virtual: Virtual) -> None:
+    first, second = rest(virtual, 2)
+    virtual.exchange.cancel("alice", second, virtual.clock.now())
+    found = cancel_orders(virtual.client, [first, "00000000-0000-4000-8000-00000000dead", second])
+    assert [(one.canceled, one.is_missing, one.is_unknown) for one in found] == [
+        (True, False, False),
+        (False, True, False),
+        (False, True, False),
+    ]
+    assert virtual.exchange.resting("alice") == []
+
+
+def test_a_cancel_without_an_answer_is_unknown_and_the_next_is_tried(virtual: Virtual) -> None:
+    first, second = rest(virtual, 2)
+    virtual.wire.before = fail("DELETE", 500, 3)
+    assert [(one.canceled, one.is_unknown) for one in cancel_orders(virtual.client, [first, second])] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+def test_an_exchange_that_cannot_be_read_or_is_paused_does_not_hide_the_others(virtual: Virtual) -> None:
+    first, second = rest(virtual, 2)
+    virtual.wire.before = fail("GET", 500, 4)
+    found = cancel_orders(virtual.client, [first, second])
+    assert [one.canceled for one in found] == [False, True]
+    virtual.exchange.pause("exchange", virtual.clock.now())
+    (paused,) = cancel_orders(virtual.client, [first])
+    assert (paused.canceled, paused.is_unknown, "paused" in paused.detail) == (False, False, True), paused
+
+
+def test_a_key_that_may_not_cancel_stops_a_list_of_ids(virtual: Virtual) -> None:
+    virtual.wire.before = fail("DELETE", 403, 100)
+    with pytest.raises(CredentialsError):
+        cancel_orders(virtual.client, rest(virtual, 1))
+
+
+def test_the_maker_of_these_tests_is_not_alice(virtual: Virtual) -> None:
+    order = NewOrder(ticker=TICKER, side=BID, price=cents(5), qty=contracts(1))
+    virtual.exchange.submit("maker", order, virtual.clock.now())
+    assert kill(virtual).canceled == 0

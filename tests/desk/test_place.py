@@ -1,0 +1,392 @@
+"""One order, typed by a person: reviewed, written down, sent once, and its end known or said to be unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from virtual import T0, TICKER, Virtual, ticket
+
+from kalshi_cli.core.messages import OrderChanged, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.desk.place import RESOLVE_S
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExchangeError,
+    ExitCode,
+    KalshiError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.store.base import Halt
+from kalshi_cli.units import Money, Price, cents, contracts, dollars
+
+
+def lose_reply(request: httpx.Request) -> None:
+    if request.method == "POST":
+        raise httpx.ReadTimeout("no reply", request=request)
+
+
+def lose_request(request: httpx.Request) -> httpx.Response | None:
+    if request.method == "POST":
+        raise httpx.ReadTimeout("lost on the way", request=request)
+    return None
+
+
+def reconcile(virtual: Virtual) -> tuple[list[Any], list[Any]]:
+    return reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+
+
+def test_an_order_rests_and_is_on_file(virtual: Virtual) -> None:
+    virtual.market(40, 44)
+    order = virtual.place()
+    assert (order.status, order.side, order.price, order.remaining) == (
+        OrderStatus.RESTING,
+        BID,
+        cents(40),
+        contracts(10),
+    )
+    assert virtual.exchange.resting("alice") == [(order.order_id, BID, cents(40), contracts(10))]
+    assert virtual.store.order(order.client_order_id) == order
+    assert order.strategy == ""
+    assert order.expires is None, "a person's order stays until it is cancelled"
+
+
+def test_an_order_that_takes_is_filled_and_booked(virtual: Virtual) -> None:
+    virtual.market(40, 44)
+    order = virtual.place(price=cents(45), tif=Tif.IOC)
+    assert (order.status, order.filled) == (OrderStatus.FILLED, contracts(10))
+    (fill,) = virtual.store.fills()
+    assert (fill.price, fill.qty) == (cents(44), contracts(10))
+    assert order.fees == fill.fee > 0
+
+
+def test_the_intent_is_on_file_before_the_request_leaves(virtual: Virtual) -> None:
+    seen: list[OrderStatus] = []
+
+    def look(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST":
+            seen.extend(order.status for order in virtual.store.live_orders())
+        return None
+
+    virtual.market()
+    virtual.wire.before = look
+    virtual.place()
+    assert seen == [OrderStatus.SUBMITTED]
+
+
+def test_the_proposal_says_cost_fee_and_worst_loss(virtual: Virtual) -> None:
+    virtual.market(40, 44)
+    _, proposal = virtual.desk().propose(ticket(outcome="no", price=cents(58)))
+    assert (proposal.cost, proposal.worst_loss) == (dollars("5.80"), Money(proposal.cost + proposal.fee))
+    assert proposal.fee > 0
+    _, patient = virtual.desk().propose(ticket(post_only=True))
+    assert (patient.cost, patient.fee) == (dollars(4), Money(0))
+    assert virtual.wire.posts() == 0, "a proposal sends nothing"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "action", "typed", "side", "price"),
+    [
+        ("yes", "buy", 40, BID, 40),
+        ("yes", "sell", 45, ASK, 45),
+        ("no", "buy", 55, ASK, 45),
+        ("no", "sell", 60, BID, 40),
+    ],
+)
+def test_no_is_yes_from_the_other_side(
+    virtual: Virtual, outcome: Any, action: Any, typed: int, side: Any, price: int
+) -> None:
+    virtual.market(39, 46)
+    order = virtual.place(outcome=outcome, action=action, price=cents(typed))
+    assert (order.side, order.price) == (side, cents(price))
+    assert virtual.exchange.resting("alice")[0][1:3] == (side, cents(price))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "typed", "near"), [("yes", 4_050, "$0.40 and $0.41"), ("no", 4_001, "$0.40 and $0.41")]
+)
+def test_a_price_between_the_steps_is_refused_with_its_neighbours(
+    virtual: Virtual, outcome: Any, typed: int, near: str
+) -> None:
+    virtual.market()
+    with pytest.raises(UsageError) as caught:
+        virtual.place(outcome=outcome, price=Price(typed))
+    assert (caught.value.code, caught.value.exit_code) == ("OFF_GRID_PRICE", ExitCode.USAGE)
+    assert near in caught.value.hint
+    assert virtual.wire.posts() == 0
+
+
+# -- refused here ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "limits", "changes"),
+    [
+        ("PRICE_COLLAR", {"price_collar": Price(100)}, {"price": cents(46)}),
+        ("ORDER_SIZE", {"max_order_qty": contracts(9)}, {}),
+        ("ORDER_COST", {"max_order_cost": dollars(3)}, {}),
+        ("ORDER_RATE", {"max_orders_per_minute": 0}, {}),
+        ("POSITION_LIMIT", {"max_position": contracts(9)}, {}),
+        ("EXPOSURE", {"max_exposure": dollars(3)}, {}),
+        ("BAD_FLAGS", {}, {"reduce_only": True}),
+        ("BAD_FLAGS", {}, {"post_only": True, "tif": Tif.IOC}),
+        ("MARKET_CLOSING", {"close_margin_ms": 90_000_000}, {}),
+        ("SELF_CROSS", {}, {"action": "sell", "price": cents(41)}),
+    ],
+)
+def test_a_control_refuses_and_nothing_is_sent(
+    virtual: Virtual, code: str, limits: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    virtual.market(40, 44)
+    if code == "SELF_CROSS":
+        virtual.place(price=cents(41))
+    before = virtual.wire.posts()
+    with pytest.raises(RefusedError) as caught:
+        virtual.place(Limits(**limits), **changes)
+    assert (caught.value.code, caught.value.exit_code) == (code, ExitCode.REFUSED)
+    assert caught.value.hint
+    assert virtual.wire.posts() == before
+    assert virtual.store.denials(T0) == {code: 1}, "`why` can tell"
+
+
+def test_a_halt_refuses(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.store.set_halt(Halt(TradingState.HALTED, "MANUAL", "test", T0))
+    with pytest.raises(RefusedError) as caught:
+        virtual.place()
+    assert caught.value.code == "HALTED"
+    virtual.store.set_halt(Halt(TradingState.REDUCING, "MANUAL", "test", T0))
+    with pytest.raises(RefusedError) as caught:
+        virtual.place()
+    assert caught.value.code == "REDUCING"
+    assert virtual.wire.posts() == 0
+
+
+def test_a_paused_market_is_refused_here(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.exchange.pause_market(TICKER, virtual.clock.now())
+    with pytest.raises(RefusedError) as caught:
+        virtual.place()
+    assert caught.value.code == "MARKET_NOT_OPEN"
+
+
+def test_orders_of_other_programs_count_against_the_limits(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.quote(BID, 39, 8, who="alice")
+    with pytest.raises(RefusedError) as caught:
+        virtual.place(Limits(max_position=contracts(15)))
+    assert caught.value.code == "POSITION_LIMIT"
+
+
+def test_an_id_that_was_used_is_refused_before_anything_is_read(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.place(client_order_id="mine")
+    reads = len(virtual.wire.sent)
+    with pytest.raises(RefusedError) as caught:
+        virtual.place(client_order_id="mine")
+    assert (caught.value.code, len(virtual.wire.sent)) == ("DUPLICATE_ID", reads)
+
+
+# -- refused there --------------------------------------------------------------------------------------------------
+
+
+def test_too_little_cash_is_the_exchanges_no(tmp_path: Path) -> None:
+    virtual = Virtual(tmp_path, cash=dollars(3))
+    try:
+        virtual.market()
+        with pytest.raises(ExchangeError) as caught:
+            virtual.place()
+        assert (caught.value.code, caught.value.exit_code) == ("insufficient_balance", ExitCode.REJECTED)
+        (order,) = virtual.store.orders()
+        assert order.status is OrderStatus.REJECTED
+        assert virtual.store.live_orders() == ()
+    finally:
+        virtual.close()
+
+
+def test_a_market_that_paused_in_between_is_the_exchanges_no(virtual: Virtual) -> None:
+    virtual.market()
+    desk = virtual.desk()
+    proposed = desk.propose(ticket())
+    virtual.exchange.pause_market(TICKER, virtual.clock.now())
+    with pytest.raises(ExchangeError) as caught:
+        desk.send(*proposed)
+    assert caught.value.exit_code is ExitCode.REJECTED
+    assert "nothing was placed" in caught.value.message
+
+
+def answer(status: int, body: bytes) -> Any:
+    return lambda request: httpx.Response(status, content=body) if request.method == "POST" else None
+
+
+def never_left(request: httpx.Request) -> httpx.Response | None:
+    if request.method == "POST":
+        raise httpx.ConnectError("refused", request=request)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "exit_code"),
+    [
+        (never_left, UnreachableError, ExitCode.UNREACHABLE),
+        (answer(429, b'{"error": "too many requests"}'), RateLimitedError, ExitCode.UNREACHABLE),
+        (answer(403, b'{"error": {"code": "forbidden", "message": "scope"}}'), CredentialsError, ExitCode.CREDENTIALS),
+    ],
+)
+def test_an_order_that_provably_never_left_has_its_own_exit_code(
+    virtual: Virtual, fault: Any, kind: type[KalshiError], exit_code: ExitCode
+) -> None:
+    virtual.market()
+    virtual.wire.before = fault
+    with pytest.raises(kind) as caught:
+        virtual.place()
+    assert caught.value.exit_code is exit_code
+    assert virtual.store.live_orders() == ()
+
+
+# -- nobody knows ---------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_reply_is_resolved_to_the_one_real_order(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.wire.after = lose_reply
+    started = virtual.clock.monotonic()
+    order = virtual.place()
+    assert virtual.clock.monotonic() - started <= RESOLVE_S
+    assert order.status is OrderStatus.RESTING
+    assert [order_id for order_id, *_ in virtual.exchange.resting("alice")] == [order.order_id]
+    assert virtual.wire.posts() == 1, "never sent a second time"
+
+
+def test_a_lost_reply_of_a_fill_is_resolved_with_its_fill(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.wire.after = lose_reply
+    order = virtual.place(price=cents(44), tif=Tif.IOC)
+    assert (order.status, order.filled) == (OrderStatus.FILLED, contracts(10))
+    assert len(virtual.store.fills()) == 1
+
+
+def test_reads_that_trail_the_order_are_waited_for(tmp_path: Path) -> None:
+    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=3_000))
+    try:
+        virtual.market()
+        virtual.clock.advance(5)
+        virtual.wire.after = lose_reply
+        assert virtual.place().status is OrderStatus.RESTING
+        assert len(virtual.exchange.resting("alice")) == 1
+    finally:
+        virtual.close()
+
+
+def test_a_request_that_never_arrived_is_unknown_until_a_late_look(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.wire.before = lose_request
+    started = virtual.clock.monotonic()
+    with pytest.raises(OutcomeUnknownError) as caught:
+        virtual.place(client_order_id="mine")
+    assert RESOLVE_S <= virtual.clock.monotonic() - started <= RESOLVE_S + 3
+    assert caught.value.exit_code is ExitCode.UNKNOWN_OUTCOME
+    assert "mine" in caught.value.message
+    assert "kalshi order reconcile" in caught.value.hint
+    assert virtual.wire.posts() == 1
+    assert [order.status for order in virtual.store.live_orders()] == [OrderStatus.UNKNOWN], "its exposure stays"
+
+    known, doubtful = reconcile(virtual)
+    assert (known, [order.client_order_id for order in doubtful]) == ([], ["mine"]), "too early to be sure"
+    virtual.clock.advance(60)
+    known, doubtful = reconcile(virtual)
+    assert ([order.status for order in known], doubtful) == ([OrderStatus.NEVER_ARRIVED], [])
+    assert virtual.store.live_orders() == ()
+    assert reconcile(virtual) == ([], []), "a second time there is nothing left to find"
+
+
+def test_a_fresh_look_that_never_comes_ends_as_unknown_not_as_unreachable(virtual: Virtual) -> None:
+    """Exit code 6 would say that nothing is outstanding."""
+    virtual.market()
+
+    def overloaded(request: httpx.Request) -> httpx.Response | None:
+        if virtual.wire.posts():
+            return httpx.Response(429, content=b'{"error": "too many requests"}')
+        return None
+
+    virtual.wire.before = overloaded
+    virtual.wire.after = lose_reply
+    desk = virtual.desk()
+    proposed = desk.propose(ticket())
+
+    def lose_then_overload(request: httpx.Request) -> httpx.Response | None:
+        return None if request.method == "POST" else overloaded(request)
+
+    virtual.wire.before = lose_then_overload
+    with pytest.raises(OutcomeUnknownError):
+        desk.send(*proposed)
+    assert len(virtual.exchange.resting("alice")) == 1
+    virtual.wire.before = lambda _: None
+    known, doubtful = reconcile(virtual)
+    assert ([order.status for order in known], doubtful) == ([OrderStatus.RESTING], [])
+
+
+def test_an_order_that_arrives_late_is_found_as_live(virtual: Virtual) -> None:
+    virtual.market()
+    held: list[httpx.Request] = []
+
+    def delay(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST":
+            held.append(request)
+            raise httpx.ReadTimeout("slow", request=request)
+        return None
+
+    virtual.wire.before = delay
+    with pytest.raises(OutcomeUnknownError):
+        virtual.place()
+    virtual.wire.before = lambda _: None
+    virtual.clock.advance(-RESOLVE_S)  # the signature is of the time it was sent; it arrives within its window
+    assert virtual.wire.handle_request(held[0]).status_code == 201
+    virtual.clock.advance(RESOLVE_S)
+    known, _ = reconcile(virtual)
+    assert [order.status for order in known] == [OrderStatus.RESTING]
+
+
+class Full:
+    """A store whose disk is full for one kind of effect."""
+
+    def __init__(self, store: Any, kind: type) -> None:
+        self._store = store
+        self._kind = kind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def record(self, effect: Any) -> None:
+        if isinstance(effect, self._kind):
+            raise StateError("disk full")
+        self._store.record(effect)
+
+
+def test_what_cannot_be_written_down_is_not_sent(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.store = Full(virtual.store, SubmitOrder)  # type: ignore[assignment]
+    with pytest.raises(StateError):
+        virtual.place()
+    assert virtual.wire.posts() == 0
+
+
+def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(virtual: Virtual) -> None:
+    virtual.market()
+    store = virtual.store
+    virtual.store = Full(store, OrderChanged)  # type: ignore[assignment]
+    with pytest.raises(OutcomeUnknownError, match="mine was sent"):
+        virtual.place(client_order_id="mine")
+    virtual.store = store
+    known, _ = reconcile(virtual)
+    assert [order.client_order_id for order in known] == ["mine"], "the intent was on file, so it is found again"

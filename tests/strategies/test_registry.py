@@ -1,0 +1,233 @@
+"""Finding a strategy by name, path or entry point, and checking its parameters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from tape import TICKER, Tape, sent
+
+from kalshi_cli.core.messages import Intent, Place
+from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.state import View
+from kalshi_cli.errors import ExitCode, UsageError
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.spike import Spike
+from kalshi_cli.units import Price, Qty, cents, contracts
+
+
+class FadeParams(StrategyParams, frozen=True):
+    edge: Price = cents(2)
+    size: Qty = contracts(5)
+    fair: Price = cents(50)
+
+
+class Fade(Strategy):
+    """Buy when the ask is well below fair."""
+
+    name, Params = "fade", FadeParams
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        ask, fair = view.book(ticker).best_ask, self.params.fair
+        if ask is not None and fair - ask >= self.params.edge and not view.orders(ticker):
+            yield Place(ticker, BID, ask, self.params.size, fair=fair, reason="cheap against fair")
+
+
+FADE = dedent('''
+    """The strategy of the manual, in a file of its own."""
+
+    from __future__ import annotations
+
+    from dataclasses import dataclass
+
+    from kalshi_cli.core.messages import Place
+    from kalshi_cli.core.model import BID
+    from kalshi_cli.strategies.base import Strategy, StrategyParams
+    from kalshi_cli.units import Price, Qty, cents, contracts
+
+
+    class Params(StrategyParams):
+        edge: Price = cents(2)
+        size: Qty = contracts(5)
+
+
+    @dataclass
+    class Belief:
+        fair: Price = cents(50)
+
+
+    class Fade(Strategy):
+        """Buy when the ask is well below fair."""
+
+        name, Params = "fade", Params
+
+        def on_book(self, view, ticker):
+            ask, fair = view.book(ticker).best_ask, Belief().fair
+            if ask is not None and fair - ask >= self.params.edge:
+                yield Place(ticker, BID, ask, self.params.size, fair=fair, reason="cheap against fair")
+''')
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "fade.py"
+    path.write_text(FADE)
+    path.chmod(0o644)
+    yield path
+    sys.modules.pop("kalshi_strategy_fade", None)
+
+
+def refusal(spec: str, **given: object) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        registry.make(spec, given)
+    assert caught.value.exit_code is ExitCode.USAGE
+    return caught.value
+
+
+def test_the_built_in_strategy_is_found_by_name() -> None:
+    assert registry.load("spike") is Spike
+
+
+@pytest.mark.parametrize("suffix", [":Fade", ""])
+def test_a_file_is_loaded_and_trades(file: Path, suffix: str) -> None:
+    strategy = registry.make(f"{file}{suffix}", {"edge": "5c", "size": "2.5"})
+    played = Tape(strategy)
+    (order,) = sent(played.book(40, 44))
+    assert (order.side, order.price, order.qty) == (BID, cents(44), Qty(250))
+    assert (order.fair, order.strategy, order.reason) == (cents(50), "fade", "cheap against fair")
+    assert sent(played.book(43, 46)) == []
+
+
+def test_the_strategy_of_the_manual_needs_no_more_than_is_written_there() -> None:
+    played = Tape(Fade(registry.params_from(Fade, {"fair": "$0.60"})))
+    (order,) = sent(played.book(40, 44))
+    assert (order.ticker, order.price, order.fair) == (TICKER, cents(44), cents(60))
+
+
+def test_hooks_that_are_not_overridden_do_nothing() -> None:
+    class Idle(Strategy):
+        name = "idle"
+
+    played = Tape(Idle(StrategyParams()))
+    played.book(40, 44)
+    played.trade(44, 5, ASK)
+    assert played.tick() == []
+
+
+def test_an_entry_point_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "offered_strategy.py").write_text(FADE)
+    made = tmp_path / "offered-1.0.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: offered\nVersion: 1.0\n")
+    (made / "entry_points.txt").write_text("[kalshi_cli.strategies]\noffered = offered_strategy:Fade\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert registry.load("offered").name == "fade"
+
+
+def test_an_unknown_name_says_what_is_near() -> None:
+    error = refusal("spyke")
+    assert (error.code, "did you mean 'spike'?" in error.message) == ("unknown_strategy", True)
+    assert "did you mean" not in refusal("zzz").message
+
+
+def test_a_file_that_everybody_may_write_is_refused_unread(file: Path) -> None:
+    file.write_text("raise SystemExit('it ran')")
+    file.chmod(0o646)
+    error = refusal(f"{file}:Fade")
+    assert error.code == "unsafe_strategy"
+    assert "chmod o-w" in error.hint
+
+
+def test_a_link_is_judged_by_the_file_behind_it(file: Path, tmp_path: Path) -> None:
+    file.chmod(0o666)
+    link = tmp_path / "link.py"
+    link.symlink_to(file)
+    assert refusal(f"{link}:Fade").code == "unsafe_strategy"
+
+
+@pytest.mark.parametrize("name", ["Price", "Place", "contracts", "Strategy"])
+def test_what_is_no_strategy_is_refused(file: Path, name: str) -> None:
+    assert "is not a strategy" in refusal(f"{file}:{name}").message
+
+
+def test_a_strategy_without_a_name_is_refused(file: Path) -> None:
+    file.write_text(FADE.replace('name, Params = "fade", Params', "Params = Params"))
+    assert "is not a strategy" in refusal(f"{file}:Fade").message
+
+
+def test_a_name_that_the_file_does_not_hold_is_refused(file: Path) -> None:
+    assert "has no Nothing" in refusal(f"{file}:Nothing").message
+
+
+def test_a_file_of_none_or_two_strategies_needs_a_name(file: Path) -> None:
+    file.write_text("")
+    assert "holds 0 strategies" in refusal(str(file)).message
+    file.write_text(FADE + "\n\nclass Second(Fade):\n    name = 'second'\n")
+    assert "holds 2 strategies" in refusal(str(file)).message
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    assert refusal(f"{tmp_path / 'nowhere.py'}:Fade").code == "unknown_strategy"
+
+
+@pytest.mark.parametrize("text", ["def (", "import nothing_of_that_name", "1 / 0"])
+def test_a_file_that_does_not_load_is_a_usage_error_that_says_why(file: Path, text: str) -> None:
+    file.write_text(text)
+    error = refusal(f"{file}:Fade")
+    assert error.code == "bad_strategy"
+    assert any(kind in error.message for kind in ("SyntaxError", "ModuleNotFoundError", "ZeroDivisionError"))
+    assert "kalshi_strategy_fade" not in sys.modules
+
+
+# -- parameters -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", ["3c", "0.03", "$0.03", 0.03])
+def test_a_price_is_typed_as_dollars_or_cents(typed: object) -> None:
+    strategy = registry.make("spike", {"move": typed, "window_s": "10", "size": 2})
+    assert isinstance(strategy, Spike)
+    assert (strategy.params.move, strategy.params.window_s, strategy.params.size) == (cents(3), 10.0, contracts(2))
+
+
+def test_every_problem_is_told_at_once() -> None:
+    error = refusal("spike", move="3", sise="5", hold_s="0", window_s="soon", size="-1", stop="0.95")
+    for part in (
+        "move: a price is typed in dollars; did you mean 0.03?",
+        "sise: no such parameter; did you mean size?",
+        "hold_s: 0 is not from 1 to 86400",
+        "window_s: ",
+        "size: a count is above zero",
+        "stop: 0.95 is not from 0.1c to 90c",
+    ):
+        assert part in error.message
+    assert (error.code, "kalshi strategies spike" in error.hint) == ("bad_parameter", True)
+
+
+def test_a_parameter_like_no_other_has_no_suggestion() -> None:
+    assert refusal("spike", zzz="1").message == "strategy spike: zzz: no such parameter"
+
+
+def test_a_parameter_without_a_default_must_be_given() -> None:
+    class Needy(Strategy):
+        name = "needy"
+
+        class Params(StrategyParams, frozen=True):
+            level: int
+
+    with pytest.raises(UsageError, match="level: must be given"):
+        registry.params_from(Needy, {})
+    assert registry.parameters(Needy)[0].default == ""
+    assert registry.params_from(Needy, {"level": "4"}) == Needy.Params(level=4)
+
+
+def test_parameters_are_listed_as_a_person_types_them() -> None:
+    listed = {parameter.name: parameter for parameter in registry.parameters(Spike)}
+    assert (listed["move"].default, listed["move"].minimum, listed["move"].maximum) == ("3c", "0.1c", "50c")
+    assert (listed["size"].default, listed["hold_s"].default) == ("5", "120")
+    assert all(parameter.help for parameter in listed.values())
+    for name, parameter in listed.items():
+        registry.params_from(Spike, {name: parameter.default})

@@ -1,0 +1,141 @@
+"""The simulated exchange in virtual time, a client of it without a socket, and faults of the wire between them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.place import OrderDesk, Ticket
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
+
+T0 = Ts(1_780_000_000_000)
+DAY_MS = 86_400_000
+TICKER = "KXSIM-26JUN-T3"
+OTHER = "KXSIM-26JUL-T3"
+KEY = Ed25519PrivateKey.generate()
+
+
+class Wire(httpx.BaseTransport):
+    """Forwards to the simulated exchange. `before` may raise instead of sending, `after` instead of answering.
+
+    Each is asked with the request, and each fault counts: a test sees that it really happened.
+    """
+
+    def __init__(self, inner: SimTransport) -> None:
+        self._inner = inner
+        self.sent: list[tuple[str, str]] = []
+        self.before: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+        self.after: Callable[[httpx.Request], None] = lambda _: None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append((request.method, request.url.path))
+        instead = self.before(request)
+        if instead is not None:
+            return instead
+        response = self._inner.handle_request(request)
+        self.after(request)
+        return response
+
+    def posts(self) -> int:
+        """How many creates reached the wire."""
+        return sum(1 for method, _ in self.sent if method == "POST")
+
+
+class Virtual:
+    """Two markets of two events, open for a day; alice with the client's key, bob and a maker with $10,000 each."""
+
+    def __init__(self, folder: Path, *, options: SimOptions | None = None, cash: Money | None = None) -> None:
+        ids = count(1)
+        self.new_id: Callable[[], str] = lambda: f"{next(ids):08d}-0000-4000-8000-000000000000"
+        self.clock = ManualClock(T0)
+        self.exchange = Exchange(new_id=self.new_id, options=options or SimOptions(read_rate=0, write_rate=0))
+        self.exchange.list_series(SeriesSpec(ticker="KXSIM", title="Simulated"))
+        for ticker in (TICKER, OTHER):
+            event = ticker.rpartition("-")[0]
+            self.exchange.list_event(EventSpec(event_ticker=event, series_ticker="KXSIM", title="In time"), T0)
+            spec = MarketSpec(
+                ticker=ticker, event_ticker=event, title="Above 3?", open_time=T0, close_time=Ts(T0 + DAY_MS)
+            )
+            self.exchange.list_market(spec, T0)
+        for name in ("alice", "bob", "maker"):
+            self.exchange.add_account(name, dollars(10_000) if cash is None or name != "alice" else cash)
+        pem = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        self.exchange.register_key("alice", "alice-key", pem)
+        self.exchange.advance(T0)
+        self.wire = Wire(SimTransport(self.exchange, self.clock))
+        self.client = KalshiClient(
+            "http://localhost/trade-api/v2",
+            clock=self.clock,
+            rng=random.Random(1),
+            signer=Signer("alice-key", KEY, self.clock),
+            transport=self.wire,
+        )
+        self.path = folder / "state.db"
+        self.store = SqliteStore.open(self.path, account="alice", environment="sim")
+        self.said: list[str] = []
+
+    def close(self) -> None:
+        self.store.close()
+        self.client.close()
+
+    def desk(self, limits: Limits | None = None) -> OrderDesk:
+        schedule = FeeSchedule()
+        return OrderDesk(
+            self.client, self.store, self.clock, limits or Limits(), lambda _market: schedule, self.new_id
+        )
+
+    def place(self, limits: Limits | None = None, **changes: Any) -> Any:
+        """Place an order by the desk, as a person would."""
+        desk = self.desk(limits)
+        return desk.send(*desk.propose(ticket(**changes)))
+
+    def quote(self, side: Side, price: int, qty: int = 100, *, who: str = "maker", ticker: str = TICKER) -> str:
+        """Somebody else rests (or takes); the exchange's id."""
+        order = NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(qty))
+        receipt = self.exchange.submit(who, order, self.clock.now())
+        assert isinstance(receipt, Receipt), receipt
+        return receipt.order_id
+
+    def take(self, side: Side, price: int, qty: int, *, ticker: str = TICKER) -> Qty:
+        """Bob takes what rests at the price or better; how much he got."""
+        order = NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(qty), tif=Tif.IOC)
+        receipt = self.exchange.submit("bob", order, self.clock.now())
+        assert isinstance(receipt, Receipt), receipt
+        return receipt.filled
+
+    def market(self, bid: int = 40, ask: int = 44, *, ticker: str = TICKER) -> None:
+        """The maker's quotes are these now, and no others."""
+        self.exchange.cancel_all("maker", self.clock.now(), ticker)
+        self.quote(BID, bid, ticker=ticker)
+        self.quote(ASK, ask, ticker=ticker)
+
+
+def ticket(**changes: Any) -> Ticket:
+    fields: dict[str, Any] = {
+        "ticker": TICKER,
+        "outcome": "yes",
+        "action": "buy",
+        "qty": contracts(10),
+        "price": cents(40),
+    }
+    return Ticket(**(fields | changes))
+
+
+def price(value: int) -> Price:
+    return cents(value)
