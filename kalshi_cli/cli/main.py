@@ -15,7 +15,7 @@ from typer.core import TyperOption
 from typer.main import get_group, get_install_completion_arguments
 
 from kalshi_cli.cli.options import Flags, Group
-from kalshi_cli.cli.output import set_quiet, tell, write_out
+from kalshi_cli.cli.output import close_out, flush_out, set_quiet, tell, write_out
 from kalshi_cli.errors import ExitCode, KalshiError, UsageError
 from kalshi_cli.text import redact, safe_lines, safe_text
 
@@ -141,21 +141,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without this character is no reason to fail
     try:
-        if "_KALSHI_COMPLETE" in os.environ:
-            root().main(args=words, prog_name="kalshi")
-        with root().make_context("kalshi", list(words), obj=flags) as ctx:
-            code = int(ctx.command.invoke(ctx) or 0)
-        sys.stdout.flush()
-    except typer.Exit as end:
-        return end.exit_code
+        return _run(words, flags)
     except BrokenPipeError:
-        _close_stdout()
         return ExitCode.OK
     except (KeyboardInterrupt, typer.Abort):
         tell("interrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
         return report(error, words, is_verbose=flags.verbose)
+    finally:
+        close_out()
+
+
+def _run(words: Sequence[str], flags: Flags) -> int:
+    if "_KALSHI_COMPLETE" in os.environ:
+        root().main(args=list(words), prog_name="kalshi")
+    try:
+        with root().make_context("kalshi", list(words), obj=flags) as ctx:
+            code = int(ctx.command.invoke(ctx) or 0)
+    except typer.Exit as end:
+        code = end.exit_code
+    flush_out()
     return code
 
 
@@ -212,11 +218,6 @@ def _usage(error: Any) -> UsageError:
 def _trace(error: Exception) -> str:
     """Without the values of variables, and without secrets."""
     return redact("".join(traceback.format_exception(error)).rstrip())
-
-
-def _close_stdout() -> None:
-    """Nobody reads any more: let the interpreter's last flush go nowhere instead of complaining."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # -- what must be known even of a line that cannot be parsed ------------------------------------------------------

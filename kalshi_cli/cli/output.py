@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
 
 from kalshi_cli.text import safe_lines
@@ -25,10 +26,40 @@ def default_format() -> Format:
 
 
 def write_out(text: str, *, flush: bool = False) -> None:
-    """Data, as it is, to stdout."""
-    sys.stdout.write(text)
-    if flush:
+    """Data, as it is, to stdout. With `flush` it is seen at once, and BrokenPipeError says that nobody reads any more.
+
+    Without, what nobody reads is dropped: the work of a command and its exit code do not depend on who reads along.
+    """
+    try:
+        sys.stdout.write(text)
+        if flush:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+        if flush:
+            raise
+
+
+def flush_out() -> None:
+    """Write what is left of stdout; a reader who has gone is no error, a full disk is."""
+    try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+
+
+def close_out() -> None:
+    """The end: what could not be written until now goes nowhere, instead of complaining after the last word."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 _is_quiet = False
@@ -48,9 +79,11 @@ def note(text: str) -> None:
 
 def tell(text: str) -> None:
     """What a person must know, made safe, to stderr; after what stdout has so far."""
-    sys.stdout.flush()
-    sys.stderr.write(safe_lines(text) + "\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # the end of the command finds out
+        flush_out()
+    with suppress(BrokenPipeError):
+        sys.stderr.write(safe_lines(text) + "\n")
+        sys.stderr.flush()
 
 
 def ask(question: str) -> str:

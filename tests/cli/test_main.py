@@ -329,9 +329,13 @@ def waits_for_input(pid: int) -> None:
         (["order", "cancel", "no-such-order"], ExitCode.REJECTED, "error: 1 of 1 were not canceled"),
     ],
 )
-def test_a_broken_pipe_is_silent(words: list[str], code: int, said: str) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_broken_pipe_is_silent_and_changes_no_exit_code(
+    words: list[str], code: int, said: str, unbuffered: str
+) -> None:
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as it:
         assert it.stdout is not None
         assert it.stderr is not None
         it.stdout.close()
@@ -343,15 +347,17 @@ def test_a_broken_pipe_is_silent(words: list[str], code: int, said: str) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_an_error_of_one_line() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_an_error_of_one_line(unbuffered: str) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "kalshi_cli", "--env", "sim", "config", "show"],
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert done.returncode == ExitCode.FAILED
     assert done.stderr.startswith("error: No space left on device\n")
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 2
 
 
 def test_the_bare_environment_of_cron_is_enough(home: Path) -> None:
