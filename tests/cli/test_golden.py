@@ -1,0 +1,313 @@
+"""What every command prints, to the letter, in every format: one file a command in `golden/`, for a reviewer to read.
+
+`KALSHI_UPDATE_GOLDEN=1` writes the files anew. What differs from run to run by its nature is replaced first; see
+`steady`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from served import EMPTY, FINE, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
+
+GOLDEN = Path(__file__).parent / "golden"
+README = Path(__file__).parents[2] / "README.md"
+IS_UPDATING = bool(os.environ.get("KALSHI_UPDATE_GOLDEN"))
+FORMATS = ("table", "plain", "json", "ndjson", "csv")
+LOW = "00000000-0000-0000-0000-000000000016"
+"""Order id of the resting bid that `Served.trade_a_little` makes."""
+
+
+def nothing(one: Served) -> None: ...
+
+
+def with_fade(one: Served) -> None:
+    """The strategy of the README, and a recording on which it buys once and wins."""
+    code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert code is not None
+    (one.home / "fade.py").write_text(code[1])
+    write_tape(one.home / "tape.jsonl")
+
+
+def with_history(one: Served) -> None:
+    one.trade_a_little()
+
+
+def halted(one: Served) -> None:
+    assert kalshi("cancel-all").code == 0
+
+
+def with_config(one: Served) -> None:
+    (one.home / "config.yaml").write_text("risk:\n  max_position: 25\ntrade:\n  interval_s: 1.5\n")
+
+
+class Case(NamedTuple):
+    """A command line, and what must be there before it. `changes` is true where it changes something."""
+
+    name: str
+    line: str
+    prepare: Callable[[Served], None] = nothing
+    changes: bool = False
+
+
+BUY = f"order place {TWO_SIDED} --side yes --action buy"
+
+READS = [
+    Case("markets", "markets --status open"),
+    Case("markets_none", "markets --search nothing-like-it"),
+    Case("markets_sorted", "markets --sort spread --limit 2 --search rain"),
+    Case("market", f"market {FINE}"),
+    Case("orderbook", f"orderbook {TWO_SIDED} --depth 2"),
+    Case("orderbook_size", f"orderbook {TWO_SIDED} --size 150"),
+    Case("orderbook_one_sided", f"orderbook {ONE_SIDED}"),
+    Case("orderbook_empty", f"orderbook {EMPTY}"),
+    Case("exchange", "exchange"),
+    Case("order_list", "order list"),
+    Case("order_list_all", "order list --status all --ticker KXRAIN*"),
+    Case("order_show", f"order show {LOW}"),
+    Case("balance", "balance"),
+    Case("positions", "positions"),
+    Case("fills", "fills"),
+    *(Case(f"pnl_by_{key}", f"pnl --by {key}") for key in ("market", "event", "series", "strategy", "day")),
+    Case("status", "status"),
+    Case("strategies", "strategies"),
+    Case("strategies_spike", "strategies spike"),
+    Case("health_check", "health-check"),
+    Case("config_path", "config path"),
+    Case("config_check", "config check"),
+    Case("order_dry_run", f"{BUY} --count 10 --price 0.41 --client-order-id dry --dry-run"),
+    Case("order_reconcile_none", "order reconcile"),
+]
+WRITES = [
+    Case("order_place", f"{BUY} --count 10 --price 0.41 --client-order-id golden-1", changes=True),
+    Case("order_place_fills", f"{BUY} --count 10 --price 47c --client-order-id golden-2", changes=True),
+    Case(
+        "order_place_no",
+        f"order place {TWO_SIDED} --side no --action buy --count 2.5 --price 0.5 --post-only --client-order-id golden3",
+        changes=True,
+    ),
+    Case("order_cancel", f"order cancel {LOW}", with_history, changes=True),
+    Case("order_cancel_all", f"order cancel-all --ticker {TWO_SIDED}", with_history, changes=True),
+    Case("cancel_all", "cancel-all", with_history, changes=True),
+    Case("status_halted", "status", halted, changes=True),
+    Case("resume", "resume --reason checked", halted, changes=True),
+    Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s", changes=True),
+    Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade, changes=True),
+    Case("record", f"record {TWO_SIDED} --out tape.jsonl --duration 0.1s", changes=True),
+    Case("sim_reset", "sim reset", changes=True),
+    Case("config_show", "config show", with_config, changes=True),
+]
+
+
+@pytest.fixture
+def at_home(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """An exchange with the program's variables set; its home has a path of always the same length."""
+
+    @contextmanager
+    def home() -> Iterator[Served]:
+        with tempfile.TemporaryDirectory(prefix="kalshi-golden-", dir="/tmp") as place, served(Path(place)) as one:
+            set_variables(monkeypatch, one.home, one.variables())
+            yield one
+
+    return home
+
+
+@pytest.mark.parametrize("case", READS, ids=lambda case: case.name)
+def test_a_command_that_reads_prints_the_golden_file(case: Case, past: Served) -> None:
+    compare(case.name, [transcript(case, past, form) for form in FORMATS])
+
+
+@pytest.mark.parametrize("case", WRITES, ids=lambda case: case.name)
+def test_a_command_that_writes_prints_the_golden_file(case: Case, at_home) -> None:
+    shown = []
+    for form in FORMATS:
+        with at_home() as one:
+            case.prepare(one)
+            shown.append(transcript(case, one, form))
+    compare(case.name, shown)
+
+
+@pytest.fixture(scope="module")
+def shared_past() -> Iterator[Served]:
+    with tempfile.TemporaryDirectory(prefix="kalshi-golden-", dir="/tmp") as place, served(Path(place)) as one:
+        one.trade_a_little()
+        yield one
+
+
+@pytest.fixture
+def past(shared_past: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """An account with a past, which nobody changes."""
+    set_variables(monkeypatch, shared_past.home, shared_past.variables())
+    return shared_past
+
+
+def transcript(case: Case, one: Served, form: str) -> str:
+    line = f"{case.line} --format {form}"
+    ended = kalshi(*line.split())
+    assert "Traceback" not in ended.err
+    end = f"[exit {ended.code}]\n" if ended.code else ""
+    return f"$ kalshi {line}\n{steady(ended.out, one.home)}{end}"
+
+
+def compare(name: str, shown: list[str]) -> None:
+    path = GOLDEN / f"{name}.txt"
+    text = "\n".join(shown)
+    if IS_UPDATING:
+        path.write_text(text)
+    assert text == path.read_text(), f"{path.name} differs; KALSHI_UPDATE_GOLDEN=1 rewrites it, then read the change"
+
+
+def test_every_golden_file_belongs_to_a_case() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == {case.name for case in (*READS, *WRITES)}
+
+
+# -- what differs from run to run ---------------------------------------------------------------------------------
+
+_STEADY = (
+    # Times that are not those of the listing (2024, 2040): the exchange's in whole seconds, ours in milliseconds.
+    (r"\b20(?!24|40)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", "<a time of the run>"),
+    (r"\b[A-Z][a-z]{2} \d+ \d\d:\d\d \((?:now|in \d+s|\d+s ago)\)", "<a time of the run>"),
+    (r"\b20(?!24|40)\d\d-\d\d-\d\d\b", "<a day of>"),
+    # How far away the listing's times are, in days.
+    (r"\((in )?\d+d( ago)?\)", r"(\1…\2)"),
+    # Ids that the program made, not the exchange (whose ids count from zero).
+    (
+        r"\b(?!00000000)[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b",
+        "<an id made by the program>",
+    ),
+    # How long things took, and how much room is on the disk.
+    (r'("latency_ms":|"uptime_s": ?|"seconds": ?)\d+(\.\d+)?', r"\1…"),
+    (r"((?:uptime[ _]s|seconds) +)\d+(\.\d+)?", r"\1…"),
+    (r'("cycles": ?"?|cycles +)\d+', r"\1…"),
+    (r"((?:OK|WARNING|CRITICAL|UNKNOWN) +)\d+(\.\d+)?", r"\1…"),
+    (r"\d+\.\d GB free", "… GB free"),
+    (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
+)
+_VARYING_COLUMNS = ("seconds", "uptime_s", "cycles", "latency_ms")
+_TIMED_TABLE = re.compile(r"<a time of the run>|latency")
+
+
+def steady(text: str, home: Path) -> str:
+    """The text without what differs from run to run by its nature, each thing replaced by what it is.
+
+    Where such a thing stands in a table, the width of its column differs too: the gaps are set to two spaces. Spaces at
+    the end of a line, with which a terminal table is filled, are left out.
+    """
+    text = _steady_csv(text.replace(str(home), "<home>"))
+    for pattern, put in _STEADY:
+        text = re.sub(pattern, put, text)
+    if _TIMED_TABLE.search(text) and not text.startswith(("{", "[")):
+        text = re.sub(r"(?<=\S) {2,}", "  ", text)
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def _steady_csv(text: str) -> str:
+    """What varies in a CSV has only its column's name to be known by."""
+    rows = list(csv.reader(io.StringIO(text))) if text.startswith('"') else []
+    varying = [at for at, name in enumerate(rows[0]) if name in _VARYING_COLUMNS] if rows else []
+    if not varying:
+        return text
+    for row, at in itertools.product(rows[1:], varying):
+        row[at] = "…"
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+def write_tape(path: Path) -> None:
+    """Half a minute of one market: the ask stands at 18 cents, then everything moves up to 60."""
+    start, ticker, lines = 1_780_000_000_000, "KXTAPE-26MAY28-T1", []
+
+    def say(after_s: int, **body: object) -> None:
+        lines.append(msgspec.json.encode({"recv_ns": (start + after_s * 1000) * 10**6, "conn": 0, **body}))
+
+    def book(after_s: int, seq: int, yes: str, no: str) -> None:
+        levels = {"yes_dollars_fp": [[yes, "50.00"]], "no_dollars_fp": [[no, "50.00"]]}
+        say(
+            after_s,
+            frame={
+                "type": "orderbook_snapshot",
+                "sid": 1,
+                "seq": seq,
+                "msg": {"market_ticker": ticker, "market_id": "m", **levels},
+            },
+        )
+
+    say(0, note={"event": "connected", "use_yes_price": False})
+    say(
+        0,
+        note={
+            "event": "watch_market",
+            "market_ticker": ticker,
+            "close_time": "2026-05-28T21:30:00Z",
+            "status": "active",
+        },
+    )
+    book(1, 1, "0.1500", "0.8200")
+    for second in range(2, 10):
+        delta = {
+            "market_ticker": ticker,
+            "price_dollars": "0.1000",
+            "delta_fp": "1.00",
+            "side": "yes",
+            "ts_ms": start + second * 1000,
+        }
+        say(second, frame={"type": "orderbook_delta", "sid": 1, "seq": second, "msg": delta})
+    book(30, 10, "0.6000", "0.3800")
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+# -- the contract's JSON, field by field --------------------------------------------------------------------------
+
+FIELDS: dict[str, str] = {
+    "markets": "ticker event_ticker title status yes_bid yes_ask last volume volume_24h open_interest close_time",
+    f"orderbook {TWO_SIDED}": "ticker yes_bids yes_asks best_bid best_ask spread mid",
+    f"{BUY} --count 1 --price 0.41 --dry-run": "order_id client_order_id ticker side action book_side price count "
+    "filled remaining status average_fill_price fees",
+    "order list": "order_id client_order_id ticker side action book_side price count filled remaining status "
+    "average_fill_price fees",
+    "cancel-all --ticker NONE": "canceled remaining halted seconds",
+    "positions": "ticker position side count average_price cost mark value unrealized realized fees",
+    "pnl": "realized unrealized fees net rows",
+    "trade --strategy spike --interval 0.1s --duration 0.1s": "strategy env mode cycles intents orders fills denied "
+    "realized unrealized fees net balance maker_fills taker_fills stopped_by",
+}
+"""What CLI.md promises, command by command. More may be there."""
+
+
+@pytest.mark.parametrize("line", FIELDS)
+def test_json_has_the_fields_of_the_contract(line: str, past: Served) -> None:
+    ended = kalshi(*line.split(), "--json")
+    assert ended.code == 0, ended.err
+    row = ended.json[0] if isinstance(ended.json, list) else ended.json
+    missing = set(FIELDS[line].split()) - set(row)
+    assert not missing
+    assert all(isinstance(row[name], str | None) for name in row if name in _STRINGS), row
+
+
+_STRINGS = {"price", "count", "filled", "remaining", "fees", "net", "realized", "unrealized", "balance", "yes_bid"} - {
+    "remaining"
+}
+
+
+def test_the_parts_of_pnl_add_up_to_the_change_of_the_account(past: Served) -> None:
+    pnl, cash = kalshi("pnl", "--json").json, kalshi("balance", "--json").json["cash"]
+    held = sum(money(row["value"]) for row in kalshi("positions", "--json").json)
+    assert money(pnl["net"]) == money(cash) + held - money("1000")
+    for name in ("realized", "unrealized", "fees", "net"):
+        assert sum(money(row[name]) for row in pnl["rows"]) == money(pnl[name])
+
+
+def money(text: str) -> int:
+    return round(float(text) * 1_000_000)

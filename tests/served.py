@@ -1,0 +1,261 @@
+"""A small hand-made exchange behind real sockets, and the program run against it as a person would.
+
+Nothing in it moves by itself: fixed markets that close in 2040, fixed books, ids that count. Only the time is real.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from kalshi_cli.cli.main import main
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.model import ASK, BID, Band, PriceGrid, Side
+from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.sim.server import SimServer
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
+
+TWO_SIDED = "KXRAIN-40JAN01-T1.0"
+ONE_SIDED = "KXRAIN-40JAN01-T2.0"
+EMPTY = "KXRAIN-40JAN01-T3.0"
+FINE = "KXWIND-40JAN01-T5"
+CLOSED = "KXRAIN-24JUN01-T1.0"
+
+KEY_ID = "00000000-0000-4000-8000-0000000a11ce"
+ME = "alice"
+OPENED, CLOSES, CLOSED_AT = (parse_ts(f"{day}T15:00:00Z") for day in ("2024-01-01", "2040-01-01", "2024-06-01"))
+
+FINE_GRID = PriceGrid(
+    (
+        Band(Price(0), Price(1000), Price(10)),
+        Band(Price(1000), Price(9000), Price(100)),
+        Band(Price(9000), ONE_DOLLAR, Price(10)),
+    )
+)
+
+
+class WholeSeconds(SystemClock):
+    """The exchange's clock: the machine's, up to the next whole second, so that its times are all of one width.
+
+    `shift_s` sets it ahead of the machine's (behind where negative), whenever a test likes.
+    """
+
+    shift_s = 0.0
+
+    def now(self) -> Ts:
+        return Ts((super().now() // 1000 + 1) * 1000 + int(self.shift_s * 1000))
+
+
+class Served:
+    """The exchange, its server, and the variables that lead the program to it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.state = home / "state"
+        self.clock = WholeSeconds()
+        self.exchange = _listed(self.clock.now())
+        self.key_path = home / "key.pem"
+        key = Ed25519PrivateKey.generate()
+        self.exchange.register_key(
+            ME, KEY_ID, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        )
+        self.key_path.touch(mode=0o600)
+        self.key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        self.server = SimServer(self.exchange, self.clock)
+
+    def variables(self, rest_url: str = "", ws_url: str = "") -> dict[str, str]:
+        """What a person would export; with other addresses, the way leads through a proxy."""
+        return {
+            "KALSHI_REST_URL": rest_url or self.server.rest_url,
+            "KALSHI_WS_URL": ws_url or self.server.ws_url,
+            "KALSHI_API_KEY_ID": KEY_ID,
+            "KALSHI_PRIVATE_KEY_PATH": str(self.key_path),
+            **bare_variables(self.home),
+        }
+
+    def call(self, what: Callable[[], Any]) -> Any:
+        """Something done to the exchange, in its own thread."""
+        return self.server.call(what)
+
+    def resting(self) -> list[tuple[str, Side, Price, int]]:
+        """The account's live orders, as the exchange has them."""
+        found: list[tuple[str, Side, Price, int]] = self.call(lambda: self.exchange.resting(ME))
+        return found
+
+    def submit(self, who: str, ticker: str, side: Side, price: str, count: str, **more: Any) -> Receipt:
+        """An order of the world's, past signatures and limits; it must be taken."""
+        order = NewOrder(ticker=ticker, side=side, price=parse_price(price), qty=parse_qty(count), **more)
+        receipt = self.call(lambda: self.exchange.submit(who, order, self.clock.now()))
+        assert isinstance(receipt, Receipt), receipt
+        return receipt
+
+    def trade_a_little(self) -> None:
+        """Gives the account a past: 6 YES at a loss, 20 NO, one resting order on each side."""
+        self.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+        self.submit(ME, TWO_SIDED, BID, "0.4500", "10", client_order_id="first")
+        self.submit(ME, TWO_SIDED, ASK, "0.4400", "4", client_order_id="second")
+        self.submit(ME, ONE_SIDED, ASK, "0.1200", "20", client_order_id="third")
+        self.submit(ME, TWO_SIDED, BID, "0.4000", "5", client_order_id="low")
+        self.submit(ME, TWO_SIDED, ASK, "0.5500", "2.5", client_order_id="high")
+
+
+def bare_variables(home: Path) -> dict[str, str]:
+    """A home of its own, and a terminal of a fixed width without colours."""
+    return {
+        "KALSHI_STATE": str(home / "state"),
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_STATE_HOME": str(home / "share"),
+        "NO_COLOR": "1",
+        "COLUMNS": "120",
+    }
+
+
+@contextmanager
+def served(home: Path) -> Iterator[Served]:
+    """The exchange, answering."""
+    one = Served(home)
+    one.server.start()
+    try:
+        yield one
+    finally:
+        one.server.stop()
+
+
+def set_variables(monkeypatch: pytest.MonkeyPatch, home: Path, variables: dict[str, str]) -> None:
+    """Exactly these of ours, and `home` as the working directory."""
+    for name in [name for name in os.environ if name.startswith("KALSHI_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(home)
+
+
+# -- running the program ------------------------------------------------------------------------------------------
+
+
+class Ended(NamedTuple):
+    """What a run of the program left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object on the last line of stderr."""
+        found: dict[str, Any] = json.loads(self.err.splitlines()[-1])["error"]
+        return found
+
+
+def kalshi(*words: str | Path) -> Ended:
+    """Run one command line in this process, with the variables of this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(word) for word in words])
+    return Ended(int(code), out.getvalue(), err.getvalue())
+
+
+def start(words: Sequence[str | Path], variables: dict[str, str], cwd: Path) -> subprocess.Popen[str]:
+    """Start the program in a process of its own, with these variables and no others of ours."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "kalshi_cli", *map(str, words)],
+        env={**others, **variables},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], within_s: float = 60.0) -> Ended:
+    """Wait for its end, however slow the machine; kill it rather than hang."""
+    try:
+        out, err = process.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"did not end within {within_s} s; stdout: {out}; stderr: {err}") from None
+    return Ended(process.returncode, out, err)
+
+
+def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:
+    """The first true answer; AssertionError where none comes."""
+    until = time.monotonic() + within_s
+    while not (found := what()):
+        assert time.monotonic() < until, f"{what} never came true"
+        time.sleep(0.02)
+    return found
+
+
+# -- the listing --------------------------------------------------------------------------------------------------
+
+
+def _listed(now: Ts) -> Exchange:
+    ids = (str(uuid.UUID(int=number)) for number in itertools.count(1))
+    exchange = Exchange(new_id=lambda: next(ids), options=SimOptions(read_rate=100_000, write_rate=100_000))
+    source = (("National Weather Service", "https://www.weather.gov/okx/"),)
+    for series, title in (("KXRAIN", "Rain in New York"), ("KXWIND", "Wind in New York")):
+        exchange.list_series(SeriesSpec(ticker=series, title=title, settlement_sources=source))
+    for event, title in (
+        ("KXRAIN-40JAN01", "Rain on New Year 2040"),
+        ("KXRAIN-24JUN01", "Rain in June 2024"),
+        ("KXWIND-40JAN01", "Wind on New Year 2040"),
+    ):
+        exchange.list_event(EventSpec(event_ticker=event, series_ticker=event.split("-")[0], title=title), now)
+    for ticker in (TWO_SIDED, ONE_SIDED, EMPTY, FINE, CLOSED):
+        exchange.list_market(_market(ticker), now)
+    for name in (ME, "maker"):
+        exchange.add_account(name, dollars(1000))
+    exchange.advance(now)
+    for ticker, side, price, count in (
+        (TWO_SIDED, BID, "0.4400", "100"),
+        (TWO_SIDED, BID, "0.4300", "250"),
+        (TWO_SIDED, ASK, "0.4700", "120"),
+        (TWO_SIDED, ASK, "0.4800", "300.5"),
+        (ONE_SIDED, BID, "0.1200", "40"),
+        (FINE, BID, "0.0310", "200"),
+        (FINE, ASK, "0.0350", "80"),
+    ):
+        order = NewOrder(ticker=ticker, side=side, price=parse_price(price), qty=parse_qty(count))
+        assert isinstance(exchange.submit("maker", order, now), Receipt)
+    return exchange
+
+
+def _market(ticker: str) -> MarketSpec:
+    event, _, strike = ticker.rpartition("-")
+    what, unit = ("Rain", "inch") if ticker.startswith("KXRAIN") else ("Wind", "knots")
+    return MarketSpec(
+        ticker=ticker,
+        event_ticker=event,
+        title=f"{what} above {strike[1:]} {unit}?",
+        strike_type="greater",
+        floor_strike=float(strike[1:]),
+        price_structure="tapered_deci_cent" if ticker == FINE else "linear_cent",
+        **({"grid": FINE_GRID} if ticker == FINE else {}),
+        open_time=OPENED,
+        close_time=CLOSED_AT if ticker == CLOSED else CLOSES,
+        expected_expiration_time=CLOSED_AT if ticker == CLOSED else CLOSES,
+        rules_primary=f"If it is more than {strike[1:]} {unit}, then the market resolves to Yes.",
+    )
