@@ -90,6 +90,25 @@ def _rest(scale: Scale, scratch: Path) -> Iterator[Row]:
         yield _row(result, title, _PYKALSHI)
 
 
+def _command(scale: Scale, scratch: Path) -> Iterator[Row]:
+    key = scratch / "command.pem"
+    _write_key(key)
+    with Contestant("server", "bench.loopback") as server:
+        settings = (
+            f"KALSHI_REST_URL={server.line()}",
+            f"KALSHI_PRIVATE_KEY_PATH={key}",
+            f"KALSHI_STATE={scratch / 'state'}",
+            "KALSHI_API_KEY_ID=00000000-0000-0000-0000-000000000000",
+            "KALSHI_ENV=demo",
+        )
+        programs = "bench.workers.programs"
+        entries = [
+            _Entry(_OURS, programs, (*settings, "-m", "kalshi_cli", "balance", "--json")),
+            _Entry(_SDK, programs, (*settings, "-m", "bench.workers.sdk_balance"), peers.SDK),
+        ]
+        yield _row(_race(scale, "program", "wall", 3, entries), "one signed read as a whole command, wall", _SDK, 0.28)
+
+
 def _book(scale: Scale, scratch: Path) -> Iterator[Row]:
     count = 20_000
     file = scratch / "frames.jsonl"
@@ -217,6 +236,7 @@ WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "rest": _rest,
     "book": _book,
     "help": _help,
+    "command": _command,
     "store": _store,
     "limiter": _limiter,
 }

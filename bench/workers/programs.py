@@ -1,9 +1,13 @@
-"""A whole program, started and ended; its arguments to the interpreter are ours."""
+"""A whole program, started and ended: arguments like NAME=VALUE for its environment, then those for the interpreter."""
 
+import os
 import subprocess
 import sys
 
 from bench.worker import repeat, serve
 
-command = [sys.executable, *sys.argv[1:]]
-serve({"program": repeat(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))})
+given = sys.argv[1:]
+settings = [each for each in given if not each.startswith("-") and each.partition("=")[0].isupper()]
+environment = {**os.environ, **dict(each.split("=", 1) for each in settings)}
+command = [sys.executable, *given[len(settings) :]]
+serve({"program": repeat(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment))})
