@@ -22,6 +22,10 @@ CLOSE_CANCEL_MS = 1_000
 """Orders leave a closed market this long after its close; until then even cancels are refused."""
 
 
+KEEP_SETTLED_MS = 3_600_000
+"""A settled market can be read for so long; the world lists thousands a day."""
+
+
 class Lifecycle:
     """What happens to markets without anybody placing an order."""
 
@@ -39,6 +43,7 @@ class Lifecycle:
 
     def _plan(self, ticker: str, market: MarketRecord) -> None:
         if market.settled is not None:
+            self.agenda.put(Ts(market.settled + KEEP_SETTLED_MS), "drop", ticker)
             return
         if market.determined is not None:
             self.agenda.put(Ts(market.determined + market.spec.settlement_timer_s * 1000), "pay", ticker)
@@ -137,11 +142,15 @@ class Lifecycle:
                 if order is not None:
                     self.floor.release(order, "ExpiryCancel", now)
                 continue
-            market = self.state.markets[which]
+            market = self.state.markets.get(which)
+            if market is None:
+                continue
             if what == "close" and now >= market.close_time + CLOSE_CANCEL_MS:
                 self._clear(market, now)
             elif what == "pay" and self._is_payable(market, now):
                 self._pay(market, now)
+            elif what == "drop":
+                self._drop(which)
 
     def _is_payable(self, market: MarketRecord, now: Ts) -> bool:
         if market.settled is not None or market.determined is None:
@@ -164,7 +173,13 @@ class Lifecycle:
             if holding is not None:
                 self._pay_member(member, holding, market, now)
         market.settled = now
+        self._plan(market.spec.ticker, market)
         self._changed(market, "settled", now)
+
+    def _drop(self, ticker: str) -> None:
+        """Forget a market that settled long ago, unless a person ever held something in it."""
+        if not any(member.mirror is not None and ticker in member.holdings for member in self.state.members.values()):
+            self.state.drop_market(ticker)
 
     def _pay_member(self, member: Member, holding: HoldingRecord, market: MarketRecord, now: Ts) -> None:
         value = market.value

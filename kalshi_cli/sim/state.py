@@ -239,6 +239,23 @@ class State:
         self.books[ticker] = Book()
         self.trades[ticker] = deque(maxlen=TRADES_KEPT)
 
+    def drop_market(self, ticker: str) -> None:
+        """Forget a market with all that was traded and held in it, and its event with the last of its markets."""
+        market = self.markets.pop(ticker)
+        self.forget(f"market/{ticker}")
+        for trade in self.trades.pop(ticker):
+            self.forget(f"trade/{trade.number % TRADES_KEPT}/{ticker}")
+        del self.books[ticker]
+        for name, member in self.members.items():
+            member.resting.pop(ticker, None)
+            member.reserved.pop(ticker, None)
+            if member.holdings.pop(ticker, None) is not None:
+                self.forget(f"holding/{name}/{ticker}")
+        event = market.spec.event_ticker
+        if all(other.spec.event_ticker != event for other in self.markets.values()):
+            del self.events[event]
+            self.forget(f"event/{event}")
+
     def add_live(self, order: OrderRecord) -> None:
         """Rest it: in the book, among the live orders, and with its owner."""
         self.live[order.order_id] = order

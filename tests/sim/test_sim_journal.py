@@ -12,8 +12,9 @@ from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, new_ids, order,
 from kalshi_cli.core.model import ASK, BID, Side, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
+from kalshi_cli.sim.lifecycle import KEEP_SETTLED_MS
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.units import Price, Qty, Ts
+from kalshi_cli.units import Price, Qty, Ts, dollars
 
 FREE = SimOptions(read_rate=0, write_rate=0)
 READS = (
@@ -208,3 +209,41 @@ def test_orders_are_written_before_they_are_answered() -> None:
     assert isinstance(receipt, Receipt)
     assert len(Caller(killed(journal)).get("/portfolio/fills")["fills"]) == 1
     assert alice("DELETE", f"{ORDERS}/{made['order_id']}")[0] == 404
+
+
+LATER = Ts(T0 + 60_000 + KEEP_SETTLED_MS + 1)
+
+
+def settled_by(buyer: str, journal: MemoryJournal) -> Exchange:
+    """The market settled with a position of `buyer` in it, an hour and a bit ago."""
+    exchange = make_exchange(journal=journal)
+    exchange.add_account("crowd", dollars(1000))
+    quote(exchange, ASK, "0.5", "3")
+    exchange.submit(buyer, order(BID, "0.5", "3"), T0)
+    exchange.settle(TICKER, Price(10_000), T0)
+    exchange.advance(Ts(T0 + 60_000))
+    before = total(exchange)
+    exchange.advance(LATER)
+    assert total(exchange) == before, "what was paid stays paid"
+    return exchange
+
+
+def test_a_settled_market_of_the_world_alone_is_forgotten_after_an_hour() -> None:
+    journal = MemoryJournal()
+    exchange = settled_by("crowd", journal)
+    assert exchange.tickers("") == []
+    assert Caller(exchange, None)("GET", f"/markets/{TICKER}")[0] == 404
+    exchange.advance(Ts(LATER + 1))
+    assert not [key for key in journal.items if TICKER in key]
+    assert not [key for key in journal.items if key.startswith("event/")]
+    assert killed(journal).tickers("") == []
+
+
+def test_a_settled_market_that_a_person_traded_is_kept() -> None:
+    journal = MemoryJournal()
+    exchange = settled_by("alice", journal)
+    assert exchange.tickers("") == [TICKER]
+    revived = killed(journal)
+    revived.advance(Ts(LATER + KEEP_SETTLED_MS))
+    assert revived.tickers("") == [TICKER]
+    assert Caller(revived).get("/portfolio/settlements")["settlements"]
