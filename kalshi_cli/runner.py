@@ -68,10 +68,11 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
         if not todo:
             return
         todo.extend(act(engine.step(todo.popleft()), venue, store))
-    raise KalshiError(
-        f"one message set off more than {MAX_CASCADE} others",
-        hint="a strategy or a control feeds itself; this is a bug, please report it",
-    )
+    if todo:
+        raise KalshiError(
+            f"one message set off more than {MAX_CASCADE} others",
+            hint="a strategy or a control feeds itself; this is a bug, please report it",
+        )
 
 
 def act(effects: Iterable[Effect], venue: Venue, store: Recorder) -> list[Message]:

@@ -96,9 +96,7 @@ class Virtual:
 
     def desk(self, limits: Limits | None = None) -> OrderDesk:
         schedule = FeeSchedule()
-        return OrderDesk(
-            self.client, self.store, self.clock, limits or Limits(), lambda _market: schedule, self.new_id
-        )
+        return OrderDesk(self.client, self.store, self.clock, limits or Limits(), lambda _market: schedule, self.new_id)
 
     def place(self, limits: Limits | None = None, **changes: Any) -> Any:
         """Place an order by the desk, as a person would."""

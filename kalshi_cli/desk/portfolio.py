@@ -104,10 +104,13 @@ def day_start(ts: Ts, zone: ZoneInfo) -> Ts:
 
 
 def _by_strategy(portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]) -> dict[str, pnl.Pnl]:
+    # One mark a market for all: two strategies against each other add up to nothing, whatever the mark is.
+    marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
+    marks |= portfolio.marks
     names = sorted({strategy_of(fill) for fill in portfolio.fills})
     return {
         name or "(none)": pnl.total(
-            pnl.parts(_entries_of(portfolio, name, strategy_of), portfolio.marks, lambda t, _: t, since=since).values()
+            pnl.parts(_entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since).values()
         )
         for name in names
     }

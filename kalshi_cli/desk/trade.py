@@ -229,17 +229,21 @@ class Session:
     def _wind_down(self) -> None:
         """Cancel own orders and wait for the answers; what is still live at the end is named, not hidden."""
         until = self._clock.monotonic() + self._plan.stop_budget_s
-        stop = Command(self._clock.now(), None, "stopping")
-        pump([stop], self._engine, self._venue, self._recorder)
+        self._withdraw()
         while self._own_live() and self._clock.monotonic() < until:
             self._clock.sleep(0.2)
-            try:
-                again = (*self._venue.observe(Tick(self._clock.now())), stop)
-                pump(again, self._engine, self._venue, self._recorder)
-            except KalshiError as error:
-                self._tell(f"while stopping: {error.message}")
+            self._withdraw(Tick(self._clock.now()))
         for order in self._own_live():
             self._tell(f"STILL LIVE {order.ticker} {order.client_order_id} {order.order_id}; next: kalshi cancel-all")
+
+    def _withdraw(self, *heard: Message) -> None:
+        """Ask for the cancels. A failure is told and hides neither what ended the run nor the orders still live."""
+        try:
+            due = [reply for message in heard for reply in self._venue.observe(message)]
+            stop = Command(self._clock.now(), None, "stopping")
+            pump([*due, stop], self._engine, self._venue, self._recorder)
+        except KalshiError as error:
+            self._tell(f"while stopping: {error.message}")
 
     def _own_live(self) -> list[Order]:
         return [order for order in self._engine.state.orders.live() if order.strategy]

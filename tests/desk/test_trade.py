@@ -1,0 +1,440 @@
+"""A run of the loop: how it ends, what it leaves, what it says."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+from virtual import OTHER, T0, TICKER, Virtual
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    BookSnapshot,
+    Command,
+    Intent,
+    MarketChange,
+    Message,
+    OrderChanged,
+    Place,
+    PublicTrade,
+    Tick,
+)
+from kalshi_cli.core.model import (
+    ASK,
+    BID,
+    CENT_GRID,
+    FeeSchedule,
+    Market,
+    MarketStatus,
+    OrderStatus,
+    Side,
+    TradingState,
+)
+from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.trade import (
+    BacktestReport,
+    Plan,
+    Session,
+    Summary,
+    backtest,
+    refuse_if_halted,
+    stop_signals,
+)
+from kalshi_cli.errors import HaltedError, StateError, UnreachableError
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+
+NO_EDGE = Limits(min_edge=None)
+PLAN = Plan(
+    run_id="run-1",
+    pid=4242,
+    strategy="bidder",
+    env="sim",
+    mode="live",
+    words="a test",
+    markets=1,
+    duration_s=None,
+    status_every_s=60.0,
+    stop_budget_s=10.0,
+)
+
+
+class Bidder(Strategy):
+    """Rests one bid and never cancels it."""
+
+    name = "bidder"
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        if not view.orders(ticker) and not view.position(ticker):
+            yield Place(ticker, BID, cents(40), contracts(10), reason="a bid")
+
+
+class Broken(Bidder):
+    """Raises at its third book."""
+
+    name = "broken"
+    seen = 0
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        self.seen += 1
+        if self.seen == 3:
+            raise LookupError("lost my way")
+        yield from super().on_book(view, ticker)
+
+
+class Run:
+    """A session over the simulated exchange. The feed is what `script` yields, and commands that were asked for."""
+
+    def __init__(self, virtual: Virtual, *strategies: Strategy, **plan: Any) -> None:
+        self.virtual = virtual
+        self.shown: list[Summary] = []
+        self.asked: list[Command] = []
+        virtual.market(39, 44)
+        self.engine = load_engine(
+            virtual.client,
+            virtual.store,
+            virtual.clock,
+            NO_EDGE,
+            markets=[virtual.client.market(TICKER)],
+            fees={},
+            new_id=virtual.new_id,
+            strategies=strategies or [Bidder(StrategyParams())],
+        )
+        self.venue = LiveVenue(
+            virtual.client, None, virtual.clock, live=self.engine.state.orders.live, since=Ts(0), every_s=1.0
+        )
+        self.plan = msgspec.structs.replace(PLAN, **plan)
+
+    def ticks(self, number: int, do: Callable[[int], None] = lambda _: None) -> Iterator[Message]:
+        """A book and a tick every two seconds, as long as nobody asked for a stop."""
+        for n in range(number):
+            self.virtual.clock.advance(2)
+            do(n)
+            yield self.virtual.client.orderbook(TICKER)
+            yield Tick(self.virtual.clock.now())
+            while self.asked:
+                command = self.asked.pop(0)
+                yield command
+                if command.state is None:
+                    return
+
+    def over(self, feed: Iterable[Message]) -> Summary:
+        virtual = self.virtual
+        session = Session(
+            self.plan,
+            self.engine,
+            feed,
+            self.venue,
+            virtual.store,
+            virtual.clock,
+            ask=self.asked.append,
+            tell=virtual.said.append,
+            show=self.shown.append,
+            day_start=lambda ts: Ts(ts - ts % 86_400_000),
+        )
+        return session.run()
+
+
+def test_a_duration_ends_the_run(virtual: Virtual) -> None:
+    run = Run(virtual, duration_s=10)
+    summary = run.over(run.ticks(100))
+    assert (summary.stopped_by, summary.cycles) == ("duration", 5)
+    assert summary.uptime_s == pytest.approx(10, abs=0.5)
+
+
+def test_a_stop_cancels_the_loops_own_orders_and_no_others(virtual: Virtual) -> None:
+    mine = virtual.quote(BID, 20, 3, who="alice", ticker=OTHER)
+    run = Run(virtual)
+
+    def stop(n: int) -> None:
+        if n == 2:
+            assert len(virtual.exchange.resting("alice", TICKER)) == 1
+            run.asked.append(Command(virtual.clock.now(), None, "SIGTERM"))
+
+    summary = run.over(run.ticks(100, stop))
+    assert (summary.stopped_by, summary.live_orders, summary.orders) == ("SIGTERM", 0, 1)
+    assert [order_id for order_id, *_ in virtual.exchange.resting("alice")] == [mine]
+    statuses = {order.strategy: order.status for order in virtual.store.orders()}
+    assert statuses == {"bidder": OrderStatus.CANCELED, "": OrderStatus.RESTING}
+
+
+def test_the_end_of_the_feed_is_an_orderly_end_too(virtual: Virtual) -> None:
+    run = Run(virtual)
+    assert run.over(run.ticks(3)).stopped_by == "end of data"
+    assert virtual.exchange.resting("alice") == []
+
+
+def test_a_halt_by_another_process_is_obeyed_and_lasts(virtual: Virtual) -> None:
+    run = Run(virtual)
+    placed_at_halt: list[int] = []
+
+    def halt(n: int) -> None:
+        if n == 3:
+            other = SqliteStore.open(virtual.path, account="alice", environment="sim")
+            other.set_halt(Halt(TradingState.HALTED, "MANUAL", "a person", virtual.clock.now()))
+            other.close()
+            placed_at_halt.append(virtual.wire.posts())
+
+    summary = run.over(run.ticks(8, halt))
+    assert summary.stopped_by == "halt"
+    assert run.engine.state.trading is TradingState.HALTED
+    assert virtual.wire.posts() == placed_at_halt[0]
+    assert virtual.exchange.resting("alice") == []
+    stored = virtual.store.halt()
+    assert (stored.state, stored.code) == (TradingState.HALTED, "MANUAL")
+    with pytest.raises(HaltedError, match="MANUAL"):
+        refuse_if_halted(virtual.store)
+
+
+def test_a_resume_by_another_process_lets_it_trade_again(virtual: Virtual) -> None:
+    run = Run(virtual)
+    states = {2: TradingState.HALTED, 5: TradingState.ACTIVE}
+
+    def decide(n: int) -> None:
+        if n in states:
+            virtual.store.set_halt(Halt(states[n], "MANUAL", "a person", virtual.clock.now()))
+
+    summary = run.over(run.ticks(9, decide))
+    assert (summary.orders, summary.stopped_by) == (2, "end of data")
+    refuse_if_halted(virtual.store)
+
+
+def test_the_summary_says_what_happened_in_numbers(virtual: Virtual) -> None:
+    run = Run(virtual)
+
+    def trade(n: int) -> None:
+        if n == 2:
+            virtual.take(ASK, 40, 10)
+        if n == 4:
+            virtual.market(50, 53)
+
+    summary = run.over(run.ticks(7, trade))
+    assert (summary.intents, summary.orders, summary.fills, summary.maker_fills) == (1, 1, 1, 1)
+    assert (summary.open_positions, summary.win_rate, summary.denied) == (1, None, {})
+    assert (summary.realized, summary.unrealized) == (Money(0), dollars(1)), "ten contracts from 40 to 50"
+    assert summary.net == Money(summary.unrealized - summary.fees) == summary.day_net
+    assert summary.balance == virtual.exchange.cash("alice")
+    assert (summary.strategy, summary.env, summary.mode) == ("bidder", "sim", "live")
+
+
+def test_denials_are_counted_by_code(virtual: Virtual) -> None:
+    run = Run(virtual)
+    run.engine.limits = Limits(min_edge=None, max_order_qty=contracts(1))
+    summary = run.over(run.ticks(4))
+    assert summary.denied == {"ORDER_SIZE": summary.intents}
+    assert virtual.wire.posts() == 0
+
+
+def test_profit_from_before_the_run_is_not_this_runs(virtual: Virtual) -> None:
+    virtual.market(39, 44)
+    virtual.place(price=cents(44))
+    virtual.market(60, 63)
+    run = Run(virtual)
+    assert run.engine.state.ledger.position(TICKER).qty == contracts(10)
+    run.engine.step(virtual.client.orderbook(TICKER))
+    summary = run.over(iter(()))
+    assert (summary.realized, summary.fees, summary.fills) == (0, 0, 0)
+
+
+def test_every_cycle_leaves_a_heartbeat(virtual: Virtual) -> None:
+    run = Run(virtual)
+    seen: list[tuple[int, bool]] = []
+
+    def look(_n: int) -> None:
+        cycle = virtual.store.last_cycle()
+        if cycle is not None:
+            seen.append((cycle.cycles, cycle.is_running))
+
+    run.over(run.ticks(4, look))
+    assert seen == [(1, True), (2, True), (3, True)]
+    last = virtual.store.last_cycle()
+    assert last is not None
+    assert (last.run_id, last.pid, last.cycles, last.is_running, last.mode) == ("run-1", 4242, 4, False, "live")
+    assert (last.started, last.completed) == (T0, virtual.clock.now())
+    assert last.cash == virtual.exchange.cash("alice")
+
+
+def test_the_status_is_shown_every_so_often(virtual: Virtual) -> None:
+    run = Run(virtual, status_every_s=6.0)
+    run.over(run.ticks(10))
+    assert [summary.cycles for summary in run.shown] == [3, 6, 9]
+
+
+def test_a_strategy_that_raises_is_contained_and_its_orders_cancelled(virtual: Virtual) -> None:
+    run = Run(virtual, Broken(StrategyParams()), Bidder(StrategyParams()))
+    run.engine.limits = Limits(min_edge=None, max_position=None)
+    checks: list[set[str]] = []
+    run.over(run.ticks(5, lambda _: checks.append({order.strategy for order in run.engine.state.orders.live()})))
+    assert checks[2:] == [{"broken", "bidder"}, {"bidder"}, {"bidder"}]
+    (line,) = [line for line in virtual.said if "STRATEGY_FAILED" in line]
+    assert "CRITICAL" in line
+    assert "lost my way" in line
+    assert [alert.code for alert in virtual.store.alerts()] == ["STRATEGY_FAILED"]
+
+
+def test_orders_that_cannot_be_cancelled_are_named_at_the_end(virtual: Virtual) -> None:
+    run = Run(virtual, stop_budget_s=3.0)
+
+    def pause(n: int) -> None:
+        if n == 2:
+            virtual.exchange.pause("exchange", virtual.clock.now())
+
+    before = virtual.clock.monotonic()
+    summary = run.over(run.ticks(3, pause))
+    assert summary.live_orders == 1
+    assert virtual.clock.monotonic() - before < 6 + 3 + 2
+    (order_id, *_) = virtual.exchange.resting("alice")[0]
+    assert any(line.startswith("STILL LIVE") and order_id in line and "cancel-all" in line for line in virtual.said)
+
+
+def test_an_error_in_the_loop_still_cancels_and_is_raised(virtual: Virtual) -> None:
+    run = Run(virtual)
+
+    def feed() -> Iterator[Message]:
+        yield from run.ticks(2)
+        raise UnreachableError("the feed is gone")
+
+    with pytest.raises(UnreachableError, match="the feed is gone"):
+        run.over(feed())
+    assert virtual.exchange.resting("alice") == []
+
+
+def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(virtual: Virtual) -> None:
+    run = Run(virtual)
+    store = virtual.store
+
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def record(self, effect: Any) -> None:
+            if isinstance(effect, OrderChanged):
+                raise StateError("disk full")
+            store.record(effect)
+
+    virtual.store = Full()  # type: ignore[assignment]
+    with pytest.raises(StateError):
+        run.over(run.ticks(3))
+    assert virtual.exchange.resting("alice") == []
+    assert virtual.said == ["while stopping: disk full"]
+    virtual.store = store
+
+
+def test_signals_ask_for_a_stop_and_are_given_back() -> None:
+    asked: list[Command] = []
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_signals(ManualClock(T0), asked.append):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert [(command.source, command.state) for command in asked] == [("SIGTERM", None), ("SIGHUP", None)]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# -- backtest -------------------------------------------------------------------------------------------------------
+
+
+MARKET = Market(
+    ticker=TICKER,
+    event_ticker="KXSIM-26JUN",
+    title="Above 3?",
+    status=MarketStatus.ACTIVE,
+    grid=CENT_GRID,
+    yes_bid=None,
+    yes_bid_size=Qty(0),
+    yes_ask=None,
+    yes_ask_size=Qty(0),
+    last=None,
+    volume=Qty(0),
+    volume_24h=Qty(0),
+    open_interest=Qty(0),
+    open_time=T0,
+    close_time=Ts(T0 + 86_400_000),
+)
+
+
+def recording(seed: int) -> list[Message]:
+    """Books, trades and ticks of one market for ten minutes."""
+    rng = random.Random(seed)
+    messages: list[Message] = [MarketChange(T0, MARKET)]
+    mid = 50
+    for second in range(600):
+        now = Ts(T0 + second * 1000)
+        mid = min(90, max(10, mid + rng.choice([-5, -1, 0, 0, 0, 1, 5])))
+        levels = [((cents(at), contracts(20)),) for at in (mid - 1, mid + 1)]
+        messages.append(BookSnapshot(now, MARKET.ticker, *levels))
+        taker: Side = rng.choice([BID, ASK])
+        at = cents(mid + taker.sign)
+        messages.append(PublicTrade(now, MARKET.ticker, f"p{second}", at, contracts(rng.randint(1, 60)), taker))
+        messages.append(Tick(now))
+    return messages
+
+
+def replayed(messages: list[Message], *strategies: Strategy, **limits: Any) -> BacktestReport:
+    ids = count(1)
+    engine = Engine(State(now=Ts(0)), Limits(**limits), strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=90.0)
+    venue = PaperVenue(cash=dollars(1_000), fees=lambda _: FeeSchedule(), new_id=lambda: f"v{next(ids)}")
+    clock = ManualClock(Ts(0))
+
+    def feed() -> Iterator[Message]:
+        for message in messages:
+            clock.set(message.ts)
+            yield message
+
+    return backtest(PLAN, engine, feed(), venue, clock)
+
+
+def test_the_same_recording_gives_the_same_report() -> None:
+    first, second = (replayed(recording(3), registry.make("spike", {})) for _ in range(2))
+    assert first == second
+    assert first.summary.fills > 10
+    assert replayed(recording(4), registry.make("spike", {})) != first
+
+
+def test_a_report_adds_up() -> None:
+    report = replayed(recording(3), registry.make("spike", {}))
+    summary = report.summary
+    assert (summary.cycles, summary.uptime_s, summary.stopped_by) == (600, 599.0, "end of data")
+    assert summary.net == Money(summary.realized + summary.unrealized - summary.fees)
+    assert sum(part.net for part in report.markets.values()) == summary.net
+    assert report.max_drawdown >= max(0, -summary.net)
+    assert summary.fills == summary.maker_fills + summary.taker_fills
+
+
+def test_a_strategy_that_raises_in_a_backtest_is_contained() -> None:
+    report = replayed(recording(3), Broken(StrategyParams()), min_edge=None)
+    assert report.summary.orders == 1
+    assert report.summary.cycles == 600
+
+
+def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
+    """Ten bought at 40: marked at 50, then 30, then 60."""
+    messages: list[Message] = [MarketChange(T0, MARKET)]
+    for second, bid in enumerate((39, 39, 39, 50, 30, 60)):
+        now = Ts(T0 + second * 1000)
+        if second == 2:
+            messages.append(PublicTrade(now, TICKER, "p", cents(40), contracts(10), ASK))
+        levels = [((cents(at), contracts(20)),) for at in (bid, bid + 5)]
+        messages += [BookSnapshot(now, TICKER, *levels), Tick(now)]
+    report = replayed(messages, Bidder(StrategyParams()), min_edge=None)
+    assert report.summary.fills == 1
+    assert report.max_drawdown == dollars(2)
+    assert report.summary.unrealized == dollars(2)
+
+
+def test_nothing_recorded_is_an_empty_report() -> None:
+    report = replayed([])
+    assert (report.summary.cycles, report.summary.net, report.markets) == (0, 0, {})

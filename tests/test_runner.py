@@ -1,0 +1,110 @@
+"""The loop: what comes first, and what does not happen when something before it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from kalshi_cli.core.messages import Alert, Effect, Message, Quote, Resync, Tick
+from kalshi_cli.errors import KalshiError, StateError
+from kalshi_cli.runner import MAX_CASCADE, act, pump, run
+from kalshi_cli.units import Qty, Ts
+
+
+def said(ts: int) -> Quote:
+    return Quote(Ts(ts), "T", None, Qty(0), None, Qty(0), None, Qty(0))
+
+
+class Parts:
+    """Engine, venue and store in one; everything that is asked of it is written into one list, in order."""
+
+    def __init__(self, *, replies: int = 1, fail_at: int | None = None, due: Iterable[Message] = ()) -> None:
+        self.log: list[str] = []
+        self._replies = replies
+        self._fail_at = fail_at
+        self._due = tuple(due)
+
+    def step(self, message: Message) -> list[Effect]:
+        self.log.append(f"step {type(message).__name__} {message.ts}")
+        return [Resync(f"{message.ts}", "x")] if type(message) is Tick else []
+
+    def observe(self, message: Message) -> Iterable[Message]:
+        self.log.append(f"observe {message.ts}")
+        return self._due
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        assert isinstance(effect, Resync)
+        self.log.append(f"perform {effect.ticker}")
+        return [said(int(effect.ticker) * 10 + n) for n in range(self._replies)]
+
+    def record(self, effect: Effect) -> None:
+        assert isinstance(effect, Resync | Alert)
+        if self._fail_at is not None and len([line for line in self.log if line.startswith("record")]) >= self._fail_at:
+            raise StateError("disk full")
+        self.log.append(f"record {getattr(effect, 'ticker', '')}")
+
+
+class Loop(Parts):
+    """Every message sets off another."""
+
+    def step(self, message: Message) -> list[Effect]:
+        self.log.append("step")
+        return [Resync("1", "again")]
+
+
+def test_replies_go_through_the_engine_before_the_next_message() -> None:
+    parts = Parts(replies=2)
+    done: list[int] = []
+    run([Tick(Ts(1)), Tick(Ts(2))], parts, parts, parts, lambda message: done.append(message.ts))
+    assert parts.log == [
+        "observe 1",
+        "step Tick 1",
+        "record 1",
+        "perform 1",
+        "step Quote 10",
+        "step Quote 11",
+        "observe 2",
+        "step Tick 2",
+        "record 2",
+        "perform 2",
+        "step Quote 20",
+        "step Quote 21",
+    ]
+    assert done == [1, 2]
+
+
+def test_what_became_due_is_heard_before_the_message_that_made_it_due() -> None:
+    parts = Parts(replies=0, due=[said(7)])
+    run([Tick(Ts(8))], parts, parts, parts)
+    assert parts.log[:3] == ["observe 8", "step Quote 7", "step Tick 8"]
+
+
+def test_an_effect_that_cannot_be_recorded_is_not_performed() -> None:
+    parts = Parts(fail_at=0)
+    with pytest.raises(StateError):
+        run([Tick(Ts(1)), Tick(Ts(2))], parts, parts, parts)
+    assert parts.log == ["observe 1", "step Tick 1"], "nothing was performed, and nothing went on"
+
+
+def test_effects_are_recorded_and_performed_one_by_one() -> None:
+    parts = Parts(fail_at=1)
+    with pytest.raises(StateError):
+        act([Resync("1", ""), Resync("2", ""), Resync("3", "")], parts, parts)
+    assert parts.log == ["record 1", "perform 1"], "the second had no record, so the third is not reached"
+
+
+def test_a_loop_that_feeds_itself_is_ended() -> None:
+    parts = Loop()
+    with pytest.raises(KalshiError, match=f"more than {MAX_CASCADE}"):
+        pump([Tick(Ts(1))], parts, parts, parts)
+    assert parts.log.count("step") == MAX_CASCADE
+
+
+def test_a_long_cascade_that_ends_is_let_through() -> None:
+    parts = Parts(replies=MAX_CASCADE - 1)
+    pump([Tick(Ts(1))], parts, parts, parts)
+    assert len(parts.log) == MAX_CASCADE + 2
+    one_more = Parts(replies=MAX_CASCADE)
+    with pytest.raises(KalshiError):
+        pump([Tick(Ts(1))], one_more, one_more, one_more)
