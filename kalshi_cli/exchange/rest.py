@@ -195,8 +195,6 @@ class Rest:
 
     def _send(self, method: str, url: httpx.URL, body: bytes, until: float) -> _Reply:
         headers = dict(self._headers)
-        if self._signer is not None:
-            headers.update(self._signer.headers(method, url.raw_path.decode()))
         if method in ("POST", "PUT"):
             headers["Content-Type"] = "application/json"  # asked for even where the body is empty
             body = body or b"{}"
@@ -217,6 +215,8 @@ class Rest:
                 "deadline": until,
             },
         )
+        if self._signer is not None:
+            request = next(self._signer.auth_flow(request))
         sent = self._clock.now()
         response = self._transport.handle_request(request)
         try:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import os
 import stat
+from collections.abc import Generator
 from pathlib import Path
 
+import httpx
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -97,8 +99,8 @@ def _check_signs(path: Path, key: RSAPrivateKey) -> None:
         raise _refused(path, "it is damaged", "download the key again") from error
 
 
-class Signer:
-    """A key, its id and a clock: makes the three headers, fresh for every attempt."""
+class Signer(httpx.Auth):
+    """A key, its id and a clock: makes the three headers, fresh for every attempt, from the final URL."""
 
     def __init__(self, key_id: str, key: PrivateKey, clock: Clock) -> None:
         if not (key_id.isascii() and key_id.isprintable() and key_id.strip() == key_id != ""):
@@ -109,6 +111,11 @@ class Signer:
 
     def __repr__(self) -> str:
         return f"Signer({type(self._key).__name__}, ...{self.key_id[-4:]})"
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Sign a request as it leaves: so no caller can forget to, and a repeated one is signed anew."""
+        request.headers.update(self.headers(request.method, request.url.raw_path.decode()))
+        yield request
 
     def headers(self, method: str, path: str) -> dict[str, str]:
         """For a request to `path`: from the host root (`/trade-api/v2/...`), whatever follows a `?` is left out."""

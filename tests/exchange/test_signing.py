@@ -4,11 +4,13 @@ import base64
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from scripted_server import NOW
 
+from kalshi_cli.clock import ManualClock
 from kalshi_cli.errors import CredentialsError
 from kalshi_cli.exchange.signing import Signer, load_key
 
@@ -124,3 +126,22 @@ def test_what_cannot_be_a_key_id_is_refused(rsa_key, clock, key_id):
 def test_a_signer_shows_neither_its_key_nor_its_whole_id(rsa_key, clock):
     shown = repr(Signer("11111111-2222-4333-8444-555555555555", rsa_key, clock))
     assert shown == "Signer(RSAPrivateKey, ...5555)"
+
+
+def test_as_an_auth_of_httpx_it_signs_each_attempt_anew(clock: ManualClock) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    signer = Signer("id", key, clock)
+    seen: list[tuple[str, bytes]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        stamp = request.headers["KALSHI-ACCESS-TIMESTAMP"]
+        seen.append((stamp, base64.b64decode(request.headers["KALSHI-ACCESS-SIGNATURE"])))
+        return httpx.Response(200)
+
+    with httpx.Client(auth=signer, transport=httpx.MockTransport(answer), base_url="https://x/trade-api/v2") as client:
+        client.get("/portfolio/orders", params={"limit": 5})
+        clock.advance(3)
+        client.get("/portfolio/orders", params={"limit": 5})
+    assert [int(stamp) for stamp, _ in seen] == [NOW, NOW + 3_000]
+    for stamp, signature in seen:
+        key.public_key().verify(signature, f"{stamp}GET/trade-api/v2/portfolio/orders".encode())
