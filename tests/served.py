@@ -64,11 +64,11 @@ class WholeSeconds(SystemClock):
 class Served:
     """The exchange, its server, and the variables that lead the program to it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock_window_ms: int = 5_000) -> None:
         self.home = home
         self.state = home / "state"
         self.clock = WholeSeconds()
-        self.exchange = _listed(self.clock.now())
+        self.exchange = _listed(self.clock.now(), clock_window_ms)
         self.key_path = home / "key.pem"
         key = Ed25519PrivateKey.generate()
         self.exchange.register_key(
@@ -127,9 +127,9 @@ def bare_variables(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[Served]:
-    """The exchange, answering."""
-    one = Served(home)
+def served(home: Path, clock_window_ms: int = 5_000) -> Iterator[Served]:
+    """The exchange, answering; it takes signatures that are not older or newer than the window."""
+    one = Served(home, clock_window_ms)
     one.server.start()
     try:
         yield one
@@ -212,9 +212,10 @@ def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:
 # -- the listing --------------------------------------------------------------------------------------------------
 
 
-def _listed(now: Ts) -> Exchange:
+def _listed(now: Ts, clock_window_ms: int) -> Exchange:
     ids = (str(uuid.UUID(int=number)) for number in itertools.count(1))
-    exchange = Exchange(new_id=lambda: next(ids), options=SimOptions(read_rate=100_000, write_rate=100_000))
+    options = SimOptions(read_rate=100_000, write_rate=100_000, clock_window_ms=clock_window_ms)
+    exchange = Exchange(new_id=lambda: next(ids), options=options)
     source = (("National Weather Service", "https://www.weather.gov/okx/"),)
     for series, title in (("KXRAIN", "Rain in New York"), ("KXWIND", "Wind in New York")):
         exchange.list_series(SeriesSpec(ticker=series, title=title, settlement_sources=source))

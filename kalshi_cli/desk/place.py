@@ -161,6 +161,12 @@ class OrderDesk:
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
         if order.status is OrderStatus.UNKNOWN:
             order = resolve(self._client, self._store, self._clock, engine, order)
+        if order.status is OrderStatus.NEVER_ARRIVED:
+            raise UnreachableError(
+                f"no answer came, and order {client_order_id} is proven not to be on the exchange",
+                hint="nothing is outstanding; place it again, with another client order id",
+                code="never_arrived",
+            )
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
             kind = _REASONS.get(order.code, ExchangeError)

@@ -1,0 +1,207 @@
+"""Every exit code of the contract, reached as a person would reach it.
+
+Not here: 70 needs a bug, and there is no honest way to ask for one (tests/cli/test_main.py reaches it with a command
+made to fail). 130 and 143 of a running `trade` are in tests/e2e, with processes and signals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_proxy import Action, Fault, FaultProxy, fault_proxy
+from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.model import BID
+from kalshi_cli.store.lock import lock
+
+CREATE = r"/portfolio/events/orders$"
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
+
+
+@pytest.fixture
+def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    with fault_proxy(exchange.server.rest_url) as one:
+        monkeypatch.setenv("KALSHI_REST_URL", one.moved(exchange.server.rest_url))
+        yield one
+
+
+def place(*more: str, ticker: str = TWO_SIDED, price: str = "0.41", count: str = "10") -> Ended:
+    words = ("order", "place", ticker, "--side", "yes", "--action", "buy", "--count", count, "--price", price)
+    return kalshi(*words, "--client-order-id", "exit-code", *more, "--json")
+
+
+def assert_error(ended: Ended, exit_code: int, code: str, *says: str) -> None:
+    """The exit code, one error object on stderr, nothing on stdout, no traceback."""
+    assert ended.code == exit_code, ended.err
+    assert ended.out == ""
+    assert set(ended.error) == {"code", "message", "hint", "exit_code"}
+    assert (ended.error["code"], ended.error["exit_code"]) == (code, exit_code)
+    assert "Traceback" not in ended.err
+    for words in says:
+        assert words in ended.error["message"] + " " + ended.error["hint"]
+
+
+def test_0_an_order_that_rests(exchange: Served) -> None:
+    ended = place()
+    assert (ended.code, ended.json["status"]) == (0, "resting")
+    assert exchange.resting() == [(ended.json["order_id"], BID, 4100, 1000)]
+
+
+def test_2_a_word_that_means_nothing(exchange: Served) -> None:
+    assert_error(place("--tif", "forever"), 2, "usage", "forever", "gtc, ioc, fok")
+    assert_error(kalshi("order", "palce", "--json"), 2, "usage", "did you mean `kalshi order place`?")
+
+
+def test_3_an_order_beyond_a_limit(exchange: Served) -> None:
+    assert_error(place(count="101"), 3, "ORDER_SIZE", "risk.max_order_count")
+    assert exchange.resting() == []
+
+
+def test_3_an_order_while_halted(exchange: Served) -> None:
+    assert kalshi("cancel-all").code == 0
+    assert_error(place(), 3, "HALTED", "kalshi resume")
+    assert exchange.resting() == []
+
+
+def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_READ_ONLY", "1")
+    assert_error(place(), 3, "READ_ONLY", "KALSHI_READ_ONLY")
+    order_id = exchange.submit("alice", TWO_SIDED, BID, "0.41", "1").order_id
+    assert_error(kalshi("order", "cancel", order_id, "--json"), 3, "read_only", "KALSHI_READ_ONLY")
+    assert len(exchange.resting()) == 1
+
+
+def test_3_a_resume_without_a_reason(exchange: Served) -> None:
+    assert_error(kalshi("resume", "--json"), 3, "no_reason", "--reason")
+
+
+def test_4_refused_by_the_exchange(exchange: Served) -> None:
+    ended = place("--post-only", price="0.47")
+    assert_error(ended, 4, "invalid_order", "post only cross", "nothing was placed")
+    assert exchange.resting() == []
+
+
+def test_4_not_found_there(exchange: Served) -> None:
+    assert_error(kalshi("market", "KXNOWHERE", "--json"), 4, "not_found", "KXNOWHERE")
+    assert_error(kalshi("order", "show", "nobody", "--json"), 4, "not_found", "nobody")
+
+
+def test_5_a_key_that_the_exchange_does_not_know(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
+    assert_error(kalshi("balance", "--json"), 5, "authentication_error", "does not know this key id")
+
+
+def test_6_nobody_answers(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
+    assert_error(kalshi("balance", "--json"), 6, "unreachable", "127.0.0.1")
+    assert_error(place(), 6, "unreachable", "127.0.0.1")
+
+
+def test_6_an_order_that_never_left_is_not_in_doubt(exchange: Served, proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("status_500", "GET", r"/orderbook", times=99))
+    assert_error(place(), 6, "http_500", "500")
+    assert kalshi("status", "--json").json["unknown_orders"] == 0
+
+
+def test_0_the_answer_was_lost_but_the_order_is_there(exchange: Served, proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("drop_reply", "POST", CREATE))
+    ended = place()
+    assert (ended.code, ended.json["status"]) == (0, "resting")
+    assert [order_id for order_id, *_ in exchange.resting()] == [ended.json["order_id"]]
+    assert proxy.faults[0].hits == 1
+
+
+@pytest.mark.parametrize("action", ["drop_request", "reset", "status_500"])
+def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    """The proof is that the exchange's own data is half a minute newer than the send: its clock is set ahead here."""
+    with served(tmp_path, clock_window_ms=600_000) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
+        exchange.clock.shift_s = 40
+        set_variables(monkeypatch, tmp_path, exchange.variables(proxy.moved(exchange.server.rest_url)))
+        proxy.faults.append(Fault(action, "POST", CREATE))
+        assert_error(place(), 6, "never_arrived", "exit-code")
+        assert exchange.resting() == []
+        assert proxy.faults[0].hits == 1
+        assert kalshi("status", "--json").json["unknown_orders"] == 0
+
+
+def test_7_an_order_that_nobody_can_find(exchange: Served, proxy: FaultProxy) -> None:
+    """The one way to prove that it never arrived takes half a minute; the command waits ten seconds."""
+    proxy.faults.append(Fault("drop_request", "POST", CREATE))
+    assert_error(place(), 7, "outcome_unknown", "exit-code", "kalshi order reconcile")
+    assert exchange.resting() == []
+    assert kalshi("status", "--json").json["unknown_orders"] == 1
+    again = kalshi("order", "reconcile", "--json")
+    assert again.code == 7
+    assert [row["client_order_id"] for row in again.json] == ["exit-code"]
+
+
+def test_8_a_state_file_that_is_no_database(exchange: Served) -> None:
+    place()
+    state = exchange.state / "sim" / "state.db"
+    state.write_bytes(b"this was a database once" * 500)
+    assert_error(kalshi("status", "--json"), 8, "state_damaged", str(state))
+    ended = place(price="0.40")
+    assert ended.code == 8
+    assert len(exchange.resting()) == 1
+    assert state.read_bytes().startswith(b"this was")
+
+
+def test_8_the_kill_switch_works_with_a_broken_state_file_and_says_that_it_did_not_halt(exchange: Served) -> None:
+    place()
+    (exchange.state / "sim" / "state.db").write_bytes(b"this was a database once" * 500)
+    ended = kalshi("cancel-all", "--json")
+    assert ended.code == 8
+    assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": False, "seconds": 0}
+    assert "could NOT be written" in ended.err
+    assert exchange.resting() == []
+
+
+def test_8_a_state_file_of_another_account(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    place()
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-0000000000b0")
+    assert_error(kalshi("status", "--json"), 8, "state_other_account", "--state")
+
+
+def test_9_a_loop_while_halted(exchange: Served) -> None:
+    assert kalshi("cancel-all").code == 0
+    ended = kalshi("trade", "--strategy", "spike", "--json")
+    assert_error(ended, 9, "halted", "CANCEL_ALL", "kalshi resume --reason")
+    assert kalshi("resume", "--reason", "looked at it").code == 0
+    assert kalshi("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.1s").code == 0
+
+
+def test_10_a_second_loop_on_the_account(exchange: Served) -> None:
+    with lock(exchange.state / "sim" / "trade.lock", SystemClock()):
+        ended = kalshi("trade", "--strategy", "spike", "--json")
+    assert_error(ended, 10, "another_instance", "pid", "kalshi status")
+
+
+@pytest.mark.parametrize(
+    ("setting", "exit_code", "verdict"),
+    [(("KALSHI_REST_URL", "http://127.0.0.1:9/x"), 3, "UNKNOWN"), (("KALSHI_API_KEY_ID", "x" * 36), 2, "CRITICAL")],
+)
+def test_the_health_check_ends_as_monitoring_plugins_do(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, setting: tuple[str, str], exit_code: int, verdict: str
+) -> None:
+    assert kalshi("health-check").code == 0
+    monkeypatch.setenv(*setting)
+    ended = kalshi("health-check", "--json")
+    assert ended.code == exit_code
+    assert verdict in {row["status"] for row in ended.json}
+
+
+def test_a_health_check_that_cannot_even_start_is_unknown_not_usage(exchange: Served) -> None:
+    Path("config.yaml").write_text("nonsense: [\n")
+    assert kalshi("health-check").code == 3
+    assert kalshi("health-check", "--frobnicate").code == 3
