@@ -15,15 +15,13 @@ from kalshi_cli.exchange.scalars import (
     integer_cents,
     maybe_ts,
     no_negative,
-    order_status,
     outcome_price,
-    reduced,
     seconds,
     ts_of,
-    yes_cost,
 )
 from kalshi_cli.exchange.wire import Page, read
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Ts, cents, format_price, format_qty, parse_money
+from kalshi_cli.exchange.wire_order import OrderFields, order_of
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, cents, format_price, format_qty, parse_money
 
 # -- what we send -------------------------------------------------------------------------------------------------
 
@@ -122,25 +120,10 @@ def read_canceled(body: bytes, order: Order) -> OrderCanceled:
 # -- orders and fills ---------------------------------------------------------------------------------------------
 
 
-class _Order(msgspec.Struct, gc=False):
-    order_id: str
-    ticker: str
-    status: str
-    yes_price_dollars: str
-    initial_count_fp: str
-    fill_count_fp: str
-    remaining_count_fp: str
-    taker_fees_dollars: str
-    maker_fees_dollars: str
-    taker_fill_cost_dollars: str
-    maker_fill_cost_dollars: str
-    book_side: str | None = None
-    outcome_side: str | None = None
-    client_order_id: str | None = None
+class _Order(OrderFields, gc=False):
     created_time: Moment | None = None
     last_update_time: Moment | None = None
     expiration_time: Moment | None = None
-    exchange_index: int = 0
 
 
 class _OrderBody(msgspec.Struct):
@@ -156,25 +139,11 @@ def _order(wire: _Order) -> Order:
     created = wire.created_time or wire.last_update_time
     if created is None:
         raise ValueError(f"order {wire.order_id[:64]} has no time")
-    status = order_status(wire.status)
-    side = book_side(wire.book_side, wire.outcome_side)
-    initial, filled = no_negative(wire.initial_count_fp), no_negative(wire.fill_count_fp)
-    return Order(
-        client_order_id=wire.client_order_id or "",
-        order_id=wire.order_id,
-        ticker=wire.ticker,
-        side=side,
-        price=outcome_price(wire.yes_price_dollars),
-        qty=initial,
-        filled=filled,
-        reduced=reduced(status, initial, filled, no_negative(wire.remaining_count_fp)),
-        status=status,
+    return order_of(
+        wire,
         created=ts_of(created),
         updated=ts_of(wire.last_update_time or created),
         expires=maybe_ts(wire.expiration_time),
-        exchange_index=wire.exchange_index,
-        fees=Money(parse_money(wire.taker_fees_dollars) + parse_money(wire.maker_fees_dollars)),
-        fill_cost=yes_cost(side, filled, wire.taker_fill_cost_dollars, wire.maker_fill_cost_dollars),
     )
 
 

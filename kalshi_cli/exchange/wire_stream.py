@@ -22,7 +22,7 @@ from kalshi_cli.core.messages import (
     Quote,
     ReferencePrice,
 )
-from kalshi_cli.core.model import ASK, BID, Fill, Order, PriceGrid
+from kalshi_cli.core.model import ASK, BID, Fill, PriceGrid
 from kalshi_cli.exchange.scalars import (
     PriceRange,
     book_side,
@@ -32,15 +32,13 @@ from kalshi_cli.exchange.scalars import (
     known_prices,
     level_price,
     no_negative,
-    order_status,
     outcome_price,
     quote_price,
     quote_size,
-    reduced,
     seconds,
-    yes_cost,
 )
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Ts, parse_money
+from kalshi_cli.exchange.wire_order import OrderFields, order_of
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_money
 
 TERMINAL_CODES = frozenset({10, 25})
 """Errors after which the subscription is dead: channel error, buffer overflow."""
@@ -122,25 +120,10 @@ class _Fill(msgspec.Struct, gc=False):
     ts_ms: Ts | None = None
 
 
-class _UserOrder(msgspec.Struct, gc=False):
-    order_id: str
-    ticker: str
-    status: str
-    yes_price_dollars: str
-    initial_count_fp: str
-    fill_count_fp: str
-    remaining_count_fp: str
-    taker_fees_dollars: str
-    maker_fees_dollars: str
-    taker_fill_cost_dollars: str
-    maker_fill_cost_dollars: str
-    book_side: str | None = None
-    outcome_side: str | None = None
-    client_order_id: str | None = None
+class _UserOrder(OrderFields, gc=False):
     created_ts_ms: Ts | None = None
     last_updated_ts_ms: Ts | None = None
     expiration_ts_ms: Ts | None = None
-    exchange_index: int = 0
     last_update_reason: str | None = None
 
 
@@ -449,27 +432,7 @@ def _order_state(body: _UserOrder, recv_ts: Ts) -> OrderState:
     created = _at(body.created_ts_ms, recv_ts)
     updated = _at(body.last_updated_ts_ms, recv_ts)
     why = body.last_update_reason or ""
-    status = order_status(body.status, why)
-    side = book_side(body.book_side, body.outcome_side)
-    initial, filled = no_negative(body.initial_count_fp), no_negative(body.fill_count_fp)
-    order = Order(
-        client_order_id=body.client_order_id or "",
-        order_id=body.order_id,
-        ticker=body.ticker,
-        side=side,
-        price=level_price(body.yes_price_dollars),
-        qty=initial,
-        filled=filled,
-        reduced=reduced(status, initial, filled, no_negative(body.remaining_count_fp)),
-        status=status,
-        created=created,
-        updated=updated,
-        expires=body.expiration_ts_ms,
-        exchange_index=body.exchange_index,
-        fees=Money(parse_money(body.taker_fees_dollars) + parse_money(body.maker_fees_dollars)),
-        fill_cost=yes_cost(side, filled, body.taker_fill_cost_dollars, body.maker_fill_cost_dollars),
-        code=why,
-    )
+    order = order_of(body, created=created, updated=updated, expires=body.expiration_ts_ms, why=why)
     return OrderState(updated, order)
 
 
