@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from bench.contest import ContestError
 from bench.peers import HOME
 from bench.works import FULL, QUICK, WORKS, Row
 
@@ -30,7 +31,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=HOME) as scratch:
         for name in asked.works or WORKS:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
-            rows += WORKS[name](scale, Path(scratch))
+            try:
+                rows += WORKS[name](scale, Path(scratch))
+            except ContestError as error:
+                rows.append(Row(name, "", None, None, str(error)))
     machine = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -42,7 +46,8 @@ def main() -> None:
         return
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print()
-    print(tabulate([_cells(row) for row in rows], headers=("work", "against", "ours", "min-max", "target", "verdict")))
+    headers = ("work", "against", "ours", "min-max", "target", "verdict")
+    print(tabulate([_cells(row) for row in rows], headers=headers, disable_numparse=True))
     print()
     print("ours: what we need over what the other needs, the median of interleaved rounds; less is better.")
 

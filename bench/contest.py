@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -47,7 +48,8 @@ class Contestant:
         """End the process."""
         assert self._child.stdin
         assert self._child.stdout
-        self._child.stdin.close()
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()
         self._child.wait(timeout=20)
         self._child.stdout.close()
         self._said.close()
@@ -65,8 +67,11 @@ class Contestant:
     def ask(self, work: str, count: int, clock: str) -> tuple[float, str]:
         """Nanoseconds a call, and what came out."""
         assert self._child.stdin
-        self._child.stdin.write(f"{work} {count} {clock}\n")
-        self._child.stdin.flush()
+        try:
+            self._child.stdin.write(f"{work} {count} {clock}\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            pass  # it stopped; `line` says why
         reply = json.loads(self.line())
         return reply["ns"] / count, reply["outcome"]
 

@@ -181,6 +181,8 @@ def _race(scale: Scale, work: str, clock: str, count: int, entries: Sequence[_En
                 each.line()  # it is ready
                 present.append(each)
             except ContestError as error:
+                if entry.name == _OURS:
+                    raise
                 absent[entry.name] = str(error)
         calls = max(1, round(count * scale.factor))
         return _Result(race(present, work=work, clock=clock, count=calls, rounds=scale.rounds), absent)
