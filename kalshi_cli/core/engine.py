@@ -47,7 +47,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.core.stats import Tally
-from kalshi_cli.units import Money, Ts
+from kalshi_cli.units import Money, Ts, show_qty
 
 MAX_INTENTS = 100
 """Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
@@ -371,13 +371,23 @@ class Engine:
         for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
             effects += self.step(repair)
         self._cash_besides = Money(message.balance.cash - self.state.ledger.cash)
+        return effects + self._look_for_drift(message)
+
+    def _look_for_drift(self, message: AccountSnapshot) -> list[Effect]:
+        """Alert where our positions and the exchange's stay apart.
+
+        Reads trail the matching engine: a snapshot older than our newest fill says nothing. And one difference can be a
+        fill on its way; the same market in two snapshots running is not.
+        """
+        if self.state.last_entry > message.as_of:
+            return []
         ours = {ticker: position.qty for ticker, position in self.state.ledger.positions.items()}
         found = reconcile.drift(ours, message)
-        for ticker in found.keys() & self._drifting:
+        effects: list[Effect] = []
+        for ticker in sorted(found.keys() & self._drifting):
             mine, theirs = found[ticker]
-            text = f"we count {mine / 100:g}, the exchange {theirs / 100:g}"
+            text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
             effects.append(Alert(message.ts, "critical", "DRIFT", ticker, text))
-        # One difference can be a fill on its way; the same market twice in a row is not.
         self._drifting = set(found) - self._drifting
         return effects
 

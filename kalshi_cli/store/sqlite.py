@@ -30,7 +30,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
-from kalshi_cli.errors import StateError
+from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.base import EVER, Cycle, Halt, Memory
 from kalshi_cli.units import Ts
@@ -228,10 +228,16 @@ class SqliteStore:
             write(effect)
 
     def _intend(self, effect: SubmitOrder) -> None:
-        """An intent is new or it is a mistake: an id that is already on file must not be sent a second time."""
+        """An intent is new or it is a mistake: an id that is already on file must not be sent a second time.
+
+        In one transaction with a look at the halt: once another process committed it, no order begins.
+        """
         order = effect.order
         try:
             with self._database.writing(durable=True) as execute:
+                found = execute(rows.HALT).fetchone()
+                if found and rows.read(Halt, found).state is TradingState.HALTED:
+                    raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
         except StateError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):

@@ -459,6 +459,16 @@ def test_drift_that_stays_is_an_alert(build: Build) -> None:
     assert engine.step(snapshot(build, positions=(stated(3),))) == [], "it starts over once it was gone"
 
 
+def test_a_snapshot_older_than_our_newest_fill_is_no_drift(build: Build) -> None:
+    engine = build.engine()
+    engine.step(Filled(NOW, build.fill(ts=Ts(NOW + 1))))
+    lagging = snapshot(build, as_of=NOW)
+    assert engine.step(lagging) == []
+    assert engine.step(lagging) == []
+    assert engine.step(snapshot(build, as_of=Ts(NOW + 1))) == []
+    assert kinds(engine.step(snapshot(build, as_of=Ts(NOW + 2)))) == ["Alert"]
+
+
 # -- commands -------------------------------------------------------------------------------------------------------
 
 

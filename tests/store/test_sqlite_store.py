@@ -23,7 +23,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
-from kalshi_cli.errors import StateError
+from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import sqlite
 from kalshi_cli.store.base import Cycle, Halt, Memory
 from kalshi_cli.store.sqlite import SqliteStore
@@ -242,6 +242,18 @@ def test_another_program_sees_a_halt_at_once(open_store: Open) -> None:
     halt = Halt(TradingState.HALTED, "KILL_SWITCH", "a person said so", NOW)
     switch.set_halt(halt)
     assert loop.halt() == halt
+
+
+def test_no_intent_begins_after_another_program_committed_a_halt(open_store: Open, build: Build) -> None:
+    loop, switch = open_store(), open_store()
+    loop.record(SubmitOrder(build.order("before")))
+    switch.set_halt(Halt(TradingState.HALTED, "KILL_SWITCH", "", NOW))
+    with pytest.raises(HaltedError):
+        loop.record(SubmitOrder(build.order("after")))
+    assert switch.order("after") is None
+    switch.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "", NOW))
+    loop.record(SubmitOrder(build.order("after")))
+    assert switch.order("after") is not None
 
 
 def test_the_engine_cannot_loosen_a_halt_that_another_program_set_meanwhile(open_store: Open) -> None:
