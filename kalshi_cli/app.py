@@ -411,10 +411,7 @@ class App:
 
     def serve(self, ready: Callable[[Address], None], port: int) -> None:
         """Serve the simulated exchange from this thread until a signal."""
-        with self.simulator.open() as (exchange, world):
-            server = SimServer(exchange, self.clock, port=port, on_advance=world.advance)
-            with self.simulator.announce(server.rest_url, server.ws_url) as address:
-                server.serve_forever(lambda: ready(address))
+        self.simulator.serve(ready, port)
 
     def _serve_if_nobody_does(self, stack: ExitStack) -> None:
         """A loop on the simulated exchange speaks to it over real sockets, from a thread of this process if need be."""

@@ -7,8 +7,9 @@ serve` and `trade` serve it over real ones, and say where in a file beside it.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.config import Sim
-from kalshi_cli.errors import InstanceError, StateError
+from kalshi_cli.errors import ExitCode, InstanceError, StateError
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.sim.server import SimServer
 from kalshi_cli.sim.world import World
 from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.sqlite import SqliteJournal
@@ -110,6 +112,24 @@ class Simulator:
         finally:
             self._address_path.unlink(missing_ok=True)
 
+    def serve(self, ready: Callable[[Address], None], port: int = 0) -> None:
+        """Serve it from this thread until a signal. SIGTERM ends it in as good order as SIGINT does.
+
+        The server hands a signal on once its sockets are closed; by default that would end the process at once.
+        """
+
+        def end(_number: int, _frame: object) -> None:
+            raise SystemExit(ExitCode.TERMINATED)
+
+        before = signal.signal(signal.SIGTERM, end)
+        try:
+            with self.open() as (exchange, world):
+                server = SimServer(exchange, self._clock, port=port, on_advance=world.advance)
+                with self.announce(server.rest_url, server.ws_url) as address:
+                    server.serve_forever(lambda: ready(address))
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
     def reset(self) -> None:
         """Forget everything: accounts, orders, markets. InstanceError while somebody has it open."""
         if not self.folder.exists():
@@ -139,7 +159,8 @@ class Simulator:
             except OSError as error:
                 raise StateError(f"cannot write {self.key_path}: {error.strerror}") from error
             finally:
-                draft.unlink(missing_ok=True)
+                with suppress(OSError):
+                    draft.unlink()
         return KEY_ID, load_key(self.key_path)
 
     def _public_key(self) -> bytes:
