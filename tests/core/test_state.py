@@ -1,0 +1,161 @@
+"""What traded counts from the reply on, though its fills come later; and what a strategy may see."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from core_build import NOW, Build
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Denied, Filled, OrderAccepted, OrderState, Place, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, OrderStatus, Side
+from kalshi_cli.core.state import Limits, State, View, mirror
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+
+OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=contracts(15), max_exposure=None)
+
+
+def place(engine: Engine, side: Side = BID, qty: int = 10, strategy: str = "one") -> SubmitOrder | Denied:
+    return engine.place(Place("KXA-1", side, cents(42), contracts(qty)), strategy)
+
+
+def filled_at_once(build: Build, limits: Limits = OPEN) -> Engine:
+    """An order of ten was filled by its reply; the fill itself is still on its way."""
+    engine = build.engine(limits=limits)
+    submit = place(engine)
+    assert isinstance(submit, SubmitOrder)
+    engine.step(OrderAccepted(NOW, submit.order.client_order_id, "o1", contracts(10), Qty(0)))
+    assert engine.state.orders.live() == []
+    assert engine.state.ledger.position("KXA-1").qty == 0
+    return engine
+
+
+def test_what_a_reply_says_was_traded_counts_before_the_fill_comes(build: Build) -> None:
+    engine = filled_at_once(build)
+    assert engine.state.held("KXA-1") == contracts(10)
+    denied = place(engine)
+    assert isinstance(denied, Denied)
+    assert denied.code == "POSITION_LIMIT"
+    assert isinstance(place(engine, ASK), SubmitOrder), "the other way is allowed"
+
+
+def test_it_counts_as_exposure_too(build: Build) -> None:
+    engine = filled_at_once(build, msgspec.structs.replace(OPEN, max_position=None, max_exposure=dollars(5)))
+    assert engine.state.exposure("KXA-1") == engine.state.total_exposure() == dollars("4.20")
+    denied = place(engine)
+    assert isinstance(denied, Denied)
+    assert denied.code == "EXPOSURE"
+
+
+def test_the_fill_takes_its_place_and_counts_once(build: Build) -> None:
+    engine = filled_at_once(build)
+    exposure = engine.state.exposure("KXA-1")
+    fill = build.fill(price=cents(42), client_order_id="id1")
+    for _ in range(2):
+        engine.step(Filled(NOW, fill))
+        assert engine.state.orders.untold() == []
+        assert engine.state.held("KXA-1") == engine.state.ledger.position("KXA-1").qty == contracts(10)
+        assert engine.state.exposure("KXA-1") == exposure
+
+
+def test_a_strategy_sees_its_own_trades_from_the_reply_on(build: Build) -> None:
+    engine = filled_at_once(build)
+    assert View(engine.state, "one").position("KXA-1") == contracts(10)
+    assert View(engine.state, "two").position("KXA-1") == 0
+    engine.step(Filled(NOW, build.fill(client_order_id="id1")))
+    assert View(engine.state, "one").position("KXA-1") == contracts(10)
+
+
+def test_old_fills_of_a_foreign_order_are_not_waited_for(build: Build) -> None:
+    engine = build.engine(limits=OPEN)
+    foreign = build.order("", order_id="theirs", filled=contracts(4))
+    engine.step(OrderState(NOW, foreign))
+    assert engine.state.orders.live() != []
+    assert engine.state.held("KXA-1") == 0
+
+
+@given(st.lists(st.sampled_from(["accept", "fill1", "fill2", "state"]), max_size=8), st.sampled_from([BID, ASK]))
+def test_held_is_never_less_than_what_was_said_to_have_traded(news: list[str], side: Side) -> None:
+    """In whatever order reply, statement and two fills come, and however often."""
+    build = Build()
+    engine = build.engine(limits=OPEN)
+    submit = place(engine, side)
+    assert isinstance(submit, SubmitOrder)
+    order, said, booked = submit.order, 0, 0
+    for kind in news:
+        if kind == "accept":
+            engine.step(OrderAccepted(NOW, order.client_order_id, "o1", contracts(10), Qty(0)))
+            said = 10
+        elif kind == "state":
+            stated = msgspec.structs.replace(
+                order, order_id="o1", filled=contracts(6), status=OrderStatus.RESTING, updated=Ts(NOW + 1)
+            )
+            engine.step(OrderState(Ts(NOW + 1), stated))
+            said = max(said, 6)
+        else:
+            qty = {"fill1": 6, "fill2": 4}[kind]
+            fill = build.fill(kind, side=side, qty=contracts(qty), client_order_id=order.client_order_id)
+            if not engine.state.ledger.is_booked(kind):
+                booked += qty
+            engine.step(Filled(NOW, fill))
+        assert engine.state.held("KXA-1") == side.sign * contracts(max(said, booked))
+        event(f"untold: {said > booked}")
+
+
+def test_the_view_snaps_to_the_grid_of_a_market_it_knows(build: Build) -> None:
+    view = View(build.state(), "one")
+    assert view.snap("KXA-1", BID, 4_050) == cents(40)
+    assert view.snap("KXA-1", ASK, 4_050) == cents(41)
+    assert view.snap("KXZ", BID, 4_050) is None
+
+
+def test_a_view_of_a_market_that_is_not_traded_is_empty(build: Build) -> None:
+    view = View(build.state(), "one")
+    assert (view.book("KXZ").is_usable, view.market("KXZ"), view.orders("KXZ"), view.position("KXZ")) == (
+        False,
+        None,
+        [],
+        0,
+    )
+    assert view.tickers == ["KXA-1"]
+
+
+@pytest.mark.parametrize(("side", "other"), [(BID, ASK), (ASK, BID)])
+def test_no_mirrors_yes(side: Side, other: Side) -> None:
+    assert mirror(side, cents(30)) == (other, cents(70))
+    assert mirror(*mirror(side, cents(30))) == (side, cents(30))
+
+
+def test_a_fill_is_told_to_its_own_strategy_only(build: Build) -> None:
+    told: list[str] = []
+
+    class Listener:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def on_book(self, view: View, ticker: str) -> None: ...
+        def on_trade(self, view: View, trade: object) -> None: ...
+        def on_tick(self, view: View) -> None: ...
+
+        def on_fill(self, view: View, fill: object) -> None:
+            told.append(self.name)
+
+    engine = build.engine(Listener("two"), Listener("one"), limits=OPEN)
+    submit = place(engine)
+    assert isinstance(submit, SubmitOrder)
+    engine.step(Filled(NOW, build.fill(client_order_id=submit.order.client_order_id)))
+    assert told == ["one"]
+
+
+def test_the_ledger_gives_back_what_was_booked_market_by_market_in_order(build: Build) -> None:
+    state = State(now=NOW)
+    later, early = build.fill("t2", ts=Ts(NOW + 5)), build.fill("t1", ts=NOW)
+    other = build.fill("t3", ticker="KXB-1", ts=Ts(NOW + 1))
+    settled = build.settlement()
+    for fill in (later, early, other, early):
+        state.ledger.book(fill)
+    state.ledger.settle(settled)
+    assert state.ledger.entries == [early, later, settled, other]
+    assert state.ledger.position("KXA-1").realized == Money(12_000_000)

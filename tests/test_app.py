@@ -1,0 +1,219 @@
+"""The composition root: one account, put together from a configuration, on the simulated exchange."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kalshi_cli.app import App
+from kalshi_cli.config import Config, Risk, Sim, Trade
+from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.desk.cancel import Scope
+from kalshi_cli.desk.health import Verdict, worst
+from kalshi_cli.desk.place import Ticket
+from kalshi_cli.desk.portfolio import KEYS
+from kalshi_cli.desk.trade import Plan, Summary, TradeRequest
+from kalshi_cli.errors import CredentialsError, HaltedError, InstanceError, RefusedError
+from kalshi_cli.store.lock import lock
+from kalshi_cli.units import Price, cents, contracts, dollars
+
+
+class Desk:
+    """Apps of one state directory, one after the other, as commands are."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.said: list[str] = []
+
+    def app(self, **changes: Any) -> App:
+        return App(Config(**({"state": self.state} | changes)), self.said.append)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "state")
+
+
+def busy_market(app: App) -> tuple[str, Price]:
+    """A market that stays open for a while, and a price far from trading."""
+    markets = [m for m in app.client.markets(status="open") if (m.yes_bid or 0) > 2_000 and m.yes_ask is not None]
+    market = max(markets, key=lambda m: m.close_time)
+    return market.ticker, cents(5)
+
+
+def place(app: App, **changes: Any) -> Any:
+    ticker, price = busy_market(app)
+    ticket = Ticket(
+        **({"ticker": ticker, "outcome": "yes", "action": "buy", "qty": contracts(2), "price": price} | changes)
+    )
+    order_desk = app.order_desk()
+    return order_desk.send(*order_desk.propose(ticket))
+
+
+def test_looking_creates_nothing(desk: Desk) -> None:
+    with desk.app() as app:
+        assert app.status().is_running is False
+        assert app.remembered() is None
+    assert not desk.state.exists()
+
+
+def test_an_order_lives_from_one_command_to_the_next(desk: Desk) -> None:
+    with desk.app() as app:
+        order = place(app, client_order_id="mine")
+    with desk.app() as app:
+        found = app.find_order("mine")
+        assert (found.order_id, found.status) == (order.order_id, OrderStatus.RESTING)
+        assert app.find_order(order.order_id).order_id == order.order_id
+        outcome = app.cancel_everything(Scope())
+        assert (outcome.canceled, outcome.remaining) == (1, 0)
+    with desk.app() as app:
+        assert app.find_order("mine").status is OrderStatus.CANCELED
+        assert app.reconcile() == ([], [])
+
+
+def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
+    with desk.app() as app:
+        assert app.halt("MANUAL", "test")
+    with desk.app() as app, pytest.raises(RefusedError, match="HALTED"):
+        place(app)
+    with desk.app() as app, pytest.raises(HaltedError):
+        app.trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+    with desk.app() as app:
+        before = app.resume("looked into it")
+        assert (before.state, before.code) == (TradingState.HALTED, "MANUAL")
+        assert app.status().halt.state is TradingState.ACTIVE
+        assert place(app).status is OrderStatus.RESTING
+
+
+def test_a_halt_that_cannot_be_written_down_is_told(desk: Desk) -> None:
+    path = desk.state / "sim" / "state.db"
+    path.parent.mkdir(parents=True)
+    path.write_text("this is no database, and longer than a header of one hundred bytes has to be " * 3)
+    with desk.app() as app:
+        assert app.halt("MANUAL", "test") is False
+    assert "could NOT be written down" in desk.said[0]
+
+
+def test_read_only_refuses_writes(desk: Desk) -> None:
+    with desk.app(read_only=True) as app, pytest.raises(RefusedError) as caught:
+        app.order_desk()
+    assert caught.value.code == "READ_ONLY"
+
+
+def test_pnl_adds_up_by_every_key(desk: Desk) -> None:
+    with desk.app(risk=Risk(price_collar=None)) as app:
+        ticker, _ = busy_market(app)
+        ask = app.client.market(ticker).yes_ask
+        assert ask is not None
+        order = place(app, price=Price(9_900))
+        assert order.filled == contracts(2)
+        assert app.portfolio().drifting == []
+        for key in KEYS:
+            whole, parts = app.pnl(key, None)
+            assert sum(part.net for part in parts.values()) == whole.net
+            assert whole.fees == order.fees
+        balance = app.client.balance()
+        assert balance.cash == dollars(1_000) - order.fill_cost - order.fees
+
+
+def test_the_account_is_healthy(desk: Desk) -> None:
+    with desk.app() as app:
+        findings = app.health()
+    names = ["exchange", "clock", "key", "account", "limits", "stream", "state", "disk"]
+    assert [finding.check for finding in findings] == names
+    assert worst(findings) is Verdict.OK, findings
+
+
+def test_without_a_key_every_check_says_so_and_none_raises(desk: Desk) -> None:
+    config = Config(state=desk.state, env="demo")
+    closed = msgspec.structs.replace(
+        config,
+        exchange=msgspec.structs.replace(config.exchange, rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9"),
+    )
+    with App(closed, desk.said.append) as app:
+        findings = {finding.check: finding for finding in app.health()}
+        assert findings["key"].verdict is Verdict.CRITICAL
+        assert findings["exchange"].verdict is Verdict.UNKNOWN
+        assert worst(list(findings.values())) is Verdict.CRITICAL
+        with pytest.raises(CredentialsError):
+            _ = app.account
+
+
+def test_a_second_loop_is_refused(desk: Desk) -> None:
+    with (
+        desk.app() as app,
+        lock(desk.state / "sim" / "trade.lock", app.clock),
+        pytest.raises(InstanceError),
+    ):
+        app.trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+
+
+@pytest.mark.parametrize("fills", ["", "paper"])
+def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: Desk, fills: Any) -> None:
+    banners: list[Plan] = []
+    shown: list[Summary] = []
+    trade = Trade(status_every_s=0.5, stop_budget_s=5.0)
+    request = TradeRequest(strategies=("spike",), fills=fills, interval_s=0.2, duration_s=1.2, params={"move": "1c"})
+    with desk.app(trade=trade) as app:
+        summary = app.trade(request, banners.append, shown.append)
+    assert (summary.stopped_by, summary.live_orders, summary.env) == ("duration", 0, "sim")
+    assert summary.cycles >= 3
+    assert summary.mode == ("paper" if fills else "live")
+    assert banners[0].words.startswith("PAPER" if fills else "SIMULATED")
+    with desk.app() as app:
+        status = app.status()
+        assert status.is_running is False
+        assert (desk.state / ("sim-paper" if fills else "sim") / "state.db").exists()
+        assert fills or (status.cycle is not None and status.cycle.cycles == summary.cycles)
+        assert app.cancel_everything(Scope()).canceled == 0, "it left nothing behind"
+
+
+def test_a_command_finds_the_exchange_that_a_loop_serves(desk: Desk) -> None:
+    """Two apps at once: the second speaks to the first one's exchange over a socket."""
+    with desk.app() as first:
+        second_saw: list[Any] = []
+
+        def look(_plan: Plan) -> None:
+            def other() -> None:
+                with desk.app() as second:
+                    assert second.ws_url
+                    second_saw.append((second.client.balance().cash, place(second).status))
+
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join(20)
+
+        first.trade(TradeRequest(strategies=("spike",), interval_s=0.2, duration_s=0.3), look, lambda _summary: None)
+    assert second_saw == [(dollars(1_000), OrderStatus.RESTING)]
+
+
+def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
+    from kalshi_cli.desk.trade import BacktestRequest
+
+    path = tmp_path / "tape.jsonl"
+    with desk.app() as app:
+        ticker, _ = busy_market(app)
+    with desk.app() as app:
+        assert app.record([ticker], path, 1.0) > 3
+    with desk.app() as app:
+        request = BacktestRequest(strategies=("spike",), files=(path,))
+        first, second = (app.backtest(request) for _ in range(2))
+        assert msgspec.structs.replace(first.summary) == second.summary
+        assert first == second
+        assert first.summary.mode == "backtest"
+
+
+def test_a_reset_forgets_the_exchange_and_what_was_traded_there(desk: Desk) -> None:
+    with desk.app(sim=Sim(seed=3)) as app:
+        place(app, client_order_id="mine")
+    with desk.app() as app:
+        with lock(desk.state / "sim" / "trade.lock", app.clock), pytest.raises(InstanceError):
+            app.reset_simulator()
+        app.reset_simulator()
+    with desk.app() as app:
+        assert app.remembered() is None
+        assert list(app.client.orders()) == []
