@@ -18,7 +18,7 @@ from kalshi_cli.cli.options import (
     ticker,
 )
 from kalshi_cli.cli.output import note
-from kalshi_cli.errors import ExchangeError, ExitCode, NotFoundError, OutcomeUnknownError
+from kalshi_cli.errors import ExchangeError, ExitCode, NotFoundError, OutcomeUnknownError, UnreachableError
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.place import Proposal, Ticket
@@ -161,10 +161,16 @@ def cancel(
         ]
         render_rows(CancelRow, rows, flags_of(ctx).form, empty="no ids were given")
     unknown = [o for o in outcomes if o.is_unknown]
-    failed = [o for o in outcomes if not o.canceled and not o.is_unknown]
+    unreached = [o for o in outcomes if o.is_unreached]
+    failed = [o for o in outcomes if not (o.canceled or o.is_unknown or o.is_unreached)]
     if unknown:
         raise OutcomeUnknownError(
             f"{len(unknown)} of {len(outcomes)} cancels were not answered", hint="kalshi order list"
+        )
+    if unreached:
+        raise UnreachableError(
+            f"{len(unreached)} of {len(outcomes)} were not canceled: {unreached[0].detail}",
+            hint="they may still rest: try again, or kalshi cancel-all",
         )
     if failed:
         kind = NotFoundError if all(o.is_missing for o in failed) else ExchangeError
@@ -228,11 +234,11 @@ def cancel_all(
         render_one(view, flags_of(ctx).form, title="cancel-all")
         if halted:
             note("trading is halted; when all is well: kalshi resume --reason TEXT")
-    if outcome.remaining:
+    if not outcome.is_clean:
         ids = ", ".join(order.order_id for order in outcome.remaining_orders[:5])
+        what = f"{outcome.remaining} orders still rest: {ids}" if outcome.is_verified else "it could not be verified"
         raise OutcomeUnknownError(
-            f"{outcome.remaining} orders still rest after {outcome.seconds:.0f} s: {ids}",
-            hint="run it again; else cancel them on the web site",
+            f"after {outcome.seconds:.0f} s: {what}", hint="run it again; else cancel on the web site"
         )
     if not halted and scope.is_everything and not no_halt:
         raise typer.Exit(ExitCode.STATE)

