@@ -71,15 +71,17 @@ def cancel_everything(
 ) -> Outcome:
     """Cancel all resting orders in scope, until a list newer than the last cancel shows none, or the deadline.
 
-    Orders that other programs placed are included: this is the account's kill switch. It cancels before it looks,
-    because a list may trail behind what rests. An order that cannot be cancelled holds up no other and is tried again
-    each round. UnreachableError only if nothing at all got through; CredentialsError always, for nothing will.
+    Orders that other programs placed are included: this is the account's kill switch. It cancels whatever the first
+    list says, because lists trail behind what rests: that one is for the count. An order that cannot be cancelled holds
+    up no other and is tried again each round. UnreachableError only if nothing at all got through.
     """
     started = clock.monotonic()
     until = started + deadline_s
     known: dict[str, Order] = {}
-    resting: list[Order] | None = None
-    is_answered = False
+    resting: dict[str, Order] | None = None
+    is_answered = _try(lambda: known.update(_resting(client, scope)), tell)
+    if known:
+        tell(f"{len(known)} resting")
     while clock.monotonic() < until:
         asked = clock.now()
         if scope.is_everything:
@@ -100,12 +102,12 @@ def cancel_everything(
             continue
         if not resting:
             break
-        known.update({order.order_id: order for order in resting})
-        tell(f"{len(resting)} resting")
-        for order in resting:
+        known.update(resting)
+        tell(f"{len(resting)} still resting")
+        for order in resting.values():
             if clock.monotonic() < until:
                 _try(partial(client.cancel_order, order), tell)
-    left = tuple(known.values()) if resting is None else tuple(resting)
+    left = tuple((known if resting is None else resting).values())
     return Outcome(
         canceled=len(known) - len(left),
         remaining_orders=left,
@@ -114,10 +116,10 @@ def cancel_everything(
     )
 
 
-def _try(cancel: Callable[[], object], tell: Callable[[str], None]) -> bool:
-    """One cancel; whether it was answered well. A failure holds up nothing: the next list decides."""
+def _try(call: Callable[[], object], tell: Callable[[str], None]) -> bool:
+    """One call; whether it was answered well. A failure holds up nothing: the next list decides."""
     try:
-        cancel()
+        call()
     except CredentialsError:
         raise
     except NotFoundError:
@@ -128,14 +130,18 @@ def _try(cancel: Callable[[], object], tell: Callable[[str], None]) -> bool:
     return True
 
 
-def _fresh_list(client: KalshiClient, clock: Clock, scope: Scope, asked: Ts) -> list[Order] | None:
+def _fresh_list(client: KalshiClient, clock: Clock, scope: Scope, asked: Ts) -> dict[str, Order] | None:
     """What rests, once the exchange says that its reads hold everything up to `asked`; None if it takes too long."""
     for _ in range(LOOKS):
         needed = asked - (client.clock_skew_ms or 0) + SKEW_ERROR_MS
         if client.user_data_timestamp() >= needed:
-            return [order for order in client.orders(status="resting") if scope.holds(order)]
+            return _resting(client, scope)
         clock.sleep(SETTLE_S)
     return None
+
+
+def _resting(client: KalshiClient, scope: Scope) -> dict[str, Order]:
+    return {order.order_id: order for order in client.orders(status="resting") if scope.holds(order)}
 
 
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):
