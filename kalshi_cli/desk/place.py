@@ -160,7 +160,7 @@ class OrderDesk:
                 hint=f"{error.hint or 'repair the state file'}, then: kalshi order reconcile",
             ) from error
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
-        if False:
+        if order.status is OrderStatus.UNKNOWN:
             order = resolve(self._client, self._store, self._clock, engine, order)
         if order.status is OrderStatus.NEVER_ARRIVED:
             raise UnreachableError(
