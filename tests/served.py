@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -175,29 +175,42 @@ def kalshi(*words: str | Path) -> Ended:
     return Ended(int(code), out.getvalue(), err.getvalue())
 
 
-def start(words: Sequence[str | Path], variables: dict[str, str], cwd: Path) -> subprocess.Popen[str]:
-    """Start the program in a process of its own, with these variables and no others of ours."""
+def start(
+    words: Sequence[str | Path], variables: dict[str, str], cwd: Path, *, stdout: int | IO[str] = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """Start the installed program in a process of its own, with these variables and no others of ours.
+
+    What it says on stderr goes to a file beside, so that `said` can read it while it runs.
+    """
     others = {name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "kalshi_cli", *map(str, words)],
-        env={**others, **variables},
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    script = Path(sys.executable).with_name("kalshi")
+    draft = cwd / f"stderr-{uuid.uuid4()}"
+    with draft.open("w") as stderr:
+        process = subprocess.Popen(
+            [script, *map(str, words)], env={**others, **variables}, cwd=cwd,
+            stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, text=True,
+        )  # fmt: skip
+    _said[process.pid] = draft
+    return process
+
+
+_said: dict[int, Path] = {}
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """What it wrote to stderr so far."""
+    return _said[process.pid].read_text()
 
 
 def finish(process: subprocess.Popen[str], within_s: float = 60.0) -> Ended:
     """Wait for its end, however slow the machine; kill it rather than hang."""
     try:
-        out, err = process.communicate(timeout=within_s)
+        out, _ = process.communicate(timeout=within_s)
     except subprocess.TimeoutExpired:
         process.kill()
-        out, err = process.communicate()
-        raise AssertionError(f"did not end within {within_s} s; stdout: {out}; stderr: {err}") from None
-    return Ended(process.returncode, out, err)
+        out, _ = process.communicate()
+        raise AssertionError(f"did not end within {within_s} s; stdout: {out}; stderr: {said(process)}") from None
+    return Ended(process.returncode, out or "", said(process))
 
 
 def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:

@@ -1,0 +1,118 @@
+"""A running loop and the outside world: signals, a second instance, a halt from another shell, a disk that is full."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import ONE_SIDED, TWO_SIDED, Ended, Served, eventually, finish, served, start
+
+from kalshi_cli.core.model import BID
+
+QUOTER = """
+from kalshi_cli.core.messages import Place
+from kalshi_cli.core.model import BID
+from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.units import cents, contracts
+
+
+class Quoter(Strategy):
+    name = "quoter"
+
+    def on_book(self, view, ticker):
+        if not view.orders(ticker):
+            yield Place(ticker, BID, cents(40), contracts(2), fair=cents(44), reason="to have something resting")
+"""
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Served]:
+    (tmp_path / "quoter.py").write_text(QUOTER)
+    with served(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def loop(exchange: Served) -> Iterator[subprocess.Popen[str]]:
+    """A loop with one order resting."""
+    words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s", "--json")
+    process = start(words, exchange.variables(), exchange.home)
+    try:
+        eventually(lambda: exchange.resting() or process.poll() is not None)
+        assert process.poll() is None, finish(process).err
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def kalshi(exchange: Served, *words: str) -> Ended:
+    return finish(start(words, exchange.variables(), exchange.home))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)], ids=str
+)
+def test_a_signal_ends_the_loop_in_good_order(
+    exchange: Served, loop: subprocess.Popen[str], number: signal.Signals, code: int
+) -> None:
+    foreign = exchange.submit("alice", ONE_SIDED, BID, "0.05", "1").order_id
+    loop.send_signal(number)
+    ended = finish(loop)
+    assert ended.code == code, ended.err
+    assert [order_id for order_id, *_ in exchange.resting()] == [foreign]
+    assert (ended.json["stopped_by"], ended.json["live_orders"]) == (number.name, 0)
+    assert ended.json["orders"] >= 1
+    assert "SIMULATED exchange: no real money" in ended.err
+    assert "Traceback" not in ended.err
+    status = kalshi(exchange, "status", "--json").json
+    assert (status["running"], status["state"], status["unknown_orders"]) == (False, "active", 0)
+
+
+def test_a_second_loop_is_turned_away_and_the_first_goes_on(exchange: Served, loop: subprocess.Popen[str]) -> None:
+    second = kalshi(exchange, "trade", "--strategy", "spike", "--json")
+    assert (second.code, second.out, second.error["code"]) == (10, "", "another_instance")
+    assert str(loop.pid) in second.error["message"]
+    status = kalshi(exchange, "status", "--json").json
+    assert (status["running"], status["pid"]) == (True, loop.pid)
+    assert len(exchange.resting()) == 1
+
+
+def test_the_kill_switch_of_another_shell_stops_a_running_loop_from_ordering(
+    exchange: Served, loop: subprocess.Popen[str]
+) -> None:
+    killed = kalshi(exchange, "cancel-all", "--json")
+    assert (killed.code, killed.json["remaining"], killed.json["halted"]) == (0, 0, True)
+    before = kalshi(exchange, "status", "--json").json["cycles"]
+    eventually(lambda: kalshi(exchange, "status", "--json").json["cycles"] != before or loop.poll() is not None)
+    assert exchange.resting() == []
+    loop.send_signal(signal.SIGTERM)
+    ended = finish(loop)
+    assert exchange.resting() == []
+    assert kalshi(exchange, "trade", "--strategy", "spike", "--json").code == 9
+    assert ended.json["live_orders"] == 0
+
+
+def test_a_killed_loop_leaves_orders_that_the_next_start_knows(exchange: Served, loop: subprocess.Popen[str]) -> None:
+    loop.kill()
+    loop.communicate()
+    ((order_id, *_),) = exchange.resting()
+    assert kalshi(exchange, "order", "show", order_id, "--json").json["status"] == "resting"
+    words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s")
+    ended = kalshi(exchange, *words, "--duration", "1s", "--json")
+    assert ended.code == 0, ended.err
+    assert exchange.resting() == []
+
+
+def test_a_full_disk_behind_stdout_is_a_failure_not_a_bug(exchange: Served) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        ended = finish(start(("markets", "--json"), exchange.variables(), exchange.home, stdout=full))
+    assert ended.code == 1
+    assert ended.error["message"].startswith("No space left")
+    assert "Traceback" not in ended.err
