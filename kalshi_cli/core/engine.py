@@ -45,9 +45,9 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.state import MINUTE_MS, Limits, State, View
 from kalshi_cli.core.stats import Tally
-from kalshi_cli.units import Money, Ts, show_qty
+from kalshi_cli.units import Money, Qty, Ts, show_qty
 
 MAX_INTENTS = 100
 """Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
@@ -55,6 +55,9 @@ MAX_INTENTS = 100
 CROSSED_MS = 1_000
 """How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
 May 2026); a book that is still crossed a second later is wrong."""
+
+MAX_UNOWNED = 1_000
+"""Orders that nobody knows yet and that traded: their fills are credited once the order turns out to be ours."""
 
 CANCEL_AGAIN_MS = 2_000
 """An unanswered cancel is asked for again after this long."""
@@ -90,11 +93,13 @@ class Engine:
         self._cash_besides: Money | None = None
         self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
         self._names = {strategy.name for strategy in strategies}
+        self._failed: set[str] = set()
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._cancelling: dict[str, Ts] = {}
         self._crossed: dict[str, Ts] = {}
-        self._drifting: set[str] = set()
+        self._drift: dict[str, tuple[Qty, Qty]] = {}
+        self._drift_told: dict[str, tuple[Qty, Qty]] = {}
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             BookDelta: self._on_delta,
@@ -133,9 +138,17 @@ class Engine:
         return react(message) if react is not None else []
 
     def recall(self, orders: Iterable[Order], entries: Iterable[Fill | Settlement]) -> None:
-        """Take back what the state file remembers, before the first message. Nothing follows from it."""
-        for order in orders:
+        """Take back what the state file remembers, before the first message. Nothing follows from it.
+
+        Own orders first: one of them may have been met on the stream, and kept as foreign, before its reply was.
+        """
+        for order in sorted(orders, key=lambda order: (order.is_foreign, order.created)):
+            if order.is_foreign:
+                self.state.orders.adopt(order)
+                continue
             self.state.orders.add(order)
+            if order.created > self.state.now - MINUTE_MS:
+                self.state.sent.append(order.created)  # a restart does not reset the order rate
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._settle(entry)
@@ -218,7 +231,7 @@ class Engine:
         return []
 
     def _on_tick(self, _message: Tick) -> list[Effect]:
-        effects: list[Effect] = []
+        effects = self._withdraw()
         for strategy, view in tuple(self._running):
             effects += self._ask(strategy, strategy.on_tick, view)
         return effects
@@ -242,9 +255,10 @@ class Engine:
                 effects += self._consider(strategy.name, intent)
         except Exception as error:
             self._running = [(other, seen) for other, seen in self._running if other is not strategy]
+            self._failed.add(strategy.name)
             text = f"{type(error).__name__}: {error}; its orders are being cancelled"
             effects.append(Alert(self.state.now, "critical", "STRATEGY_FAILED", strategy.name, text))
-            effects += self._withdraw({strategy.name}, "strategy failed")
+            effects += self._withdraw()
         return effects
 
     def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
@@ -284,12 +298,18 @@ class Engine:
         self._cancelling[order.client_order_id] = self.state.now
         return [CancelOrder(order, reason)]
 
-    def _withdraw(self, strategies: set[str], reason: str) -> list[Effect]:
-        """Cancel every live order of these strategies."""
-        self._cancelling.clear()
+    def _withdraw(self) -> list[Effect]:
+        """Cancel what must not rest: everything of ours when halted or stopping, else what failed strategies left.
+
+        Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
+        """
+        is_over = self.is_stopping or self.state.trading is TradingState.HALTED
+        names, reason = (self._names, "stopping") if is_over else (self._failed, "strategy failed")
+        if not names:
+            return []
         effects: list[Effect] = []
         for order in self.state.orders.live():
-            if order.strategy in strategies:
+            if order.strategy in names:
                 effects += self._cancel(order, reason)
         return effects
 
@@ -328,6 +348,8 @@ class Engine:
         order = self._owner(fill)
         if order is None:
             self._unowned.setdefault(fill.order_id, []).append(fill)
+            if len(self._unowned) > MAX_UNOWNED:
+                del self._unowned[next(iter(self._unowned))]
             return effects
         return effects + self._credit(order, fill)
 
@@ -374,31 +396,29 @@ class Engine:
         return effects + self._look_for_drift(message)
 
     def _look_for_drift(self, message: AccountSnapshot) -> list[Effect]:
-        """Alert where our positions and the exchange's stay apart.
+        """Alert where our positions and the exchange's stay apart, once for each difference.
 
-        Reads trail the matching engine: a snapshot older than our newest fill says nothing. And one difference can be a
-        fill on its way; the same market in two snapshots running is not.
+        Reads trail the matching engine: a snapshot older than our newest fill says nothing. And a difference seen once
+        can be a fill on its way; the same one in two snapshots running is not.
         """
         if self.state.last_entry > message.as_of:
             return []
         ours = {ticker: position.qty for ticker, position in self.state.ledger.positions.items()}
         found = reconcile.drift(ours, message)
+        stays = {ticker: found[ticker] for ticker in found if self._drift.get(ticker) == found[ticker]}
         effects: list[Effect] = []
-        for ticker in sorted(found.keys() & self._drifting):
-            mine, theirs = found[ticker]
-            text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
-            effects.append(Alert(message.ts, "critical", "DRIFT", ticker, text))
-        self._drifting = set(found) - self._drifting
+        for ticker, (mine, theirs) in stays.items():
+            if self._drift_told.get(ticker) != (mine, theirs):
+                text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
+                effects.append(Alert(message.ts, "critical", "DRIFT", ticker, text))
+        self._drift, self._drift_told = found, stays
         return effects
 
     def _on_command(self, message: Command) -> list[Effect]:
         if message.state is None:
             self.is_stopping = True
-            return self._withdraw(self._names, message.reason or "stopping")
+            return self._withdraw()
         if message.state is self.state.trading:
             return []
         self.state.trading = message.state
-        effects: list[Effect] = [StateChanged(message.ts, message.state, message.source, message.reason)]
-        if message.state is TradingState.HALTED:
-            effects += self._withdraw(self._names, message.reason or "halted")
-        return effects
+        return [StateChanged(message.ts, message.state, message.source, message.reason), *self._withdraw()]

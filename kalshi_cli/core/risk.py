@@ -79,11 +79,14 @@ def trading_state(state: State, _limits: Limits, intent: Place) -> Objection | N
     return None
 
 
+def market_is_known(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """A market of this run."""
+    return None if intent.ticker in state.markets else ("UNKNOWN_MARKET", f"ticker={intent.ticker}")
+
+
 def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """Known, active, and not about to close: closes come by the clock, without a message."""
-    market = state.markets.get(intent.ticker)
-    if market is None:
-        return "UNKNOWN_MARKET", f"ticker={intent.ticker}"
+    """Active, and not about to close: closes come by the clock, without a message."""
+    market = state.markets[intent.ticker]
     if market.status is not MarketStatus.ACTIVE:
         return "MARKET_NOT_OPEN", f"status={market.status.value}"
     if state.now >= market.close_time - limits.close_margin_ms:
@@ -92,7 +95,12 @@ def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | N
 
 
 def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """A positive count, a price on the market's grid, flags that go together."""
+    """Whole numbers of our units, a positive count, a price on the market's grid, flags that go together.
+
+    A strategy is somebody's code: NaN passes every comparison, and a float would be stored and sent.
+    """
+    if type(intent.qty) is not int or type(intent.price) is not int or type(intent.fair) not in (int, type(None)):
+        return "NOT_INTEGERS", f"count={intent.qty!r} price={intent.price!r} fair={intent.fair!r}"
     if intent.qty <= 0:
         return "BAD_COUNT", f"count={format_qty(intent.qty)}"
     grid = state.markets[intent.ticker].grid
@@ -148,10 +156,12 @@ def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None
     return None
 
 
-def order_rate(state: State, limits: Limits, _intent: Place) -> Objection | None:
-    """Runaway loops: orders within the last minute."""
+def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """Runaway loops: orders within the last minute. What only closes a position may always go."""
+    if limits.max_orders_per_minute is None or _is_reducing(state, intent):
+        return None
     sent = state.orders_last_minute()
-    if limits.max_orders_per_minute is not None and sent >= limits.max_orders_per_minute:
+    if sent >= limits.max_orders_per_minute:
         return "ORDER_RATE", f"sent={sent} limit={limits.max_orders_per_minute} window_s=60"
     return None
 
@@ -207,9 +217,10 @@ def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | N
 
 
 _CONTROLS: tuple[Control, ...] = (
+    market_is_known,
+    well_formed,
     trading_state,
     market_is_open,
-    well_formed,
     fresh_book,
     price_collar,
     order_size,

@@ -459,6 +459,12 @@ def test_drift_that_stays_is_an_alert(build: Build) -> None:
     assert engine.step(snapshot(build, positions=(stated(3),))) == [], "it starts over once it was gone"
 
 
+def test_a_difference_is_told_once_until_it_changes(build: Build) -> None:
+    engine = build.engine()
+    told = [kinds(engine.step(snapshot(build, positions=(stated(qty),)))) for qty in (3, 3, 3, 4, 4, 4)]
+    assert told == [[], ["Alert"], [], [], ["Alert"], []]
+
+
 def test_a_snapshot_older_than_our_newest_fill_is_no_drift(build: Build) -> None:
     engine = build.engine()
     engine.step(Filled(NOW, build.fill(ts=Ts(NOW + 1))))
@@ -508,6 +514,56 @@ def test_recall_gives_back_orders_positions_and_whose_they_are(build: Build) -> 
     assert engine.state.ledger.position("KXA-1").qty == contracts(21)
     assert engine.state.last_entry == NOW + 3_600_000
     assert engine.step(Filled(NOW, fills[0])) == [], "booked before the restart"
+
+
+def test_an_order_met_on_the_stream_before_its_reply_is_one_order_after_a_restart(build: Build) -> None:
+    """Its intent was committed by one program; another met it on the stream as foreign."""
+    engine = build.engine()
+    met = build.order("c1", order_id="o1", is_foreign=True)
+    engine.recall([met, build.order("c1", status=OrderStatus.SUBMITTED)], [])
+    assert [(order.order_id, order.is_foreign) for order in engine.state.orders.live()] == [("o1", False)]
+
+
+def test_a_restart_does_not_reset_the_order_rate(build: Build) -> None:
+    engine = build.engine()
+    old = build.order("c0", created=Ts(NOW - 60_000))
+    foreign = build.order("c9", order_id="o9", is_foreign=True)
+    engine.recall([build.order("c2"), foreign, old, build.order("c1", created=Ts(NOW - 5))], [])
+    assert list(engine.state.sent) == [NOW - 5, NOW]
+
+
+def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, str]) -> None:
+    engine, order = live
+    engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))
+    engine.step(CancelFailed(NOW, "o1", order, "market_inactive"))
+    assert kinds(engine.step(Tick(Ts(NOW + 1)))) == ["CancelOrder"]
+    assert engine.step(Tick(Ts(NOW + 2))) == [], "asked already"
+    assert kinds(engine.step(Tick(Ts(NOW + 1 + CANCEL_AGAIN_MS)))) == ["CancelOrder"]
+    engine.step(OrderCanceled(NOW, "o1", order))
+    assert engine.step(Tick(Ts(NOW + 9_000))) == []
+
+
+def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id(build: Build) -> None:
+    def answer(_: View) -> Iterator[Intent]:
+        yield bid()
+        raise ZeroDivisionError("oops")
+
+    engine = build.engine(Probe(answer))
+    effects = engine.step(build.book())
+    assert kinds(effects) == ["SubmitOrder", "Alert"]
+    assert isinstance(effects[0], SubmitOrder)
+    order = effects[0].order.client_order_id
+    engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
+    assert kinds(engine.step(Tick(NOW))) == ["CancelOrder"]
+
+
+def test_fills_of_orders_that_nobody_knows_are_bounded(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kalshi_cli.core.engine.MAX_UNOWNED", 2)
+    engine = build.engine()
+    for number in range(5):
+        engine.step(Filled(NOW, build.fill(f"t{number}", order_id=f"o{number}")))
+    assert list(engine._unowned) == ["o3", "o4"]
+    assert engine.state.ledger.position("KXA-1").qty == contracts(50), "the account has them all the same"
 
 
 def test_the_view_shows_and_cannot_surprise(build: Build) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain, combinations
 from typing import Any
 
+import msgspec
 import pytest
 from core_build import NOW, Build
 from hypothesis import event, given
@@ -106,6 +107,22 @@ def test_an_unknown_market_is_refused(state: State) -> None:
 )
 def test_nonsense_is_refused(state: State, intent: Place, expected: str) -> None:
     assert code(state, intent) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"qty": float("nan")}, {"qty": 150.5}, {"qty": True}, {"price": 4_000.0}, {"price": "0.40"}, {"fair": 0.5}],
+)
+def test_a_strategy_cannot_get_anything_but_integers_through(state: State, changes: Any) -> None:
+    intent = msgspec.structs.replace(place(fair=cents(60)), **changes)
+    assert code(state, intent, strategy="s") == "NOT_INTEGERS"
+
+
+def test_what_closes_a_position_is_not_held_up_by_the_order_rate(state: State, build: Build) -> None:
+    state.ledger.book(build.fill(qty=contracts(10)))
+    limits = Limits(max_orders_per_minute=0)
+    assert code(state, place(ASK, 45, 10), limits) == "approved"
+    assert code(state, place(ASK, 45, 11), limits) == "ORDER_RATE"
 
 
 def test_off_grid_names_the_neighbours(state: State) -> None:
