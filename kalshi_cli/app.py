@@ -53,7 +53,7 @@ from kalshi_cli.runner import Venue
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.simulator import ACCOUNT, Address, Simulator
-from kalshi_cli.store.base import Halt, Store
+from kalshi_cli.store.base import Glance, Halt, Store
 from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies import registry
@@ -67,12 +67,13 @@ IN_PROCESS_URL = "http://localhost/trade-api/v2"
 class App:
     """Everything a command needs, made when it is first asked for, closed at the end. Use it as a context manager.
 
-    `tell` says a line to a person, on stderr.
+    `tell` says what a person must hear, `note` what is good to know; both on stderr.
     """
 
-    def __init__(self, config: Config, tell: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, tell: Callable[[str], None], note: Callable[[str], None] | None = None) -> None:
         self.config = config
         self.tell = tell
+        self.note = note or tell
         self.clock: Clock = SystemClock()
         self.rng = random.Random()
         self.stack = ExitStack()
@@ -201,12 +202,13 @@ class App:
         self.stack.callback(store.close)
         return store
 
-    def remembered(self) -> Store | None:
-        """The state file if there is one; reading creates nothing."""
+    def remembered(self, home: Path | None = None, account: str | None = None) -> Store | None:
+        """The state file of this account, or of another home, if there is one; reading creates nothing."""
+        path = (home or self.state_dir) / "state.db"
+        if not path.exists():
+            return None
         try:
-            store = SqliteStore.open(
-                self.state_dir / "state.db", account=self.account, environment=self.config.env, create=False
-            )
+            store = SqliteStore.open(path, account=account or self.account, environment=self.config.env, create=False)
         except StateError as error:
             if error.code == "state_missing":
                 return None
@@ -239,8 +241,11 @@ class App:
 
     # -- what commands do -----------------------------------------------------------------------------------------
 
-    def order_desk(self) -> OrderDesk:
-        """Places one order; refused at once where writes are switched off."""
+    def order_desk(self, *, is_dry_run: bool = False) -> OrderDesk:
+        """Places one order; refused at once where writes are switched off. A dry run leaves no trace."""
+        if is_dry_run:
+            store = Glance(self.remembered())
+            return OrderDesk(self.client, store, self.clock, self.limits, self.fees, self.new_id)
         if self.config.read_only:
             raise RefusedError(
                 "writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY"
@@ -259,7 +264,7 @@ class App:
 
     def cancel_everything(self, scope: cancel.Scope) -> cancel.Outcome:
         """The kill switch, without the halt."""
-        return cancel.cancel_everything(self.client, self.clock, scope, self.tell)
+        return cancel.cancel_everything(self.client, self.clock, scope, self.note)
 
     def halt(self, code: str, reason: str) -> bool:
         """Halt for good; False, and told, where the state file cannot be written."""
@@ -297,8 +302,15 @@ class App:
         return total(parts.values()), parts
 
     def status(self) -> Status:
-        """What runs here and how it is doing, from the state file; nothing is asked of the exchange."""
-        return read_status(self.remembered(), holder(self.state_dir / "trade.lock"), self.config.env)
+        """What runs here and how it is doing, from the state file; nothing is asked of the exchange.
+
+        Of a loop and one on paper, the one that runs now, else the one that ran last.
+        """
+        found = []
+        for mode, account in (("", None), ("paper", "paper")):
+            home = state_dir(self.config, mode)
+            found.append(read_status(self.remembered(home, account), holder(home / "trade.lock"), self.config.env))
+        return max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
 
     def health(self) -> list[health.Finding]:
         """Every check, in the order in which things depend on each other."""
@@ -332,6 +344,8 @@ class App:
         strategies = [self._strategy(name, request.params) for name in request.strategies]
         with ExitStack() as stack:
             stack.enter_context(lock(home / "trade.lock", self.clock))
+            store = self._open_paper(stack, home) if is_paper else self.store
+            refuse_if_halted(store)
             self._serve_if_nobody_does(stack)
             health.refuse_unless_fit(self.client, home, self.tell)
             if self.signer is not None:
@@ -342,19 +356,14 @@ class App:
             feed = LiveFeed(
                 stream, self.client, self.clock, markets=markets, interval_s=request.interval_s, tell=self.tell
             )
-            store: Store
             venue: Venue
             if is_paper:
-                # Paper has no account: whoever looks at the real books through whichever key has the same one.
-                store = SqliteStore.open(home / "state.db", account="paper", environment=self.config.env)
-                stack.callback(store.close)
                 engine, venue = load_paper(
                     store, self.clock, self.limits, cash=self.config.sim.starting_cash, markets=markets, fees=fees,
                     new_id=self.new_id, strategies=strategies, references=self.config.references,
                     order_expiry_s=self.config.trade.order_expiry_s,
                 )  # fmt: skip
             else:
-                store = self.store
                 engine = load_engine(
                     self.client, store, self.clock, self.limits, markets=markets, fees=fees, new_id=self.new_id,
                     strategies=strategies, references=self.config.references,
@@ -364,16 +373,21 @@ class App:
                     self.client, stream, self.clock,
                     live=engine.state.orders.live, since=engine.state.last_entry, tell=self.tell,
                 )  # fmt: skip
-            refuse_if_halted(store)
             plan = self._plan(request.strategies, "paper" if is_paper else "live", len(markets), request)
             banner(plan)
             session = Session(
                 plan, engine, feed, venue, store, self.clock,
-                ask=feed.request, tell=self.tell, show=show,
+                ask=feed.request, tell=self.tell, note=self.note, show=show,
                 day_start=lambda ts: portfolio.day_start(ts, self.zone),
             )  # fmt: skip
             with stop_signals(self.clock, feed.request):
                 return session.run()
+
+    def _open_paper(self, stack: ExitStack, home: Path) -> Store:
+        """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""
+        store = SqliteStore.open(home / "state.db", account="paper", environment=self.config.env)
+        stack.callback(store.close)
+        return store
 
     def backtest(self, request: BacktestRequest) -> BacktestReport:
         """The same engine and strategies over recordings, with simulated fills, in recorded time."""
@@ -426,7 +440,7 @@ class App:
     def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None) -> Stream | None:
         """The stream, started; None where nobody can sign its upgrade: then the books are polled."""
         if self.signer is None or not self.ws_url:
-            self.tell("no API key: order books are polled, which is slower than the stream")
+            self.note("no API key: order books are polled, which is slower than the stream")
             return None
         prefixes = self.config.references.items()
         indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}

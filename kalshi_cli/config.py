@@ -163,12 +163,13 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def load(
-    file: Path | None, env: Mapping[str, str], flags: Mapping[str, object], lenient: Collection[str] = ()
+    file: Path | None, env: Mapping[str, str], flags: Mapping[str, object], needed: Collection[str] | None = None
 ) -> Config:
     """The configuration. ConfigError lists every problem.
 
-    `file` is what --config named; flags are named by dotted path, None where not given. Problems in a `lenient` section
-    do not raise: they are in `problems`, and defaults stand in. So a broken strategy cannot stop `cancel-all`.
+    `file` is what --config named; flags are named by dotted path, None where not given. Where `needed` names paths,
+    only problems at or below those raise: others are in `problems`, and defaults stand in. So nothing that is broken
+    in a section that `cancel-all` does not need can stop it.
     """
     path = find_file(file, env)
     problems: list[Problem] = []
@@ -194,11 +195,16 @@ def load(
             problems.append(Problem(key, str(error), origin))
         else:
             origins[".".join(key)] = origin
-    fatal = [problem for problem in problems if not problem.path or problem.path[0] not in lenient]
+    fatal = [problem for problem in problems if needed is None or _is_below(problem.path, needed)]
     if fatal:
         raise _error(fatal)
     config: Config = _build(Config, (), values)
     return msgspec.structs.replace(config, file=path, origins=origins, problems=tuple(problems))
+
+
+def _is_below(path: Key, needed: Collection[str]) -> bool:
+    """At or below one of these dotted paths; the file as a whole is needed always."""
+    return not path or any(path[: name.count(".") + 1] == tuple(name.split(".")) for name in needed)
 
 
 def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:

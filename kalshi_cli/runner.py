@@ -61,13 +61,20 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
     """Take messages through the engine, and everything that they set off.
 
     Replies are taken before the next message, or the engine would decide on stale order state. Every effect is recorded
-    before it is performed: no commit, no order.
+    before it is performed: no commit, no order. Where recording or performing fails, the replies that had come by then
+    are still taken, so that the engine knows what is live, and nothing more is performed.
     """
     todo = deque(messages)
-    for _ in range(MAX_CASCADE):
-        if not todo:
-            return
-        todo.extend(act(engine.step(todo.popleft()), venue, store))
+    try:
+        for _ in range(MAX_CASCADE):
+            if not todo:
+                return
+            for effect in engine.step(todo.popleft()):
+                todo.extend(act(effect, venue, store))
+    except BaseException:
+        for message in todo:
+            engine.step(message)
+        raise
     if todo:
         raise KalshiError(
             f"one message set off more than {MAX_CASCADE} others",
@@ -75,10 +82,7 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
         )
 
 
-def act(effects: Iterable[Effect], venue: Venue, store: Recorder) -> list[Message]:
-    """Record and perform, one by one; the replies, not yet taken."""
-    replies: list[Message] = []
-    for effect in effects:
-        store.record(effect)
-        replies.extend(venue.perform(effect))
-    return replies
+def act(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:
+    """Record it, then perform it; the replies, not yet taken."""
+    store.record(effect)
+    return venue.perform(effect)

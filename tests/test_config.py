@@ -288,9 +288,11 @@ def test_the_file_is_searched_by_flag_variable_directory_and_home(tmp_path: Path
 # -- a broken section must not stop the kill switch ------------------------------------------------------------------
 
 
-def test_a_broken_lenient_section_leaves_its_defaults_and_is_reported() -> None:
-    file = written("env: demo\nstrategies: [fade]\nrisk: {max_position: lots, min_edge: 0.05, min_edge: 0.04}\n")
-    config = load(file, {}, {}, lenient=("strategies", "risk"))
+def test_what_is_wrong_where_nobody_needs_it_leaves_its_defaults_and_is_reported() -> None:
+    file = written(
+        "env: demo\nstrategies: [fade]\nrisk: {max_position: lots, min_edge: 0.05, min_edge: 0.04}\nriskk: 1\n"
+    )
+    config = load(file, {}, {}, needed=("env", "credentials"))
     assert config.env == "demo"
     assert config.risk.max_position == Config().risk.max_position
     assert config.origins["risk.max_position"] == "default"
@@ -298,14 +300,17 @@ def test_a_broken_lenient_section_leaves_its_defaults_and_is_reported() -> None:
         "strategies",
         "risk.max_position",
         "risk.min_edge",
+        "riskk",
     }
 
 
-def test_other_sections_still_refuse_when_some_are_lenient() -> None:
+@pytest.mark.parametrize("needed", [("trade",), ("trade.interval_s",), ("env", "trade")])
+def test_what_is_needed_still_refuses(needed: tuple[str, ...]) -> None:
     file = written("strategies: [fade]\ntrade: {interval_s: never}\n")
     with pytest.raises(ConfigError, match=r"^trade\.interval_s: ") as caught:
-        load(file, {}, {}, lenient=("strategies",))
+        load(file, {}, {}, needed=needed)
     assert "strategies" not in caught.value.message
+    assert load(file, {}, {}, needed=("trade.status_every_s",)).trade.interval_s == Config().trade.interval_s
 
 
 # -- directories, secrets, the example ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from kalshi_cli.core.messages import Alert, Effect, Message, Quote, Resync, Tick
 from kalshi_cli.errors import KalshiError, StateError
-from kalshi_cli.runner import MAX_CASCADE, act, pump, run
+from kalshi_cli.runner import MAX_CASCADE, pump, run
 from kalshi_cli.units import Qty, Ts
 
 
@@ -87,11 +87,20 @@ def test_an_effect_that_cannot_be_recorded_is_not_performed() -> None:
     assert parts.log == ["observe 1", "step Tick 1"], "nothing was performed, and nothing went on"
 
 
-def test_effects_are_recorded_and_performed_one_by_one() -> None:
-    parts = Parts(fail_at=1)
+class Many(Parts):
+    """A tick sets off three effects."""
+
+    def step(self, message: Message) -> list[Effect]:
+        self.log.append(f"step {type(message).__name__} {message.ts}")
+        return [Resync(f"{n}", "x") for n in (1, 2, 3)] if type(message) is Tick else []
+
+
+def test_what_was_answered_before_a_failure_is_still_taken() -> None:
+    """The second effect cannot be recorded: it is not performed, nor the third; but the reply to the first counts."""
+    parts = Many(fail_at=1)
     with pytest.raises(StateError):
-        act([Resync("1", ""), Resync("2", ""), Resync("3", "")], parts, parts)
-    assert parts.log == ["record 1", "perform 1"], "the second had no record, so the third is not reached"
+        pump([Tick(Ts(7))], parts, parts, parts)
+    assert parts.log == ["step Tick 7", "record 1", "perform 1", "step Quote 10"]
 
 
 def test_a_loop_that_feeds_itself_is_ended() -> None:

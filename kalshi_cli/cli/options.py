@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from kalshi_cli.cli.output import Format, note, set_quiet, write_out
+from kalshi_cli.cli.output import Format, note, set_quiet, tell, write_out
 from kalshi_cli.errors import UsageError
 from kalshi_cli.text import conceal
 from kalshi_cli.units import duration_from_user, price_from_user, qty_from_user
@@ -51,16 +51,18 @@ def flags_of(ctx: typer.Context) -> Flags:
     return flags
 
 
-def load_config(ctx: typer.Context, lenient: Sequence[str] = (), more: Mapping[str, object] | None = None) -> Config:
+def load_config(
+    ctx: typer.Context, needed: Sequence[str] | None = None, more: Mapping[str, object] | None = None
+) -> Config:
     """The configuration with the global options applied; says so on stderr where nobody chose an environment.
 
-    `lenient` names sections whose problems do not matter; `more` are options of this command, by dotted path.
+    Where `needed` names paths, problems elsewhere do not matter; `more` are options of this command, by dotted path.
     """
     from kalshi_cli import config
 
     flags = flags_of(ctx)
     given = {"env": flags.env, "state": flags.state, **(more or {})}
-    loaded = config.load(flags.config, os.environ, given, lenient)
+    loaded = config.load(flags.config, os.environ, given, needed)
     for credential in (loaded.credentials.sim, loaded.credentials.demo, loaded.credentials.prod):
         conceal(credential.key_id)
     if loaded.origins["env"] == "default":
@@ -68,11 +70,13 @@ def load_config(ctx: typer.Context, lenient: Sequence[str] = (), more: Mapping[s
     return loaded
 
 
-def opened(ctx: typer.Context, *, lenient: Sequence[str] = (), flags: Mapping[str, object] | None = None) -> App:
+def opened(
+    ctx: typer.Context, *, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
+) -> App:
     """The program behind the commands, as the global options and `flags` want it: `with opened(ctx) as desk:`."""
     from kalshi_cli.app import App
 
-    return App(load_config(ctx, lenient, flags), note)
+    return App(load_config(ctx, needed, flags), tell, note)
 
 
 # -- the global options -------------------------------------------------------------------------------------------

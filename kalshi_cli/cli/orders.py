@@ -71,7 +71,7 @@ def place(
         client_order_id=client_order_id,
     )
     with opened(ctx) as desk:
-        orders = desk.order_desk()
+        orders = desk.order_desk(is_dry_run=dry_run)
         engine, proposal = orders.propose(ticket)
         typed = (ticket.outcome, ticket.action)
         if dry_run:
@@ -81,6 +81,8 @@ def place(
             return
         if desk.needs_confirmation:
             confirm("place this order?", _facts(ticket, proposal, desk.config.env), yes=yes)
+            if not yes:  # the question may have stood for minutes: look again before sending
+                engine, proposal = orders.propose(ticket)
         order = orders.send(engine, proposal)
         render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker)
 
@@ -140,6 +142,7 @@ def show(
 def cancel(
     ctx: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID... | -", help="Order ids; - reads them from stdin.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
 ) -> None:
     """Cancel orders by id.
 
@@ -148,12 +151,15 @@ def cancel(
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
     from kalshi_cli.cli.cells import Prose
+    from kalshi_cli.cli.prompts import confirm
     from kalshi_cli.cli.render import render_rows
     from kalshi_cli.cli.rows import CancelRow
     from kalshi_cli.desk.cancel import cancel_orders
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
+        if desk.needs_confirmation:
+            confirm("cancel them?", [f"{desk.config.env}: {len(wanted)} orders"], yes=yes)
         outcomes = cancel_orders(desk.client, wanted)
         rows = [
             CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)
@@ -211,8 +217,8 @@ def cancel_all(
 ) -> None:
     """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
 
-    Orders of other programs on this account are canceled too. It asks nothing, and works with a broken state file or a
-    broken strategies section. A scoped cancel does not halt.
+    Orders of other programs on this account are canceled too. It asks nothing, and works with a broken state file and
+    with a configuration that is wrong wherever this command does not need it. A scoped cancel does not halt.
 
     \b
     kalshi cancel-all
@@ -223,7 +229,7 @@ def cancel_all(
     from kalshi_cli.desk.cancel import Scope
 
     scope = Scope(event=event.upper(), ticker=pattern.upper())
-    with opened(ctx, lenient=("strategies", "risk", "trade", "references")) as desk:
+    with opened(ctx, needed=("env", "state", "credentials", "exchange.rest_url")) as desk:
         for problem in desk.config.problems:
             note(f"ignored: {problem}")
         halted = scope.is_everything and not no_halt and desk.halt("CANCEL_ALL", "kill switch")

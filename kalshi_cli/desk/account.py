@@ -13,7 +13,7 @@ from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import account_snapshot
-from kalshi_cli.store.base import Memory, Store
+from kalshi_cli.store.base import Memory, Notebook
 from kalshi_cli.units import Ts
 
 OVERLAP_MS = 3_600_000
@@ -22,7 +22,7 @@ OVERLAP_MS = 3_600_000
 
 def load_engine(
     client: KalshiClient,
-    store: Store,
+    store: Notebook,
     clock: Clock,
     limits: Limits,
     *,
@@ -65,7 +65,7 @@ def restore(
 
 def read_account(
     client: KalshiClient,
-    store: Store,
+    store: Notebook,
     clock: Clock,
     engine: Engine,
     *,
@@ -82,7 +82,7 @@ def read_account(
 
 
 def reconcile_unknown(
-    client: KalshiClient, store: Store, clock: Clock, limits: Limits, new_id: Callable[[], str]
+    client: KalshiClient, store: Notebook, clock: Clock, limits: Limits, new_id: Callable[[], str]
 ) -> tuple[list[Order], list[Order]]:
     """Orders that were in doubt and are known now, and those that still are not. One fresh, complete read."""
     memory = store.load()

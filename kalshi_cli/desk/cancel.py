@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -104,6 +104,7 @@ def cancel_everything(
             break
         known.update(resting)
         tell(f"{len(resting)} still resting")
+        _try(client.refresh_limits, tell)  # one by one now: at the pace of this account, not of the slowest tier
         for order in resting.values():
             if clock.monotonic() < until:
                 _try(partial(client.cancel_order, order), tell)
@@ -162,7 +163,13 @@ def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[Canceled]:
 
 def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
     try:
-        client.cancel_order(client.order(order_id))
+        order = client.order(order_id)
+        try:
+            client.cancel_order(order)
+        except NotFoundError:
+            # Proves nothing: the first attempt may have canceled it, and only its answer was lost.
+            if not order.status.is_live or client.order(order_id).status is not OrderStatus.CANCELED:
+                raise
     except CredentialsError:
         raise
     except NotFoundError as error:

@@ -71,13 +71,15 @@ def worst(findings: list[Finding]) -> Verdict:
 def refuse_unless_fit(client: KalshiClient, home: Path, tell: Callable[[str], None]) -> None:
     """What a loop must know before it starts: the exchange answers, the clock is right, there is room on the disk.
 
-    A warning is told; what is critical is an error. An exchange that does not answer is UnreachableError.
+    A warning is told; what is critical is an error: CredentialsError for a clock that would spoil every signature.
+    An exchange that does not answer is UnreachableError.
     """
     looks: tuple[Check, ...] = (lambda: exchange(client), lambda: clock_skew(client), lambda: disk(home))
     for look in looks:
         verdict, detail, hint = look()
         if verdict is Verdict.CRITICAL:
-            raise RefusedError(f"not fit to trade: {detail}", hint=hint, code="UNFIT")
+            kind = CredentialsError if look is looks[1] else RefusedError
+            raise kind(f"not fit to trade: {detail}", hint=hint, code="UNFIT")
         if verdict is not Verdict.OK:
             tell(f"warning: {detail}; {hint}")
 

@@ -14,7 +14,7 @@ from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, backtes
 from kalshi_cli.exchange.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import Outcome, read_results
-from kalshi_cli.runner import act
+from kalshi_cli.runner import pump
 from kalshi_cli.sim.venue import PaperVenue
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Money, Ts
@@ -53,7 +53,7 @@ def load_paper(
     engine = restore(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
     for market in markets:
         venue.observe(MarketChange(state.now, market))
-    act(engine.step(venue.snapshot(state.now)), venue, store)
+    pump([venue.snapshot(state.now)], engine, venue, store)
     return engine, venue
 
 

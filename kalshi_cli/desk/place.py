@@ -18,6 +18,7 @@ from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
+    HaltedError,
     KalshiError,
     OutcomeUnknownError,
     RateLimitedError,
@@ -30,7 +31,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.replies import advice
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import act, pump
-from kalshi_cli.store.base import Store
+from kalshi_cli.store.base import Notebook
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
 
 RESOLVE_S = 10.0
@@ -101,7 +102,7 @@ class OrderDesk:
     def __init__(
         self,
         client: KalshiClient,
-        store: Store,
+        store: Notebook,
         clock: Clock,
         limits: Limits,
         schedule_of: Callable[[Market], FeeSchedule],
@@ -151,7 +152,10 @@ class OrderDesk:
         client_order_id = proposal.submit.order.client_order_id
         state = engine.state
         venue = LiveVenue(self._client, None, self._clock, live=state.orders.live, since=state.last_entry)
-        replies = act([proposal.submit], venue, self._store)
+        try:
+            replies = list(act(proposal.submit, venue, self._store))
+        except HaltedError as error:
+            raise RefusedError(error.message, hint=_HINTS["HALTED"], code="HALTED") from error
         try:
             pump(replies, engine, venue, self._store)
         except StateError as error:
@@ -176,7 +180,7 @@ class OrderDesk:
         return order
 
 
-def resolve(client: KalshiClient, store: Store, clock: Clock, engine: Engine, order: Order) -> Order:
+def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine, order: Order) -> Order:
     """No answer came. Look for the order until it is found, is proven absent, or the patience ends.
 
     Raises OutcomeUnknownError, naming the client order id, where it is still not known after RESOLVE_S.

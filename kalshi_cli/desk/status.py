@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.core.model import OrderStatus
 from kalshi_cli.core.pnl import fold
-from kalshi_cli.store.base import Cycle, Halt, Store
+from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.lock import LockHolder
-from kalshi_cli.units import Ts
-
-NEVER = Halt(TradingState.ACTIVE, "", "", Ts(0))
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +31,7 @@ def read_status(store: Store | None, who: LockHolder | None, env: str) -> Status
         env=env,
         pid=who.pid if who is not None else None,
         is_running=who is not None,
-        halt=store.halt() if store is not None else NEVER,
+        halt=store.halt() if store is not None else NO_HALT,
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
         unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),

@@ -16,7 +16,7 @@ from kalshi_cli.core.messages import Alert, Command, Effect, FillBooked, Message
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
 from kalshi_cli.errors import HaltedError, KalshiError
-from kalshi_cli.runner import Recorder, Venue, pump, run
+from kalshi_cli.runner import Recorder, Venue, act, pump, run
 from kalshi_cli.store.base import Cycle, Store
 from kalshi_cli.units import Money, Ts, format_ts, show_money, show_price, show_qty
 
@@ -98,9 +98,10 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 class Reported:
     """Writes effects down, and tells a person of alerts, fills and settlements as they come."""
 
-    def __init__(self, store: Recorder, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: Recorder, tell: Callable[[str], None], note: Callable[[str], None]) -> None:
         self._store = store
         self._tell = tell
+        self._note = note
 
     def record(self, effect: Effect) -> None:
         self._store.record(effect)
@@ -111,10 +112,10 @@ class Reported:
             verb = "bought" if fill.side is BID else "sold"
             how = "taker" if fill.is_taker else "maker"
             price, fee = show_price(fill.price), show_money(fill.fee)
-            self._tell(f"{verb} {show_qty(fill.qty)} YES {fill.ticker} at {price} ({how}, fee {fee})")
+            self._note(f"{verb} {show_qty(fill.qty)} YES {fill.ticker} at {price} ({how}, fee {fee})")
         elif isinstance(effect, SettlementBooked):
             settled = effect.settlement
-            self._tell(f"settled {settled.ticker}: {settled.result}, paid {show_money(settled.revenue)}")
+            self._note(f"settled {settled.ticker}: {settled.result}, paid {show_money(settled.revenue)}")
 
 
 class Unrecorded:
@@ -159,6 +160,7 @@ class Session:
         *,
         ask: Callable[[Command], None],
         tell: Callable[[str], None],
+        note: Callable[[str], None],
         show: Callable[[Summary], None],
         day_start: Callable[[Ts], Ts],
     ) -> None:
@@ -167,7 +169,7 @@ class Session:
         self._feed = feed
         self._venue = venue
         self._store = store
-        self._recorder = Reported(store, tell)
+        self._recorder = Reported(store, tell, note)
         self._clock = clock
         self._ask = ask
         self._tell = tell
@@ -185,9 +187,17 @@ class Session:
     def run(self) -> Summary:
         """Until a command, the duration or the feed ends it; then cancel what is live, within the stop budget."""
         try:
-            run(self._feed, self._engine, self._venue, self._recorder, self._after)
-        finally:
+            try:
+                run(self._feed, self._engine, self._venue, self._recorder, self._after)
+            except KeyboardInterrupt:  # the second one: at once
+                raise
+            except BaseException:
+                self._wind_down()
+                raise
             self._wind_down()
+        finally:
+            for order in self._own_live():
+                self._tell(f"STILL LIVE {order.ticker} {order.client_order_id} {order.order_id}: kalshi cancel-all")
             self._beat(is_running=False)
         return self.summary()
 
@@ -227,21 +237,25 @@ class Session:
             self._ask(Command(self._clock.now(), halt.state, halt.code, halt.reason))
 
     def _wind_down(self) -> None:
-        """Cancel own orders and wait for the answers; what is still live at the end is named, not hidden."""
+        """Cancel own orders and wait for the answers, within the stop budget."""
         until = self._clock.monotonic() + self._plan.stop_budget_s
-        self._withdraw()
+        self._withdraw(until)
         while self._own_live() and self._clock.monotonic() < until:
             self._clock.sleep(0.2)
-            self._withdraw(Tick(self._clock.now()))
-        for order in self._own_live():
-            self._tell(f"STILL LIVE {order.ticker} {order.client_order_id} {order.order_id}; next: kalshi cancel-all")
+            self._withdraw(until, Tick(self._clock.now()))
 
-    def _withdraw(self, *heard: Message) -> None:
+    def _withdraw(self, until: float, *heard: Message) -> None:
         """Ask for the cancels. A failure is told and hides neither what ended the run nor the orders still live."""
+        stop = Command(self._clock.now(), None, "stopping")
         try:
-            due = [reply for message in heard for reply in self._venue.observe(message)]
-            stop = Command(self._clock.now(), None, "stopping")
-            pump([*due, stop], self._engine, self._venue, self._recorder)
+            pump(
+                [reply for message in heard for reply in self._venue.observe(message)],
+                self._engine, self._venue, self._recorder,
+            )  # fmt: skip
+            for effect in self._engine.step(stop):
+                if self._clock.monotonic() >= until:
+                    return
+                pump(act(effect, self._venue, self._recorder), self._engine, self._venue, self._recorder)
         except KalshiError as error:
             self._tell(f"while stopping: {error.message}")
 
@@ -348,13 +362,15 @@ def refuse_if_halted(store: Store) -> None:
 
 @contextmanager
 def stop_signals(clock: Clock, ask: Callable[[Command], None]) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once."""
+    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once. `nohup` is respected."""
 
     def stop(number: int, _frame: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         ask(Command(clock.now(), None, signal.Signals(number).name))
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:

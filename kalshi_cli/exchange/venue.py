@@ -31,6 +31,9 @@ EVERY_S = 10.0
 SOON_S = 1.0
 """... and while an order or a cancel is in doubt: at the next tick."""
 
+REFUSALS = 3
+"""Refusals of the key in a row, by any call, after which it is believed."""
+
 LONGEST_PAUSE_S = 30.0
 """... and, at most, after reads that failed: each of them holds up the loop."""
 
@@ -108,6 +111,8 @@ class LiveVenue:
         self._tell = tell
         self._due_at = clock.monotonic()
         self._failures = 0
+        self._refusal: CredentialsError | None = None
+        self._refusals = 0
 
     # -- effects ----------------------------------------------------------------------------------------------------
 
@@ -130,6 +135,7 @@ class LiveVenue:
             return [OrderUnknown(self._clock.now(), name, error.message)]
         except KalshiError as error:
             # Everything else in the tree says for certain that nothing is live.
+            self._note_refusal(error)
             return [OrderRejected(self._clock.now(), name, _code(error), error.message)]
         replies: list[Message] = [accepted]
         if accepted.filled and not (self._stream is not None and self._stream.is_live):
@@ -152,6 +158,7 @@ class LiveVenue:
         try:
             return [self._client.cancel_order(order)]
         except KalshiError as error:
+            self._note_refusal(error)
             self._hurry()
             return [CancelFailed(self._clock.now(), order.order_id, order.client_order_id, _code(error))]
 
@@ -167,7 +174,12 @@ class LiveVenue:
     # -- the account ------------------------------------------------------------------------------------------------
 
     def observe(self, message: Message) -> Iterable[Message]:
-        """The account as it is now, when a read of it is due: at first, after each reconnect, and at intervals."""
+        """The account as it is now, when a read of it is due: at first, after each reconnect, and at intervals.
+
+        Raises CredentialsError where the key is refused again and again: nothing can be sent, and nothing cancelled.
+        """
+        if self._refusal is not None and self._refusals >= REFUSALS:
+            raise self._refusal
         if isinstance(message, FeedState) and message.is_live:
             self._due_at = self._clock.monotonic()  # the private channels do not repeat what was missed
         elif not isinstance(message, Tick):
@@ -180,6 +192,7 @@ class LiveVenue:
         try:
             snapshot = account_snapshot(self._client, self._clock, since=self._since, live=self._live())
         except (ExchangeError, UnreachableError) as error:
+            self._note_refusal(error)
             if not self._failures:
                 self._tell(f"the account could not be read: {error}")
             self._failures += 1
@@ -187,11 +200,22 @@ class LiveVenue:
             return []
         if self._failures:
             self._tell("the account can be read again")
-        self._failures = 0
+        self._failures = self._refusals = 0
         self._since = max(self._since, Ts(snapshot.as_of - OVERLAP_MS))
         is_in_doubt = any(order.status in _IN_DOUBT for order in self._live())
         self._due_at = self._clock.monotonic() + (SOON_S if is_in_doubt else self._every_s)
         return [snapshot]
+
+    def _note_refusal(self, error: KalshiError) -> None:
+        """One 401 can be a clock that was just set, or a gateway; several in a row are the key."""
+        if not isinstance(error, CredentialsError):
+            return
+        self._refusals += 1
+        self._refusal = CredentialsError(
+            f"{error.message}; resting orders cannot be canceled with this key",
+            hint=f"cancel on the web site what must not rest. {error.hint}",
+            code=error.code,
+        )
 
     def _hurry(self) -> None:
         """Something is in doubt: read again soon, unless reading itself fails."""

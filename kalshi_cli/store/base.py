@@ -47,8 +47,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     halt: Halt
 
 
-class Store(Protocol):
-    """One account of one environment. Every method may raise StateError; nothing is lost silently."""
+NO_HALT = Halt(TradingState.ACTIVE, "", "", EVER)
+"""The trading state where nobody ever moved it."""
+
+
+class Notebook(Protocol):
+    """The part of a store that placing an order needs."""
 
     def record(self, effect: Effect) -> None:
         """Commit what must survive: SubmitOrder, OrderChanged, FillBooked, SettlementBooked, StateChanged, Denied,
@@ -62,6 +66,14 @@ class Store(Protocol):
     def load(self) -> Memory:
         """All orders that were live or moved since the oldest open position, all fills and settlements."""
         ...
+
+    def order(self, any_id: str) -> Order | None:
+        """The order with this id, ours or theirs."""
+        ...
+
+
+class Store(Notebook, Protocol):
+    """One account of one environment. Every method may raise StateError; nothing is lost silently."""
 
     def halt(self) -> Halt:
         """The trading state as of now; another process may have changed it. Cheap: read before every send."""
@@ -77,10 +89,6 @@ class Store(Protocol):
 
     def last_cycle(self) -> Cycle | None:
         """The heartbeat row, if any loop ever completed a cycle here."""
-        ...
-
-    def order(self, any_id: str) -> Order | None:
-        """The order with this id, ours or theirs."""
         ...
 
     def orders(self, since: Ts = EVER, ticker: str = "") -> tuple[Order, ...]:
@@ -114,3 +122,21 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of the file."""
         ...
+
+
+class Glance:
+    """A store that is looked at and never written to: what a dry run sees. Without a state file it is empty."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+
+    def record(self, effect: Effect) -> None:
+        """Forget it."""
+
+    def load(self) -> Memory:
+        if self._store is not None:
+            return self._store.load()
+        return Memory(orders=(), fills=(), settlements=(), halt=NO_HALT)
+
+    def order(self, any_id: str) -> Order | None:
+        return self._store.order(any_id) if self._store is not None else None

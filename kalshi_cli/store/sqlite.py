@@ -32,7 +32,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
-from kalshi_cli.store.base import EVER, Cycle, Halt, Memory
+from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory
 from kalshi_cli.units import Ts
 
 BUSY_TIMEOUT_MS = 5_000
@@ -45,7 +45,6 @@ MAX_ALERTS = 10_000
 MAX_UNWRITTEN_DENIALS = 1_000
 """Causes counted in memory before they are written, however long the next heartbeat takes."""
 
-_NO_HALT = Halt(TradingState.ACTIVE, "", "", EVER)
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
@@ -196,11 +195,13 @@ class SqliteStore:
         """
         database = Database(path, migrations.STATE, create=create)
         try:
-            with database.writing(durable=True) as execute:
-                execute(
-                    "INSERT OR IGNORE INTO identity (id, account, environment) VALUES (1, ?, ?)", (account, environment)
-                )
-                owner = execute("SELECT account, environment FROM identity").fetchone()
+            found = database.read("SELECT account, environment FROM identity")  # whoever only looks waits for nobody
+            if not found:
+                with database.writing(durable=True) as execute:
+                    values = (account, environment)
+                    execute("INSERT OR IGNORE INTO identity (id, account, environment) VALUES (1, ?, ?)", values)
+                found = database.read("SELECT account, environment FROM identity")
+            owner = found[0]
             if owner != (account, environment):
                 raise StateError(
                     f"{path} belongs to account {_ending(owner[0])} on {owner[1]}, "
@@ -278,7 +279,7 @@ class SqliteStore:
         after = Halt(effect.state, effect.code, effect.reason, effect.ts)
         with self._database.writing(durable=True) as execute:
             found = execute(rows.HALT).fetchone()
-            before = rows.read(Halt, found) if found else _NO_HALT
+            before = rows.read(Halt, found) if found else NO_HALT
             if _CAUTION[after.state] < _CAUTION[before.state] and before != self._seen_halt:
                 return
             execute(rows.PUT_HALT, (1, *rows.row(after)))
@@ -332,7 +333,7 @@ class SqliteStore:
     def halt(self) -> Halt:
         """The trading state as of now; ACTIVE where nobody ever moved it."""
         found = self._select(Halt, rows.HALT)
-        self._seen_halt = found[0] if found else _NO_HALT
+        self._seen_halt = found[0] if found else NO_HALT
         return self._seen_halt
 
     def last_cycle(self) -> Cycle | None:

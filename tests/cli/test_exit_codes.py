@@ -112,12 +112,34 @@ def test_6_an_order_that_never_left_is_not_in_doubt(exchange: Served, proxy: Fau
     assert kalshi("status", "--json").json["unknown_orders"] == 0
 
 
-def test_0_the_answer_was_lost_but_the_order_is_there(exchange: Served, proxy: FaultProxy) -> None:
-    proxy.faults.append(Fault("drop_reply", "POST", CREATE))
+@pytest.mark.parametrize("action", ["drop_reply", "hang"])
+def test_0_the_answer_was_lost_but_the_order_is_there(
+    exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    monkeypatch.setenv("KALSHI_EXCHANGE__READ_TIMEOUT_S", "0.5")
+    proxy.faults.append(Fault(action, "POST", CREATE))
     ended = place()
     assert (ended.code, ended.json["status"]) == (0, "resting")
     assert [order_id for order_id, *_ in exchange.resting()] == [ended.json["order_id"]]
     assert proxy.faults[0].hits == 1
+
+
+def test_0_a_cancel_whose_answer_was_lost_is_repeated_and_found_done(exchange: Served, proxy: FaultProxy) -> None:
+    order_id = place().json["order_id"]
+    proxy.faults.append(Fault("drop_reply", "DELETE", order_id))
+    ended = kalshi("order", "cancel", order_id, "--json")
+    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}])
+    assert exchange.resting() == []
+    assert proxy.faults[0].hits == 2
+    assert kalshi("order", "cancel", order_id, "--json").code == 4
+
+
+def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) -> None:
+    order_id = place().json["order_id"]
+    proxy.faults.append(Fault("status_500", "DELETE", order_id, times=99))
+    ended = kalshi("order", "cancel", order_id, "--json")
+    assert (ended.code, ended.json[0]["canceled"], ended.error["code"]) == (7, False, "outcome_unknown")
+    assert len(exchange.resting()) == 1
 
 
 @pytest.mark.parametrize("action", ["drop_request", "reset", "status_500"])

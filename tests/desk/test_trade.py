@@ -101,6 +101,7 @@ class Run:
         self.virtual = virtual
         self.shown: list[Summary] = []
         self.asked: list[Command] = []
+        self.noted: list[str] = []
         virtual.market(39, 44)
         self.engine = load_engine(
             virtual.client,
@@ -141,6 +142,7 @@ class Run:
             virtual.clock,
             ask=self.asked.append,
             tell=virtual.said.append,
+            note=self.noted.append,
             show=self.shown.append,
             day_start=lambda ts: Ts(ts - ts % 86_400_000),
         )

@@ -30,7 +30,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.errors import UnreachableError
+from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream import Stream
@@ -312,7 +312,7 @@ def test_orders_that_rest_as_believed_cost_no_look_up(desk: Desk):
 
 
 @pytest.mark.parametrize("broken", [ORDERS, FILLS, "GET /portfolio/balance", "GET /exchange/user_data_timestamp"])
-@pytest.mark.parametrize("answer", [500, 401, {"cursor": "again"}])
+@pytest.mark.parametrize("answer", [500, 400, {"cursor": "again"}])
 def test_a_read_that_is_not_complete_is_no_snapshot_and_is_told_once(desk: Desk, broken: str, answer: Any):
     whole = desk.rest.routes[broken]
     desk.rest.routes[broken] = answer
@@ -324,7 +324,7 @@ def test_a_read_that_is_not_complete_is_no_snapshot_and_is_told_once(desk: Desk,
 
 
 def test_reads_that_fail_are_tried_less_and_less_often_because_each_holds_up_the_loop(desk: Desk):
-    desk.rest.routes["GET /exchange/user_data_timestamp"] = 401  # a refusal: not repeated by the client itself
+    desk.rest.routes["GET /exchange/user_data_timestamp"] = 400  # a refusal: not repeated by the client itself
     asked = []
     for _ in range(100):
         desk.tick(1)
@@ -333,6 +333,22 @@ def test_reads_that_fail_are_tried_less_and_less_often_because_each_holds_up_the
     times = [asked.index(count) for count in range(1, asked[-1] + 1)]
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert pauses == [2, 4, 8, 16, 30, 30]
+
+
+def test_a_key_that_is_refused_again_and_again_ends_the_run(desk: Desk):
+    desk.rest.routes["GET /exchange/user_data_timestamp"] = 401
+    assert [desk.tick(40) for _ in range(3)] == [[], [], []]
+    with pytest.raises(CredentialsError, match="resting orders cannot be canceled with this key"):
+        desk.tick(40)
+
+
+def test_one_refusal_between_good_reads_is_forgotten(desk: Desk):
+    good = desk.rest.routes["GET /exchange/user_data_timestamp"]
+    for _ in range(5):
+        desk.rest.routes["GET /exchange/user_data_timestamp"] = 401
+        assert desk.tick(40) == []
+        desk.rest.routes["GET /exchange/user_data_timestamp"] = good
+        assert len(desk.tick(40)) == 1
 
 
 def test_at_start_up_a_failure_is_an_error(desk: Desk):
