@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from kalshi_cli.core.messages import Effect, Message
-from kalshi_cli.errors import KalshiError
+from kalshi_cli.core.messages import Effect, Message, OrderRejected, SubmitOrder
+from kalshi_cli.errors import HaltedError, KalshiError
 
 MAX_CASCADE = 10_000
 """Messages that one feed message may set off; more is a loop that feeds itself."""
@@ -70,7 +70,7 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
             if not todo:
                 return
             for effect in engine.step(todo.popleft()):
-                todo.extend(act(effect, venue, store))
+                todo.extend(_act_unless_halted(effect, venue, store))
     except BaseException:
         for message in todo:
             engine.step(message)
@@ -80,6 +80,17 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
             f"one message set off more than {MAX_CASCADE} others",
             hint="a strategy or a control feeds itself; this is a bug, please report it",
         )
+
+
+def _act_unless_halted(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:
+    """As `act`. An order that is not sent because another process has just halted the account is over, not live."""
+    try:
+        return act(effect, venue, store)
+    except HaltedError as error:
+        if not isinstance(effect, SubmitOrder):
+            raise
+        order = effect.order
+        return (OrderRejected(order.created, order.client_order_id, "HALTED", error.message),)
 
 
 def act(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:

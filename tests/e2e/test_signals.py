@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from served import ONE_SIDED, TWO_SIDED, Ended, Served, eventually, finish, served, start
+from served import ONE_SIDED, TWO_SIDED, Ended, Served, eventually, finish, said, served, start
 
 from kalshi_cli.core.model import BID
 
@@ -95,6 +97,32 @@ def test_the_kill_switch_of_another_shell_stops_a_running_loop_from_ordering(
     assert exchange.resting() == []
     assert kalshi(exchange, "trade", "--strategy", "spike", "--json").code == 9
     assert ended.json["live_orders"] == 0
+
+
+def written(exchange: Served) -> list[str]:
+    """The status of every order in the state file."""
+    with closing(sqlite3.connect(exchange.state / "sim" / "state.db")) as connection:
+        return [status for (status,) in connection.execute("SELECT status FROM orders")]
+
+
+def test_an_order_that_a_halt_forbade_at_the_last_moment_is_not_taken_for_live(exchange: Served) -> None:
+    """Between two ticks the loop has not heard of the halt yet; the state file is asked before every send."""
+    words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "60s", "--json")
+    loop = start(words, exchange.variables(), exchange.home)
+    try:
+        eventually(lambda: exchange.resting() or loop.poll() is not None)
+        assert kalshi(exchange, "cancel-all", "--json").json["canceled"] == 1
+        exchange.submit("maker", TWO_SIDED, BID, "0.43", "1")  # the book moves, and the strategy wants to order
+        eventually(lambda: "rejected" in written(exchange) or loop.poll() is not None)
+        assert loop.poll() is None, said(loop)
+        loop.send_signal(signal.SIGTERM)
+        ended = finish(loop)
+    finally:
+        loop.kill()
+        loop.communicate()
+    assert (ended.code, ended.json["live_orders"]) == (143, 0)
+    assert "STILL LIVE" not in ended.err
+    assert exchange.resting() == []
 
 
 def test_a_killed_loop_leaves_orders_that_the_next_start_knows(exchange: Served, loop: subprocess.Popen[str]) -> None:
