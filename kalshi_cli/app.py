@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.clock import Clock, SystemClock
@@ -28,7 +29,6 @@ from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, portfolio
 from kalshi_cli.desk.account import load_engine, reconcile_unknown
 from kalshi_cli.desk.listing import universe
-from kalshi_cli.desk.paper import load_paper, over_recordings
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
@@ -43,22 +43,19 @@ from kalshi_cli.desk.trade import (
 )
 from kalshi_cli.errors import CredentialsError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
-from kalshi_cli.exchange.stream import Stream
-from kalshi_cli.exchange.venue import LiveVenue
-from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.runner import Venue
-from kalshi_cli.sim.server import SimServer
-from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.simulator import ACCOUNT, Address, Simulator
 from kalshi_cli.store.base import Glance, Halt, Store
 from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.strategies import registry
-from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.units import Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.stream import Stream
+    from kalshi_cli.feeds.recorder import Recorder
+    from kalshi_cli.simulator import Address, Simulator
+    from kalshi_cli.strategies.base import Strategy
 
 IN_PROCESS_URL = "http://localhost/trade-api/v2"
 """The host of a simulated exchange opened in this process; no socket is involved."""
@@ -115,6 +112,8 @@ class App:
 
     @cached_property
     def simulator(self) -> Simulator:
+        from kalshi_cli.simulator import Simulator
+
         return Simulator(self.state_dir / "exchange", self.config.sim, self.clock, self.new_id)
 
     @cached_property
@@ -161,6 +160,8 @@ class App:
             if address is not None:
                 rest_url = address.rest_url
             else:
+                from kalshi_cli.sim.transport import SimTransport
+
                 opened, _ = self.stack.enter_context(self.simulator.open())
                 transport, rest_url = SimTransport(opened, self.clock), IN_PROCESS_URL
         client = KalshiClient(
@@ -187,7 +188,7 @@ class App:
     def account(self) -> str:
         """Whose state this is. The key id stands for the account: the exchange names no other."""
         if self.is_simulated:
-            return ACCOUNT
+            return self.simulator.account
         if not self.config.credential.key_id:
             raise CredentialsError(
                 f"no API key is configured for {self.config.env}",
@@ -339,6 +340,10 @@ class App:
 
     def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
         """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated."""
+        from kalshi_cli.desk.paper import load_paper
+        from kalshi_cli.exchange.feed import LiveFeed
+        from kalshi_cli.exchange.venue import LiveVenue
+
         is_paper = request.fills == "paper" or (self.config.env == "prod" and request.fills != "live")
         home = state_dir(self.config, "paper") if is_paper else self.state_dir
         strategies = [self._strategy(name, request.params) for name in request.strategies]
@@ -391,6 +396,8 @@ class App:
 
     def backtest(self, request: BacktestRequest) -> BacktestReport:
         """The same engine and strategies over recordings, with simulated fills, in recorded time."""
+        from kalshi_cli.desk.paper import over_recordings
+
         numbers = random.Random(self.config.sim.seed)
         return over_recordings(
             request, self._plan(request.strategies, "backtest", 0), self.limits,
@@ -402,6 +409,9 @@ class App:
 
     def record(self, tickers: Sequence[str], path: Path, duration_s: float | None) -> int:
         """Write the stream of some markets to a file until interrupted; how many lines there are."""
+        from kalshi_cli.exchange.feed import LiveFeed
+        from kalshi_cli.feeds.recorder import Recorder
+
         with ExitStack() as stack:
             self._serve_if_nobody_does(stack)
             markets = universe(self.client, self.clock.now(), tickers, "")
@@ -431,6 +441,8 @@ class App:
         """A loop on the simulated exchange speaks to it over real sockets, from a thread of this process if need be."""
         if not self.is_simulated or self.simulator.serving() is not None:
             return
+        from kalshi_cli.sim.server import SimServer
+
         exchange, world = stack.enter_context(self.simulator.open())
         server = SimServer(exchange, self.clock, on_advance=world.advance)
         server.start()
@@ -442,6 +454,8 @@ class App:
         if self.signer is None or not self.ws_url:
             self.note("no API key: order books are polled, which is slower than the stream")
             return None
+        from kalshi_cli.exchange.stream import Stream
+
         prefixes = self.config.references.items()
         indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}
         stream = Stream(
@@ -454,6 +468,8 @@ class App:
 
     def _strategy(self, name: str, params: Mapping[str, str]) -> Strategy:
         """A strategy with the parameters of the configuration, then those of the command."""
+        from kalshi_cli.strategies import registry
+
         return registry.make(name, {**self.config.strategies.get(name, {}), **params})
 
     def _plan(self, strategies: Sequence[str], mode: str, markets: int, request: TradeRequest | None = None) -> Plan:

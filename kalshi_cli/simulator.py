@@ -20,7 +20,6 @@ from kalshi_cli.config import Sim
 from kalshi_cli.errors import ExitCode, InstanceError, StateError
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.server import SimServer
 from kalshi_cli.sim.world import World
 from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.sqlite import SqliteJournal
@@ -51,6 +50,7 @@ class Simulator:
 
     def __init__(self, folder: Path, options: Sim, clock: Clock, new_id: Callable[[], str]) -> None:
         self.folder = folder
+        self.account = ACCOUNT
         self.key_path = folder / "key.pem"
         self._options = options
         self._clock = clock
@@ -117,6 +117,7 @@ class Simulator:
 
         The server hands a signal on once its sockets are closed; by default that would end the process at once.
         """
+        from kalshi_cli.sim.server import SimServer
 
         def end(_number: int, _frame: object) -> None:
             raise SystemExit(ExitCode.TERMINATED)

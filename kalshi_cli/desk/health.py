@@ -15,7 +15,6 @@ from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.stream import Stream
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import format_ts, show_money
 
@@ -156,6 +155,8 @@ def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random)
         return Verdict.OK, "not served; `kalshi trade` serves it while it runs", ""
     if signer is None:
         return Verdict.UNKNOWN, "the stream needs an API key", "see the line above about the key"
+    from kalshi_cli.exchange.stream import Stream
+
     probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",))
     probe.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import (
@@ -22,8 +23,10 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.stream import Stream
 from kalshi_cli.units import Qty, Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.stream import Stream
 
 EVERY_S = 10.0
 """How often the account is read while all is well."""
