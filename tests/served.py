@@ -49,8 +49,8 @@ FINE_GRID = PriceGrid(
 )
 
 
-class WholeSeconds(SystemClock):
-    """The exchange's clock: the machine's, up to the next whole second, so that its times are all of one width.
+class SteadyClock(SystemClock):
+    """The exchange's clock: the machine's, with times that all end in 5 milliseconds and so are all of one width.
 
     `shift_s` sets it ahead of the machine's (behind where negative), whenever a test likes.
     """
@@ -58,7 +58,7 @@ class WholeSeconds(SystemClock):
     shift_s = 0.0
 
     def now(self) -> Ts:
-        return Ts((super().now() // 1000 + 1) * 1000 + int(self.shift_s * 1000))
+        return Ts(super().now() // 10 * 10 + 5 + int(self.shift_s * 1000))
 
 
 class Served:
@@ -67,7 +67,7 @@ class Served:
     def __init__(self, home: Path, clock_window_ms: int = 5_000) -> None:
         self.home = home
         self.state = home / "state"
-        self.clock = WholeSeconds()
+        self.clock = SteadyClock()
         self.exchange = _listed(self.clock.now(), clock_window_ms)
         self.key_path = home / "key.pem"
         key = Ed25519PrivateKey.generate()

@@ -19,7 +19,11 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-from served import EMPTY, FINE, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
+from served import EMPTY, FINE, KEY_ID, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
+
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.sqlite import SqliteStore
 
 GOLDEN = Path(__file__).parent / "golden"
 README = Path(__file__).parents[2] / "README.md"
@@ -45,7 +49,9 @@ def with_history(one: Served) -> None:
 
 
 def halted(one: Served) -> None:
-    assert kalshi("cancel-all").code == 0
+    store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", one.clock.now()))
+    store.close()
 
 
 def with_config(one: Served) -> None:
@@ -53,12 +59,12 @@ def with_config(one: Served) -> None:
 
 
 class Case(NamedTuple):
-    """A command line, and what must be there before it. `changes` is true where it changes something."""
+    """A command line, what must be there before it, and in which formats it is looked at."""
 
     name: str
     line: str
     prepare: Callable[[Served], None] = nothing
-    changes: bool = False
+    formats: tuple[str, ...] = FORMATS
 
 
 BUY = f"order place {TWO_SIDED} --side yes --action buy"
@@ -90,23 +96,22 @@ READS = [
     Case("order_reconcile_none", "order reconcile"),
 ]
 WRITES = [
-    Case("order_place", f"{BUY} --count 10 --price 0.41 --client-order-id golden-1", changes=True),
-    Case("order_place_fills", f"{BUY} --count 10 --price 47c --client-order-id golden-2", changes=True),
+    Case("order_place", f"{BUY} --count 10 --price 0.41 --client-order-id golden-1"),
+    Case("order_place_fills", f"{BUY} --count 10 --price 47c --client-order-id golden-2"),
     Case(
         "order_place_no",
         f"order place {TWO_SIDED} --side no --action buy --count 2.5 --price 0.5 --post-only --client-order-id golden3",
-        changes=True,
     ),
-    Case("order_cancel", f"order cancel {LOW}", with_history, changes=True),
-    Case("order_cancel_all", f"order cancel-all --ticker {TWO_SIDED}", with_history, changes=True),
-    Case("cancel_all", "cancel-all", with_history, changes=True),
-    Case("status_halted", "status", halted, changes=True),
-    Case("resume", "resume --reason checked", halted, changes=True),
-    Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s", changes=True),
-    Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade, changes=True),
-    Case("record", f"record {TWO_SIDED} --out tape.jsonl --duration 0.1s", changes=True),
-    Case("sim_reset", "sim reset", changes=True),
-    Case("config_show", "config show", with_config, changes=True),
+    Case("order_cancel", f"order cancel {LOW}", with_history),
+    Case("order_cancel_all", f"order cancel-all --ticker {TWO_SIDED}", with_history, ("plain", "json")),
+    Case("cancel_all", "cancel-all", with_history, ("plain", "json", "csv")),
+    Case("status_halted", "status", halted),
+    Case("resume", "resume --reason checked", halted),
+    Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s"),
+    Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade),
+    Case("record", f"record {TWO_SIDED} --out tape.jsonl --duration 0.1s", formats=("plain", "json")),
+    Case("sim_reset", "sim reset"),
+    Case("config_show", "config show", with_config),
 ]
 
 
@@ -125,13 +130,13 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
 
 @pytest.mark.parametrize("case", READS, ids=lambda case: case.name)
 def test_a_command_that_reads_prints_the_golden_file(case: Case, past: Served) -> None:
-    compare(case.name, [transcript(case, past, form) for form in FORMATS])
+    compare(case.name, [transcript(case, past, form) for form in case.formats])
 
 
 @pytest.mark.parametrize("case", WRITES, ids=lambda case: case.name)
 def test_a_command_that_writes_prints_the_golden_file(case: Case, at_home) -> None:
     shown = []
-    for form in FORMATS:
+    for form in case.formats:
         with at_home() as one:
             case.prepare(one)
             shown.append(transcript(case, one, form))
@@ -142,6 +147,9 @@ def test_a_command_that_writes_prints_the_golden_file(case: Case, at_home) -> No
 def shared_past() -> Iterator[Served]:
     with tempfile.TemporaryDirectory(prefix="kalshi-golden-", dir="/tmp") as place, served(Path(place)) as one:
         one.trade_a_little()
+        with pytest.MonkeyPatch.context() as variables:
+            set_variables(variables, one.home, one.variables())
+            assert kalshi("order", "reconcile").code == 0  # from here on the state file knows the account
         yield one
 
 
