@@ -22,13 +22,13 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
-from kalshi_cli.core.messages import Command
-from kalshi_cli.core.model import Event, FeeSchedule, Market, Order, Series, TradingState
+from kalshi_cli.core.messages import Command, MarketChange
+from kalshi_cli.core.model import FeeSchedule, Market, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, portfolio
 from kalshi_cli.desk.account import load_engine, reconcile_unknown
-from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.listing import Families, universe
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
@@ -74,8 +74,6 @@ class App:
         self.clock: Clock = SystemClock()
         self.rng = random.Random()
         self.stack = ExitStack()
-        self._events: dict[str, Event] = {}
-        self._series: dict[str, Series] = {}
 
     def __enter__(self) -> App:
         return self
@@ -217,28 +215,10 @@ class App:
         self.stack.callback(store.close)
         return store
 
-    # -- fees and families ----------------------------------------------------------------------------------------
-
-    def event(self, event_ticker: str) -> Event:
-        """An event, read once."""
-        if event_ticker not in self._events:
-            self._events[event_ticker] = self.client.event(event_ticker)
-        return self._events[event_ticker]
-
-    def series(self, series_ticker: str) -> Series:
-        """A series, read once."""
-        if series_ticker not in self._series:
-            self._series[series_ticker] = self.client.series(series_ticker)
-        return self._series[series_ticker]
-
-    def fees(self, market: Market) -> FeeSchedule:
-        """The schedule of a market: the event's override, else the series'."""
-        event = self.event(market.event_ticker)
-        base = self.series(event.series_ticker).fees
-        return FeeSchedule(
-            event.fee_type_override or base.type,
-            base.multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override,
-        )
+    @cached_property
+    def families(self) -> Families:
+        """Events and series, and what they charge."""
+        return Families(self.client)
 
     # -- what commands do -----------------------------------------------------------------------------------------
 
@@ -246,12 +226,12 @@ class App:
         """Places one order; refused at once where writes are switched off. A dry run leaves no trace."""
         if is_dry_run:
             store = Glance(self.remembered())
-            return OrderDesk(self.client, store, self.clock, self.limits, self.fees, self.new_id)
+            return OrderDesk(self.client, store, self.clock, self.limits, self.families.fees, self.new_id)
         if self.config.read_only:
             raise RefusedError(
                 "writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY"
             )
-        return OrderDesk(self.client, self.store, self.clock, self.limits, self.fees, self.new_id)
+        return OrderDesk(self.client, self.store, self.clock, self.limits, self.families.fees, self.new_id)
 
     def find_order(self, any_id: str) -> Order:
         """An order by the exchange's id or by ours."""
@@ -298,7 +278,7 @@ class App:
             since=since, zone=self.zone, now=self.clock.now(),
             strategy_of=lambda fill: strategies.get(fill.order_id, ""),
             event_of=lambda ticker: self.client.market(ticker).event_ticker,
-            series_of=lambda ticker: self.event(self.client.market(ticker).event_ticker).series_ticker,
+            series_of=lambda ticker: self.families.event(self.client.market(ticker).event_ticker).series_ticker,
         )  # fmt: skip
         return total(parts.values()), parts
 
@@ -356,11 +336,12 @@ class App:
             if self.signer is not None:
                 self.client.refresh_limits()
             markets = universe(self.client, self.clock.now(), request.tickers, request.series)
-            fees = {market.ticker: self.fees(market) for market in markets}
+            fees = {market.ticker: self.families.fees(market) for market in markets}
             stream = self._stream(stack, markets)
             feed = LiveFeed(
-                stream, self.client, self.clock, markets=markets, interval_s=request.interval_s, tell=self.tell
-            )
+                stream, self.client, self.clock, markets=markets, interval_s=request.interval_s,
+                discover=lambda: self._newly_open(request, fees), tell=self.tell,
+            )  # fmt: skip
             venue: Venue
             if is_paper:
                 engine, venue = load_paper(
@@ -387,6 +368,15 @@ class App:
             )  # fmt: skip
             with stop_signals(self.clock, feed.request):
                 return session.run()
+
+    def _newly_open(self, request: TradeRequest, fees: dict[str, FeeSchedule]) -> list[MarketChange]:
+        """What a loop would be started on now, without what it knows already; nothing where markets were named."""
+        if request.tickers:
+            return []
+        now = self.clock.now()
+        found = [m for m in universe(self.client, now, (), request.series) if m.ticker not in fees]
+        fees.update({market.ticker: self.families.fees(market) for market in found})
+        return [MarketChange(now, market, fees[market.ticker]) for market in found]
 
     def _open_paper(self, stack: ExitStack, home: Path) -> Store:
         """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""

@@ -73,7 +73,7 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
 
     with opened(ctx) as desk:
         found = desk.client.market(name.upper())
-        fees, event = desk.fees(found), desk.event(found.event_ticker)
+        fees, event = desk.families.fees(found), desk.families.event(found.event_ticker)
         sources = [f"{name} {url}".strip() for name, url in event.settlement_sources]
         view = market_view(found, fee_type=fees.type.value, fee_multiplier=fees.multiplier, settlement_sources=sources)
         render_one(view, flags_of(ctx).form, title=found.ticker, now=desk.clock.now())

@@ -227,6 +227,8 @@ class Engine:
     def _on_market(self, message: MarketChange) -> list[Effect]:
         market = message.market
         self.state.markets[market.ticker] = market
+        if message.fees is not None:
+            self.state.fees[market.ticker] = message.fees
         self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
         return []
 

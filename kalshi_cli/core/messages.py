@@ -12,6 +12,7 @@ import msgspec
 from kalshi_cli.core.model import (
     Balance,
     ExchangePosition,
+    FeeSchedule,
     Fill,
     Market,
     Order,
@@ -100,9 +101,10 @@ class ReferencePrice(Message, frozen=True):
 
 
 class MarketChange(Message, frozen=True):
-    """A market as it is now: listed, paused, closed, settled, moved its close."""
+    """A market as it is now: listed, paused, closed, settled, moved its close. `fees` where they are news."""
 
     market: Market
+    fees: FeeSchedule | None = None
 
 
 class Tick(Message, frozen=True):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.core.model import Market
+from kalshi_cli.core.model import Event, FeeSchedule, Market, Series
 from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.units import Qty, Ts
@@ -94,3 +94,31 @@ _ORDERS: dict[str, Callable[[Market], tuple[int | str, str]]] = {
     "close": lambda market: (market.close_time, market.ticker),
     "ticker": lambda market: ("", market.ticker),
 }
+
+
+class Families:
+    """Events and series, each read once: who a market's kin are, and how it charges."""
+
+    def __init__(self, client: KalshiClient) -> None:
+        self._client = client
+        self._events: dict[str, Event] = {}
+        self._series: dict[str, Series] = {}
+
+    def event(self, event_ticker: str) -> Event:
+        if event_ticker not in self._events:
+            self._events[event_ticker] = self._client.event(event_ticker)
+        return self._events[event_ticker]
+
+    def series(self, series_ticker: str) -> Series:
+        if series_ticker not in self._series:
+            self._series[series_ticker] = self._client.series(series_ticker)
+        return self._series[series_ticker]
+
+    def fees(self, market: Market) -> FeeSchedule:
+        """The schedule of a market: the event's override, else the series'."""
+        event = self.event(market.event_ticker)
+        base = self.series(event.series_ticker).fees
+        return FeeSchedule(
+            event.fee_type_override or base.type,
+            base.multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override,
+        )

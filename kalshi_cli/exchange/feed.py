@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import BookDelta, Command, FeedGap, FeedState, Message, Tick
+from kalshi_cli.core.messages import BookDelta, Command, FeedGap, FeedState, MarketChange, Message, Tick
 from kalshi_cli.core.model import Market
 from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
@@ -22,6 +22,9 @@ SUSPENDED_S = 30.0
 TURN = 1_000
 """Messages that waited during a tick come before the next one, up to so many: slow reads must not starve the stream."""
 
+DISCOVER_EVERY_S = 60.0
+MARKETS_EVERY_S = 30.0
+
 POLL_AFTER_S = 2.0
 """The stream is down for so long: read the books over REST meanwhile."""
 
@@ -29,6 +32,7 @@ POLL_AFTER_S = 2.0
 class LiveFeed:
     """Iterate over it once. Ends after a Command without a state was given out.
 
+    `discover` gives markets worth trading that may be new; it is asked once a minute, and those that are get followed.
     Raises the stream's own failure (CredentialsError: the key is not let in) when it has stopped for good. Without a
     stream, which needs a key, the books are polled.
     """
@@ -41,12 +45,15 @@ class LiveFeed:
         *,
         markets: Iterable[Market],
         interval_s: float = 2.0,
+        discover: Callable[[], Iterable[MarketChange]] = tuple,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._stream = stream
         self._client = client
         self._clock = clock
         self._interval_s = interval_s
+        self._discover = discover
+        self._discover_at = clock.monotonic() + DISCOVER_EVERY_S
         self._tell = tell
         self._watch = MarketWatch(client, clock, tell)
         self._watch.follow(markets)
@@ -141,7 +148,22 @@ class LiveFeed:
         final = set(before) - set(self._watch.tickers)
         if final and self._stream is not None:
             self._stream.unsubscribe(final)
+        yield from self._find_new()
         yield from self._poll()
+
+    def _find_new(self) -> Iterator[Message]:
+        """Markets close and others open in their place."""
+        if self._clock.monotonic() < self._discover_at:
+            return
+        self._discover_at = self._clock.monotonic() + DISCOVER_EVERY_S
+        try:
+            found = [change for change in self._discover() if change.market.ticker not in self._watch.tickers]
+        except (ExchangeError, UnreachableError) as error:
+            self._tell(f"new markets could not be looked for: {error}")
+            return
+        if found:
+            self.follow(change.market for change in found)
+            yield from found
 
     def _poll(self) -> Iterator[Message]:
         """Books over REST while there is no stream; never beside one: its changes belong to its own snapshots."""
@@ -168,5 +190,6 @@ class LiveFeed:
             self._cannot_poll = True
             return
         self._cannot_poll = False
+        self._watch.mark(self._watch.tickers, MARKETS_EVERY_S)  # no stream says that one paused or moved its close
         if self._stream is None or not self._stream.is_connected:
             yield from books

@@ -43,7 +43,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, ExchangePosition, Fill, OrderStatus, TradingState
+from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, OrderStatus, TradingState
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
@@ -195,7 +195,9 @@ def test_the_rest_of_the_feed_is_noticed(build: Build) -> None:
 
 def test_markets_come_and_change(build: Build) -> None:
     engine = build.engine()
+    engine.step(MarketChange(NOW, build.market("KXA-2"), FeeSchedule(multiplier=500)))
     engine.step(MarketChange(NOW, build.market("KXA-2")))
+    assert engine.state.fees["KXA-2"].multiplier == 500, "kept where there is no news"
     engine.step(build.book(ticker="KXA-2"))
     assert engine.state.books["KXA-2"].best_bid == cents(40)
 

@@ -23,7 +23,7 @@ from kalshi_cli.core.messages import (
     Message,
     Tick,
 )
-from kalshi_cli.core.model import Market, MarketStatus, TradingState
+from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus, TradingState
 from kalshi_cli.errors import CredentialsError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import LiveFeed
@@ -73,8 +73,15 @@ class Setting:
             pace = Pace(connect_s=2, first_pause_s=0.01, longest_pause_s=0.05)
             tickers = [each.ticker for each in markets]
             self.stream = Stream(url, signer, SystemClock(), random.Random(1), tickers=tickers, pace=pace)
+        self.new: list[MarketChange] = []
         self.feed = LiveFeed(
-            self.stream, client, self.clock, markets=markets, interval_s=interval_s, tell=self.told.append
+            self.stream,
+            client,
+            self.clock,
+            markets=markets,
+            interval_s=interval_s,
+            discover=lambda: self.new,
+            tell=self.told.append,
         )
         self.messages = iter(self.feed)
         self.seen: list[Message] = []
@@ -288,6 +295,31 @@ def test_without_a_stream_the_books_are_polled_at_every_interval_and_that_is_sai
     assert kinds == [FeedState, BookSnapshot, Tick, BookSnapshot, Tick, BookSnapshot, Tick]
     assert not setting.seen[0].is_live  # type: ignore[attr-defined]
     assert len(setting.told) == 1
+
+
+def test_while_books_are_polled_markets_are_read_again_too(arrange: Arrange):
+    """No stream says that one was paused, or that its close was moved."""
+    clock = ManualClock(NOW)
+    setting = arrange(clock=clock, interval_s=10.0)
+    setting.listed = [market_body("A", "active", open_time=OPEN, close_time=CLOSE)]
+    for _ in range(8):
+        setting.ticks(1)
+        clock.advance(10)
+    assert len(setting.rest.calls("GET /markets")) == 2
+
+
+def test_markets_that_open_are_followed_once_a_minute(arrange: Arrange):
+    clock = ManualClock(NOW)
+    setting = arrange(clock=clock, interval_s=20.0)
+    fees = FeeSchedule(multiplier=500)
+    setting.listed = [market_body(ticker, "active", open_time=OPEN, close_time=CLOSE) for ticker in "AB"]
+    setting.new = [MarketChange(NOW, market(), None), MarketChange(NOW, market("B"), fees)]
+    for _ in range(7):
+        setting.ticks(1)
+        clock.advance(20)
+    found = [each for each in setting.seen if isinstance(each, MarketChange) and each.fees is not None]
+    assert [(each.market.ticker, each.fees) for each in found] == [("B", fees)]
+    assert {each.ticker for each in setting.seen if isinstance(each, BookSnapshot)} == {"A", "B"}
 
 
 def test_polling_that_fails_is_told_once_and_goes_on(arrange: Arrange):
