@@ -287,10 +287,10 @@ class App:
 
         Of a loop and one on paper, the one that runs now, else the one that ran last.
         """
-        found = []
+        found, day = [], portfolio.day_of(self.clock.now(), self.zone)
         for mode, account in (("", None), ("paper", "paper")):
             home = state_dir(self.config, mode)
-            found.append(read_status(self.remembered(home, account), holder(home / "trade.lock"), self.config.env))
+            found.append(read_status(self.remembered(home, account), holder(home / "trade.lock"), self.config.env, day))
         return max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
 
     def health(self) -> list[health.Finding]:
@@ -364,6 +364,7 @@ class App:
             session = Session(
                 plan, engine, feed, venue, store, self.clock,
                 ask=feed.request, tell=self.tell, note=self.note, show=show,
+                feed_age_s=lambda: feed.last_message_age_s,
                 day_start=lambda ts: portfolio.day_start(ts, self.zone),
             )  # fmt: skip
             with stop_signals(self.clock, feed.request):

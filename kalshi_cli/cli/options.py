@@ -65,7 +65,7 @@ def load_config(
     loaded = config.load(flags.config, os.environ, given, needed)
     for credential in (loaded.credentials.sim, loaded.credentials.demo, loaded.credentials.prod):
         conceal(credential.key_id)
-    if loaded.origins["env"] == "default":
+    if loaded.origins["env"] == "default" and not loaded.rest_url:
         note("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
     return loaded
 

@@ -63,15 +63,18 @@ def render_rows(
 
 
 def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
-    """Print one object. Rows inside it follow as a table of their own; in CSV they are all there is."""
+    """Print one object. Rows inside it follow as a table of their own; those named `rows` are all there is in CSV."""
     form = form or default_format()
     of = type(row)
     parts = [(cast("type[Row]", kind), getattr(row, name)) for name, kind in inner_rows(of)]
     if form is Format.JSON:
         write_out(msgspec.json.format(msgspec.json.encode(wire(of)(row)), indent=2).decode() + "\n")
     elif form in (Format.NDJSON, Format.CSV):
-        kind, rows = parts[0] if parts and form is Format.CSV else (of, [row])
-        render_rows(kind, rows, form)
+        listed = [cast("type[Row]", kind) for name, kind in inner_rows(of) if name == "rows"]
+        if listed and form is Format.CSV:
+            render_rows(listed[0], getattr(row, "rows"), form)  # noqa: B009 - only some rows have rows
+        else:
+            render_rows(of, [row], form)
     else:
         if form is Format.TABLE:
             from kalshi_cli.cli.tables import draw_one

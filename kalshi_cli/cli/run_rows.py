@@ -113,6 +113,7 @@ class StatusView(Row, frozen=True, kw_only=True):
     """What runs here, and how it is doing. `mode` to `day_pnl` are those of the last completed cycle."""
 
     env: str
+    trading_day: str
     running: bool
     pid: int | None
     state: str
@@ -124,8 +125,10 @@ class StatusView(Row, frozen=True, kw_only=True):
     mode: str | None
     strategy: str | None
     started: Ts | None
+    uptime_s: float | None
     last_cycle: Ts | None
     cycles: int | None
+    feed_age_s: float | None
     cash: Money | None
     day_pnl: Gain | None
 
@@ -134,6 +137,7 @@ def status_view(status: Status) -> StatusView:
     halt, cycle = status.halt, status.cycle
     return StatusView(
         env=status.env,
+        trading_day=status.trading_day,
         running=status.is_running,
         pid=status.pid,
         state=halt.state.value,
@@ -145,8 +149,10 @@ def status_view(status: Status) -> StatusView:
         mode=cycle.mode if cycle else None,
         strategy=cycle.strategy if cycle else None,
         started=cycle.started if cycle else None,
+        uptime_s=(cycle.completed - cycle.started) / 1000 if cycle else None,
         last_cycle=cycle.completed if cycle else None,
         cycles=cycle.cycles if cycle else None,
+        feed_age_s=cycle.feed_age_ms / 1000 if cycle and cycle.feed_age_ms is not None else None,
         cash=cycle.cash if cycle else None,
         day_pnl=Gain(cycle.day_pnl) if cycle and cycle.day_pnl is not None else None,
     )

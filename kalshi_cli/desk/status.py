@@ -14,6 +14,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """`pid` is that of the process that holds the account's lock now; `cycle` the last completed one of any run."""
 
     env: str
+    trading_day: str
     pid: int | None
     is_running: bool
     halt: Halt
@@ -22,13 +23,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unknown_orders: int
 
 
-def read_status(store: Store | None, who: LockHolder | None, env: str) -> Status:
+def read_status(store: Store | None, who: LockHolder | None, env: str, trading_day: str) -> Status:
     """Without a state file nothing ever ran here."""
     cycle = store.last_cycle() if store is not None else None
     ledger = fold((*store.fills(), *store.settlements())) if store is not None else fold(())
     live = store.live_orders() if store is not None else ()
     return Status(
         env=env,
+        trading_day=trading_day,
         pid=who.pid if who is not None else None,
         is_running=who is not None,
         halt=store.halt() if store is not None else NO_HALT,

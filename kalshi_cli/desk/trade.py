@@ -162,6 +162,7 @@ class Session:
         tell: Callable[[str], None],
         note: Callable[[str], None],
         show: Callable[[Summary], None],
+        feed_age_s: Callable[[], float | None],
         day_start: Callable[[Ts], Ts],
     ) -> None:
         self._plan = plan
@@ -174,6 +175,7 @@ class Session:
         self._ask = ask
         self._tell = tell
         self._show = show
+        self._feed_age_s = feed_age_s
         self._day_start = day_start
         self._score = Score(engine)
         self._started_at = clock.now()
@@ -263,7 +265,7 @@ class Session:
         return [order for order in self._engine.state.orders.live() if order.strategy]
 
     def _beat(self, *, is_running: bool) -> None:
-        plan = self._plan
+        plan, age_s = self._plan, self._feed_age_s()
         self._store.beat(
             Cycle(
                 run_id=plan.run_id,
@@ -274,6 +276,7 @@ class Session:
                 completed=self._clock.now(),
                 cycles=self._cycles,
                 is_running=is_running,
+                feed_age_ms=None if age_s is None else int(age_s * 1000),
                 cash=self._engine.cash,
                 day_pnl=self._day_net(),
             )

@@ -34,6 +34,7 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     completed: Ts
     cycles: int
     is_running: bool
+    feed_age_ms: int | None = None
     cash: Money | None = None
     day_pnl: Money | None = None
 

@@ -101,6 +101,7 @@ _STATE = (
         completed INTEGER NOT NULL,
         cycles INTEGER NOT NULL,
         is_running INTEGER NOT NULL,
+        feed_age_ms INTEGER,
         cash INTEGER,
         day_pnl INTEGER
     )""",

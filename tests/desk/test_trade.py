@@ -143,6 +143,7 @@ class Run:
             ask=self.asked.append,
             tell=virtual.said.append,
             note=self.noted.append,
+            feed_age_s=lambda: 0.5,
             show=self.shown.append,
             day_start=lambda ts: Ts(ts - ts % 86_400_000),
         )
