@@ -117,8 +117,9 @@ def backtest(
             params=_params(param),
             latency_ms=latency_ms,
         )
+        report = desk.backtest(request)
         note("recordings do not say what a series charges: fees are those of most (taker 7% of p(1-p), makers nothing)")
-        render_one(backtest_report(desk.backtest(request)), flags_of(ctx).form, title=f"backtest of {strategy}")
+        render_one(backtest_report(report), flags_of(ctx).form, title=f"backtest of {strategy}")
 
 
 @app.command("record")
