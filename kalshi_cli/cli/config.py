@@ -11,7 +11,11 @@ app = Commands("Show, find and check the configuration.")
 
 @app.command("show")
 def show(ctx: typer.Context) -> None:
-    """Every setting, and where its value came from; secrets are masked."""
+    """Every setting, and where its value came from; secrets are masked.
+
+    \b
+    kalshi config show
+    """
     from kalshi_cli.cli.render import render_rows
     from kalshi_cli.cli.run_rows import SettingRow, setting_row
     from kalshi_cli.config import masked
@@ -22,7 +26,11 @@ def show(ctx: typer.Context) -> None:
 
 @app.command("path")
 def path(ctx: typer.Context) -> None:
-    """The files in use: configuration, state, private key."""
+    """The files in use: configuration, state, private key.
+
+    \b
+    kalshi config path --env demo
+    """
     from kalshi_cli.cli.render import render_rows
     from kalshi_cli.cli.run_rows import PathRow, path_row
     from kalshi_cli.config import config_dir, state_dir
@@ -39,7 +47,11 @@ def path(ctx: typer.Context) -> None:
 
 @app.command("check")
 def check(ctx: typer.Context) -> None:
-    """Read the configuration and list everything that is wrong with it; exit 2 if anything is."""
+    """Read the configuration and list everything that is wrong with it; exit 2 if anything is.
+
+    \b
+    kalshi config check --config ./config.yaml
+    """
     from kalshi_cli.cli.output import note
 
     config = load_config(ctx)

@@ -1,0 +1,67 @@
+"""What the documents tell people to type exists; what they link to is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kalshi_cli.cli.main import ENTRIES, Root, root
+
+HERE = Path(__file__).parents[1]
+DOCUMENTS = sorted([*HERE.glob("*.md"), *HERE.glob("docs/*.md"), *HERE.glob("runbooks/*.md")])
+TYPED = sorted([*DOCUMENTS, *HERE.glob("scripts/cron/*"), HERE / "scripts/demo.sh"])
+COMMAND = re.compile(r"(?:^\s*|[`(|]|\$ |\| )kalshi ((?:--?[\w-]+ )*)([a-z][a-z-]*)((?: [^\s`|#>&;)]+)*)", re.MULTILINE)
+
+
+def problems(line: str) -> list[str]:
+    """What is wrong with the commands of a line of text: unknown ones, and options they do not have."""
+    found = []
+    for _, name, rest in COMMAND.findall(line):
+        if name not in ENTRIES:
+            found.append(f"no command {name}")
+            continue
+        tree: Root = root()
+        command = tree.get_command(None, name)
+        for word in rest.split():
+            if hasattr(command, "commands") and word in command.commands:
+                command = command.commands[word]
+        known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {
+            "-h",
+            "--help",
+        }
+        found += [f"{name} has no {word}" for word in rest.split() if word.startswith("--") and word not in known]
+    return found
+
+
+@pytest.mark.parametrize("path", TYPED, ids=lambda path: path.name)
+def test_every_command_that_a_document_names_exists(path: Path) -> None:
+    text = path.read_text()
+    if path.name == "CHANGELOG.md":
+        text = text.partition("Not in this slice")[0]
+    wrong = [f"{number}: {each}" for number, line in enumerate(text.splitlines(), 1) for each in problems(line)]
+    assert wrong == []
+
+
+def test_documents_that_name_what_is_not_there_are_caught() -> None:
+    assert problems("then `kalshi frobnicate`") == ["no command frobnicate"]
+    assert problems("kalshi order place T --sideways yes") == ["order has no --sideways"]
+    assert problems("    kalshi -q cancel-all --ticker 'KX*'") == []
+    assert sum(len(COMMAND.findall(path.read_text())) for path in TYPED) > 30
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", path.read_text())
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_command_has_a_help_with_an_example() -> None:
+    missing = []
+    for name in ENTRIES:
+        command = root().get_command(None, name)
+        group = getattr(command, "commands", {"": command})
+        missing += [f"{name} {sub}" for sub, each in group.items() if "kalshi " not in (each.help or "")]
+    assert missing == []
