@@ -170,6 +170,7 @@ class App:
             transport=transport,
             timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
             is_read_only=self.config.read_only,
+            before_create=lambda: refuse_if_halted(self.store),
         )
         self.stack.callback(client.close)
         return client
@@ -243,9 +244,20 @@ class App:
         """Look for every order in doubt: those that are known now, and those that still are not."""
         return reconcile_unknown(self.client, self.store, self.clock, self.limits, self.new_id)
 
-    def cancel_everything(self, scope: cancel.Scope) -> cancel.Outcome:
+    def cancel_everything(self, scope: cancel.Scope, within_s: float = cancel.DEADLINE_S) -> cancel.Outcome:
         """The kill switch, without the halt."""
-        return cancel.cancel_everything(self.client, self.clock, scope, self.note)
+        return cancel.cancel_everything(
+            self.client, self.clock, scope, self.note, deadline_s=within_s, on_the_way=self._on_the_way
+        )
+
+    def _on_the_way(self) -> list[str]:
+        """Our own orders that may still be travelling: sent by another process, and not answered yet."""
+        young = self.clock.now() - int(1000 * (self.config.exchange.total_timeout_s + 1))
+        try:
+            live = self.store.live_orders()
+        except StateError:
+            return []  # said already, when the halt could not be written
+        return [order.client_order_id for order in live if not order.order_id and order.created > young]
 
     def halt(self, code: str, reason: str) -> bool:
         """Halt for good; False, and told, where the state file cannot be written."""
@@ -253,6 +265,9 @@ class App:
             self.store.set_halt(Halt(TradingState.HALTED, code, reason, self.clock.now()))
         except StateError as error:
             self.tell(f"the halt could NOT be written down: {error.message}")
+            who = holder(self.state_dir / "trade.lock")
+            if who is not None:
+                self.tell(f"a loop is running ({who}) and will go on placing orders: kill {who.pid or ''}")
             return False
         return True
 

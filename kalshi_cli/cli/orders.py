@@ -18,7 +18,15 @@ from kalshi_cli.cli.options import (
     ticker,
 )
 from kalshi_cli.cli.output import note
-from kalshi_cli.errors import ExchangeError, ExitCode, NotFoundError, OutcomeUnknownError, UnreachableError
+from kalshi_cli.errors import (
+    ExchangeError,
+    ExitCode,
+    NotFoundError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.place import Proposal, Ticket
@@ -211,8 +219,9 @@ def reconcile(ctx: typer.Context) -> None:
 @app.command("cancel-all")
 def cancel_all(
     ctx: typer.Context,
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only orders of this event.")] = "",
-    pattern: Annotated[str, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this.")] = "",
+    event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only orders of this event.")] = None,
+    pattern: Annotated[str | None, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this.")] = None,
+    within: Annotated[Any, duration_option("--within", text="Give up after this (60s).")] = None,
     no_halt: Annotated[bool, typer.Option("--no-halt", help="Let trading go on afterwards.")] = False,
 ) -> None:
     """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
@@ -226,20 +235,27 @@ def cancel_all(
     """
     from kalshi_cli.cli.render import render_one
     from kalshi_cli.cli.rows import CancelAllView
-    from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.desk.cancel import DEADLINE_S, Scope
 
-    scope = Scope(event=event.upper(), ticker=pattern.upper())
+    for given in (event, pattern):
+        if given is not None and not given.strip():
+            raise UsageError("an empty scope would mean every order", hint="leave the option out to cancel everything")
+    scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
     with opened(ctx, needed=("env", "state", "credentials", "exchange.rest_url")) as desk:
         for problem in desk.config.problems:
             note(f"ignored: {problem}")
         halted = scope.is_everything and not no_halt and desk.halt("CANCEL_ALL", "kill switch")
-        outcome = desk.cancel_everything(scope)
+        if halted:
+            note("trading is halted; when all is well: kalshi resume --reason TEXT")
+        if desk.config.read_only:
+            raise RefusedError(
+                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
+            )
+        outcome = desk.cancel_everything(scope, within or DEADLINE_S)
         view = CancelAllView(
             canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds
         )
         render_one(view, flags_of(ctx).form, title="cancel-all")
-        if halted:
-            note("trading is halted; when all is well: kalshi resume --reason TEXT")
     if not outcome.is_clean:
         ids = ", ".join(order.order_id for order in outcome.remaining_orders[:5])
         what = f"{outcome.remaining} orders still rest: {ids}" if outcome.is_verified else "it could not be verified"

@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from enum import StrEnum
+from typing import TextIO
 
 from kalshi_cli.text import safe_lines
 
@@ -57,9 +58,15 @@ def close_out() -> None:
 
 
 def _drop_stdout() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    _drop(sys.stdout)
+
+
+def _drop(stream: TextIO) -> None:
+    """From now on what is written there goes nowhere, and Python's last flush does not change the exit code."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 _is_quiet = False
@@ -81,9 +88,11 @@ def tell(text: str) -> None:
     """What a person must know, made safe, to stderr; after what stdout has so far."""
     with suppress(OSError):  # the end of the command finds out
         flush_out()
-    with suppress(BrokenPipeError):
+    try:
         sys.stderr.write(safe_lines(text) + "\n")
         sys.stderr.flush()
+    except (OSError, ValueError):  # a full disk, a terminal that is gone: no reason to leave orders where they are
+        _drop(sys.stderr)
 
 
 def ask(question: str) -> str:

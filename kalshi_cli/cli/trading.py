@@ -9,10 +9,10 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
 from kalshi_cli.cli.output import note
-from kalshi_cli.errors import RefusedError, UsageError
+from kalshi_cli.errors import KalshiError, OutcomeUnknownError, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.trade import Plan
+    from kalshi_cli.desk.trade import Plan, Summary
 
 app = Commands("Run strategies, and watch them run.")
 
@@ -24,8 +24,8 @@ Tuning = Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help
 def trade(
     ctx: typer.Context,
     strategy: Names,
-    tickers: Annotated[str, typer.Option("--ticker", metavar="T,..", help="Only these markets.")] = "",
-    series: Annotated[str, typer.Option(metavar="SERIES", help="The open markets of this series.")] = "",
+    tickers: Annotated[str | None, typer.Option("--ticker", metavar="T,..", help="Only these markets.")] = None,
+    series: Annotated[str | None, typer.Option(metavar="SERIES", help="The open markets of this series.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Real books, simulated fills (the default on prod).")] = False,
     live: Annotated[bool, typer.Option("--live", help="Really trade, on prod.")] = False,
     interval: Annotated[Any, duration_option("--interval", text="A cycle at least so often (2s).")] = None,
@@ -48,11 +48,14 @@ def trade(
 
     if paper and live:
         raise UsageError("--paper and --live exclude each other")
+    for given in (tickers, series):
+        if given is not None and not given.replace(",", "").strip():
+            raise UsageError("an empty choice would mean the busiest markets", hint="leave the option out to mean that")
     with opened(ctx) as desk:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
-            tickers=tuple(name.strip().upper() for name in tickers.split(",") if name.strip()),
-            series=series.upper(),
+            tickers=tuple(name.strip().upper() for name in (tickers or "").split(",") if name.strip()),
+            series=(series or "").upper(),
             fills="paper" if paper else "live" if live else "",
             interval_s=interval or desk.config.trade.interval_s,
             duration_s=duration,
@@ -66,9 +69,21 @@ def trade(
         render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
     if summary.stopped_by in _SIGNALS:
         raise typer.Exit(_SIGNALS[summary.stopped_by])
+    if summary.live_orders:
+        raise OutcomeUnknownError(
+            f"{summary.live_orders} orders of this run may still be live",
+            hint="kalshi order reconcile, or kalshi cancel-all",
+        )
+    if summary.failed:
+        raise _failure(summary)
 
 
 _SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
+
+
+def _failure(summary: Summary) -> KalshiError:
+    """A strategy that raised was taken out: what the numbers say of it is not what it would have done."""
+    return KalshiError(f"a strategy failed: {'; '.join(summary.failed)}", hint="mend it", code="strategy_failed")
 
 
 def _banner(plan: Plan) -> None:
@@ -118,6 +133,8 @@ def backtest(
             latency_ms=latency_ms,
         )
         report = desk.backtest(request)
+        if report.summary.failed:
+            raise _failure(report.summary)
         note("recordings do not say what a series charges: fees are those of most (taker 7% of p(1-p), makers nothing)")
         render_one(backtest_report(report), flags_of(ctx).form, title=f"backtest of {strategy}")
 

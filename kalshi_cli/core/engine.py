@@ -93,7 +93,7 @@ class Engine:
         self._cash_besides: Money | None = None
         self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
         self._names = {strategy.name for strategy in strategies}
-        self._failed: set[str] = set()
+        self._failed: dict[str, str] = {}
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._cancelling: dict[str, Ts] = {}
@@ -128,6 +128,11 @@ class Engine:
     def cash(self) -> Money | None:
         """The balance of the last account read, moved on by what was booked since; None before the first."""
         return None if self._cash_besides is None else Money(self._cash_besides + self.state.ledger.cash)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Strategies that raised and were taken out, and why."""
+        return tuple(f"{name}: {why}" for name, why in sorted(self._failed.items()))
 
     def step(self, message: Message) -> list[Effect]:
         """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
@@ -255,10 +260,11 @@ class Engine:
                     effects.append(Alert(self.state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
                     break
                 effects += self._consider(strategy.name, intent)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._running = [(other, seen) for other, seen in self._running if other is not strategy]
-            self._failed.add(strategy.name)
-            text = f"{type(error).__name__}: {error}; its orders are being cancelled"
+            why = f"{type(error).__name__}: {error}{_where(error)}"
+            self._failed[strategy.name] = why
+            text = f"{why}; its orders are being canceled"
             effects.append(Alert(self.state.now, "critical", "STRATEGY_FAILED", strategy.name, text))
             effects += self._withdraw()
         return effects
@@ -306,7 +312,7 @@ class Engine:
         Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
         """
         is_over = self.is_stopping or self.state.trading is TradingState.HALTED
-        names, reason = (self._names, "stopping") if is_over else (self._failed, "strategy failed")
+        names, reason = (self._names, "stopping") if is_over else (set(self._failed), "strategy failed")
         if not names:
             return []
         effects: list[Effect] = []
@@ -424,3 +430,11 @@ class Engine:
             return []
         self.state.trading = message.state
         return [StateChanged(message.ts, message.state, message.source, message.reason), *self._withdraw()]
+
+
+def _where(error: BaseException) -> str:
+    """The innermost place in the code, for whoever wrote the strategy."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" (line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename})" if trace is not None else ""

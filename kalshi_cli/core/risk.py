@@ -23,6 +23,8 @@ from kalshi_cli.units import (
     notional,
 )
 
+LONGEST_LIFE_S = 10 * 365 * 86_400
+
 Objection = tuple[str, str]
 """A stable code, and `key=value` detail."""
 
@@ -99,8 +101,9 @@ def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | Non
 
     A strategy is somebody's code: NaN passes every comparison, and a float would be stored and sent.
     """
-    if type(intent.qty) is not int or type(intent.price) is not int or type(intent.fair) not in (int, type(None)):
-        return "NOT_INTEGERS", f"count={intent.qty!r} price={intent.price!r} fair={intent.fair!r}"
+    wrong = _wrong_field(intent)
+    if wrong:
+        return "BAD_INTENT", wrong
     if intent.qty <= 0:
         return "BAD_COUNT", f"count={format_qty(intent.qty)}"
     grid = state.markets[intent.ticker].grid
@@ -112,6 +115,22 @@ def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | Non
     if intent.post_only and intent.tif is not Tif.GTC:
         return "BAD_FLAGS", "post_only needs tif=gtc"
     return None
+
+
+_TYPES = {"side": Side, "price": int, "qty": int, "reason": str, "tif": Tif, "post_only": bool, "reduce_only": bool}
+
+
+def _wrong_field(intent: Place) -> str:
+    """The first field that is not exactly of its type, or out of any range; "" where all is well."""
+    for name, kind in _TYPES.items():
+        if type(getattr(intent, name)) is not kind:
+            return f"{name}={getattr(intent, name)!r:.60} is no {kind.__name__}"
+    if intent.fair is not None and (type(intent.fair) is not int or not 0 <= intent.fair <= ONE_DOLLAR):
+        return f"fair={intent.fair!r:.60} is no price"
+    life = intent.expires_in_s
+    if life is not None and not (type(life) in (int, float) and 0 <= life <= LONGEST_LIFE_S):
+        return f"expires_in_s={life!r:.60}"
+    return "" if intent.reason.isprintable() or not intent.reason else "reason has characters that cannot be printed"
 
 
 def fresh_book(state: State, limits: Limits, intent: Place) -> Objection | None:

@@ -67,18 +67,26 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cancel_everything(
-    client: KalshiClient, clock: Clock, scope: Scope, tell: Callable[[str], None], deadline_s: float = DEADLINE_S
+    client: KalshiClient,
+    clock: Clock,
+    scope: Scope,
+    tell: Callable[[str], None],
+    deadline_s: float = DEADLINE_S,
+    on_the_way: Callable[[], list[str]] = list,
 ) -> Outcome:
     """Cancel all resting orders in scope, until a list newer than the last cancel shows none, or the deadline.
 
     Orders that other programs placed are included: this is the account's kill switch. It cancels whatever the first
     list says, because lists trail behind what rests: that one is for the count. An order that cannot be cancelled holds
-    up no other and is tried again each round. UnreachableError only if nothing at all got through.
+    up no other and is tried again each round. `on_the_way` names orders of ours that may still arrive: while there are
+    any, an empty list is no proof. UnreachableError if to the end nothing at all got through.
     """
     started = clock.monotonic()
     until = started + deadline_s
     known: dict[str, Order] = {}
     resting: dict[str, Order] | None = None
+    travelling: list[str] = []
+    failure: KalshiError | None = None
     is_answered = _try(lambda: known.update(_resting(client, scope)), tell)
     if known:
         tell(f"{len(known)} resting")
@@ -91,8 +99,7 @@ def cancel_everything(
         except CredentialsError:
             raise
         except KalshiError as error:
-            if not is_answered:
-                raise
+            failure = error
             tell(f"{error.message}; trying again")
             clock.sleep(SETTLE_S)
             continue
@@ -100,21 +107,34 @@ def cancel_everything(
         if resting is None:
             tell("the exchange's lists trail behind; trying again")
             continue
-        if not resting:
+        travelling = on_the_way()
+        if not resting and not travelling:
             break
         known.update(resting)
-        tell(f"{len(resting)} still resting")
-        _try(client.refresh_limits, tell)  # one by one now: at the pace of this account, not of the slowest tier
-        for order in resting.values():
-            if clock.monotonic() < until:
-                _try(partial(client.cancel_order, order), tell)
+        tell(f"{len(resting)} still resting, {len(travelling)} of our own may be on the way")
+        _sweep(client, clock, resting, until, tell)
+    if not is_answered and isinstance(failure, UnreachableError):
+        raise failure
     left = tuple((known if resting is None else resting).values())
     return Outcome(
         canceled=len(known) - len(left),
         remaining_orders=left,
-        is_verified=resting is not None,
+        is_verified=resting is not None and not travelling,
         seconds=round(clock.monotonic() - started, 3),
     )
+
+
+def _sweep(
+    client: KalshiClient, clock: Clock, resting: dict[str, Order], until: float, tell: Callable[[str], None]
+) -> None:
+    """Cancel one by one; at the pace of this account, not of the slowest tier."""
+    if not resting:
+        clock.sleep(SETTLE_S)
+        return
+    _try(client.refresh_limits, tell)
+    for order in resting.values():
+        if clock.monotonic() < until:
+            _try(partial(client.cancel_order, order), tell)
 
 
 def _try(call: Callable[[], object], tell: Callable[[str], None]) -> bool:

@@ -12,11 +12,11 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Alert, Command, Effect, FillBooked, Message, SettlementBooked, Tick
+from kalshi_cli.core.messages import Alert, Command, Effect, FillBooked, Message, SettlementBooked, StateChanged, Tick
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
 from kalshi_cli.errors import HaltedError, KalshiError
-from kalshi_cli.runner import Recorder, Venue, act, pump, run
+from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import Cycle, Store
 from kalshi_cli.units import Money, Ts, format_ts, show_money, show_price, show_qty
 
@@ -85,6 +85,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     balance: Money | None
     day_net: Money
     stopped_by: str
+    failed: tuple[str, ...]
+    """Strategies that raised and were taken out, and why."""
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +109,8 @@ class Reported:
         self._store.record(effect)
         if isinstance(effect, Alert):
             self._tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
+        elif isinstance(effect, StateChanged):
+            self._tell(f"TRADING IS {effect.state.value.upper()}: {effect.code} {effect.reason}".rstrip())
         elif isinstance(effect, FillBooked):
             fill = effect.fill
             verb = "bought" if fill.side is BID else "sold"
@@ -183,6 +187,8 @@ class Session:
         self._shown = self._started
         self._cycles = 0
         self._stopped_by = ""
+        self._can_record = True
+        self._complaints: set[str] = set()
         self._day = Money(0)
         self._day_counted = -DAY_EVERY_S
 
@@ -198,6 +204,7 @@ class Session:
                 raise
             self._wind_down()
         finally:
+            self._day_counted = -DAY_EVERY_S
             for order in self._own_live():
                 self._tell(f"STILL LIVE {order.ticker} {order.client_order_id} {order.order_id}: kalshi cancel-all")
             self._beat(is_running=False)
@@ -247,18 +254,34 @@ class Session:
             self._withdraw(until, Tick(self._clock.now()))
 
     def _withdraw(self, until: float, *heard: Message) -> None:
-        """Ask for the cancels. A failure is told and hides neither what ended the run nor the orders still live."""
-        stop = Command(self._clock.now(), None, "stopping")
-        try:
-            pump(
-                [reply for message in heard for reply in self._venue.observe(message)],
-                self._engine, self._venue, self._recorder,
-            )  # fmt: skip
-            for effect in self._engine.step(stop):
-                if self._clock.monotonic() >= until:
-                    return
-                pump(act(effect, self._venue, self._recorder), self._engine, self._venue, self._recorder)
-        except KalshiError as error:
+        """Ask for the cancels, whatever else fails: what cannot be written down is found again at the next start."""
+        for message in heard:
+            try:
+                self._take(self._venue.observe(message))
+            except KalshiError as error:
+                self._complain(error)
+        for effect in self._engine.step(Command(self._clock.now(), None, "stopping")):
+            if self._clock.monotonic() >= until:
+                return
+            try:
+                self._take(self._venue.perform(effect))
+            except KalshiError as error:
+                self._complain(error)
+
+    def _take(self, replies: Iterable[Message]) -> None:
+        """Replies while stopping: the engine hears them all; the store, until it fails once."""
+        for reply in replies:
+            for effect in self._engine.step(reply):
+                if self._can_record:
+                    try:
+                        self._recorder.record(effect)
+                    except KalshiError as error:
+                        self._can_record = False
+                        self._complain(error)
+
+    def _complain(self, error: KalshiError) -> None:
+        if error.message not in self._complaints:
+            self._complaints.add(error.message)
             self._tell(f"while stopping: {error.message}")
 
     def _own_live(self) -> list[Order]:
@@ -349,6 +372,7 @@ def summarize(
         net=gained.net,
         balance=engine.cash,
         day_net=day_net,
+        failed=engine.failed,
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
     )
 

@@ -48,7 +48,10 @@ _ORDERS = "/portfolio/events/orders"
 
 
 class KalshiClient:
-    """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer."""
+    """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer.
+
+    `before_create` is called before each attempt to place an order, and may raise: a halt can come at any time.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class KalshiClient:
         limiter: RateLimiter | None = None,
         timeouts: Timeouts | None = None,
         is_read_only: bool = False,
+        before_create: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._limiter = limiter or RateLimiter(clock)
@@ -73,6 +77,7 @@ class KalshiClient:
             limiter=self._limiter,
             timeouts=timeouts or Timeouts(),
             is_read_only=is_read_only,
+            before_create=before_create,
         )
 
     def __enter__(self) -> KalshiClient:

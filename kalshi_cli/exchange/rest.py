@@ -9,7 +9,7 @@ What may be repeated after what is the heart of the matter, so it is data (`Retr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -96,6 +96,7 @@ class Rest:
         limiter: RateLimiter,
         timeouts: Timeouts,
         is_read_only: bool,
+        before_create: Callable[[], None],
     ) -> None:
         base = _checked(rest_url)
         self._clock = clock
@@ -104,6 +105,7 @@ class Rest:
         self._limiter = limiter
         self._timeouts = timeouts
         self._is_read_only = is_read_only
+        self._before_create = before_create
         self._transport = transport or DeadlineTransport(clock, is_tls=base.scheme == "https")
         root = str(base).rstrip("/")
         self._url = lru_cache(maxsize=256)(lambda target: httpx.URL(root + target))  # parsing one costs 70 us
@@ -146,6 +148,8 @@ class Rest:
             except RateLimitedError as error:
                 failure = failure or _Failure(error, is_unknown=False)
                 break
+            if retry is CREATE:
+                self._before_create()  # each time: waiting for the pace, or for another try, can take seconds
             outcome = self._attempt(method, path, url, body, until, also)
             if isinstance(outcome, bytes):
                 return outcome

@@ -37,7 +37,7 @@ def lock(path: Path, clock: Clock) -> Iterator[None]:
         if not _take(file, clock):
             raise InstanceError(
                 f"another instance holds this account ({_written(file)})",
-                hint="stop it first (kalshi stop), or look at it (kalshi status)",
+                hint="stop it first: Ctrl-C where it runs, or kill with its pid; kalshi status shows a loop",
             )
         os.ftruncate(file, 0)
         os.pwrite(file, msgspec.json.encode(LockHolder(os.getpid(), clock.now())), 0)

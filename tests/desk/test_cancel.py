@@ -96,6 +96,30 @@ def test_lists_that_never_catch_up_are_no_proof(virtual: Virtual) -> None:
     assert not outcome.is_clean
 
 
+def test_an_empty_list_is_no_proof_while_an_order_of_ours_is_on_its_way(virtual: Virtual) -> None:
+    """Another process has sent it and has no answer yet; it arrives after the first sweep."""
+    looks = iter([["mine"], ["mine"], []])
+
+    def on_the_way() -> list[str]:
+        left = next(looks)
+        if not left:
+            return left
+        if not virtual.exchange.resting("alice"):
+            rest(virtual, 1)
+        return left
+
+    outcome = cancel_everything(virtual.client, virtual.clock, Scope(), virtual.said.append, on_the_way=on_the_way)
+    assert outcome.is_clean
+    assert virtual.exchange.resting("alice") == []
+
+
+def test_an_order_that_stays_on_its_way_leaves_it_unverified(virtual: Virtual) -> None:
+    outcome = cancel_everything(
+        virtual.client, virtual.clock, Scope(), virtual.said.append, 5.0, on_the_way=lambda: ["mine"]
+    )
+    assert (outcome.remaining, outcome.is_verified) == (0, False)
+
+
 def test_an_order_that_cannot_be_cancelled_holds_up_no_other(virtual: Virtual) -> None:
     stubborn, *_ = rest(virtual, 4)
 

@@ -335,6 +335,46 @@ def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(virt
     virtual.store = store
 
 
+class Many(Strategy):
+    """Rests a dozen bids at once."""
+
+    name = "many"
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Place]:
+        if not view.orders():
+            for n in range(12):
+                yield Place(ticker, BID, cents(20 + n), contracts(1), fair=cents(60), post_only=True)
+
+
+def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virtual) -> None:
+    run = Run(virtual, Many(StrategyParams()))
+    store = virtual.store
+    state = {"is_full": False}
+
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def record(self, effect: Any) -> None:
+            if state["is_full"]:
+                raise StateError("disk full")
+            store.record(effect)
+
+    virtual.store = Full()  # type: ignore[assignment]
+
+    def fill_the_disk(n: int) -> None:
+        if n == 2:
+            assert len(virtual.exchange.resting("alice")) == 12
+            state["is_full"] = True
+            run.asked.append(Command(virtual.clock.now(), None, "SIGTERM"))
+
+    with pytest.raises(StateError):
+        run.over(run.ticks(3, fill_the_disk))
+    assert virtual.exchange.resting("alice") == []
+    assert [line for line in virtual.said if "disk full" in line] == ["while stopping: disk full"]
+    virtual.store = store
+
+
 def test_signals_ask_for_a_stop_and_are_given_back() -> None:
     asked: list[Command] = []
     before = signal.getsignal(signal.SIGTERM)

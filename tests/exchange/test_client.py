@@ -20,6 +20,7 @@ from kalshi_cli.errors import (
     ConfigError,
     CredentialsError,
     ExchangeError,
+    HaltedError,
     NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
@@ -195,6 +196,34 @@ def test_a_gateway_that_says_how_long_to_wait_is_heard(serve, connect, clock):
     started = clock.monotonic()
     connect(server.url).create_order(ORDER)
     assert clock.monotonic() - started >= 2
+
+
+def test_every_attempt_to_place_asks_first_whether_it_still_may(serve, connect):
+    """A halt can come while a create waits for its next try."""
+    server = serve(TOO_MANY, Reply(201, CREATED))
+    asked: list[int] = []
+
+    def may() -> None:
+        asked.append(server.count("POST"))
+        if len(asked) == 2:
+            raise HaltedError("halted meanwhile")
+
+    client = connect(server.url, before_create=may)
+    with pytest.raises(HaltedError):
+        client.create_order(ORDER)
+    assert asked == [0, 1]
+    assert server.count("POST") == 1
+
+
+def test_reads_and_cancels_do_not_ask(serve, connect):
+    def never() -> None:
+        raise HaltedError("not for you")
+
+    server = serve(Reply(200, STATUS), Reply(200, CANCELED))
+    client = connect(server.url, before_create=never)
+    client.exchange_status()
+    client.cancel_order(LIVE)
+    assert len(server.seen) == 2
 
 
 DEFINITE = {
