@@ -14,11 +14,13 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
@@ -99,11 +101,6 @@ class App:
         return self.config.env == "prod"
 
     @cached_property
-    def zone(self) -> ZoneInfo:
-        """The zone whose midnight begins the trading day."""
-        return ZoneInfo(self.config.day_zone)
-
-    @cached_property
     def state_dir(self) -> Path:
         """Where this environment keeps its state; created when something is written."""
         return state_dir(self.config)
@@ -112,7 +109,9 @@ class App:
     def simulator(self) -> Simulator:
         from kalshi_cli.simulator import Simulator
 
-        return Simulator(self.state_dir / "exchange", self.config.sim, self.clock, self.new_id)
+        is_chosen = self.config.origins.get("sim.seed", "default") != "default"
+        folder = self.state_dir / "exchange"
+        return Simulator(folder, self.config.sim, self.clock, self.new_id, is_seed_chosen=is_chosen)
 
     @cached_property
     def limits(self) -> Limits:
@@ -246,18 +245,14 @@ class App:
 
     def cancel_everything(self, scope: cancel.Scope, within_s: float = cancel.DEADLINE_S) -> cancel.Outcome:
         """The kill switch, without the halt."""
-        return cancel.cancel_everything(
-            self.client, self.clock, scope, self.note, deadline_s=within_s, on_the_way=self._on_the_way
-        )
+        timeout_s = self.config.exchange.total_timeout_s
 
-    def _on_the_way(self) -> list[str]:
-        """Our own orders that may still be travelling: sent by another process, and not answered yet."""
-        young = self.clock.now() - int(1000 * (self.config.exchange.total_timeout_s + 1))
-        try:
-            live = self.store.live_orders()
-        except StateError:
-            return []  # said already, when the halt could not be written
-        return [order.client_order_id for order in live if not order.order_id and order.created > young]
+        def on_the_way() -> list[str]:
+            with suppress(StateError):  # said already, when the halt could not be written
+                return cancel.on_the_way(self.store.live_orders(), self.clock.now(), timeout_s)
+            return []
+
+        return cancel.cancel_everything(self.client, self.clock, scope, self.note, within_s, on_the_way)
 
     def halt(self, code: str, reason: str) -> bool:
         """Halt for good; False, and told, where the state file cannot be written."""
@@ -290,7 +285,7 @@ class App:
         strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
         parts = portfolio.grouped(
             self.portfolio(), by,
-            since=since, zone=self.zone, now=self.clock.now(),
+            since=since, zone=ZoneInfo(self.config.day_zone), now=self.clock.now(),
             strategy_of=lambda fill: strategies.get(fill.order_id, ""),
             event_of=lambda ticker: self.client.market(ticker).event_ticker,
             series_of=lambda ticker: self.families.event(self.client.market(ticker).event_ticker).series_ticker,
@@ -300,13 +295,14 @@ class App:
     def status(self) -> Status:
         """What runs here and how it is doing, from the state file; nothing is asked of the exchange.
 
-        Of a loop and one on paper, the one that runs now, else the one that ran last.
+        Of a loop and one on paper, the one that runs now, else the one that ran last; halts and doubts of the former.
         """
-        found, day = [], portfolio.day_of(self.clock.now(), self.zone)
+        found, day = [], portfolio.day_of(self.clock.now(), ZoneInfo(self.config.day_zone))
         for mode, account in (("", None), ("paper", "paper")):
             home = state_dir(self.config, mode)
             found.append(read_status(self.remembered(home, account), holder(home / "trade.lock"), self.config.env, day))
-        return max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
+        last = max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
+        return msgspec.structs.replace(last, halt=found[0].halt, unknown_orders=found[0].unknown_orders)
 
     def health(self) -> list[health.Finding]:
         """Every check, in the order in which things depend on each other."""
@@ -328,8 +324,9 @@ class App:
             if self.state_dir.exists():
                 stack.enter_context(lock(self.state_dir / "trade.lock", self.clock))
             self.simulator.reset()
-            for path in self.state_dir.glob("state.db*"):
-                path.unlink()
+            for home in (self.state_dir, state_dir(self.config, "paper")):
+                for path in home.glob("state.db*"):
+                    path.unlink()
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -374,13 +371,18 @@ class App:
                     self.client, stream, self.clock,
                     live=engine.state.orders.live, since=engine.state.last_entry, tell=self.tell,
                 )  # fmt: skip
-            plan = self._plan(request.strategies, "paper" if is_paper else "live", len(markets), request)
+            plan = self._plan(
+                request.strategies,
+                "paper" if is_paper else "sim" if self.config.env == "sim" else "live",
+                len(markets),
+                request,
+            )
             banner(plan)
             session = Session(
                 plan, engine, feed, venue, store, self.clock,
                 ask=feed.request, tell=self.tell, note=self.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s,
-                day_start=lambda ts: portfolio.day_start(ts, self.zone),
+                day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(self.config.day_zone)),
             )  # fmt: skip
             with stop_signals(self.clock, feed.request):
                 return session.run()
@@ -483,9 +485,8 @@ class App:
         words = {
             "paper": f"PAPER: real books of {env}, simulated fills, no real money",
             "backtest": "BACKTEST: recorded books, simulated fills",
-            "live": {"prod": "LIVE on Kalshi: REAL MONEY", "demo": "DEMO exchange: play money"}.get(
-                env, "SIMULATED exchange: no real money"
-            ),
+            "sim": "SIMULATED exchange: no real money",
+            "live": "LIVE on Kalshi: REAL MONEY" if env == "prod" else "DEMO exchange: play money",
         }
         trade = self.config.trade
         return Plan(

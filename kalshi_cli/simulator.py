@@ -17,7 +17,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.config import Sim
-from kalshi_cli.errors import ExitCode, InstanceError, StateError
+from kalshi_cli.errors import ExitCode, InstanceError, StateError, UsageError
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.world import World
@@ -48,11 +48,14 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 class Simulator:
     """One simulated exchange on disk: its journal, its key, its lock and, while served, its address."""
 
-    def __init__(self, folder: Path, options: Sim, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, folder: Path, options: Sim, clock: Clock, new_id: Callable[[], str], *, is_seed_chosen: bool = False
+    ) -> None:
         self.folder = folder
         self.account = ACCOUNT
         self.key_path = folder / "key.pem"
         self._options = options
+        self._is_seed_chosen = is_seed_chosen
         self._clock = clock
         self._new_id = new_id
         self._lock_path = folder / "lock"
@@ -88,15 +91,32 @@ class Simulator:
             journal = SqliteJournal(self.folder / "exchange.db")
             stack.callback(journal.close)
             options = SimOptions(client_ids=self._options.client_ids, read_lag_ms=self._options.read_lag_ms)
+            seed = self._seed()
             exchange = Exchange(new_id=self._new_id, options=options, journal=journal)
             is_restored = exchange.restore()
             now = self._clock.now()
-            world = World(exchange, seed=self._options.seed, start=now, speed=self._options.speed)
+            world = World(exchange, seed=seed, start=now, speed=self._options.speed)
             world.ensure_open(now)
             if not is_restored or ACCOUNT not in exchange.accounts():
                 exchange.add_account(ACCOUNT, self._options.starting_cash)
             exchange.register_key(ACCOUNT, KEY_ID, self._public_key())
             yield exchange, world
+
+    def _seed(self) -> int:
+        """The seed this exchange was made with: another would move every price under positions that are held."""
+        path, wanted = self.folder / "seed", self._options.seed
+        try:
+            made_with = int(path.read_text())
+        except (FileNotFoundError, ValueError):
+            path.write_text(str(wanted))
+            return wanted
+        if self._is_seed_chosen and made_with != wanted:
+            raise UsageError(
+                f"this simulated exchange was made with seed {made_with}, not {wanted}",
+                hint="start anew with kalshi sim reset, or use another --state DIR",
+                code="other_seed",
+            )
+        return made_with
 
     @contextmanager
     def announce(self, rest_url: str, ws_url: str) -> Iterator[Address]:

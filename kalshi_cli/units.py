@@ -130,7 +130,7 @@ def price_from_user(text: str) -> Price:
             value = Decimal(typed[:-1]) / 100
         else:
             value = Decimal(typed.removeprefix("$"))
-            if "." not in typed and not typed.startswith("$"):
+            if "." not in typed and not typed.startswith("$") and value >= 1:
                 cent = f"0.{int(value):02d}" if 0 < value < 100 else "0.47"
                 raise ValueError(f"a price is typed in dollars; did you mean {cent}?")
     except InvalidOperation as error:

@@ -9,7 +9,7 @@ export KALSHI_ENV KALSHI_STATE
 say() { printf '\n\033[1m$ kalshi %s\033[0m\n' "$*"; "$kalshi" "$@"; }
 
 say markets --status open --sort volume --limit 12
-ticker=$("$kalshi" markets --status open --sort volume --limit 1 --format csv | tail -n 1 | cut -d '"' -f 2)
+ticker=$("$kalshi" -q markets --status open --sort volume --limit 1 --format csv | tail -n 1 | cut -d '"' -f 2)
 say orderbook "$ticker" --depth 5
 say trade --strategy spike --duration "${KALSHI_DEMO_SECONDS:-60}s"
 say positions

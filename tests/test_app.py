@@ -162,7 +162,7 @@ def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: De
         summary = app.trade(request, banners.append, shown.append)
     assert (summary.stopped_by, summary.live_orders, summary.env) == ("duration", 0, "sim")
     assert summary.cycles >= 3
-    assert summary.mode == ("paper" if fills else "live")
+    assert summary.mode == ("paper" if fills else "sim")
     assert banners[0].words.startswith("PAPER" if fills else "SIMULATED")
     with desk.app() as app:
         status = app.status()

@@ -20,7 +20,7 @@ import pytest
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.config import Sim
 from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
-from kalshi_cli.errors import InstanceError, StateError
+from kalshi_cli.errors import InstanceError, StateError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.sim.transport import SimTransport
@@ -233,3 +233,16 @@ def test_time_passes_while_nobody_looks(tmp_path: Path) -> None:
         before = set(exchange.tickers())
         world.advance(soon)
         assert set(exchange.tickers()) - before, "markets close, and others open"
+
+
+def test_an_exchange_keeps_the_seed_it_was_made_with(tmp_path: Path) -> None:
+    def made(seed: int, *, is_chosen: bool) -> Simulator:
+        return Simulator(tmp_path / "x", Sim(seed=seed), CLOCK, lambda: str(uuid4()), is_seed_chosen=is_chosen)
+
+    with made(7, is_chosen=True).open() as (exchange, _):
+        first = exchange.tickers()[0]
+    with made(1, is_chosen=False).open() as (exchange, _):
+        assert first in exchange.tickers()
+    with pytest.raises(UsageError, match="made with seed 7, not 8"), made(8, is_chosen=True).open():
+        pass
+    assert (tmp_path / "x" / "seed").read_text() == "7"

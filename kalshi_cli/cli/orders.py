@@ -60,6 +60,8 @@ def place(
     kalshi order place KXHIGHNY-26NOV21-B53.5 --side yes --action buy --count 10 --price 0.24
     kalshi order place KXHIGHNY-26NOV21-B53.5 --side no --action buy --count 5 --price 70c --post-only --dry-run
     """
+    import msgspec
+
     from kalshi_cli.cli.prompts import confirm
     from kalshi_cli.cli.render import render_one
     from kalshi_cli.cli.rows import order_row
@@ -85,7 +87,11 @@ def place(
         if dry_run:
             for fact in _facts(ticket, proposal, desk.config.env):
                 note(fact)
-            render_one(order_row(proposal.submit.order, typed), flags_of(ctx).form, title="not sent")
+            note("dry run: nothing was sent")
+            row = msgspec.structs.replace(
+                order_row(proposal.submit.order, typed), client_order_id=None, status="dry_run"
+            )
+            render_one(row, flags_of(ctx).form, title="not sent")
             return
         if desk.needs_confirmation:
             confirm("place this order?", _facts(ticket, proposal, desk.config.env), yes=yes)

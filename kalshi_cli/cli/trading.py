@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
 from kalshi_cli.cli.output import note
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError, RefusedError, UsageError
+from kalshi_cli.errors import KalshiError, OutcomeUnknownError, UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.trade import Plan, Summary
@@ -87,7 +87,8 @@ def _failure(summary: Summary) -> KalshiError:
 
 
 def _banner(plan: Plan) -> None:
-    note(f"{plan.words}\nstrategy {plan.strategy} on {plan.markets} markets; Ctrl-C stops in good order")
+    markets = f"{plan.markets} market{'s' if plan.markets != 1 else ''}"
+    note(f"{plan.words}\nstrategy {plan.strategy} on {markets}; Ctrl-C stops in good order")
 
 
 def _params(given: list[str] | None) -> dict[str, str]:
@@ -181,7 +182,7 @@ def resume(
     kalshi resume --reason "checked positions with the web site"
     """
     if not reason.strip():
-        raise RefusedError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
+        raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
     with opened(ctx) as desk:
         before = desk.resume(reason.strip())
         note(f"trading is active (it was {before.state.value}: {before.code} {before.reason})")

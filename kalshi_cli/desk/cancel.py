@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -163,6 +163,12 @@ def _fresh_list(client: KalshiClient, clock: Clock, scope: Scope, asked: Ts) -> 
 
 def _resting(client: KalshiClient, scope: Scope) -> dict[str, Order]:
     return {order.order_id: order for order in client.orders(status="resting") if scope.holds(order)}
+
+
+def on_the_way(live: Iterable[Order], now: Ts, timeout_s: float) -> list[str]:
+    """Our own orders that may still be travelling: sent within a call's timeout, and not answered yet."""
+    young = now - int(1000 * (timeout_s + 1))
+    return [order.client_order_id for order in live if not order.order_id and order.created > young]
 
 
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):

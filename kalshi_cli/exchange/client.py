@@ -7,6 +7,7 @@ a short list that looks whole. A create is sent again only where it provably did
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -27,7 +28,7 @@ from kalshi_cli.core.model import (
     Series,
     Settlement,
 )
-from kalshi_cli.errors import OutcomeUnknownError, UsageError
+from kalshi_cli.errors import NotFoundError, OutcomeUnknownError, UsageError
 from kalshi_cli.exchange import wire, wire_account
 from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest import CANCEL, CREATE, READ, Params, Rest, Timeouts
@@ -133,7 +134,8 @@ class KalshiClient:
 
     def market(self, ticker: str) -> Market:
         """One market, rules and grid included."""
-        return wire.read_market(self._get(f"/markets/{_part(ticker)}", is_public=True))
+        with _named(ticker):
+            return wire.read_market(self._get(f"/markets/{_part(ticker)}", is_public=True))
 
     def event(self, ticker: str) -> Event:
         """An event, which names its series and may override the fees."""
@@ -146,7 +148,8 @@ class KalshiClient:
     def orderbook(self, ticker: str, depth: int = 0) -> BookSnapshot:
         """The book on the YES scale; `depth` best levels, 0 for all. Stamped with the time it was asked for."""
         now = self._clock.now()
-        body = self._get(f"/markets/{_part(ticker)}/orderbook", {"depth": depth or None}, is_public=True)
+        with _named(ticker):
+            body = self._get(f"/markets/{_part(ticker)}/orderbook", {"depth": depth or None}, is_public=True)
         return wire.read_orderbook(body, ticker, now)
 
     def orderbooks(self, tickers: Sequence[str]) -> list[BookSnapshot]:
@@ -300,6 +303,20 @@ def _part(name: str) -> str:
     if not name or name.strip(".") == "":
         raise UsageError(f"not a ticker or an id: {name!r}")
     return quote(name, safe="")
+
+
+@contextmanager
+def _named(ticker: str) -> Iterator[None]:
+    """A 404 in a person's words."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"there is no market {ticker}",
+            hint="kalshi markets --search TEXT; markets that settled months ago are not listed any more",
+            code=error.code,
+            status=error.status,
+        ) from error
 
 
 def _unknown(subject: str, error: WireError) -> OutcomeUnknownError:

@@ -55,10 +55,10 @@ def load(spec: str) -> type[Strategy]:
 def make(spec: str, given: Mapping[str, object]) -> Strategy:
     """The strategy with its parameters; every problem of the parameters at once."""
     kind = load(spec)
-    return kind(params_from(kind, given))
+    return kind(params_from(kind, given, spec))
 
 
-def params_from(kind: type[Strategy], given: Mapping[str, object]) -> StrategyParams:
+def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "") -> StrategyParams:
     """Typed parameters from text or YAML values: prices as dollars or cents, counts as contracts."""
     known = {parameter.name: parameter for parameter in parameters(kind)}
     plain, full = get_type_hints(kind.Params), get_type_hints(kind.Params, include_extras=True)
@@ -83,7 +83,7 @@ def params_from(kind: type[Strategy], given: Mapping[str, object]) -> StrategyPa
     if problems:
         raise UsageError(
             f"strategy {kind.name}: " + "; ".join(problems),
-            hint=f"see `kalshi strategies {kind.name}` for names, ranges and defaults",
+            hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
             code="bad_parameter",
         )
     return msgspec.convert(values, kind.Params)

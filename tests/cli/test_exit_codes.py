@@ -81,7 +81,7 @@ def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.Mon
 
 
 def test_3_a_resume_without_a_reason(exchange: Served) -> None:
-    assert_error(kalshi("resume", "--json"), 3, "no_reason", "--reason")
+    assert_error(kalshi("resume", "--json"), 2, "no_reason", "--reason")
 
 
 def test_4_refused_by_the_exchange(exchange: Served) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from virtual import OTHER, TICKER, Virtual
 
-from kalshi_cli.core.model import ASK, BID
-from kalshi_cli.desk.cancel import Outcome, Scope, cancel_everything, cancel_orders
+from kalshi_cli.core.model import ASK, BID, OrderStatus
+from kalshi_cli.desk.cancel import Outcome, Scope, cancel_everything, cancel_orders, on_the_way
 from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.sim.listing import NewOrder, SimOptions
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.units import Ts, cents, contracts
 
 
 @pytest.fixture
@@ -284,3 +285,11 @@ def test_the_maker_of_these_tests_is_not_alice(virtual: Virtual) -> None:
     order = NewOrder(ticker=TICKER, side=BID, price=cents(5), qty=contracts(1))
     virtual.exchange.submit("maker", order, virtual.clock.now())
     assert kill(virtual).canceled == 0
+
+
+def test_only_young_orders_without_an_answer_are_on_their_way(virtual: Virtual) -> None:
+    placed = virtual.place()
+    sent = msgspec.structs.replace(placed, order_id="", status=OrderStatus.SUBMITTED)
+    assert on_the_way([placed], sent.created, 10) == []
+    assert on_the_way([sent], Ts(sent.created + 10_999), 10) == [sent.client_order_id]
+    assert on_the_way([sent], Ts(sent.created + 11_000), 10) == []

@@ -26,8 +26,8 @@ class Desk:
         self.server: subprocess.Popen[str] | None = None
         self.address: dict[str, Any] = {}
 
-    def serve(self) -> None:
-        self.server = start(["sim", "serve", "--port", "0", "--seed", "7"], self.variables, self.home)
+    def serve(self, *seed: str) -> None:
+        self.server = start(["sim", "serve", "--port", "0", *seed], self.variables, self.home)
         assert self.server.stdout is not None
         line = self.server.stdout.readline()
         assert line, finish(self.server).err
@@ -78,7 +78,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 @pytest.fixture
 def served_desk(desk: Desk) -> Desk:
-    desk.serve()
+    desk.serve("--seed", "7")
     return desk
 
 
