@@ -169,15 +169,23 @@ def load(
 
     `file` is what --config named; flags are named by dotted path, None where not given. Where `needed` names paths,
     only problems at or below those raise: others are in `problems`, and defaults stand in. So nothing that is broken
-    in a section that `cancel-all` does not need can stop it.
+    in a section that `cancel-all` does not need can stop it; nor a file that cannot be read at all, where a flag or a
+    variable names the environment.
     """
     path = find_file(file, env)
     problems: list[Problem] = []
     found: Found = {}
     if path is not None:
         origin = f"file {path}"
-        tree, oddities = config_file.read(path)
-        problems += [Problem(key, text, origin) for key, text in oddities]
+        tree: object = {}
+        try:
+            tree, oddities = config_file.read(path)
+            problems += [Problem(key, text, origin) for key, text in oddities]
+        except ConfigError as error:
+            # Only what was said outside of the file can name the environment then: a guess could cancel elsewhere.
+            if needed is None or not (flags.get("env") or env.get("KALSHI_ENV")):
+                raise
+            problems.append(Problem(("file",), error.message, origin))
         for key, raw in _flatten(tree, (), origin, problems):
             found[key] = (raw, origin)
     from_flags: Found = {tuple(name.split(".")): (raw, "flag") for name, raw in flags.items() if raw is not None}

@@ -313,6 +313,18 @@ def test_what_is_needed_still_refuses(needed: tuple[str, ...]) -> None:
     assert load(file, {}, {}, needed=("trade.status_every_s",)).trade.interval_s == Config().trade.interval_s
 
 
+def test_a_file_that_cannot_be_read_is_no_obstacle_where_the_environment_is_named_outside_of_it() -> None:
+    file = written("env: demo\n  broken: [\n")
+    variables = {"KALSHI_ENV": "prod", "KALSHI_API_KEY_ID": "key"}
+    config = load(file, variables, {}, needed=("env",))
+    assert (config.env, config.credential.key_id) == ("prod", "key")
+    assert [problem.path for problem in config.problems] == [("file",)]
+    assert load(file, {}, {"env": "demo"}, needed=("env",)).env == "demo"
+    for named, needed in (({}, ("env",)), (variables, None)):
+        with pytest.raises(ConfigError):
+            load(file, named, {}, needed=needed)
+
+
 # -- directories, secrets, the example ------------------------------------------------------------------------------
 
 

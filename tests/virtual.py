@@ -79,16 +79,22 @@ class Virtual:
         self.exchange.register_key("alice", "alice-key", pem)
         self.exchange.advance(T0)
         self.wire = Wire(SimTransport(self.exchange, self.clock))
-        self.client = KalshiClient(
-            "http://localhost/trade-api/v2",
-            clock=self.clock,
-            rng=random.Random(1),
-            signer=Signer("alice-key", KEY, self.clock),
-            transport=self.wire,
-        )
+        self.client = self.connect()
         self.path = folder / "state.db"
         self.store = SqliteStore.open(self.path, account="alice", environment="sim")
         self.said: list[str] = []
+
+    def connect(self, **options: Any) -> KalshiClient:
+        """A client of alice's."""
+        signer = Signer("alice-key", KEY, self.clock)
+        return KalshiClient(
+            "http://localhost/trade-api/v2",
+            clock=self.clock,
+            rng=random.Random(1),
+            signer=signer,
+            transport=self.wire,
+            **options,
+        )
 
     def close(self) -> None:
         self.store.close()

@@ -175,7 +175,7 @@ class OrderDesk:
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
             kind = _REASONS.get(order.code, ExchangeError)
-            hint = advice(order.code, details) or f"kalshi market {order.ticker}"
+            hint = _HINTS.get(order.code.upper()) or advice(order.code, details) or f"kalshi market {order.ticker}"
             raise kind(f"nothing was placed: {details or order.code}", hint=hint, code=order.code)
         return order
 
@@ -209,6 +209,7 @@ _REASONS: dict[str, type[KalshiError]] = {
     "credentials": CredentialsError,
     "unreachable": UnreachableError,
     "rate_limited": RateLimitedError,
+    "halted": RefusedError,
 }
 """An order that provably never left is not one that the exchange refused; the exit code tells them apart."""
 

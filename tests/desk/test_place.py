@@ -14,6 +14,7 @@ from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.place import RESOLVE_S
+from kalshi_cli.desk.trade import refuse_if_halted
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -390,3 +391,23 @@ def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(virtual
     virtual.store = store
     known, _ = reconcile(virtual)
     assert [order.client_order_id for order in known] == ["mine"], "the intent was on file, so it is found again"
+
+
+def test_a_halt_that_comes_while_an_order_waits_for_its_next_try_refuses_it(virtual: Virtual) -> None:
+    """The first try is refused for pace; before the second, another process has halted the account."""
+    engine, proposal = virtual.desk().propose(ticket())
+    halted = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", virtual.clock.now())
+    virtual.client = virtual.connect(before_create=lambda: refuse_if_halted(virtual.store))
+
+    def slow_down(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "POST":
+            return None
+        virtual.store.set_halt(halted)
+        return httpx.Response(429, content=b'{"error": "too many requests"}')
+
+    virtual.wire.before = slow_down
+    with pytest.raises(RefusedError, match="trading is halted") as caught:
+        virtual.desk().send(engine, proposal)
+    assert caught.value.exit_code == 3
+    assert virtual.exchange.resting("alice") == []
+    assert virtual.wire.posts() == 1
