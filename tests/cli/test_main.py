@@ -376,3 +376,22 @@ def test_a_terminal_that_knows_only_ascii_gets_something_it_can_show() -> None:
 
 def test_flags_start_out_as_not_given() -> None:
     assert Flags() == Flags(env=None, config=None, state=None, form=None, verbose=False)
+
+
+def test_a_stderr_that_cannot_be_written_stops_nothing(home: Path) -> None:
+    """A full log disk, a terminal that is gone: the remark is lost, the work is done, the exit code is its own."""
+    command = [sys.executable, "-m", "kalshi_cli", "config", "path", "--json"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, timeout=60, cwd=home)
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("cancel-all", "--ticker", ""), ("cancel-all", "--event", " "), ("trade", "--strategy", "spike", "--ticker", ",")],
+)
+def test_an_empty_choice_is_not_taken_for_everything(words: tuple[str, ...], home: Path, capsys: Capture) -> None:
+    assert main(words) == ExitCode.USAGE
+    assert "an empty" in capsys.readouterr().err
+    assert list(home.iterdir()) == []
