@@ -349,7 +349,7 @@ class Many(Strategy):
 def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virtual) -> None:
     run = Run(virtual, Many(StrategyParams()))
     store = virtual.store
-    state = {"is_full": False}
+    state = {"is_full": False, "tries": 0}
 
     class Full:
         def __getattr__(self, name: str) -> Any:
@@ -357,6 +357,7 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virt
 
         def record(self, effect: Any) -> None:
             if state["is_full"]:
+                state["tries"] += 1
                 raise StateError("disk full")
             store.record(effect)
 
@@ -372,6 +373,7 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virt
         run.over(run.ticks(3, fill_the_disk))
     assert virtual.exchange.resting("alice") == []
     assert [line for line in virtual.said if "disk full" in line] == ["while stopping: disk full"]
+    assert state["tries"] == 2, "once by the loop, once while stopping: a locked file costs five seconds each time"
     virtual.store = store
 
 
