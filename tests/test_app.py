@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from kalshi_cli.app import App
+from kalshi_cli.app.loops import Loops
 from kalshi_cli.config import Config, Risk, Sim, Trade
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk.cancel import Scope
@@ -81,7 +82,7 @@ def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
     with desk.app() as app, pytest.raises(RefusedError, match="HALTED"):
         place(app)
     with desk.app() as app, pytest.raises(HaltedError):
-        app.trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+        Loops(app).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
     with desk.app() as app:
         before = app.resume("looked into it")
         assert (before.state, before.code) == (TradingState.HALTED, "MANUAL")
@@ -149,7 +150,7 @@ def test_a_second_loop_is_refused(desk: Desk) -> None:
         lock(desk.state / "sim" / "trade.lock", app.clock),
         pytest.raises(InstanceError),
     ):
-        app.trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+        Loops(app).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
 
 
 @pytest.mark.parametrize("fills", ["", "paper"])
@@ -159,7 +160,7 @@ def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: De
     trade = Trade(status_every_s=0.5, stop_budget_s=5.0)
     request = TradeRequest(strategies=("spike",), fills=fills, interval_s=0.2, duration_s=1.2, params={"move": "1c"})
     with desk.app(trade=trade) as app:
-        summary = app.trade(request, banners.append, shown.append)
+        summary = Loops(app).trade(request, banners.append, shown.append)
     assert (summary.stopped_by, summary.live_orders, summary.env) == ("duration", 0, "sim")
     assert summary.cycles >= 3
     assert summary.mode == ("paper" if fills else "sim")
@@ -187,7 +188,9 @@ def test_a_command_finds_the_exchange_that_a_loop_serves(desk: Desk) -> None:
             thread.start()
             thread.join(20)
 
-        first.trade(TradeRequest(strategies=("spike",), interval_s=0.2, duration_s=0.3), look, lambda _summary: None)
+        Loops(first).trade(
+            TradeRequest(strategies=("spike",), interval_s=0.2, duration_s=0.3), look, lambda _summary: None
+        )
     assert second_saw == [(dollars(1_000), OrderStatus.RESTING)]
 
 
@@ -198,10 +201,10 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
     with desk.app() as app:
         ticker, _ = busy_market(app)
     with desk.app() as app:
-        assert app.record([ticker], path, 1.0) > 3
+        assert Loops(app).record([ticker], path, 1.0) > 3
     with desk.app() as app:
         request = BacktestRequest(strategies=("spike",), files=(path,))
-        first, second = (app.backtest(request) for _ in range(2))
+        first, second = (Loops(app).backtest(request) for _ in range(2))
         assert msgspec.structs.replace(first.summary) == second.summary
         assert first == second
         assert first.summary.mode == "backtest"

@@ -180,7 +180,7 @@ AMBIENT = re.compile(
 
 def ambient(module: Module) -> Iterator[str]:
     """Time, randomness and ids are handed in; only the clock and the composition root take them from the machine."""
-    if not module.path.startswith("kalshi_cli/") or module.path in ("kalshi_cli/clock.py", "kalshi_cli/app.py"):
+    if not module.path.startswith("kalshi_cli/") or module.path.startswith(("kalshi_cli/clock.py", "kalshi_cli/app/")):
         return
     for node in module.nodes(ast.Attribute, ast.Name):
         if AMBIENT.fullmatch(name := module.dotted(node)):
@@ -195,8 +195,8 @@ IS_MODE = re.compile(r"(is_|in_)?(paper|sim|simulated|simulation|backtest|backte
 
 
 def modes(module: Module) -> Iterator[str]:
-    """Only app.py asks which mode it is. A command may look at its own flags."""
-    if not module.path.startswith("kalshi_cli/") or module.path == "kalshi_cli/app.py":
+    """Only app/ asks which mode it is. A command may look at its own flags."""
+    if not module.path.startswith("kalshi_cli/") or module.path.startswith("kalshi_cli/app/"):
         return
     for node in module.nodes(ast.Compare):
         sides = [node.left, *node.comparators]  # type: ignore[attr-defined]
@@ -443,13 +443,13 @@ CAUGHT = [
 LET_PASS = [
     ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.wire import read_order"),
     ("layers", CLI, "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from kalshi_cli.exchange.wire import X"),
-    ("layers", "kalshi_cli/app.py", "from kalshi_cli.store.sqlite import SqliteStore"),
+    ("layers", "kalshi_cli/app/__init__.py", "from kalshi_cli.store.sqlite import SqliteStore"),
     ("libraries", "kalshi_cli/store/sqlite.py", "import sqlite3"),
     ("ambient", "kalshi_cli/clock.py", "import time\ntime.time()"),
     ("ambient", STREAM, "def f(clock, time):\n    clock.sleep(1)\n    time.time()"),
     ("ambient", STREAM, "import random\ndef f(r: random.Random): return random.Random(7)"),
     ("ambient", STREAM, "from datetime import datetime\ndatetime.fromtimestamp(0)"),
-    ("modes", "kalshi_cli/app.py", "if is_paper: pass"),
+    ("modes", "kalshi_cli/app/__init__.py", "if is_paper: pass"),
     ("modes", CORE, "if self.is_live: pass"),
     ("modes", "kalshi_cli/sim/venue.py", "if paper is None or paper.orders: pass"),
     ("modes", CLI, "if dry_run: pass"),

@@ -40,6 +40,7 @@ def trade(
     kalshi trade --strategy spike --series KXBTCD --duration 10m --param move=4c --param size=2
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
+    from kalshi_cli.app.loops import Loops
     from kalshi_cli.cli.live import is_live, status_display
     from kalshi_cli.cli.prompts import confirm
     from kalshi_cli.cli.render import render_one
@@ -65,7 +66,7 @@ def trade(
         if live and desk.needs_confirmation:
             confirm("trade with real money?", [f"{desk.config.env}: {strategy} will place orders by itself"], yes=yes)
         with status_display() as show:
-            summary = desk.trade(request, _banner, show)
+            summary = Loops(desk).trade(request, _banner, show)
         render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
     if summary.stopped_by in _SIGNALS:
         raise typer.Exit(_SIGNALS[summary.stopped_by])
@@ -121,6 +122,7 @@ def backtest(
     \b
     kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
     """
+    from kalshi_cli.app.loops import Loops
     from kalshi_cli.cli.render import render_one
     from kalshi_cli.cli.run_rows import backtest_report
     from kalshi_cli.desk.trade import BacktestRequest
@@ -133,7 +135,7 @@ def backtest(
             params=_params(param),
             latency_ms=latency_ms,
         )
-        report = desk.backtest(request)
+        report = Loops(desk).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
         note("recordings do not say what a series charges: fees are those of most (taker 7% of p(1-p), makers nothing)")
@@ -152,8 +154,10 @@ def record(
     \b
     kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --duration 10m
     """
+    from kalshi_cli.app.loops import Loops
+
     with opened(ctx) as desk:
-        lines = desk.record([name.upper() for name in tickers], out, duration)
+        lines = Loops(desk).record([name.upper() for name in tickers], out, duration)
         note(f"{lines} lines in {out}")
 
 

@@ -20,10 +20,10 @@ from kalshi_cli.sim.gate import Gate, missing_signature
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Refusal, SeriesSpec, SimOptions
-from kalshi_cli.sim.reads import Call
 from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord
 from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
-from kalshi_cli.sim.routes import BASE, Router
+from kalshi_cli.sim.routes import all_routes
+from kalshi_cli.sim.routing import BASE, Call, Router
 from kalshi_cli.sim.state import Member, State
 from kalshi_cli.units import Money, Price, Qty, Ts
 
@@ -49,7 +49,7 @@ class Exchange:
         self._life = Lifecycle(self._state, self._floor, agenda)
         self._gate = Gate(self.options)
         self._hub = Hub(self._state)
-        self._router = Router(self._state, self._floor)
+        self._router = Router(all_routes(self._state, self._floor))
         self._now = Ts(0)
 
     def restore(self) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-import msgspec
-
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.mirror import Mirror
 from kalshi_cli.sim.records import HoldingRecord, MarketRecord, OrderRecord, TradeRecord
 from kalshi_cli.sim.replies import Json, Query, nested
+from kalshi_cli.sim.routing import Call
 from kalshi_cli.sim.shapes import (
     SHARD,
     book_json,
@@ -42,16 +41,6 @@ _FAMILIES = {  # which status a family of timestamps may be combined with; famil
     "updated": (None,),
 }
 _FAR = 1 << 62
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One request on its way through a route: who, what, when. `path` holds the values of the path's parameters."""
-
-    account: str | None
-    query: Query
-    path: tuple[str, ...]
-    body: bytes
-    now: Ts
 
 
 class Reads:

@@ -1,4 +1,4 @@
-"""The table of REST routes: what each costs, who may call it, and what answers it."""
+"""The table of REST routes: every part of the exchange adds its own."""
 
 from __future__ import annotations
 
@@ -7,83 +7,24 @@ from collections.abc import Callable
 import msgspec
 
 from kalshi_cli.sim.floor import Floor
-from kalshi_cli.sim.reads import Call, Reads
+from kalshi_cli.sim.reads import Reads
 from kalshi_cli.sim.replies import Json
+from kalshi_cli.sim.routing import Call, Route
 from kalshi_cli.sim.state import State
-from kalshi_cli.sim.writes import Writes, batch_items
-
-BASE = "/trade-api/v2"
-DEFAULT_COST = 10
-LEGACY = (
-    ("POST", "/portfolio/orders"),
-    ("POST", "/portfolio/orders/batched"),
-    ("DELETE", "/portfolio/orders/batched"),
-    ("DELETE", "/portfolio/orders/:order_id"),
-    ("POST", "/portfolio/orders/:order_id/amend"),
-    ("POST", "/portfolio/orders/:order_id/decrease"),
-)
+from kalshi_cli.sim.writes import Writes
 
 
-class Route(msgspec.Struct, frozen=True):
-    """`cost` is in tokens; with `is_per_item` it is for each item of the batch in the body."""
-
-    method: str
-    path: str
-    operation: str
-    answer: Callable[[Call], Json | None]
-    is_private: bool = False
-    is_write: bool = False
-    cost: int = DEFAULT_COST
-    is_per_item: bool = False
-    success: int = 200
-
-    def price(self, body: bytes) -> int:
-        """Tokens for this request; an empty batch still costs one item."""
-        return self.cost * max(1, len(batch_items(body))) if self.is_per_item else self.cost
+def all_routes(state: State, floor: Floor) -> list[Route]:
+    """Everything that answers under `/trade-api/v2`."""
+    reads = Reads(state)
+    return [*_public(reads), *_private(reads), *_writes(Writes(state, floor))]
 
 
-class Router:
-    """Finds the route of a method and path, and the values of the path's parameters."""
-
-    def __init__(self, state: State, floor: Floor) -> None:
-        self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
-        self._costs: list[Json] = []
-        for route in (*_public(Reads(state), self), *_private(Reads(state)), *_writes(Writes(state, floor))):
-            parts = route.path.split("/")
-            self._routes.setdefault((route.method, len(parts)), []).append((parts, route))
-            if route.cost != DEFAULT_COST:
-                shown = {"method": route.method, "path": BASE + route.path, "cost": route.cost}
-                self._costs.append(shown)
-        self._legacy = [(method, path.split("/")) for method, path in LEGACY]
-
-    def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
-        parts = path.split("/")
-        for pattern, route in self._routes.get((method, len(parts)), ()):
-            if _matches(pattern, parts):
-                return route, tuple(part for name, part in zip(pattern, parts, strict=True) if name[:1] == ":")
-        return None
-
-    def is_legacy(self, method: str, path: str) -> bool:
-        """The order routes of before June 2026."""
-        parts = path.split("/")
-        return any(method == known and _matches(pattern, parts) for known, pattern in self._legacy)
-
-    def endpoint_costs(self, _: Call) -> Json:
-        return {"default_cost": DEFAULT_COST, "endpoint_costs": self._costs}
-
-
-def _matches(pattern: list[str], parts: list[str]) -> bool:
-    return len(pattern) == len(parts) and all(
-        name[:1] == ":" or name == part for name, part in zip(pattern, parts, strict=True)
-    )
-
-
-def _public(reads: Reads, router: Router) -> list[Route]:
+def _public(reads: Reads) -> list[Route]:
     return [
         Route("GET", "/exchange/status", "GetExchangeStatus", reads.status),
         Route("GET", "/exchange/schedule", "GetExchangeSchedule", reads.schedule),
         Route("GET", "/exchange/user_data_timestamp", "GetUserDataTimestamp", reads.user_data_timestamp),
-        Route("GET", "/account/endpoint_costs", "GetAccountEndpointCosts", router.endpoint_costs),
         Route("GET", "/markets", "GetMarkets", reads.markets),
         Route("GET", "/markets/orderbooks", "GetMarketOrderbooks", reads.orderbooks),
         Route("GET", "/markets/trades", "GetTrades", reads.trades),

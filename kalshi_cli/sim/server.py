@@ -18,7 +18,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.channels import Connection
 from kalshi_cli.sim.replies import Request, Response
-from kalshi_cli.sim.routes import BASE
+from kalshi_cli.sim.routing import BASE
 from kalshi_cli.units import Ts
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.families import BTC, ETH, Listing
 from kalshi_cli.sim.listings import SERIES, Catalogue
 from kalshi_cli.sim.replies import Request
-from kalshi_cli.sim.routes import BASE
+from kalshi_cli.sim.routing import BASE
 from kalshi_cli.sim.traders import CENT, CROWD, STYLES, Crowd, Maker, Scene
 from kalshi_cli.sim.underlyings import mood
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts

@@ -5,17 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, TypeVar
 
-import msgspec
-
 from kalshi_cli.core.model import Side, Tif
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
-from kalshi_cli.sim.reads import Call
 from kalshi_cli.sim.replies import Json, WireError, flat, nested, refused
+from kalshi_cli.sim.routing import Call, batch_items, decode_body, json_name
 from kalshi_cli.sim.state import State
 from kalshi_cli.units import Price, Qty, Ts, format_price, format_qty, parse_price, parse_qty
 
-_JSON_NAMES = {int: "number", float: "number", str: "string", bool: "bool", list: "array", dict: "object"}
 E = TypeVar("E", bound=StrEnum)
 _STPS = ("taker_at_cross", "maker")
 
@@ -28,7 +25,7 @@ class Writes:
         self._floor = floor
 
     def create(self, call: Call) -> Json:
-        order = read_order(_decode(call.body))
+        order = read_order(decode_body(call.body))
         return self._create(call, order)
 
     def create_batch(self, call: Call) -> Json:
@@ -98,24 +95,6 @@ def receipt_json(receipt: Receipt) -> Json:
 def _nearest(total: int, count: int) -> int:
     """The average, to the nearest whole unit."""
     return (2 * total + count) // (2 * count)
-
-
-def batch_items(body: bytes) -> list[Json]:
-    """The `orders` of a batch; an empty list where there are none."""
-    items = _decode(body).get("orders")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise nested(400, "invalid_parameters", "orders is required")
-    return items
-
-
-def _decode(body: bytes) -> Json:
-    try:
-        decoded = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise flat(f"invalid JSON: {error}") from error
-    if not isinstance(decoded, dict):
-        raise flat(f"json: cannot unmarshal {_json_name(decoded)} into Go value of type CreateOrderV2Request")
-    return decoded
 
 
 def read_order(body: Json) -> NewOrder:
@@ -189,11 +168,7 @@ class _Fields:
         value = self._body.get(name)
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
             raise flat(
-                f"json: cannot unmarshal {_json_name(value)} into Go struct field "
+                f"json: cannot unmarshal {json_name(value)} into Go struct field "
                 f"CreateOrderV2Request.{name} of type {go_type}"
             )
         return value
-
-
-def _json_name(value: object) -> str:
-    return _JSON_NAMES.get(type(value), "null")

@@ -29,7 +29,7 @@ from kalshi_cli.core.model import (
     PriceGrid,
     Settlement,
 )
-from kalshi_cli.exchange import wire, wire_account
+from kalshi_cli.exchange import wire, wire_account, wire_orders
 from kalshi_cli.exchange.replies import read_refusal
 from kalshi_cli.exchange.wire import WireError
 from kalshi_cli.units import Money, Price, Qty, Ts, parse_ts
@@ -240,7 +240,7 @@ ORDER = {
 
 
 def order(**changes: object) -> Order:
-    return wire_account.read_order(json.dumps({"order": {**ORDER, **changes}}).encode())
+    return wire_orders.read_order(json.dumps({"order": {**ORDER, **changes}}).encode())
 
 
 def test_an_order_is_on_the_yes_scale_and_its_counts_add_up():
@@ -269,7 +269,7 @@ def test_an_order_whose_counts_do_not_add_up_is_not_believed():
 @pytest.mark.parametrize("name", [name for name in ORDER if name.endswith(("_dollars", "_fp"))])
 def test_an_order_without_a_count_or_an_amount_is_an_error(name):
     with pytest.raises(WireError, match=name):
-        wire_account.read_order(json.dumps({"order": {k: v for k, v in ORDER.items() if k != name}}).encode())
+        wire_orders.read_order(json.dumps({"order": {k: v for k, v in ORDER.items() if k != name}}).encode())
 
 
 def test_an_order_without_a_direction_is_an_error():
@@ -283,7 +283,7 @@ def test_the_documented_bodies_of_the_account_are_read():
       "exchange_index":0,"outcome_side":"yes","book_side":"bid","side":"yes","action":"buy","count_fp":"1.00",
       "yes_price_dollars":"0.5200","no_price_dollars":"0.4800","is_taker":true,"fee_cost":"0.017500",
       "created_time":"2026-06-11T06:29:30.164956Z","ts":1781159370,"subaccount_number":0}],"cursor":""}"""
-    assert wire_account.read_fills(fills).items == [
+    assert wire_orders.read_fills(fills).items == [
         Fill(
             trade_id="f4a4",
             order_id="97ec",
@@ -381,16 +381,16 @@ BY_CASE: dict[str, Reader] = {
     "account__limits": wire_account.read_limits,
     "auth__balance": wire_account.read_balance,
     "exchange__status": wire.read_status,
-    "fills__": wire_account.read_fills,
+    "fills__": wire_orders.read_fills,
     "markets__single_filter": wire.read_markets,
     "markets__single": wire.read_market,
     "markets__unauth_single": wire.read_market,
     "markets__": wire.read_markets,
     "orderbook__base": lambda body: wire.read_orderbook(body, "T", NOW),
-    "orders__get_after": wire_account.read_order,
-    "orders__stp_resting_after": wire_account.read_order,
-    "orders__legacy": wire_account.read_order,
-    "portfolio__orders_list": wire_account.read_orders,
+    "orders__get_after": wire_orders.read_order,
+    "orders__stp_resting_after": wire_orders.read_order,
+    "orders__legacy": wire_orders.read_order,
+    "portfolio__orders_list": wire_orders.read_orders,
     "portfolio__positions": wire_account.read_positions,
     "settlements__": wire_account.read_settlements,
     "trades__": wire.read_trades,
@@ -415,7 +415,7 @@ def test_every_recorded_body_of_the_demo_exchange_is_read():
             refused += 1
         elif case.startswith(("orders__create", "orders__settlement_seed", "orders__stp_s")):
             client_order_id = json.loads(body)["client_order_id"]
-            assert isinstance(wire_account.read_created(body, client_order_id), OrderAccepted), case
+            assert isinstance(wire_orders.read_created(body, client_order_id), OrderAccepted), case
             read += 1
         elif reader is not None:
             reader(body)
@@ -445,7 +445,7 @@ def test_every_recorded_body_of_the_production_exchange_is_read():
     assert wire.read_market(dump(single["single"])).ticker == single["ticker"]
     assert wire.read_orderbook(dump(single["orderbook"]), "T", NOW).bids
     assert len(wire.read_orderbooks(dump({"orderbooks": load("prod-202608-combo-orderbooks.json")}), NOW)) > 10
-    assert len(wire_account.read_fills(dump(load("prod-202608-fills.json"))).items) == 17
+    assert len(wire_orders.read_fills(dump(load("prod-202608-fills.json"))).items) == 17
     assert len(wire_account.read_settlements(dump(load("prod-202608-settlements.json"))).items) == 11
     fees = {
         ticker: wire.read_series(dump(payload)).fees
@@ -459,8 +459,8 @@ def test_the_integer_cents_of_january_2026_fail_loudly_instead_of_being_misread(
     with gzip.open(SHARED / "data/rest/prod-cents-202601.jsonl.gz", "rt") as lines:
         cases = {case["case"]: case["response"] for case in map(json.loads, lines)}
     readers = {
-        "order": (wire_account.read_order, lambda r: isinstance(r.get("order"), dict)),
-        "fills": (wire_account.read_fills, lambda r: r.get("fills")),
+        "order": (wire_orders.read_order, lambda r: isinstance(r.get("order"), dict)),
+        "fills": (wire_orders.read_fills, lambda r: r.get("fills")),
         "markets": (wire.read_markets, lambda r: r.get("markets")),
         "market": (wire.read_market, lambda r: isinstance(r.get("market"), dict)),
     }
@@ -487,15 +487,15 @@ READERS: list[Reader] = [
     wire.read_status,
     wire.read_schedule,
     wire.read_user_data_timestamp,
-    wire_account.read_order,
-    wire_account.read_orders,
-    wire_account.read_fills,
+    wire_orders.read_order,
+    wire_orders.read_orders,
+    wire_orders.read_fills,
     wire_account.read_positions,
     wire_account.read_balance,
     wire_account.read_settlements,
     wire_account.read_limits,
     wire_account.read_costs,
-    lambda body: wire_account.read_created(body, "c"),
+    lambda body: wire_orders.read_created(body, "c"),
 ]
 
 JSON = st.recursive(

@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows environments and modes.
+"""The composition root: with `loops`, the only place that knows environments and modes.
 
 A mode is a choice of clock, feed and venue, made here and nowhere else:
 
@@ -10,10 +10,9 @@ A mode is a choice of clock, feed and venue, made here and nowhere else:
 
 from __future__ import annotations
 
-import os
 import random
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
@@ -24,40 +23,28 @@ import msgspec
 
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
-from kalshi_cli.core.messages import Command, MarketChange
-from kalshi_cli.core.model import FeeSchedule, Market, Order, TradingState
+from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, portfolio
-from kalshi_cli.desk.account import load_engine, reconcile_unknown
-from kalshi_cli.desk.listing import Families, universe
+from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
-    BacktestReport,
-    BacktestRequest,
-    Plan,
-    Session,
-    Summary,
-    TradeRequest,
     refuse_if_halted,
-    stop_signals,
 )
 from kalshi_cli.errors import CredentialsError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
-from kalshi_cli.runner import Venue
 from kalshi_cli.store.base import Glance, Halt, Store
 from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
-    from kalshi_cli.exchange.stream import Stream
-    from kalshi_cli.feeds.recorder import Recorder
     from kalshi_cli.simulator import Address, Simulator
-    from kalshi_cli.strategies.base import Strategy
 
 IN_PROCESS_URL = "http://localhost/trade-api/v2"
 """The host of a simulated exchange opened in this process; no socket is involved."""
@@ -328,170 +315,6 @@ class App:
                 for path in home.glob("state.db*"):
                     path.unlink()
 
-    # -- the loop -------------------------------------------------------------------------------------------------
-
-    def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
-        """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated."""
-        from kalshi_cli.desk.paper import load_paper
-        from kalshi_cli.exchange.feed import LiveFeed
-        from kalshi_cli.exchange.venue import LiveVenue
-
-        is_paper = request.fills == "paper" or (self.config.env == "prod" and request.fills != "live")
-        home = state_dir(self.config, "paper") if is_paper else self.state_dir
-        strategies = [self._strategy(name, request.params) for name in request.strategies]
-        with ExitStack() as stack:
-            stack.enter_context(lock(home / "trade.lock", self.clock))
-            store = self._open_paper(stack, home) if is_paper else self.store
-            refuse_if_halted(store)
-            self._serve_if_nobody_does(stack)
-            health.refuse_unless_fit(self.client, home, self.tell)
-            if self.signer is not None:
-                self.client.refresh_limits()
-            markets = universe(self.client, self.clock.now(), request.tickers, request.series)
-            fees = {market.ticker: self.families.fees(market) for market in markets}
-            stream = self._stream(stack, markets)
-            feed = LiveFeed(
-                stream, self.client, self.clock, markets=markets, interval_s=request.interval_s,
-                discover=lambda: self._newly_open(request, fees), tell=self.tell,
-            )  # fmt: skip
-            venue: Venue
-            if is_paper:
-                engine, venue = load_paper(
-                    store, self.clock, self.limits, cash=self.config.sim.starting_cash, markets=markets, fees=fees,
-                    new_id=self.new_id, strategies=strategies, references=self.config.references,
-                    order_expiry_s=self.config.trade.order_expiry_s,
-                )  # fmt: skip
-            else:
-                engine = load_engine(
-                    self.client, store, self.clock, self.limits, markets=markets, fees=fees, new_id=self.new_id,
-                    strategies=strategies, references=self.config.references,
-                    order_expiry_s=self.config.trade.order_expiry_s,
-                )  # fmt: skip
-                venue = LiveVenue(
-                    self.client, stream, self.clock,
-                    live=engine.state.orders.live, since=engine.state.last_entry, tell=self.tell,
-                )  # fmt: skip
-            plan = self._plan(
-                request.strategies,
-                "paper" if is_paper else "sim" if self.config.env == "sim" else "live",
-                len(markets),
-                request,
-            )
-            banner(plan)
-            session = Session(
-                plan, engine, feed, venue, store, self.clock,
-                ask=feed.request, tell=self.tell, note=self.note, show=show,
-                feed_age_s=lambda: feed.last_message_age_s,
-                day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(self.config.day_zone)),
-            )  # fmt: skip
-            with stop_signals(self.clock, feed.request):
-                return session.run()
-
-    def _newly_open(self, request: TradeRequest, fees: dict[str, FeeSchedule]) -> list[MarketChange]:
-        """What a loop would be started on now, without what it knows already; nothing where markets were named."""
-        if request.tickers:
-            return []
-        now = self.clock.now()
-        found = [m for m in universe(self.client, now, (), request.series) if m.ticker not in fees]
-        fees.update({market.ticker: self.families.fees(market) for market in found})
-        return [MarketChange(now, market, fees[market.ticker]) for market in found]
-
-    def _open_paper(self, stack: ExitStack, home: Path) -> Store:
-        """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""
-        store = SqliteStore.open(home / "state.db", account="paper", environment=self.config.env)
-        stack.callback(store.close)
-        return store
-
-    def backtest(self, request: BacktestRequest) -> BacktestReport:
-        """The same engine and strategies over recordings, with simulated fills, in recorded time."""
-        from kalshi_cli.desk.paper import over_recordings
-
-        numbers = random.Random(self.config.sim.seed)
-        return over_recordings(
-            request, self._plan(request.strategies, "backtest", 0), self.limits,
-            [self._strategy(name, request.params) for name in request.strategies],
-            cash=self.config.sim.starting_cash,
-            new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
-            references=self.config.references, order_expiry_s=self.config.trade.order_expiry_s,
-        )  # fmt: skip
-
-    def record(self, tickers: Sequence[str], path: Path, duration_s: float | None) -> int:
-        """Write the stream of some markets to a file until interrupted; how many lines there are."""
-        from kalshi_cli.exchange.feed import LiveFeed
-        from kalshi_cli.feeds.recorder import Recorder
-
-        with ExitStack() as stack:
-            self._serve_if_nobody_does(stack)
-            markets = universe(self.client, self.clock.now(), tickers, "")
-            recorder = Recorder(path, self.clock)
-            stack.callback(recorder.close)
-            for market in markets:
-                recorder.watch(market)
-            stream = self._stream(stack, markets, recorder)
-            if stream is None:
-                raise CredentialsError("recording needs the stream, and the stream needs an API key")
-            feed = LiveFeed(stream, self.client, self.clock, markets=markets, interval_s=1.0, tell=self.tell)
-            until = None if duration_s is None else self.clock.monotonic() + duration_s
-            with stop_signals(self.clock, feed.request):
-                for message in feed:
-                    if recorder.is_full:
-                        self.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
-                        break
-                    if isinstance(message, Command) or (until is not None and self.clock.monotonic() >= until):
-                        break
-            return recorder.lines
-
     def serve(self, ready: Callable[[Address], None], port: int) -> None:
         """Serve the simulated exchange from this thread until a signal."""
         self.simulator.serve(ready, port)
-
-    def _serve_if_nobody_does(self, stack: ExitStack) -> None:
-        """A loop on the simulated exchange speaks to it over real sockets, from a thread of this process if need be."""
-        if not self.is_simulated or self.simulator.serving() is not None:
-            return
-        from kalshi_cli.sim.server import SimServer
-
-        exchange, world = stack.enter_context(self.simulator.open())
-        server = SimServer(exchange, self.clock, on_advance=world.advance)
-        server.start()
-        stack.callback(server.stop)
-        stack.enter_context(self.simulator.announce(server.rest_url, server.ws_url))
-
-    def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None) -> Stream | None:
-        """The stream, started; None where nobody can sign its upgrade: then the books are polled."""
-        if self.signer is None or not self.ws_url:
-            self.note("no API key: order books are polled, which is slower than the stream")
-            return None
-        from kalshi_cli.exchange.stream import Stream
-
-        prefixes = self.config.references.items()
-        indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}
-        stream = Stream(
-            self.ws_url, self.signer, self.clock, self.rng,
-            tickers=[market.ticker for market in markets], index_ids=sorted(indexes), tell=self.tell, tap=tap,
-        )  # fmt: skip
-        stream.start()
-        stack.callback(stream.stop)
-        return stream
-
-    def _strategy(self, name: str, params: Mapping[str, str]) -> Strategy:
-        """A strategy with the parameters of the configuration, then those of the command."""
-        from kalshi_cli.strategies import registry
-
-        return registry.make(name, {**self.config.strategies.get(name, {}), **params})
-
-    def _plan(self, strategies: Sequence[str], mode: str, markets: int, request: TradeRequest | None = None) -> Plan:
-        env = self.config.env
-        words = {
-            "paper": f"PAPER: real books of {env}, simulated fills, no real money",
-            "backtest": "BACKTEST: recorded books, simulated fills",
-            "sim": "SIMULATED exchange: no real money",
-            "live": "LIVE on Kalshi: REAL MONEY" if env == "prod" else "DEMO exchange: play money",
-        }
-        trade = self.config.trade
-        return Plan(
-            run_id=self.new_id(), pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
-            words=words[mode], markets=markets, duration_s=request.duration_s if request else None,
-            status_every_s=request.status_every_s if request else trade.status_every_s,
-            stop_budget_s=trade.stop_budget_s,
-        )  # fmt: skip

@@ -1,0 +1,212 @@
+"""The composition of a run: which clock, feed and venue a loop, a backtest and a recording get."""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from kalshi_cli.app import App
+from kalshi_cli.config import state_dir
+from kalshi_cli.core.messages import Command, MarketChange
+from kalshi_cli.core.model import FeeSchedule, Market
+from kalshi_cli.desk import health, portfolio
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.trade import (
+    BacktestReport,
+    BacktestRequest,
+    Plan,
+    Session,
+    Summary,
+    TradeRequest,
+    refuse_if_halted,
+    stop_signals,
+)
+from kalshi_cli.errors import CredentialsError
+from kalshi_cli.runner import Venue
+from kalshi_cli.store.base import Store
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.stream import Stream
+    from kalshi_cli.feeds.recorder import Recorder
+    from kalshi_cli.strategies.base import Strategy
+
+
+class Loops:
+    """Runs of this program's parts: `Loops(app).trade(...)`."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
+        """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated."""
+        from kalshi_cli.desk.paper import load_paper
+        from kalshi_cli.exchange.feed import LiveFeed
+        from kalshi_cli.exchange.venue import LiveVenue
+
+        app, config = self.app, self.app.config
+        is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
+        home = state_dir(config, "paper") if is_paper else app.state_dir
+        strategies = [self._strategy(name, request.params) for name in request.strategies]
+        with ExitStack() as stack:
+            stack.enter_context(lock(home / "trade.lock", app.clock))
+            store = self._open_paper(stack, home) if is_paper else app.store
+            refuse_if_halted(store)
+            self._serve_if_nobody_does(stack)
+            health.refuse_unless_fit(app.client, home, app.tell)
+            if app.signer is not None:
+                app.client.refresh_limits()
+            markets = universe(app.client, app.clock.now(), request.tickers, request.series)
+            fees = {market.ticker: app.families.fees(market) for market in markets}
+            stream = self._stream(stack, markets)
+            feed = LiveFeed(
+                stream, app.client, app.clock, markets=markets, interval_s=request.interval_s,
+                discover=lambda: self._newly_open(request, fees), tell=app.tell,
+            )  # fmt: skip
+            venue: Venue
+            if is_paper:
+                engine, venue = load_paper(
+                    store, app.clock, app.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
+                    new_id=app.new_id, strategies=strategies, references=config.references,
+                    order_expiry_s=config.trade.order_expiry_s,
+                )  # fmt: skip
+            else:
+                engine = load_engine(
+                    app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_id,
+                    strategies=strategies, references=config.references,
+                    order_expiry_s=config.trade.order_expiry_s,
+                )  # fmt: skip
+                venue = LiveVenue(
+                    app.client, stream, app.clock,
+                    live=engine.state.orders.live, since=engine.state.last_entry, tell=app.tell,
+                )  # fmt: skip
+            plan = self._plan(
+                request.strategies,
+                "paper" if is_paper else "sim" if config.env == "sim" else "live",
+                len(markets),
+                request,
+            )
+            banner(plan)
+            session = Session(
+                plan, engine, feed, venue, store, app.clock,
+                ask=feed.request, tell=app.tell, note=app.note, show=show,
+                feed_age_s=lambda: feed.last_message_age_s,
+                day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(config.day_zone)),
+            )  # fmt: skip
+            with stop_signals(app.clock, feed.request):
+                return session.run()
+
+    def _newly_open(self, request: TradeRequest, fees: dict[str, FeeSchedule]) -> list[MarketChange]:
+        """What a loop would be started on now, without what it knows already; nothing where markets were named."""
+        if request.tickers:
+            return []
+        now = self.app.clock.now()
+        found = [m for m in universe(self.app.client, now, (), request.series) if m.ticker not in fees]
+        fees.update({market.ticker: self.app.families.fees(market) for market in found})
+        return [MarketChange(now, market, fees[market.ticker]) for market in found]
+
+    def _open_paper(self, stack: ExitStack, home: Path) -> Store:
+        """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""
+        store = SqliteStore.open(home / "state.db", account="paper", environment=self.app.config.env)
+        stack.callback(store.close)
+        return store
+
+    def backtest(self, request: BacktestRequest) -> BacktestReport:
+        """The same engine and strategies over recordings, with simulated fills, in recorded time."""
+        from kalshi_cli.desk.paper import over_recordings
+
+        numbers = random.Random(self.app.config.sim.seed)
+        return over_recordings(
+            request, self._plan(request.strategies, "backtest", 0), self.app.limits,
+            [self._strategy(name, request.params) for name in request.strategies],
+            cash=self.app.config.sim.starting_cash,
+            new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
+            references=self.app.config.references, order_expiry_s=self.app.config.trade.order_expiry_s,
+        )  # fmt: skip
+
+    def record(self, tickers: Sequence[str], path: Path, duration_s: float | None) -> int:
+        """Write the stream of some markets to a file until interrupted; how many lines there are."""
+        from kalshi_cli.exchange.feed import LiveFeed
+        from kalshi_cli.feeds.recorder import Recorder
+
+        with ExitStack() as stack:
+            self._serve_if_nobody_does(stack)
+            markets = universe(self.app.client, self.app.clock.now(), tickers, "")
+            recorder = Recorder(path, self.app.clock)
+            stack.callback(recorder.close)
+            for market in markets:
+                recorder.watch(market)
+            stream = self._stream(stack, markets, recorder)
+            if stream is None:
+                raise CredentialsError("recording needs the stream, and the stream needs an API key")
+            feed = LiveFeed(
+                stream, self.app.client, self.app.clock, markets=markets, interval_s=1.0, tell=self.app.tell
+            )
+            until = None if duration_s is None else self.app.clock.monotonic() + duration_s
+            with stop_signals(self.app.clock, feed.request):
+                for message in feed:
+                    if recorder.is_full:
+                        self.app.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
+                        break
+                    if isinstance(message, Command) or (until is not None and self.app.clock.monotonic() >= until):
+                        break
+            return recorder.lines
+
+    def _serve_if_nobody_does(self, stack: ExitStack) -> None:
+        """A loop on the simulated exchange speaks to it over real sockets, from a thread of this process if need be."""
+        if not self.app.is_simulated or self.app.simulator.serving() is not None:
+            return
+        from kalshi_cli.sim.server import SimServer
+
+        exchange, world = stack.enter_context(self.app.simulator.open())
+        server = SimServer(exchange, self.app.clock, on_advance=world.advance)
+        server.start()
+        stack.callback(server.stop)
+        stack.enter_context(self.app.simulator.announce(server.rest_url, server.ws_url))
+
+    def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None) -> Stream | None:
+        """The stream, started; None where nobody can sign its upgrade: then the books are polled."""
+        if self.app.signer is None or not self.app.ws_url:
+            self.app.note("no API key: order books are polled, which is slower than the stream")
+            return None
+        from kalshi_cli.exchange.stream import Stream
+
+        prefixes = self.app.config.references.items()
+        indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}
+        stream = Stream(
+            self.app.ws_url, self.app.signer, self.app.clock, self.app.rng,
+            tickers=[market.ticker for market in markets], index_ids=sorted(indexes), tell=self.app.tell, tap=tap,
+        )  # fmt: skip
+        stream.start()
+        stack.callback(stream.stop)
+        return stream
+
+    def _strategy(self, name: str, params: Mapping[str, str]) -> Strategy:
+        """A strategy with the parameters of the configuration, then those of the command."""
+        from kalshi_cli.strategies import registry
+
+        return registry.make(name, {**self.app.config.strategies.get(name, {}), **params})
+
+    def _plan(self, strategies: Sequence[str], mode: str, markets: int, request: TradeRequest | None = None) -> Plan:
+        env = self.app.config.env
+        words = {
+            "paper": f"PAPER: real books of {env}, simulated fills, no real money",
+            "backtest": "BACKTEST: recorded books, simulated fills",
+            "sim": "SIMULATED exchange: no real money",
+            "live": "LIVE on Kalshi: REAL MONEY" if env == "prod" else "DEMO exchange: play money",
+        }
+        trade = self.app.config.trade
+        return Plan(
+            run_id=self.app.new_id(), pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
+            words=words[mode], markets=markets, duration_s=request.duration_s if request else None,
+            status_every_s=request.status_every_s if request else trade.status_every_s,
+            stop_budget_s=trade.stop_budget_s,
+        )  # fmt: skip

@@ -1,0 +1,31 @@
+"""Calls about what the account has and had: fills, positions, settlements, balance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kalshi_cli.core.model import Balance, ExchangePosition, Fill, Settlement
+from kalshi_cli.exchange import wire_account, wire_orders
+from kalshi_cli.exchange.calls import Calls, seconds
+from kalshi_cli.units import Ts
+
+
+class PortfolioCalls(Calls):
+    """The account's money and positions."""
+
+    def fills(self, ticker: str | None = None, min_ts: Ts | None = None) -> Iterator[Fill]:
+        """Our fills, newest first, without client order ids."""
+        params = {"ticker": ticker, "min_ts": seconds(min_ts)}
+        return self._pages("/portfolio/fills", params, wire_orders.read_fills)
+
+    def positions(self) -> Iterator[ExchangePosition]:
+        """Positions in markets that have not settled."""
+        return self._pages("/portfolio/positions", {}, wire_account.read_positions)
+
+    def settlements(self, min_ts: Ts | None = None) -> Iterator[Settlement]:
+        """What paid out."""
+        return self._pages("/portfolio/settlements", {"min_ts": seconds(min_ts)}, wire_account.read_settlements)
+
+    def balance(self) -> Balance:
+        """Cash, in all and by shard, and the value of the positions."""
+        return wire_account.read_balance(self._get("/portfolio/balance"))
