@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench lock clean
+.PHONY: setup demo test lint types unit bench reference lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -35,6 +35,9 @@ unit: setup
 
 bench: setup  ## ratios against named peers, measured in one run (their environments are made on first use)
 	$(BIN)/python -m bench
+
+reference: setup  ## docs/cli.md, from the commands themselves
+	$(BIN)/python scripts/reference.py
 
 lock:  ## refresh requirements.lock: versions and hashes, no addresses (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url \
