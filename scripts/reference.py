@@ -14,7 +14,8 @@ TARGET = Path(__file__).parents[1] / "docs/cli.md"
 HEAD = """# Commands
 
 Made from the program itself by `make reference`; `kalshi COMMAND -h` says the same. Every command also takes
-{flags}, before or after its name. Output formats and exit codes are in the [README](../README.md#what-a-command-prints).
+{flags}, before or after its name.
+Output formats and exit codes are in the [README](../README.md#what-a-command-prints).
 """
 
 
