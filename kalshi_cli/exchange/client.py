@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from kalshi_cli.exchange.market_calls import MarketCalls
 from kalshi_cli.exchange.order_calls import OrderCalls
 from kalshi_cli.exchange.portfolio_calls import PortfolioCalls
 from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
-from kalshi_cli.exchange.rest import CREATE, READ, Params, Rest, Timeouts
+from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, Params, Rest, Retry, Timeouts
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.status_calls import StatusCalls
 
@@ -76,10 +77,35 @@ class KalshiClient(MarketCalls, StatusCalls, OrderCalls, PortfolioCalls):
         return self._rest.clock_skew_ms
 
     def request(self, method: str, path: str, params: Params | None = None, body: bytes = b"") -> bytes:
-        """A raw, signed call; `path` follows `/trade-api/v2`. Writes are never repeated on an unknown outcome."""
+        """A raw, signed call; `path` with or without `/trade-api/v2`.
+
+        A POST or PUT whose outcome is unknown is never repeated. A halt stops what could trade, and no cancel.
+        """
         path = path.removeprefix(API_ROOT)
-        if not path.startswith("/") or "?" in path or "#" in path or ".." in path:
+        if method not in METHODS:
+            raise UsageError(f"not a method: {method[:20]!r}", hint=f"one of {', '.join(METHODS)}")
+        if not _PATH.fullmatch(path) or any(part.strip(".") == "" for part in path[1:].split("/")):
             raise UsageError(f"not a path: {path[:80]!r}", hint="like /portfolio/balance, with fields given as -f k=v")
-        retry = READ if method == "GET" else CREATE
         is_public = not path.startswith(("/portfolio", "/account", "/api_keys", "/communications", "/fcm"))
-        return self._rest.call(method, path, retry, params=params, body=body, is_public=is_public)
+        return self._rest.call(
+            method, path, _retry(method, path), params=params, body=body, is_public=is_public, if_unknown=_LOOK_FIRST
+        )
+
+
+METHODS = ("GET", "POST", "PUT", "DELETE")
+
+_PATH = re.compile(r"(/[\w.~:@%+-]+)+", re.ASCII)
+_LOOK_FIRST = "look whether it happened before sending it again: a GET of `kalshi api`, or `kalshi order reconcile`"
+_NO_TRADE = re.compile(
+    r"/account/.*|/api_keys.*|/portfolio/(subaccounts|intra_exchange_instance_transfer|target_balance_allocation).*"
+    r"|/portfolio/order_groups/(create|[^/]+/trigger)|/portfolio/events/orders/[^/]+/decrease"
+)
+
+
+def _retry(method: str, path: str) -> Retry:
+    """How a raw call may be repeated. Whatever is not known to be harmless could trade, and stops at a halt."""
+    if method == "GET":
+        return READ
+    if method == "DELETE":
+        return CANCEL
+    return ONCE if _NO_TRADE.fullmatch(path) else CREATE

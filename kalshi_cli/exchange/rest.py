@@ -51,15 +51,22 @@ class Timeouts(NamedTuple):
 
 
 class Retry(NamedTuple):
-    """How often a call is sent at most, and whether it may go again when nobody knows what the last one did."""
+    """How often a call is sent at most, and whether it may go again when nobody knows what the last one did.
+
+    What `may_trade` can place an order or make one larger: a halt stops it, and nothing else.
+    """
 
     tries: int
     is_harmless_twice: bool
+    may_trade: bool = False
 
 
 READ = Retry(tries=4, is_harmless_twice=True)
-CREATE = Retry(tries=3, is_harmless_twice=False)
+CREATE = Retry(tries=3, is_harmless_twice=False, may_trade=True)
 CANCEL = Retry(tries=3, is_harmless_twice=True)
+ONCE = Retry(tries=3, is_harmless_twice=False)
+
+_RECONCILE = "run `kalshi order reconcile` before anything else"
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _FIRST_PAUSE_S = 0.1
@@ -129,11 +136,12 @@ class Rest:
         body: bytes = b"",
         is_public: bool = False,
         also: tuple[int, ...] = (),
+        if_unknown: str = _RECONCILE,
     ) -> bytes:
         """The body of a 2xx answer (or of a status in `also`); else the error that says what to do.
 
-        A write whose outcome is not known ends in OutcomeUnknownError, which names `subject`; everything else in the
-        tree means that nothing is outstanding.
+        A write whose outcome is not known ends in OutcomeUnknownError, which names `subject` and hints at
+        `if_unknown`; everything else in the tree means that nothing is outstanding.
         """
         self._check_allowed(method, is_public)
         until = self._clock.monotonic() + self._timeouts.total
@@ -148,7 +156,7 @@ class Rest:
             except RateLimitedError as error:
                 failure = failure or _Failure(error, is_unknown=False)
                 break
-            if retry is CREATE:
+            if retry.may_trade:
                 self._before_create()  # each time: waiting for the pace, or for another try, can take seconds
             outcome = self._attempt(method, path, url, body, until, also)
             if isinstance(outcome, bytes):
@@ -161,7 +169,7 @@ class Rest:
         if is_unknown and method != "GET":
             raise OutcomeUnknownError(
                 f"{subject or f'{method} {path}'}: it is not known whether this happened. {failure.error}",
-                hint="run `kalshi order reconcile` before anything else",
+                hint=if_unknown,
             ) from failure.error
         raise failure.error
 
@@ -200,8 +208,9 @@ class Rest:
     def _send(self, method: str, url: httpx.URL, body: bytes, until: float) -> _Reply:
         headers = dict(self._headers)
         if method in ("POST", "PUT"):
-            headers["Content-Type"] = "application/json"  # asked for even where the body is empty
-            body = body or b"{}"
+            body = body or b"{}"  # asked for even where there is nothing to say
+        if body:
+            headers["Content-Type"] = "application/json"
         connect, receive, _ = self._timeouts
         left = max(0.001, until - self._clock.monotonic())
         request = httpx.Request(
