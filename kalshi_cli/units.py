@@ -6,7 +6,7 @@
     Ts      milliseconds since 1970 UTC
 
 Three kinds of text are kept apart: the wire's fixed-point strings (`parse_*`, strict and fast), what a person types
-(`price_from_user`, `qty_from_user`, with the reason when refused), and what a person reads (`show_*`).
+(`price_from_user` and its kin, with the reason when refused), and what a person reads (`show_*`).
 """
 
 from __future__ import annotations
@@ -141,6 +141,28 @@ def price_from_user(text: str) -> Price:
     if ticks != int(ticks):
         raise ValueError(f"{typed[:20]} is finer than any price here; the smallest step is 0.0001")
     return Price(int(ticks))
+
+
+def money_from_user(text: str) -> Money:
+    """`25`, `25.00` or `$25` are dollars, above zero, in steps of $0.0001. Cents and thousands marks are refused."""
+    typed = text.strip()
+    digits = typed.removeprefix("$")
+    if digits[-1:] in ("c", "C") and digits[:-1].isdecimal() and len(digits) < 10:
+        whole, cent = divmod(int(digits[:-1]), 100)
+        raise ValueError(f"an amount is typed in dollars, not cents; did you mean {whole}.{cent:02d}?")
+    if "," in digits and digits.replace(",", "").replace(".", "").isdigit():
+        raise ValueError(f"an amount has no thousands marks; did you mean {digits.replace(',', '')[:20]}?")
+    try:
+        value = Money(_fixed(digits, 6))
+    except ValueError as error:
+        raise ValueError(f"{typed[:20]!r} is not an amount; type dollars, like 25 or 25.00") from error
+    if value <= 0:
+        raise ValueError(f"an amount is above zero, not {typed[:20]}")
+    if value > 1_000_000_000 * DOLLAR:
+        raise ValueError(f"an amount of {typed[:20]} is beyond a billion dollars")
+    if value % 100:
+        raise ValueError(f"an amount has steps of 0.0001 dollars, not {typed[:20]}")
+    return value
 
 
 def qty_from_user(text: str) -> Qty:

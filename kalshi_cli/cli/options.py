@@ -24,7 +24,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from kalshi_cli.cli.output import Format, note, set_quiet, tell, write_out
 from kalshi_cli.errors import UsageError
 from kalshi_cli.text import conceal
-from kalshi_cli.units import duration_from_user, price_from_user, qty_from_user
+from kalshi_cli.units import duration_from_user, money_from_user, price_from_user, qty_from_user
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -209,6 +209,11 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 def price_option(*names: str, text: str) -> Any:
     """An option that takes dollars (0.47) or cents (47c); the value is a Price."""
     return typer.Option(*names, parser=_typed(price_from_user), metavar="DOLLARS", help=text)
+
+
+def money_option(*names: str, text: str) -> Any:
+    """An option that takes an amount in dollars (25.00); the value is Money."""
+    return typer.Option(*names, parser=_typed(money_from_user), metavar="DOLLARS", help=text)
 
 
 def count_option(*names: str, text: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kalshi_cli.core.model import Balance, ExchangePosition, Fill, Settlement
 from kalshi_cli.exchange import wire_account, wire_orders
 from kalshi_cli.exchange.calls import Calls, seconds
+from kalshi_cli.exchange.wire_account import Payout
 from kalshi_cli.units import Ts
 
 
@@ -26,6 +27,14 @@ class PortfolioCalls(Calls):
         """What paid out."""
         return self._pages("/portfolio/settlements", {"min_ts": seconds(min_ts)}, wire_account.read_settlements)
 
-    def balance(self) -> Balance:
-        """Cash, in all and by shard, and the value of the positions."""
-        return wire_account.read_balance(self._get("/portfolio/balance"))
+    def payouts(
+        self, ticker: str | None = None, event: str | None = None, min_ts: Ts | None = None
+    ) -> Iterator[Payout]:
+        """What paid out, newest first, with what it had cost; of all subaccounts."""
+        params = {"ticker": ticker, "event_ticker": event, "min_ts": seconds(min_ts)}
+        return self._pages("/portfolio/settlements", params, wire_account.read_payouts)
+
+    def balance(self, subaccount: int | None = None, exchange_index: int | None = None) -> Balance:
+        """Cash, in all and by shard, and the value of the positions; of the primary account where none is named."""
+        params = {"subaccount": subaccount, "exchange_index": exchange_index}
+        return wire_account.read_balance(self._get("/portfolio/balance", params))

@@ -137,7 +137,7 @@ class RateLimiter:
         """The bucket that pays, and how much has to be left in it for cancels."""
         short = path.removeprefix(API_ROOT)
         if method == "GET" or not short.startswith(
-            ("/portfolio/events/orders", "/portfolio/order_groups", "/communications")
+            ("/portfolio/events/orders", "/portfolio/order_groups", "/communications", "/account/api_usage_level")
         ):
             return self._read, 0.0
         if method == "DELETE" or short.endswith("/trigger"):

@@ -16,7 +16,7 @@ from kalshi_cli.exchange.scalars import (
     ts_of,
 )
 from kalshi_cli.exchange.wire import Page, read
-from kalshi_cli.units import ONE_DOLLAR, Price, cents, parse_money
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, cents, parse_money
 
 # -- positions, balance, settlements ------------------------------------------------------------------------------
 
@@ -58,6 +58,9 @@ class _Settlement(msgspec.Struct, gc=False):
     settled_time: Moment
     fee_cost: str
     value: int | None = None
+    yes_total_cost_dollars: str | None = None
+    no_total_cost_dollars: str | None = None
+    exchange_index: int = 0
 
 
 class _SettlementsBody(msgspec.Struct):
@@ -135,6 +138,35 @@ def read_settlements(body: bytes) -> Page[Settlement]:
     )
 
 
+class Payout(NamedTuple):
+    """A settlement with what the contracts had cost: what a person wants to see of it."""
+
+    settlement: Settlement
+    yes_cost: Money | None
+    no_cost: Money | None
+    exchange_index: int
+
+    @property
+    def net(self) -> Money | None:
+        """What was won or lost, fees included, on what was held to the end."""
+        if self.yes_cost is None or self.no_cost is None:
+            return None
+        return Money(self.settlement.revenue - self.yes_cost - self.no_cost - self.settlement.fee)
+
+
+def _paid(wire: _Settlement) -> Payout:
+    costs = (wire.yes_total_cost_dollars, wire.no_total_cost_dollars)
+    yes, no = (None if cost is None else parse_money(cost) for cost in costs)
+    return Payout(_settlement(wire), yes, no, wire.exchange_index)
+
+
+def read_payouts(body: bytes) -> Page[Payout]:
+    """`GET /portfolio/settlements`, with the costs."""
+    return read(
+        _settlements_body, lambda w: Page([_paid(s) for s in w.settlements], w.cursor or ""), body, "settlements"
+    )
+
+
 # -- limits -------------------------------------------------------------------------------------------------------
 
 
@@ -145,12 +177,22 @@ class Allowance(msgspec.Struct, frozen=True):
     bucket_capacity: int
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """A tier that the account was given, by volume or by hand; until `expires_ts` (Unix seconds), or for good."""
+
+    exchange_instance: str
+    level: str
+    source: str
+    expires_ts: int | None = None
+
+
 class Limits(msgspec.Struct, frozen=True):
     """`GET /account/limits`."""
 
     usage_tier: str
     read: Allowance
     write: Allowance
+    grants: tuple[Grant, ...] = ()
 
 
 class EndpointCost(NamedTuple):
