@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from kalshi_cli.units import Ts
@@ -36,6 +37,23 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))
+
+
+class ShiftedClock:
+    """Another clock, its wall time moved by `offset_ms`, which may change at any moment. Durations are the other's."""
+
+    def __init__(self, base: Clock, offset_ms: Callable[[], int]) -> None:
+        self._base = base
+        self._offset_ms = offset_ms
+
+    def now(self) -> Ts:
+        return Ts(self._base.now() + self._offset_ms())
+
+    def monotonic(self) -> float:
+        return self._base.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._base.sleep(seconds)
 
 
 class ManualClock:

@@ -28,6 +28,7 @@ class KalshiClient(MarketCalls, StatusCalls, OrderCalls, PortfolioCalls, FundsCa
     """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer.
 
     `before_create` is called before each attempt to place an order, and may raise: a halt can come at any time.
+    `machine` is the clock that signs, where `clock` is another one: the skew is told of it.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class KalshiClient(MarketCalls, StatusCalls, OrderCalls, PortfolioCalls, FundsCa
         timeouts: Timeouts | None = None,
         is_read_only: bool = False,
         before_create: Callable[[], None] = lambda: None,
+        machine: Clock | None = None,
     ) -> None:
         limiter = limiter or RateLimiter(clock)
         rest = Rest(
             rest_url,
-            clock=clock,
+            clock=machine or clock,
             rng=rng,
             signer=signer,
             transport=transport,

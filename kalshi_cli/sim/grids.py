@@ -1,0 +1,38 @@
+"""The twelve price structures of the exchange (API.md section 6): a label, and the bands that it stands for."""
+
+from __future__ import annotations
+
+from kalshi_cli.core.model import CENT_GRID, Band, PriceGrid
+from kalshi_cli.units import ONE_DOLLAR, Price
+
+
+def _tapered(edge: int, centre: int, width: int = 1_000) -> PriceGrid:
+    """`edge` is the step within `width` of 0 and of a dollar, `centre` the one between; all in 1e-4 dollars."""
+    inner = Price(ONE_DOLLAR - width)
+    return PriceGrid(
+        (
+            Band(Price(0), Price(width), Price(edge)),
+            Band(Price(width), inner, Price(centre)),
+            Band(inner, ONE_DOLLAR, Price(edge)),
+        )
+    )
+
+
+def _even(step: int) -> PriceGrid:
+    return PriceGrid((Band(Price(0), ONE_DOLLAR, Price(step)),))
+
+
+STRUCTURES: dict[str, PriceGrid] = {
+    "linear_cent": CENT_GRID,
+    "deci_cent": _even(10),
+    "tapered_deci_cent": _tapered(10, 100),
+    "center_whole_edge_half_cent": _tapered(50, 100),
+    "center_whole_edge_quint_cent": _tapered(20, 100),
+    "center_half_edge_half_cent": _even(50),
+    "center_half_edge_quint_cent": _tapered(20, 50),
+    "center_half_edge_deci_cent": _tapered(10, 50),
+    "center_quint_edge_quint_cent": _even(20),
+    "center_quint_edge_deci_cent": _tapered(10, 20),
+    "center_centi_edge_centi_cent": _even(1),
+    "center_deci_edge_centi_cent": _tapered(1, 10, width=100),
+}
