@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
-from kalshi_cli.core.model import CENT_GRID, Band, PriceGrid
+from kalshi_cli.core.model import FeeSchedule, FeeType
 from kalshi_cli.sim.calendar import (
     DAY,
     HOUR,
@@ -27,17 +27,24 @@ from kalshi_cli.sim.calendar import (
     time_code,
 )
 from kalshi_cli.sim.dice import Dice
+from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
 from kalshi_cli.sim.underlyings import Paths, Source
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts
+from kalshi_cli.units import Ts
 
-TAPERED_GRID = PriceGrid(
-    (
-        Band(Price(0), Price(1_000), Price(10)),
-        Band(Price(1_000), Price(9_000), Price(100)),
-        Band(Price(9_000), ONE_DOLLAR, Price(10)),
-    )
+SPREAD = (
+    "center_whole_edge_half_cent",
+    "center_whole_edge_quint_cent",
+    "center_half_edge_half_cent",
+    "center_half_edge_quint_cent",
+    "center_half_edge_deci_cent",
+    "center_quint_edge_quint_cent",
+    "center_quint_edge_deci_cent",
+    "center_centi_edge_centi_cent",
+    "deci_cent",
 )
+"""The price structures of one hour's Ether strikes, each its own: with those elsewhere, all twelve always trade."""
+
 BTC = Source(name="BRTI", level=86_000, daily_sd=0.026, is_log=True, jump_sd=0.0008, jump_every_s=512)
 ETH = Source(name="ETHUSD_RTI", level=2_800, daily_sd=0.037, is_log=True, jump_sd=0.0012, jump_every_s=512)
 SPX = Source(name="SPX", level=6_800, daily_sd=0.0095, is_log=True, jump_sd=0.0015, jump_every_s=1_800)
@@ -84,16 +91,29 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def thresholds(
-    paths: Paths, now: Ts, series: str, coin: str, source: Source, *, step: int, each_side: int
+    paths: Paths,
+    now: Ts,
+    series: str,
+    coin: str,
+    source: Source,
+    *,
+    step: int,
+    each_side: int,
+    structures: tuple[str, ...] = ("linear_cent",),
 ) -> Iterator[Listing]:
-    """The hour that runs now: above a strike or not, in steps around the price at the opening."""
+    """The hour that runs now: above a strike or not, in steps around the price at the opening.
+
+    The price structures go round the strikes, the lowest first.
+    """
     opens = Ts(now - now % HOUR)
     close = Ts(opens + HOUR)
     ticker = f"{series}-{day_code(close)}{time_code(close, '%H')}"
     title = f"{coin} price on {day_words(close)} at {hour_words(close)}?"
     event = EventSpec(event_ticker=ticker, series_ticker=series, title=title, strike_date=close)
     middle = round(paths.of(source).at(opens) / step) * step
-    for strike in range(middle - each_side * step, middle + each_side * step + 1, step):
+    for place in range(2 * each_side + 1):
+        strike = middle + (place - each_side) * step
+        structure = structures[place % len(structures)]
         market = MarketSpec(
             ticker=f"{ticker}-T{strike - 0.01:.2f}",
             event_ticker=ticker,
@@ -102,6 +122,8 @@ def thresholds(
             no_sub_title=f"Below ${strike:,}",
             strike_type="greater",
             floor_strike=strike - 0.01,
+            price_structure=structure,
+            grid=STRUCTURES[structure],
             open_time=opens,
             close_time=close,
             expected_expiration_time=Ts(close + 5 * MINUTE),
@@ -116,15 +138,13 @@ def thresholds(
         yield Listing(market=market, event=event, source=source, low=strike - 0.005, average_s=60, pace=1.5)
 
 
-def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: Source) -> Listing:
+def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: Source, structure: str) -> Listing:
     """Up or down over the running quarter of an hour, with sub-cent prices in the tails."""
     opens = Ts(now - now % (15 * MINUTE))
     close = Ts(opens + 15 * MINUTE)
     event = f"{series}-{day_code(close)}{time_code(close, '%H%M')}"
     ticker = f"{event}-{local(close):%M}"
-    return _up_or_down(
-        paths, series, event, ticker, coin, source, opens, close, label="tapered_deci_cent", grid=TAPERED_GRID
-    )
+    return _up_or_down(paths, series, event, ticker, coin, source, opens, close, structure=structure)
 
 
 def quick_settle(paths: Paths, now: Ts) -> Iterator[Listing]:
@@ -147,8 +167,7 @@ def _up_or_down(
     opens: Ts,
     close: Ts,
     *,
-    label: str = "linear_cent",
-    grid: PriceGrid = CENT_GRID,
+    structure: str = "linear_cent",
 ) -> Listing:
     minutes = (close - opens) // MINUTE
     average_s = 60 if minutes > 2 else 1
@@ -164,8 +183,8 @@ def _up_or_down(
         no_sub_title=f"{coin} below ${target:,.2f}",
         strike_type="greater_or_equal",
         floor_strike=target,
-        price_structure=label,
-        grid=grid,
+        price_structure=structure,
+        grid=STRUCTURES[structure],
         open_time=opens,
         close_time=close,
         expected_expiration_time=Ts(close + MINUTE),
@@ -278,6 +297,7 @@ def rate_decision(paths: Paths, now: Ts) -> Iterator[Listing]:
         title=title,
         mutually_exclusive=True,
         strike_date=close,
+        fees=FeeSchedule(FeeType.WITH_MAKER, 500),  # an event may charge otherwise than its series
     )
     buckets = [_Bucket(*outcome) for outcome in _FED_OUTCOMES]
     rule = f"If the decision on the federal funds rate at the meeting that ends on {day_words(close)} is: {{}}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from kalshi_cli.core.model import FeeSchedule, FeeType
 from kalshi_cli.sim import families
 from kalshi_cli.sim.families import BTC, ETH, Listing
@@ -18,6 +20,14 @@ from kalshi_cli.units import Ts
 _CF = ("CF Benchmarks", "https://www.cfbenchmarks.com/")
 _FEES = FeeSchedule(FeeType.QUADRATIC, 1000)
 _HALF_FEES = FeeSchedule(FeeType.QUADRATIC, 500)
+_MAKER_FEES = FeeSchedule(FeeType.WITH_MAKER, 1000)
+
+_CRYPTO, _GAMES = 2, 3
+SHARDS = {
+    "KXBTCD": _CRYPTO, "KXETHD": _CRYPTO, "KXBTC15M": _CRYPTO, "KXETH15M": _CRYPTO, "KXQUICKSETTLE": _CRYPTO,
+    "KXNBAGAME": _GAMES, "KXMLBGAME": _GAMES,
+}  # fmt: skip
+"""The shard of a series where the exchange has so many, as announced for new events (API.md section 5.13); else 0."""
 
 
 def _series(
@@ -42,7 +52,9 @@ SERIES = (
         ("National Weather Service", "https://www.weather.gov/okx/"),
     ),
     _series("KXINX", "S&P 500 range", "Financials", "daily", ("S&P Global", "https://www.spglobal.com/"), _HALF_FEES),
-    _series("KXNBAGAME", "Professional basketball game", "Sports", "custom", ("NBA", "https://www.nba.com/")),
+    _series(
+        "KXNBAGAME", "Professional basketball game", "Sports", "custom", ("NBA", "https://www.nba.com/"), _MAKER_FEES
+    ),
     _series("KXMLBGAME", "Professional baseball game", "Sports", "custom", ("MLB", "https://www.mlb.com/"), _HALF_FEES),
     _series(
         "KXFEDDECISION",
@@ -57,19 +69,27 @@ SERIES = (
 class Catalogue:
     """What is open at a moment, what it is worth, and how it ended."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, shards: int = 1) -> None:
         self.paths = Paths(seed)
+        self._shards = {series: shard for series, shard in SHARDS.items() if shard < shards}
 
     def open_at(self, now: Ts) -> list[Listing]:
         """The markets with open_time <= now < close_time."""
-        return [x for x in self._candidates(now) if x.market.open_time <= now < x.market.close_time]
+        found = [x for x in self._candidates(now) if x.market.open_time <= now < x.market.close_time]
+        return [self._on_shard(listing) for listing in found] if self._shards else found
+
+    def _on_shard(self, listing: Listing) -> Listing:
+        shard = self._shards.get(listing.event.series_ticker, 0)
+        return msgspec.structs.replace(listing, market=msgspec.structs.replace(listing.market, exchange_index=shard))
 
     def _candidates(self, now: Ts) -> Iterator[Listing]:
         paths = self.paths
         yield from families.thresholds(paths, now, "KXBTCD", "Bitcoin", BTC, step=250, each_side=5)
-        yield from families.thresholds(paths, now, "KXETHD", "Ethereum", ETH, step=10, each_side=4)
-        yield families.quarter_hour(paths, now, "KXBTC15M", "BTC", BTC)
-        yield families.quarter_hour(paths, now, "KXETH15M", "ETH", ETH)
+        yield from families.thresholds(
+            paths, now, "KXETHD", "Ethereum", ETH, step=10, each_side=4, structures=families.SPREAD
+        )
+        yield families.quarter_hour(paths, now, "KXBTC15M", "BTC", BTC, "tapered_deci_cent")
+        yield families.quarter_hour(paths, now, "KXETH15M", "ETH", ETH, "center_deci_edge_centi_cent")
         yield from families.quick_settle(paths, now)
         yield from families.temperature(paths, now)
         yield from families.index_range(paths, now)

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from kalshi_cli.core.model import FeeType
 from kalshi_cli.sim.calendar import DAY, HOUR, MINUTE
 from kalshi_cli.sim.families import Listing
+from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listings import SERIES, Catalogue
-from kalshi_cli.units import Ts, parse_ts
+from kalshi_cli.units import Price, Ts, parse_ts
 
 MOMENTS = (
     "2026-11-21T19:00:00Z",  # a Saturday, on the hour
@@ -41,10 +43,42 @@ def test_at_least_forty_markets_of_six_series_are_open(text: str) -> None:
     assert len({listing.market.ticker for listing in listings}) == len(listings)
     assert len({listing.event.series_ticker for listing in listings}) >= 6
     assert {listing.event.series_ticker for listing in listings} <= {series.ticker for series in SERIES}
-    assert any(listing.market.price_structure == "tapered_deci_cent" for listing in listings)
+    assert {listing.market.price_structure for listing in listings} == set(STRUCTURES)
     for listing in listings:
+        assert listing.market.grid == STRUCTURES[listing.market.price_structure]
         assert listing.market.open_time <= now < listing.market.close_time
         assert listing.market.open_time % MINUTE == listing.market.close_time % MINUTE == 0
+
+
+def test_the_twelve_structures_are_those_of_the_exchange() -> None:
+    steps = {
+        name: tuple((band.start, band.end, band.step) for band in grid.bands) for name, grid in STRUCTURES.items()
+    }
+    assert len(steps) == 12
+    assert steps["tapered_deci_cent"] == ((0, 1000, 10), (1000, 9000, 100), (9000, 10_000, 10))
+    assert steps["center_deci_edge_centi_cent"] == ((0, 100, 1), (100, 9900, 10), (9900, 10_000, 1))
+    assert steps["center_half_edge_quint_cent"] == ((0, 1000, 20), (1000, 9000, 50), (9000, 10_000, 20))
+    for grid in STRUCTURES.values():
+        assert all(grid.is_valid(Price(cent * 100)) for cent in range(1, 100)), "whole cents are valid everywhere"
+
+
+def test_markets_are_spread_over_as_many_shards_as_there_are() -> None:
+    now = parse_ts(MOMENTS[0])
+
+    def used(shards: int) -> set[int]:
+        return {listing.market.exchange_index for listing in Catalogue(7, shards).open_at(now)}
+
+    assert (used(1), used(3), used(4)) == ({0}, {0, 2}, {0, 2, 3})
+    for listing in Catalogue(7, 4).open_at(now):
+        assert (listing.market.exchange_index == 2) == listing.event.series_ticker.startswith(
+            ("KXBTC", "KXETH", "KXQUICK")
+        )
+
+
+def test_some_series_charge_makers_and_an_event_charges_otherwise_than_its_series() -> None:
+    assert {series.fees.type for series in SERIES} == {FeeType.QUADRATIC, FeeType.WITH_MAKER}
+    own = {x.event.event_ticker for x in Catalogue(7).open_at(parse_ts(MOMENTS[0])) if x.event.fees is not None}
+    assert len(own) == 1
 
 
 @pytest.mark.parametrize("text", MOMENTS)
