@@ -4,13 +4,12 @@ No clock, no sockets, no randomness: time comes with each call, ids from a calla
 wire reaches; the other methods are for the world that trades beside the user, past signatures and limits. Not safe for
 threads: whoever shares an exchange calls it from one thread (`sim.server` does).
 
-Left out, because the real rules are not published: collateral return across mutually exclusive markets, order groups,
-amend and decrease, sub-accounts, more than one shard.
+Left out, because the real rules are not published: collateral return across mutually exclusive markets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.sim.agenda import Agenda
@@ -20,11 +19,12 @@ from kalshi_cli.sim.gate import Gate, missing_signature
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Refusal, SeriesSpec, SimOptions
+from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord
 from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
 from kalshi_cli.sim.routes import all_routes
 from kalshi_cli.sim.routing import BASE, Call, Router
-from kalshi_cli.sim.state import Member, State
+from kalshi_cli.sim.state import State
 from kalshi_cli.units import Money, Price, Qty, Ts
 
 STREAM_PATH = "/trade-api/ws/v2"
@@ -166,18 +166,47 @@ class Exchange:
 
     # -- the world: accounts and orders --
 
-    def add_account(self, name: str, cash: Money) -> None:
-        """An account without a key is one of the world's: its activity is journaled in batches."""
+    def add_account(self, name: str, cash: Money, *, shards: Iterable[int] = (0,)) -> None:
+        """A member with `cash` in its primary subaccount, on each of these shards.
+
+        An account without a key is one of the world's: its activity is journaled in batches.
+        """
         if name in self._state.members:
             raise ValueError(f"account {name} exists already")
-        member = Member(AccountRecord(name=name, user_id=self._state.new_id(), cash=cash, updated=self._now))
+        member = Member(AccountRecord(name=name, user_id=self._state.new_id()))
         self._state.members[name] = member
-        self._state.touch_account(member, self._now)
+        self._state.touch_account(member)
+        for shard in shards:
+            self._floor.deposit(name, cash, self._now, exchange_index=shard)
         self._commit(self._now, everything=True)
 
-    def register_key(self, account: str, key_id: str, public_key: bytes) -> None:
-        """A PEM public key, RSA or Ed25519, that signs for the account; ValueError where it is neither."""
-        key = KeyRecord(key_id=key_id, account=account, public_key=public_key)
+    def deposit(self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0) -> None:
+        """New money from outside, into one purse of a member."""
+        self._floor.deposit(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
+        self._commit(self._now, everything=True)
+
+    def add_subaccount(self, name: str) -> int | None:
+        """The number of a new, empty subaccount of a member; None where it has all 63."""
+        number = self._state.add_subaccount(self._state.members[name], self._now)
+        self._commit(self._now, everything=True)
+        return number
+
+    def register_key(
+        self,
+        account: str,
+        key_id: str,
+        public_key: bytes,
+        *,
+        scopes: tuple[str, ...] = ("read", "write"),
+        subaccount: int | None = None,
+    ) -> None:
+        """A PEM public key, RSA or Ed25519, that signs for the account; ValueError where it is neither.
+
+        `subaccount` restricts it to one, `scopes` to what they allow.
+        """
+        key = KeyRecord(
+            key_id=key_id, account=account, public_key=public_key, scopes=scopes, subaccount=subaccount, name=key_id
+        )
         self._gate.admit(key)
         self._state.add_key(key)
         self._state.touch(f"key/{key_id}", key)
@@ -218,12 +247,17 @@ class Exchange:
     def last_price(self, ticker: str) -> Price | None:
         return self._state.markets[ticker].last
 
-    def position(self, account: str, ticker: str) -> Qty:
+    def position(self, account: str, ticker: str, subaccount: int = 0) -> Qty:
         """Signed: plus is YES."""
-        return self._state.members[account].held(ticker)
+        return self._state.members[account].purse(subaccount, self._state.shard_of(ticker)).held(ticker)
 
-    def cash(self, account: str) -> Money:
-        return self._state.members[account].record.cash
+    def cash(self, account: str, subaccount: int | None = None, exchange_index: int | None = None) -> Money:
+        """Of one subaccount, of one shard, or (None) of all of them."""
+        return self._state.members[account].cash(subaccount, exchange_index)
+
+    def subaccounts(self, account: str) -> range:
+        """Their numbers; 0 is the primary one."""
+        return range(self._state.members[account].record.subaccounts + 1)
 
     def accounts(self) -> list[str]:
         return list(self._state.members)

@@ -260,7 +260,9 @@ class Hub:
                     changed = partial(frames.lifecycle_msg, item, self.state.markets[item.ticker])
                     self._send(LIFECYCLE, "market_lifecycle_v2", item.ticker, changed, now)
                 case EventListed():
-                    event = partial(frames.event_msg, self.state.events[item.event_ticker])
+                    event = partial(
+                        frames.event_msg, self.state.events[item.event_ticker], self.state.shard_of(item.event_ticker)
+                    )
                     self._send(LIFECYCLE, "event_lifecycle", item.event_ticker, event, now)
                 case IndexTick():
                     self._publish_index(item, now)

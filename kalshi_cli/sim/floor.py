@@ -7,6 +7,7 @@ from kalshi_cli.sim.accounts import book_fill, closable, collateral, leg_price, 
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.matcher import Plan
+from kalshi_cli.sim.member import NONE, Member
 from kalshi_cli.sim.records import (
     CANCELED,
     EXECUTED,
@@ -16,8 +17,11 @@ from kalshi_cli.sim.records import (
     OrderRecord,
     TradeRecord,
 )
-from kalshi_cli.sim.state import NONE, Member, State
+from kalshi_cli.sim.state import State
 from kalshi_cli.units import Money, Qty, Ts, notional
+
+Pocket = tuple[int, int]
+"""Which purse of a member: (subaccount, shard)."""
 
 MAX_OPEN_ORDERS = 200_000
 NOT_FOUND = Refusal(404, "not_found")
@@ -39,8 +43,10 @@ class Floor:
         if refusal is not None:
             return refusal
         wanted = new.qty
+        shard = state.shard_of(new.ticker)
         if new.reduce_only:
-            wanted = Qty(min(new.qty, closable(member.held(new.ticker), new.side)))
+            held = member.purse(new.subaccount, shard).held(new.ticker)
+            wanted = Qty(min(new.qty, closable(held, new.side)))
         order = OrderRecord(
             order_id=state.new_id(),
             account=account,
@@ -54,6 +60,8 @@ class Floor:
             expires=new.expires,
             stp_maker=new.stp_maker,
             cancel_on_pause=new.cancel_on_pause,
+            subaccount=new.subaccount,
+            exchange_index=shard,
             created=now,
             updated=now,
             rank=state.order_count,
@@ -82,6 +90,10 @@ class Floor:
         market = self.state.markets.get(new.ticker)
         if market is None:
             return NOT_FOUND
+        if new.exchange_index not in (None, market.spec.exchange_index):
+            return NOT_FOUND  # that shard does not know the market; UNVERIFIED, as no such request was recorded
+        if not member.has_subaccount(new.subaccount):
+            return Refusal(400, "invalid_parameters", "subaccount")
         if (paused := self._paused(market, now)) is not None:
             return paused
         if self._is_used(member, new.client_order_id):
@@ -97,7 +109,7 @@ class Floor:
             return Refusal(400, "invalid_order", "reduce_only can only be used with IoC or FoK orders")
         if new.post_only and self.state.books[new.ticker].would_cross(new.side, new.price):
             return Refusal(400, "invalid_order", "post only cross")
-        if sum(map(len, member.resting.values())) >= MAX_OPEN_ORDERS:
+        if member.open_orders >= MAX_OPEN_ORDERS:
             return Refusal(400, "invalid_order", "too many open orders")
         return None
 
@@ -120,13 +132,43 @@ class Floor:
 
     def _can_pay(self, member: Member, order: OrderRecord) -> bool:
         """Whether the cash covers this order beside everything that rests; what needs nothing more always may."""
-        ticker, held, schedule = order.ticker, member.held(order.ticker), self.state.fees_of(order.ticker)
-        before = member.reserved.get(ticker, Money(0))
+        purse, ticker, schedule = member.purse_of(order), order.ticker, self.state.fees_of(order.ticker)
+        held, before = purse.held(ticker), purse.reserved.get(ticker, Money(0))
         if held:
-            need = collateral((*member.orders(ticker), order), held, schedule, incoming=order.order_id)
+            need = collateral((*purse.orders(ticker), order), held, schedule, incoming=order.order_id)
         else:
             need = Money(before + order_need(order, order.remaining, schedule, is_taker=True))
-        return need <= before or member.record.cash - member.reserved_total + before >= need
+        return need <= before or purse.free + before >= need
+
+    def deposit(self, account: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
+        """New money from outside, into one purse."""
+        member = self.state.members[account]
+        purse = member.purse(subaccount, exchange_index)
+        purse.record.cash = Money(purse.record.cash + amount)
+        self.state.touch_purse(member, purse, now)
+
+    def move_cash(self, account: str, source: Pocket, target: Pocket, amount: Money, now: Ts) -> Refusal | None:
+        """Move `amount` between two purses, each a (subaccount, shard); what resting orders hold back stays.
+
+        None where it moved, else the reason: 404 where there is no such subaccount or shard, 400 where the amount is
+        not positive or not there.
+        """
+        member = self.state.members[account]
+        for subaccount, shard in (source, target):
+            if not member.has_subaccount(subaccount) or not 0 <= shard < self.state.options.shards:
+                return NOT_FOUND
+        if amount <= 0 or source == target:
+            return Refusal(
+                400, "invalid_parameters", "amount" if amount <= 0 else "source and destination are the same"
+            )
+        giver, taker = member.purse(*source), member.purse(*target)
+        if giver.free < amount:
+            return Refusal(400, "insufficient_balance")
+        giver.record.cash = Money(giver.record.cash - amount)
+        taker.record.cash = Money(taker.record.cash + amount)
+        self.state.touch_purse(member, giver, now)
+        self.state.touch_purse(member, taker, now)
+        return None
 
     # -- matching --
 
@@ -153,8 +195,8 @@ class Floor:
         if not plan.meets and not plan.removes:
             self._reserve(order, now, was=NONE)
             return
-        accounts = {order.account: order} | {resting.account: resting for resting, _ in plan.meets}
-        for one in accounts.values():
+        concerned = (order, *(own for own in plan.removes), *(resting for resting, _ in plan.meets))
+        for one in {(one.account, one.subaccount): one for one in concerned}.values():
             self._reserve(one, now)
 
     def _trade(self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts) -> None:
@@ -189,13 +231,14 @@ class Floor:
 
     def _long(self, taker: OrderRecord, maker: OrderRecord) -> int:
         members = self.state.members
-        return sum(max(0, members[order.account].held(order.ticker)) for order in (taker, maker))
+        return sum(max(0, members[one.account].purse_of(one).held(one.ticker)) for one in (taker, maker))
 
     def _fill(self, order: OrderRecord, trade: TradeRecord, now: Ts, *, is_taker: bool) -> None:
         state, member = self.state, self.state.members[order.account]
-        holding = member.holding(order.ticker)
+        purse = member.purse_of(order)
+        holding = purse.holding(order.ticker)
         booking = book_fill(holding, order, trade.price, trade.qty, state.fees_of(order.ticker), is_taker=is_taker)
-        member.record.cash = Money(member.record.cash + booking.cash)
+        purse.record.cash = Money(purse.record.cash + booking.cash)
         state.switches.fees_collected = Money(state.switches.fees_collected + booking.fee)
         cost = notional(leg_price(order.side, trade.price), trade.qty)
         if is_taker:
@@ -207,7 +250,7 @@ class Floor:
         order.filled = Qty(order.filled + trade.qty)
         order.rounding = booking.rounding
         order.reason = "Trade"
-        state.touch_account(member, now)
+        state.touch_purse(member, purse, now)
         state.touch_holding(member, holding, now)
         state.touch("state", state.switches)
         if member.mirror is None:
@@ -226,6 +269,8 @@ class Floor:
             is_taker=is_taker,
             position=holding.qty,
             ts=now,
+            subaccount=order.subaccount,
+            exchange_index=order.exchange_index,
         )
         member.fills += 1
         state.show(member, f"fill/{order.account}/{fill.number}", fill, now)
@@ -263,8 +308,7 @@ class Floor:
 
     def _forget_live(self, order: OrderRecord) -> None:
         del self.state.live[order.order_id]
-        resting = self.state.members[order.account].resting
-        del resting[order.ticker][order.order_id]
+        self.state.members[order.account].forget_live(order)
 
     def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
         """Cancel a resting order and let go of what was held back for it."""
@@ -273,25 +317,34 @@ class Floor:
         return taken
 
     def _reserve(self, order: OrderRecord, now: Ts, was: Qty | None = None) -> None:
-        """Reckon what the orders of this one's account need; where its cash no longer covers it, the newest ones go.
+        """Reckon what the orders of this one's purse need; where its cash no longer covers it, the newest ones go.
 
         `was` is what remained of it before, where nothing but this order changed.
         """
-        member, schedule = self.state.members[order.account], self.state.fees_of(order.ticker)
+        purse, schedule = self.state.members[order.account].purse_of(order), self.state.fees_of(order.ticker)
         if was is None:
-            member.reserve(order.ticker, schedule)
+            purse.reserve(order.ticker, schedule)
         else:
-            member.reserve(order.ticker, schedule, order, was)
-        while member.reserved_total > max(0, member.record.cash):
-            newest = max(member.orders(), key=lambda order: order.rank, default=None)
+            purse.reserve(order.ticker, schedule, order, was)
+        while purse.reserved_total > max(0, purse.record.cash):
+            newest = max(purse.orders(), key=lambda order: order.rank, default=None)
             if newest is None:
                 break
             self.take_off(newest, "MarginCancel", now)
-            member.reserve(newest.ticker, self.state.fees_of(newest.ticker))
+            purse.reserve(newest.ticker, self.state.fees_of(newest.ticker))
 
     def _tell_book(self, order: OrderRecord, delta: Qty, now: Ts) -> None:
         self.state.happened.append(
-            BookChange(order.ticker, order.side, order.price, delta, now, order.account, order.client_order_id)
+            BookChange(
+                order.ticker,
+                order.side,
+                order.price,
+                delta,
+                now,
+                order.account,
+                order.client_order_id,
+                order.subaccount,
+            )
         )
 
 

@@ -19,7 +19,7 @@ from kalshi_cli.sim.records import (
     OrderRecord,
     TradeRecord,
 )
-from kalshi_cli.sim.shapes import ALL_OF_IT, NOBODY, SHARD, Json, levels_json, no_price, outcome, ranges, rfc3339
+from kalshi_cli.sim.shapes import ALL_OF_IT, NOBODY, Json, levels_json, no_price, outcome, ranges, rfc3339
 from kalshi_cli.units import Price, Qty, Ts, format_money, format_price, format_qty
 
 QUARTER_MS, MINUTE_MS = 900_000, 60_000
@@ -48,7 +48,7 @@ def delta_msg(change: BookChange, market_id: str, *, use_yes_price: bool, is_own
         "ts_ms": change.ts,
     }
     if is_own:
-        shown["subaccount"] = 0
+        shown["subaccount"] = change.subaccount
         if change.client_order_id:
             shown["client_order_id"] = change.client_order_id
     return shown
@@ -101,7 +101,7 @@ def fill_msg(fill: FillRecord) -> Json:
         "trade_id": fill.trade_id,
         "order_id": fill.order_id,
         "market_ticker": fill.ticker,
-        "exchange_index": SHARD,
+        "exchange_index": fill.exchange_index,
         "is_taker": fill.is_taker,
         "side": outcome(fill.side),
         "action": "buy",
@@ -114,7 +114,7 @@ def fill_msg(fill: FillRecord) -> Json:
         "post_position_fp": format_qty(fill.position),
         "ts": fill.ts // 1000,
         "ts_ms": fill.ts,
-        "subaccount": 0,
+        "subaccount": fill.subaccount,
     }
     if fill.client_order_id:
         shown["client_order_id"] = fill.client_order_id
@@ -126,7 +126,7 @@ def user_order_msg(order: OrderRecord, user_id: str) -> Json:
         "order_id": order.order_id,
         "user_id": user_id,
         "ticker": order.ticker,
-        "exchange_index": SHARD,
+        "exchange_index": order.exchange_index,
         "status": order.status,
         "side": outcome(order.side),
         "is_yes": order.side is Side.BID,
@@ -146,10 +146,12 @@ def user_order_msg(order: OrderRecord, user_id: str) -> Json:
         "created_ts_ms": order.created,
         "last_update_time": rfc3339(order.updated),
         "last_updated_ts_ms": order.updated,
-        "subaccount_number": 0,
+        "subaccount_number": order.subaccount,
     }
     if order.expires is not None:
         shown |= {"expiration_time": rfc3339(order.expires), "expiration_ts_ms": order.expires}
+    if order.group_id:
+        shown["order_group_id"] = order.group_id
     if order.reason:
         shown["last_update_reason"] = order.reason
     return shown
@@ -165,13 +167,13 @@ def position_msg(holding: HoldingRecord, user_id: str) -> Json:
         "fees_paid_dollars": format_money(holding.fees),
         "position_fee_cost_dollars": format_money(holding.fees),
         "volume_fp": "0.00",
-        "subaccount": 0,
+        "subaccount": holding.subaccount,
     }
 
 
 def lifecycle_msg(changed: MarketChanged, market: MarketRecord) -> Json:
     spec = market.spec
-    shown: Json = {"event_type": changed.change, "market_ticker": changed.ticker, "exchange_index": SHARD}
+    shown: Json = {"event_type": changed.change, "market_ticker": changed.ticker, "exchange_index": spec.exchange_index}
     match changed.change:
         case "created":
             shown |= {
@@ -216,10 +218,10 @@ def _metadata(market: MarketRecord) -> Json:
     return shown
 
 
-def event_msg(event: EventSpec) -> Json:
+def event_msg(event: EventSpec, exchange_index: int = 0) -> Json:
     return {
         "event_ticker": event.event_ticker,
-        "exchange_index": SHARD,
+        "exchange_index": exchange_index,
         "title": event.title,
         "subtitle": event.sub_title,
         "collateral_return_type": "",

@@ -6,6 +6,7 @@ from kalshi_cli.sim.accounts import payout
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, SeriesSpec
+from kalshi_cli.sim.member import Member, Purse
 from kalshi_cli.sim.records import (
     BookCleared,
     EventListed,
@@ -15,7 +16,7 @@ from kalshi_cli.sim.records import (
     OrderRecord,
     SettlementRecord,
 )
-from kalshi_cli.sim.state import Member, State
+from kalshi_cli.sim.state import State
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 CLOSE_CANCEL_MS = 1_000
@@ -169,19 +170,21 @@ class Lifecycle:
 
     def _pay(self, market: MarketRecord, now: Ts) -> None:
         for member in self.state.members.values():
-            holding = member.holdings.get(market.spec.ticker)
-            if holding is not None:
-                self._pay_member(member, holding, market, now)
+            for purse in member.purses.values():
+                holding = purse.holdings.get(market.spec.ticker)
+                if holding is not None:
+                    self._pay_purse(member, purse, holding, market, now)
         market.settled = now
         self._plan(market.spec.ticker, market)
         self._changed(market, "settled", now)
 
     def _drop(self, ticker: str) -> None:
         """Forget a market that settled long ago, unless a person ever held something in it."""
-        if not any(member.mirror is not None and ticker in member.holdings for member in self.state.members.values()):
+        readers = [member for member in self.state.members.values() if member.mirror is not None]
+        if not any(ticker in purse.holdings for member in readers for purse in member.purses.values()):
             self.state.drop_market(ticker)
 
-    def _pay_member(self, member: Member, holding: HoldingRecord, market: MarketRecord, now: Ts) -> None:
+    def _pay_purse(self, member: Member, purse: Purse, holding: HoldingRecord, market: MarketRecord, now: Ts) -> None:
         value = market.value
         assert value is not None
         paid = payout(holding, value)
@@ -201,13 +204,15 @@ class Lifecycle:
                 revenue=paid,
                 fee=holding.fees,
                 ts=now,
+                subaccount=holding.subaccount,
+                exchange_index=holding.exchange_index,
             )
             member.settlements += 1
             self.state.show(member, f"settlement/{member.record.name}/{settlement.number}", settlement, now)
-        member.record.cash = Money(member.record.cash + paid)
+        purse.record.cash = Money(purse.record.cash + paid)
         holding.realized = Money(holding.realized + paid - holding.cost)
         holding.qty, holding.cost, holding.is_settled = Qty(0), Money(0), True
-        self.state.touch_account(member, now)
+        self.state.touch_purse(member, purse, now)
         self.state.touch_holding(member, holding, now)
 
     def _orders(self, ticker: str) -> list[OrderRecord]:

@@ -33,7 +33,10 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One yes/no question. Its event, and the event's series, must be listed first. Times are milliseconds."""
+    """One yes/no question. Its event, and the event's series, must be listed first. Times are milliseconds.
+
+    `exchange_index` is the shard it trades on; its event and series are shown on the shard of their newest market.
+    """
 
     ticker: str
     event_ticker: str
@@ -43,6 +46,7 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     strike_type: str = "custom"
     floor_strike: float | None = None
     cap_strike: float | None = None
+    exchange_index: int = 0
     price_structure: str = "linear_cent"
     grid: PriceGrid = CENT_GRID
     open_time: Ts
@@ -61,11 +65,13 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `client_ids`: "forever" refuses any id ever used by the account (seen on the wire); "open_only" refuses only the id
     of an order that still rests (what the FIX page says). `read_lag_ms`: portfolio reads show the account as it was
-    then. Rates are tokens a second (a bucket holds one second's worth); 0 switches the limit off.
+    then. `shards` is the number of matching engines; members have cash on each. Rates are tokens a second (a bucket
+    holds one second's worth); 0 switches the limit off.
     """
 
     client_ids: str = "forever"
     read_lag_ms: int = 0
+    shards: int = 1
     clock_window_ms: int = 5_000
     read_rate: int = 200
     write_rate: int = 100
@@ -78,6 +84,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order as the matching engine takes it. `expires` is milliseconds.
 
     Where it meets an order of its own account it stops, or with `stp_maker` cancels that one and goes on.
+    `exchange_index` None goes to whatever shard the market is on.
     """
 
     ticker: str
@@ -91,6 +98,9 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str = ""
     stp_maker: bool = False
     cancel_on_pause: bool = False
+    subaccount: int = 0
+    exchange_index: int | None = None
+    group_id: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections import deque
 
-from kalshi_cli.sim.records import AccountRecord, FillRecord, HoldingRecord, OrderRecord, SettlementRecord
+from kalshi_cli.sim.records import FillRecord, HoldingRecord, OrderRecord, PurseRecord, SettlementRecord
 from kalshi_cli.units import Ts
 
-Mirrored = AccountRecord | OrderRecord | FillRecord | HoldingRecord | SettlementRecord
+Mirrored = PurseRecord | OrderRecord | FillRecord | HoldingRecord | SettlementRecord
 
 
 class Mirror:
@@ -16,10 +16,10 @@ class Mirror:
 
     def __init__(self, lag_ms: int) -> None:
         self.lag_ms = lag_ms
-        self.account: AccountRecord | None = None
+        self.purses: dict[tuple[int, int], PurseRecord] = {}
         self.orders: dict[str, OrderRecord] = {}
         self.fills: list[FillRecord] = []
-        self.holdings: dict[str, HoldingRecord] = {}
+        self.holdings: dict[tuple[int, str], HoldingRecord] = {}
         self.settlements: list[SettlementRecord] = []
         self._pending: deque[tuple[Ts, Mirrored]] = deque()
 
@@ -43,8 +43,8 @@ class Mirror:
             case FillRecord():
                 self.fills.append(record)
             case HoldingRecord():
-                self.holdings[record.ticker] = record
+                self.holdings[record.subaccount, record.ticker] = record
             case SettlementRecord():
                 self.settlements.append(record)
-            case AccountRecord():
-                self.account = record
+            case PurseRecord():
+                self.purses[record.subaccount, record.exchange_index] = record

@@ -31,6 +31,9 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     expires: Ts | None = None
     stp_maker: bool = False
     cancel_on_pause: bool = False
+    subaccount: int = 0
+    exchange_index: int = 0
+    group_id: str = ""
     created: Ts
     updated: Ts
     rank: int
@@ -58,6 +61,8 @@ class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
     is_taker: bool
     position: Qty
     ts: Ts
+    subaccount: int = 0
+    exchange_index: int = 0
 
 
 class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
@@ -73,10 +78,12 @@ class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class HoldingRecord(msgspec.Struct, kw_only=True):
-    """What an account has in one market. `cost` is what the open position cost; `qty` is signed, plus is YES."""
+    """What a subaccount has in one market. `cost` is what the open position cost; `qty` is signed, plus is YES."""
 
     account: str
     ticker: str
+    subaccount: int = 0
+    exchange_index: int = 0
     qty: Qty = Qty(0)
     cost: Money = Money(0)
     realized: Money = Money(0)
@@ -87,24 +94,59 @@ class HoldingRecord(msgspec.Struct, kw_only=True):
 
 
 class AccountRecord(msgspec.Struct, kw_only=True):
-    """A member: its money, and the id the wire shows."""
+    """A member: the id the wire shows, and how many numbered subaccounts it has made.
+
+    `cash` is set in journals of before there were purses; it lies in the first one now.
+    """
 
     name: str
     user_id: str
-    cash: Money
-    updated: Ts
+    subaccounts: int = 0
+    cash: Money | None = None
+
+
+class PurseRecord(msgspec.Struct, kw_only=True):
+    """The cash of one subaccount on one shard."""
+
+    account: str
+    subaccount: int = 0
+    exchange_index: int = 0
+    cash: Money = Money(0)
+    updated: Ts = Ts(0)
 
 
 class KeyRecord(msgspec.Struct, kw_only=True, frozen=True):
-    """A public key (PEM) that signs for an account."""
+    """A public key (PEM) that signs for an account.
+
+    `subaccount` locks it to one of them; `scopes` are in the wire's words, and a child scope is `write::trade`.
+    """
 
     key_id: str
     account: str
     public_key: bytes
+    name: str = ""
+    scopes: tuple[str, ...] = ("read", "write")
+    subaccount: int | None = None
+
+
+class GroupRecord(msgspec.Struct, kw_only=True):
+    """An order group. `matched` is (when, contracts) of its fills of the last 15 seconds; `number` its age."""
+
+    group_id: str
+    account: str
+    number: int
+    limit: Qty
+    subaccount: int = 0
+    exchange_index: int = 0
+    is_triggered: bool = False
+    is_deleted: bool = False
+    matched: list[tuple[Ts, Qty]] = []
+    created: Ts
+    updated: Ts
 
 
 class SettlementRecord(msgspec.Struct, kw_only=True, frozen=True):
-    """A market paid out to one account. `number` counts the account's settlements from 0."""
+    """A market paid out to one subaccount. `number` counts the account's settlements from 0."""
 
     number: int
     account: str
@@ -119,6 +161,8 @@ class SettlementRecord(msgspec.Struct, kw_only=True, frozen=True):
     revenue: Money
     fee: Money
     ts: Ts
+    subaccount: int = 0
+    exchange_index: int = 0
 
 
 class MarketRecord(msgspec.Struct, kw_only=True):
@@ -188,6 +232,7 @@ class BookChange(msgspec.Struct, frozen=True):
     ts: Ts
     account: str
     client_order_id: str
+    subaccount: int = 0
 
 
 class BookCleared(msgspec.Struct, frozen=True):
@@ -208,6 +253,21 @@ class EventListed(msgspec.Struct, frozen=True):
     event_ticker: str
 
 
+class GroupChanged(msgspec.Struct, frozen=True):
+    """An order group was changed. `event_type` is created, triggered, reset, deleted or limit_updated, as on the wire.
+
+    `contracts_limit` is what holds from now on; the channel shows it where the wire does.
+    """
+
+    event_type: str
+    order_group_id: str
+    contracts_limit: Qty
+    account: str
+    ts: Ts
+    subaccount: int = 0
+    exchange_index: int = 0
+
+
 class IndexTick(msgspec.Struct, frozen=True):
     """An outside index ticked; `value` is in ten-thousandths of a dollar."""
 
@@ -221,6 +281,7 @@ Happening = (
     | BookCleared
     | MarketChanged
     | EventListed
+    | GroupChanged
     | IndexTick
     | TradeRecord
     | FillRecord

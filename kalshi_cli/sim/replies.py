@@ -15,6 +15,8 @@ from kalshi_cli.units import Ts
 
 T = TypeVar("T")
 Json = dict[str, Any]
+FAR = 1 << 62
+"""No upper end of a window of time."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -125,6 +127,11 @@ class Query:
         if most is not None and value > most:
             raise bare(self._operation, _go_name(name), "lte")
         return value
+
+    def window(self) -> tuple[int, int]:
+        """`min_ts` and `max_ts` (seconds), as milliseconds; both ends included."""
+        low, high = self.number("min_ts"), self.number("max_ts")
+        return (low or 0) * 1000, FAR if high is None else high * 1000 + 999
 
     def flag(self, name: str) -> bool:
         return self.text(name) == "true"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from kalshi_cli.sim.account_reads import AccountReads
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.reads import Reads
 from kalshi_cli.sim.replies import Json
@@ -17,7 +18,7 @@ from kalshi_cli.sim.writes import Writes
 def all_routes(state: State, floor: Floor) -> list[Route]:
     """Everything that answers under `/trade-api/v2`."""
     reads = Reads(state)
-    return [*_public(reads), *_private(reads), *_writes(Writes(state, floor))]
+    return [*_public(reads), *_private(reads), *AccountReads(state).routes(), *_writes(Writes(state, floor))]
 
 
 def _public(reads: Reads) -> list[Route]:
@@ -40,19 +41,6 @@ def _public(reads: Reads) -> list[Route]:
 def _private(reads: Reads) -> list[Route]:
     return [
         Route("GET", "/account/limits", "GetAccountApiLimits", reads.limits, is_private=True),
-        Route("GET", "/portfolio/orders", "GetOrders", reads.orders, is_private=True),
-        Route("GET", "/portfolio/orders/:order_id", "GetOrder", reads.order, is_private=True, cost=2),
-        Route(
-            "GET",
-            "/portfolio/orders/:order_id/queue_position",
-            "GetOrderQueuePosition",
-            reads.queue_position,
-            is_private=True,
-        ),
-        Route("GET", "/portfolio/fills", "GetFills", reads.fills, is_private=True),
-        Route("GET", "/portfolio/positions", "GetPositions", reads.positions, is_private=True),
-        Route("GET", "/portfolio/settlements", "GetSettlements", reads.settlements, is_private=True),
-        Route("GET", "/portfolio/balance", "GetBalance", reads.balance, is_private=True),
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from kalshi_cli.sim.member import MAX_SUBACCOUNT
 from kalshi_cli.sim.replies import Json, Query, flat, nested
 from kalshi_cli.units import Ts
 
@@ -23,13 +24,29 @@ _JSON_NAMES = {int: "number", float: "number", str: "string", bool: "bool", list
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request on its way through a route: who, what, when. `path` holds the values of the path's parameters."""
+    """One request on its way through a route: who, what, when. `path` holds the values of the path's parameters.
+
+    `lock` is the only subaccount that the key may name, where it is restricted to one.
+    """
 
     account: str | None
     query: Query
     path: tuple[str, ...]
     body: bytes
     now: Ts
+    lock: int | None = None
+
+    def subaccount(self, usual: int | None) -> int | None:
+        """The query's `subaccount`; without one, that of the key, else `usual`. 403 where the key may not name it."""
+        return self.allowed(self.query.number("subaccount", most=MAX_SUBACCOUNT), usual)
+
+    def allowed(self, named: int | None, usual: int | None) -> int | None:
+        """The subaccount that a request means which named this one (None: none); a WireError (403) where it may not."""
+        if self.lock is None:
+            return usual if named is None else named
+        if named not in (None, self.lock):
+            raise nested(403, "forbidden", f"this API key is restricted to subaccount {self.lock}")
+        return self.lock
 
 
 class Route(msgspec.Struct, frozen=True):

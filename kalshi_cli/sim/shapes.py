@@ -28,9 +28,6 @@ from kalshi_cli.units import (
 
 Json = dict[str, Any]
 
-SHARD = 0
-"""One matching engine: everything is on shard 0, and says so."""
-
 NOBODY, ALL_OF_IT = Price(0), ONE_DOLLAR  # what the wire shows for an empty bid and an empty ask side
 
 
@@ -55,7 +52,7 @@ def ranges(grid: PriceGrid) -> list[Json]:
     ]
 
 
-def series_json(spec: SeriesSpec) -> Json:
+def series_json(spec: SeriesSpec, exchange_index: int = 0) -> Json:
     return {
         "ticker": spec.ticker,
         "title": spec.title,
@@ -69,11 +66,11 @@ def series_json(spec: SeriesSpec) -> Json:
         "fee_type": spec.fees.type.value,
         "fee_multiplier": spec.fees.multiplier / 1000,
         "additional_prohibitions": None,
-        "exchange_index": SHARD,
+        "exchange_index": exchange_index,
     }
 
 
-def event_json(spec: EventSpec, series: SeriesSpec) -> Json:
+def event_json(spec: EventSpec, series: SeriesSpec, exchange_index: int = 0) -> Json:
     shown: Json = {
         "event_ticker": spec.event_ticker,
         "series_ticker": spec.series_ticker,
@@ -83,7 +80,7 @@ def event_json(spec: EventSpec, series: SeriesSpec) -> Json:
         "collateral_return_type": "",
         "category": series.category,
         "settlement_sources": [{"name": name, "url": url} for name, url in series.settlement_sources] or None,
-        "exchange_index": SHARD,
+        "exchange_index": exchange_index,
     }
     if spec.strike_date is not None:
         shown["strike_date"] = rfc3339(spec.strike_date)
@@ -139,7 +136,7 @@ def market_json(market: MarketRecord, book: Book, now: Ts) -> Json:
         "price_level_structure": spec.price_structure,
         "price_ranges": ranges(spec.grid),
         "settlement_bounds_type": "default",
-        "exchange_index": SHARD,
+        "exchange_index": spec.exchange_index,
     }
     if spec.floor_strike is not None:
         shown["floor_strike"] = spec.floor_strike
@@ -193,11 +190,13 @@ def order_json(order: OrderRecord, user_id: str) -> Json:
         "last_update_time": rfc3339(order.updated),
         "self_trade_prevention_type": "maker" if order.stp_maker else "taker_at_cross",
         "cancel_order_on_pause": order.cancel_on_pause,
-        "subaccount_number": 0,
-        "exchange_index": SHARD,
+        "subaccount_number": order.subaccount,
+        "exchange_index": order.exchange_index,
     }
     if order.expires is not None:
         shown["expiration_time"] = rfc3339(order.expires)
+    if order.group_id:
+        shown["order_group_id"] = order.group_id
     return shown
 
 
@@ -208,7 +207,7 @@ def fill_json(fill: FillRecord) -> Json:
         "order_id": fill.order_id,
         "ticker": fill.ticker,
         "market_ticker": fill.ticker,
-        "exchange_index": SHARD,
+        "exchange_index": fill.exchange_index,
         "outcome_side": outcome(fill.side),
         "book_side": fill.side.value,
         "side": outcome(fill.side),
@@ -220,7 +219,7 @@ def fill_json(fill: FillRecord) -> Json:
         "fee_cost": format_money(fill.fee),
         "created_time": rfc3339(fill.ts),
         "ts": fill.ts // 1000,
-        "subaccount_number": 0,
+        "subaccount_number": fill.subaccount,
     }
 
 
@@ -242,7 +241,7 @@ def trade_json(trade: TradeRecord) -> Json:
 def position_json(holding: HoldingRecord) -> Json:
     return {
         "ticker": holding.ticker,
-        "exchange_index": SHARD,
+        "exchange_index": holding.exchange_index,
         "position_fp": format_qty(holding.qty),
         "total_traded_dollars": format_money(holding.traded),
         "market_exposure_dollars": format_money(holding.cost),
@@ -269,7 +268,7 @@ def event_position_json(event_ticker: str, holdings: list[HoldingRecord]) -> Jso
 def settlement_json(settlement: SettlementRecord) -> Json:
     return {
         "ticker": settlement.ticker,
-        "exchange_index": SHARD,
+        "exchange_index": settlement.exchange_index,
         "event_ticker": settlement.event_ticker,
         "market_result": settlement.result,
         "yes_count_fp": format_qty(settlement.yes_qty),

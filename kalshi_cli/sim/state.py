@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
 from kalshi_cli.core.model import FeeSchedule
-from kalshi_cli.sim.accounts import collateral, order_need
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
 from kalshi_cli.sim.matcher import Book
+from kalshi_cli.sim.member import MAX_SUBACCOUNT, Member, Purse, holding_key, purse_key
 from kalshi_cli.sim.mirror import Mirror, Mirrored
 from kalshi_cli.sim.records import (
     RESTING,
@@ -22,13 +22,13 @@ from kalshi_cli.sim.records import (
     KeyRecord,
     MarketRecord,
     OrderRecord,
+    PurseRecord,
     SettlementRecord,
     StateRecord,
     TradeRecord,
 )
-from kalshi_cli.units import Money, Qty, Ts
+from kalshi_cli.units import Ts
 
-NONE = Qty(0)
 TRADES_KEPT = 2_000
 """Public trades kept for each market; the journal overwrites the oldest."""
 
@@ -38,6 +38,7 @@ _TYPES: dict[str, type] = {
     "event": EventSpec,
     "market": MarketRecord,
     "account": AccountRecord,
+    "purse": PurseRecord,
     "key": KeyRecord,
     "holding": HoldingRecord,
     "order": OrderRecord,
@@ -45,53 +46,6 @@ _TYPES: dict[str, type] = {
     "settlement": SettlementRecord,
     "trade": TradeRecord,
 }
-
-
-class Member:
-    """An account while the exchange runs. Only accounts with a key are ever read, so only they have a mirror."""
-
-    def __init__(self, record: AccountRecord) -> None:
-        self.record = record
-        self.holdings: dict[str, HoldingRecord] = {}
-        self.resting: dict[str, dict[str, OrderRecord]] = {}
-        self.client_ids: dict[str, str] = {}
-        self.reserved: dict[str, Money] = {}
-        self.reserved_total = Money(0)
-        self.fills = 0
-        self.settlements = 0
-        self.mirror: Mirror | None = None
-
-    def holding(self, ticker: str) -> HoldingRecord:
-        found = self.holdings.get(ticker)
-        if found is None:
-            found = self.holdings[ticker] = HoldingRecord(account=self.record.name, ticker=ticker)
-        return found
-
-    def held(self, ticker: str) -> Qty:
-        found = self.holdings.get(ticker)
-        return found.qty if found else Qty(0)
-
-    def orders(self, ticker: str | None = None) -> Iterator[OrderRecord]:
-        if ticker is not None:
-            yield from self.resting.get(ticker, {}).values()
-        else:
-            for orders in self.resting.values():
-                yield from orders.values()
-
-    def reserve(self, ticker: str, schedule: FeeSchedule, moved: OrderRecord | None = None, was: Qty = NONE) -> None:
-        """Reckon again what the resting orders of a market need.
-
-        Where only one order `moved`, from `was` to what remains of it, and nothing is held, that one is enough: an
-        account may have thousands of orders.
-        """
-        before = self.reserved.get(ticker, Money(0))
-        if moved is None or self.held(ticker):
-            need = collateral(self.orders(ticker), self.held(ticker), schedule)
-        else:
-            after = order_need(moved, moved.remaining, schedule, is_taker=False)
-            need = Money(before + after - order_need(moved, was, schedule, is_taker=False))
-        self.reserved_total = Money(self.reserved_total + need - before)
-        self.reserved[ticker] = need
 
 
 class State:
@@ -105,6 +59,7 @@ class State:
         self.events: dict[str, EventSpec] = {}
         self.markets: dict[str, MarketRecord] = {}
         self.books: dict[str, Book] = {}
+        self.shards: dict[str, int] = {}
         self.keys: dict[str, KeyRecord] = {}
         self.members: dict[str, Member] = {}
         self.live: dict[str, OrderRecord] = {}
@@ -121,6 +76,10 @@ class State:
         """The event's schedule where it has one, else that of the series."""
         event = self.events[self.markets[ticker].spec.event_ticker]
         return event.fees or self.series[event.series_ticker].fees
+
+    def shard_of(self, ticker: str) -> int:
+        """The shard of a market; of an event or a series, that of its newest market."""
+        return self.shards.get(ticker, 0)
 
     # -- changes --
 
@@ -148,13 +107,30 @@ class State:
         if member.mirror is not None and not any(item is order for item in self.happened):
             self.happened.append(order)
 
-    def touch_account(self, member: Member, now: Ts) -> None:
-        member.record.updated = now
-        self.show(member, f"account/{member.record.name}", member.record, now)
+    def touch_account(self, member: Member) -> None:
+        self.touch(f"account/{member.record.name}", member.record)
+        self._must_save = self._must_save or member.mirror is not None
+
+    def touch_purse(self, member: Member, purse: Purse, now: Ts) -> None:
+        purse.record.updated = now
+        self.show(member, purse_key(purse.record), purse.record, now)
 
     def touch_holding(self, member: Member, holding: HoldingRecord, now: Ts) -> None:
         holding.updated = now
-        self.show(member, f"holding/{member.record.name}/{holding.ticker}", holding, now)
+        self.show(member, holding_key(holding), holding, now)
+
+    def add_subaccount(self, member: Member, now: Ts) -> int | None:
+        """The number of a new subaccount, without money (`Floor.move_cash` brings some); None where all 63 are there.
+
+        It is there on every shard at once, and cannot be taken away again.
+        """
+        if member.record.subaccounts >= MAX_SUBACCOUNT:
+            return None
+        member.record.subaccounts += 1
+        self.touch_account(member)
+        for shard in range(self.options.shards):
+            self.touch_purse(member, member.purse(member.record.subaccounts, shard), now)
+        return member.record.subaccounts
 
     def touch_market(self, market: MarketRecord, now: Ts) -> None:
         market.updated = now
@@ -189,9 +165,20 @@ class State:
             for record in sorted(records, key=_age):
                 self._take(record)
         for member in self.members.values():
-            for ticker in member.resting:
-                member.reserve(ticker, self.fees_of(ticker))
+            self._upgrade(member)
+            for purse in member.purses.values():
+                for ticker in purse.resting:
+                    purse.reserve(ticker, self.fees_of(ticker))
         return bool(items)
+
+    def _upgrade(self, member: Member) -> None:
+        """An account of a journal from before there were purses: its cash goes into the first one."""
+        if member.record.cash is None:
+            return
+        purse = member.purse(0, 0)
+        purse.record.cash, member.record.cash = member.record.cash, None
+        self.touch_account(member)
+        self.touch_purse(member, purse, Ts(0))
 
     def _take(self, record: msgspec.Struct) -> None:
         match record:
@@ -210,17 +197,19 @@ class State:
             case TradeRecord():
                 self.trades[record.ticker].append(record)
                 self.trade_count = max(self.trade_count, record.number + 1)
-            case OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
+            case PurseRecord() | OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
                 self._take_own(record, self.members[record.account])
 
-    def _take_own(self, record: OrderRecord | FillRecord | HoldingRecord | SettlementRecord, member: Member) -> None:
+    def _take_own(self, record: Mirrored, member: Member) -> None:
         match record:
+            case PurseRecord():
+                member.purses[record.subaccount, record.exchange_index] = Purse(record)
             case OrderRecord():
                 self._take_order(record)
             case FillRecord():
                 member.fills = record.number + 1
             case HoldingRecord():
-                member.holdings[record.ticker] = record
+                member.purse(record.subaccount, record.exchange_index).holdings[record.ticker] = record
             case SettlementRecord():
                 member.settlements = record.number + 1
         if member.mirror is not None:
@@ -238,6 +227,9 @@ class State:
         self.markets[ticker] = market
         self.books[ticker] = Book()
         self.trades[ticker] = deque(maxlen=TRADES_KEPT)
+        event = market.spec.event_ticker
+        for name in (ticker, event, self.events[event].series_ticker):
+            self.shards[name] = market.spec.exchange_index
 
     def drop_market(self, ticker: str) -> None:
         """Forget a market with all that was traded and held in it, and its event with the last of its markets."""
@@ -246,21 +238,24 @@ class State:
         for trade in self.trades.pop(ticker):
             self.forget(f"trade/{trade.number % TRADES_KEPT}/{ticker}")
         del self.books[ticker]
-        for name, member in self.members.items():
-            member.resting.pop(ticker, None)
-            member.reserved.pop(ticker, None)
-            if member.holdings.pop(ticker, None) is not None:
-                self.forget(f"holding/{name}/{ticker}")
+        del self.shards[ticker]
+        for member in self.members.values():
+            for purse in member.purses.values():
+                held = purse.holdings.get(ticker)
+                purse.drop(ticker)
+                if held is not None:
+                    self.forget(holding_key(held))
         event = market.spec.event_ticker
         if all(other.spec.event_ticker != event for other in self.markets.values()):
             del self.events[event]
+            self.shards.pop(event, None)
             self.forget(f"event/{event}")
 
     def add_live(self, order: OrderRecord) -> None:
         """Rest it: in the book, among the live orders, and with its owner."""
         self.live[order.order_id] = order
         self.books[order.ticker].rest(order)
-        self.members[order.account].resting.setdefault(order.ticker, {})[order.order_id] = order
+        self.members[order.account].purse_of(order).resting.setdefault(order.ticker, {})[order.order_id] = order
 
     def add_key(self, key: KeyRecord) -> None:
         """From now on the account can be read: show what it has already."""
@@ -268,7 +263,8 @@ class State:
         member = self.members[key.account]
         if member.mirror is None:
             member.mirror = Mirror(self.options.read_lag_ms)
-            owned: list[Mirrored] = [member.record, *member.holdings.values(), *member.orders()]
+            purses = [purse.record for purse in member.purses.values()]
+            owned: list[Mirrored] = [*purses, *member.holdings(), *member.orders()]
             for record in owned:
                 member.mirror.put(record, Ts(0))
 

@@ -57,7 +57,10 @@ class World:
         there = set(self._exchange.accounts())
         for account in (*(style.account for style in STYLES), *CROWD):
             if account not in there:
-                self._exchange.add_account(account, _CASH)
+                self._exchange.add_account(account, _CASH, shards=())
+            for shard in range(self._exchange.options.shards):
+                if self._exchange.cash(account, exchange_index=shard) == 0:
+                    self._exchange.deposit(account, _CASH, exchange_index=shard)
         is_first = not self._exchange.tickers("")
         here = now - now % STEP_MS
         for coarse in range(_WARM_UP if is_first else 0, -1, -1):

@@ -212,7 +212,8 @@ def test_what_is_held_back_is_what_all_orders_together_need(entries: list, sched
             for order_id, *_ in exchange.resting(account)[:1]:
                 exchange.cancel(account, order_id, T0)
         for member in members.values():
-            assert member.reserved_total == collateral(member.orders(), member.held(TICKER), schedule)
+            for purse in member.purses.values():
+                assert purse.reserved_total == collateral(purse.orders(), purse.held(TICKER), schedule)
 
 
 def test_the_conservation_property_trades() -> None:

@@ -1,0 +1,195 @@
+"""The GET endpoints of an account: its mirror, which may lag behind the matching engine.
+
+Without `subaccount`, positions and the balance are those of the primary one, and orders, fills and settlements are of
+all of them (API.md section 5.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kalshi_cli.sim.member import Member
+from kalshi_cli.sim.mirror import Mirror
+from kalshi_cli.sim.records import HoldingRecord, OrderRecord, PurseRecord
+from kalshi_cli.sim.replies import Json, nested
+from kalshi_cli.sim.routing import Call, Route
+from kalshi_cli.sim.shapes import (
+    event_position_json,
+    fill_json,
+    order_json,
+    position_json,
+    settlement_json,
+)
+from kalshi_cli.sim.state import State
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, format_money, format_qty, notional
+
+
+class AccountReads:
+    """Every method answers the body of a 200."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def routes(self) -> list[Route]:
+        def route(path: str, operation: str, answer: object, cost: int = 10) -> Route:
+            return Route("GET", f"/portfolio/{path}", operation, answer, is_private=True, cost=cost)  # type: ignore[arg-type]
+
+        return [
+            route("orders", "GetOrders", self.orders),
+            route("orders/:order_id", "GetOrder", self.order, cost=2),
+            route("orders/:order_id/queue_position", "GetOrderQueuePosition", self.queue_position),
+            route("fills", "GetFills", self.fills),
+            route("positions", "GetPositions", self.positions),
+            route("settlements", "GetSettlements", self.settlements),
+            route("balance", "GetBalance", self.balance),
+        ]
+
+    def orders(self, call: Call) -> Json:
+        query, member, mirror = call.query, self._member(call), self._mirror(call)
+        status = query.one_of("status", ("resting", "canceled", "executed"))
+        ticker, events = query.text("ticker"), set(query.many("event_ticker", most=10))
+        low, high = query.window()
+        subaccount, shard = call.subaccount(None), query.number("exchange_index")
+
+        def wanted(order: OrderRecord) -> bool:
+            if ticker not in (None, order.ticker) or status not in (None, order.status):
+                return False
+            if subaccount not in (None, order.subaccount) or shard not in (None, order.exchange_index):
+                return False
+            if events and self._event_of(order.ticker) not in events:
+                return False
+            return low <= order.created <= high
+
+        newest = filter(wanted, reversed(mirror.orders.values()))
+        found, cursor = query.page(newest, lambda order: -order.rank)
+        return {"orders": [order_json(order, member.record.user_id) for order in found], "cursor": cursor}
+
+    def order(self, call: Call) -> Json:
+        order = self._mirror(call).orders.get(call.path[0])
+        if order is None or call.lock not in (None, order.subaccount):
+            raise nested(404, "not_found")
+        return {"order": order_json(order, self._member(call).record.user_id)}
+
+    def queue_position(self, call: Call) -> Json:
+        order = self._state.live.get(call.path[0])
+        if order is None or order.account != call.account or call.lock not in (None, order.subaccount):
+            raise nested(404, "not_found")
+        return {"queue_position_fp": format_qty(self._state.books[order.ticker].ahead_of(order))}
+
+    def fills(self, call: Call) -> Json:
+        query, (low, high) = call.query, call.query.window()
+        tickers, order_id = set(query.many("ticker")), query.text("order_id")
+        subaccount, shard = call.subaccount(None), query.number("exchange_index")
+        newest = (
+            fill
+            for fill in reversed(self._mirror(call).fills)
+            if low <= fill.ts <= high
+            and (not tickers or fill.ticker in tickers)
+            and order_id in (None, fill.order_id)
+            and subaccount in (None, fill.subaccount)
+            and shard in (None, fill.exchange_index)
+        )
+        found, cursor = query.page(newest, lambda fill: -fill.number)
+        return {"fills": [fill_json(fill) for fill in found], "cursor": cursor}
+
+    def settlements(self, call: Call) -> Json:
+        query, (low, high) = call.query, call.query.window()
+        ticker, event, subaccount = query.text("ticker"), query.text("event_ticker"), call.subaccount(None)
+        newest = (
+            one
+            for one in reversed(self._mirror(call).settlements)
+            if low <= one.ts <= high
+            and ticker in (None, one.ticker)
+            and event in (None, one.event_ticker)
+            and subaccount in (None, one.subaccount)
+        )
+        found, cursor = query.page(newest, lambda one: -one.number)
+        return {"settlements": [settlement_json(one) for one in found], "cursor": cursor}
+
+    def positions(self, call: Call) -> Json:
+        query = call.query
+        shown = query.one_of("settlement_status", ("unsettled", "settled", "all")) or "unsettled"
+        ticker, event, counted = query.text("ticker"), query.text("event_ticker"), query.many("count_filter")
+        subaccount, shard = call.subaccount(0), query.number("exchange_index")
+        holdings = [
+            (place, holding)
+            for place, holding in enumerate(self._mirror(call).holdings.values())
+            if shown in ("all", "settled" if holding.is_settled else "unsettled")
+            and holding.subaccount == subaccount
+            and shard in (None, holding.exchange_index)
+            and ticker in (None, holding.ticker)
+            and event in (None, self._event_of(holding.ticker))
+            and (not counted or ("position" in counted and holding.qty) or ("total_traded" in counted))
+        ]
+        found, cursor = query.page(holdings, lambda item: item[0])
+        by_event: dict[str, list[HoldingRecord]] = {}
+        for _, holding in found:
+            by_event.setdefault(self._event_of(holding.ticker), []).append(holding)
+        return {
+            "cursor": cursor,
+            "market_positions": [position_json(holding) for _, holding in found],
+            "event_positions": [event_position_json(event, held) for event, held in by_event.items()],
+        }
+
+    def balance(self, call: Call) -> Json:
+        """Of one subaccount (the primary one), on one shard or all of them."""
+        mirror, subaccount = self._mirror(call), call.subaccount(0)
+        shard = call.query.number("exchange_index")
+        purses = [purse for purse in mirror.purses.values() if purse.subaccount == subaccount]
+        asked = [purse for purse in purses if shard in (None, purse.exchange_index)]
+        held = (
+            holding
+            for holding in mirror.holdings.values()
+            if holding.subaccount == subaccount and shard in (None, holding.exchange_index)
+        )
+        cash = _cash(asked)
+        shown: Json = {
+            "balance": cash // 10_000,
+            "balance_dollars": exact(cash),
+            "portfolio_value": self._value(held) // 10_000,
+            "updated_ts": max((purse.updated for purse in asked), default=call.now) // 1000,
+        }
+        if call.lock is None:
+            shown["balance_breakdown"] = [
+                {
+                    "exchange_index": index,
+                    "balance": exact(_cash(purse for purse in purses if purse.exchange_index == index)),
+                }
+                for index in range(self._state.options.shards)
+            ]
+        return shown
+
+    # -- parts --
+
+    def _value(self, holdings: Iterator[HoldingRecord]) -> Money:
+        """Positions at the last price: 2 contracts at 0.99 were shown as 198 cents (recorded in June 2026)."""
+        total = 0
+        for holding in holdings:
+            last = self._state.markets[holding.ticker].last
+            if holding.qty and last is not None:
+                price = last if holding.qty > 0 else Price(ONE_DOLLAR - last)
+                total += notional(price, Qty(abs(holding.qty)))
+        return Money(total)
+
+    def _member(self, call: Call) -> Member:
+        assert call.account is not None
+        return self._state.members[call.account]
+
+    def _mirror(self, call: Call) -> Mirror:
+        mirror = self._member(call).mirror
+        assert mirror is not None
+        return mirror.at(call.now)
+
+    def _event_of(self, ticker: str) -> str:
+        """ "" for a market that is long gone."""
+        market = self._state.markets.get(ticker)
+        return market.spec.event_ticker if market else ""
+
+
+def exact(money: Money) -> str:
+    """Dollars to the precision of a balance, rounded down."""
+    return format_money(Money(money // 100 * 100))[:-2]
+
+
+def _cash(purses: Iterable[PurseRecord]) -> Money:
+    return Money(sum(purse.cash for purse in purses))
