@@ -1,14 +1,18 @@
-"""Checks responses and stream frames against the exchange's published specifications, where those are at hand.
+"""Checks requests, responses, commands and frames against the exchange's published specifications, where at hand.
 
-Stricter than the specifications: a property that they do not name is an error too.
+Stricter than the specifications: a property or a query parameter that they do not name is an error too.
 """
 
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote
 
+import httpx
 import pytest
 import yaml
 from jsonschema import Draft7Validator
@@ -37,6 +41,124 @@ def check_response(method: str, path: str, status: int, body: Any) -> None:
         assert body in (None, b"", ""), f"{method} {path} answers {status} without a body, not {body}"
         return
     _check(validator, body, f"{method} {path} {status}")
+
+
+def check_request(method: str, path: str, query: Mapping[str, Sequence[str]], body: bytes = b"") -> None:
+    """Fail where a request is not what the specification allows; `path` is a real one, decoded, without its query.
+
+    Query values are checked as what the specification says they are; a body only as JSON, so that a number stays one.
+    """
+    what, rules = f"{method} {path}", _request_rules(operation(method, path))
+    unknown = set(query) - set(rules.parameters)
+    assert not unknown, f"{what} has no query parameter {sorted(unknown)}"
+    missing = {name for name, each in rules.parameters.items() if each.is_required} - set(query)
+    assert not missing, f"{what} needs the query parameters {sorted(missing)}"
+    for name, values in query.items():
+        schema = rules.parameters[name].schema
+        _check(OAS30Validator(schema), _query_value(values, schema), f"{what} {name}")
+    if rules.body is None:  # `{}` is what the exchange wants of those that could have a body
+        assert body in (b"", b"{}"), f"{what} takes no body, not {body!r}"
+    elif body or rules.is_body_required:
+        _check(rules.body, json.loads(body or b"null"), f"{what} {body!r}")
+
+
+class _Parameter(NamedTuple):
+    schema: dict[str, Any]
+    is_required: bool
+
+
+class _RequestRules(NamedTuple):
+    """What may be asked of an operation; `body` is None where none is stated."""
+
+    parameters: dict[str, _Parameter]
+    body: Any
+    is_body_required: bool
+
+
+@functools.cache
+def _request_rules(of: Operation) -> _RequestRules:
+    spec, node = _openapi(), _openapi()["paths"][of.template]
+    stated = _resolved([*node.get("parameters", ()), *node[of.method].get("parameters", ())], spec)
+    parameters = {
+        each["name"]: _Parameter(each["schema"], each.get("required", False))
+        for each in stated
+        if each["in"] == "query"
+    }
+    body = _resolved(node[of.method].get("requestBody"), spec)
+    if body is None:
+        return _RequestRules(parameters, None, is_body_required=False)
+    schema = body["content"]["application/json"]["schema"]
+    validator = OAS30Validator(schema, format_checker=oas30_format_checker)
+    return _RequestRules(parameters, validator, body.get("required", False))
+
+
+def _query_value(values: Sequence[str], schema: dict[str, Any]) -> Any:
+    """The text of a query as the type that the specification gives it; as it is where it cannot be that."""
+    if schema.get("type") == "array":
+        return [_query_value([value], schema["items"]) for value in values]
+    if len(values) != 1:
+        return list(values)
+    if schema.get("type") == "integer" and values[0].lstrip("-").isdecimal():
+        return int(values[0])
+    return {"true": True, "false": False}.get(values[0], values[0]) if schema.get("type") == "boolean" else values[0]
+
+
+def check_command(raw: str | bytes) -> None:
+    """Fail where a command of the stream fits none of that name."""
+    command = json.loads(raw)
+    validators = _command_validators().get(command.get("cmd"), [])
+    assert validators, f"there is no command {command.get('cmd')}"
+    problems = [[error.message for error in one.iter_errors(command)] for one in validators]
+    assert any(not found for found in problems), f"{command}: {problems}"
+
+
+class Operation(NamedTuple):
+    """One line of the specification: method in lower case, path with its parameters' names in braces."""
+
+    method: str
+    template: str
+
+    def __str__(self) -> str:
+        return f"{self.method.upper()} {self.template}"
+
+
+def operation(method: str, path: str) -> Operation:
+    """Which operation a real path is."""
+    return Operation(method.lower(), _template(path.split("?")[0].removeprefix(BASE), method.lower()))
+
+
+def operations() -> set[Operation]:
+    """All that the specification has."""
+    return {Operation(method, path) for path, node in _openapi()["paths"].items() for method in node if method in VERBS}
+
+
+VERBS = ("get", "post", "put", "delete")
+
+
+class CheckedTransport(httpx.BaseTransport):
+    """Holds every request and every answer against the specification, and remembers which operations were asked for.
+
+    For a client: whatever it sends must be valid, also where it is refused. `served.CheckedExchange` does the same for
+    sockets.
+    """
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+        self.seen: set[Operation] = set()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        body = request.read()
+        if SPECS.exists():
+            check_request(request.method, unquote(path), parse_qs(query, keep_blank_values=True), body)
+            if body:
+                assert request.headers.get("content-type") == "application/json"
+            self.seen.add(operation(request.method, unquote(path)))
+        response = self._inner.handle_request(request)
+        if SPECS.exists():
+            answer = response.read()
+            check_response(request.method, unquote(path), response.status_code, json.loads(answer) if answer else None)
+        return response
 
 
 def check_frame(frame: dict[str, Any]) -> None:
@@ -114,13 +236,39 @@ def _resolved(node: Any, spec: dict[str, Any]) -> Any:
     return resolved
 
 
-@functools.cache
+def frame_types() -> set[str]:
+    """The `type` of every message that the exchange can send on the stream."""
+    return set(_frame_validators())
+
+
+def channels() -> set[str]:
+    """Everything that can be subscribed to."""
+    schema = _asyncapi()["components"]["schemas"]["subscribeCommandPayload"]
+    return set(schema["properties"]["params"]["properties"]["channels"]["items"]["enum"])
+
+
 def _frame_validators() -> dict[str, list[Any]]:
-    spec = yaml.load((SPECS / "asyncapi.yaml").read_text(), Loader=yaml.CSafeLoader)
+    return _stream_validators("type")
+
+
+def _command_validators() -> dict[str, list[Any]]:
+    return _stream_validators("cmd")
+
+
+@functools.cache
+def _stream_validators(tag: str) -> dict[str, list[Any]]:
+    """The validators of what goes over the stream, by the value of the field that says what it is."""
+    spec = _asyncapi()
     found: dict[str, list[Any]] = {}
     for message in spec["components"]["messages"].values():
         schema = _resolved(message.get("payload", {}), spec)
-        kind = schema.get("properties", {}).get("type", {}).get("const")
+        kind = schema.get("properties", {}).get(tag, {}).get("const")
         if kind is not None:
             found.setdefault(kind, []).append(Draft7Validator(schema))
     return found
+
+
+@functools.cache
+def _asyncapi() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load((SPECS / "asyncapi.yaml").read_text(), Loader=yaml.CSafeLoader)
+    return loaded

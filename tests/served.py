@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pytest
+from conformance import SPECS, check_request, check_response
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -27,6 +28,7 @@ from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import ASK, BID, Band, PriceGrid, Side
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.sim.replies import Request, Response
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
 
@@ -59,6 +61,27 @@ class SteadyClock(SystemClock):
 
     def now(self) -> Ts:
         return Ts(super().now() // 10 * 10 + 5 + int(self.shift_s * 1000))
+
+
+class CheckedExchange(Exchange):
+    """Holds what it is asked for, and what it answers, against the specification; `served` shows the problems."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.problems: list[str] = []
+
+    def handle(self, request: Request, now: Ts) -> Response:
+        response = super().handle(request, now)
+        # What was refused may be what a person typed: `kalshi api` sends anything.
+        if SPECS.exists() and response.status < 300:
+            try:
+                check_request(request.method, request.path, request.query, request.body)
+                check_response(
+                    request.method, request.path, response.status, json.loads(response.body) if response.body else None
+                )
+            except AssertionError as problem:
+                self.problems.append(str(problem))
+        return response
 
 
 class Served:
@@ -135,6 +158,7 @@ def served(home: Path, clock_window_ms: int = 5_000) -> Iterator[Served]:
         yield one
     finally:
         one.server.stop()
+    assert one.exchange.problems == []
 
 
 def set_variables(monkeypatch: pytest.MonkeyPatch, home: Path, variables: dict[str, str]) -> None:
@@ -225,10 +249,10 @@ def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:
 # -- the listing --------------------------------------------------------------------------------------------------
 
 
-def _listed(now: Ts, clock_window_ms: int) -> Exchange:
+def _listed(now: Ts, clock_window_ms: int) -> CheckedExchange:
     ids = (str(uuid.UUID(int=number)) for number in itertools.count(1))
     options = SimOptions(read_rate=100_000, write_rate=100_000, clock_window_ms=clock_window_ms)
-    exchange = Exchange(new_id=lambda: next(ids), options=options)
+    exchange = CheckedExchange(new_id=lambda: next(ids), options=options)
     source = (("National Weather Service", "https://www.weather.gov/okx/"),)
     for series, title in (("KXRAIN", "Rain in New York"), ("KXWIND", "Wind in New York")):
         exchange.list_series(SeriesSpec(ticker=series, title=title, settlement_sources=source))

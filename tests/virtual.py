@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from conformance import CheckedTransport
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -37,7 +38,7 @@ class Wire(httpx.BaseTransport):
     Each is asked with the request, and each fault counts: a test sees that it really happened.
     """
 
-    def __init__(self, inner: SimTransport) -> None:
+    def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
         self.sent: list[tuple[str, str]] = []
         self.before: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
@@ -78,7 +79,7 @@ class Virtual:
         pem = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self.exchange.register_key("alice", "alice-key", pem)
         self.exchange.advance(T0)
-        self.wire = Wire(SimTransport(self.exchange, self.clock))
+        self.wire = Wire(CheckedTransport(SimTransport(self.exchange, self.clock)))
         self.client = self.connect()
         self.path = folder / "state.db"
         self.store = SqliteStore.open(self.path, account="alice", environment="sim")

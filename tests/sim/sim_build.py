@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from conformance import SPECS, check_frame, check_response
+from conformance import SPECS, check_frame, check_request, check_response
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -93,7 +93,10 @@ def signed(who: str, method: str, path: str, now: int) -> dict[str, str]:
 
 
 class Caller:
-    """Calls an exchange as one user would, at a time that the test moves; checks every answer against the spec."""
+    """Calls an exchange as one user would, at a time that the test moves.
+
+    Every answer is checked against the specification, and every request that was accepted.
+    """
 
     def __init__(self, exchange: Exchange, who: str | None = "alice") -> None:
         self.exchange = exchange
@@ -118,6 +121,8 @@ class Caller:
         decoded = json.loads(response.body) if response.body else None
         if SPECS.exists() and response.status != 410:
             check_response(method, path, response.status, decoded)
+            if response.status < 300:  # what the specification does not allow may not be taken
+                check_request(method, path, values, raw)
         return response.status, decoded
 
     def get(self, path: str, **query: Any) -> Any:
