@@ -39,10 +39,18 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "cancel-all": Entry("orders", "The kill switch: halt and cancel everything."),
     },
     "Portfolio": {
-        "balance": Entry("portfolio", "Cash, and what the positions are worth."),
+        "balance": Entry("portfolio", "Cash by shard, and what the positions are worth."),
         "positions": Entry("portfolio", "What is held, and at what price it could be closed."),
         "fills": Entry("portfolio", "Trades of the account."),
+        "settlements": Entry("portfolio", "Markets that paid out."),
         "pnl": Entry("portfolio", "Profit and loss, in parts that add up."),
+    },
+    "Funds": {
+        "transfer": Entry("transfer", "Move cash between shards."),
+        "allocation": Entry("allocation", "Let the exchange spread cash over the shards."),
+        "subaccounts": Entry("subaccounts", "Pockets of the account."),
+        "deposits": Entry("funds", "Money that came in."),
+        "withdrawals": Entry("funds", "Money that went out."),
     },
     "Trading": {
         "trade": Entry("trading", "Run strategies until stopped."),
@@ -55,6 +63,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Operations": {
         "health-check": Entry("health", "Is everything in place to trade?"),
         "doctor": Entry("health", "Another name for health-check."),
+        "limits": Entry("limits", "How fast the account may ask."),
+        "keys": Entry("funds", "API keys, and what each may do."),
+        "api": Entry("api", "A signed raw call."),
         "sim": Entry("sim", "The simulated exchange."),
         "config": Entry("config", "Show, find and check the configuration."),
     },

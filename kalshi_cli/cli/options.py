@@ -155,7 +155,12 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group that takes the global options too, shows its help when asked for nothing, and suggests the nearest."""
+    """A group that takes the global options too, and suggests the nearest command.
+
+    Where no command is named it runs the `default` one, else it shows its help.
+    """
+
+    default = ""
 
     def __init__(self, *, params: list[Any], **more: Any) -> None:
         super().__init__(params=[*params, *global_options()], **more)
@@ -165,6 +170,9 @@ class Group(TyperGroup):
         _write_options(self, ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_bare = not args or (args[0].startswith("-") and not set(args) & {"-h", "--help", *self.commands})
+        if self.default and is_bare and not ctx.resilient_parsing:
+            args = [self.default, *args]
         if not args and not ctx.resilient_parsing:
             write_out(ctx.get_help() + "\n")
             raise typer.Exit(0)
@@ -182,10 +190,11 @@ class Group(TyperGroup):
 
 
 class Commands(typer.Typer):
-    """The commands of one file."""
+    """The commands of one file. The `default` one runs where the file is a group and none of them is named."""
 
-    def __init__(self, text: str = "") -> None:
-        super().__init__(cls=Group, help=text, add_completion=False, rich_markup_mode=None)
+    def __init__(self, text: str = "", *, default: str = "") -> None:
+        kind = type("Group", (Group,), {"default": default})
+        super().__init__(cls=kind, help=text, add_completion=False, rich_markup_mode=None)
 
     def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:
         return super().command(name, cls=Command, **more)

@@ -1,4 +1,4 @@
-"""`kalshi balance`, `positions`, `fills`, `pnl`: what the account has, and what it made."""
+"""`kalshi balance`, `positions`, `fills`, `settlements`, `pnl`: what the account has, and what it made."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ KEYS = ("market", "event", "series", "strategy", "day")
 
 
 @app.command("balance")
-def balance(ctx: typer.Context) -> None:
-    """Cash, and what the exchange says the positions are worth.
+def balance(
+    ctx: typer.Context,
+    subaccount: Annotated[int | None, typer.Option(min=0, max=63, metavar="N", help="Of this subaccount.")] = None,
+) -> None:
+    """Cash in all and by shard, and what the exchange says the positions are worth; of the primary account.
+
+    An order is paid from the shard of its market: `kalshi transfer` moves cash there.
 
     \b
     kalshi balance --json
+    kalshi balance --subaccount 1
     """
+    from kalshi_cli.cli.funds_rows import balance_view
     from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.rows import balance_view
+    from kalshi_cli.desk.funds import holdings
 
     with opened(ctx) as desk:
-        render_one(balance_view(desk.client.balance()), flags_of(ctx).form, title="balance", now=desk.clock.now())
+        view = balance_view(holdings(desk.client, subaccount))
+        render_one(view, flags_of(ctx).form, title="balance", now=desk.clock.now())
 
 
 @app.command("positions")
@@ -68,6 +76,35 @@ def fills(
         found = desk.client.fills(ticker=name.upper() or None, min_ts=start)
         rows = [fill_row(fill) for fill in islice(found, limit)]
         render_rows(FillRow, rows, flags_of(ctx).form, empty="no fills", now=desk.clock.now())
+        if next(found, None) is not None:
+            note(f"the list was cut at {limit}; see more with --limit N")
+
+
+@app.command("settlements")
+def settlements(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.")] = "",
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event.")] = "",
+    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
+) -> None:
+    """Markets that paid out, newest first: what was held, what it had cost, what it brought.
+
+    \b
+    kalshi settlements --since 7d
+    kalshi settlements --event KXHIGHNY-26NOV21 --format csv
+    """
+    from itertools import islice
+
+    from kalshi_cli.cli.funds_rows import SettlementRow, settlement_row
+    from kalshi_cli.cli.output import note
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
+        found = desk.client.payouts(ticker=name.upper() or None, event=event.upper() or None, min_ts=start)
+        rows = [settlement_row(paid) for paid in islice(found, limit)]
+        render_rows(SettlementRow, rows, flags_of(ctx).form, empty="nothing was settled", now=desk.clock.now())
         if next(found, None) is not None:
             note(f"the list was cut at {limit}; see more with --limit N")
 

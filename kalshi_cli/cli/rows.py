@@ -18,7 +18,7 @@ from kalshi_cli.cli.cells import Gain, Prose
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Position
 from kalshi_cli.core.messages import BookSnapshot, Level
-from kalshi_cli.core.model import ASK, BID, Balance, ExchangeStatus, Fill, Market, Order, Side
+from kalshi_cli.core.model import ASK, BID, ExchangeStatus, Fill, Market, Order, Side
 from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
@@ -319,17 +319,6 @@ class FillRow(Row, frozen=True, kw_only=True):
 def fill_row(fill: Fill) -> FillRow:
     paid = fill.price if fill.side is BID else Price(ONE_DOLLAR - fill.price)
     return FillRow.of(fill, book_side=fill.side, count=fill.qty, cost=notional(paid, fill.qty), time=fill.ts)
-
-
-class BalanceView(Row, frozen=True, kw_only=True):
-    cash: Money
-    portfolio_value: Money
-    total: Money
-    as_of: Ts
-
-
-def balance_view(balance: Balance) -> BalanceView:
-    return BalanceView.of(balance, total=balance.cash + balance.portfolio_value, as_of=balance.ts)
 
 
 class PnlRow(Row, frozen=True, kw_only=True):

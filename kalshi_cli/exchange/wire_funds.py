@@ -183,9 +183,10 @@ def netting_body(subaccount: int, *, enabled: bool) -> bytes:
 
 
 def allocation_body(shares: dict[int, int], reservation: str) -> bytes:
-    """The body of `POST /portfolio/target_balance_allocation`; no shares switch the rebalancing off."""
-    if shares and sum(shares.values()) != 100:
-        raise UsageError(f"the shares add up to {sum(shares.values())} percent, not 100", hint="like 0=60 2=40")
+    """The body of `POST /portfolio/target_balance_allocation`; no shares switch the rebalancing off.
+
+    The exchange refuses shares that do not add up to 100.
+    """
     listed = [
         {"exchange_index": _within(shard, MOST_SHARD, "shard"), "percent": _within(percent, 100, "percentage")}
         for shard, percent in sorted(shares.items())

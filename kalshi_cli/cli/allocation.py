@@ -1,0 +1,62 @@
+"""`kalshi allocation`: how the exchange spreads free cash over its shards by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
+
+app = Commands("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
+
+
+@app.command("show")
+def show(ctx: typer.Context) -> None:
+    """The shares in force.
+
+    \b
+    kalshi allocation show
+    """
+    from kalshi_cli.cli.funds_rows import allocation_view
+    from kalshi_cli.cli.render import render_one
+
+    with opened(ctx) as desk:
+        render_one(allocation_view(desk.client.allocation()), flags_of(ctx).form, title="allocation")
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    shares: Annotated[list[str] | None, typer.Argument(metavar="SHARD=PERCENT...", help="They add up to 100.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="No rebalancing any more.")] = False,
+    reserve: Annotated[
+        str,
+        choice_option("--reserve", choices=("max", "sum", "none"), text="What is left where orders rest (sum)."),
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+) -> None:
+    """Replace the shares; from then on the exchange moves free cash between shards, every ten seconds.
+
+    \b
+    kalshi allocation set 0=60 2=40
+    kalshi allocation set --off
+    """
+    from kalshi_cli.cli.funds_rows import allocation_view
+    from kalshi_cli.cli.output import note
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.funds import wanted_allocation
+
+    wanted = wanted_allocation(shares or [], reserve, off=off)
+    with opened(ctx) as desk:
+        if dry_run:
+            note("dry run: nothing was sent")
+            render_one(allocation_view(wanted), flags_of(ctx).form, title="not sent")
+            return
+        if desk.needs_confirmation:
+            listed = ", ".join(f"shard {at} {share}%" for at, share in wanted.shares.items()) or "no rebalancing"
+            confirm("set it?", [f"{desk.config.env}: {listed}"], yes=yes)
+        desk.client.set_allocation(wanted.shares, reserve)
+        render_one(allocation_view(desk.client.allocation()), flags_of(ctx).form, title="allocation")

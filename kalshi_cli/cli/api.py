@@ -1,0 +1,167 @@
+"""`kalshi api`: a signed raw call, for what has no command of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+from urllib.parse import parse_qsl
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.output import Format, default_format, note, write_out
+from kalshi_cli.errors import UsageError
+from kalshi_cli.text import safe_lines
+
+app = Commands("A signed raw call.")
+
+METHODS = ("GET", "POST", "PUT", "DELETE")
+LONGEST_BODY = 1_000_000
+"""Bytes that `--input` reads; the largest batch of orders has a tenth of it."""
+
+
+class Field(NamedTuple):
+    """A value as it was typed. One of -F that looks like a JSON constant or an integer is one, in a body."""
+
+    text: str
+    is_typed: bool
+
+    @property
+    def value(self) -> object:
+        if not self.is_typed:
+            return self.text
+        if self.text in _CONSTANTS:
+            return _CONSTANTS[self.text]
+        digits = self.text.removeprefix("-")
+        return int(self.text) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else self.text
+
+
+_CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
+Fields = dict[str, list[Field]]
+
+
+@app.command("api")
+def api(
+    ctx: typer.Context,
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, PUT or DELETE.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Like /portfolio/balance, or with /trade-api/v2.")],
+    texts: Annotated[list[str] | None, typer.Option("-f", "--raw-field", metavar="K=V", help="A text field.")] = None,
+    typed: Annotated[
+        list[str] | None, typer.Option("-F", "--field", metavar="K=V", help="true, false, null, integers as such.")
+    ] = None,
+    source: Annotated[str, typer.Option("--input", metavar="FILE|-", help="The body, from a file or stdin.")] = "",
+    paginate: Annotated[bool, typer.Option("--paginate", help="Follow cursors to the end, as one list.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (a write on prod asks).")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+) -> None:
+    """A signed raw call. Fields go into the query of a GET or DELETE, into the JSON body of a POST or PUT.
+
+    Prices and counts are text for the exchange (-f), most other numbers are numbers (-F). `k[]=v` makes a list. The
+    answer is printed as it came, on a terminal (or with --json) indented. No risk limit applies; a halt does.
+
+    \b
+    kalshi api GET /portfolio/orders -f status=resting --paginate
+    kalshi api POST /portfolio/order_groups/create -F contracts_limit=100
+    kalshi api DELETE /portfolio/events/orders/2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    import msgspec
+
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.desk import raw
+
+    method = method.upper()
+    if method not in METHODS:
+        raise UsageError(f"not a method: {method[:20]!r}", hint=f"one of {', '.join(METHODS)}")
+    path, _, query = path.partition("?")
+    path = path if path.startswith("/") else f"/{path}"
+    fields = _fields(texts or [], typed or [])
+    has_body = method in ("POST", "PUT")
+    if source and fields and has_body:
+        raise UsageError("the body comes either from --input or from fields", hint="put the fields into the file")
+    if paginate and method != "GET":
+        raise UsageError("only the pages of a GET can be followed", hint="leave out --paginate")
+    params: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        params.setdefault(name, []).append(value)
+    if not has_body:
+        params |= {name: [field.text for field in given] for name, given in fields.items()}
+    body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
+    with opened(ctx) as desk:
+        if method != "GET":
+            shown = body.decode(errors="replace")[:500]
+            facts = [f"{desk.config.env}: {method} {path}", *([f"body {shown}"] if shown else [])]
+            if dry_run:
+                for fact in facts:
+                    note(fact)
+                note("dry run: nothing was sent")
+                return
+            if desk.needs_confirmation:
+                confirm("send it?", facts, yes=yes)
+        if paginate:
+            answer = raw.all_pages(desk.client, path, params)
+        else:
+            answer = raw.call(desk.client, method, path, params, body)
+    _print(answer, flags_of(ctx).form or default_format())
+
+
+def _print(answer: bytes, form: Format) -> None:
+    """As it came, or indented for people; an empty answer prints nothing."""
+    import msgspec
+
+    if form in (Format.TABLE, Format.JSON):
+        try:
+            text = msgspec.json.format(answer, indent=2).decode()
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            text = answer.decode(errors="replace")
+        answer = "\n".join(safe_lines(line) for line in text.splitlines()).encode()
+    if answer.strip():
+        write_out(answer.decode(errors="replace").rstrip("\n") + "\n")
+
+
+def _fields(texts: Sequence[str], typed: Sequence[str]) -> Fields:
+    """What was given with -f and -F, by name; a name may come more than once."""
+    fields: Fields = {}
+    for words, is_typed in ((texts, False), (typed, True)):
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not name or not equals:
+                raise UsageError(f"not a field: {word[:40]!r}", hint="like -f status=resting")
+            fields.setdefault(name, []).append(Field(value, is_typed))
+    return fields
+
+
+def _object(fields: Fields) -> dict[str, object]:
+    """A body: `k=v` is a member, `k[]=v` an item of a list."""
+    body: dict[str, object] = {}
+    for name, values in fields.items():
+        if name.endswith("[]"):
+            body[name.removesuffix("[]")] = values
+        elif len(values) > 1:
+            raise UsageError(
+                f"{name[:40]} was given {len(values)} times", hint=f"a list is {name[:40]}[]=... each time"
+            )
+        else:
+            body[name] = values[0]
+    return body
+
+
+def _read(source: str) -> bytes:
+    """A body from a file or (`-`) from stdin; it must be JSON."""
+    import msgspec
+
+    if source == "-":
+        body = sys.stdin.read(LONGEST_BODY + 1).encode()
+    else:
+        with Path(source).open("rb") as file:
+            body = file.read(LONGEST_BODY + 1)
+    if len(body) > LONGEST_BODY:
+        raise UsageError(f"a body of more than {LONGEST_BODY} bytes", hint="send it in parts")
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the body is not JSON: {error}", hint=f"check {'stdin' if source == '-' else source}"
+        ) from error
+    return body

@@ -1,0 +1,156 @@
+"""`kalshi subaccounts`: pockets of one account, each with cash and positions of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, money_option, opened
+from kalshi_cli.cli.output import note
+
+app = Commands(
+    "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
+)
+
+YES = typer.Option("--yes", help="Do not ask (prod asks).")
+SHARD = typer.Option("--exchange-index", min=0, max=100, metavar="SHARD", help="On this shard.")
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """Every subaccount with its cash on every shard.
+
+    \b
+    kalshi subaccounts
+    """
+    from kalshi_cli.cli.funds_rows import SubaccountRow
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        found = sorted(desk.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
+        rows = [SubaccountRow.of(one) for one in found]
+        render_rows(SubaccountRow, rows, flags_of(ctx).form, empty="no subaccounts", now=desk.clock.now())
+
+
+@app.command("create")
+def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Annotated[bool, YES] = False) -> None:
+    """Open the next subaccount; it cannot be closed again. Needs the Advanced API tier.
+
+    \b
+    kalshi subaccounts create
+    """
+    from kalshi_cli.cli.funds_rows import NewSubaccountView
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+
+    with opened(ctx) as desk:
+        if desk.needs_confirmation:
+            confirm("open it?", [f"{desk.config.env}: a new subaccount, which cannot be closed again"], yes=yes)
+        made = NewSubaccountView(subaccount=desk.client.create_subaccount(exchange_index))
+        render_one(made, flags_of(ctx).form, title="new subaccount")
+
+
+@app.command("netting")
+def netting(
+    ctx: typer.Context,
+    change: Annotated[
+        tuple[int, str] | None, typer.Option("--set", metavar="N on|off", help="Switch it for one subaccount.")
+    ] = None,
+    yes: Annotated[bool, YES] = False,
+) -> None:
+    """Whether YES and NO of one market cancel out in a subaccount; --set switches it.
+
+    \b
+    kalshi subaccounts netting
+    kalshi subaccounts netting --set 1 off
+    """
+    from kalshi_cli.cli.funds_rows import NettingRow
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_rows
+
+    if change is not None and change[1] not in ("on", "off"):
+        raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
+    with opened(ctx) as desk:
+        if change is not None:
+            number, word = change
+            if desk.needs_confirmation:
+                confirm("switch it?", [f"{desk.config.env}: netting of subaccount {number} {word}"], yes=yes)
+            desk.client.set_netting(number, enabled=word == "on")
+        found = sorted(desk.client.netting(), key=lambda one: (one.subaccount, one.exchange_index))
+        render_rows(NettingRow, [NettingRow.of(one) for one in found], flags_of(ctx).form)
+
+
+@app.command("transfer")
+def transfer(
+    ctx: typer.Context,
+    start: Annotated[int, typer.Option("--from", min=0, max=63, metavar="N", help="From this subaccount.")],
+    end: Annotated[int, typer.Option("--to", min=0, max=63, metavar="N", help="To this subaccount.")],
+    amount: Annotated[Any, money_option("--amount", text="Dollars, like 5.00; whole cents.")],
+    exchange_index: Annotated[int, SHARD] = 0,
+    client_transfer_id: Annotated[
+        str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
+    ] = "",
+    yes: Annotated[bool, YES] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+) -> None:
+    """Move cash to another subaccount, on one shard. `kalshi transfer` moves it between shards.
+
+    \b
+    kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
+    """
+    from kalshi_cli.cli.funds_rows import SubaccountMoveView
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.units import show_money
+
+    with opened(ctx) as desk:
+        fact = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
+        status, transfer_id = "dry_run", client_transfer_id or desk.new_id()
+        if dry_run:
+            note(f"{desk.config.env}: {fact}")
+            note("dry run: nothing was sent")
+        else:
+            if desk.needs_confirmation:
+                confirm("move this money?", [f"{desk.config.env}: {fact}"], yes=yes)
+            is_new = desk.client.transfer_to_subaccount(
+                amount,
+                client_transfer_id=transfer_id,
+                from_subaccount=start,
+                to_subaccount=end,
+                exchange_index=exchange_index,
+            )
+            # A 409 to an id that we made says that an attempt of ours, which got no answer, was applied.
+            status = "applied" if is_new or not client_transfer_id else "applied_before"
+        view = SubaccountMoveView(
+            client_transfer_id=transfer_id,
+            from_subaccount=start,
+            to_subaccount=end,
+            exchange_index=exchange_index,
+            amount=amount,
+            status=status,
+        )
+        render_one(view, flags_of(ctx).form, title="not sent" if dry_run else "transfer")
+
+
+@app.command("transfers")
+def transfers(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
+) -> None:
+    """Transfers between subaccounts.
+
+    \b
+    kalshi subaccounts transfers
+    """
+    from itertools import islice
+
+    from kalshi_cli.cli.funds_rows import SubaccountTransferRow, subaccount_transfer_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        found = desk.client.subaccount_transfers()
+        rows = [subaccount_transfer_row(each) for each in islice(found, limit)]
+        render_rows(SubaccountTransferRow, rows, flags_of(ctx).form, empty="no transfers", now=desk.clock.now())
+        if next(found, None) is not None:
+            note(f"the list was cut at {limit}; see more with --limit N")

@@ -1,0 +1,104 @@
+"""`kalshi transfer`: cash from one shard of the exchange to another."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, money_option, opened
+from kalshi_cli.cli.output import note
+
+app = Commands(
+    "Move cash between shards: an order is paid from the shard of its market. `transfer --from` is `transfer send`.",
+    default="send",
+)
+
+
+@app.command("send")
+def send(
+    ctx: typer.Context,
+    start: Annotated[int, typer.Option("--from", min=0, metavar="SHARD", help="From this shard.")],
+    end: Annotated[int, typer.Option("--to", min=0, metavar="SHARD", help="To this shard.")],
+    amount: Annotated[Any, money_option("--amount", text="Dollars, like 25.00; in steps of 0.0001.")],
+    from_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="Of this subaccount.")] = 0,
+    to_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="To this subaccount.")] = 0,
+    client_transfer_id: Annotated[
+        str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+) -> None:
+    """Move cash to another shard, once. The exchange accepts it first and does it a moment later.
+
+    Where no answer comes, the transfer is looked for in the list of transfers; exit 7 if it is not found there.
+
+    \b
+    kalshi transfer --from 0 --to 2 --amount 25.00
+    kalshi transfer send --from 2 --to 0 --amount 10 --dry-run
+    """
+    from kalshi_cli.cli.funds_rows import transfer_row, unsent_row
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk import funds
+
+    with opened(ctx) as desk:
+        move = funds.Move(
+            amount=amount,
+            from_shard=start,
+            to_shard=end,
+            from_subaccount=from_subaccount,
+            to_subaccount=to_subaccount,
+            client_transfer_id=client_transfer_id or desk.new_id(),
+        )
+        if dry_run:
+            for fact in funds.facts(desk.client, move):
+                note(f"{desk.config.env}: {fact}")
+            note("dry run: nothing was sent")
+            render_one(unsent_row(move), flags_of(ctx).form, title="not sent")
+            return
+        if desk.needs_confirmation:
+            said = [f"{desk.config.env}: {fact}" for fact in funds.facts(desk.client, move)]
+            confirm("move this money?", said, yes=yes)
+        done = funds.transfer(desk.client, desk.clock, move)
+        render_one(transfer_row(done), flags_of(ctx).form, title="transfer", now=desk.clock.now())
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
+) -> None:
+    """Transfers between shards.
+
+    \b
+    kalshi transfer list
+    """
+    from itertools import islice
+
+    from kalshi_cli.cli.funds_rows import TransferRow, transfer_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        found = desk.client.shard_transfers(limit + 1)
+        rows = [transfer_row(transfer) for transfer in islice(found, limit)]
+        render_rows(TransferRow, rows, flags_of(ctx).form, empty="no transfers", now=desk.clock.now())
+        if next(found, None) is not None:
+            note(f"the list was cut at {limit}; see more with --limit N")
+
+
+@app.command("show")
+def show(
+    ctx: typer.Context, transfer_id: Annotated[str, typer.Argument(metavar="ID", help="As `transfer` printed it.")]
+) -> None:
+    """One transfer: is it complete?
+
+    \b
+    kalshi transfer show 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    from kalshi_cli.cli.funds_rows import transfer_row
+    from kalshi_cli.cli.render import render_one
+
+    with opened(ctx) as desk:
+        found = desk.client.shard_transfer(transfer_id)
+        render_one(transfer_row(found), flags_of(ctx).form, title="transfer", now=desk.clock.now())
