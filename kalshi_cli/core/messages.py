@@ -18,6 +18,7 @@ from kalshi_cli.core.model import (
     Order,
     Settlement,
     Side,
+    StpMode,
     Tif,
     TradingState,
 )
@@ -84,13 +85,14 @@ class Quote(Message, frozen=True):
 
 
 class PublicTrade(Message, frozen=True):
-    """A public print. `taker_side` BID means that the taker bought YES."""
+    """A public print. `taker_side` BID means that the taker bought YES. A block trade was matched off the book."""
 
     ticker: str
     trade_id: str
     price: Price
     qty: Qty
     taker_side: Side
+    is_block: bool = False
 
 
 class ReferencePrice(Message, frozen=True):
@@ -145,6 +147,14 @@ class OrderState(Message, frozen=True):
     """An order as the exchange states it (the `user_order` channel, or a read). Older than what we know is ignored."""
 
     order: Order
+
+
+class AmendEnded(Message, frozen=True):
+    """What became of an amend: the order is like this now. `code` says why where it was refused, and nothing changed."""
+
+    order: Order
+    code: str = ""
+    detail: str = ""
 
 
 class OrderCanceled(Message, frozen=True):
@@ -221,6 +231,22 @@ class Place(Intent, frozen=True):
     post_only: bool = False
     reduce_only: bool = False
     expires_in_s: float | None = None
+    order_group_id: str = ""
+    subaccount: int = 0
+    self_trade_prevention: StpMode = StpMode.TAKER
+    cancel_on_pause: bool = False
+
+
+class Amend(Intent, frozen=True):
+    """Another price, size or expiry for an order that rests. `qty` is what shall be left to trade from now on.
+
+    `expires` None keeps the expiry, 0 takes it away.
+    """
+
+    order_id: str
+    price: Price
+    qty: Qty
+    expires: Ts | None = None
 
 
 class Cancel(Intent, frozen=True):
@@ -241,6 +267,17 @@ class SubmitOrder(Effect, frozen=True):
     """Send this order, once. Only `risk.review` makes the order inside; it is committed before it is sent."""
 
     order: Order
+
+
+class AmendOrder(Effect, frozen=True):
+    """Ask the exchange to make `before` into `wanted`. Only `risk.review_amend` makes one.
+
+    Until it is known what came of it, `doubtful` is what counts and what is on file: the worse of the two.
+    """
+
+    before: Order
+    wanted: Order
+    doubtful: Order
 
 
 class CancelOrder(Effect, frozen=True):

@@ -40,6 +40,13 @@ class Tif(StrEnum):
     FOK = "fill_or_kill"
 
 
+class StpMode(StrEnum):
+    """Which of two orders of ours that meet goes, in the exchange's words."""
+
+    TAKER = "taker_at_cross"
+    MAKER = "maker"
+
+
 class OrderStatus(StrEnum):
     """Where an order of ours is. DENIED is us, REJECTED the exchange; UNKNOWN counts as live until proven otherwise."""
 
@@ -187,11 +194,50 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     fee_waiver_until: Ts | None = None
 
 
+class MveLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg of a combo: the side of a market that must win. `settlement_value` is what its YES paid, once known."""
+
+    event_ticker: str
+    market_ticker: str
+    side: str
+    settlement_value: Price | None = None
+
+
+class MarketDetails(Market, frozen=True, kw_only=True):
+    """A market with everything its object has, for display; lists of markets leave this half unread.
+
+    `previous_*` are of a day ago. `custom_strike` is the exchange's own JSON. A settlement below `settlement_floor` is
+    not possible where the bounds are "floor".
+    """
+
+    market_type: str = "binary"
+    no_subtitle: str = ""
+    created: Ts | None = None
+    updated: Ts | None = None
+    latest_expiration_time: Ts | None = None
+    expiration_time: Ts | None = None
+    occurrence_time: Ts | None = None
+    settlement_timer_s: int | None = None
+    previous_bid: Price | None = None
+    previous_ask: Price | None = None
+    previous_price: Price | None = None
+    notional: Price | None = None
+    expiration_value: str = ""
+    settlement_bounds: str = ""
+    settlement_floor: Price | None = None
+    functional_strike: str = ""
+    custom_strike: dict[str, object] | None = None
+    mve_collection: str = ""
+    mve_legs: tuple[MveLeg, ...] = ()
+    primary_participant: str = ""
+    is_provisional: bool = False
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order of the account. `qty` is what was asked for; what is left is `qty - filled - reduced`.
 
     `order_id` is theirs and empty until they told us; `client_order_id` is ours and may be empty on an order that
-    another program placed (then `is_foreign`).
+    another program placed (then `is_foreign`). `self_trade_prevention` is None where the exchange does not say it.
     """
 
     client_order_id: str
@@ -217,6 +263,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     code: str = ""
     is_foreign: bool = False
+    order_group_id: str = ""
+    subaccount: int = 0
+    self_trade_prevention: StpMode | None = StpMode.TAKER
+    cancel_on_pause: bool = False
 
     @property
     def remaining(self) -> Qty:
@@ -274,16 +324,34 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     shards: dict[int, Money] = {}
 
 
+class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The same of one matching engine."""
+
+    exchange_index: int
+    description: str
+    exchange_active: bool
+    trading_active: bool
+    transfers_active: bool
+
+
 class ExchangeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Two kinds of pause: with trading off cancels still work, with the exchange off nothing does."""
+    """Two kinds of pause: with trading off cancels still work, with the exchange off nothing does.
+
+    `transfers_active` is None where the exchange does not say; without `shards` there is only the default one.
+    """
 
     exchange_active: bool
     trading_active: bool
     estimated_resume: Ts | None = None
+    transfers_active: bool | None = None
+    shards: tuple[ShardStatus, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of markets. A fee override that is not None replaces the series' schedule."""
+    """A group of markets. A fee override that is not None replaces the series' schedule.
+
+    `markets` is filled only where they were asked for. `product_metadata` is the exchange's own JSON.
+    """
 
     event_ticker: str
     series_ticker: str
@@ -292,10 +360,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     fee_type_override: FeeType | None = None
     fee_multiplier_override: int | None = None
     settlement_sources: tuple[tuple[str, str], ...] = ()
+    sub_title: str = ""
+    category: str = ""
+    collateral_return: str = ""
+    strike_date: Ts | None = None
+    strike_period: str = ""
+    product_metadata: dict[str, object] | None = None
+    updated: Ts | None = None
+    exchange_index: int = 0
+    markets: tuple[Market, ...] = ()
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """A family of events, and how it charges."""
+    """A family of events, and how it charges. `volume` (contracts, of all its events) is read only when asked for."""
 
     ticker: str
     title: str
@@ -303,3 +380,37 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     frequency: str
     fees: FeeSchedule
     settlement_sources: tuple[tuple[str, str], ...] = ()
+    categories: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    contract_url: str = ""
+    contract_terms_url: str = ""
+    prohibitions: tuple[str, ...] = ()
+    product_metadata: dict[str, object] | None = None
+    volume: Qty | None = None
+    updated: Ts | None = None
+    exchange_index: int = 0
+
+
+class Ohlc(msgspec.Struct, frozen=True):
+    """First, lowest, highest and last price of a period; None where there was none."""
+
+    open: Price | None = None
+    low: Price | None = None
+    high: Price | None = None
+    close: Price | None = None
+
+
+class Candle(msgspec.Struct, frozen=True, kw_only=True):
+    """One period of a market, known by its `end` (included). `mean` and `previous` are prices of trades, too.
+
+    `previous` is the last trade before the period, so it is there even where nothing traded.
+    """
+
+    end: Ts
+    yes_bid: Ohlc
+    yes_ask: Ohlc
+    price: Ohlc
+    mean: Price | None
+    previous: Price | None
+    volume: Qty
+    open_interest: Qty

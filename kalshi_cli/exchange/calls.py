@@ -87,7 +87,7 @@ def named(ticker: str) -> Iterator[None]:
     except NotFoundError as error:
         raise NotFoundError(
             f"there is no market {ticker}",
-            hint="kalshi markets --search TEXT; markets that settled months ago are not listed any more",
+            hint="kalshi markets --search TEXT",
             code=error.code,
             status=error.status,
         ) from error

@@ -1,8 +1,9 @@
-"""The REST bodies of markets and of the exchange itself: JSON -> core.model.
+"""The REST bodies of order books, public trades and the exchange itself: JSON -> core.model; and what all bodies share.
 
 Strict where money is: a missing or unreadable price, count or time is a WireError that names the field, never a zero.
-Deaf to the rest: unknown fields are skipped, unknown enum values become UNKNOWN. The account's bodies are in
-`wire_account`, the stream's frames in `wire_stream`, refusals in `replies`.
+Deaf to the rest: unknown fields are skipped, unknown enum values become UNKNOWN. Markets are in `wire_markets`, events
+and series in `wire_events`, the account's bodies in `wire_account`, the stream's frames in `wire_stream`, refusals in
+`replies`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,15 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from kalshi_cli.core.messages import BookSnapshot, Level, PublicTrade
-from kalshi_cli.core.model import Event, ExchangeStatus, FeeSchedule, FeeType, Market, MarketStatus, Series
+from kalshi_cli.core.model import ExchangeStatus, ShardStatus
 from kalshi_cli.errors import UnreachableError
 from kalshi_cli.exchange.scalars import (
     Moment,
-    PriceRange,
     book_side,
-    grid_of,
     level_price,
     maybe_ts,
     no_negative,
     outcome_price,
-    quote_price,
-    quote_size,
     ts_of,
 )
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts
@@ -56,189 +53,6 @@ def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: byte
             f"the exchange's answer about {what} cannot be read: {str(error)[:300]}",
             hint="try again; if it stays, the exchange changed its format and this program needs an update",
         ) from error
-
-
-# -- markets ------------------------------------------------------------------------------------------------------
-
-
-class _Market(msgspec.Struct, gc=False):
-    ticker: str
-    event_ticker: str
-    status: str
-    price_ranges: tuple[PriceRange, ...]
-    yes_bid_dollars: str
-    yes_bid_size_fp: str
-    yes_ask_dollars: str
-    yes_ask_size_fp: str
-    last_price_dollars: str
-    volume_fp: str
-    volume_24h_fp: str
-    open_interest_fp: str
-    open_time: Moment
-    close_time: Moment
-    title: str = ""
-    yes_sub_title: str = ""
-    result: str = ""
-    expected_expiration_time: Moment | None = None
-    settlement_value_dollars: str | None = None
-    settlement_ts: Moment | None = None
-    fee_waiver_expiration_time: Moment | None = None
-    exchange_index: int = 0
-    strike_type: str | None = None
-    floor_strike: float | None = None
-    cap_strike: float | None = None
-    rules_primary: str = ""
-    rules_secondary: str = ""
-    price_level_structure: str = ""
-    can_close_early: bool = False
-    early_close_condition: str | None = None
-
-
-class _MarketBody(msgspec.Struct):
-    market: _Market
-
-
-class _MarketsBody(msgspec.Struct):
-    markets: list[_Market]
-    cursor: str | None = None
-
-
-def _market(wire: _Market) -> Market:
-    value = wire.settlement_value_dollars
-    try:
-        return Market(
-            ticker=wire.ticker,
-            event_ticker=wire.event_ticker,
-            title=wire.title,
-            status=MarketStatus(wire.status),
-            grid=grid_of(wire.price_ranges),
-            yes_bid=quote_price(wire.yes_bid_dollars),
-            yes_bid_size=quote_size(wire.yes_bid_size_fp),
-            yes_ask=quote_price(wire.yes_ask_dollars),
-            yes_ask_size=quote_size(wire.yes_ask_size_fp),
-            last=outcome_price(wire.last_price_dollars) or None,  # 0.0000: nothing ever traded
-            volume=no_negative(wire.volume_fp),
-            volume_24h=no_negative(wire.volume_24h_fp),
-            open_interest=no_negative(wire.open_interest_fp),
-            open_time=ts_of(wire.open_time),
-            close_time=ts_of(wire.close_time),
-            expected_expiration_time=maybe_ts(wire.expected_expiration_time),
-            result=wire.result,
-            settlement_value=outcome_price(value) if value else None,
-            settlement_ts=maybe_ts(wire.settlement_ts),
-            exchange_index=wire.exchange_index,
-            subtitle=wire.yes_sub_title,
-            strike_type=wire.strike_type or "",
-            floor_strike=wire.floor_strike,
-            cap_strike=wire.cap_strike,
-            rules_primary=wire.rules_primary,
-            rules_secondary=wire.rules_secondary,
-            price_structure=wire.price_level_structure,
-            can_close_early=wire.can_close_early,
-            early_close_condition=wire.early_close_condition or "",
-            fee_waiver_until=maybe_ts(wire.fee_waiver_expiration_time),
-        )
-    except ValueError as error:
-        raise ValueError(f"market {wire.ticker}: {error}") from error
-
-
-_market_body = msgspec.json.Decoder(_MarketBody)
-_markets_body = msgspec.json.Decoder(_MarketsBody)
-
-
-def read_market(body: bytes) -> Market:
-    """`GET /markets/{ticker}`."""
-    return read(_market_body, lambda wire: _market(wire.market), body, "a market")
-
-
-def read_markets(body: bytes) -> Page[Market]:
-    """`GET /markets`."""
-    return read(_markets_body, lambda w: Page([_market(m) for m in w.markets], w.cursor or ""), body, "markets")
-
-
-# -- events and series --------------------------------------------------------------------------------------------
-
-
-class _Source(msgspec.Struct, gc=False):
-    name: str | None = None
-    url: str | None = None
-
-
-class _Event(msgspec.Struct, gc=False):
-    event_ticker: str
-    series_ticker: str
-    mutually_exclusive: bool
-    title: str = ""
-    fee_type_override: str | None = None
-    fee_multiplier_override: float | None = None
-    settlement_sources: list[_Source] | None = None
-
-
-class _EventBody(msgspec.Struct):
-    event: _Event
-
-
-class _Series(msgspec.Struct, gc=False):
-    ticker: str
-    fee_type: str
-    fee_multiplier: float
-    title: str = ""
-    category: str = ""
-    frequency: str = ""
-    settlement_sources: list[_Source] | None = None
-
-
-class _SeriesBody(msgspec.Struct):
-    series: _Series
-
-
-def _thousandths(multiplier: float) -> int:
-    """A fee multiplier, one of the few JSON numbers that matter: 0.5 -> 500."""
-    if not 0 <= multiplier <= 1000:
-        raise ValueError(f"an impossible fee multiplier: {multiplier}")
-    return round(multiplier * 1000)
-
-
-def _sources(wire: list[_Source] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((source.name or "", source.url or "") for source in wire or ())
-
-
-def _event(wire: _Event) -> Event:
-    multiplier = wire.fee_multiplier_override
-    return Event(
-        event_ticker=wire.event_ticker,
-        series_ticker=wire.series_ticker,
-        title=wire.title,
-        mutually_exclusive=wire.mutually_exclusive,
-        fee_type_override=FeeType(wire.fee_type_override) if wire.fee_type_override else None,
-        fee_multiplier_override=None if multiplier is None else _thousandths(multiplier),
-        settlement_sources=_sources(wire.settlement_sources),
-    )
-
-
-def _series(wire: _Series) -> Series:
-    return Series(
-        ticker=wire.ticker,
-        title=wire.title,
-        category=wire.category,
-        frequency=wire.frequency,
-        fees=FeeSchedule(FeeType(wire.fee_type), _thousandths(wire.fee_multiplier)),
-        settlement_sources=_sources(wire.settlement_sources),
-    )
-
-
-_event_body = msgspec.json.Decoder(_EventBody)
-_series_body = msgspec.json.Decoder(_SeriesBody)
-
-
-def read_event(body: bytes) -> Event:
-    """`GET /events/{event_ticker}`."""
-    return read(_event_body, lambda wire: _event(wire.event), body, "an event")
-
-
-def read_series(body: bytes) -> Series:
-    """`GET /series/{series_ticker}`."""
-    return read(_series_body, lambda wire: _series(wire.series), body, "a series")
 
 
 # -- books and trades ---------------------------------------------------------------------------------------------
@@ -272,6 +86,7 @@ class _Trade(msgspec.Struct, gc=False):
     created_time: Moment
     taker_book_side: str | None = None
     taker_outcome_side: str | None = None
+    is_block_trade: bool = False
 
 
 class _TradesBody(msgspec.Struct):
@@ -297,6 +112,7 @@ def _trade(wire: _Trade) -> PublicTrade:
         outcome_price(wire.yes_price_dollars),
         no_negative(wire.count_fp),
         book_side(wire.taker_book_side, wire.taker_outcome_side),
+        wire.is_block_trade,
     )
 
 
@@ -318,17 +134,27 @@ def read_orderbooks(body: bytes, now: Ts) -> list[BookSnapshot]:
 
 
 def read_trades(body: bytes) -> Page[PublicTrade]:
-    """`GET /markets/trades`, newest first."""
+    """`GET /markets/trades` and `GET /historical/trades`, newest first."""
     return read(_trades_body, lambda w: Page([_trade(t) for t in w.trades], w.cursor or ""), body, "trades")
 
 
 # -- the exchange -------------------------------------------------------------------------------------------------
 
 
+class _Shard(msgspec.Struct, gc=False):
+    exchange_index: int
+    exchange_active: bool
+    trading_active: bool
+    intra_exchange_transfers_active: bool
+    description: str = ""
+
+
 class _Status(msgspec.Struct, gc=False):
     exchange_active: bool
     trading_active: bool
     exchange_estimated_resume_time: Moment | None = None
+    intra_exchange_transfers_active: bool | None = None
+    exchange_index_statuses: list[_Shard] | None = None
 
 
 class OpenHours(msgspec.Struct, frozen=True):
@@ -382,6 +208,17 @@ def _status(wire: _Status) -> ExchangeStatus:
         exchange_active=wire.exchange_active,
         trading_active=wire.trading_active,
         estimated_resume=maybe_ts(wire.exchange_estimated_resume_time),
+        transfers_active=wire.intra_exchange_transfers_active,
+        shards=tuple(
+            ShardStatus(
+                exchange_index=shard.exchange_index,
+                description=shard.description,
+                exchange_active=shard.exchange_active,
+                trading_active=shard.trading_active,
+                transfers_active=shard.intra_exchange_transfers_active,
+            )
+            for shard in wire.exchange_index_statuses or ()
+        ),
     )
 
 

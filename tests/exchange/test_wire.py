@@ -29,7 +29,7 @@ from kalshi_cli.core.model import (
     PriceGrid,
     Settlement,
 )
-from kalshi_cli.exchange import wire, wire_account, wire_orders
+from kalshi_cli.exchange import wire, wire_account, wire_events, wire_markets, wire_orders
 from kalshi_cli.exchange.replies import read_refusal
 from kalshi_cli.exchange.wire import WireError
 from kalshi_cli.units import Money, Price, Qty, Ts, parse_ts
@@ -68,7 +68,7 @@ MARKET = {
 
 
 def market(**changes: object) -> Market:
-    return wire.read_market(json.dumps({"market": {**MARKET, **changes}}).encode())
+    return wire_markets.read_market(json.dumps({"market": {**MARKET, **changes}}).encode())
 
 
 # -- markets ------------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ MONEY_FIELDS = [
 def test_a_missing_field_of_money_or_time_is_an_error_that_names_it(name):
     body = {key: value for key, value in MARKET.items() if key != name}
     with pytest.raises(WireError, match=rf"`{name}` - at `\$.market"):
-        wire.read_market(json.dumps({"market": body}).encode())
+        wire_markets.read_market(json.dumps({"market": body}).encode())
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_an_impossible_value_is_an_error_never_a_guess(name, value):
 def test_an_unreadable_market_of_a_page_is_named():
     page = {"markets": [MARKET, {**MARKET, "ticker": "KXBAD", "volume_fp": "?"}]}
     with pytest.raises(WireError, match="KXBAD"):
-        wire.read_markets(json.dumps(page).encode())
+        wire_markets.read_markets(json.dumps(page).encode())
 
 
 # -- events, series, books, trades --------------------------------------------------------------------------------
@@ -158,9 +158,9 @@ def test_an_unreadable_market_of_a_page_is_named():
 
 def test_an_events_fee_override_is_read_and_its_absence_is_none():
     event = {"event_ticker": "E", "series_ticker": "S", "title": "t", "mutually_exclusive": True}
-    plain = wire.read_event(json.dumps({"event": event, "markets": []}).encode())
+    plain = wire_events.read_event(json.dumps({"event": event, "markets": []}).encode())
     assert (plain.fee_type_override, plain.fee_multiplier_override) == (None, None)
-    changed = wire.read_event(
+    changed = wire_events.read_event(
         json.dumps({"event": {**event, "fee_type_override": "flat", "fee_multiplier_override": 0.5}}).encode()
     )
     assert (changed.fee_type_override, changed.fee_multiplier_override) == (FeeType.FLAT, 500)
@@ -168,7 +168,7 @@ def test_an_events_fee_override_is_read_and_its_absence_is_none():
 
 def test_a_fee_type_of_tomorrow_is_unknown():
     series = {"ticker": "S", "fee_type": "cubic", "fee_multiplier": 1, "settlement_sources": None}
-    assert wire.read_series(json.dumps({"series": series}).encode()).fees == FeeSchedule(FeeType.UNKNOWN, 1000)
+    assert wire_events.read_series(json.dumps({"series": series}).encode()).fees == FeeSchedule(FeeType.UNKNOWN, 1000)
 
 
 def test_bids_for_no_become_offers_of_yes():
@@ -382,10 +382,10 @@ BY_CASE: dict[str, Reader] = {
     "auth__balance": wire_account.read_balance,
     "exchange__status": wire.read_status,
     "fills__": wire_orders.read_fills,
-    "markets__single_filter": wire.read_markets,
-    "markets__single": wire.read_market,
-    "markets__unauth_single": wire.read_market,
-    "markets__": wire.read_markets,
+    "markets__single_filter": wire_markets.read_markets,
+    "markets__single": wire_markets.read_market,
+    "markets__unauth_single": wire_markets.read_market,
+    "markets__": wire_markets.read_markets,
     "orderbook__base": lambda body: wire.read_orderbook(body, "T", NOW),
     "orders__get_after": wire_orders.read_order,
     "orders__stp_resting_after": wire_orders.read_order,
@@ -435,20 +435,22 @@ def test_every_recorded_body_of_the_production_exchange_is_read():
     def dump(value: object) -> bytes:
         return json.dumps(value).encode()
 
-    hourly = wire.read_markets(dump({"markets": list(load("prod-20260710-markets-kxbtc-hourly.json.gz").values())}))
+    hourly = wire_markets.read_markets(
+        dump({"markets": list(load("prod-20260710-markets-kxbtc-hourly.json.gz").values())})
+    )
     assert len(hourly.items) == 188
     assert any(each.yes_bid is None for each in hourly.items)
-    settled = wire.read_markets(dump({"markets": load("prod-202608-markets-settled.json.gz")["markets"]}))
+    settled = wire_markets.read_markets(dump({"markets": load("prod-202608-markets-settled.json.gz")["markets"]}))
     assert {each.result for each in settled.items} == {"yes", "no", ""}
     assert all(each.settlement_value in (0, 10_000) for each in settled.items if each.result)
     single = load("prod-202608-market-single.json")
-    assert wire.read_market(dump(single["single"])).ticker == single["ticker"]
+    assert wire_markets.read_market(dump(single["single"])).ticker == single["ticker"]
     assert wire.read_orderbook(dump(single["orderbook"]), "T", NOW).bids
     assert len(wire.read_orderbooks(dump({"orderbooks": load("prod-202608-combo-orderbooks.json")}), NOW)) > 10
     assert len(wire_orders.read_fills(dump(load("prod-202608-fills.json"))).items) == 17
     assert len(wire_account.read_settlements(dump(load("prod-202608-settlements.json"))).items) == 11
     fees = {
-        ticker: wire.read_series(dump(payload)).fees
+        ticker: wire_events.read_series(dump(payload)).fees
         for ticker, payload in load("prod-202608-series-fee-fields.json.gz")["payloads"].items()
     }
     assert fees["KXMLBGAME"] == FeeSchedule(FeeType.WITH_MAKER, 500)
@@ -461,8 +463,8 @@ def test_the_integer_cents_of_january_2026_fail_loudly_instead_of_being_misread(
     readers = {
         "order": (wire_orders.read_order, lambda r: isinstance(r.get("order"), dict)),
         "fills": (wire_orders.read_fills, lambda r: r.get("fills")),
-        "markets": (wire.read_markets, lambda r: r.get("markets")),
-        "market": (wire.read_market, lambda r: isinstance(r.get("market"), dict)),
+        "markets": (wire_markets.read_markets, lambda r: r.get("markets")),
+        "market": (wire_markets.read_market, lambda r: isinstance(r.get("market"), dict)),
     }
     failed = 0
     for response in cases.values():
@@ -477,10 +479,10 @@ def test_the_integer_cents_of_january_2026_fail_loudly_instead_of_being_misread(
 # -- anything at all ----------------------------------------------------------------------------------------------
 
 READERS: list[Reader] = [
-    wire.read_market,
-    wire.read_markets,
-    wire.read_event,
-    wire.read_series,
+    wire_markets.read_market,
+    wire_markets.read_markets,
+    wire_events.read_event,
+    wire_events.read_series,
     lambda body: wire.read_orderbook(body, "T", NOW),
     lambda body: wire.read_orderbooks(body, NOW),
     wire.read_trades,
