@@ -79,7 +79,8 @@ class Virtual:
         pem = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self.exchange.register_key("alice", "alice-key", pem)
         self.exchange.advance(T0)
-        self.wire = Wire(CheckedTransport(SimTransport(self.exchange, self.clock)))
+        self.checked = CheckedTransport(SimTransport(self.exchange, self.clock))
+        self.wire = Wire(self.checked)
         self.client = self.connect()
         self.path = folder / "state.db"
         self.store = SqliteStore.open(self.path, account="alice", environment="sim")
