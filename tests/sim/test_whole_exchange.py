@@ -27,10 +27,8 @@ def test_a_call_sends_what_the_specification_allows_and_reads_the_answer(name: s
 
 
 def test_every_method_of_the_client_is_called_here() -> None:
-    methods = client_methods()
-    missing = {name for name, module in methods.items() if name not in CALLS and f"module {module}" not in TO_COME}
-    assert missing == set(), "add a line to CALLS in tests/whole_exchange.py"
-    assert set(CALLS) <= set(methods)
+    if "methods" not in TO_COME:
+        assert client_methods() == set(CALLS), "add a line to CALLS in tests/whole_exchange.py"
 
 
 def test_every_operation_has_a_call_of_the_client() -> None:
