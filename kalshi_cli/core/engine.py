@@ -11,6 +11,9 @@ from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     Alert,
+    Amend,
+    AmendEnded,
+    AmendOrder,
     BookDelta,
     BookSnapshot,
     Cancel,
@@ -118,6 +121,7 @@ class Engine:
             OrderState: self._on_order,
             OrderCanceled: self._on_order,
             CancelFailed: self._on_order,
+            AmendEnded: self._on_order,
             Filled: self._on_filled,
             Settled: self._on_settled,
             AccountSnapshot: self._on_account,
@@ -293,6 +297,18 @@ class Engine:
             return verdict
         self.tally.orders += 1
         self.state.orders.add(verdict.order)
+        self.state.sent.append(self.state.now)
+        return verdict
+
+    def amend(self, intent: Amend) -> AmendOrder | Denied:
+        """Review a person's amend and, if it passes, count the order as the worse of both from now on."""
+        self.tally.intents += 1
+        verdict = risk.review_amend(self.state, self.limits, intent)
+        if isinstance(verdict, Denied):
+            self.tally.count_denied(verdict.code)
+            return verdict
+        self.tally.orders += 1
+        self.state.orders.doubt(verdict.doubtful)
         self.state.sent.append(self.state.now)
         return verdict
 

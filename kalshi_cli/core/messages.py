@@ -150,7 +150,7 @@ class OrderState(Message, frozen=True):
 
 
 class AmendEnded(Message, frozen=True):
-    """What became of an amend: the order is like this now. `code` says why where it was refused, and nothing changed."""
+    """What became of an amend: the order is like this now. `code` says why where it was refused: nothing changed."""
 
     order: Order
     code: str = ""

@@ -8,12 +8,14 @@ that may be live counts as live, with all that is left of it, until the exchange
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from kalshi_cli.core.messages import (
+    AmendEnded,
     Filled,
     Message,
     OrderAccepted,
@@ -30,6 +32,9 @@ MAX_HELD_FILLS = 1_000
 """Fills kept for orders whose id we do not know yet. Beyond it the oldest goes; the next statement makes up for it."""
 MAX_ENDED_ORDERS = 10_000
 """Orders remembered after their end, for late fills and late news. The store keeps them all."""
+
+AMEND_UNANSWERED = "amend_unanswered"
+"""The code of an order that may have been amended: it counts as the worse of both until that is known."""
 
 _S = OrderStatus
 _ON_THE_BOOK_OR_AFTER = frozenset({_S.RESTING, _S.FILLED, _S.CANCELED, _S.EXPIRED})
@@ -90,6 +95,7 @@ class OrderIndex:
             OrderNeverArrived: self._on_never_arrived,
             OrderState: self._on_state,
             OrderCanceled: self._on_canceled,
+            AmendEnded: self._on_amend_ended,
             Filled: self._on_filled,
         }
 
@@ -132,7 +138,25 @@ class OrderIndex:
                 asks += tracked.order.remaining
         return Qty(bids), Qty(asks)
 
+    @contextmanager
+    def without(self, order_id: str) -> Iterator[None]:
+        """As if this order were not live: what an amend is held against, because it takes the order's place."""
+        tracked = self._by_order_id[order_id]
+        market = self._live[tracked.order.ticker]
+        self._live[tracked.order.ticker] = {other: None for other in market if other is not tracked}
+        try:
+            yield
+        finally:
+            self._live[tracked.order.ticker] = market
+
     # -- what changes it ------------------------------------------------------------------------------------------
+
+    def doubt(self, doubtful: Order) -> None:
+        """An amend of this order is about to be asked for: from now on it counts as the worse of both.
+
+        The only way back to UNKNOWN for an order that rests. It ends with `AmendEnded`, or with the order.
+        """
+        self._by_order_id[doubtful.order_id].order = doubtful
 
     def add(self, order: Order) -> Order:
         """An order of ours, before it is sent, or any order from the store. ValueError where its id is taken.
@@ -158,7 +182,12 @@ class OrderIndex:
         if (stated.ticker, stated.side) != (tracked.order.ticker, tracked.order.side):
             return None
         known = tracked.order
-        changes: dict[str, Any] = {"order_id": stated.order_id, "code": stated.code or known.code}
+        if is_amend_open(known) and stated.status.is_live:  # read before or after the amend: there is no telling
+            return self._merge(tracked, stated.updated, OrderStatus.UNKNOWN, stated.filled, {})
+        changes: dict[str, Any] = {
+            "order_id": stated.order_id,
+            "code": stated.code or ("" if is_amend_open(known) else known.code),
+        }
         if stated.filled >= known.filled:
             changes |= {"fees": stated.fees, "fill_cost": stated.fill_cost}
         if tracked.stated is None or stated.updated >= tracked.stated:
@@ -219,6 +248,17 @@ class OrderIndex:
             return None
         changes = {"order_id": message.order_id or tracked.order.order_id, "code": message.reason}
         return self._merge(tracked, message.ts, OrderStatus.CANCELED, Qty(0), changes)
+
+    def _on_amend_ended(self, message: AmendEnded) -> Order | None:
+        tracked = self._by_order_id.get(message.order.order_id)
+        if tracked is None or not is_amend_open(tracked.order):
+            return None
+        tracked.order = msgspec.structs.replace(tracked.order, code="")
+        after = message.order
+        tracked.stated = after.updated  # what was read before the amend must not undo it
+        rest = {"price": after.price, "qty": after.qty, "reduced": after.reduced, "expires": after.expires}
+        self._merge(tracked, message.ts, after.status, after.filled, rest)
+        return tracked.order
 
     def _on_filled(self, message: Filled) -> Order | None:
         fill = message.fill
@@ -326,3 +366,23 @@ class OrderIndex:
             if index.get(key) is tracked:
                 del index[key]
         self._untold.pop(tracked, None)
+
+
+def is_amend_open(order: Order) -> bool:
+    """Nobody knows whether an amend of this order was taken."""
+    return order.status is OrderStatus.UNKNOWN and order.code == AMEND_UNANSWERED
+
+
+def worse_of(before: Order, wanted: Order, now: Ts) -> Order:
+    """One order that can cost at least as much as either: what counts while an amend is on its way."""
+    worst_price = max if before.side is BID else min
+    left = max(before.remaining, wanted.remaining)
+    return msgspec.structs.replace(
+        before,
+        price=worst_price(before.price, wanted.price),
+        qty=Qty(before.filled + left),
+        reduced=Qty(0),
+        status=OrderStatus.UNKNOWN,
+        code=AMEND_UNANSWERED,
+        updated=now,
+    )

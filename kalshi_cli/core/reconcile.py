@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from kalshi_cli.core.messages import (
     AccountSnapshot,
+    AmendEnded,
     Filled,
     Message,
     OrderNeverArrived,
@@ -17,7 +18,7 @@ from kalshi_cli.core.messages import (
     Settled,
 )
 from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.orders import OrderIndex
+from kalshi_cli.core.orders import OrderIndex, is_amend_open
 from kalshi_cli.units import Qty
 
 NEVER_ARRIVED_MARGIN_MS = 30_000
@@ -30,7 +31,10 @@ def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: Account
     Fills come first, so that an order which turns out to be over is over with its fills booked.
     """
     repairs: list[Message] = [Filled(fill.ts, fill) for fill in snapshot.fills if not is_booked(fill.trade_id)]
-    repairs += [OrderState(order.updated, order) for order in snapshot.orders]
+    for order in snapshot.orders:
+        if _tells_of_amend(orders.by_order_id(order.order_id), snapshot):
+            repairs.append(AmendEnded(order.updated, order))
+        repairs.append(OrderState(order.updated, order))
     repairs += [Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
     seen = {order.client_order_id for order in snapshot.orders if order.client_order_id}
     repairs += [
@@ -47,6 +51,13 @@ def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
         return False
     is_fresh = snapshot.as_of > order.created + NEVER_ARRIVED_MARGIN_MS
     return is_fresh and (order.expires is None or snapshot.as_of > order.expires)
+
+
+def _tells_of_amend(order: Order | None, snapshot: AccountSnapshot) -> bool:
+    """The read is so much later than the amend that it is either in there or never arrived."""
+    if order is None or not is_amend_open(order):
+        return False
+    return snapshot.as_of > order.updated + NEVER_ARRIVED_MARGIN_MS
 
 
 def drift(ours: Mapping[str, Qty], snapshot: AccountSnapshot) -> dict[str, tuple[Qty, Qty]]:

@@ -1,15 +1,19 @@
 """The controls before every order, in order; the first that objects decides.
 
-`review` is the only place that makes a SubmitOrder, so nothing that was not reviewed can reach a venue.
+`review` is the only place that makes a SubmitOrder, and `review_amend` an AmendOrder, so nothing that was not reviewed
+can reach a venue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import Denied, Place, SubmitOrder
-from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderStatus, Side, Tif, TradingState
+from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Place, SubmitOrder
+from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderStatus, Side, StpMode, Tif, TradingState
+from kalshi_cli.core.orders import worse_of
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.units import (
     ONE_DOLLAR,
@@ -40,11 +44,9 @@ def review(
     order whose intent does not name one; None leaves it good-till-cancelled.
     """
     controls = _CONTROLS if strategy else tuple(control for control in _CONTROLS if control is not min_edge)
-    for control in controls:
-        objection = control(state, limits, intent)
-        if objection is not None:
-            code, detail = objection
-            return Denied(state.now, strategy, intent.ticker, code, detail)
+    denied = _objection(state, limits, intent, controls, strategy)
+    if denied is not None:
+        return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
     return SubmitOrder(
@@ -65,8 +67,49 @@ def review(
             strategy=strategy,
             fair=intent.fair,
             reason=intent.reason,
+            order_group_id=intent.order_group_id,
+            subaccount=intent.subaccount,
+            self_trade_prevention=intent.self_trade_prevention,
+            cancel_on_pause=intent.cancel_on_pause,
         )
     )
+
+
+def review_amend(state: State, limits: Limits, intent: Amend) -> AmendOrder | Denied:
+    """Hold a person's amend against the controls, as if an order of the new price and size took the old one's place.
+
+    What makes the order smaller or its price worse for the others passes every limit, and only needs a valid price and
+    an account that is not halted. The order must be live and known to the exchange.
+    """
+    before = state.orders.by_order_id(intent.order_id)
+    if before is None or before.status is not OrderStatus.RESTING:
+        known = before.status.value if before is not None else "unknown"
+        return Denied(state.now, "", before.ticker if before is not None else "", "NOT_RESTING", f"status={known}")
+    order = Place(before.ticker, before.side, intent.price, intent.qty, reason="amend", subaccount=before.subaccount)
+    is_raise = intent.qty > before.remaining or (intent.price - before.price) * before.side.sign > 0
+    with state.orders.without(before.order_id):
+        denied = _objection(state, limits, order, _AMEND_RAISES if is_raise else _AMEND_LOWERS, "")
+    if denied is not None:
+        return denied
+    wanted = msgspec.structs.replace(
+        before,
+        price=intent.price,
+        qty=Qty(before.filled + intent.qty),
+        reduced=Qty(0),
+        expires=before.expires if intent.expires is None else intent.expires or None,
+    )
+    return AmendOrder(before, wanted, worse_of(before, wanted, state.now))
+
+
+def _objection(
+    state: State, limits: Limits, intent: Place, controls: tuple[Control, ...], strategy: str
+) -> Denied | None:
+    for control in controls:
+        objection = control(state, limits, intent)
+        if objection is not None:
+            code, detail = objection
+            return Denied(state.now, strategy, intent.ticker, code, detail)
+    return None
 
 
 # -- the controls -------------------------------------------------------------------------------------------------
@@ -79,6 +122,11 @@ def trading_state(state: State, _limits: Limits, intent: Place) -> Objection | N
     if state.trading is TradingState.REDUCING and not _is_reducing(state, intent):
         return "REDUCING", "only orders that reduce a position"
     return None
+
+
+def not_halted(state: State, _limits: Limits, _intent: Place) -> Objection | None:
+    """Nothing of an order may change while trading is halted; it can be decreased or cancelled."""
+    return ("HALTED", "trading is halted") if state.trading is TradingState.HALTED else None
 
 
 def market_is_known(state: State, _limits: Limits, intent: Place) -> Objection | None:
@@ -117,7 +165,19 @@ def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | Non
     return None
 
 
-_TYPES = {"side": Side, "price": int, "qty": int, "reason": str, "tif": Tif, "post_only": bool, "reduce_only": bool}
+_TYPES = {
+    "side": Side,
+    "price": int,
+    "qty": int,
+    "reason": str,
+    "tif": Tif,
+    "post_only": bool,
+    "reduce_only": bool,
+    "order_group_id": str,
+    "subaccount": int,
+    "self_trade_prevention": StpMode,
+    "cancel_on_pause": bool,
+}
 
 
 def _wrong_field(intent: Place) -> str:
@@ -215,9 +275,11 @@ def position_limit(state: State, limits: Limits, intent: Place) -> Objection | N
     """The position if every live order on this side fills, too."""
     if limits.max_position is None:
         return None
-    held = state.held(intent.ticker)
+    held = state.held(intent.ticker) * intent.side.sign
     longest, shortest = state.orders.worst_case(intent.ticker)
-    worst = Qty(held + longest + intent.qty if intent.side is BID else shortest + intent.qty - held)
+    if intent.subaccount:  # we count all subaccounts as one, and the exchange nets none of them with another
+        held = abs(held)
+    worst = Qty(held + (longest if intent.side is BID else shortest) + intent.qty)
     if worst > limits.max_position:
         return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
     return None
@@ -228,7 +290,10 @@ def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | N
     if limits.max_exposure is None:
         return None
     before = state.exposure(intent.ticker)
-    after = state.exposure(intent.ticker, (intent.side, intent.price, intent.qty))
+    if intent.subaccount:
+        after = Money(before + _cost(intent))
+    else:
+        after = state.exposure(intent.ticker, (intent.side, intent.price, intent.qty))
     total = state.total_exposure() - before + after
     if after > before and total > limits.max_exposure:
         return "EXPOSURE", f"worst_loss={format_money(Money(total))} limit={format_money(limits.max_exposure)}"
@@ -251,6 +316,10 @@ _CONTROLS: tuple[Control, ...] = (
 )
 
 
+_AMEND_RAISES = tuple(control for control in _CONTROLS if control is not min_edge)
+_AMEND_LOWERS: tuple[Control, ...] = (market_is_known, well_formed, not_halted)
+
+
 def _cost(intent: Place) -> Money:
     """What the order can cost at most: YES for a bid, NO for an ask."""
     return notional(intent.price if intent.side is BID else Price(ONE_DOLLAR - intent.price), intent.qty)
@@ -259,6 +328,8 @@ def _cost(intent: Place) -> Money:
 def _is_reducing(state: State, intent: Place) -> bool:
     """Makes the position smaller without crossing zero, even if every live order on its side fills first."""
     held = state.held(intent.ticker)
+    if intent.subaccount:  # whose position it is, is not known here
+        return False
     longest, shortest = state.orders.worst_case(intent.ticker)
     pending = longest if intent.side is BID else shortest
     closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)

@@ -86,11 +86,12 @@ def reconcile_unknown(
 ) -> tuple[list[Order], list[Order]]:
     """Orders that were in doubt and are known now, and those that still are not. One fresh, complete read."""
     memory = store.load()
-    doubtful = [order.client_order_id for order in memory.orders if order.status in _IN_DOUBT]
+    doubtful = [order for order in memory.orders if order.status in _IN_DOUBT]
     state = State(now=clock.now())
     engine = restore(memory, state, limits, (), new_id=new_id, order_expiry_s=None)
     read_account(client, store, clock, engine)
-    orders = [order for name in doubtful if (order := state.orders.get(name)) is not None]
+    found = (state.orders.get(old.client_order_id) or state.orders.by_order_id(old.order_id) for old in doubtful)
+    orders = [order for order in found if order is not None]
     return (
         [order for order in orders if order.status not in _IN_DOUBT],
         [order for order in orders if order.status in _IN_DOUBT],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model import Order, StpMode
 from kalshi_cli.exchange.scalars import book_side, no_negative, order_status, outcome_price, reduced, yes_cost
 from kalshi_cli.units import Money, Ts, parse_money
 
@@ -27,6 +27,10 @@ class OrderFields(msgspec.Struct, gc=False):
     outcome_side: str | None = None
     client_order_id: str | None = None
     exchange_index: int = 0
+    order_group_id: str | None = None
+    subaccount_number: int | None = None
+    self_trade_prevention_type: str | None = None
+    cancel_order_on_pause: bool = False
 
 
 def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None, why: str = "") -> Order:
@@ -51,4 +55,12 @@ def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None,
         fees=Money(parse_money(wire.taker_fees_dollars) + parse_money(wire.maker_fees_dollars)),
         fill_cost=yes_cost(side, filled, wire.taker_fill_cost_dollars, wire.maker_fill_cost_dollars),
         code=why,
+        order_group_id=wire.order_group_id or "",
+        subaccount=wire.subaccount_number or 0,
+        self_trade_prevention=_STP_MODES.get(wire.self_trade_prevention_type or ""),
+        cancel_on_pause=wire.cancel_order_on_pause,
     )
+
+
+_STP_MODES = {mode.value: mode for mode in StpMode}
+"""A mode that the exchange adds later reads as none."""

@@ -23,7 +23,13 @@ def create_journal(execute: Execute) -> None:
     execute("CREATE TABLE journal (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
 
 
-STATE: tuple[Migration, ...] = (create_state,)
+def add_order_terms(execute: Execute) -> None:
+    """Groups, subaccounts, self-trade prevention and what a pause does to an order: all as they had been sent."""
+    for column in _ORDER_TERMS:
+        execute(f"ALTER TABLE orders ADD COLUMN {column}")
+
+
+STATE: tuple[Migration, ...] = (create_state, add_order_terms)
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 
 _STATE = (
@@ -124,4 +130,11 @@ _STATE = (
         subject TEXT NOT NULL,
         text TEXT NOT NULL
     )""",
+)
+
+_ORDER_TERMS = (
+    "order_group_id TEXT NOT NULL DEFAULT ''",
+    "subaccount INTEGER NOT NULL DEFAULT 0",
+    "self_trade_prevention TEXT DEFAULT 'taker_at_cross'",
+    "cancel_on_pause INTEGER NOT NULL DEFAULT 0",
 )

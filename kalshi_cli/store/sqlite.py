@@ -21,6 +21,7 @@ import msgspec
 
 from kalshi_cli.core.messages import (
     Alert,
+    AmendOrder,
     Denied,
     Effect,
     FillBooked,
@@ -179,6 +180,7 @@ class SqliteStore:
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._intend,
+            AmendOrder: self._amend,
             OrderChanged: self._put_order,
             FillBooked: self._book_fill,
             SettlementBooked: self._book_settlement,
@@ -236,9 +238,7 @@ class SqliteStore:
         order = effect.order
         try:
             with self._database.writing(durable=True) as execute:
-                found = execute(rows.HALT).fetchone()
-                if found and rows.read(Halt, found).state is TradingState.HALTED:
-                    raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
+                _refuse_if_halted(execute)
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
         except StateError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):
@@ -249,22 +249,16 @@ class SqliteStore:
                 ) from error
             raise
 
-    def _put_order(self, effect: OrderChanged) -> None:
-        """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk.
+    def _amend(self, effect: AmendOrder) -> None:
+        """The order counts as the worse of both from here on. Like an intent: on the disk, and not while halted."""
+        with self._database.writing(durable=True) as execute:
+            _refuse_if_halted(execute)
+            _put(execute, effect.doubtful)
 
-        Two programs may know one order, the one that placed it and a trade loop that met it as foreign. It is one row,
-        and it stays the row of the one that placed it.
-        """
-        order = effect.order
-        key = order.order_id if order.is_foreign else order.client_order_id
+    def _put_order(self, effect: OrderChanged) -> None:
+        """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
         with self._database.writing(durable=False) as execute:
-            twin = execute(rows.TWIN, (order.order_id, key)).fetchone()
-            if twin is not None and order.is_foreign:
-                key, strategy, fair, reason = twin
-                order = msgspec.structs.replace(order, is_foreign=False, strategy=strategy, fair=fair, reason=reason)
-            elif twin is not None:
-                execute("DELETE FROM orders WHERE key = ?", (twin[0],))
-            execute(rows.PUT_ORDER, (key, *rows.row(order)))
+            _put(execute, effect.order)
 
     def _book_fill(self, effect: FillBooked) -> None:
         with self._database.writing(durable=True) as execute:
@@ -412,6 +406,29 @@ class SqliteJournal:
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+
+# -- orders, within a transaction ---------------------------------------------------------------------------------
+
+
+def _refuse_if_halted(execute: Callable[..., sqlite3.Cursor]) -> None:
+    found = execute(rows.HALT).fetchone()
+    if found and rows.read(Halt, found).state is TradingState.HALTED:
+        raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
+
+
+def _put(execute: Callable[..., sqlite3.Cursor], order: Order) -> None:
+    """Two programs may know one order, the one that placed it and a trade loop that met it as foreign. It is one row,
+    and it stays the row of the one that placed it.
+    """
+    key = order.order_id if order.is_foreign else order.client_order_id
+    twin = execute(rows.TWIN, (order.order_id, key)).fetchone()
+    if twin is not None and order.is_foreign:
+        key, strategy, fair, reason = twin
+        order = msgspec.structs.replace(order, is_foreign=False, strategy=strategy, fair=fair, reason=reason)
+    elif twin is not None:
+        execute("DELETE FROM orders WHERE key = ?", (twin[0],))
+    execute(rows.PUT_ORDER, (key, *rows.row(order)))
 
 
 # -- failures, in words -------------------------------------------------------------------------------------------
