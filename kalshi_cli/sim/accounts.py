@@ -15,7 +15,9 @@ from kalshi_cli.sim.records import HoldingRecord, OrderRecord
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty
 
 PRECISION = 100
-"""Balances of direct members are kept to $0.0001 (since 28 May 2026)."""
+"""Balances of direct members are kept to $0.0001 (since 28 May 2026); through an intermediary, to the cent."""
+STEP = 100
+"""A trade fee is in steps of $0.0001, whatever the balance is kept to."""
 REBATE = 10_000
 """When the roundings of one order exceed a cent, a cent is given back."""
 
@@ -24,11 +26,34 @@ _MAKER_RATE = {FeeType.WITH_MAKER: 175, FeeType.WITH_COMBO_MAKER: 350}
 _FEE_SCALE = 10**13  # rate 1e-4 x multiplier 1e-3 x count 1e-2 x price 1e-4 x price 1e-4, to steps of 1e-4 dollar
 
 
+class Terms(msgspec.Struct, frozen=True):
+    """What a fill of a market is charged, and how it is rounded.
+
+    `flat_fee` is for each contract of a taker where the schedule is `flat`; None reckons such a series as a quadratic
+    one, since no formula is published. `holds_fees`: whether a resting order's fee is held back with its price.
+    """
+
+    schedule: FeeSchedule = FeeSchedule()
+    flat_fee: Money | None = None
+    precision: int = PRECISION
+    holds_fees: bool = True
+
+    def fee(self, price: Price, qty: Qty, *, is_taker: bool) -> Money:
+        if self.schedule.type is FeeType.FLAT and self.flat_fee is not None:
+            raw = self.flat_fee * qty * self.schedule.multiplier if is_taker else 0
+            return Money(-(-raw // (100 * 1000 * STEP)) * STEP)
+        return trade_fee(self.schedule, price, qty, is_taker=is_taker)
+
+    def held(self, price: Price, qty: Qty, *, is_taker: bool) -> Money:
+        """The part of the fee that must be there before it is due."""
+        return self.fee(price, qty, is_taker=is_taker) if self.holds_fees else Money(0)
+
+
 def trade_fee(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -> Money:
     """rate x multiplier x count x price x (1 - price), up to the next $0.0001. Symmetric in YES and NO."""
     rate = _TAKER_RATE if is_taker else _MAKER_RATE.get(schedule.type, 0)
     raw = rate * schedule.multiplier * qty * price * (ONE_DOLLAR - price)
-    return Money(-(-raw // _FEE_SCALE) * PRECISION)
+    return Money(-(-raw // _FEE_SCALE) * STEP)
 
 
 def leg_price(side: Side, price: Price) -> Price:
@@ -50,7 +75,7 @@ class Booking(msgspec.Struct, frozen=True):
 
 
 def book_fill(
-    holding: HoldingRecord, order: OrderRecord, price: Price, qty: Qty, schedule: FeeSchedule, *, is_taker: bool
+    holding: HoldingRecord, order: OrderRecord, price: Price, qty: Qty, terms: Terms, *, is_taker: bool
 ) -> Booking:
     """Apply one fill to a holding: close what is held on the other side first, then open.
 
@@ -65,9 +90,9 @@ def book_fill(
     )
     proceeds = (ONE_DOLLAR - leg) * closed
     paid = leg * opened
-    fee = trade_fee(schedule, price, qty, is_taker=is_taker)
+    fee = terms.fee(price, qty, is_taker=is_taker)
     change = proceeds - paid - fee
-    rounded = change // PRECISION * PRECISION
+    rounded = change // terms.precision * terms.precision
     rounding = order.rounding + change - rounded
     rebate = REBATE if rounding > REBATE else 0
     net_fee = Money(fee + (change - rounded) - rebate)
@@ -76,32 +101,32 @@ def book_fill(
     holding.realized = Money(holding.realized + proceeds - released)
     holding.fees = Money(holding.fees + net_fee)
     holding.traded = Money(holding.traded + leg * qty)
+    holding.volume = Qty(holding.volume + qty)
     return Booking(Money(rounded + rebate), net_fee, Money(rounding - rebate))
 
 
-def collateral(orders: Iterable[OrderRecord], held: Qty, schedule: FeeSchedule, *, incoming: str = "") -> Money:
+def collateral(orders: Iterable[OrderRecord], held: Qty, terms: Terms, *, incoming: str = "") -> Money:
     """Cash that the orders of an account in one market may need: the full leg price of what does not close, and fees.
 
     The dearest legs of a side fill first: they close what is held, and what that brings pays for the next. Bids and
-    asks are added, though they would net. The order named `incoming` is charged as a taker. Whether the real exchange
-    holds back fees is not published.
+    asks are added, though they would net. The order named `incoming` is charged as a taker.
     """
     need = {Side.BID: 0, Side.ASK: 0}
     cash = {Side.BID: 0, Side.ASK: 0}
     left = {Side.BID: closable(held, Side.BID), Side.ASK: closable(held, Side.ASK)}
-    for order in sorted(orders, key=lambda order: (-leg_price(order.side, order.price), order.rank)):
+    for order in sorted(orders, key=lambda order: (-leg_price(order.side, order.price), order.place)):
         side, leg = order.side, leg_price(order.side, order.price)
         closed = min(order.remaining, left[side])
         left[side] = Qty(left[side] - closed)
-        fee = trade_fee(schedule, order.price, order.remaining, is_taker=order.order_id == incoming)
+        fee = terms.held(order.price, order.remaining, is_taker=order.order_id == incoming)
         cash[side] += (ONE_DOLLAR - leg) * closed - leg * (order.remaining - closed) - fee
         need[side] = max(need[side], -cash[side])
     return Money(need[Side.BID] + need[Side.ASK])
 
 
-def order_need(order: OrderRecord, qty: Qty, schedule: FeeSchedule, *, is_taker: bool) -> Money:
+def order_need(order: OrderRecord, qty: Qty, terms: Terms, *, is_taker: bool) -> Money:
     """What `qty` of an order needs where nothing held can be closed: then `collateral` is the sum of these."""
-    fee = trade_fee(schedule, order.price, qty, is_taker=is_taker)
+    fee = terms.held(order.price, qty, is_taker=is_taker)
     return Money(leg_price(order.side, order.price) * qty + fee)
 
 

@@ -35,6 +35,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
 class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One yes/no question. Its event, and the event's series, must be listed first. Times are milliseconds.
 
+    Until `fee_waiver_until` its fills are free on both sides (UNVERIFIED that it is both).
     `exchange_index` is the shard it trades on; its event and series are shown on the shard of their newest market.
     """
 
@@ -47,6 +48,7 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     floor_strike: float | None = None
     cap_strike: float | None = None
     exchange_index: int = 0
+    fee_waiver_until: Ts | None = None
     price_structure: str = "linear_cent"
     grid: PriceGrid = CENT_GRID
     open_time: Ts
@@ -61,23 +63,92 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the exchange behaves where the real one is not certain, or not always the same.
+    """How the exchange behaves where the real one is not certain, or not always the same (API.md section 14).
 
     `client_ids`: "forever" refuses any id ever used by the account (seen on the wire); "open_only" refuses only the id
     of an order that still rests (what the FIX page says). `read_lag_ms`: portfolio reads show the account as it was
     then. `shards` is the number of matching engines; members have cash on each. Rates are tokens a second (a bucket
-    holds one second's worth); 0 switches the limit off.
+    holds its capacity, 0 being one second's worth); 0 switches the limit off.
+
+    `clock_past_ms` and `clock_future_ms`: how old and how early a signature may be (reports differ: 5 to 30 s, and 10 s
+    to 5 min). `ok_has_seq`: an `ok` carries a number on channels without numbers too. `hang_up`: how maintenance ends
+    the streams, "reset" (seen on the wire: no close frame) or "close" (code 1001). `maintenance`: Thursdays 03:00 to
+    05:00 in New York, trading pauses and the streams end, as announced in the schedule. `market_limit` is of market
+    subscriptions in one session, `commands_a_second` of its commands.
     """
 
     client_ids: str = "forever"
     read_lag_ms: int = 0
     shards: int = 1
-    clock_window_ms: int = 5_000
+    clock_past_ms: int = 5_000
+    clock_future_ms: int = 5_000
     read_rate: int = 200
     write_rate: int = 100
+    read_capacity: int = 0
+    write_capacity: int = 0
     usage_tier: str = "basic"
+    ok_has_seq: bool = False
+    hang_up: str = "reset"
+    maintenance: bool = False
     outbox_limit: int = 10_000
+    market_limit: int = 500_000
+    commands_a_second: int = 10_000
     ticker_every_ms: int = 1_000
+
+    transfer_ms: int = 250
+    """How long a transfer between shards is pending; the real exchange says only that it is not done at once."""
+
+    repeated_transfer: str = "same_id"
+    """A transfer between shards under an id that was used for the same before: "same_id" answers with that transfer,
+    "conflict" with 409, as between subaccounts. Not published; it is applied once either way."""
+
+    subaccounts_need_advanced: bool = True
+    """Opening a subaccount is refused (403) to the Basic tier."""
+
+    inactive_status: int = 400
+    """HTTP status of `market_inactive`; 409 is as likely."""
+
+    mismatch_status: int = 400
+    """HTTP status of an amendment whose ticker, side or client order id is not the order's; 409 is as likely."""
+
+    triggered_group_code: str = "order_group_triggered"
+    """Error code (400) of an order into a group that has been triggered; not published."""
+
+    group_trips: str = "reached"
+    """An order group trips when its limit is "reached" (the specification: "hit") or only when it is "exceeded"."""
+
+    is_balance_net: bool = False
+    """Whether `balance` leaves out what resting orders hold back; the documentation suggests that it does not."""
+
+    holds_fees: bool = True
+    """Whether an order needs cash for its worst-case fee too, or for its price alone."""
+
+    ioc_shows_remainder: bool = False
+    """`remaining_count` of an IOC order that did not fill: what was not filled, instead of 0.00 (seen on demo)."""
+
+    asks_read_as: str = "sell_yes"
+    """The deprecated side and action of an ask: "sell_yes" (one report) or "buy_no"."""
+
+    flat_fee: Money | None = None
+    """A taker's fee for each contract of a series with `flat` fees; None charges it as a quadratic one."""
+
+    balance_precision: int = 100
+    """What balances are rounded to, in millionths: $0.0001 for direct members, 10,000 (a cent) for others."""
+
+    reduce_only_refused: bool = False
+    """A reduce-only order with nothing to reduce is a 400 instead of a 201 that filled nothing."""
+
+    amend_shows_counts: bool = False
+    """Counts also in the answer to an amendment of the price alone that did not trade (seen on perps: only the id)."""
+
+    post_only_amend: str = "cancel"
+    """A post-only order whose amendment would cross: "cancel" (PostOnlyCrossCancel) or "refuse", which leaves it."""
+
+    cancel_all_lasts_ms: int = 0
+    """Cancel-all also takes orders placed so long after it; the real one may, for a minute."""
+
+    max_open_orders: int = 200_000
+    max_order_groups: int = 100_000
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):

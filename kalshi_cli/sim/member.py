@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kalshi_cli.core.model import FeeSchedule
-from kalshi_cli.sim.accounts import collateral, order_need
+from kalshi_cli.sim.accounts import Terms, collateral, order_need
 from kalshi_cli.sim.mirror import Mirror
-from kalshi_cli.sim.records import AccountRecord, HoldingRecord, OrderRecord, PurseRecord
-from kalshi_cli.units import Money, Qty
+from kalshi_cli.sim.records import AccountRecord, GroupRecord, HoldingRecord, OrderRecord, PurseRecord
+from kalshi_cli.units import Money, Qty, Ts
 
 NONE = Qty(0)
 MAX_SUBACCOUNT = 63
@@ -56,7 +55,7 @@ class Purse:
             for orders in self.resting.values():
                 yield from orders.values()
 
-    def reserve(self, ticker: str, schedule: FeeSchedule, moved: OrderRecord | None = None, was: Qty = NONE) -> None:
+    def reserve(self, ticker: str, terms: Terms, moved: OrderRecord | None = None, was: Qty = NONE) -> None:
         """Reckon again what the resting orders of a market need.
 
         Where only one order `moved`, from `was` to what remains of it, and nothing is held, that one is enough: an
@@ -64,10 +63,10 @@ class Purse:
         """
         before = self.reserved.get(ticker, Money(0))
         if moved is None or self.held(ticker):
-            need = collateral(self.orders(ticker), self.held(ticker), schedule)
+            need = collateral(self.orders(ticker), self.held(ticker), terms)
         else:
-            after = order_need(moved, moved.remaining, schedule, is_taker=False)
-            need = Money(before + after - order_need(moved, was, schedule, is_taker=False))
+            after = order_need(moved, moved.remaining, terms, is_taker=False)
+            need = Money(before + after - order_need(moved, was, terms, is_taker=False))
         self.reserved_total = Money(self.reserved_total + need - before)
         self.reserved[ticker] = need
 
@@ -85,6 +84,9 @@ class Member:
         self.record = record
         self.purses: dict[tuple[int, int], Purse] = {}
         self.client_ids: dict[str, str] = {}
+        self.groups: dict[str, GroupRecord] = {}
+        self.open_orders = 0
+        self.cancels_until: dict[int, Ts] = {}
         self.fills = 0
         self.settlements = 0
         self.mirror: Mirror | None = None
@@ -110,13 +112,15 @@ class Member:
             if subaccount in (None, purse.record.subaccount):
                 yield from purse.orders(ticker)
 
-    @property
-    def open_orders(self) -> int:
-        return sum(len(orders) for purse in self.purses.values() for orders in purse.resting.values())
+    def add_live(self, order: OrderRecord) -> None:
+        """It rests now."""
+        self.purse_of(order).resting.setdefault(order.ticker, {})[order.order_id] = order
+        self.open_orders += 1
 
     def forget_live(self, order: OrderRecord) -> None:
         """It rests no longer."""
         del self.purse_of(order).resting[order.ticker][order.order_id]
+        self.open_orders -= 1
 
     def holdings(self) -> Iterator[HoldingRecord]:
         for purse in self.purses.values():
@@ -135,6 +139,10 @@ class Member:
                 if subaccount in (None, number) and exchange_index in (None, shard)
             )
         )
+
+
+def group_key(record: GroupRecord) -> str:
+    return f"group/{record.group_id}"
 
 
 def purse_key(record: PurseRecord) -> str:

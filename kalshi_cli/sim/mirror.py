@@ -5,10 +5,18 @@ from __future__ import annotations
 import copy
 from collections import deque
 
-from kalshi_cli.sim.records import FillRecord, HoldingRecord, OrderRecord, PurseRecord, SettlementRecord
+from kalshi_cli.sim.records import (
+    RESTING,
+    FillRecord,
+    GroupRecord,
+    HoldingRecord,
+    OrderRecord,
+    PurseRecord,
+    SettlementRecord,
+)
 from kalshi_cli.units import Ts
 
-Mirrored = PurseRecord | OrderRecord | FillRecord | HoldingRecord | SettlementRecord
+Mirrored = PurseRecord | GroupRecord | OrderRecord | FillRecord | HoldingRecord | SettlementRecord
 
 
 class Mirror:
@@ -17,7 +25,9 @@ class Mirror:
     def __init__(self, lag_ms: int) -> None:
         self.lag_ms = lag_ms
         self.purses: dict[tuple[int, int], PurseRecord] = {}
+        self.groups: dict[str, GroupRecord] = {}
         self.orders: dict[str, OrderRecord] = {}
+        self.resting: dict[str, OrderRecord] = {}
         self.fills: list[FillRecord] = []
         self.holdings: dict[tuple[int, str], HoldingRecord] = {}
         self.settlements: list[SettlementRecord] = []
@@ -40,11 +50,19 @@ class Mirror:
         match record:
             case OrderRecord():
                 self.orders[record.order_id] = record
+                if record.status == RESTING:
+                    self.resting[record.order_id] = record
+                else:
+                    self.resting.pop(record.order_id, None)
             case FillRecord():
                 self.fills.append(record)
             case HoldingRecord():
                 self.holdings[record.subaccount, record.ticker] = record
             case SettlementRecord():
                 self.settlements.append(record)
+            case GroupRecord():
+                self.groups[record.group_id] = record
+                if record.is_deleted:
+                    del self.groups[record.group_id]
             case PurseRecord():
                 self.purses[record.subaccount, record.exchange_index] = record

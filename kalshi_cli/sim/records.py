@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from kalshi_cli.core.model import MarketStatus, Side, Tif
@@ -12,9 +14,11 @@ RESTING, CANCELED, EXECUTED = "resting", "canceled", "executed"
 
 
 class OrderRecord(msgspec.Struct, kw_only=True):
-    """An order, live or over. `qty` is what was asked for; `rank` is its place in time among all orders ever.
+    """An order, live or over. `qty` is all it may fill, as last amended; `rank` counts all orders ever.
 
-    `rounding` is what the balance roundings of its fills took so far and no rebate has given back.
+    `queued` is its place in the time priority of its price, where an amendment moved it to the back: on the same scale
+    as `rank`, which holds until then. `rounding` is what the balance roundings of its fills took so far and no rebate
+    has given back.
     """
 
     order_id: str
@@ -34,15 +38,22 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     subaccount: int = 0
     exchange_index: int = 0
     group_id: str = ""
+    post_only: bool = False
     created: Ts
     updated: Ts
     rank: int
+    queued: int | None = None
     taker_cost: Money = Money(0)
     maker_cost: Money = Money(0)
     taker_fees: Money = Money(0)
     maker_fees: Money = Money(0)
     rounding: Money = Money(0)
     reason: str = ""
+
+    @property
+    def place(self) -> int:
+        """Orders of one price are met in this order."""
+        return self.rank if self.queued is None else self.queued
 
 
 class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
@@ -89,6 +100,7 @@ class HoldingRecord(msgspec.Struct, kw_only=True):
     realized: Money = Money(0)
     fees: Money = Money(0)
     traded: Money = Money(0)
+    volume: Qty = Qty(0)
     updated: Ts = Ts(0)
     is_settled: bool = False
 
@@ -177,6 +189,7 @@ class MarketRecord(msgspec.Struct, kw_only=True):
     is_paused: bool = False
     is_cleared: bool = False
     is_amended: bool = False
+    is_disputed: bool = False
     last: Price | None = None
     last_size: Qty = Qty(0)
     volume: Qty = Qty(0)
@@ -192,6 +205,8 @@ class MarketRecord(msgspec.Struct, kw_only=True):
         if self.settled is not None:
             return MarketStatus.FINALIZED
         if self.determined is not None:
+            if self.is_disputed:
+                return MarketStatus.DISPUTED
             return MarketStatus.AMENDED if self.is_amended else MarketStatus.DETERMINED
         if now >= self.close_time:
             return MarketStatus.CLOSED
@@ -212,11 +227,25 @@ class MarketRecord(msgspec.Struct, kw_only=True):
 
 
 class StateRecord(msgspec.Struct, kw_only=True):
-    """The exchange's own switches and counters."""
+    """The exchange's own switches and counters.
+
+    `paused_shards` says `trading` or `exchange` of those that are paused by themselves; `resumes` is when a pause is
+    expected to end, and ends; `maintained` is when the last maintenance began; `shuffle` is the seed of the order of
+    messages, None where they come in theirs.
+    """
 
     is_active: bool = True
     is_trading: bool = True
+    paused_shards: dict[int, str] = {}
+    resumes: Ts | None = None
+    maintained: Ts | None = None
+    shuffle: int | None = None
     fees_collected: Money = Money(0)
+
+    def pause_of(self, shard: int) -> str:
+        """`exchange` (nothing goes), `trading` (cancels go) or "" (everything does): the exchange's, or the shard's."""
+        kinds = {self.paused_shards.get(shard, ""), "" if self.is_trading else "trading"}
+        return "exchange" if not self.is_active or "exchange" in kinds else max(kinds)
 
 
 # -- what just happened, for the channels --------------------------------------------------------------------------
@@ -253,6 +282,25 @@ class EventListed(msgspec.Struct, frozen=True):
     event_ticker: str
 
 
+class EventFeesChanged(msgspec.Struct, frozen=True):
+    """From now on an event charges otherwise than before."""
+
+    event_ticker: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Something for the communications channel: `kind` and `msg` as on the wire, of the RFQ `rfq_id` of `creator`.
+
+    Only the accounts of `audience` hear of it; None is everybody (but for those who asked for their own RFQs only).
+    """
+
+    kind: str
+    msg: dict[str, Any]
+    rfq_id: str
+    creator: str
+    audience: frozenset[str] | None = None
+
+
 class GroupChanged(msgspec.Struct, frozen=True):
     """An order group was changed. `event_type` is created, triggered, reset, deleted or limit_updated, as on the wire.
 
@@ -269,9 +317,18 @@ class GroupChanged(msgspec.Struct, frozen=True):
 
 
 class IndexTick(msgspec.Struct, frozen=True):
-    """An outside index ticked; `value` is in ten-thousandths of a dollar."""
+    """An outside index ticked; `value` is in ten-thousandths of a dollar. A fast tick is one between the seconds."""
 
     index_id: str
+    value: int
+    ts: Ts
+    is_fast: bool = False
+
+
+class PythTick(msgspec.Struct, frozen=True):
+    """A Pyth price (`Metal.XAU/USD`) ticked; `value` is in ten-thousandths of a dollar."""
+
+    underlying: str
     value: int
     ts: Ts
 
@@ -281,8 +338,11 @@ Happening = (
     | BookCleared
     | MarketChanged
     | EventListed
+    | EventFeesChanged
     | GroupChanged
+    | Told
     | IndexTick
+    | PythTick
     | TradeRecord
     | FillRecord
     | OrderRecord

@@ -8,15 +8,19 @@ from collections.abc import Callable
 import msgspec
 
 from kalshi_cli.core.model import FeeSchedule
+from kalshi_cli.sim.accounts import Terms
+from kalshi_cli.sim.funds_records import Account, MovementRecord, TermsRecord, TransferRecord
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
 from kalshi_cli.sim.matcher import Book
-from kalshi_cli.sim.member import MAX_SUBACCOUNT, Member, Purse, holding_key, purse_key
+from kalshi_cli.sim.member import MAX_SUBACCOUNT, Member, Purse, group_key, holding_key, purse_key
 from kalshi_cli.sim.mirror import Mirror, Mirrored
 from kalshi_cli.sim.records import (
     RESTING,
     AccountRecord,
     FillRecord,
+    GroupChanged,
+    GroupRecord,
     Happening,
     HoldingRecord,
     KeyRecord,
@@ -27,6 +31,7 @@ from kalshi_cli.sim.records import (
     StateRecord,
     TradeRecord,
 )
+from kalshi_cli.sim.replies import FAR
 from kalshi_cli.units import Ts
 
 TRADES_KEPT = 2_000
@@ -40,6 +45,10 @@ _TYPES: dict[str, type] = {
     "account": AccountRecord,
     "purse": PurseRecord,
     "key": KeyRecord,
+    "movement": MovementRecord,
+    "transfer": TransferRecord,
+    "terms": TermsRecord,
+    "group": GroupRecord,
     "holding": HoldingRecord,
     "order": OrderRecord,
     "fill": FillRecord,
@@ -61,16 +70,35 @@ class State:
         self.books: dict[str, Book] = {}
         self.shards: dict[str, int] = {}
         self.keys: dict[str, KeyRecord] = {}
+        self.funds: dict[str, Account] = {}
         self.members: dict[str, Member] = {}
         self.live: dict[str, OrderRecord] = {}
         self.trades: dict[str, deque[TradeRecord]] = {}
         self.trade_count = 0
         self.order_count = 0
+        self.groups: dict[str, GroupRecord] = {}
+        self.group_count = 0
+        self.traded_groups: dict[str, None] = {}
         self.happened: list[Happening] = []
+        self._terms: dict[FeeSchedule, Terms] = {}
         self._journal = journal
+        self._waiting: list[OrderRecord] = []
         self._dirty: dict[str, msgspec.Struct | None] = {}
         self._must_save = False
         self._encode = msgspec.msgpack.Encoder().encode
+
+    def terms(self, ticker: str, now: Ts | None = None) -> Terms:
+        """What a fill of this market is charged `now`; without a time, when no waiver helps: what must be there."""
+        schedule, waived = self.fees_of(ticker), self.markets[ticker].spec.fee_waiver_until
+        if now is not None and waived is not None and now < waived:
+            schedule = msgspec.structs.replace(schedule, multiplier=0)
+        found = self._terms.get(schedule)
+        if found is None:
+            options = self.options
+            found = self._terms[schedule] = Terms(
+                schedule, options.flat_fee, options.balance_precision, options.holds_fees
+            )
+        return found
 
     def fees_of(self, ticker: str) -> FeeSchedule:
         """The event's schedule where it has one, else that of the series."""
@@ -94,6 +122,17 @@ class State:
             self._must_save = True
             member.mirror.put(record, now)
 
+    def keep(self, key: str, record: msgspec.Struct) -> None:
+        """`key` now holds `record`, and that is written before anybody hears of it."""
+        self._dirty[key] = record
+        self._must_save = True
+
+    def funds_of(self, account: str) -> Account:
+        found = self.funds.get(account)
+        if found is None:
+            found = self.funds[account] = Account(account)
+        return found
+
     def forget(self, key: str) -> None:
         self._dirty[key] = None
 
@@ -114,6 +153,23 @@ class State:
     def touch_purse(self, member: Member, purse: Purse, now: Ts) -> None:
         purse.record.updated = now
         self.show(member, purse_key(purse.record), purse.record, now)
+
+    def touch_group(self, group: GroupRecord, event_type: str, now: Ts) -> None:
+        """Say what became of an order group. A deleted one is forgotten."""
+        self.save_group(group, now)
+        if group.is_deleted:
+            member = self.members[group.account]
+            self.forget(group_key(group))
+            del self.groups[group.group_id], member.groups[group.group_id]
+        self.happened.append(
+            GroupChanged(
+                event_type, group.group_id, group.limit, group.account, now, group.subaccount, group.exchange_index
+            )
+        )
+
+    def save_group(self, group: GroupRecord, now: Ts) -> None:
+        group.updated = now
+        self.show(self.members[group.account], group_key(group), group, now)
 
     def touch_holding(self, member: Member, holding: HoldingRecord, now: Ts) -> None:
         holding.updated = now
@@ -152,6 +208,12 @@ class State:
         happened, self.happened = self.happened, []
         return happened
 
+    def show_all(self) -> None:
+        """Reads catch up at once: time went back, and they would wait for it."""
+        for member in self.members.values():
+            if member.mirror is not None:
+                member.mirror.at(Ts(FAR))
+
     # -- starting again --
 
     def restore(self) -> bool:
@@ -166,9 +228,13 @@ class State:
                 self._take(record)
         for member in self.members.values():
             self._upgrade(member)
+        for order in sorted(self._waiting, key=lambda order: order.place):
+            self.add_live(order)
+        self._waiting.clear()
+        for member in self.members.values():
             for purse in member.purses.values():
                 for ticker in purse.resting:
-                    purse.reserve(ticker, self.fees_of(ticker))
+                    purse.reserve(ticker, self.terms(ticker))
         return bool(items)
 
     def _upgrade(self, member: Member) -> None:
@@ -194,14 +260,19 @@ class State:
                 self.members[record.name] = Member(record)
             case KeyRecord():
                 self.add_key(record)
+            case MovementRecord() | TransferRecord() | TermsRecord():
+                self.funds_of(record.account).take(record)
             case TradeRecord():
                 self.trades[record.ticker].append(record)
                 self.trade_count = max(self.trade_count, record.number + 1)
-            case PurseRecord() | OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
+            case PurseRecord() | GroupRecord() | OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
                 self._take_own(record, self.members[record.account])
 
     def _take_own(self, record: Mirrored, member: Member) -> None:
         match record:
+            case GroupRecord():
+                self.group_count = max(self.group_count, record.number + 1)
+                self.add_group(record)
             case PurseRecord():
                 member.purses[record.subaccount, record.exchange_index] = Purse(record)
             case OrderRecord():
@@ -219,8 +290,10 @@ class State:
         self.order_count = max(self.order_count, order.rank + 1)
         if order.client_order_id:
             self.members[order.account].client_ids[order.client_order_id] = order.order_id
+        if order.queued is not None:
+            self.order_count = max(self.order_count, order.queued + 1)
         if order.status == RESTING:
-            self.add_live(order)
+            self._waiting.append(order)
 
     def add_market(self, market: MarketRecord) -> None:
         ticker = market.spec.ticker
@@ -255,7 +328,11 @@ class State:
         """Rest it: in the book, among the live orders, and with its owner."""
         self.live[order.order_id] = order
         self.books[order.ticker].rest(order)
-        self.members[order.account].purse_of(order).resting.setdefault(order.ticker, {})[order.order_id] = order
+        self.members[order.account].add_live(order)
+
+    def add_group(self, group: GroupRecord) -> None:
+        self.groups[group.group_id] = group
+        self.members[group.account].groups[group.group_id] = group
 
     def add_key(self, key: KeyRecord) -> None:
         """From now on the account can be read: show what it has already."""
@@ -264,7 +341,7 @@ class State:
         if member.mirror is None:
             member.mirror = Mirror(self.options.read_lag_ms)
             purses = [purse.record for purse in member.purses.values()]
-            owned: list[Mirrored] = [*purses, *member.holdings(), *member.orders()]
+            owned: list[Mirrored] = [*purses, *member.groups.values(), *member.holdings(), *member.orders()]
             for record in owned:
                 member.mirror.put(record, Ts(0))
 

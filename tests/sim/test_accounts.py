@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from sim_build import T0, TICKER, make_exchange, order, quote, total
 
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side, Tif
-from kalshi_cli.sim.accounts import book_fill, collateral, payout, trade_fee
+from kalshi_cli.sim.accounts import Terms, book_fill, collateral, payout, trade_fee
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
 from kalshi_cli.units import Money, Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
 
 QUADRATIC = FeeSchedule()
+TERMS = Terms()
 
 
 def make_order(side: Side = BID, price: str = "0.5000", count: str = "1", **changes: object) -> OrderRecord:
@@ -59,7 +60,7 @@ def test_the_recorded_balance_of_a_fractional_buy_comes_out() -> None:
         make_order(),
         parse_price("0.475"),
         parse_qty("2.5"),
-        QUADRATIC,
+        TERMS,
         is_taker=True,
     )
     assert (booking.cash, booking.fee) == (parse_money("-1.2312"), parse_money("0.0437"))
@@ -69,12 +70,12 @@ def test_roundings_add_up_in_the_order_and_a_cent_comes_back() -> None:
     """The published worked example: three fills of 0.03 at 0.3301 round 0.000097 each."""
     holding, taker = HoldingRecord(account="a", ticker="T"), make_order()
     for number in range(1, 4):
-        booking = book_fill(holding, taker, parse_price("0.3301"), parse_qty("0.03"), QUADRATIC, is_taker=True)
+        booking = book_fill(holding, taker, parse_price("0.3301"), parse_qty("0.03"), TERMS, is_taker=True)
         taker.rounding = booking.rounding
         assert (booking.cash, booking.fee) == (parse_money("-0.0105"), parse_money("0.000597"))
         assert booking.rounding == 97 * number
     taker.rounding = Money(9_950)
-    rebated = book_fill(holding, taker, parse_price("0.3301"), parse_qty("0.03"), QUADRATIC, is_taker=True)
+    rebated = book_fill(holding, taker, parse_price("0.3301"), parse_qty("0.03"), TERMS, is_taker=True)
     assert (rebated.cash, rebated.fee, rebated.rounding) == (parse_money("-0.0005"), parse_money("-0.009403"), 47)
 
 
@@ -94,8 +95,8 @@ def test_the_recorded_fills_were_charged_what_we_charge() -> None:
         fees = set()
         for multiplier in (500, 1000):
             holding = HoldingRecord(account="a", ticker="T")
-            schedule = FeeSchedule(multiplier=multiplier)
-            fees.add(book_fill(holding, make_order(side), price, count, schedule, is_taker=True).fee)
+            terms = Terms(FeeSchedule(multiplier=multiplier))
+            fees.add(book_fill(holding, make_order(side), price, count, terms, is_taker=True).fee)
         assert parse_money(fill["fee_cost"]) in fees
         checked += 1
     assert checked > 5
@@ -103,12 +104,12 @@ def test_the_recorded_fills_were_charged_what_we_charge() -> None:
 
 def test_closing_needs_no_cash_and_opening_the_other_side_needs_its_own_price() -> None:
     held = parse_qty("10")
-    assert collateral([make_order(ASK, "0.6", "10")], held, QUADRATIC) == 0
-    assert collateral([make_order(ASK, "0.6", "15")], held, QUADRATIC) == 0, "what the closing brings pays the rest"
-    assert collateral([make_order(ASK, "0.1", "15")], held, QUADRATIC) == dollars("3.50")
-    assert collateral([make_order(BID, "0.6", "10")], Qty(0), QUADRATIC) == dollars("6")
+    assert collateral([make_order(ASK, "0.6", "10")], held, TERMS) == 0
+    assert collateral([make_order(ASK, "0.6", "15")], held, TERMS) == 0, "what the closing brings pays the rest"
+    assert collateral([make_order(ASK, "0.1", "15")], held, TERMS) == dollars("3.50")
+    assert collateral([make_order(BID, "0.6", "10")], Qty(0), TERMS) == dollars("6")
     taking = make_order(BID, "0.6", "10")
-    assert collateral([taking], Qty(0), QUADRATIC, incoming="o") == dollars("6.168")
+    assert collateral([taking], Qty(0), TERMS, incoming="o") == dollars("6.168")
 
 
 def test_a_payout_is_the_value_for_yes_and_the_rest_of_a_dollar_for_no() -> None:
@@ -213,7 +214,7 @@ def test_what_is_held_back_is_what_all_orders_together_need(entries: list, sched
                 exchange.cancel(account, order_id, T0)
         for member in members.values():
             for purse in member.purses.values():
-                assert purse.reserved_total == collateral(purse.orders(), purse.held(TICKER), schedule)
+                assert purse.reserved_total == collateral(purse.orders(), purse.held(TICKER), Terms(schedule))
 
 
 def test_the_conservation_property_trades() -> None:
