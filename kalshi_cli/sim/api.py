@@ -11,23 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side
 from kalshi_cli.sim.agenda import Agenda
-from kalshi_cli.sim.channels import Connection, Hub
+from kalshi_cli.sim.channels import Connection
 from kalshi_cli.sim.floor import Floor
+from kalshi_cli.sim.funds import Funds
 from kalshi_cli.sim.gate import Gate, missing_signature
+from kalshi_cli.sim.hub import Hub
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Refusal, SeriesSpec, SimOptions
 from kalshi_cli.sim.member import Member
-from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord
+from kalshi_cli.sim.pauses import Pauses
+from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord, PythTick
 from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
 from kalshi_cli.sim.routes import all_routes
 from kalshi_cli.sim.routing import BASE, Call, Router
+from kalshi_cli.sim.shuffle import Shuffle
 from kalshi_cli.sim.state import State
 from kalshi_cli.units import Money, Price, Qty, Ts
 
 STREAM_PATH = "/trade-api/ws/v2"
+LATE_MS = 50
+"""So long a reply waits that is to come after its messages."""
 _DEPRECATED = nested(
     410,
     "deprecated_v1_order_endpoint",
@@ -37,16 +43,27 @@ _DEPRECATED = nested(
 
 
 class Exchange:
-    """One exchange. `new_id` makes the ids of orders, trades, users and markets: UUIDs, as text."""
+    """One exchange. `new_id` makes the ids of orders, trades, users and markets: UUIDs, as text.
+
+    `now` is always the world's time. `offset_ms` says how far that is ahead of the machine's, by which people sign.
+    """
 
     def __init__(
-        self, *, new_id: Callable[[], str], options: SimOptions | None = None, journal: Journal | None = None
+        self,
+        *,
+        new_id: Callable[[], str],
+        options: SimOptions | None = None,
+        journal: Journal | None = None,
+        offset_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self.options = options or SimOptions()
+        self._offset_ms = offset_ms
         self._state = State(new_id, self.options, journal)
         agenda = Agenda()
         self._floor = Floor(self._state, agenda)
         self._life = Lifecycle(self._state, self._floor, agenda)
+        self._funds = Funds(self._state, self._floor)
+        self._pauses = Pauses(self._state, self._floor)
         self._gate = Gate(self.options)
         self._hub = Hub(self._state)
         self._router = Router(all_routes(self._state, self._floor))
@@ -58,24 +75,27 @@ class Exchange:
         for key in self._state.keys.values():
             self._gate.admit(key)
         self._life.restart()
+        self._funds.restart()
+        seed = self._state.switches.shuffle
+        self._hub.shuffle = None if seed is None else Shuffle(seed)
         return is_restored
 
     # -- the wire --
 
     def handle(self, request: Request, now: Ts) -> Response:
         """Answer one REST request. What a write changed is in the journal before this returns."""
-        self._life.advance(now)
+        self._pass_time(now)
         try:
             status, body = self._answer(request, now)
         except WireError as error:
             status, body = error.status, error.body
-        self._commit(now)
-        return respond(status, body, now)
+        is_late = self._commit(now, is_reply=True)
+        return respond(status, body, self._machine(now), late_ms=LATE_MS if is_late else 0)
 
     def _answer(self, request: Request, now: Ts) -> tuple[int, dict[str, object] | None]:
         path = request.path.removeprefix(BASE)
         found = self._router.find(request.method, path) if request.path.startswith(BASE) else None
-        account = self._gate.account(request.method, request.path, request.headers, now)
+        account = self._gate.account(request.method, request.path, request.headers, self._machine(now))
         if found is None:
             if self._router.is_legacy(request.method, path):
                 return 410, _DEPRECATED
@@ -94,23 +114,42 @@ class Exchange:
         try:
             if path != STREAM_PATH:
                 raise nested(404, "not_found")
-            account = self._gate.account("GET", path, headers, now)
+            account = self._gate.account("GET", path, headers, self._machine(now))
             if account is None:
                 raise missing_signature()
         except WireError as error:
-            return respond(error.status, error.body, now)
+            return respond(error.status, error.body, self._machine(now))
         return self._hub.connect(account)
 
     def advance(self, now: Ts) -> None:
         """Whatever time does: expiries, closes, payouts, conflated tickers, the batched part of the journal."""
-        self._life.advance(now)
+        self._pass_time(now)
         self._commit(now, everything=True)
         self._hub.tick(now)
 
-    def _commit(self, now: Ts, *, everything: bool = False) -> None:
-        """Write down, then tell."""
+    def _pass_time(self, now: Ts) -> None:
+        self._life.advance(now)
+        self._funds.advance(now)
+        if self._pauses.advance(now):
+            self._hub.hang_up(self.options.hang_up)
+
+    def _machine(self, now: Ts) -> Ts:
+        """The machine's time: signatures are held against it, and the `Date` of a reply tells it."""
+        return Ts(now - self._offset_ms())
+
+    def _commit(self, now: Ts, *, everything: bool = False, is_reply: bool = False) -> bool:
+        """Write down, then tell: True where a reply is to wait until what it caused is told.
+
+        With a shuffle the messages of a reply go before it, or wait for the next move of time.
+        """
         self._now = Ts(max(self._now, now))
-        self._hub.publish(self._state.commit(everything=everything), now)
+        is_waiting = self._hub.publish(self._state.commit(everything=everything), now)
+        if not is_waiting or self._hub.shuffle is None:
+            return False
+        if is_reply and self._hub.shuffle.is_reply_first():
+            return False
+        self._hub.release()
+        return is_reply
 
     # -- the world: listing --
 
@@ -139,29 +178,82 @@ class Exchange:
         self._life.settle(ticker, value, now, expiration_value)
         self._commit(now, everything=True)
 
-    # -- the world: pauses and outside prices --
-
-    def pause(self, kind: str, now: Ts) -> None:
-        """`trading` (cancels work) or `exchange` (nothing does)."""
-        self._life.pause(kind, now)
+    def dispute(self, ticker: str, now: Ts) -> None:
+        """Hold the payout of a determined market until it is settled again; ValueError where it is not determined."""
+        self._life.dispute(ticker, now)
         self._commit(now, everything=True)
 
-    def resume(self, now: Ts) -> None:
-        self._life.resume()
+    def set_grid(self, ticker: str, structure: str, now: Ts) -> None:
+        """Another price structure while it trades; a coarser one cancels what rests between its prices."""
+        self._life.set_grid(ticker, structure, now)
+        self._commit(now, everything=True)
+
+    def set_terms(
+        self, ticker: str, now: Ts, *, yes_sub_title: str | None = None, floor_strike: float | None = None
+    ) -> None:
+        """Correct the words or the strike of a market."""
+        self._life.set_terms(ticker, now, yes_sub_title=yes_sub_title, floor_strike=floor_strike)
+        self._commit(now, everything=True)
+
+    def set_event_fees(self, event_ticker: str, fees: FeeSchedule | None, now: Ts) -> None:
+        """What an event charges from now on; None is as its series does."""
+        self._life.set_event_fees(event_ticker, fees)
+        self._commit(now, everything=True)
+
+    # -- the world: pauses, faults and outside prices --
+
+    def pause(self, kind: str, now: Ts, *, shard: int | None = None, until: Ts | None = None) -> None:
+        """`trading` (cancels work) or `exchange` (nothing does), of one shard or all; until then, if that is known."""
+        self._pauses.pause(kind, now, shard=shard, until=until)
+        self._commit(now, everything=True)
+
+    def resume(self, now: Ts, *, shard: int | None = None) -> None:
+        self._pauses.resume(shard)
         self._commit(now, everything=True)
 
     def pause_market(self, ticker: str, now: Ts) -> None:
-        self._life.pause_market(ticker, now)
+        self._pauses.pause_market(ticker, now)
         self._commit(now, everything=True)
 
     def resume_market(self, ticker: str, now: Ts) -> None:
         """Reactivate; all its resting orders are cancelled, as on the real one."""
-        self._life.resume_market(ticker, now)
+        self._pauses.resume_market(ticker, now)
         self._commit(now, everything=True)
 
-    def set_index_value(self, index_id: str, value: int, now: Ts) -> None:
-        """A tick of an outside index (`BRTI`), in ten-thousandths of a dollar, for the cfbenchmarks_value channel."""
-        self._state.happened.append(IndexTick(index_id, value, now))
+    def set_shuffle(self, seed: int | None, now: Ts) -> None:
+        """Mix the order of messages across channels, and of replies and messages; None leaves it as it happens."""
+        self._state.switches.shuffle = seed
+        self._state.touch("state", self._state.switches)
+        self._hub.release()
+        self._hub.shuffle = None if seed is None else Shuffle(seed)
+        self._commit(now, everything=True)
+
+    def hang_up(self, how: str) -> int:
+        """End every stream, by `reset` or `close`; how many there were."""
+        return self._hub.hang_up(how)
+
+    def break_channel(self, channel: str, code: int, now: Ts) -> int:
+        """End the subscriptions of a channel with error 10 or 25; how many there were."""
+        return self._hub.break_channel(channel, code, now)
+
+    def fail_command(self, code: int) -> None:
+        """The next command of any stream is answered with this error (18: command timeout), and not done."""
+        self._hub.fails_next = code
+
+    def rewind(self, now: Ts) -> None:
+        """The world's time was set back to `now`. What happened stays; what is due later comes at its time."""
+        self._now = now
+        self._state.show_all()
+        self._hub.rewind()
+
+    def set_index_value(self, index_id: str, value: int, now: Ts, *, is_fast: bool = False) -> None:
+        """A tick of an outside index (`BRTI`), in ten-thousandths of a dollar; a fast one is between the seconds."""
+        self._state.happened.append(IndexTick(index_id, value, now, is_fast))
+        self._commit(now)
+
+    def set_pyth_value(self, underlying: str, value: int, now: Ts) -> None:
+        """A tick of a Pyth price (`Metal.XAU/USD`), in ten-thousandths of a dollar."""
+        self._state.happened.append(PythTick(underlying, value, now))
         self._commit(now)
 
     # -- the world: accounts and orders --
@@ -177,13 +269,21 @@ class Exchange:
         self._state.members[name] = member
         self._state.touch_account(member)
         for shard in shards:
-            self._floor.deposit(name, cash, self._now, exchange_index=shard)
+            self._funds.deposit(name, cash, self._now, exchange_index=shard)
         self._commit(self._now, everything=True)
 
     def deposit(self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0) -> None:
         """New money from outside, into one purse of a member."""
-        self._floor.deposit(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
+        self._funds.deposit(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
         self._commit(self._now, everything=True)
+
+    def withdraw(
+        self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0
+    ) -> Refusal | None:
+        """Money leaves a purse; the reason where it cannot."""
+        refusal = self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
+        self._commit(self._now, everything=True)
+        return refusal
 
     def add_subaccount(self, name: str) -> int | None:
         """The number of a new, empty subaccount of a member; None where it has all 63."""
@@ -214,21 +314,21 @@ class Exchange:
 
     def submit(self, account: str, order: NewOrder, now: Ts) -> Receipt | Refusal:
         """Place an order, past signatures and limits but by all other rules."""
-        self._life.advance(now)
+        self._pass_time(now)
         outcome = self._floor.submit(account, order, now)
         self._commit(now)
         return outcome
 
     def cancel(self, account: str, order_id: str, now: Ts) -> Qty | Refusal:
         """What was taken off the book, or why not."""
-        self._life.advance(now)
+        self._pass_time(now)
         outcome = self._floor.cancel(account, order_id, now)
         self._commit(now)
         return outcome
 
     def cancel_all(self, account: str, now: Ts, ticker: str | None = None) -> int:
         """How many orders were cancelled."""
-        self._life.advance(now)
+        self._pass_time(now)
         count = self._floor.cancel_all(account, now, ticker)
         self._commit(now)
         return count

@@ -62,3 +62,12 @@ def second_wednesday(year: int, month: int) -> date:
     """Where the rate decisions of this exchange are: near the real ones, which have no rule."""
     first = date(year, month, 1)
     return first + timedelta(days=(2 - first.weekday()) % 7 + 7)
+
+
+def maintenance(now: int) -> tuple[Ts, Ts]:
+    """The weekly maintenance that runs now, else the next one: Thursdays from 03:00 to 05:00 (API.md section 1)."""
+    today = local(now).date()
+    thursday = today + timedelta(days=(3 - today.weekday()) % 7)
+    if now >= moment(thursday, 5):
+        thursday += timedelta(days=7)
+    return moment(thursday, 3), moment(thursday, 5)

@@ -1,75 +1,67 @@
-"""The message streams: connections, their subscriptions, and who hears of what (API.md section 7).
+"""One connection of the message stream: the commands it sends, its subscriptions, its frames (API.md section 7).
 
-Each channel of a connection has its own sid, and each sid counts its own `seq` across all its markets. `ok` and
-`unsubscribed` use up a number too. A frame waits in the connection's outbox until the socket takes it; an outbox that
-is full ends the subscription which wanted to write (error 25), never the exchange.
+Each channel of a connection has its own sid, and each sid counts its own `seq` across all its markets. `ok`,
+`unsubscribed` and the errors of a subscription use up a number too. A frame waits in the outbox until the socket takes
+it; an outbox that is full ends the subscription which wanted to write (error 25), never the exchange.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.sim import frames
-from kalshi_cli.sim.commands import CommandError, read_command
-from kalshi_cli.sim.records import (
-    BookChange,
-    BookCleared,
-    EventListed,
-    FillRecord,
-    Happening,
-    HoldingRecord,
-    IndexTick,
-    MarketChanged,
-    OrderRecord,
-    TradeRecord,
+from kalshi_cli.sim.commands import (
+    ERRORS,
+    CommandError,
+    channels_of,
+    flag_of,
+    is_own_only,
+    markets_of,
+    names_of,
+    read_command,
+    share_of,
+    sids_of,
 )
-from kalshi_cli.sim.shapes import Json
-from kalshi_cli.sim.state import State
+from kalshi_cli.sim.replies import Json
+from kalshi_cli.sim.subscription import BOOK, CHANNELS, TICKER, Subscription
 from kalshi_cli.units import Ts
 
-BOOK, TICKER, TRADE, FILL = "orderbook_delta", "ticker", "trade", "fill"
-ORDERS, POSITIONS, LIFECYCLE, INDEX = "user_orders", "market_positions", "market_lifecycle_v2", "cfbenchmarks_value"
-CHANNELS = (BOOK, TICKER, TRADE, FILL, ORDERS, POSITIONS, LIFECYCLE, INDEX)
-UNNUMBERED = frozenset({TICKER, FILL, ORDERS, POSITIONS})
+if TYPE_CHECKING:
+    from kalshi_cli.sim.hub import Hub
+    from kalshi_cli.sim.shuffle import Shuffle
+
 MAX_SUBSCRIPTIONS = 1_000
-ALL = "all"
-
-
-class Subscription:
-    """One channel of one connection. `tickers` None is every market; `ids` are the indices of the index channel."""
-
-    def __init__(self, sid: int, channel: str, tickers: set[str] | None, *, use_yes_price: bool) -> None:
-        self.sid = sid
-        self.channel = channel
-        self.tickers = tickers
-        self.ids: set[str] = set()
-        self.use_yes_price = use_yes_price
-        self.seq = 0
-
-    def wants(self, ticker: str) -> bool:
-        return self.tickers is None or ticker in self.tickers
 
 
 class Connection:
-    """One WebSocket: text in through `receive`, frames out through `outbox`. `wake` is called when a frame is added."""
+    """One WebSocket: text in through `receive`, frames out through `outbox`. `wake` is called when there is news.
+
+    `hung_up` says how the exchange ended it (`reset`, `close`), once the outbox is empty; "" while it has not.
+    """
 
     def __init__(self, hub: Hub, account: str) -> None:
         self.account = account
         self.outbox: deque[str] = deque()
         self.wake: Callable[[], None] = lambda: None
         self.subscriptions: dict[int, Subscription] = {}
+        self.hung_up = ""
         self._hub = hub
         self._next_sid = 1
+        self._waiting: list[str] = []
+        self._collected: list[tuple[int, str]] = []
+        self._second = Ts(0)
+        self._commands = 0
 
     def receive(self, text: str, now: Ts) -> None:
         """Take one command; whatever it answers is in the outbox afterwards."""
+        self.release()
         command_id = None
         try:
             command_id, name, params = read_command(text)
+            self._count(now)
             if name == "subscribe":
                 self._subscribe(command_id, params, now)
             elif name == "unsubscribe":
@@ -81,79 +73,99 @@ class Connection:
                 self._put({"type": "ok", "id": command_id, "msg": listed}, now)
         except CommandError as error:
             known = error.command_id if command_id is None else command_id
-            self._put({"type": "error", "id": known or 0, "msg": error.msg()}, now)
+            self._put({"type": "error", **_id(known or 0), "msg": error.msg()}, now)
 
     def close(self) -> None:
         """Forget the connection; nothing is put into its outbox any more."""
         self.subscriptions.clear()
         self._hub.connections.pop(self, None)
 
+    def hang_up(self, how: str) -> None:
+        """The exchange ends it: `reset` or `close`."""
+        self.release()
+        self.close()
+        self.hung_up = how
+        self.wake()
+
+    def _count(self, now: Ts) -> None:
+        """Not too many commands in one second; and none where this one was chosen to fail."""
+        second = Ts(now // 1000)
+        self._second, self._commands = second, self._commands + 1 if second == self._second else 1
+        if self._commands > self._hub.state.options.commands_a_second:
+            raise CommandError(27)
+        if self._hub.fails_next:
+            code, self._hub.fails_next = self._hub.fails_next, 0
+            raise CommandError(code)
+
     # -- commands --
 
     def _subscribe(self, command_id: int, params: Json, now: Ts) -> None:
-        channels = params.get("channels")
-        if not channels or not isinstance(channels, list):
-            raise CommandError(3)
-        if any(channel not in CHANNELS for channel in channels):
-            raise CommandError(8)
-        if len(self.subscriptions) + len(channels) > MAX_SUBSCRIPTIONS:
-            raise CommandError(26)
-        tickers = _tickers(params)
-        if BOOK in channels and not tickers:
-            raise CommandError(14)
-        unknown = sorted(ticker for ticker in tickers or () if ticker not in self._hub.state.markets)
+        channels = channels_of(params)
+        tickers = markets_of(params, channels, self._tickers_by_id(params))
+        unknown = self._unknown(tickers)
         if unknown and len(unknown) == len(tickers or ()):
             raise CommandError(11, unknown)
         known = None if tickers is None else set(tickers) - set(unknown)
+        asked = {channel: set(names_of(params, CHANNELS[channel].ids) or ()) for channel in channels}
+        share, own_only = share_of(params, channels), is_own_only(params)
+        use_yes_price, skips = flag_of(params, "use_yes_price"), flag_of(params, "skip_ticker_ack")
+        wants_tickers = flag_of(params, "send_initial_snapshot")
+        limited = sum(CHANNELS[channel].has_markets for channel in channels)
+        self._refuse_too_much(len(channels), limited * len(known or ()))
         for channel in channels:
             sub = Subscription(
-                self._next_sid,
-                channel,
-                None if channel in (LIFECYCLE, INDEX) else known and set(known),
-                use_yes_price=bool(params.get("use_yes_price")),
+                self._next_sid, channel, None if known is None or not CHANNELS[channel].has_markets else set(known)
             )
-            sub.ids = set(params.get("index_ids") or ())
+            sub.ids, sub.shard, sub.is_own_only = asked[channel], share, own_only
+            sub.use_yes_price, sub.skips_tickers = use_yes_price, skips
             self._next_sid += 1
             self.subscriptions[sub.sid] = sub
-            self._put({"type": "subscribed", "id": command_id, "msg": {"channel": channel, "sid": sub.sid}}, now)
+            msg = {"channel": channel, "sid": sub.sid}
+            self._put({"type": "subscribed", **_id(command_id), "msg": msg}, now)
             if channel == BOOK:
                 self._snapshots(sub, sorted(known or ()), now)
-            if channel == TICKER and params.get("send_initial_snapshot"):
-                for ticker in sorted(known or self._hub.state.markets):
-                    self.send(sub, "ticker", self._hub.ticker(ticker, now), now)
+            if channel == TICKER and wants_tickers:
+                self._tickers(sub, sorted(known or self._hub.state.markets), now)
         if unknown:
-            self._put({"type": "error", "id": command_id, "msg": CommandError(11, unknown).msg()}, now)
+            self._put({"type": "error", **_id(command_id), "msg": CommandError(11, unknown).msg()}, now)
 
     def _unsubscribe(self, command_id: int, params: Json, now: Ts) -> None:
-        sids = _sids(params)
+        sids = sids_of(params)
         if not sids:
             raise CommandError(4)
         if any(sid not in self.subscriptions for sid in sids):
             raise CommandError(7)
-        for sid in sids:
+        for sid in dict.fromkeys(sids):
             sub = self.subscriptions.pop(sid)
-            self._put({"type": "unsubscribed", "id": command_id, "sid": sid, "seq": sub.seq + 1}, now)
+            self._put({"type": "unsubscribed", **_id(command_id), "sid": sid, "seq": sub.seq + 1}, now)
 
     def _update(self, command_id: int, params: Json, now: Ts) -> None:
-        sids = _sids(params)
+        sids = sids_of(params)
         if len(sids) != 1:
             raise CommandError(12)
         sub = self.subscriptions.get(sids[0])
         if sub is None:
             raise CommandError(7)
-        action = params.get("action")
-        if not action:
-            raise CommandError(15)
-        if sub.channel == INDEX:
-            self._update_indices(command_id, sub, action, params, now)
-            return
+        try:
+            action = params.get("action")
+            if not action:
+                raise CommandError(15)
+            if sub.kind.ids:
+                self._update_ids(command_id, sub, action, params, now)
+            else:
+                self._update_markets(command_id, sub, action, params, now)
+        except CommandError as error:
+            self.send(sub, "error", error.msg(), now, command_id)
+
+    def _update_markets(self, command_id: int, sub: Subscription, action: object, params: Json, now: Ts) -> None:
         if action not in ("add_markets", "delete_markets", "get_snapshot") or sub.tickers is None:
             raise CommandError(13)
-        tickers = _tickers(params)
+        tickers = markets_of(params, [sub.channel], self._tickers_by_id(params))
+        wants_tickers = flag_of(params, "send_initial_snapshot")
         if not tickers:
             raise CommandError(14)
-        unknown = sorted(ticker for ticker in tickers if ticker not in self._hub.state.markets)
-        if unknown:
+        unknown = self._unknown(tickers)
+        if unknown and not (action == "delete_markets" and sub.tickers.issuperset(unknown)):
             raise CommandError(11, unknown)
         if action == "get_snapshot":
             if sub.channel != BOOK:
@@ -161,185 +173,109 @@ class Connection:
             self._snapshots(sub, tickers, now, command_id)
             return
         added = [ticker for ticker in tickers if ticker not in sub.tickers] if action == "add_markets" else []
+        self._refuse_too_much(0, len(added))
         sub.tickers = sub.tickers | set(tickers) if action == "add_markets" else sub.tickers - set(tickers)
-        self._ok(command_id, sub, {"market_tickers": sorted(sub.tickers)}, now)
+        self._ok(command_id, sub, self._followed(sub, params), now)
         if sub.channel == BOOK:
             self._snapshots(sub, added, now)
+        if sub.channel == TICKER and wants_tickers:
+            self._tickers(sub, added, now)
 
-    def _update_indices(self, command_id: int, sub: Subscription, action: str, params: Json, now: Ts) -> None:
-        ids = set(params.get("index_ids") or ())
-        if action == "indexlist":
-            known = {"index_ids": sorted(self._hub.indices)}
-            self.send(sub, "cfbenchmarks_value_indexlist", known, now, command_id)
+    def _update_ids(self, command_id: int, sub: Subscription, action: object, params: Json, now: Ts) -> None:
+        kind = sub.kind
+        if action == kind.listing:
+            known = {kind.ids: self._hub.names(sub.channel, now)}
+            self.send(sub, kind.listing_type, known, now, command_id)
             return
-        if action not in ("subscribe_indices", "unsubscribe_indices"):
+        if action not in (kind.add, kind.drop):
             raise CommandError(13)
+        ids = set(names_of(params, kind.ids) or ())
         if not ids:
-            raise CommandError(24)
-        sub.ids = sub.ids | ids if action == "subscribe_indices" else sub.ids - ids
-        self._ok(command_id, sub, {"index_ids": sorted(sub.ids)}, now)
+            raise CommandError(kind.missing)
+        sub.ids = sub.ids | ids if action == kind.add else sub.ids - ids
+        self._ok(command_id, sub, {kind.ids: sorted(sub.ids)}, now)
+
+    def _tickers_by_id(self, params: Json) -> dict[str, str]:
+        if "market_id" not in params and "market_ids" not in params:
+            return {}
+        return {market.market_id: ticker for ticker, market in self._hub.state.markets.items()}
+
+    def _unknown(self, tickers: list[str] | None) -> list[str]:
+        return sorted(ticker for ticker in tickers or () if ticker not in self._hub.state.markets)
+
+    def _refuse_too_much(self, channels: int, markets: int) -> None:
+        followed = sum(len(sub.tickers or ()) for sub in self.subscriptions.values()) if markets else 0
+        if len(self.subscriptions) + channels > MAX_SUBSCRIPTIONS:
+            raise CommandError(26)
+        if followed + markets > self._hub.state.options.market_limit:
+            raise CommandError(26)
+
+    def _followed(self, sub: Subscription, params: Json) -> Json:
+        """All markets of a subscription, by ticker or by id: as the command named them."""
+        if sub.skips_tickers:
+            return {}
+        if "market_id" in params or "market_ids" in params:
+            markets = self._hub.state.markets
+            return {"market_ids": sorted(markets[one].market_id for one in sub.tickers or () if one in markets)}
+        return {"market_tickers": sorted(sub.tickers or ())}
 
     # -- frames --
 
-    def send(self, sub: Subscription, kind: str, msg: Json, now: Ts, command_id: int | None = None) -> None:
+    def send(self, sub: Subscription, kind: str, msg: Json, now: Ts, command_id: int = 0) -> None:
         """A frame of a subscription, numbered where the channel is. A full outbox ends the subscription instead."""
-        if len(self.outbox) >= self._hub.state.options.outbox_limit:
-            self._end(sub, 25, "Subscription buffer overflow", now)
+        waiting = len(self.outbox) + len(self._waiting) + len(self._collected)
+        if waiting >= self._hub.state.options.outbox_limit:
+            self.end(sub, 25, now)
             return
-        frame: Json = {"type": kind}
-        if command_id is not None:
-            frame["id"] = command_id
-        frame["sid"] = sub.sid
-        if sub.channel not in UNNUMBERED:
+        frame: Json = {"type": kind, **_id(command_id), "sid": sub.sid}
+        if sub.kind.is_numbered or (kind == "ok" and self._hub.state.options.ok_has_seq):
             sub.seq += 1
             frame["seq"] = sub.seq
         frame["msg"] = msg
         self._put(frame, now)
 
+    def end(self, sub: Subscription, code: int, now: Ts) -> None:
+        """A terminal error: the subscription is dead."""
+        if self.subscriptions.pop(sub.sid, None) is not None:
+            number = {"seq": sub.seq + 1} if sub.kind.is_numbered else {}
+            self._put({"type": "error", "sid": sub.sid, **number, "msg": {"code": code, "msg": ERRORS[code]}}, now)
+
     def _ok(self, command_id: int, sub: Subscription, msg: Json, now: Ts) -> None:
         self.send(sub, "ok", msg, now, command_id)
 
-    def _snapshots(self, sub: Subscription, tickers: list[str], now: Ts, command_id: int | None = None) -> None:
+    def _snapshots(self, sub: Subscription, tickers: list[str], now: Ts, command_id: int = 0) -> None:
         for ticker in tickers:
             msg = self._hub.snapshot(ticker, use_yes_price=sub.use_yes_price)
             self.send(sub, "orderbook_snapshot", msg, now, command_id)
 
-    def _end(self, sub: Subscription, code: int, text: str, now: Ts) -> None:
-        if self.subscriptions.pop(sub.sid, None) is not None:
-            msg = {"code": code, "msg": text}
-            self._put({"type": "error", "sid": sub.sid, "seq": sub.seq + 1, "msg": msg}, now)
+    def _tickers(self, sub: Subscription, tickers: list[str], now: Ts) -> None:
+        for ticker in tickers:
+            self.send(sub, "ticker", self._hub.ticker(ticker, now), now)
 
     def _put(self, frame: Json, now: Ts) -> None:
         frame["sending_ts_ms"] = now
-        self.outbox.append(msgspec.json.encode(frame).decode())
+        text = msgspec.json.encode(frame).decode()
+        if self._hub.is_collecting:
+            self._collected.append((frame.get("sid", 0), text))
+            return
+        self.outbox.append(text)
         self.wake()
 
+    def mix(self, shuffle: Shuffle) -> bool:
+        """Put what was collected into another order, behind what waits already; whether anything waits now."""
+        if self._collected:
+            self._waiting += shuffle.mix(self._collected)
+            self._collected = []
+        return bool(self._waiting)
 
-class Hub:
-    """All connections, and the distribution of what happened to them."""
-
-    def __init__(self, state: State) -> None:
-        self.state = state
-        self.connections: dict[Connection, None] = {}
-        self.indices: dict[str, frames.IndexTape] = {}
-        self._stale: dict[str, None] = {}
-        self._told: dict[str, Ts] = {}
-
-    def connect(self, account: str) -> Connection:
-        connection = Connection(self, account)
-        self.connections[connection] = None
-        return connection
-
-    def snapshot(self, ticker: str, *, use_yes_price: bool) -> Json:
-        return frames.snapshot_msg(self.state.markets[ticker], self.state.books[ticker], use_yes_price=use_yes_price)
-
-    def ticker(self, ticker: str, now: Ts) -> Json:
-        return frames.ticker_msg(self.state.markets[ticker], self.state.books[ticker], now)
-
-    def publish(self, happened: list[Happening], now: Ts) -> None:
-        """Tell everybody who subscribed, in the order in which it happened."""
-        for item in happened:
-            match item:
-                case BookChange():
-                    self._stale[item.ticker] = None
-                    self._publish_change(item, now)
-                case BookCleared():
-                    self._stale[item.ticker] = None
-                    self._publish_clearing(item.ticker, now)
-                case TradeRecord():
-                    self._send(TRADE, "trade", item.ticker, partial(frames.trade_msg, item), now)
-                case FillRecord():
-                    self._send(FILL, "fill", item.ticker, partial(frames.fill_msg, item), now, item.account)
-                case OrderRecord():
-                    order = partial(frames.user_order_msg, item, self._user(item.account))
-                    self._send(ORDERS, "user_order", item.ticker, order, now, item.account)
-                case HoldingRecord():
-                    held = partial(frames.position_msg, item, self._user(item.account))
-                    self._send(POSITIONS, "market_position", item.ticker, held, now, item.account)
-                case MarketChanged():
-                    changed = partial(frames.lifecycle_msg, item, self.state.markets[item.ticker])
-                    self._send(LIFECYCLE, "market_lifecycle_v2", item.ticker, changed, now)
-                case EventListed():
-                    event = partial(
-                        frames.event_msg, self.state.events[item.event_ticker], self.state.shard_of(item.event_ticker)
-                    )
-                    self._send(LIFECYCLE, "event_lifecycle", item.event_ticker, event, now)
-                case IndexTick():
-                    self._publish_index(item, now)
-
-    def tick(self, now: Ts) -> None:
-        """The ticker channel is conflated: a market is told at most once an interval, and only if it changed."""
-        for ticker in list(self._stale):
-            if now - self._told.get(ticker, 0) < self.state.options.ticker_every_ms:
-                continue
-            del self._stale[ticker]
-            self._told[ticker] = now
-            self._send(TICKER, "ticker", ticker, partial(self.ticker, ticker, now), now)
-
-    def _user(self, account: str) -> str:
-        return self.state.members[account].record.user_id
-
-    def _listeners(self, channel: str) -> list[tuple[Connection, Subscription]]:
-        return [
-            (connection, sub)
-            for connection in self.connections
-            for sub in connection.subscriptions.values()
-            if sub.channel == channel
-        ]
-
-    def _send(
-        self, channel: str, kind: str, ticker: str, make: Callable[[], Json], now: Ts, account: str | None = None
-    ) -> None:
-        """To whoever listens; the message is made only if somebody does."""
-        msg: Json | None = None
-        for connection, sub in self._listeners(channel):
-            if sub.wants(ticker) and account in (None, connection.account):
-                msg = make() if msg is None else msg
-                connection.send(sub, kind, msg, now)
-
-    def _publish_change(self, change: BookChange, now: Ts) -> None:
-        market_id = self.state.markets[change.ticker].market_id
-        for connection, sub in self._listeners(BOOK):
-            if sub.wants(change.ticker):
-                is_own = connection.account == change.account
-                msg = frames.delta_msg(change, market_id, use_yes_price=sub.use_yes_price, is_own=is_own)
-                connection.send(sub, "orderbook_delta", msg, now)
-
-    def _publish_clearing(self, ticker: str, now: Ts) -> None:
-        """An empty snapshot, unasked: how the real stream says that a market closed."""
-        for connection, sub in self._listeners(BOOK):
-            if sub.wants(ticker):
-                msg = self.snapshot(ticker, use_yes_price=sub.use_yes_price)
-                connection.send(sub, "orderbook_snapshot", msg, now)
-
-    def _publish_index(self, tick: IndexTick, now: Ts) -> None:
-        tape = self.indices.setdefault(tick.index_id, frames.IndexTape(tick.index_id))
-        msg = tape.msg(tick.value, tick.ts)
-        if msg is None:
-            return
-        for connection, sub in self._listeners(INDEX):
-            if ALL in sub.ids or tick.index_id in sub.ids:
-                connection.send(sub, "cfbenchmarks_value", msg, now)
+    def release(self) -> None:
+        """What waited goes out."""
+        if self._waiting:
+            self.outbox += self._waiting
+            self._waiting = []
+            self.wake()
 
 
-def _tickers(params: Json) -> list[str] | None:
-    """The markets a command names, None where it names none; error 11 where it names them twice over."""
-    one, many = params.get("market_ticker"), params.get("market_tickers")
-    if one and many:
-        raise CommandError(11)
-    if one:
-        many = [one]
-    if many is None:
-        return None
-    if not isinstance(many, list) or not all(isinstance(ticker, str) for ticker in many):
-        raise CommandError(11)
-    return list(dict.fromkeys(many))
-
-
-def _sids(params: Json) -> list[int]:
-    sids = params.get("sids")
-    if sids is None and "sid" in params:
-        sids = [params["sid"]]
-    if sids is not None and (not isinstance(sids, list) or not all(isinstance(sid, int) for sid in sids)):
-        raise CommandError(11)
-    return sids or []
+def _id(command_id: int) -> Json:
+    """The id of the command that is answered; 0 is none."""
+    return {"id": command_id} if command_id else {}

@@ -13,10 +13,13 @@ from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import (
     BookChange,
     FillRecord,
+    GroupChanged,
     HoldingRecord,
+    IndexTick,
     MarketChanged,
     MarketRecord,
     OrderRecord,
+    PythTick,
     TradeRecord,
 )
 from kalshi_cli.sim.shapes import ALL_OF_IT, NOBODY, Json, levels_json, no_price, outcome, ranges, rfc3339
@@ -166,23 +169,29 @@ def position_msg(holding: HoldingRecord, user_id: str) -> Json:
         "realized_pnl_dollars": format_money(holding.realized),
         "fees_paid_dollars": format_money(holding.fees),
         "position_fee_cost_dollars": format_money(holding.fees),
-        "volume_fp": "0.00",
+        "volume_fp": format_qty(holding.volume),
         "subaccount": holding.subaccount,
     }
 
 
 def lifecycle_msg(changed: MarketChanged, market: MarketRecord) -> Json:
+    """What became of a market. The messages of combos say no price bands; they all have the same."""
     spec = market.spec
-    shown: Json = {"event_type": changed.change, "market_ticker": changed.ticker, "exchange_index": spec.exchange_index}
+    shown: Json = {"event_type": changed.change, "market_ticker": changed.ticker}
+    if changed.change in ("created", "price_level_structure_updated"):
+        shown["price_level_structure"] = spec.price_structure
+        if not is_combo(spec.ticker):
+            shown["price_ranges"] = ranges(spec.grid)
     match changed.change:
         case "created":
             shown |= {
+                "exchange_index": spec.exchange_index,
                 "open_ts": spec.open_time // 1000,
                 "close_ts": market.close_time // 1000,
-                "price_level_structure": spec.price_structure,
-                "price_ranges": ranges(spec.grid),
                 "additional_metadata": _metadata(market),
             }
+        case "metadata_updated":
+            shown |= {"strike_type": spec.strike_type, "yes_sub_title": spec.yes_sub_title} | _strikes(market)
         case "close_date_updated":
             shown["close_ts"] = market.close_time // 1000
         case "activated" | "deactivated":
@@ -212,14 +221,21 @@ def _metadata(market: MarketRecord) -> Json:
         "expected_expiration_ts": (spec.expected_expiration_time or market.close_time) // 1000,
         "strike_type": spec.strike_type,
     }
-    for name, strike in (("floor_strike", spec.floor_strike), ("cap_strike", spec.cap_strike)):
-        if strike is not None:
-            shown[name] = strike
-    return shown
+    return shown | _strikes(market)
+
+
+def _strikes(market: MarketRecord) -> Json:
+    strikes = {"floor_strike": market.spec.floor_strike, "cap_strike": market.spec.cap_strike}
+    return {name: strike for name, strike in strikes.items() if strike is not None}
+
+
+def is_combo(ticker: str) -> bool:
+    """Of a market, an event or a series: whether it is a multivariate one, which has a lifecycle channel of its own."""
+    return ticker.startswith("KXMVE")
 
 
 def event_msg(event: EventSpec, exchange_index: int = 0) -> Json:
-    return {
+    shown: Json = {
         "event_ticker": event.event_ticker,
         "exchange_index": exchange_index,
         "title": event.title,
@@ -227,6 +243,59 @@ def event_msg(event: EventSpec, exchange_index: int = 0) -> Json:
         "collateral_return_type": "",
         "series_ticker": event.series_ticker,
     }
+    if event.strike_date is not None:
+        shown["strike_date"] = event.strike_date // 1000
+    return shown
+
+
+def event_fees_msg(event: EventSpec) -> Json:
+    """Null where the event charges as its series does."""
+    fees = event.fees
+    return {
+        "event_ticker": event.event_ticker,
+        "fee_type_override": None if fees is None else fees.type.value,
+        "fee_multiplier_override": None if fees is None else fees.multiplier / 1000,
+    }
+
+
+def group_msg(changed: GroupChanged) -> Json:
+    shown: Json = {
+        "event_type": changed.event_type,
+        "order_group_id": changed.order_group_id,
+        "ts_ms": changed.ts,
+    }
+    if changed.event_type in ("created", "limit_updated"):
+        shown["contracts_limit_fp"] = format_qty(changed.contracts_limit)
+    return shown
+
+
+def fast_index_msg(tick: IndexTick) -> Json:
+    return {
+        "index_id": tick.index_id,
+        "value_usd": _eight(tick.value),
+        "source_ts_ms": tick.ts,
+        "received_at": tick.ts,
+        "data": _raw_index(tick.index_id, tick.value, tick.ts),
+    }
+
+
+def pyth_msg(tick: PythTick) -> Json:
+    return {
+        "underlying_ticker": tick.underlying,
+        "value_usd": _eight(tick.value),
+        "source_ts_ms": tick.ts,
+        "received_at": tick.ts,
+    }
+
+
+def _eight(value: int) -> str:
+    """Ten-thousandths of a dollar, to eight decimals."""
+    return f"{value // 10_000}.{value % 10_000:04d}0000"
+
+
+def _raw_index(index_id: str, value: int, ts: Ts) -> str:
+    raw = {"type": "value", "id": index_id, "time": ts, "value": format_price(Price(value))}
+    return msgspec.json.encode(raw).decode()
 
 
 class IndexTape:
@@ -244,11 +313,10 @@ class IndexTape:
             self._ticks.popleft()
         prior = [tick for _, tick in self._ticks]
         self._ticks.append((ts, value))
-        raw = {"type": "value", "id": self.index_id, "time": ts, "value": format_price(Price(value))}
         shown: Json = {
             "index_id": self.index_id,
             "received_at": ts,
-            "data": msgspec.json.encode(raw).decode(),
+            "data": _raw_index(self.index_id, value, ts),
             "avg_60s_data": _average(prior or [value], len(prior), Ts(ts - MINUTE_MS), ts),
         }
         close = Ts(-(-ts // QUARTER_MS) * QUARTER_MS)

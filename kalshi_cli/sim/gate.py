@@ -67,7 +67,8 @@ class Gate:
             raise nested(401, "authentication_error", "NOT_FOUND", "authentication_error")
         stamp = headers.get(TIMESTAMP, "")
         is_number = stamp.isascii() and stamp.isdigit() and len(stamp) <= 16
-        if not is_number or abs(int(stamp) - now) > self._options.clock_window_ms:
+        age = now - int(stamp) if is_number else 0
+        if not is_number or not -self._options.clock_future_ms <= age <= self._options.clock_past_ms:
             raise nested(401, "header_timestamp_expired")
         if not _is_signed(key, headers[SIGNATURE], f"{stamp}{method}{path}".encode()):
             raise nested(401, "authentication_error", "INCORRECT_API_KEY_SIGNATURE", "authentication_error")

@@ -1,14 +1,19 @@
-"""The life of markets and of the exchange: listing, opening and closing by the clock, pauses, settlement."""
+"""The life of markets: listing, opening and closing by the clock, changes of their terms, settlement."""
 
 from __future__ import annotations
 
+import msgspec
+
+from kalshi_cli.core.model import FeeSchedule
 from kalshi_cli.sim.accounts import payout
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.floor import Floor
+from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.member import Member, Purse
 from kalshi_cli.sim.records import (
     BookCleared,
+    EventFeesChanged,
     EventListed,
     HoldingRecord,
     MarketChanged,
@@ -79,45 +84,57 @@ class Lifecycle:
         self._plan(spec.ticker, market)
         self._changed(market, "created", now)
 
-    # -- pauses --
-
-    def pause(self, kind: str, now: Ts) -> None:
-        """`trading`: no new orders. `exchange`: no cancels either. Orders that asked for it are cancelled."""
-        if kind not in ("trading", "exchange"):
-            raise ValueError(f"a pause is of trading or of the exchange, not {kind!r}")
-        switches = self.state.switches
-        switches.is_trading, switches.is_active = False, kind != "exchange"
-        self.state.touch("state", switches)
-        for order in [order for order in self.state.live.values() if order.cancel_on_pause]:
-            self.floor.release(order, "HaltCancel", now)
-
-    def resume(self) -> None:
-        self.state.switches.is_trading = self.state.switches.is_active = True
-        self.state.touch("state", self.state.switches)
-
-    def pause_market(self, ticker: str, now: Ts) -> None:
-        market = self.state.markets[ticker]
-        market.is_paused = True
-        self._changed(market, "deactivated", now)
-
-    def resume_market(self, ticker: str, now: Ts) -> None:
-        """Reactivate: all resting orders are cancelled first, as on the real exchange."""
-        market = self.state.markets[ticker]
-        for order in self._orders(ticker):
-            self.floor.release(order, "HaltCancel", now)
-        market.is_paused = False
-        self._changed(market, "activated", now)
+    # -- changes --
 
     def set_close_time(self, ticker: str, close_time: Ts, now: Ts) -> None:
         market = self.state.markets[ticker]
         market.close_time = close_time
+        market.is_cleared = market.is_cleared and close_time <= now
         self._plan(ticker, market)
         self._changed(market, "close_date_updated", now)
+
+    def set_grid(self, ticker: str, structure: str, now: Ts) -> None:
+        """Another price structure, while the market trades. KeyError where there is none of that name.
+
+        A finer one keeps all that rests. What a coarser one has no place for is cancelled: UNVERIFIED, the exchange
+        speaks of finer ones only.
+        """
+        market = self.state.markets[ticker]
+        market.spec = msgspec.structs.replace(market.spec, price_structure=structure, grid=STRUCTURES[structure])
+        for order in self._orders(ticker):
+            if not market.spec.grid.is_valid(order.price):
+                self.floor.release(order, "HaltCancel", now)
+        self._changed(market, "price_level_structure_updated", now)
+
+    def set_terms(
+        self, ticker: str, now: Ts, *, yes_sub_title: str | None = None, floor_strike: float | None = None
+    ) -> None:
+        """Another name of the YES side, another strike; None leaves it."""
+        market = self.state.markets[ticker]
+        spec = market.spec
+        market.spec = msgspec.structs.replace(
+            spec,
+            yes_sub_title=spec.yes_sub_title if yes_sub_title is None else yes_sub_title,
+            floor_strike=spec.floor_strike if floor_strike is None else floor_strike,
+        )
+        self._changed(market, "metadata_updated", now)
+
+    def set_event_fees(self, event_ticker: str, fees: FeeSchedule | None) -> None:
+        """From the next fill on the event charges like this; None is as its series does."""
+        event = self.state.events[event_ticker] = msgspec.structs.replace(self.state.events[event_ticker], fees=fees)
+        self.state.touch(f"event/{event_ticker}", event)
+        self.state.happened.append(EventFeesChanged(event_ticker))
+        tickers = [t for t, market in self.state.markets.items() if market.spec.event_ticker == event_ticker]
+        for member in self.state.members.values():
+            for purse in member.purses.values():
+                for ticker in tickers:
+                    if purse.resting.get(ticker):
+                        purse.reserve(ticker, self.state.terms(ticker))
 
     # -- settlement --
 
     def settle(self, ticker: str, value: Price, now: Ts, expiration_value: str = "") -> None:
-        """Determine what one YES pays. Again before the payout, it is amended; after it, refused.
+        """Determine what one YES pays. Another value before the payout amends it; after the payout it is refused.
 
         Whole cents only: the wire states the value of a settlement in cents.
         """
@@ -129,10 +146,22 @@ class Lifecycle:
         if now < market.close_time:
             self.set_close_time(ticker, now, now)
         self._clear(market, now)
-        market.is_amended = market.determined is not None
+        market.is_amended = market.determined is not None and (market.is_amended or value != market.value)
+        market.is_disputed = False
         market.value, market.expiration_value, market.determined = value, expiration_value, now
         self._plan(ticker, market)
         self._changed(market, "determined", now)
+
+    def dispute(self, ticker: str, now: Ts) -> None:
+        """Hold the payout until the market is settled again, with the same value or another.
+
+        Nothing is sent: no lifecycle message says it.
+        """
+        market = self.state.markets[ticker]
+        if market.determined is None or market.settled is not None:
+            raise ValueError(f"{ticker} is {market.status(now).value}: only what is determined can be disputed")
+        market.is_disputed = True
+        self.state.touch_market(market, now)
 
     def advance(self, now: Ts) -> None:
         """Do all that fell due."""
@@ -140,7 +169,7 @@ class Lifecycle:
             what, which = entry
             if what == "expire":
                 order = self.state.live.get(which)
-                if order is not None:
+                if order is not None and order.expires is not None and now >= order.expires:
                     self.floor.release(order, "ExpiryCancel", now)
                 continue
             market = self.state.markets.get(which)
@@ -154,7 +183,7 @@ class Lifecycle:
                 self._drop(which)
 
     def _is_payable(self, market: MarketRecord, now: Ts) -> bool:
-        if market.settled is not None or market.determined is None:
+        if market.settled is not None or market.determined is None or market.is_disputed:
             return False
         return now >= market.determined + market.spec.settlement_timer_s * 1000
 
@@ -214,6 +243,8 @@ class Lifecycle:
         holding.qty, holding.cost, holding.is_settled = Qty(0), Money(0), True
         self.state.touch_purse(member, purse, now)
         self.state.touch_holding(member, holding, now)
+        if member.mirror is not None:
+            self.state.happened.append(holding)
 
     def _orders(self, ticker: str) -> list[OrderRecord]:
         return [order for member in self.state.members.values() for order in member.orders(ticker)]

@@ -43,27 +43,6 @@ class Reads:
 
     # -- the exchange --
 
-    def status(self, _: Call) -> Json:
-        switches = self._state.switches
-        flags = {
-            "exchange_active": switches.is_active,
-            "trading_active": switches.is_trading,
-            "intra_exchange_transfers_active": switches.is_active,
-        }
-        shards = [
-            {"exchange_index": index, "description": "simulated"} | flags for index in range(self._state.options.shards)
-        ]
-        return flags | {"exchange_index_statuses": shards}
-
-    def schedule(self, call: Call) -> Json:
-        """Always open; the weekly maintenance of the real exchange is announced so that clients meet one."""
-        day = [{"open_time": "00:00", "close_time": "23:59"}]
-        names = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-        week = 7 * 86_400_000
-        start = Ts(call.now // week * week)
-        hours = {"start_time": rfc3339(start), "end_time": rfc3339(Ts(start + 52 * week))}
-        return {"schedule": {"standard_hours": [hours | dict.fromkeys(names, day)], "maintenance_windows": []}}
-
     def user_data_timestamp(self, call: Call) -> Json:
         return {"as_of_time": rfc3339(Ts(call.now - self._state.options.read_lag_ms))}
 

@@ -30,11 +30,12 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """One HTTP response, whole."""
+    """One HTTP response, whole; `late_ms` is how long the server waits before it sends it."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    late_ms: int = 0
 
 
 class WireError(Exception):
@@ -77,13 +78,13 @@ def refused(refusal: Refusal) -> WireError:
     return nested(refusal.status, refusal.code, refusal.details)
 
 
-def respond(status: int, body: Json | None, now: Ts) -> Response:
+def respond(status: int, body: Json | None, now: Ts, late_ms: int = 0) -> Response:
     """A response with the `Date` header, from which clients measure their clock."""
     headers = {"date": http_date(now)}
     if body is None:
-        return Response(status, headers, b"")
+        return Response(status, headers, b"", late_ms)
     headers["content-type"] = "application/json"
-    return Response(status, headers, msgspec.json.encode(body))
+    return Response(status, headers, msgspec.json.encode(body), late_ms)
 
 
 def http_date(now: Ts) -> str:

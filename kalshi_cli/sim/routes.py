@@ -8,9 +8,11 @@ import msgspec
 
 from kalshi_cli.sim.account_reads import AccountReads
 from kalshi_cli.sim.floor import Floor
+from kalshi_cli.sim.funds_routes import FundsRoutes
 from kalshi_cli.sim.reads import Reads
 from kalshi_cli.sim.replies import Json
 from kalshi_cli.sim.routing import Call, Route
+from kalshi_cli.sim.standing import Standing
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.writes import Writes
 
@@ -18,13 +20,17 @@ from kalshi_cli.sim.writes import Writes
 def all_routes(state: State, floor: Floor) -> list[Route]:
     """Everything that answers under `/trade-api/v2`."""
     reads = Reads(state)
-    return [*_public(reads), *_private(reads), *AccountReads(state).routes(), *_writes(Writes(state, floor))]
+    return [
+        *Standing(state).routes(),
+        *_public(reads),
+        *FundsRoutes(state, floor).routes(),
+        *AccountReads(state).routes(),
+        *_writes(Writes(state, floor)),
+    ]
 
 
 def _public(reads: Reads) -> list[Route]:
     return [
-        Route("GET", "/exchange/status", "GetExchangeStatus", reads.status),
-        Route("GET", "/exchange/schedule", "GetExchangeSchedule", reads.schedule),
         Route("GET", "/exchange/user_data_timestamp", "GetUserDataTimestamp", reads.user_data_timestamp),
         Route("GET", "/markets", "GetMarkets", reads.markets),
         Route("GET", "/markets/orderbooks", "GetMarketOrderbooks", reads.orderbooks),

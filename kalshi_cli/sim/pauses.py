@@ -1,0 +1,84 @@
+"""Pauses: of the exchange, of trading, of one shard, of one market; and the weekly maintenance."""
+
+from __future__ import annotations
+
+from kalshi_cli.sim.calendar import maintenance
+from kalshi_cli.sim.floor import Floor
+from kalshi_cli.sim.records import MarketChanged, OrderRecord
+from kalshi_cli.sim.state import State
+from kalshi_cli.units import Ts
+
+KINDS = ("trading", "exchange")
+
+
+class Pauses:
+    """Resting orders survive a pause unless they asked not to; those of a market do not survive its reactivation."""
+
+    def __init__(self, state: State, floor: Floor) -> None:
+        self.state = state
+        self.floor = floor
+
+    def pause(self, kind: str, now: Ts, *, shard: int | None = None, until: Ts | None = None) -> None:
+        """`trading`: no new orders. `exchange`: no cancels either. Orders that asked for it are cancelled.
+
+        Of one shard, or of all of them; `until` is when it ends by itself, and what the status announces.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"a pause is of trading or of the exchange, not {kind!r}")
+        if shard is not None and not 0 <= shard < self.state.options.shards:
+            raise ValueError(f"there is no shard {shard}")
+        switches = self.state.switches
+        if shard is None:
+            switches.is_trading, switches.is_active = False, kind != "exchange"
+        else:
+            switches.paused_shards = {**switches.paused_shards, shard: kind}
+        switches.resumes = until
+        self.state.touch("state", switches)
+        for order in [order for order in self.state.live.values() if order.cancel_on_pause]:
+            if shard in (None, order.exchange_index):
+                self.floor.release(order, "HaltCancel", now)
+
+    def resume(self, shard: int | None = None) -> None:
+        """One shard goes on, or everything does; markets that were paused by themselves stay so."""
+        switches = self.state.switches
+        if shard is None:
+            switches.is_trading = switches.is_active = True
+            switches.paused_shards = {}
+        else:
+            switches.paused_shards = {at: kind for at, kind in switches.paused_shards.items() if at != shard}
+        if switches.is_trading and not switches.paused_shards:
+            switches.resumes = None
+        self.state.touch("state", switches)
+
+    def pause_market(self, ticker: str, now: Ts) -> None:
+        market = self.state.markets[ticker]
+        market.is_paused = True
+        for order in self._orders(ticker):
+            if order.cancel_on_pause:
+                self.floor.release(order, "HaltCancel", now)
+        self.state.touch_market(market, now)
+        self.state.happened.append(MarketChanged("deactivated", ticker, now))
+
+    def resume_market(self, ticker: str, now: Ts) -> None:
+        """Reactivate: all resting orders are cancelled first, as on the real exchange."""
+        market = self.state.markets[ticker]
+        for order in self._orders(ticker):
+            self.floor.release(order, "HaltCancel", now)
+        market.is_paused = False
+        self.state.touch_market(market, now)
+        self.state.happened.append(MarketChanged("activated", ticker, now))
+
+    def advance(self, now: Ts) -> bool:
+        """End the pause that is over; begin the maintenance that is due: True, because then the streams end too."""
+        switches = self.state.switches
+        if switches.resumes is not None and now >= switches.resumes:
+            self.resume()
+        start, end = maintenance(now)
+        if not self.state.options.maintenance or now < start or switches.maintained == start:
+            return False
+        switches.maintained = start
+        self.pause("trading", now, until=end)
+        return True
+
+    def _orders(self, ticker: str) -> list[OrderRecord]:
+        return [order for member in self.state.members.values() for order in member.orders(ticker)]
