@@ -28,7 +28,7 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.replies import advice
+from kalshi_cli.exchange.replies import advice, short_of_cash
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Notebook
@@ -175,7 +175,8 @@ class OrderDesk:
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
             kind = _REASONS.get(order.code, ExchangeError)
-            hint = _HINTS.get(order.code.upper()) or advice(order.code, details) or f"kalshi market {order.ticker}"
+            hint = _HINTS.get(order.code.upper()) or short_of_cash(order.code, proposal.market.exchange_index)
+            hint = hint or advice(order.code, details) or f"kalshi market {order.ticker}"
             raise kind(f"nothing was placed: {details or order.code}", hint=hint, code=order.code)
         return order
 

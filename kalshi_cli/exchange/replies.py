@@ -78,8 +78,9 @@ def is_definite(status: int, refusal: Refusal) -> bool:
 
 _HINTS = {
     "invalid_price": "the price is off this market's grid; `kalshi market TICKER` shows the valid steps",
-    "insufficient_balance": "not enough cash on this market's shard; see `kalshi balance`",
-    "available_balance_too_low": "not enough cash on this market's shard; see `kalshi balance`",
+    "insufficient_balance": "not enough free cash there; `kalshi balance` shows where it lies, `kalshi transfer` moves it",
+    "available_balance_too_low": "not enough free cash there; see `kalshi balance`; `kalshi transfer` moves it",
+    "invalid_parameters": "the exchange does not take one of the values; `-h` of the command says what they mean",
     "trading_is_paused": "trading is paused; cancels still work. `kalshi exchange` shows when it resumes",
     "exchange_is_paused": "the exchange is paused, and cancels do not work either. `kalshi exchange` shows more",
     "market_inactive": "the market is closed or paused; the exchange cancels what rests there itself",
@@ -107,6 +108,17 @@ def advice(code: str, text: str) -> str:
     return next(found, _HINTS.get(code, ""))
 
 
+def short_of_cash(code: str, shard: int) -> str:
+    """What to do where an order found too little cash on the shard of its market; empty for any other refusal."""
+    if code not in ("insufficient_balance", "available_balance_too_low"):
+        return ""
+    source = 1 if shard == 0 else 0
+    return (
+        f"shard {shard} has too little free cash for it: `kalshi balance` shows where it lies, "
+        f"`kalshi transfer --from {source} --to {shard} --amount DOLLARS` moves it"
+    )
+
+
 def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> KalshiError:
     """The error for a refusal of `what` ("GET /markets"). `skew_ms` is how far our clock is ahead, where known."""
     refusal = read_refusal(body)
@@ -118,7 +130,8 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     if status == 403:
         return CredentialsError(
             message,
-            hint="this key may not do that: it lacks a scope, or is locked to a subaccount or region",
+            hint="the key lacks a scope or is locked to a subaccount or region (kalshi keys), "
+            "or the API tier is too low (kalshi limits)",
             code=refusal.code or "forbidden",
             status=status,
             details=details,
