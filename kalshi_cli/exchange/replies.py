@@ -76,9 +76,22 @@ def is_definite(status: int, refusal: Refusal) -> bool:
     return 400 <= status < 500 and status != 408
 
 
+_REFUSALS = (
+    "available_balance", "bad_request", "exceed", "forbidden", "insufficient", "invalid", "market_", "missing",
+    "not_found", "order_group", "permission", "post_only", "reduce_only", "too_many", "unauthorized", "user_not_found",
+)  # fmt: skip
+"""How the codes of refusals begin that mean the same whatever their status."""
+
+
+def is_definite_item(code: str) -> bool:
+    """The same of one order of a batch, where only a code says what happened. A code that we do not know proves nothing:
+    such an order is looked for."""
+    return code in _DEFINITE_CONFLICTS or code.startswith(_REFUSALS)
+
+
 _HINTS = {
     "invalid_price": "the price is off this market's grid; `kalshi market TICKER` shows the valid steps",
-    "insufficient_balance": "not enough free cash there; `kalshi balance` shows where it lies, `kalshi transfer` moves it",
+    "insufficient_balance": "not enough free cash there; see `kalshi balance`; `kalshi transfer` moves it",
     "available_balance_too_low": "not enough free cash there; see `kalshi balance`; `kalshi transfer` moves it",
     "invalid_parameters": "the exchange does not take one of the values; `-h` of the command says what they mean",
     "trading_is_paused": "trading is paused; cancels still work. `kalshi exchange` shows when it resumes",

@@ -64,7 +64,7 @@ class Exchange:
         self._life = Lifecycle(self._state, self._floor, agenda)
         self._funds = Funds(self._state, self._floor)
         self._pauses = Pauses(self._state, self._floor)
-        self._gate = Gate(self.options)
+        self._gate = Gate(self.options, self._funds.rates)
         self._hub = Hub(self._state)
         self._router = Router(all_routes(self._state, self._floor))
         self._now = Ts(0)

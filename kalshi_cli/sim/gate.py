@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -21,20 +22,21 @@ KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kal
 
 
 class Bucket:
-    """Tokens that refill continuously; one second's worth fits in. Counted in thousandths, so no fraction is lost."""
+    """Tokens that refill continuously, up to a capacity. Counted in thousandths, so no fraction is lost."""
 
-    def __init__(self, rate: int, now: Ts) -> None:
-        self._rate = rate
-        self._level = rate * 1000
+    def __init__(self, rate: int, capacity: int, now: Ts) -> None:
+        self.rate = rate
+        self._capacity = capacity
+        self._level = capacity * 1000
         self._filled = now
 
     def take(self, cost: int, now: Ts) -> bool:
         """Pay, if there is enough. A rate of 0 is no limit."""
-        if self._rate == 0:
+        if self.rate == 0:
             return True
         elapsed = max(0, now - self._filled)
         self._filled = now
-        self._level = min(self._rate * 1000, self._level + self._rate * elapsed)
+        self._level = min(self._capacity * 1000, self._level + self.rate * elapsed)
         if self._level < cost * 1000:
             return False
         self._level -= cost * 1000
@@ -42,10 +44,14 @@ class Bucket:
 
 
 class Gate:
-    """Verifies requests against registered public keys, and charges the buckets of their accounts."""
+    """Verifies requests against registered public keys, and charges the buckets of their accounts.
 
-    def __init__(self, options: SimOptions) -> None:
+    `rates` tells an account's tokens a second, read and write.
+    """
+
+    def __init__(self, options: SimOptions, rates: Callable[[str], tuple[int, int]]) -> None:
         self._options = options
+        self._rates = rates
         self._keys: dict[str, tuple[str, RSAPublicKey | Ed25519PublicKey]] = {}
         self._buckets: dict[tuple[str, bool], Bucket] = {}
 
@@ -81,10 +87,10 @@ class Gate:
         """
         if account is None:
             return
-        bucket = self._buckets.get((account, is_write))
-        if bucket is None:
-            rate = self._options.write_rate if is_write else self._options.read_rate
-            bucket = self._buckets[account, is_write] = Bucket(rate, now)
+        bucket, rate = self._buckets.get((account, is_write)), self._rates(account)[is_write]
+        if bucket is None or bucket.rate != rate:
+            capacity = self._options.write_capacity if is_write else self._options.read_capacity
+            bucket = self._buckets[account, is_write] = Bucket(rate, capacity or rate, now)
         if not bucket.take(cost, now):
             raise too_many()
 
