@@ -3,7 +3,6 @@
 Every write is one short `BEGIN IMMEDIATE` transaction (one that starts by reading and then upgrades fails at once,
 whatever the timeout). Intents, fills, settlements and halts are on the disk when a method returns; what the exchange
 can tell us again, and what only informs, survives `kill -9` but not a power cut, and costs no wait for the disk.
-
 Use a store from the thread that opened it.
 """
 
@@ -52,6 +51,8 @@ _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTE
 class Database:
     """One SQLite file. Every failure is a StateError that names the file and says what to do."""
 
+    is_read_through = True  # when it is opened; not a cache, whose damage may be met later
+
     def __init__(
         self, path: Path, steps: Sequence[migrations.Migration], *, create: bool = True, is_handed_over: bool = False
     ) -> None:
@@ -91,8 +92,7 @@ class Database:
             )
         if version == 0 and tables:
             raise StateError(f"{self.path} is not a file of this program", hint="move it away", code="state_unusable")
-        found = execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
+        if self.is_read_through and (found := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise _damaged(self.path, found)
         self._switch_to_wal()
         execute("PRAGMA foreign_keys = ON")

@@ -1,0 +1,284 @@
+"""The catalogue in SQLite: one table, and a full-text index over it where this SQLite has one (FTS5).
+
+A cache, so nothing waits for the disk and nothing is repaired: a file that is broken, newer or of another exchange is
+thrown away by the next refresh, and until then counts as missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from kalshi_cli.errors import StateError
+from kalshi_cli.store.entries import Entry, Extent, Kind, Progress
+from kalshi_cli.store.migrations import Execute
+from kalshi_cli.store.sqlite import Database
+from kalshi_cli.units import Ts
+
+MOST_WORDS = 12
+"""Words of a search that are looked for; a whole sentence is no search."""
+
+_TABLES = (
+    """CREATE TABLE listing (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        source TEXT NOT NULL,
+        as_of INTEGER,
+        started INTEGER,
+        since INTEGER,
+        step INTEGER NOT NULL DEFAULT 0,
+        cursor TEXT NOT NULL DEFAULT ''
+    )""",
+    # `seen` is the start of the refresh that met it last. `body` may be read by a person: it is JSON.
+    """CREATE TABLE entries (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        ticker TEXT NOT NULL,
+        parent TEXT NOT NULL,
+        title TEXT NOT NULL,
+        kin TEXT NOT NULL,
+        closes INTEGER,
+        is_over INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        seen INTEGER NOT NULL,
+        UNIQUE (kind, ticker)
+    )""",
+    "CREATE INDEX entries_by_parent ON entries (kind, parent)",
+)
+_INDEX = (
+    """CREATE VIRTUAL TABLE words USING fts5 (
+        ticker, title, kin, content='entries', content_rowid='id', prefix='2 3',
+        tokenize="unicode61 remove_diacritics 2"
+    )""",
+    """CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
+        INSERT INTO words (rowid, ticker, title, kin) VALUES (new.id, new.ticker, new.title, new.kin);
+    END""",
+    """CREATE TRIGGER entry_gone AFTER DELETE ON entries BEGIN
+        INSERT INTO words (words, rowid, ticker, title, kin)
+        VALUES ('delete', old.id, old.ticker, old.title, old.kin);
+    END""",
+    # Only where the words changed: most refreshes bring a new time or price.
+    """CREATE TRIGGER entry_changed AFTER UPDATE OF title, kin ON entries
+    WHEN old.title <> new.title OR old.kin <> new.kin BEGIN
+        INSERT INTO words (words, rowid, ticker, title, kin)
+        VALUES ('delete', old.id, old.ticker, old.title, old.kin);
+        INSERT INTO words (rowid, ticker, title, kin) VALUES (new.id, new.ticker, new.title, new.kin);
+    END""",
+)
+_PUT = """INSERT INTO entries (kind, ticker, parent, title, kin, closes, is_over, body, seen)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (kind, ticker) DO UPDATE SET parent = excluded.parent, title = excluded.title, kin = excluded.kin,
+    closes = excluded.closes, is_over = excluded.is_over, body = excluded.body, seen = excluded.seen"""
+_FIELDS = ("kind", "ticker", "parent", "title", "kin", "closes", "is_over", "body")
+
+
+def create_catalogue(execute: Execute) -> None:
+    """The listing of one environment."""
+    for statement in _TABLES:
+        execute(statement)
+
+
+class _Cache(Database):
+    """Reading a file of fifty megabytes through takes longer than completing a word may."""
+
+    is_read_through = False
+
+
+class SqliteCatalogue:
+    """Implements `Catalogue`: one environment in one file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._is_indexed = _has_index(database)
+
+    @classmethod
+    def open(cls, path: Path, source: str, *, create: bool = False, can_index: bool = True) -> SqliteCatalogue | None:
+        """The catalogue of `source` (which exchange it copies), or None where there is none that can be used.
+
+        With `create` there is one afterwards, whatever was there before; StateError where it cannot be written.
+        Without `can_index` the words of a new one are searched one by one, as where SQLite has no FTS5.
+        """
+        if not create:
+            try:
+                return cls._open(path, source, create=False, can_index=can_index)
+            except StateError:
+                return None
+        try:
+            found = cls._open(path, source, create=True, can_index=can_index)
+        except StateError as error:
+            if error.code in ("state_unwritable", "state_full", "state_locked"):
+                raise
+            found = None
+        if found is None:
+            _delete(path)
+            found = cls._open(path, source, create=True, can_index=can_index)
+        return found
+
+    @classmethod
+    def _open(cls, path: Path, source: str, *, create: bool, can_index: bool) -> SqliteCatalogue | None:
+        """None where the file is of another exchange, or has an index that this SQLite cannot keep."""
+        database = _Cache(path, (create_catalogue,), create=create)
+        try:
+            owner = database.read("SELECT source FROM listing")
+            if not owner and create:
+                statements = _INDEX if can_index and _has_fts(database) else ()
+                with database.writing(durable=False) as execute:
+                    if not execute("SELECT 1 FROM listing").fetchone():
+                        for statement in statements:
+                            execute(statement)
+                        execute("INSERT INTO listing (id, source) VALUES (1, ?)", (source,))
+                owner = database.read("SELECT source FROM listing")
+            is_ours = owner == [(source,)] and (not _has_index(database) or _has_fts(database))
+        except BaseException:
+            database.close()
+            raise
+        if not is_ours:
+            database.close()
+            return None
+        return cls(database)
+
+    # -- a refresh ------------------------------------------------------------------------------------------------
+
+    def put(self, entries: Iterable[Entry], progress: Progress) -> None:
+        with self._database.writing(durable=False) as execute:
+            for entry in entries:
+                execute(_PUT, (*(getattr(entry, name) for name in _FIELDS), progress.started))
+            execute(
+                "UPDATE listing SET started = ?, since = ?, step = ?, cursor = ?",
+                (progress.started, progress.since, progress.step, progress.cursor),
+            )
+
+    def finish(self, progress: Progress, *, forget_over_before: Ts, most: int) -> None:
+        with self._database.writing(durable=False) as execute:
+            if progress.since is None:
+                execute("DELETE FROM entries WHERE seen < ?", (progress.started,))
+            execute("DELETE FROM entries WHERE is_over AND closes < ?", (forget_over_before,))
+            kept = execute("SELECT COUNT(*) FROM entries").fetchone()[0]
+            if kept > most:
+                execute(
+                    "DELETE FROM entries WHERE id IN "
+                    "(SELECT id FROM entries WHERE kind = 'market' ORDER BY is_over DESC, closes, id LIMIT ?)",
+                    (kept - most,),
+                )
+            execute("UPDATE listing SET as_of = ?, started = NULL", (progress.started,))
+
+    def extent(self) -> Extent:
+        as_of, *unfinished = self._database.read("SELECT as_of, started, since, step, cursor FROM listing")[0]
+        counts = dict(self._database.read("SELECT kind, COUNT(*) FROM entries GROUP BY kind"))
+        started, since, step, cursor = unfinished
+        return Extent(
+            as_of=as_of,
+            unfinished=None if started is None else Progress(started=started, since=since, step=step, cursor=cursor),
+            markets=counts.get(Kind.MARKET, 0),
+            events=counts.get(Kind.EVENT, 0),
+            series=counts.get(Kind.SERIES, 0),
+            bytes_on_disk=sum(path.stat().st_size for path in _files(self._database.path) if path.exists()),
+            is_indexed=self._is_indexed,
+        )
+
+    # -- finding --------------------------------------------------------------------------------------------------
+
+    def search(
+        self, kind: Kind, text: str, *, parent: str = "", series: str = "", open_at: Ts | None = None, most: int
+    ) -> list[Entry]:
+        narrow, values = ["entries.kind = ?"], [kind.value]
+        if parent:
+            narrow.append("parent = ?")
+            values.append(parent)
+        if series:
+            narrow.append("parent IN (SELECT ticker FROM entries WHERE kind = 'event' AND parent = ?)")
+            values.append(series)
+        if open_at is not None:
+            narrow.append(f"NOT is_over AND (closes IS NULL OR closes > {int(open_at)})")
+        where = " AND ".join(narrow)
+        words = list(islice(re.findall(r"\w+", text.casefold()), MOST_WORDS))
+        if not words:
+            # Something was typed, but no word: a dash, a smiley. That is found nowhere, rather than everywhere.
+            return [] if text.strip() else self._entries(f"entries WHERE {where} ORDER BY ticker LIMIT ?", values, most)
+        found = self._find(words, "AND", where, values, most)
+        return found or (self._find(words, "OR", where, values, most) if len(words) > 1 else [])
+
+    def _find(self, words: list[str], joint: str, where: str, values: list[str], most: int) -> list[Entry]:
+        if self._is_indexed:
+            match = f" {joint} ".join(f'"{word}"*' for word in words)
+            rest = (
+                f"words JOIN entries ON entries.id = words.rowid WHERE words MATCH ? AND {where} "
+                "ORDER BY bm25(words, 4.0, 2.0, 1.0), closes, entries.ticker LIMIT ?"
+            )
+            return self._entries(rest, [match, *values], most)
+        each = "' ' || lower(entries.ticker || ' ' || entries.title || ' ' || entries.kin) LIKE ?"
+        matches = f" {joint} ".join([each] * len(words))
+        patterns = [f"%{word.replace('_', '')}%" for word in words]
+        rest = f"entries WHERE ({matches}) AND {where} ORDER BY closes, ticker LIMIT ?"
+        return self._entries(rest, [*patterns, *values], most)
+
+    def _entries(self, rest: str, values: Sequence[object], most: int) -> list[Entry]:
+        names = ", ".join(f"entries.{name}" for name in _FIELDS)
+        rows = self._database.read(f"SELECT {names} FROM {rest}", (*values, most))  # noqa: S608 - constants
+        return [
+            Entry(
+                kind=Kind(kind), ticker=ticker, parent=parent, title=title, kin=kin,
+                closes=closes, is_over=bool(is_over), body=body,
+            )
+            for kind, ticker, parent, title, kin, closes, is_over, body in rows
+        ]  # fmt: skip
+
+    def completions(self, kind: Kind, start: str, most: int) -> list[tuple[str, str]]:
+        within = "FROM entries WHERE kind = ? AND ticker >= ? AND ticker < ?"
+        bounds = (kind.value, start, start + "\U0010ffff")
+        found = self._database.read(f"SELECT ticker, title {within} ORDER BY ticker LIMIT ?", (*bounds, most + 1))
+        if len(found) <= most:
+            return [(ticker, title) for ticker, title in found]
+        low, high = self._database.read(f"SELECT MIN(ticker), MAX(ticker) {within}", bounds)[0]
+        shared = next(at for at, (a, b) in enumerate(zip(low, high + " " * len(low), strict=False)) if a != b)
+        groups = self._database.read(
+            f"SELECT DISTINCT substr(ticker, 1, ?) {within} LIMIT ?", (shared + 1, *bounds, most)
+        )
+        return [(group, "") for (group,) in groups]
+
+    def titles(self, kind: Kind, tickers: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for start in range(0, len(tickers), 500):
+            some = tickers[start : start + 500]
+            marks = ", ".join("?" * len(some))
+            sql = f"SELECT ticker, title, kin FROM entries WHERE kind = ? AND ticker IN ({marks})"  # noqa: S608 - marks
+            rows = self._database.read(sql, (kind.value, *some))
+            found.update((ticker, f"{title} {kin}".strip()) for ticker, title, kin in rows)
+        return found
+
+    # -- the file -------------------------------------------------------------------------------------------------
+
+    def discard(self) -> None:
+        self._database.close()
+        _delete(self._database.path)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def delete_catalogue(path: Path) -> bool:
+    """Delete the file, whatever it is; whether there was one."""
+    was_there = path.exists()
+    _delete(path)
+    return was_there
+
+
+def _files(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))]
+
+
+def _delete(path: Path) -> None:
+    for each in _files(path):
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateError(f"cannot delete {each}: {error.strerror}", hint="delete it by hand") from error
+
+
+def _has_fts(database: Database) -> bool:
+    return bool(database.read("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'"))
+
+
+def _has_index(database: Database) -> bool:
+    return bool(database.read("SELECT 1 FROM sqlite_master WHERE name = 'words'"))
