@@ -13,6 +13,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.event_calls import EventCalls
 from kalshi_cli.exchange.funds_calls import FundsCalls
+from kalshi_cli.exchange.group_calls import GroupCalls
 from kalshi_cli.exchange.history_calls import HistoryCalls
 from kalshi_cli.exchange.market_calls import MarketCalls
 from kalshi_cli.exchange.order_calls import OrderCalls
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     import random
 
 
-class KalshiClient(MarketCalls, EventCalls, HistoryCalls, StatusCalls, OrderCalls, PortfolioCalls, FundsCalls):
+class KalshiClient(
+    MarketCalls, EventCalls, HistoryCalls, StatusCalls, OrderCalls, GroupCalls, PortfolioCalls, FundsCalls
+):
     """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer.
 
     `before_create` is called before each attempt to place an order, and may raise: a halt can come at any time.

@@ -110,9 +110,18 @@ class RateLimiter:
                 return found
         return self._default
 
-    def acquire(self, method: str, path: str, *, within_s: float) -> None:
-        """Wait until the request may go. RateLimitedError, at once, where that would take longer than `within_s`."""
-        cost = self.cost(method, path)
+    def largest_batch(self, method: str, path: str) -> int:
+        """How many items one request may have: they must fit into the bucket at once. At least one."""
+        with self._lock:
+            bucket, reserve = self._bucket(method, path)
+            return max(1, int((bucket.capacity - reserve) / max(1, self.cost(method, path))))
+
+    def acquire(self, method: str, path: str, *, within_s: float, items: int = 1) -> None:
+        """Wait until the request may go. RateLimitedError, at once, where that would take longer than `within_s`.
+
+        A batch costs as much as its `items` would one by one.
+        """
+        cost = self.cost(method, path) * items
         bucket, reserve = self._bucket(method, path)
         until = self._clock.monotonic() + within_s
         while True:

@@ -84,7 +84,7 @@ _REFUSALS = (
 
 
 def is_definite_item(code: str) -> bool:
-    """The same of one order of a batch, where only a code says what happened. A code that we do not know proves nothing:
+    """The same of one order of a batch, where only a code says what happened. One that we do not know proves nothing:
     such an order is looked for."""
     return code in _DEFINITE_CONFLICTS or code.startswith(_REFUSALS)
 

@@ -137,11 +137,12 @@ class Rest:
         is_public: bool = False,
         also: tuple[int, ...] = (),
         if_unknown: str = _RECONCILE,
+        items: int = 1,
     ) -> bytes:
         """The body of a 2xx answer (or of a status in `also`); else the error that says what to do.
 
         A write whose outcome is not known ends in OutcomeUnknownError, which names `subject` and hints at
-        `if_unknown`; everything else in the tree means that nothing is outstanding.
+        `if_unknown`; everything else in the tree means that nothing is outstanding. A batch has `items`.
         """
         self._check_allowed(method, is_public)
         until = self._clock.monotonic() + self._timeouts.total
@@ -152,7 +153,7 @@ class Rest:
             if failure and not self._pause(attempt, failure, until):
                 break
             try:
-                self._limiter.acquire(method, path, within_s=until - self._clock.monotonic())
+                self._limiter.acquire(method, path, within_s=until - self._clock.monotonic(), items=items)
             except RateLimitedError as error:
                 failure = failure or _Failure(error, is_unknown=False)
                 break

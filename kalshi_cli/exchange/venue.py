@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import (
     AccountSnapshot,
+    AmendEnded,
+    AmendOrder,
     CancelFailed,
     CancelOrder,
     Effect,
     FeedState,
     Filled,
     Message,
+    OrderAccepted,
     OrderRejected,
     OrderUnknown,
     Resync,
@@ -21,7 +24,14 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExchangeError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.units import Qty, Ts
 
@@ -125,6 +135,8 @@ class LiveVenue:
             return self._submit(effect.order)
         if isinstance(effect, CancelOrder):
             return self._cancel(effect.order)
+        if isinstance(effect, AmendOrder):
+            return self._amend(effect)
         if isinstance(effect, Resync):
             return self._resync(effect.ticker)
         return ()
@@ -140,10 +152,37 @@ class LiveVenue:
             # Everything else in the tree says for certain that nothing is live.
             self._note_refusal(error)
             return [OrderRejected(self._clock.now(), name, _code(error), error.message)]
+        return self._with_fills(accepted, order.ticker)
+
+    def submit_batch(self, orders: Sequence[Order]) -> list[Message]:
+        """Send these in one request, once; what became of each. Never more than the client's `largest_batch()`."""
+        replies: list[Message] = []
+        for order, placed in zip(orders, self._client.create_orders(orders), strict=True):
+            if isinstance(placed, OrderUnknown):
+                self._hurry()
+            replies += self._with_fills(placed, order.ticker) if isinstance(placed, OrderAccepted) else [placed]
+        return replies
+
+    def _with_fills(self, accepted: OrderAccepted, ticker: str) -> list[Message]:
         replies: list[Message] = [accepted]
         if accepted.filled and not (self._stream is not None and self._stream.is_live):
-            replies += self._fills_of(accepted.order_id, order.ticker, accepted.ts, accepted.filled)
+            replies += self._fills_of(accepted.order_id, ticker, accepted.ts, accepted.filled)
         return replies
+
+    def _amend(self, effect: AmendOrder) -> list[Message]:
+        """A 404 is no proof: the order may have filled on its new terms, or not be visible yet."""
+        try:
+            ended = self._client.amend_order(effect.before, effect.wanted)
+        except (OutcomeUnknownError, NotFoundError):
+            self._hurry()
+            return []
+        except KalshiError as error:
+            self._note_refusal(error)
+            return [AmendEnded(self._clock.now(), effect.before, _code(error), error.message)]
+        filled = Qty(ended.order.filled - effect.before.filled)
+        if not filled:
+            return [ended]
+        return [ended, *self._fills_of(ended.order.order_id, ended.order.ticker, ended.ts, filled)]
 
     def _fills_of(self, order_id: str, ticker: str, ts: Ts, filled: Qty) -> list[Message]:
         """What an order did at once, where no stream tells. Reads trail: what is not there yet comes with the next."""

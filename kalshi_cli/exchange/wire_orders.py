@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from kalshi_cli.core.messages import OrderAccepted, OrderCanceled
-from kalshi_cli.core.model import Fill, Order
+from kalshi_cli.core.model import Fill, Order, StpMode
 from kalshi_cli.exchange.scalars import Moment, book_side, maybe_ts, no_negative, outcome_price, ts_of
 from kalshi_cli.exchange.wire import Page, read
 from kalshi_cli.exchange.wire_order import OrderFields, order_of
@@ -25,37 +27,59 @@ class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
     expiration_time: int | None = None
     post_only: bool = False
     reduce_only: bool = False
+    cancel_order_on_pause: bool = False
+    order_group_id: str = ""
+    subaccount: int = 0  # left out: the primary one, or that of a key which is locked to one
     exchange_index: int = 0  # left out: the exchange finds the shard by the ticker
 
 
-_encoder = msgspec.json.Encoder()
+class _CreateMany(msgspec.Struct):
+    orders: list[_Create]
+
+
+encoder = msgspec.json.Encoder()
 
 
 def create_body(order: Order) -> bytes:
-    """The body of `POST /portfolio/events/orders`. Of two orders of ours that meet, the newcomer is cancelled."""
-    return _encoder.encode(
-        _Create(
-            ticker=order.ticker,
-            client_order_id=order.client_order_id,
-            side=order.side.value,
-            count=format_qty(order.qty),
-            price=format_price(order.price),
-            time_in_force=order.tif.value,
-            self_trade_prevention_type="taker_at_cross",
-            expiration_time=None if order.expires is None else order.expires // 1000,
-            post_only=order.post_only,
-            reduce_only=order.reduce_only,
-            exchange_index=order.exchange_index,
-        )
+    """The body of `POST /portfolio/events/orders`."""
+    return encoder.encode(_create(order))
+
+
+def create_many_body(orders: Sequence[Order]) -> bytes:
+    """The body of `POST /portfolio/events/orders/batched`."""
+    return encoder.encode(_CreateMany([_create(order) for order in orders]))
+
+
+def _create(order: Order) -> _Create:
+    return _Create(
+        ticker=order.ticker,
+        client_order_id=order.client_order_id,
+        side=order.side.value,
+        count=format_qty(order.qty),
+        price=format_price(order.price),
+        time_in_force=order.tif.value,
+        self_trade_prevention_type=(order.self_trade_prevention or StpMode.TAKER).value,
+        expiration_time=None if order.expires is None else order.expires // 1000,
+        post_only=order.post_only,
+        reduce_only=order.reduce_only,
+        cancel_order_on_pause=order.cancel_on_pause,
+        order_group_id=order.order_group_id,
+        subaccount=order.subaccount,
+        exchange_index=order.exchange_index,
     )
 
 
-def cancel_params(order: Order) -> dict[str, str]:
+def cancel_params(order: Order) -> dict[str, str | int]:
     """The query of a cancel: without the ticker, shard 0 is asked and answers 404 for a live order of shard 2."""
-    params = {"market_ticker": order.ticker}
+    params: dict[str, str | int] = {"market_ticker": order.ticker}
     if order.exchange_index:
-        params["exchange_index"] = str(order.exchange_index)
-    return params
+        params["exchange_index"] = order.exchange_index
+    return params | subaccount_params(order)
+
+
+def subaccount_params(order: Order) -> dict[str, str | int]:
+    """The query that says whose order it is; nothing for the primary subaccount."""
+    return {"subaccount": order.subaccount} if order.subaccount else {}
 
 
 # -- what came of it ----------------------------------------------------------------------------------------------
