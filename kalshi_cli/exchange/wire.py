@@ -8,7 +8,9 @@ and series in `wire_events`, the account's bodies in `wire_account`, the stream'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -44,8 +46,25 @@ class Page(NamedTuple, Generic[T]):
     cursor: str
 
 
+_witness: ContextVar[list[tuple[type, bytes]] | None] = ContextVar("witness", default=None)
+
+
+@contextmanager
+def witnessed() -> Iterator[list[tuple[type, bytes]]]:
+    """Every body that is read meanwhile, and the struct it is read as: for `desk.schema`, which looks closer."""
+    seen: list[tuple[type, bytes]] = []
+    token = _witness.set(seen)
+    try:
+        yield seen
+    finally:
+        _witness.reset(token)
+
+
 def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: bytes, what: str) -> T:
     """Decode and convert, or WireError: no other exception comes out of a reply, whatever its bytes."""
+    seen = _witness.get()
+    if seen is not None:
+        seen.append((decoder.type, body))
     try:
         return convert(decoder.decode(body))
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:

@@ -306,12 +306,13 @@ def _odd_frame(raw: bytes | str, error: Exception) -> OtherFrame | None:
         other = _envelope.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:
         raise FrameError(f"not a frame: {broken}") from broken
-    if other.type in _KNOWN_TYPES:
+    if other.type in FRAMES:
         raise FrameError(f"{other.type}: {error}") from error
     return other
 
 
-_KNOWN_TYPES = frozenset(str(frame.__struct_config__.tag) for frame in get_args(_BodyFrame))
+FRAMES: dict[str, type[Frame]] = {str(frame.__struct_config__.tag): frame for frame in get_args(_BodyFrame)}
+"""Every type of frame that we read, by the exchange's word for it."""
 
 
 # -- frame to message ---------------------------------------------------------------------------------------------

@@ -1,0 +1,125 @@
+"""Write `kalshi_cli/exchange/known_fields.json` from the exchange's published specifications.
+
+    python scripts/known_fields.py ../shared/kalshi
+
+`kalshi check schema` notes what is not in that list; it is not needed for anything else. Run this when a newer
+specification is at hand, and read the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+OUT = Path(__file__).parents[1] / "kalshi_cli" / "exchange" / "known_fields.json"
+
+
+class Listing:
+    """The objects of one specification: fields, which object is inside a field, and the values of closed lists."""
+
+    def __init__(self, spec: dict[str, Any], objects: dict[str, Any]) -> None:
+        self._spec = spec
+        self.objects = objects
+
+    def name_of(self, schema: dict[str, Any], inline: str) -> str | None:
+        """The object that a schema is, or holds in a list; noted under its own name, or under `inline`."""
+        schema, name = self.resolved(schema, inline)
+        if schema.get("type") == "array":
+            return self.name_of(schema.get("items", {}), inline)
+        fields = self._fields(schema)
+        if not fields:
+            return None
+        if name not in self.objects:
+            self.objects[name] = {}  # before its fields: an object may hold itself
+            self.objects[name] = {field: self._field(each, f"{name}.{field}") for field, each in sorted(fields.items())}
+        return name
+
+    def _field(self, schema: dict[str, Any], inline: str) -> dict[str, Any]:
+        inner = self.name_of(schema, inline)
+        if inner is not None:
+            return {"of": inner}
+        resolved, _ = self.resolved(schema, inline)
+        if resolved.get("type") == "array":
+            resolved, _ = self.resolved(resolved.get("items", {}), inline)
+        values = [resolved["const"]] if "const" in resolved else resolved.get("enum", [])
+        texts = [value for value in values if isinstance(value, str)]
+        return {"values": texts} if texts else {}
+
+    def _fields(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The properties of an object, those of its parts and alternatives included."""
+        found = dict(schema.get("properties", {}))
+        for part in (*schema.get("allOf", ()), *schema.get("oneOf", ()), *schema.get("anyOf", ())):
+            found |= self._fields(self.resolved(part, "")[0])
+        return found
+
+    def resolved(self, schema: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
+        """The schema behind a reference, and its name; a reference wrapped only to say more about it is the same."""
+        while True:
+            wrapped = schema.get("allOf", [])
+            if "$ref" not in schema and len(wrapped) == 1 and "properties" not in schema:
+                schema = wrapped[0]
+            if "$ref" not in schema:
+                return schema, name
+            name = schema["$ref"].rpartition("/")[2]
+            target: Any = self._spec
+            for part in schema["$ref"].removeprefix("#/").split("/"):
+                target = target[part]
+            schema = target
+
+
+def replies(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, str]:
+    """`GET /path/{parameter}` -> the object it answers with."""
+    listing, found = Listing(spec, objects), {}
+    for path, node in spec["paths"].items():
+        for status, reply in node.get("get", {}).get("responses", {}).items():
+            content = listing.resolved(reply, "")[0].get("content", {}).get("application/json")
+            if status == "200" and content:
+                name = listing.name_of(content["schema"], f"GET {path}")
+                if name is not None:
+                    found[f"GET {path}"] = name
+    return found
+
+
+def frames(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, list[str]]:
+    """The type of a message -> the objects it can be."""
+    listing = Listing(spec, objects)
+    found: dict[str, list[str]] = {}
+    for title, message in spec["components"]["messages"].items():
+        name = listing.name_of(message.get("payload", {}), title)
+        kind = objects.get(name, {}).get("type", {}).get("values", [])
+        if name is not None and kind:
+            found.setdefault(kind[0], []).append(name)
+    return found
+
+
+def main(specs: Path) -> None:
+    """Write the file."""
+    openapi, asyncapi = (
+        yaml.load((specs / name).read_text(), Loader=yaml.CSafeLoader) for name in ("openapi.yaml", "asyncapi.yaml")
+    )
+    objects: dict[str, Any] = {}
+    listed = {"replies": replies(openapi, objects)}
+    told = frames(asyncapi, stream_objects := {})
+    stream = {f"stream {name}": _prefixed(fields) for name, fields in stream_objects.items()}
+    listed |= {"frames": {kind: [f"stream {name}" for name in names] for kind, names in told.items()}}
+    listed |= {"objects": {name: fields for name, fields in sorted((objects | stream).items()) if fields}}
+    parts = [f"{json.dumps(part)}: {{\n{_lines(each)}\n}}" for part, each in listed.items()]
+    OUT.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def _lines(each: dict[str, Any]) -> str:
+    """One entry a line, so that a newer specification shows as a readable difference."""
+    return ",\n".join(f"{json.dumps(name)}: {json.dumps(each[name])}" for name in sorted(each))
+
+
+def _prefixed(fields: dict[str, Any]) -> dict[str, Any]:
+    """References of the stream's objects, which are noted under names of their own."""
+    return {name: ({"of": f"stream {each['of']}"} if "of" in each else each) for name, each in fields.items()}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
