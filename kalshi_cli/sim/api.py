@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, MarketStatus, PriceGrid, Side
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.channels import Connection
 from kalshi_cli.sim.floor import Floor
@@ -343,6 +343,16 @@ class Exchange:
     def levels(self, ticker: str, side: Side, depth: int = 0) -> list[tuple[Price, Qty]]:
         """Best first; depth 0 is all."""
         return self._state.books[ticker].levels(side, depth)
+
+    def status(self, ticker: str) -> MarketStatus:
+        """As of when time last moved here."""
+        return self._state.markets[ticker].status(self._now)
+
+    def close_time(self, ticker: str) -> Ts:
+        return self._state.markets[ticker].close_time
+
+    def grid(self, ticker: str) -> PriceGrid:
+        return self._state.markets[ticker].spec.grid
 
     def last_price(self, ticker: str) -> Price | None:
         return self._state.markets[ticker].last

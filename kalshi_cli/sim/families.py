@@ -47,6 +47,7 @@ SPREAD = (
 
 BTC = Source(name="BRTI", level=86_000, daily_sd=0.026, is_log=True, jump_sd=0.0008, jump_every_s=512)
 ETH = Source(name="ETHUSD_RTI", level=2_800, daily_sd=0.037, is_log=True, jump_sd=0.0012, jump_every_s=512)
+GOLD = Source(name="XAU", level=2_400, daily_sd=0.01, is_log=True, jump_sd=0.0008, jump_every_s=3_600)
 SPX = Source(name="SPX", level=6_800, daily_sd=0.0095, is_log=True, jump_sd=0.0015, jump_every_s=1_800)
 
 _NBA = (

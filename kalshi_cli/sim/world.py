@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.families import BTC, ETH, Listing
+from kalshi_cli.sim.families import BTC, ETH, GOLD, Listing
 from kalshi_cli.sim.listings import SERIES, Catalogue
 from kalshi_cli.sim.replies import Request
 from kalshi_cli.sim.routing import BASE
@@ -33,21 +34,26 @@ _LOWEST = 0.2 * CENT
 
 _CASH = dollars(50_000_000)
 
+_BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+
+PYTH_SOURCES = {"Crypto.BTC/USD": BTC, "Metal.XAU/USD": GOLD}
+
 
 class World:
     """Drives one exchange. Call `ensure_open` once, then `advance` with every look at the clock.
 
-    `speed` multiplies how much is traded, not time itself: clocks, signatures and closes stay those of the machine.
+    `speed` multiplies how much is traded, not time itself.
     """
 
     def __init__(self, exchange: Exchange, *, seed: int, start: Ts, speed: float = 1.0) -> None:
         self._exchange = exchange
         self._seed = seed
         self._speed = speed
-        self._catalogue = Catalogue(seed)
+        self._catalogue = Catalogue(seed, exchange.options.shards)
         self._makers = [Maker(exchange, seed, style) for style in STYLES]
         self._crowd = Crowd(exchange, seed)
         self._open: dict[str, Listing] = {}
+        self._early: dict[str, Listing] = {}
         self._at = Ts(start - start % STEP_MS)
 
     def ensure_open(self, now: Ts) -> None:
@@ -67,11 +73,19 @@ class World:
             self._step(Ts(here - coarse * _COARSE_MS), _COARSE_MS)
 
     def advance(self, now: Ts) -> None:
-        """Move everything on to `now`, step by step; over a long gap, at one go. Time going back changes nothing."""
+        """Move everything on to `now`, step by step; over a long gap, at one go. A little back changes nothing."""
         if now - self._at > _FURTHEST_MS:
             self._step(Ts(now - now % STEP_MS), _COARSE_MS)
         while self._at + STEP_MS <= now:
             self._step(Ts(self._at + STEP_MS), STEP_MS)
+
+    def rewind(self, now: Ts) -> None:
+        """The world's time was set back to `now`: what happened stays, markets that open later wait for it."""
+        self._exchange.rewind(now)
+        self._at = Ts(now - now % STEP_MS)
+        self._open.clear()
+        self._makers = [Maker(self._exchange, self._seed, style) for style in STYLES]
+        self._list_open(now)
 
     def fair(self, ticker: str) -> Price:
         """What one YES of an open market is worth by its reference, as of the last step. For tests and tools."""
@@ -87,6 +101,8 @@ class World:
             self._exchange.advance(now)
             self._settle_closed(now)
             self._publish(now)
+        else:
+            self._publish_between(now)
         if is_new_minute or not self._open:  # everything here opens on a whole minute
             self._list_open(now)
         for listing in self._open.values():
@@ -96,17 +112,28 @@ class World:
                 maker.quote(scene, now)
 
     def _scene(self, listing: Listing, now: Ts) -> Scene:
-        market = listing.market
-        left = max(0.0, (market.close_time - now) / (market.close_time - market.open_time))
+        market, close = listing.market, self._exchange.close_time(listing.market.ticker)
+        left = max(0.0, (close - now) / max(1, close - market.open_time))
         chance = self._catalogue.chance(listing, now)
         calm = min(1.0, 8 * chance * (1 - chance)) * min(1.0, left * 10)  # no fancies about what is nearly decided
         view = chance * ONE_DOLLAR + calm * mood(self._seed, market.ticker, now)
-        return Scene(market.ticker, market.grid, min(max(view, _LOWEST), ONE_DOLLAR - _LOWEST), listing.pace, left)
+        grid = self._exchange.grid(market.ticker)
+        return Scene(market.ticker, grid, min(max(view, _LOWEST), ONE_DOLLAR - _LOWEST), listing.pace, left)
 
     def _publish(self, now: Ts) -> None:
+        """Once a second: the indices with their averages, and the Pyth prices."""
         for source in (BTC, ETH):
             value = self._catalogue.paths.of(source).at(now - now % 1000)
             self._exchange.set_index_value(source.name, round(value * 100) * 100, now)
+        for name, source in PYTH_SOURCES.items():
+            value = self._catalogue.paths.of(source).at(now - now % 1000)
+            self._exchange.set_pyth_value(name, round(value * 100) * 100, now)
+
+    def _publish_between(self, now: Ts) -> None:
+        """The fast index channel ticks between the seconds too."""
+        for source in (BTC, ETH):
+            value = self._catalogue.paths.of(source).at(now)
+            self._exchange.set_index_value(source.name, round(value * 100) * 100, now, is_fast=True)
 
     def _list_open(self, now: Ts) -> None:
         known = set(self._exchange.tickers(""))
@@ -115,17 +142,23 @@ class World:
             if ticker not in known:
                 self._exchange.list_event(listing.event, now)
                 self._exchange.list_market(listing.market, now)
-            if ticker not in self._open:
+            if ticker not in self._open and self._exchange.status(ticker) in _BEFORE_CLOSE:
                 self._open[ticker] = listing
 
     def _settle_closed(self, now: Ts) -> None:
-        """Determine what is closed, also what a world before this one had listed."""
+        """Determine what is closed, also what a world before this one had listed.
+
+        What somebody closed early is decided by its reference at the close it was made for, or by hand before.
+        """
         for ticker in self._exchange.tickers("closed"):
-            listing = self._open.get(ticker) or self._earlier(ticker)
-            if listing is not None:
+            listing = self._open.get(ticker) or self._early.get(ticker) or self._earlier(ticker)
+            if listing is not None and listing.market.close_time > now:
+                self._early[ticker] = listing
+            elif listing is not None:
+                self._early.pop(ticker, None)
                 is_yes, value = self._catalogue.outcome(listing)
                 self._exchange.settle(ticker, ONE_DOLLAR if is_yes else Price(0), now, value)
-        for ticker in [ticker for ticker, listing in self._open.items() if listing.market.close_time <= now]:
+        for ticker in [ticker for ticker in self._open if self._exchange.close_time(ticker) <= now]:
             del self._open[ticker]
             for maker in self._makers:
                 maker.forget(ticker)
@@ -133,5 +166,7 @@ class World:
     def _earlier(self, ticker: str) -> Listing | None:
         """A listing made before this process began, made again by the catalogue; None where the world never made it."""
         reply = self._exchange.handle(Request("GET", f"{BASE}/markets/{ticker}"), self._at)
-        close = parse_ts(msgspec.json.decode(reply.body)["market"]["close_time"])
-        return next((x for x in self._catalogue.open_at(Ts(close - 1)) if x.market.ticker == ticker), None)
+        shown = msgspec.json.decode(reply.body)["market"]
+        moments = (Ts(parse_ts(shown["close_time"]) - 1), parse_ts(shown["open_time"]))  # its close may have been moved
+        found = (x for at in moments for x in self._catalogue.open_at(at) if x.market.ticker == ticker)
+        return next(found, None)
