@@ -141,6 +141,7 @@ class Funds:
         member.purse(*source).drop(_held(record))
         self._floor.move_cash(record.account, source, target, record.amount, now)
         record.is_complete = True
+        self.of(record.account).pending.remove(record)
         self._keep(record)
 
     # -- what time does --
@@ -148,16 +149,13 @@ class Funds:
     def restart(self) -> None:
         """After a restore: hold back what is still on its way."""
         for account in self._state.funds.values():
-            for record in account.transfers:
-                if not record.is_complete:
-                    self._hold(self._state.members[record.account], record)
+            for record in account.pending:
+                self._hold(self._state.members[record.account], record)
 
     def advance(self, now: Ts) -> None:
         """Transfers that are due arrive; allocations that are due are applied."""
         for name, account in self._state.funds.items():
-            for record in reversed(account.transfers):
-                if record.is_complete:
-                    break  # each takes as long as the others, so all before it are complete too
+            for record in tuple(account.pending):
                 if now >= record.created + self._state.options.transfer_ms:
                     self._complete(self._state.members[name], record, now)
             terms = account.terms
@@ -205,14 +203,14 @@ class Funds:
         account = self.of(record.account)
         match record:
             case MovementRecord():
-                account.movements.append(record)
+                account.take(record)
                 key = f"movement/{record.account}/{record.number}"
             case TransferRecord():
                 if record.number == len(account.transfers):
-                    account.transfers.append(record)
+                    account.take(record)
                 key = f"transfer/{record.account}/{record.number}"
             case TermsRecord():
-                account.terms = record
+                account.take(record)
                 key = f"terms/{record.account}"
         self._state.keep(key, record)
 

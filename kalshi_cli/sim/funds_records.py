@@ -58,6 +58,7 @@ class Account:
     def __init__(self, name: str) -> None:
         self.movements: list[MovementRecord] = []
         self.transfers: list[TransferRecord] = []
+        self.pending: list[TransferRecord] = []
         self.terms = TermsRecord(account=name)
 
     def take(self, record: FundsRecord) -> None:
@@ -66,5 +67,7 @@ class Account:
                 self.movements.append(record)
             case TransferRecord():
                 self.transfers.append(record)
+                if not record.is_complete:
+                    self.pending.append(record)
             case TermsRecord():
                 self.terms = record
