@@ -29,6 +29,7 @@ from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.listing import Families
+from kalshi_cli.desk.catalogue import open_catalogue
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
@@ -40,6 +41,7 @@ from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.store.base import Glance, Halt, Store
 from kalshi_cli.store.lock import holder, lock
+from kalshi_cli.store.entries import Catalogue
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -224,6 +226,14 @@ class App:
         """An order by the exchange's id or by ours."""
         store = self.remembered()
         known = store.order(any_id) if store is not None else None
+    @cached_property
+    def catalogue(self) -> Catalogue | None:
+        """What is listed, as far as this machine remembers; reading creates nothing."""
+        found = open_catalogue(self.config)
+        if found is not None:
+            self.stack.callback(found.close)
+        return found
+
         return self.client.order(known.order_id if known is not None and known.order_id else any_id)
 
     def reconcile(self) -> tuple[list[Order], list[Order]]:
@@ -312,7 +322,7 @@ class App:
                 stack.enter_context(lock(self.state_dir / "trade.lock", self.clock))
             self.simulator.reset()
             for home in (self.state_dir, state_dir(self.config, "paper")):
-                for path in home.glob("state.db*"):
+                for path in (*home.glob("state.db*"), *home.glob("catalogue.db*")):
                     path.unlink()
 
     def serve(self, ready: Callable[[Address], None], port: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import nsmallest
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -37,20 +39,28 @@ class MarketQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 def select(client: KalshiClient, query: MarketQuery, now: Ts) -> Iterator[Market]:
     """The markets, one more than the limit where there are more: so the caller can say that the list was cut."""
-    until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
     # The exchange filters by close time only without a status (API.md section 4), so an open list is filtered here.
-    found: Iterable[Market] = client.markets(
+    found = client.markets(
         status=query.status or None,
         series=query.series or None,
         event=query.event or None,
         combos=query.combos,
     )
+    return narrowed(found, query, now)
+
+
+def narrowed(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[Market]:
+    """Those that fit, in the order that was asked for; one more than the limit where there are more.
+
+    Holds no more of them than the limit; only a whole list that must be sorted is held whole.
+    """
+    until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
     kept = (market for market in found if _fits(market, query, until))
-    ordered = sorted(kept, key=_ORDERS[query.sort]) if query.sort else kept
-    for count, market in enumerate(ordered):
-        if query.limit is not None and count > query.limit:
-            return
-        yield market
+    if query.limit is None:
+        return iter(sorted(kept, key=_ORDERS[query.sort])) if query.sort else kept
+    if query.sort:
+        return iter(nsmallest(query.limit + 1, kept, key=_ORDERS[query.sort]))
+    return islice(kept, query.limit + 1)
 
 
 def universe(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str) -> list[Market]:

@@ -11,6 +11,7 @@ import httpx
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.errors import UsageError
+from kalshi_cli.exchange.catalogue_calls import CatalogueCalls
 from kalshi_cli.exchange.event_calls import EventCalls
 from kalshi_cli.exchange.funds_calls import FundsCalls
 from kalshi_cli.exchange.group_calls import GroupCalls
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 
 
 class KalshiClient(
-    MarketCalls, EventCalls, HistoryCalls, StatusCalls, OrderCalls, GroupCalls, PortfolioCalls, FundsCalls
+    MarketCalls,
+    EventCalls,
+    HistoryCalls,
+    StatusCalls,
+    OrderCalls,
+    GroupCalls,
+    PortfolioCalls,
+    FundsCalls,
+    CatalogueCalls,
 ):
     """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer.
 

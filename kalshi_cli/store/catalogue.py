@@ -12,13 +12,15 @@ from itertools import islice
 from pathlib import Path
 
 from kalshi_cli.errors import StateError
-from kalshi_cli.store.entries import Entry, Extent, Kind, Progress
+from kalshi_cli.store.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.migrations import Execute
 from kalshi_cli.store.sqlite import Database
 from kalshi_cli.units import Ts
 
 MOST_WORDS = 12
 """Words of a search that are looked for; a whole sentence is no search."""
+
+_WORD = re.compile(r"[^\W_]+")
 
 _TABLES = (
     """CREATE TABLE listing (
@@ -180,24 +182,23 @@ class SqliteCatalogue:
     # -- finding --------------------------------------------------------------------------------------------------
 
     def search(
-        self, kind: Kind, text: str, *, parent: str = "", series: str = "", open_at: Ts | None = None, most: int
+        self, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, needs_all: bool = True, most: int
     ) -> list[Entry]:
-        narrow, values = ["entries.kind = ?"], [kind.value]
-        if parent:
-            narrow.append("parent = ?")
-            values.append(parent)
-        if series:
-            narrow.append("parent IN (SELECT ticker FROM entries WHERE kind = 'event' AND parent = ?)")
-            values.append(series)
-        if open_at is not None:
-            narrow.append(f"NOT is_over AND (closes IS NULL OR closes > {int(open_at)})")
-        where = " AND ".join(narrow)
-        words = list(islice(re.findall(r"\w+", text.casefold()), MOST_WORDS))
-        if not words:
-            # Something was typed, but no word: a dash, a smiley. That is found nowhere, rather than everywhere.
-            return [] if text.strip() else self._entries(f"entries WHERE {where} ORDER BY ticker LIMIT ?", values, most)
-        found = self._find(words, "AND", where, values, most)
-        return found or (self._find(words, "OR", where, values, most) if len(words) > 1 else [])
+        rules, values = ["entries.kind = ?"], [kind.value]
+        if narrow.parent:
+            rules.append("parent = ?")
+            values.append(narrow.parent)
+        if narrow.series:
+            rules.append("parent IN (SELECT ticker FROM entries WHERE kind = 'event' AND parent = ?)")
+            values.append(narrow.series)
+        if narrow.open_at is not None:
+            rules.append(f"NOT is_over AND (closes IS NULL OR closes > {int(narrow.open_at)})")
+        where = " AND ".join(rules)
+        words = list(islice(_WORD.findall(text.casefold()), MOST_WORDS))
+        if words:
+            return self._find(words, "AND" if needs_all else "OR", where, values, most)
+        # Something was typed, but no word: a dash, a smiley. That is found nowhere, rather than everywhere.
+        return [] if text.strip() else self._entries(f"entries WHERE {where} ORDER BY ticker LIMIT ?", values, most)
 
     def _find(self, words: list[str], joint: str, where: str, values: list[str], most: int) -> list[Entry]:
         if self._is_indexed:
@@ -207,9 +208,9 @@ class SqliteCatalogue:
                 "ORDER BY bm25(words, 4.0, 2.0, 1.0), closes, entries.ticker LIMIT ?"
             )
             return self._entries(rest, [match, *values], most)
-        each = "' ' || lower(entries.ticker || ' ' || entries.title || ' ' || entries.kin) LIKE ?"
+        each = "lower(entries.ticker || ' ' || entries.title || ' ' || entries.kin) LIKE ?"
         matches = f" {joint} ".join([each] * len(words))
-        patterns = [f"%{word.replace('_', '')}%" for word in words]
+        patterns = [f"%{word}%" for word in words]
         rest = f"entries WHERE ({matches}) AND {where} ORDER BY closes, ticker LIMIT ?"
         return self._entries(rest, [*patterns, *values], most)
 

@@ -64,6 +64,18 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     is_indexed: bool
 
 
+class Narrow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to look: `parent` as in `Entry`, `series` (of markets) that of their event; with `open_at` neither what
+    settled nor what closed before then."""
+
+    parent: str = ""
+    series: str = ""
+    open_at: Ts | None = None
+
+
+ANYWHERE = Narrow()
+
+
 class Catalogue(Protocol):
     """The listing of one environment. Every method may raise StateError: then throw it away (`discard`) and go on."""
 
@@ -81,12 +93,11 @@ class Catalogue(Protocol):
         ...
 
     def search(
-        self, kind: Kind, text: str, *, parent: str = "", series: str = "", open_at: Ts | None = None, most: int
+        self, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, needs_all: bool = True, most: int
     ) -> list[Entry]:
-        """Entries with all of these words, else with any of them, the best first. Beginnings of words are enough.
+        """Entries with all of these words (or any of them), the best first. Beginnings of words are enough.
 
-        No text: everything, by ticker. `parent` and `series` (of markets: that of their event) narrow it; with
-        `open_at` neither what settled nor what closed before then.
+        No text: everything, by ticker.
         """
         ...
 

@@ -1,0 +1,261 @@
+"""The local catalogue: where it is, how it is kept fresh, and how something is found in it.
+
+Light on purpose: completing a ticker in a shell imports this, and must be there before a person notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from kalshi_cli import __version__
+from kalshi_cli.clock import Clock
+from kalshi_cli.config import Config, state_dir
+from kalshi_cli.errors import StateError, UnreachableError
+from kalshi_cli.store.catalogue import SqliteCatalogue
+from kalshi_cli.store.entries import ANYWHERE, Catalogue, Entry, Kind, Narrow, Progress
+from kalshi_cli.units import Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.core.model import Event, Market, Series
+    from kalshi_cli.exchange.client import KalshiClient
+
+T = TypeVar("T")
+
+FILE = "catalogue.db"
+
+MOST_ENTRIES = 300_000
+"""Kept; beyond, the markets that close first go."""
+
+FORGET_OVER_MS = 7 * 86_400_000
+"""A market that settled and closed so long ago is not kept."""
+
+FULL_AGAIN_MS = 7 * 86_400_000
+"""After so long everything is read anew: a list of changes would be as long."""
+
+RESUME_WITHIN_MS = 3_600_000
+"""An interrupted refresh is gone on with, if it began no longer ago; else it begins anew."""
+
+OVERLAP_MS = 300_000
+"""Changes are asked for from a little before the last refresh: clocks differ, and reads trail."""
+
+MOST_PAGES = 5_000
+
+EVERYTHING = (
+    (Kind.SERIES, None),
+    (Kind.EVENT, "open"),
+    (Kind.EVENT, "unopened"),
+    (Kind.MARKET, "open"),
+    (Kind.MARKET, "unopened"),
+    (Kind.MARKET, "paused"),
+    (Kind.MARKET, "closed"),
+)
+"""The lists of a full refresh: all but what settled. Families first, since markets are also found by their titles."""
+
+CHANGES = ((Kind.SERIES, None), (Kind.EVENT, None), (Kind.MARKET, None))
+
+
+# -- the file -----------------------------------------------------------------------------------------------------
+
+
+def catalogue_path(config: Config) -> Path:
+    """Beside the state file of this environment."""
+    return state_dir(config) / FILE
+
+
+def open_catalogue(config: Config, *, create: bool = False) -> SqliteCatalogue | None:
+    """The catalogue of this environment, if there is one that can be used; with `create` there is one afterwards.
+
+    One that another version of this program wrote may hold objects of another shape: it counts as missing.
+    """
+    source = f"{config.env} {config.rest_url} {__version__}"
+    return SqliteCatalogue.open(catalogue_path(config), source, create=create)
+
+
+# -- finding ------------------------------------------------------------------------------------------------------
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found, the best first. `has_all` is False where nothing has every word, and these have some."""
+
+    entries: list[Entry]
+    as_of: Ts
+    has_all: bool = True
+
+    @property
+    def tickers(self) -> list[str]:
+        return [entry.ticker for entry in self.entries]
+
+
+def search(
+    catalogue: Catalogue | None, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, most: int = 1_000
+) -> Found | None:
+    """Entries by the beginnings of words in ticker and titles; without text all, by ticker.
+
+    None where there is no complete catalogue: ask the exchange instead. A broken one is thrown away first.
+    """
+    if catalogue is None:
+        return None
+    try:
+        as_of = catalogue.extent().as_of
+        if as_of is None:
+            return None
+        found = catalogue.search(kind, text, narrow=narrow, most=most)
+        if found or len(text.split()) < 2:
+            return Found(entries=found, as_of=as_of)
+        found = catalogue.search(kind, text, narrow=narrow, needs_all=False, most=most)
+        return Found(entries=found, as_of=as_of, has_all=not found)
+    except StateError:
+        throw_away(catalogue)
+        return None
+
+
+def throw_away(catalogue: Catalogue) -> None:
+    """It is broken; the next refresh makes a new one."""
+    with suppress(StateError):
+        catalogue.discard()
+
+
+def cached_market(entry: Entry) -> Market:
+    """The market as it was. StateError where the file holds something else."""
+    from kalshi_cli.core.model import Market
+
+    return _cached(entry, Market)
+
+
+def cached_event(entry: Entry) -> Event:
+    """The event as it was. StateError where the file holds something else."""
+    from kalshi_cli.core.model import Event
+
+    return _cached(entry, Event)
+
+
+def cached_series(entry: Entry) -> Series:
+    """The series as it was. StateError where the file holds something else."""
+    from kalshi_cli.core.model import Series
+
+    return _cached(entry, Series)
+
+
+def _cached(entry: Entry, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(entry.body, type=kind)
+    except msgspec.DecodeError as error:
+        raise StateError(
+            f"the catalogue's entry of {entry.ticker} cannot be read", hint="kalshi catalogue clear"
+        ) from error
+
+
+# -- keeping it fresh ---------------------------------------------------------------------------------------------
+
+
+class Refresh:
+    """One refresh: iterate over `pages` to its end. Interrupted, the next one goes on with the page that is missing."""
+
+    def __init__(self, client: KalshiClient, catalogue: Catalogue, clock: Clock, *, is_full: bool = False) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._now = clock.now()
+        extent = catalogue.extent()
+        self.progress, self.is_resumed = _begin(extent.as_of, extent.unfinished, self._now, is_full=is_full)
+        self.counts = dict.fromkeys(Kind, 0)
+        """How many of each kind were read by this run."""
+
+    @property
+    def is_full(self) -> bool:
+        """Everything is read, not only what changed."""
+        return self.progress.since is None
+
+    def pages(self) -> Iterator[int]:
+        """Read page after page and keep it at once; gives how many entries each had."""
+        lists = EVERYTHING if self.is_full else CHANGES
+        for step in range(self.progress.step, len(lists)):
+            kind, status = lists[step]
+            yield from self._read(kind, status, step)
+        self._catalogue.finish(self.progress, forget_over_before=Ts(self._now - FORGET_OVER_MS), most=MOST_ENTRIES)
+
+    def _read(self, kind: Kind, status: str | None, step: int) -> Iterator[int]:
+        """One list to its end. Each page is on disk, with the cursor of the next, before it is told of."""
+        cursor = self.progress.cursor if step == self.progress.step else ""
+        seen = {cursor}
+        for _ in range(MOST_PAGES):
+            entries, cursor = self._page(kind, cursor, status)
+            is_last = not cursor
+            started, since = self.progress.started, self.progress.since
+            self.progress = Progress(started=started, since=since, step=step + is_last, cursor=cursor)
+            self._catalogue.put(entries, self.progress)
+            self.counts[kind] += len(entries)
+            yield len(entries)
+            if is_last:
+                return
+            if cursor in seen:
+                raise UnreachableError(f"the list of {kind}s repeats itself and cannot be read to its end")
+            seen.add(cursor)
+        raise UnreachableError(f"the list of {kind}s has more than {MOST_PAGES} pages")
+
+    def _page(self, kind: Kind, cursor: str, status: str | None) -> tuple[list[Entry], str]:
+        since, client, catalogue = self.progress.since, self._client, self._catalogue
+        if kind is Kind.SERIES:
+            return [_series_entry(series) for series in client.series_list(min_updated=since)], ""
+        if kind is Kind.EVENT:
+            events = client.event_page(cursor, status, since)
+            titles = catalogue.titles(Kind.SERIES, _distinct(event.series_ticker for event in events.items))
+            return [_event_entry(event, titles.get(event.series_ticker, "")) for event in events.items], events.cursor
+        markets = client.market_page(cursor, status, since)
+        titles = catalogue.titles(Kind.EVENT, _distinct(market.event_ticker for market in markets.items))
+        return [_market_entry(each, titles.get(each.event_ticker, "")) for each in markets.items], markets.cursor
+
+
+def _begin(as_of: Ts | None, unfinished: Progress | None, now: Ts, *, is_full: bool) -> tuple[Progress, bool]:
+    """Where to begin, and whether that goes on with a refresh that was interrupted."""
+    is_full = is_full or as_of is None or now - as_of > FULL_AGAIN_MS
+    is_fresh = unfinished is not None and now - unfinished.started < RESUME_WITHIN_MS
+    if unfinished is not None and is_fresh and (unfinished.since is None or not is_full):
+        return unfinished, True
+    since = None if is_full or as_of is None else Ts(as_of - OVERLAP_MS)
+    return Progress(started=now, since=since), False
+
+
+def _distinct(tickers: Iterable[str]) -> Sequence[str]:
+    return list(dict.fromkeys(tickers))
+
+
+def _market_entry(market: Market, kin: str) -> Entry:
+    """Without the rules: they are most of a market, and read live by whoever wants them."""
+    title = market.title if market.subtitle in market.title else f"{market.title} ({market.subtitle})"
+    short = msgspec.structs.replace(market, rules_primary="", rules_secondary="", early_close_condition="")
+    return Entry(
+        kind=Kind.MARKET,
+        ticker=market.ticker,
+        parent=market.event_ticker,
+        title=title,
+        kin=kin,
+        closes=market.close_time,
+        is_over=market.status.value == "finalized",
+        body=msgspec.json.encode(short),
+    )
+
+
+def _event_entry(event: Event, kin: str) -> Entry:
+    return Entry(
+        kind=Kind.EVENT,
+        ticker=event.event_ticker,
+        parent=event.series_ticker,
+        title=f"{event.title} {event.sub_title}".strip(),
+        kin=f"{kin} {event.category}".strip(),
+        body=msgspec.json.encode(msgspec.structs.replace(event, markets=())),
+    )
+
+
+def _series_entry(series: Series) -> Entry:
+    return Entry(
+        kind=Kind.SERIES,
+        ticker=series.ticker,
+        title=series.title,
+        kin=" ".join(dict.fromkeys((series.category, *series.categories, *series.tags))),
+        body=msgspec.json.encode(series),
+    )

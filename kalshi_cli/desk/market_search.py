@@ -1,0 +1,93 @@
+"""Markets by words: found in the catalogue, their prices read live; without a catalogue, filtered from the list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from kalshi_cli.core.model import Market, MarketStatus
+from kalshi_cli.desk.catalogue import MOST_ENTRIES, Found, cached_market, search, throw_away
+from kalshi_cli.desk.listing import MarketQuery, narrowed, select
+from kalshi_cli.errors import StateError, UsageError
+from kalshi_cli.exchange.calls import NAMES_A_CALL
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.store.entries import Catalogue, Kind, Narrow
+from kalshi_cli.units import Ts
+
+MOST_CANDIDATES = 2_000
+"""Markets that a search takes from the catalogue before prices and filters are looked at."""
+
+TRADING = ("unopened", "open", "paused")
+"""What a catalogue holds whole. Of what closed and settled it keeps only the latest."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The markets asked for, one more than the limit where there are more.
+
+    `as_of` is the age of the catalogue they were found in, None where the exchange's list was read; `has_all` is False
+    where no market has every word that was searched for.
+    """
+
+    markets: Iterator[Market]
+    as_of: Ts | None = None
+    has_all: bool = True
+
+
+def choose(
+    query: MarketQuery, now: Ts, catalogue: Catalogue | None, client: Callable[[], KalshiClient], *, is_offline: bool
+) -> Choice:
+    """With `is_offline` the exchange is not asked, and everything is as old as the catalogue.
+
+    UsageError where that is wanted and there is no catalogue.
+    """
+    is_catalogued = query.status in TRADING and not query.combos
+    if not is_offline and not (query.search and is_catalogued):
+        return Choice(markets=select(client(), query, now))
+    narrow = Narrow(parent=query.event, series=query.series, open_at=now if query.status in TRADING else None)
+    most = MOST_ENTRIES if is_offline else MOST_CANDIDATES
+    found = search(catalogue, Kind.MARKET, query.search, narrow=narrow, most=most)
+    if is_offline:
+        listed: Iterable[Market] = _cached(catalogue, found)
+    elif found is None:
+        return Choice(markets=select(client(), query, now))
+    else:
+        listed = _live(client(), found.tickers)
+    assert found is not None
+    wanted = (market for market in listed if _has_status(market, query.status, now))
+    bare = msgspec.structs.replace(query, search="")  # found already, and by more than the exact words
+    return Choice(markets=narrowed(wanted, bare, now), as_of=found.as_of, has_all=found.has_all)
+
+
+def _cached(catalogue: Catalogue | None, found: Found | None) -> list[Market]:
+    try:
+        if found is not None:
+            return [cached_market(entry) for entry in found.entries]
+    except StateError:
+        if catalogue is not None:
+            throw_away(catalogue)
+    raise UsageError("there is no catalogue to look into", hint="make one: kalshi catalogue refresh", code="no_catalogue")
+
+
+def _live(client: KalshiClient, tickers: Sequence[str]) -> Iterator[Market]:
+    """These markets as they are now, in this order, read only as far as somebody looks."""
+    for start in range(0, len(tickers), NAMES_A_CALL):
+        some = tickers[start : start + NAMES_A_CALL]
+        now = {market.ticker: market for market in client.markets(tickers=some)}
+        yield from (now[ticker] for ticker in some if ticker in now)
+
+
+_SHOWN_AS = {
+    MarketStatus.INITIALIZED: "unopened",
+    MarketStatus.ACTIVE: "open",
+    MarketStatus.INACTIVE: "paused",
+    MarketStatus.FINALIZED: "settled",
+}
+
+
+def _has_status(market: Market, status: str, now: Ts) -> bool:
+    """As the exchange filters: closed is what is past its time and not settled."""
+    if not status:
+        return True
+    is_past = market.close_time <= now and market.status is not MarketStatus.FINALIZED
+    return status == ("closed" if is_past else _SHOWN_AS.get(market.status, "closed"))
