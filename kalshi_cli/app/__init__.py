@@ -28,8 +28,8 @@ from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.catalogue import open_catalogue
+from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
@@ -40,8 +40,8 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.store.base import Glance, Halt, Store
-from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.entries import Catalogue
+from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -205,6 +205,14 @@ class App:
         return store
 
     @cached_property
+    def catalogue(self) -> Catalogue | None:
+        """What is listed, as far as this machine remembers; reading creates nothing."""
+        found = open_catalogue(self.config)
+        if found is not None:
+            self.stack.callback(found.close)
+        return found
+
+    @cached_property
     def families(self) -> Families:
         """Events and series, and what they charge."""
         return Families(self.client)
@@ -226,14 +234,6 @@ class App:
         """An order by the exchange's id or by ours."""
         store = self.remembered()
         known = store.order(any_id) if store is not None else None
-    @cached_property
-    def catalogue(self) -> Catalogue | None:
-        """What is listed, as far as this machine remembers; reading creates nothing."""
-        found = open_catalogue(self.config)
-        if found is not None:
-            self.stack.callback(found.close)
-        return found
-
         return self.client.order(known.order_id if known is not None and known.order_id else any_id)
 
     def reconcile(self) -> tuple[list[Order], list[Order]]:
