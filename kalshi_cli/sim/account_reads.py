@@ -6,7 +6,7 @@ all of them (API.md section 5.8).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.mirror import Mirror
@@ -21,6 +21,7 @@ from kalshi_cli.sim.shapes import (
     settlement_json,
 )
 from kalshi_cli.sim.state import State
+from kalshi_cli.sim.tiers import Tiers
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, format_money, format_qty, notional
 
 
@@ -29,22 +30,35 @@ class AccountReads:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._tiers = Tiers(state)
 
     def routes(self) -> list[Route]:
-        def route(path: str, operation: str, answer: object, cost: int = 10) -> Route:
-            return Route("GET", f"/portfolio/{path}", operation, answer, is_private=True, cost=cost)  # type: ignore[arg-type]
+        """The table of these endpoints."""
+
+        def route(path: str, operation: str, answer: Callable[[Call], Json], cost: int = 10) -> Route:
+            return Route("GET", path, operation, answer, is_private=True, cost=cost)
 
         return [
-            route("orders", "GetOrders", self.orders),
-            route("orders/:order_id", "GetOrder", self.order, cost=2),
-            route("orders/:order_id/queue_position", "GetOrderQueuePosition", self.queue_position),
-            route("fills", "GetFills", self.fills),
-            route("positions", "GetPositions", self.positions),
-            route("settlements", "GetSettlements", self.settlements),
-            route("balance", "GetBalance", self.balance),
+            route("/portfolio/orders", "GetOrders", self.orders),
+            route("/portfolio/orders/:order_id", "GetOrder", self.order, cost=2),
+            route("/portfolio/orders/:order_id/queue_position", "GetOrderQueuePosition", self.queue_position),
+            route("/portfolio/fills", "GetFills", self.fills),
+            route("/portfolio/positions", "GetPositions", self.positions),
+            route("/portfolio/settlements", "GetSettlements", self.settlements),
+            route("/portfolio/balance", "GetBalance", self.balance),
+            route("/historical/orders", "GetHistoricalOrders", self.old_orders),
+            route("/historical/fills", "GetFillsHistorical", self.old_fills),
+            route("/historical/positions", "GetHistoricalPositions", self.old_positions),
         ]
 
     def orders(self, call: Call) -> Json:
+        return self._orders(call, is_old=False)
+
+    def old_orders(self, call: Call) -> Json:
+        """Those that ended before the cutoff."""
+        return self._orders(call, is_old=True)
+
+    def _orders(self, call: Call, *, is_old: bool) -> Json:
         query, member, mirror = call.query, self._member(call), self._mirror(call)
         status = query.one_of("status", ("resting", "canceled", "executed"))
         ticker, events = query.text("ticker"), set(query.many("event_ticker", most=10))
@@ -60,13 +74,15 @@ class AccountReads:
                 return False
             return low <= order.created <= high
 
-        newest = filter(wanted, reversed(mirror.orders.values()))
+        cutoff = self._tiers.at(call.now)
+        tier = (order for order in reversed(mirror.orders.values()) if cutoff.has_order(order) is is_old)
+        newest = filter(wanted, tier)
         found, cursor = query.page(newest, lambda order: -order.rank)
         return {"orders": [order_json(order, member.record.user_id) for order in found], "cursor": cursor}
 
     def order(self, call: Call) -> Json:
         order = self._mirror(call).orders.get(call.path[0])
-        if order is None or call.lock not in (None, order.subaccount):
+        if order is None or call.lock not in (None, order.subaccount) or self._tiers.at(call.now).has_order(order):
             raise nested(404, "not_found")
         return {"order": order_json(order, self._member(call).record.user_id)}
 
@@ -77,13 +93,22 @@ class AccountReads:
         return {"queue_position_fp": format_qty(self._state.books[order.ticker].ahead_of(order))}
 
     def fills(self, call: Call) -> Json:
+        return self._fills(call, is_old=False)
+
+    def old_fills(self, call: Call) -> Json:
+        """Those from before the cutoff."""
+        return self._fills(call, is_old=True)
+
+    def _fills(self, call: Call, *, is_old: bool) -> Json:
+        cutoff = self._tiers.at(call.now)
         query, (low, high) = call.query, call.query.window()
         tickers, order_id = set(query.many("ticker")), query.text("order_id")
         subaccount, shard = call.subaccount(None), query.number("exchange_index")
         newest = (
             fill
             for fill in reversed(self._mirror(call).fills)
-            if low <= fill.ts <= high
+            if cutoff.has_moment(fill.ts) is is_old
+            and low <= fill.ts <= high
             and (not tickers or fill.ticker in tickers)
             and order_id in (None, fill.order_id)
             and subaccount in (None, fill.subaccount)
@@ -107,14 +132,23 @@ class AccountReads:
         return {"settlements": [settlement_json(one) for one in found], "cursor": cursor}
 
     def positions(self, call: Call) -> Json:
+        return self._positions(call, is_old=False)
+
+    def old_positions(self, call: Call) -> Json:
+        """Settled ones from before the cutoff, whole events at a time."""
+        return self._positions(call, is_old=True)
+
+    def _positions(self, call: Call, *, is_old: bool) -> Json:
         query = call.query
-        shown = query.one_of("settlement_status", ("unsettled", "settled", "all")) or "unsettled"
+        shown = query.one_of("settlement_status", ("unsettled", "settled", "all")) or ("all" if is_old else "unsettled")
+        live = self._tiers.live_events(self._mirror(call).holdings.values(), call.now)
         ticker, event, counted = query.text("ticker"), query.text("event_ticker"), query.many("count_filter")
         subaccount, shard = call.subaccount(0), query.number("exchange_index")
         holdings = [
             (place, holding)
             for place, holding in enumerate(self._mirror(call).holdings.values())
             if shown in ("all", "settled" if holding.is_settled else "unsettled")
+            and (self._tiers.event_of(holding) in live) is not is_old
             and holding.subaccount == subaccount
             and shard in (None, holding.exchange_index)
             and ticker in (None, holding.ticker)

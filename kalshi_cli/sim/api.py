@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, MarketStatus, PriceGrid, Side
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.channels import Connection
+from kalshi_cli.sim.fee_changes import FeeChanges
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.funds import Funds
 from kalshi_cli.sim.gate import Gate, missing_signature
@@ -23,7 +24,7 @@ from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Refusal, SeriesSpec, SimOptions
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.pauses import Pauses
-from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord, PythTick
+from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
 from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
 from kalshi_cli.sim.routes import all_routes
 from kalshi_cli.sim.routing import BASE, Call, Router
@@ -63,6 +64,7 @@ class Exchange:
         self._floor = Floor(self._state, agenda)
         self._life = Lifecycle(self._state, self._floor, agenda)
         self._funds = Funds(self._state, self._floor)
+        self._fees = FeeChanges(self._state, self._life)
         self._pauses = Pauses(self._state, self._floor)
         self._gate = Gate(self.options, self._funds.rates)
         self._hub = Hub(self._state)
@@ -130,6 +132,7 @@ class Exchange:
     def _pass_time(self, now: Ts) -> None:
         self._life.advance(now)
         self._funds.advance(now)
+        self._fees.advance(now)
         if self._pauses.advance(now):
             self._hub.hang_up(self.options.hang_up)
 
@@ -198,6 +201,11 @@ class Exchange:
     def set_event_fees(self, event_ticker: str, fees: FeeSchedule | None, now: Ts) -> None:
         """What an event charges from now on; None is as its series does."""
         self._life.set_event_fees(event_ticker, fees)
+        self._commit(now, everything=True)
+
+    def announce_fees(self, series: str, event: str, fees: FeeSchedule | None, at: Ts, now: Ts) -> None:
+        """From `at` on the series charges like this; with an event only that one, where None ends its override."""
+        self._fees.announce(series, event, fees, at)
         self._commit(now, everything=True)
 
     # -- the world: pauses, faults and outside prices --
@@ -343,6 +351,20 @@ class Exchange:
     def levels(self, ticker: str, side: Side, depth: int = 0) -> list[tuple[Price, Qty]]:
         """Best first; depth 0 is all."""
         return self._state.books[ticker].levels(side, depth)
+
+    @property
+    def time(self) -> Ts:
+        """When time last moved here."""
+        return self._now
+
+    @property
+    def streams(self) -> int:
+        """How many there are now."""
+        return len(self._hub.connections)
+
+    def standing(self) -> StateRecord:
+        """What is paused, until when, and what else is switched; to be read."""
+        return self._state.switches
 
     def status(self, ticker: str) -> MarketStatus:
         """As of when time last moved here."""

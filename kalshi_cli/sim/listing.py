@@ -95,6 +95,16 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     commands_a_second: int = 10_000
     ticker_every_ms: int = 1_000
 
+    history_after_ms: int = 90 * 86_400_000
+    """Markets that settled, trades, fills and settled positions that are older left the live endpoints for the
+    historical ones: three months, as the real exchange aims at."""
+
+    orders_after_ms: int = 14 * 86_400_000
+    """The same of orders that ended: two weeks, since 24 September 2026."""
+
+    sparse_candles: bool = False
+    """Candles of periods in which nothing happened are left out; those recorded in 2026 have no gap."""
+
     transfer_ms: int = 250
     """How long a transfer between shards is pending; the real exchange says only that it is not done at once."""
 

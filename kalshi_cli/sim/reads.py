@@ -1,4 +1,4 @@
-"""The GET endpoints that everybody may read: the exchange and its markets as they are."""
+"""The GET endpoints that everybody may read: markets, books and prints, in the live tier and in the historical one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from collections.abc import Iterator
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.records import MarketRecord, TradeRecord
 from kalshi_cli.sim.replies import FAR, Json, Query, nested
-from kalshi_cli.sim.routing import Call
-from kalshi_cli.sim.shapes import (
-    book_json,
-    event_json,
-    market_json,
-    rfc3339,
-    series_json,
-    trade_json,
-)
+from kalshi_cli.sim.routing import Call, Route
+from kalshi_cli.sim.shapes import book_json, market_json, rfc3339, trade_json
 from kalshi_cli.sim.state import State
+from kalshi_cli.sim.tiers import Tiers
 from kalshi_cli.units import Ts
 
 _SHOWN_AS = {
@@ -33,6 +27,7 @@ _FAMILIES = {  # which status a family of timestamps may be combined with; famil
     "settled": (None, "settled"),
     "updated": (None,),
 }
+_DAY_MS = 86_400_000
 
 
 class Reads:
@@ -40,22 +35,29 @@ class Reads:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._tiers = Tiers(state)
+
+    def routes(self) -> list[Route]:
+        """The table of these endpoints."""
+        old = "/historical/markets"
+        return [
+            Route("GET", "/exchange/user_data_timestamp", "GetUserDataTimestamp", self.user_data_timestamp),
+            Route("GET", "/markets", "GetMarkets", self.markets),
+            Route("GET", "/markets/orderbooks", "GetMarketOrderbooks", self.orderbooks),
+            Route("GET", "/markets/trades", "GetTrades", self.trades),
+            Route("GET", "/markets/:ticker", "GetMarket", self.market),
+            Route("GET", "/markets/:ticker/orderbook", "GetMarketOrderbook", self.orderbook),
+            Route("GET", old, "GetHistoricalMarkets", self.old_markets),
+            Route("GET", f"{old}/:ticker", "GetHistoricalMarket", self.old_market),
+            Route("GET", "/historical/trades", "GetTradesHistorical", self.old_trades),
+        ]
 
     # -- the exchange --
 
     def user_data_timestamp(self, call: Call) -> Json:
         return {"as_of_time": rfc3339(Ts(call.now - self._state.options.read_lag_ms))}
 
-    def limits(self, _: Call) -> Json:
-        options = self._state.options
-        return {
-            "usage_tier": options.usage_tier,
-            "read": {"refill_rate": options.read_rate, "bucket_capacity": options.read_rate},
-            "write": {"refill_rate": options.write_rate, "bucket_capacity": options.write_rate},
-            "grants": [],
-        }
-
-    # -- public market data --
+    # -- markets --
 
     def markets(self, call: Call) -> Json:
         query, now = call.query, call.now
@@ -66,95 +68,83 @@ class Reads:
 
         def wanted(market: MarketRecord) -> bool:
             spec = market.spec
-            if combos == "only" or (tickers and spec.ticker not in tickers):
+            if (tickers and spec.ticker not in tickers) or not _is_wanted_combo(combos, market):
                 return False
             if (events and spec.event_ticker not in events) or (series and self._series_of(market) != series):
                 return False
-            if status and _SHOWN_AS.get(market.status(now), "closed") != status:
+            if status and shown_as(market, now) != status:
                 return False
             return all(low <= (_moment(market, family) or -1) <= high for family, (low, high) in windows.items())
 
-        found, cursor = query.page(filter(wanted, self._state.markets.values()), lambda market: market.number)
+        found, cursor = query.page(filter(wanted, self._listed(now, is_old=False)), lambda market: market.number)
+        return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
+
+    def old_markets(self, call: Call) -> Json:
+        """Those that settled before the cutoff, by one filter at most."""
+        query, now = call.query, call.now
+        tickers, event, series = set(query.many("tickers")), query.text("event_ticker"), query.text("series_ticker")
+        combos = query.one_of("mve_filter", ("exclude",))
+        if sum(map(bool, (tickers, event, series, combos))) > 1:
+            raise nested(400, "invalid_parameters", "filters are mutually exclusive")
+
+        def wanted(market: MarketRecord) -> bool:
+            if (tickers and market.spec.ticker not in tickers) or not _is_wanted_combo(combos, market):
+                return False
+            return event in (None, market.spec.event_ticker) and (not series or self._series_of(market) == series)
+
+        found, cursor = query.page(filter(wanted, self._listed(now, is_old=True)), lambda market: market.number)
         return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
 
     def market(self, call: Call) -> Json:
-        return {"market": self._market(self._find(call.path[0]), call.now)}
+        return {"market": self._market(self._find(call, is_old=False), call.now)}
+
+    def old_market(self, call: Call) -> Json:
+        return {"market": self._market(self._find(call, is_old=True), call.now)}
+
+    # -- books and prints --
 
     def orderbook(self, call: Call) -> Json:
-        market = self._find(call.path[0])
+        market = self._find(call, is_old=False)
         depth = call.query.number("depth", most=100) or 0
         return {"orderbook_fp": book_json(self._state.books[market.spec.ticker], depth)}
 
     def orderbooks(self, call: Call) -> Json:
-        known = [ticker for ticker in call.query.repeated("tickers") if ticker in self._state.books]
+        listed = {market.spec.ticker for market in self._listed(call.now, is_old=False)}
+        known = [ticker for ticker in call.query.repeated("tickers") if ticker in listed]
         books = [{"ticker": ticker, "orderbook_fp": book_json(self._state.books[ticker], 0)} for ticker in known]
         return {"orderbooks": books}
 
     def trades(self, call: Call) -> Json:
-        query = call.query
+        return self._trades(call, is_old=False)
+
+    def old_trades(self, call: Call) -> Json:
+        """Those from before the cutoff; as far back as prints are kept."""
+        return self._trades(call, is_old=True)
+
+    def _trades(self, call: Call, *, is_old: bool) -> Json:
+        query, cutoff = call.query, self._tiers.at(call.now)
         ticker, (low, high) = query.text("ticker"), query.window()
+        is_block = query.one_of("is_block_trade", ("true", "false"))
         tapes = [self._state.trades.get(ticker, ())] if ticker else self._state.trades.values()
         newest: Iterator[TradeRecord] = heapq.merge(*map(reversed, tapes), key=lambda trade: -trade.number)
-        inside = (trade for trade in newest if low <= trade.ts <= high and query.text("is_block_trade") != "true")
+        inside = (
+            trade
+            for trade in newest
+            if low <= trade.ts <= high and is_block != "true" and cutoff.has_moment(trade.ts) is is_old
+        )
         found, cursor = query.page(inside, lambda trade: -trade.number)
         return {"trades": [trade_json(trade) for trade in found], "cursor": cursor}
 
-    def events(self, call: Call) -> Json:
-        query, state = call.query, self._state
-        status = query.one_of("status", ("unopened", "open", "closed", "settled"))
-        series, tickers = query.text("series_ticker"), set(query.many("tickers"))
-        closing = (query.number("min_close_ts") or 0) * 1000
-        children: dict[str, list[MarketRecord]] = {ticker: [] for ticker in state.events}
-        for market in state.markets.values():
-            children[market.spec.event_ticker].append(market)
-
-        def wanted(item: tuple[int, str]) -> bool:
-            event, markets = state.events[item[1]], children[item[1]]
-            if (series and event.series_ticker != series) or (tickers and event.event_ticker not in tickers):
-                return False
-            shown = {_SHOWN_AS.get(market.status(call.now), "closed") for market in markets}
-            if status and status not in shown:
-                return False
-            return not closing or any(market.close_time >= closing for market in markets)
-
-        found, cursor = query.page(filter(wanted, enumerate(state.events)), lambda item: item[0], usual=200, most=200)
-        is_nested = query.flag("with_nested_markets")
-        shown = [self._event(ticker, children[ticker] if is_nested else None, call.now) for _, ticker in found]
-        return {"events": shown, "milestones": [], "cursor": cursor}
-
-    def event(self, call: Call) -> Json:
-        ticker = call.path[0]
-        if ticker not in self._state.events:
-            raise nested(404, "not_found")
-        markets = [market for market in self._state.markets.values() if market.spec.event_ticker == ticker]
-        is_nested = call.query.flag("with_nested_markets")
-        return {
-            "event": self._event(ticker, markets if is_nested else None, call.now),
-            "markets": [self._market(market, call.now) for market in markets],
-        }
-
-    def series_list(self, call: Call) -> Json:
-        category = call.query.text("category")
-        series = self._state.series.values()
-        return {
-            "series": [
-                series_json(spec, self._state.shard_of(spec.ticker))
-                for spec in series
-                if category in (None, spec.category)
-            ]
-        }
-
-    def series(self, call: Call) -> Json:
-        spec = self._state.series.get(call.path[0])
-        if spec is None:
-            raise nested(404, "not_found")
-        return {"series": series_json(spec, self._state.shard_of(spec.ticker))}
-
     # -- parts --
 
-    def _find(self, ticker: str) -> MarketRecord:
-        market = self._state.markets.get(ticker)
-        if market is None:
+    def _listed(self, now: Ts, *, is_old: bool) -> Iterator[MarketRecord]:
+        """The markets of one of the tiers."""
+        cutoff = self._tiers.at(now)
+        return (market for market in self._state.markets.values() if cutoff.has_market(market) is is_old)
+
+    def _find(self, call: Call, *, is_old: bool) -> MarketRecord:
+        market = self._state.markets.get(call.path[0])
+        if market is None or self._tiers.at(call.now).has_market(market) is not is_old:
             raise nested(404, "not_found")
         return market
 
@@ -162,14 +152,28 @@ class Reads:
         return self._state.events[market.spec.event_ticker].series_ticker
 
     def _market(self, market: MarketRecord, now: Ts) -> Json:
-        return market_json(market, self._state.books[market.spec.ticker], now)
+        return whole_market(self._state, market, now)
 
-    def _event(self, ticker: str, markets: list[MarketRecord] | None, now: Ts) -> Json:
-        event = self._state.events[ticker]
-        shown = event_json(event, self._state.series[event.series_ticker], self._state.shard_of(ticker))
-        if markets is not None:
-            shown["markets"] = [self._market(market, now) for market in markets]
-        return shown
+
+def whole_market(state: State, market: MarketRecord, now: Ts) -> Json:
+    """A market as JSON, what it was a day ago included."""
+    ticker = market.spec.ticker
+    before = state.candles.before(ticker, 60, Ts(now - _DAY_MS + 1))
+    return market_json(market, state.books[ticker], now, before)
+
+
+def shown_as(market: MarketRecord, now: Ts) -> str:
+    """The filter word for its status."""
+    return _SHOWN_AS.get(market.status(now), "closed")
+
+
+def is_combo(ticker: str) -> bool:
+    """Combos and their events, of which the plain lists can be rid."""
+    return ticker.startswith("KXMVE")
+
+
+def _is_wanted_combo(combos: str | None, market: MarketRecord) -> bool:
+    return combos is None or (combos == "only") is is_combo(market.spec.ticker)
 
 
 def _windows(query: Query, status: str | None) -> dict[str, tuple[int, int]]:
@@ -184,7 +188,17 @@ def _windows(query: Query, status: str | None) -> dict[str, tuple[int, int]]:
             raise nested(400, "invalid_parameters", f"{family} timestamps do not go with status {status}")
     if len(windows) > 1:
         raise nested(400, "invalid_parameters", "timestamp filters are mutually exclusive")
+    if "updated" in windows:
+        _check_updated(query)
     return windows
+
+
+def _check_updated(query: Query) -> None:
+    """Times of update go with nothing but `mve_filter=exclude`, and with a series that has it beside."""
+    if query.text("tickers") or query.text("event_ticker") or query.text("mve_filter") not in (None, "exclude"):
+        raise nested(400, "invalid_parameters", "updated timestamps go with mve_filter=exclude only")
+    if query.text("series_ticker") and query.text("mve_filter") is None:
+        raise nested(400, "invalid_parameters", "updated timestamps and series_ticker need mve_filter=exclude")
 
 
 def _moment(market: MarketRecord, family: str) -> Ts | None:

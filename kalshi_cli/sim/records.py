@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kalshi_cli.core.model import MarketStatus, Side, Tif
+from kalshi_cli.core.model import FeeSchedule, MarketStatus, Side, Tif
 from kalshi_cli.sim.listing import MarketSpec
 from kalshi_cli.units import Money, Price, Qty, Ts
 
@@ -224,6 +224,18 @@ class MarketRecord(msgspec.Struct, kw_only=True):
         """Contracts matched in the last day, to the minute."""
         since = now // 60_000 - 1440
         return Qty(sum(qty for minute, qty in self.minutes if minute > since))
+
+
+class FeeChangeRecord(msgspec.Struct, kw_only=True):
+    """Fees that hold from `scheduled` on: of a series, or with `event_ticker` of one event, where None is an end."""
+
+    id: str
+    number: int
+    series_ticker: str
+    event_ticker: str = ""
+    fees: FeeSchedule | None
+    scheduled: Ts
+    is_done: bool = False
 
 
 class StateRecord(msgspec.Struct, kw_only=True):

@@ -129,6 +129,21 @@ class Query:
             raise bare(self._operation, _go_name(name), "lte")
         return value
 
+    def needed(self, name: str) -> int:
+        """A number that must be given."""
+        value = self.number(name)
+        if value is None:
+            raise self.missing(name)
+        return value
+
+    def missing(self, name: str) -> WireError:
+        """What the exchange says where a parameter is not there."""
+        return self.wrong(name, "required")
+
+    def wrong(self, name: str, rule: str) -> WireError:
+        """What the exchange says where a parameter breaks a rule of its validator."""
+        return bare(self._operation, _go_name(name), rule)
+
     def window(self) -> tuple[int, int]:
         """`min_ts` and `max_ts` (seconds), as milliseconds; both ends included."""
         low, high = self.number("min_ts"), self.number("max_ts")

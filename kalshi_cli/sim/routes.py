@@ -7,6 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from kalshi_cli.sim.account_reads import AccountReads
+from kalshi_cli.sim.candle_reads import CandleReads
+from kalshi_cli.sim.event_reads import EventReads
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.funds_routes import FundsRoutes
 from kalshi_cli.sim.reads import Reads
@@ -14,39 +16,21 @@ from kalshi_cli.sim.replies import Json
 from kalshi_cli.sim.routing import Call, Route
 from kalshi_cli.sim.standing import Standing
 from kalshi_cli.sim.state import State
+from kalshi_cli.sim.tiers import Tiers
 from kalshi_cli.sim.writes import Writes
 
 
 def all_routes(state: State, floor: Floor) -> list[Route]:
     """Everything that answers under `/trade-api/v2`."""
-    reads = Reads(state)
     return [
         *Standing(state).routes(),
-        *_public(reads),
+        *CandleReads(state).routes(),  # before /markets/:ticker
+        *Reads(state).routes(),
+        *Tiers(state).routes(),
+        *EventReads(state).routes(),
         *FundsRoutes(state, floor).routes(),
         *AccountReads(state).routes(),
         *_writes(Writes(state, floor)),
-    ]
-
-
-def _public(reads: Reads) -> list[Route]:
-    return [
-        Route("GET", "/exchange/user_data_timestamp", "GetUserDataTimestamp", reads.user_data_timestamp),
-        Route("GET", "/markets", "GetMarkets", reads.markets),
-        Route("GET", "/markets/orderbooks", "GetMarketOrderbooks", reads.orderbooks),
-        Route("GET", "/markets/trades", "GetTrades", reads.trades),
-        Route("GET", "/markets/:ticker", "GetMarket", reads.market),
-        Route("GET", "/markets/:ticker/orderbook", "GetMarketOrderbook", reads.orderbook),
-        Route("GET", "/events", "GetEvents", reads.events),
-        Route("GET", "/events/:event_ticker", "GetEvent", reads.event),
-        Route("GET", "/series", "GetSeriesList", reads.series_list),
-        Route("GET", "/series/:series_ticker", "GetSeries", reads.series),
-    ]
-
-
-def _private(reads: Reads) -> list[Route]:
-    return [
-        Route("GET", "/account/limits", "GetAccountApiLimits", reads.limits, is_private=True),
     ]
 
 

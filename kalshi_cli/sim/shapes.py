@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kalshi_cli.core.model import ASK, BID, PriceGrid, Side
+from kalshi_cli.sim.candles import BarRecord, Range
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import (
@@ -90,7 +91,8 @@ def event_json(spec: EventSpec, series: SeriesSpec, exchange_index: int = 0) -> 
     return shown
 
 
-def market_json(market: MarketRecord, book: Book, now: Ts) -> Json:
+def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | None = None) -> Json:
+    """`before` is the hour that ended a day ago."""
     spec = market.spec
     bid, ask = book.top(BID), book.top(ASK)
     bid_price = bid[0] if bid else NOBODY
@@ -119,9 +121,9 @@ def market_json(market: MarketRecord, book: Book, now: Ts) -> Json:
         "no_bid_dollars": no_price(ask_price),
         "no_ask_dollars": no_price(bid_price),
         "last_price_dollars": format_price(market.last or Price(0)),
-        "previous_yes_bid_dollars": "0.0000",
-        "previous_yes_ask_dollars": "0.0000",
-        "previous_price_dollars": "0.0000",
+        "previous_yes_bid_dollars": format_price(before.bid.close if before else NOBODY),
+        "previous_yes_ask_dollars": format_price(before.ask.close if before else NOBODY),
+        "previous_price_dollars": format_price((before.last if before else None) or Price(0)),
         "volume_fp": format_qty(market.volume),
         "volume_24h_fp": format_qty(market.volume_24h(now)),
         "open_interest_fp": format_qty(market.open_interest),
@@ -147,6 +149,45 @@ def market_json(market: MarketRecord, book: Book, now: Ts) -> Json:
     if market.settled is not None:
         shown["settlement_ts"] = rfc3339(market.settled)
     return shown
+
+
+def candle_json(bar: BarRecord) -> Json:
+    """As in the live tier: without a print in the period the price has nothing but the one before."""
+    price: Json = {} if bar.previous is None else {"previous_dollars": format_price(bar.previous)}
+    if bar.price is not None:
+        price |= {f"{name}_dollars": text for name, text in _range(bar.price).items()}
+        price["mean_dollars"] = format_price(_mean(bar))
+    return {
+        "end_period_ts": bar.end // 1000,
+        "yes_bid": {f"{name}_dollars": text for name, text in _range(bar.bid).items()},
+        "yes_ask": {f"{name}_dollars": text for name, text in _range(bar.ask).items()},
+        "price": price,
+        "volume_fp": format_qty(bar.volume),
+        "open_interest_fp": format_qty(bar.open_interest),
+    }
+
+
+def old_candle_json(bar: BarRecord) -> Json:
+    """As in the historical tier: no suffixes, and null for what is not there."""
+    nothing = dict.fromkeys(("open", "low", "high", "close", "mean"))
+    known = nothing if bar.price is None else _range(bar.price) | {"mean": format_price(_mean(bar))}
+    return {
+        "end_period_ts": bar.end // 1000,
+        "yes_bid": _range(bar.bid),
+        "yes_ask": _range(bar.ask),
+        "price": known | {"previous": None if bar.previous is None else format_price(bar.previous)},
+        "volume": format_qty(bar.volume),
+        "open_interest": format_qty(bar.open_interest),
+    }
+
+
+def _range(prices: Range) -> dict[str, str]:
+    return {name: format_price(getattr(prices, name)) for name in ("open", "low", "high", "close")}
+
+
+def _mean(bar: BarRecord) -> Price:
+    """By contracts, to the nearest price."""
+    return Price((2 * bar.paid + bar.volume) // (2 * bar.volume))
 
 
 def levels_json(book: Book, side: Side, depth: int, *, is_no_scale: bool) -> list[list[str]]:

@@ -9,6 +9,7 @@ import msgspec
 
 from kalshi_cli.core.model import FeeSchedule
 from kalshi_cli.sim.accounts import Terms
+from kalshi_cli.sim.candles import BarRecord, Candles
 from kalshi_cli.sim.funds_records import Account, MovementRecord, TermsRecord, TransferRecord
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
@@ -18,6 +19,7 @@ from kalshi_cli.sim.mirror import Mirror, Mirrored
 from kalshi_cli.sim.records import (
     RESTING,
     AccountRecord,
+    FeeChangeRecord,
     FillRecord,
     GroupChanged,
     GroupRecord,
@@ -54,6 +56,8 @@ _TYPES: dict[str, type] = {
     "fill": FillRecord,
     "settlement": SettlementRecord,
     "trade": TradeRecord,
+    "bar": BarRecord,
+    "fees": FeeChangeRecord,
 }
 
 
@@ -74,6 +78,8 @@ class State:
         self.members: dict[str, Member] = {}
         self.live: dict[str, OrderRecord] = {}
         self.trades: dict[str, deque[TradeRecord]] = {}
+        self.candles = Candles(self.touch, self.forget)
+        self.fee_changes: list[FeeChangeRecord] = []
         self.trade_count = 0
         self.order_count = 0
         self.groups: dict[str, GroupRecord] = {}
@@ -199,6 +205,7 @@ class State:
 
     def commit(self, *, everything: bool) -> list[Happening]:
         """Write down (all that changed, if any of it must be), then hand over what may now be told."""
+        self.candles.observe(self.happened, self.books, self.markets)
         if self._journal is not None and self._dirty and (self._must_save or everything):
             self._journal.save({k: None if r is None else self._encode(r) for k, r in self._dirty.items()})
             self._dirty.clear()
@@ -262,6 +269,10 @@ class State:
                 self.add_key(record)
             case MovementRecord() | TransferRecord() | TermsRecord():
                 self.funds_of(record.account).take(record)
+            case BarRecord():
+                self.candles.take(record)
+            case FeeChangeRecord():
+                self.fee_changes.append(record)
             case TradeRecord():
                 self.trades[record.ticker].append(record)
                 self.trade_count = max(self.trade_count, record.number + 1)
@@ -310,6 +321,7 @@ class State:
         self.forget(f"market/{ticker}")
         for trade in self.trades.pop(ticker):
             self.forget(f"trade/{trade.number % TRADES_KEPT}/{ticker}")
+        self.candles.drop(ticker)
         del self.books[ticker]
         del self.shards[ticker]
         for member in self.members.values():
