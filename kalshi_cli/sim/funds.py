@@ -139,7 +139,9 @@ class Funds:
     def _complete(self, member: Member, record: TransferRecord, now: Ts) -> None:
         source, target = (record.from_subaccount, record.from_shard), (record.to_subaccount, record.to_shard)
         member.purse(*source).drop(_held(record))
-        self._floor.move_cash(record.account, source, target, record.amount, now)
+        if self._floor.move_cash(record.account, source, target, record.amount, now) is not None:
+            self._hold(member, record)  # fees that nobody held back for ate into it: it waits until there is enough
+            return
         record.is_complete = True
         self.of(record.account).pending.remove(record)
         self._keep(record)

@@ -26,6 +26,7 @@ from kalshi_cli.units import (
     format_price,
     format_qty,
     format_ts,
+    money_from_user,
     notional,
     parse_money,
     parse_price,
@@ -235,6 +236,43 @@ def test_every_count_can_be_typed_as_it_is_shown(qty: int) -> None:
 def test_a_count_that_is_refused_says_why(typed: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         qty_from_user(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "dollars_typed"),
+    [("5", "5"), ("5.00", "5"), ("$5", "5"), ("$5.5", "5.50"), (" 1000 ", "1000"), ("0.0001", "0.0001")],
+)
+def test_an_amount_is_typed_in_dollars(typed: str, dollars_typed: str) -> None:
+    assert money_from_user(typed) == dollars(dollars_typed)
+
+
+@given(st.integers(1, 10**13))
+def test_every_amount_of_a_balance_can_be_typed_as_it_is_written(centi_cents: int) -> None:
+    amount = Money(centi_cents * 100)
+    assert money_from_user(format_money(amount)) == amount
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("5c", "did you mean 0.05"),
+        ("500C", "did you mean 5.00"),
+        ("1,000.50", "did you mean 1000.50"),
+        ("five", "is not an amount"),
+        ("", "is not an amount"),
+        ("$", "is not an amount"),
+        ("1e3", "is not an amount"),
+        ("nan", "is not an amount"),
+        ("²c", "is not an amount"),
+        ("0", "above zero"),
+        ("-5", "above zero"),
+        ("0.00001", "steps of 0.0001"),
+        ("1000000001", "beyond a billion"),
+    ],
+)
+def test_an_amount_that_is_refused_says_why(typed: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        money_from_user(typed)
 
 
 @pytest.mark.parametrize(
