@@ -2,6 +2,8 @@
 
 One process at a time has it open, by an OS lock. A one-shot command opens it without sockets and closes it again; `sim
 serve` and `trade` serve it over real ones, and say where in a file beside it.
+
+Its time is the machine's, moved by what the file `clock` says; signatures are made and held against the machine's.
 """
 
 from __future__ import annotations
@@ -15,9 +17,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.clock import Clock, ShiftedClock
 from kalshi_cli.config import Sim
-from kalshi_cli.errors import ExitCode, InstanceError, StateError, UsageError
+from kalshi_cli.errors import (
+    ExchangeError,
+    ExitCode,
+    InstanceError,
+    NotFoundError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.world import World
@@ -26,6 +36,8 @@ from kalshi_cli.store.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.signing import PrivateKey
+    from kalshi_cli.sim.controls import AnyCommand, Controls, Report
+    from kalshi_cli.sim.server import SimServer
 
 ACCOUNT = "trader"
 KEY_ID = "00000000-0000-4000-8000-00000000cafe"
@@ -33,6 +45,11 @@ KEY_ID = "00000000-0000-4000-8000-00000000cafe"
 
 WAIT_S = 10.0
 """How long a command waits for another one-shot command to let go of the exchange."""
+
+ASK_WITHIN_S = 20.0
+LONGEST_REPLY = 1 << 20
+LOOK_EVERY_S = 0.25
+"""How often a process looks whether another one moved the clock."""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +73,15 @@ class Simulator:
         self.key_path = folder / "key.pem"
         self._options = options
         self._is_seed_chosen = is_seed_chosen
+        self.clock: Clock = ShiftedClock(clock, self.offset_ms)
+        """The world's time, also while another process moves it; durations are the machine's."""
         self._clock = clock
         self._new_id = new_id
         self._lock_path = folder / "lock"
         self._address_path = folder / "address.json"
+        self._clock_path = folder / "clock"
+        self._token_path = folder / "control.token"
+        self._offset_ms, self._look_again_at = 0, 0.0
 
     def serving(self) -> Address | None:
         """Where it is served now, if it is."""
@@ -90,11 +112,12 @@ class Simulator:
                     self._clock.sleep(0.05)
             journal = SqliteJournal(self.folder / "exchange.db")
             stack.callback(journal.close)
-            options = SimOptions(client_ids=self._options.client_ids, read_lag_ms=self._options.read_lag_ms)
             seed = self._seed()
-            exchange = Exchange(new_id=self._new_id, options=options, journal=journal)
+            exchange = Exchange(
+                new_id=self._new_id, options=_options(self._options), journal=journal, offset_ms=self.offset_ms
+            )
             is_restored = exchange.restore()
-            now = self._clock.now()
+            now = self.clock.now()
             world = World(exchange, seed=seed, start=now, speed=self._options.speed)
             world.ensure_open(now)
             if not is_restored or ACCOUNT not in exchange.accounts():
@@ -137,7 +160,6 @@ class Simulator:
 
         The server hands a signal on once its sockets are closed; by default that would end the process at once.
         """
-        from kalshi_cli.sim.server import SimServer
 
         def end(_number: int, _frame: object) -> None:
             raise SystemExit(ExitCode.TERMINATED)
@@ -145,11 +167,103 @@ class Simulator:
         before = signal.signal(signal.SIGTERM, end)
         try:
             with self.open() as (exchange, world):
-                server = SimServer(exchange, self._clock, port=port, on_advance=world.advance)
+                server = self.server(exchange, world, port)
                 with self.announce(server.rest_url, server.ws_url) as address:
                     server.serve_forever(lambda: ready(address))
         finally:
             signal.signal(signal.SIGTERM, before)
+
+    def server(self, exchange: Exchange, world: World, port: int = 0) -> SimServer:
+        """What serves it, with its controls."""
+        from kalshi_cli.sim.control_route import ControlRoute
+        from kalshi_cli.sim.server import SimServer
+
+        route = ControlRoute(self._controls(exchange, world), self._token())
+        return SimServer(exchange, self.clock, port=port, on_advance=world.advance, controls=route)
+
+    def _controls(self, exchange: Exchange, world: World) -> Controls:
+        from kalshi_cli.sim.controls import Controls
+
+        return Controls(exchange, world, self.offset_ms, self._shift)
+
+    def control(self, command: AnyCommand) -> Report:
+        """Do this to it, wherever it is open. UsageError, NotFoundError or ExchangeError where it cannot be done."""
+        from kalshi_cli.sim.controls import ControlError
+
+        address = self.serving()
+        try:
+            if address is not None:
+                return self._ask(address, command)
+            with self.open() as (exchange, world):
+                return self._controls(exchange, world).perform(command, self.clock.now())
+        except ControlError as error:
+            if error.code == "not_found":
+                raise NotFoundError(error.message, hint="kalshi markets --all lists them") from error
+            if error.code == "conflict":
+                raise ExchangeError(error.message, hint="kalshi sim status", code="conflict", status=409) from error
+            raise UsageError(error.message, code=error.code) from error
+
+    def _ask(self, address: Address, command: AnyCommand) -> Report:
+        """The process that serves it."""
+        import http.client
+        from urllib.parse import urlsplit
+
+        from kalshi_cli.sim.controls import ControlError, Report
+
+        name = str(command.__struct_config__.tag)
+        fields = {key: value for key, value in msgspec.to_builtins(command).items() if key != "command"}
+        connection = http.client.HTTPConnection(urlsplit(address.rest_url).netloc, timeout=ASK_WITHIN_S)
+        try:
+            headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}
+            connection.request("POST", f"/sim/{name}", msgspec.json.encode(fields), headers)
+            reply = connection.getresponse()
+            body = reply.read(LONGEST_REPLY)
+        except (OSError, http.client.HTTPException) as error:
+            raise UnreachableError(
+                f"the simulated exchange of pid {address.pid} does not answer: {error}",
+                hint="kalshi sim status says whether it did it",
+            ) from error
+        finally:
+            connection.close()
+        try:
+            if reply.status == 200:
+                return msgspec.json.decode(body, type=Report)
+            refusal = msgspec.json.decode(body, type=dict[str, dict[str, str]])["error"]
+        except (msgspec.DecodeError, KeyError) as error:
+            raise UnreachableError(
+                f"the simulated exchange of pid {address.pid} answered {reply.status} to a control",
+                hint="it may be of another version: stop it and start it again",
+            ) from error
+        raise ControlError(refusal.get("code", ""), refusal.get("message", ""))
+
+    # -- its clock --
+
+    def offset_ms(self) -> int:
+        """How far the world's time is ahead of the machine's; looked up a few times a second."""
+        now = self._clock.monotonic()
+        if now >= self._look_again_at:
+            self._look_again_at = now + LOOK_EVERY_S
+            try:
+                self._offset_ms = int(self._clock_path.read_text())
+            except FileNotFoundError:
+                self._offset_ms = 0
+            except ValueError:
+                raise StateError(
+                    f"{self._clock_path} does not hold a number", hint="remove it: the clock is then the machine's"
+                ) from None
+        return self._offset_ms
+
+    def _shift(self, offset_ms: int) -> None:
+        """From now on the world's time is so far ahead."""
+        draft = self._clock_path.with_suffix(".new")
+        draft.write_text(str(offset_ms))
+        draft.replace(self._clock_path)
+        self._offset_ms = offset_ms
+
+    def _token(self) -> str:
+        """What proves to a served exchange that somebody may control it: made once, readable by its owner only."""
+        self._make_private(self._token_path, lambda: f"{self._new_id()}{self._new_id()}".encode())
+        return self._token_path.read_text()
 
     def reset(self) -> None:
         """Forget everything: accounts, orders, markets. InstanceError while somebody has it open."""
@@ -164,28 +278,41 @@ class Simulator:
         """The key of the account: id and private key. Made on first use, readable by its owner only."""
         from kalshi_cli.exchange.signing import load_key
 
-        if not self.key_path.exists():
+        def new_key() -> bytes:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
             from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-            pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            draft = self.key_path.with_suffix(f".{os.getpid()}")
-            try:
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                    out.write(pem)
-                os.link(draft, self.key_path)  # two processes at once: the first one's key stands
-            except FileExistsError:
-                pass
-            except OSError as error:
-                raise StateError(f"cannot write {self.key_path}: {error.strerror}") from error
-            finally:
-                with suppress(OSError):
-                    draft.unlink()
+            return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+        self._make_private(self.key_path, new_key)
         return KEY_ID, load_key(self.key_path)
+
+    def _make_private(self, path: Path, make: Callable[[], bytes]) -> None:
+        """A file that only its owner reads, where there is none yet."""
+        if path.exists():
+            return
+        draft = path.with_suffix(f".{os.getpid()}")
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                out.write(make())
+            os.link(draft, path)  # two processes at once: the first one's stands
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise StateError(f"cannot write {path}: {error.strerror}") from error
+        finally:
+            with suppress(OSError):
+                draft.unlink()
 
     def _public_key(self) -> bytes:
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         _, key = self.credentials()
         return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _options(chosen: Sim) -> SimOptions:
+    """Every switch of the configuration that the exchange has under the same name."""
+    shared = {name: getattr(chosen, name) for name in SimOptions.__struct_fields__ if name in Sim.__struct_fields__}
+    return SimOptions(**shared)

@@ -164,10 +164,8 @@ class Loops:
         """A loop on the simulated exchange speaks to it over real sockets, from a thread of this process if need be."""
         if not self.app.is_simulated or self.app.simulator.serving() is not None:
             return
-        from kalshi_cli.sim.server import SimServer
-
         exchange, world = stack.enter_context(self.app.simulator.open())
-        server = SimServer(exchange, self.app.clock, on_advance=world.advance)
+        server = self.app.simulator.server(exchange, world)
         server.start()
         stack.callback(server.stop)
         stack.enter_context(self.app.simulator.announce(server.rest_url, server.ws_url))

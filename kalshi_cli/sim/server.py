@@ -17,6 +17,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from kalshi_cli.clock import Clock
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.channels import Connection
+from kalshi_cli.sim.control_route import PREFIX, ControlRoute
 from kalshi_cli.sim.replies import Request, Response
 from kalshi_cli.sim.routing import BASE
 from kalshi_cli.units import Ts
@@ -47,8 +48,10 @@ class SimServer:
         host: str = "127.0.0.1",
         port: int = 0,
         on_advance: Callable[[Ts], None] | None = None,
+        controls: ControlRoute | None = None,
     ) -> None:
         self._exchange = exchange
+        self._controls = controls
         self._clock = clock
         self._on_advance = on_advance or exchange.advance
         self._socket = _listening(host, port)
@@ -70,7 +73,7 @@ class SimServer:
             date_header=False,  # the exchange's own clock says what time it is
             ws_ping_interval=PING_EVERY_S,
             ws_ping_timeout=None,
-            ws_per_message_deflate=False,
+            ws_per_message_deflate=True,  # for those who ask for it
             timeout_keep_alive=60,
             timeout_graceful_shutdown=1,
         )
@@ -185,7 +188,14 @@ class SimServer:
             headers=_headers(scope),
             body=body,
         )
-        await _answer(send, self._exchange.handle(request, self._clock.now()))
+        if self._controls is not None and request.path.startswith(PREFIX):
+            peer = (scope.get("client") or ("",))[0]
+            await _answer(send, self._controls.answer(request, peer, self._clock.now()))
+            return
+        response = self._exchange.handle(request, self._clock.now())
+        if response.late_ms:
+            await asyncio.sleep(response.late_ms / 1000)
+        await _answer(send, response)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -206,8 +216,20 @@ class SimServer:
             await asyncio.gather(sending, return_exceptions=True)
 
 
+RESET = "websocket.reset"
+"""A message of ours to the protocol below: end the connection without a close frame."""
+
+GOING_AWAY = 1001
+
+
 class _Heartbeat(WSProtocol):
     """Pings as the exchange does: a control frame that says `heartbeat`; a missing pong is not punished."""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == RESET:
+            self.transport.abort()
+            return
+        await super().send(message)
 
     def send_keepalive_ping(self) -> None:
         if not self.close_sent and not self.transport.is_closing():
@@ -236,6 +258,10 @@ async def _drain(connection: Connection, woken: asyncio.Event, send: Send) -> No
     while True:
         while connection.outbox:
             await send({"type": "websocket.send", "text": connection.outbox.popleft()})
+        if connection.hung_up:
+            is_reset = connection.hung_up == "reset"
+            await send({"type": RESET} if is_reset else {"type": "websocket.close", "code": GOING_AWAY})
+            return
         woken.clear()
         await woken.wait()
 

@@ -1,0 +1,39 @@
+"""`POST /sim/<command>`: the controls of a served exchange, for whoever is on this machine and has the token."""
+
+from __future__ import annotations
+
+import hmac
+
+import msgspec
+
+from kalshi_cli.sim.controls import ControlError, Controls, read_command
+from kalshi_cli.sim.replies import Request, Response
+from kalshi_cli.units import Ts
+
+PREFIX = "/sim/"
+_LOOPBACK = ("127.0.0.1", "::1")
+_STATUS = {"invalid": 400, "unauthorized": 401, "forbidden": 403, "not_found": 404, "conflict": 409}
+
+
+class ControlRoute:
+    """The token is the file beside the exchange's key: who may read that one may do this."""
+
+    def __init__(self, controls: Controls, token: str) -> None:
+        self._controls = controls
+        self._token = token
+
+    def answer(self, request: Request, peer: str, now: Ts) -> Response:
+        """Do what is asked for and say how the exchange stands then; `peer` is where the request comes from."""
+        try:
+            if peer not in _LOOPBACK:
+                raise ControlError("forbidden", "only from this machine")
+            given = request.headers.get("authorization", "")
+            if not self._token or not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+                raise ControlError("unauthorized", "this needs the token in the exchange's folder")
+            if request.method != "POST":
+                raise ControlError("invalid", "a command is a POST")
+            report = self._controls.perform(read_command(request.path.removeprefix(PREFIX), request.body), now)
+        except ControlError as error:
+            body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})
+            return Response(_STATUS[error.code], {"content-type": "application/json"}, body)
+        return Response(200, {"content-type": "application/json"}, msgspec.json.encode(report))
