@@ -94,8 +94,8 @@ class FundsCalls(Calls):
         refusal = read_refusal(reply)
         if is_definite(409, refusal):  # a pause is answered with 409 too
             raise refused("the transfer", 409, reply)
-        if refusal.message and not refusal.code:
-            raise _unknown(subject, WireError(f"the answer cannot be read: {refusal.message[:100]}"), hint)
+        if not reply.lstrip().startswith(b"{") or (refusal.message and not refusal.code):
+            raise _unknown(subject, WireError("the answer cannot be read"), hint)
         return not refusal.code
 
     def subaccount_transfers(self) -> Iterator[SubaccountTransfer]:
