@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "market": Entry("markets", "One market on one screen."),
         "orderbook": Entry("markets", "The book of a market: bids and implied asks."),
         "exchange": Entry("markets", "Whether the exchange and trading are up."),
+        "catalogue": Entry("catalogue", "The local list, for search and completion."),
     },
     "Orders": {
         "order": Entry("orders", "Place, list and cancel orders."),

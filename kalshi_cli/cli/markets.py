@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -23,25 +22,35 @@ def markets(
     status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which markets.")] = "open",
     series: Annotated[str, typer.Option(metavar="SERIES", help="Only this series, like KXBTCD.")] = "",
     event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event.")] = "",
-    search: Annotated[str, typer.Option(metavar="TEXT", help="Only those with these words in ticker or title.")] = "",
+    search: Annotated[str, typer.Option(metavar="TEXT", help="Only those with these words, best first.")] = "",
     min_volume: Annotated[Any, count_option("--min-volume", text="Only those that traded at least this.")] = None,
     closing_within: Annotated[Any, duration_option("--closing-within", text="Only those that close so soon.")] = None,
     sort: Annotated[str, choice_option("--sort", choices=SORTS, text="Order; without it, the exchange's own.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
     everything: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
     combos: Annotated[bool, typer.Option("--combos", help="Multivariate markets (KXMVE) too.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="As the catalogue has them, with old prices.")] = False,
 ) -> None:
     """List markets.
+
+    With a catalogue (`kalshi catalogue refresh`) a search finds the beginnings of words in tickers and in the titles of
+    market, event and series; prices are read live. Without one, it wants these very letters in ticker or title.
 
     \b
     kalshi markets --status open
     kalshi markets --series KXBTCD --sort volume --limit 10
     kalshi markets --search "high temp" --closing-within 24h --json
+    kalshi markets --all --format ndjson > markets.ndjson
     """
+    from itertools import islice
+
+    from kalshi_cli.cli.market_list import CachedMarketRow, shown_while_read, tell_age
     from kalshi_cli.cli.render import render_rows
     from kalshi_cli.cli.rows import MarketRow, market_row
-    from kalshi_cli.desk.listing import MarketQuery, select
+    from kalshi_cli.desk.listing import MarketQuery
+    from kalshi_cli.desk.market_search import choose
 
+    form = flags_of(ctx).form
     with opened(ctx) as desk:
         query = MarketQuery(
             status="" if status == "all" else status,
@@ -54,10 +63,21 @@ def markets(
             limit=None if everything else limit,
             combos=combos,
         )
-        found = select(desk.client, query, desk.clock.now())
-        shown = [market_row(market) for market in islice(found, query.limit)]
-        render_rows(MarketRow, shown, flags_of(ctx).form, empty="no market fits", now=desk.clock.now())
-        if next(found, None) is not None:
+        now, show = desk.clock.now(), shown_while_read(form, is_long=everything, is_held=bool(sort))
+        choice = choose(query, now, desk.catalogue, lambda: desk.client, is_offline=offline, show=show)
+        tell_age(choice, search, now)
+        some = islice(choice.markets, query.limit)
+        if offline:
+            render_rows(
+                CachedMarketRow,
+                (CachedMarketRow.of(market_row(each), as_of=choice.as_of) for each in some),
+                form,
+                empty="no market fits",
+                now=now,
+            )
+        else:
+            render_rows(MarketRow, map(market_row, some), form, empty="no market fits", now=now)
+        if next(choice.markets, None) is not None:
             note(f"the list was cut at {limit}; see more with --limit N or --all")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from kalshi_cli.cli.output import ask, tell
@@ -25,11 +26,27 @@ def confirm(question: str, facts: Sequence[str], *, yes: bool) -> None:
         raise RefusedError("not confirmed; nothing was sent", hint="answer y, or add --yes", code="not_confirmed")
 
 
-def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
-    """The items, with a bar on stderr while they come; just the items where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track
+def progress(
+    items: Iterable[T], label: str, total: int | None = None, size: Callable[[T], int] = lambda _item: 1
+) -> Iterable[T]:
+    """The items, with a bar on stderr while they come; just the items where stderr is no terminal that can redraw.
 
-    return track(items, safe_text(label), total=total, console=Console(stderr=True), transient=True)
+    `size` is what one of them counts, of `total` where that is known.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return items
+    return _counted(items, label, total, size)
+
+
+def _counted(items: Iterable[T], label: str, total: int | None, size: Callable[[T], int]) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    count = TextColumn("{task.completed:,.0f}", markup=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(30), count, TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(safe_text(label), total=total)
+        for item in items:
+            yield item
+            bar.advance(task, size(item))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from kalshi_cli.desk.trade import Summary
 
 R = TypeVar("R", bound=Row)
+
+LONGEST_IN_MEMORY = 8 * 1024 * 1024
+"""Bytes of a JSON document that wait in memory for its end; a longer one waits in a temporary file."""
+
+_CHUNK = 64 * 1024
+
+PART = 1_000
+"""Rows of a plain list that are aligned together."""
 
 SCREENFUL = 200
 """More rows than this are a listing, not a screen: written plainly, which costs a tenth of drawing them."""
@@ -42,24 +51,26 @@ def render_rows(
 ) -> None:
     """Print a list. `title`, and times told from `now`, are for tables; `empty` is the remark where there is nothing.
 
-    NDJSON of an iterator is flushed row by row, so that the reader of a live feed sees each at once.
+    NDJSON and CSV of an iterator are flushed row by row, so that the reader of a live feed sees each at once.
     """
     form = form or default_format()
-    if form is Format.NDJSON:
-        _ndjson(of, rows, is_live=not isinstance(rows, Sequence))
-    elif form is Format.CSV:
-        _csv(of, rows)
-    elif form is Format.JSON:
-        body = ",\n".join(f"  {line}" for line in _lines(of, rows))
-        write_out(f"[\n{body}\n]\n" if body else "[]\n")
-    elif not (listed := list(rows)):
+    if form in (Format.NDJSON, Format.CSV):
+        write = _ndjson if form is Format.NDJSON else _csv
+        write(of, rows, is_live=not isinstance(rows, Sequence))
+        return
+    if form is Format.JSON:
+        _json(of, rows)
+        return
+    coming = iter(rows)
+    first = list(islice(coming, SCREENFUL + 1))
+    if not first:
         note(empty)
-    elif form is Format.TABLE and len(listed) <= SCREENFUL:
+    elif form is Format.TABLE and len(first) <= SCREENFUL:
         from kalshi_cli.cli.tables import draw_rows
 
-        draw_rows(of, listed, title, now)
+        draw_rows(of, first, title, now)
     else:
-        _plain(of, listed)
+        _plain(of, chain(first, coming))
 
 
 def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
@@ -122,6 +133,21 @@ def _lines(of: type[Row], rows: Iterable[Row]) -> Iterator[str]:
     return (encode(write(row)).decode() for row in rows)
 
 
+def _json(of: type[Row], rows: Iterable[Row]) -> None:
+    """Nothing is written before the last row has come: until then the text waits, a long one on disk."""
+    from tempfile import SpooledTemporaryFile
+
+    with SpooledTemporaryFile(max_size=LONGEST_IN_MEMORY, mode="w+", encoding="utf-8", newline="") as draft:
+        before = "[\n  "
+        for line in _lines(of, rows):
+            draft.write(before + line)
+            before = ",\n  "
+        draft.write("[]\n" if before.startswith("[") else "\n]\n")
+        draft.seek(0)
+        while text := draft.read(_CHUNK):
+            write_out(text)
+
+
 def _ndjson(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
     for line in _lines(of, rows):
         write_out(line + "\n", flush=is_live)
@@ -130,12 +156,12 @@ def _ndjson(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 
 
-def _csv(of: type[Row], rows: Iterable[Row]) -> None:
+def _csv(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
     """Fixed-scale numbers, everything quoted; text that a spreadsheet would run as a formula gets an apostrophe."""
     writers = [(column.name, _csv_cell(column.kind)) for column in columns(of)]
     write_out(_csv_line(name for name, _ in writers))
     for row in rows:
-        write_out(_csv_line(write(getattr(row, name)) for name, write in writers))
+        write_out(_csv_line(write(getattr(row, name)) for name, write in writers), flush=is_live)
 
 
 def _csv_line(cells: Iterable[str]) -> str:
@@ -159,20 +185,26 @@ def _csv_cell(kind: Any) -> Callable[[Any], str]:
 # -- for people, piped --------------------------------------------------------------------------------------------
 
 
-def _plain(of: type[Row], rows: Sequence[Row]) -> None:
-    """Aligned columns under the names of the JSON fields; every column, nothing cut."""
+def _plain(of: type[Row], rows: Iterable[Row]) -> None:
+    """Aligned columns under the names of the JSON fields; every column, nothing cut.
+
+    A long list is aligned part by part, with memory for one of them: columns may become wider on the way down.
+    """
     from tabulate import tabulate
 
     fields = columns(of)
     shows = [(column.name, human(column.kind)) for column in fields]
-    text = tabulate(
-        [[show(getattr(row, name)) for name, show in shows] for row in rows],
-        headers=[column.name for column in fields],
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=["right" if is_number(column.kind) else "left" for column in fields],
-    )
-    write_out("".join(f"{line.rstrip()}\n" for line in text.splitlines()))
+    aligned = ["right" if is_number(column.kind) else "left" for column in fields]
+    names = [column.name for column in fields]
+    headers, coming, is_first = names, iter(rows), True
+    while part := [[show(getattr(row, name)) for name, show in shows] for row in islice(coming, PART)]:
+        text = tabulate(part, headers=headers, tablefmt="plain", disable_numparse=True, colalign=aligned)
+        lines = text.splitlines()[0 if is_first else 1 :]
+        write_out("".join(f"{line.rstrip()}\n" for line in lines))
+        # A header makes its column wider by two: one of the right length, not shown, keeps the widths so far.
+        widest = [max(map(len, cells)) - 2 for cells in zip(*part, strict=True)]
+        headers = ["-" * max(len(before), width) for before, width in zip(headers, widest, strict=True)]
+        is_first = False
 
 
 def _plain_one(row: Row) -> None:

@@ -5,8 +5,8 @@ Light on purpose: completing a ticker in a shell imports this, and must be there
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,9 +15,10 @@ import msgspec
 from kalshi_cli import __version__
 from kalshi_cli.clock import Clock
 from kalshi_cli.config import Config, state_dir
-from kalshi_cli.errors import StateError, UnreachableError
-from kalshi_cli.store.catalogue import SqliteCatalogue
-from kalshi_cli.store.entries import ANYWHERE, Catalogue, Entry, Kind, Narrow, Progress
+from kalshi_cli.errors import InstanceError, StateError, UnreachableError
+from kalshi_cli.store.catalogue import SqliteCatalogue, delete_catalogue
+from kalshi_cli.store.entries import ANYWHERE, Catalogue, Entry, Extent, Kind, Narrow, Progress
+from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
@@ -76,6 +77,55 @@ def open_catalogue(config: Config, *, create: bool = False) -> SqliteCatalogue |
     return SqliteCatalogue.open(catalogue_path(config), source, create=create)
 
 
+@contextmanager
+def _alone(config: Config, clock: Clock) -> Iterator[None]:
+    """One process at a time changes a catalogue; readers need not wait for it."""
+    path = catalogue_path(config).with_suffix(".lock")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock(path, clock))
+        except InstanceError as error:
+            raise InstanceError(
+                f"the catalogue is being refreshed by another process ({holder(path)})", hint="wait until it is done"
+            ) from error
+        yield
+
+
+def refresh(
+    config: Config,
+    client: KalshiClient,
+    clock: Clock,
+    show: Callable[[Iterator[int]], Iterable[int]] = lambda pages: pages,
+    *,
+    is_full: bool = False,
+) -> Refresh:
+    """Make the catalogue, or bring it up to date; what was read. A broken one is made anew. `show` sees the pages."""
+    with _alone(config, clock):
+        for is_last_try in (False, True):
+            catalogue = open_catalogue(config, create=True)
+            assert catalogue is not None
+            try:
+                one = Refresh(client, catalogue, clock, is_full=is_full)
+                for _ in show(one.pages()):
+                    pass
+                return one
+            except StateError as error:
+                if is_last_try or error.code not in ("state", "state_damaged"):
+                    raise
+                throw_away(catalogue)
+            finally:
+                catalogue.close()
+        raise AssertionError("the second try returns or raises")
+
+
+def clear(config: Config, clock: Clock) -> bool:
+    """Delete the catalogue; whether there was one."""
+    if not catalogue_path(config).exists():
+        return False
+    with _alone(config, clock):
+        return delete_catalogue(catalogue_path(config))
+
+
 # -- finding ------------------------------------------------------------------------------------------------------
 
 
@@ -109,6 +159,17 @@ def search(
             return Found(entries=found, as_of=as_of)
         found = catalogue.search(kind, text, narrow=narrow, needs_all=False, most=most)
         return Found(entries=found, as_of=as_of, has_all=not found)
+    except StateError:
+        throw_away(catalogue)
+        return None
+
+
+def measured(catalogue: Catalogue | None) -> Extent | None:
+    """What it holds; None where there is none, or none that can be read."""
+    if catalogue is None:
+        return None
+    try:
+        return catalogue.extent()
     except StateError:
         throw_away(catalogue)
         return None

@@ -37,8 +37,16 @@ class MarketQuery(msgspec.Struct, frozen=True, kw_only=True):
     combos: bool = False
 
 
-def select(client: KalshiClient, query: MarketQuery, now: Ts) -> Iterator[Market]:
-    """The markets, one more than the limit where there are more: so the caller can say that the list was cut."""
+def select(
+    client: KalshiClient,
+    query: MarketQuery,
+    now: Ts,
+    show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
+) -> Iterator[Market]:
+    """The markets, one more than the limit where there are more: so the caller can say that the list was cut.
+
+    `show` sees every market that is read, whether it fits or not.
+    """
     # The exchange filters by close time only without a status (API.md section 4), so an open list is filtered here.
     found = client.markets(
         status=query.status or None,
@@ -46,7 +54,7 @@ def select(client: KalshiClient, query: MarketQuery, now: Ts) -> Iterator[Market
         event=query.event or None,
         combos=query.combos,
     )
-    return narrowed(found, query, now)
+    return narrowed(show(found), query, now)
 
 
 def narrowed(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[Market]:

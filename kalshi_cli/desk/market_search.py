@@ -35,22 +35,28 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose(
-    query: MarketQuery, now: Ts, catalogue: Catalogue | None, client: Callable[[], KalshiClient], *, is_offline: bool
+    query: MarketQuery,
+    now: Ts,
+    catalogue: Catalogue | None,
+    client: Callable[[], KalshiClient],
+    *,
+    is_offline: bool = False,
+    show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
 ) -> Choice:
     """With `is_offline` the exchange is not asked, and everything is as old as the catalogue.
 
-    UsageError where that is wanted and there is no catalogue.
+    UsageError where that is wanted and there is no catalogue. `show` sees the markets that the exchange lists go by.
     """
     is_catalogued = query.status in TRADING and not query.combos
     if not is_offline and not (query.search and is_catalogued):
-        return Choice(markets=select(client(), query, now))
+        return Choice(markets=select(client(), query, now, show))
     narrow = Narrow(parent=query.event, series=query.series, open_at=now if query.status in TRADING else None)
     most = MOST_ENTRIES if is_offline else MOST_CANDIDATES
     found = search(catalogue, Kind.MARKET, query.search, narrow=narrow, most=most)
     if is_offline:
         listed: Iterable[Market] = _cached(catalogue, found)
     elif found is None:
-        return Choice(markets=select(client(), query, now))
+        return Choice(markets=select(client(), query, now, show))
     else:
         listed = _live(client(), found.tickers)
     assert found is not None
@@ -66,7 +72,8 @@ def _cached(catalogue: Catalogue | None, found: Found | None) -> list[Market]:
     except StateError:
         if catalogue is not None:
             throw_away(catalogue)
-    raise UsageError("there is no catalogue to look into", hint="make one: kalshi catalogue refresh", code="no_catalogue")
+    hint = "make one: kalshi catalogue refresh"
+    raise UsageError("there is no catalogue to look into", hint=hint, code="no_catalogue")
 
 
 def _live(client: KalshiClient, tickers: Sequence[str]) -> Iterator[Market]:

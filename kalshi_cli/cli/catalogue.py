@@ -1,0 +1,75 @@
+"""`kalshi catalogue`: the local list of markets, events and series, for searching and for completing tickers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.output import note
+
+app = Commands("The local catalogue of markets, events and series: for searching, and for completing tickers.")
+
+
+@app.command("refresh")
+def refresh(
+    ctx: typer.Context, full: Annotated[bool, typer.Option("--full", help="Everything, not only what changed.")] = False
+) -> None:
+    """Make the catalogue, or bring it up to date by what changed since. Interrupted, the next one goes on from there.
+
+    \b
+    kalshi catalogue refresh
+    kalshi catalogue refresh --full --env prod
+    """
+    from kalshi_cli.cli.catalogue_rows import refresh_view
+    from kalshi_cli.cli.prompts import progress
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk import catalogue
+
+    with opened(ctx) as desk:
+        began = desk.clock.monotonic()
+        done = catalogue.refresh(
+            desk.config,
+            desk.client,
+            desk.clock,
+            lambda pages: progress(pages, "reading the listing", size=lambda entries: entries),
+            is_full=full,
+        )
+        view = refresh_view(done, desk.clock.monotonic() - began)
+        render_one(view, flags_of(ctx).form, title="catalogue")
+
+
+@app.command("status")
+def status(ctx: typer.Context) -> None:
+    """How old the catalogue is, what it holds, where it lies.
+
+    \b
+    kalshi catalogue status --json
+    """
+    from kalshi_cli.cli.catalogue_rows import catalogue_view
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.catalogue import catalogue_path, measured
+
+    with opened(ctx) as desk:
+        extent, now = measured(desk.catalogue), desk.clock.now()
+        if extent is None:
+            note("there is no catalogue; make one: kalshi catalogue refresh")
+        elif not extent.is_indexed:
+            note("this SQLite has no full-text search (FTS5): letters are compared instead of words")
+        view = catalogue_view(catalogue_path(desk.config), extent, now)
+        render_one(view, flags_of(ctx).form, title="catalogue", now=now)
+
+
+@app.command("clear")
+def clear(ctx: typer.Context) -> None:
+    """Delete the catalogue. Nothing is lost: the next refresh makes it anew.
+
+    \b
+    kalshi catalogue clear
+    """
+    from kalshi_cli.desk.catalogue import catalogue_path, clear
+
+    with opened(ctx) as desk:
+        path = catalogue_path(desk.config)
+        note(f"deleted {path}" if clear(desk.config, desk.clock) else "there was no catalogue")

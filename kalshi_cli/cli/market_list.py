@@ -1,0 +1,48 @@
+"""What `kalshi markets` shows beside its rows: how old they are, and how many were read so far."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from kalshi_cli.cli.cells import when
+from kalshi_cli.cli.output import Format, note
+from kalshi_cli.cli.prompts import progress
+from kalshi_cli.cli.rows import MarketRow
+from kalshi_cli.units import Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.core.model import Market
+    from kalshi_cli.desk.market_search import Choice
+
+OLD_MS = 86_400_000
+"""A catalogue older than this misses what was listed since."""
+
+
+class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
+    """A market as it was when the catalogue was refreshed."""
+
+    as_of: Ts
+
+
+def tell_age(choice: Choice, search: str, now: Ts) -> None:
+    """Where the markets were found, and how old that is; how to find more where there is no catalogue."""
+    if choice.as_of is None:
+        if search:
+            note("searched the exchange's list by letters; kalshi catalogue refresh makes a catalogue of words")
+        return
+    old = "; kalshi catalogue refresh brings what is new" if now - choice.as_of > OLD_MS else ""
+    note(f"catalogue as of {when(choice.as_of, now)}{old}")
+    if not choice.has_all:
+        note("no market has all of these words; these have some of them")
+
+
+def shown_while_read(
+    form: Format | None, *, is_long: bool, is_held: bool
+) -> Callable[[Iterator[Market]], Iterable[Market]]:
+    """A bar on stderr while markets are read, unless the rows themselves go to the same screen meanwhile."""
+    is_quiet_on_screen = is_held or form is Format.JSON or not sys.stdout.isatty()
+    if (is_long or is_held) and is_quiet_on_screen:
+        return lambda found: progress(found, "reading markets")
+    return lambda found: found
