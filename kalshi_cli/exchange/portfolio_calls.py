@@ -19,9 +19,15 @@ class PortfolioCalls(Calls):
         params = {"ticker": ticker, "min_ts": seconds(min_ts)}
         return self._pages("/portfolio/fills", params, wire_orders.read_fills)
 
-    def positions(self) -> Iterator[ExchangePosition]:
-        """Positions in markets that have not settled."""
-        return self._pages("/portfolio/positions", {}, wire_account.read_positions)
+    def positions(
+        self, settlement_status: str | None = None, subaccount: int | None = None
+    ) -> Iterator[ExchangePosition]:
+        """Positions of the live tier, of the primary account where no other is named.
+
+        In markets that have not settled; `settlement_status` may ask for settled ones, or all.
+        """
+        params = {"settlement_status": settlement_status, "subaccount": subaccount}
+        return self._pages("/portfolio/positions", params, wire_account.read_positions)
 
     def settlements(self, min_ts: Ts | None = None) -> Iterator[Settlement]:
         """What paid out."""
