@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import CancelFailed
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.errors import (
     CredentialsError,
@@ -20,6 +21,7 @@ from kalshi_cli.errors import (
     UnreachableError,
 )
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire_groups import OrderGroup
 from kalshi_cli.units import Ts
 
 DEADLINE_S = 60.0
@@ -27,6 +29,12 @@ SETTLE_S = 0.25
 """Between two looks at how far the exchange's lists have come: they trail its matching (about 0.4 s, June 2026)."""
 
 LOOKS = 40
+
+BATCH = 100
+"""Cancels between two looks at the time."""
+
+GROUPS_S = 10.0
+"""How long triggering order groups may hold up the cancel of everything: at ten a second, a hundred of them."""
 
 SKEW_ERROR_MS = 600
 """How wrong the measured skew of our clock may be: the exchange's `Date` has whole seconds."""
@@ -73,6 +81,8 @@ def cancel_everything(
     tell: Callable[[str], None],
     deadline_s: float = DEADLINE_S,
     on_the_way: Callable[[], list[str]] = list,
+    *,
+    with_groups: bool = False,
 ) -> Outcome:
     """Cancel all resting orders in scope, until a list newer than the last cancel shows none, or the deadline.
 
@@ -80,6 +90,8 @@ def cancel_everything(
     list says, because lists trail behind what rests: that one is for the count. An order that cannot be cancelled holds
     up no other and is tried again each round. `on_the_way` names orders of ours that may still arrive: while there are
     any, an empty list is no proof. UnreachableError if to the end nothing at all got through.
+
+    `with_groups` triggers the account's order groups before all else: no program can place in them then.
     """
     started = clock.monotonic()
     until = started + deadline_s
@@ -90,6 +102,8 @@ def cancel_everything(
     is_answered = _try(lambda: known.update(_resting(client, scope)), tell)
     if known:
         tell(f"{len(known)} resting")
+    if with_groups:
+        _trigger_groups(client, clock, known, min(until, clock.monotonic() + GROUPS_S), tell)
     while clock.monotonic() < until:
         asked = clock.now()
         if scope.is_everything:
@@ -127,14 +141,46 @@ def cancel_everything(
 def _sweep(
     client: KalshiClient, clock: Clock, resting: dict[str, Order], until: float, tell: Callable[[str], None]
 ) -> None:
-    """Cancel one by one; at the pace of this account, not of the slowest tier."""
+    """Cancel what is left, in batches, and one by one what a batch did not; at the pace of this account."""
     if not resting:
         clock.sleep(SETTLE_S)
         return
     _try(client.refresh_limits, tell)
-    for order in resting.values():
+    orders = list(resting.values())
+    for at in range(0, len(orders), BATCH):
         if clock.monotonic() < until:
-            _try(partial(client.cancel_order, order), tell)
+            for failed in client.cancel_orders(orders[at : at + BATCH]):
+                if isinstance(failed, CancelFailed) and failed.code != "not_found" and clock.monotonic() < until:
+                    _try(partial(client.cancel_order, resting[failed.order_id]), tell)
+
+
+def _trigger_groups(
+    client: KalshiClient, clock: Clock, resting: dict[str, Order], until: float, tell: Callable[[str], None]
+) -> None:
+    """Those with resting orders first. What goes wrong here is told and holds up nothing: the cancels follow.
+
+    The list does not say whose subaccount a group is; an order in it does.
+    """
+    groups = {
+        order.order_group_id: OrderGroup(
+            group_id=order.order_group_id, exchange_index=order.exchange_index, subaccount=order.subaccount
+        )
+        for order in resting.values()
+        if order.order_group_id
+    }
+    listed: list[OrderGroup] = []
+    _try(lambda: listed.extend(client.order_groups()), tell)
+    for group in listed:
+        groups.setdefault(group.group_id, group)
+    asked = 0
+    for group in groups.values():
+        if clock.monotonic() >= until:
+            tell(f"{len(groups) - asked} order groups were not triggered, for want of time")
+            break
+        _try(partial(client.trigger_order_group, group), tell)
+        asked += 1
+    if asked:
+        tell(f"{asked} order groups triggered; before using one again: kalshi order group reset ID")
 
 
 def _try(call: Callable[[], object], tell: Callable[[str], None]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -12,7 +12,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Tif
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.errors import (
@@ -51,6 +51,10 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool = False
     expires_in_s: float | None = None
     client_order_id: str = ""
+    order_group_id: str = ""
+    subaccount: int = 0
+    self_trade_prevention: StpMode = StpMode.TAKER
+    cancel_on_pause: bool = False
 
     def intent(self, market: Market) -> Place:
         """The order on the YES book; buying NO at q is an ask at one dollar less q, translated here and only here.
@@ -61,14 +65,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         price = self.price
         if self.outcome == "no":
             side, price = mirror(side, price)
-        if not market.grid.is_valid(price):
-            near = [at for at in market.grid.nearest(price) if at is not None]
-            typed = [at if self.outcome == "yes" else Price(ONE_DOLLAR - at) for at in near]
-            raise UsageError(
-                f"{show_price(self.price)} is not a price of {market.ticker}",
-                hint="the nearest prices are " + " and ".join(show_price(at) for at in sorted(typed)),
-                code="OFF_GRID_PRICE",
-            )
+        check_grid(market, price, self.outcome)
         return Place(
             self.ticker,
             side,
@@ -79,7 +76,43 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
             post_only=self.post_only,
             reduce_only=self.reduce_only,
             expires_in_s=self.expires_in_s or 0,
+            order_group_id=self.order_group_id,
+            subaccount=self.subaccount,
+            self_trade_prevention=self.self_trade_prevention,
+            cancel_on_pause=self.cancel_on_pause,
         )
+
+
+def look_for(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine, orders: Sequence[Order]) -> None:
+    """Read the account until none of these is unknown any more, or RESOLVE_S is over."""
+    until = clock.monotonic() + RESOLVE_S
+    known = engine.state.orders
+    while clock.monotonic() < until:
+        names = (order.client_order_id for order in orders)
+        doubtful = [found for name in names if (found := known.get(name)) and found.status is OrderStatus.UNKNOWN]
+        if not doubtful:
+            return
+        since = Ts(min(order.created for order in doubtful) - 60_000)
+        with suppress(KalshiError):  # whatever is wrong with looking, they may be live, and that must be said
+            read_account(client, store, clock, engine, since=since, lookup=doubtful)
+        if any((known.get(each.client_order_id) or each).status is OrderStatus.UNKNOWN for each in doubtful):
+            clock.sleep(1.0)
+
+
+def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> None:
+    """UsageError where a price on the YES scale, typed as that of an outcome, is not on the market's grid."""
+    if market.grid.is_valid(price):
+        return
+    typed, *near = (
+        at if outcome == "yes" else Price(ONE_DOLLAR - at)
+        for at in (price, *market.grid.nearest(price))
+        if at is not None
+    )
+    raise UsageError(
+        f"{show_price(typed)} is not a price of {market.ticker}",
+        hint="the nearest prices are " + " and ".join(show_price(at) for at in sorted(near)),
+        code="OFF_GRID_PRICE",
+    )
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,64 +141,75 @@ class OrderDesk:
         schedule_of: Callable[[Market], FeeSchedule],
         new_id: Callable[[], str],
     ) -> None:
-        self._client = client
-        self._store = store
-        self._clock = clock
+        self.client = client
+        self.store = store
+        self.clock = clock
         self._limits = limits
         self._schedule_of = schedule_of
         self._new_id = new_id
+
+    def engine(self, markets: Sequence[Market]) -> Engine:
+        """An engine that knows the account as of now, with the books and fees of these markets."""
+        engine = load_engine(
+            self.client,
+            self.store,
+            self.clock,
+            self._limits,
+            markets=markets,
+            fees={market.ticker: self._schedule_of(market) for market in markets},
+            new_id=self._new_id,
+        )
+        if len(markets) == 1:
+            engine.step(self.client.orderbook(markets[0].ticker))
+        else:
+            for book in self.client.orderbooks([market.ticker for market in markets]):
+                engine.step(book)
+        return engine
+
+    def refuse_used(self, client_order_id: str) -> None:
+        """RefusedError where an order of ours has this id."""
+        if client_order_id and self.store.order(client_order_id) is not None:
+            raise RefusedError(
+                f"refused: there is an order with the id {client_order_id} already",
+                hint=f"kalshi order show {client_order_id}",
+                code="DUPLICATE_ID",
+            )
+
+    def venue(self, engine: Engine) -> LiveVenue:
+        """Where the engine's effects go; without a stream."""
+        return LiveVenue(self.client, None, self.clock, live=engine.state.orders.live, since=engine.state.last_entry)
 
     def propose(self, ticket: Ticket) -> tuple[Engine, Proposal]:
         """Bring account and market up to date and hold the order against every control.
 
         Raises RefusedError with the control's code. Sends nothing.
         """
-        if ticket.client_order_id and self._store.order(ticket.client_order_id) is not None:
-            raise RefusedError(
-                f"refused: there is an order with the id {ticket.client_order_id} already",
-                hint=f"kalshi order show {ticket.client_order_id}",
-                code="DUPLICATE_ID",
-            )
-        market = self._client.market(ticket.ticker)
+        self.refuse_used(ticket.client_order_id)
+        market = self.client.market(ticket.ticker)
         intent = ticket.intent(market)
-        schedule = self._schedule_of(market)
-        engine = load_engine(
-            self._client,
-            self._store,
-            self._clock,
-            self._limits,
-            markets=[market],
-            fees={market.ticker: schedule},
-            new_id=self._new_id,
-        )
-        engine.step(self._client.orderbook(market.ticker))
+        engine = self.engine([market])
         verdict = engine.place(intent, client_order_id=ticket.client_order_id)
         if isinstance(verdict, Denied):
-            self._store.record(verdict)
-            raise _refusal(verdict)
-        own_price = intent.price if intent.side is BID else Price(ONE_DOLLAR - intent.price)
-        fee = estimate(schedule, intent.price, intent.qty, is_taker=not intent.post_only)
-        return engine, Proposal(market=market, submit=verdict, cost=notional(own_price, intent.qty), fee=fee)
+            self.store.record(verdict)
+            raise refusal(verdict)
+        cost, fee = price_of(verdict.order, engine.state.fees[market.ticker])
+        return engine, Proposal(market=market, submit=verdict, cost=cost, fee=fee)
 
     def send(self, engine: Engine, proposal: Proposal) -> Order:
         """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows."""
         client_order_id = proposal.submit.order.client_order_id
-        state = engine.state
-        venue = LiveVenue(self._client, None, self._clock, live=state.orders.live, since=state.last_entry)
+        venue = self.venue(engine)
         try:
-            replies = list(act(proposal.submit, venue, self._store))
+            replies = list(act(proposal.submit, venue, self.store))
         except HaltedError as error:
-            raise RefusedError(error.message, hint=_HINTS["HALTED"], code="HALTED") from error
+            raise halted(error) from error
         try:
-            pump(replies, engine, venue, self._store)
+            pump(replies, engine, venue, self.store)
         except StateError as error:
-            raise OutcomeUnknownError(
-                f"order {client_order_id} was sent, but what came of it could not be written down: {error.message}",
-                hint=f"{error.hint or 'repair the state file'}, then: kalshi order reconcile",
-            ) from error
+            raise unwritten(f"order {client_order_id} was sent", error) from error
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
         if order.status is OrderStatus.UNKNOWN:
-            order = resolve(self._client, self._store, self._clock, engine, order)
+            order = resolve(self.client, self.store, self.clock, engine, order)
         if order.status is OrderStatus.NEVER_ARRIVED:
             raise UnreachableError(
                 f"no answer came, and order {client_order_id} is proven not to be on the exchange",
@@ -174,11 +218,15 @@ class OrderDesk:
             )
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
-            kind = _REASONS.get(order.code, ExchangeError)
-            hint = _HINTS.get(order.code.upper()) or short_of_cash(order.code, proposal.market.exchange_index)
-            hint = hint or advice(order.code, details) or f"kalshi market {order.ticker}"
-            raise kind(f"nothing was placed: {details or order.code}", hint=hint, code=order.code)
+            raise rejection("nothing was placed", order, order.code, details)
         return order
+
+
+def price_of(order: Order, schedule: FeeSchedule) -> tuple[Money, Money]:
+    """What the order costs if it fills, and the fee it may pay besides."""
+    own_price = order.price if order.side is BID else Price(ONE_DOLLAR - order.price)
+    fee = estimate(schedule, order.price, order.qty, is_taker=not order.post_only)
+    return notional(own_price, order.qty), fee
 
 
 def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine, order: Order) -> Order:
@@ -186,27 +234,44 @@ def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine,
 
     Raises OutcomeUnknownError, naming the client order id, where it is still not known after RESOLVE_S.
     """
-    until = clock.monotonic() + RESOLVE_S
-    while clock.monotonic() < until:
-        with suppress(KalshiError):  # whatever is wrong with looking, the order may be live, and that must be said
-            read_account(client, store, clock, engine, since=Ts(order.created - 60_000), lookup=[order])
-        found = engine.state.orders.get(order.client_order_id) or order
-        if found.status is not OrderStatus.UNKNOWN:
-            return found
-        clock.sleep(1.0)
+    look_for(client, store, clock, engine, [order])
+    found = engine.state.orders.get(order.client_order_id) or order
+    if found.status is not OrderStatus.UNKNOWN:
+        return found
     raise OutcomeUnknownError(
         f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
         hint=f"kalshi order reconcile   (client order id {order.client_order_id})",
     )
 
 
-def _refusal(denied: Denied) -> RefusedError:
+def refusal(denied: Denied) -> RefusedError:
+    """A control said no."""
     return RefusedError(
         f"refused: {denied.code} {denied.detail}", hint=_HINTS.get(denied.code, "nothing was sent"), code=denied.code
     )
 
 
-_REASONS: dict[str, type[KalshiError]] = {
+def halted(error: HaltedError) -> RefusedError:
+    """A halt came between the review and the request."""
+    return RefusedError(error.message, hint=_HINTS["HALTED"], code="HALTED")
+
+
+def unwritten(what: str, error: StateError) -> OutcomeUnknownError:
+    """Something was sent, and the state file took no note of what came of it."""
+    return OutcomeUnknownError(
+        f"{what}, but what came of it could not be written down: {error.message}",
+        hint=f"{error.hint or 'repair the state file'}, then: kalshi order reconcile",
+    )
+
+
+def rejection(what: str, order: Order, code: str, details: str) -> KalshiError:
+    """The exchange said no, or the request never got there: the exit code tells them apart."""
+    hint = _HINTS.get(code.upper()) or short_of_cash(code, order.exchange_index)
+    hint = hint or advice(code, details) or f"kalshi market {order.ticker}"
+    return NEVER_THERE.get(code, ExchangeError)(f"{what}: {details or code}", hint=hint, code=code)
+
+
+NEVER_THERE: dict[str, type[KalshiError]] = {
     "credentials": CredentialsError,
     "unreachable": UnreachableError,
     "rate_limited": RateLimitedError,
@@ -228,4 +293,6 @@ _HINTS = {
     "EXPOSURE": "see `kalshi positions`; the limit is risk.max_exposure in the configuration",
     "SELF_CROSS": "cancel your own order first: `kalshi order list`",
     "BAD_FLAGS": "see `kalshi order place -h`",
+    "NOT_RESTING": "only an order that rests can be amended; see `kalshi order list`, or `kalshi order reconcile`",
+    "BAD_COUNT": "give at least 0.01; to take the whole order back: kalshi order cancel ID",
 }

@@ -160,7 +160,10 @@ def read_amended(body: bytes, before: Order, wanted: Order) -> AmendEnded:
             raise ValueError(f"it is about {wire.order_id[:64]}, not {before.order_id}")
         filled = before.filled + (no_negative(wire.fill_count) if wire.fill_count else 0)
         if wire.remaining_count is not None:
-            filled = max(filled, wanted.qty - no_negative(wire.remaining_count))
+            left = no_negative(wire.remaining_count)
+            if left == 0 and filled < wanted.qty:  # such as PostOnlyCrossCancel; only a read tells which
+                raise ValueError("it does not say whether the rest filled or was canceled")
+            filled = max(filled, wanted.qty - left)
         if filled > wanted.qty:
             raise ValueError(f"more has filled than the {format_qty(wanted.qty)} asked for")
         status = OrderStatus.RESTING if filled < wanted.qty else OrderStatus.FILLED

@@ -17,8 +17,8 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     group_id: str
-    limit: Qty | None
-    is_auto_cancel_enabled: bool
+    limit: Qty | None = None
+    is_auto_cancel_enabled: bool = True
     exchange_index: int = 0
     subaccount: int = 0
     orders: tuple[str, ...] | None = None

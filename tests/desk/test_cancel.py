@@ -125,7 +125,7 @@ def test_an_order_that_cannot_be_cancelled_holds_up_no_other(virtual: Virtual) -
     stubborn, *_ = rest(virtual, 4)
 
     def refuse(request: httpx.Request) -> httpx.Response | None:
-        if request.method == "DELETE" and request.url.path.endswith(("/orders", stubborn)):
+        if request.method == "DELETE" and request.url.path.endswith(("/orders", "/batched", stubborn)):
             return httpx.Response(400, content=b'{"error": {"code": "market_inactive", "message": "market inactive"}}')
         return None
 

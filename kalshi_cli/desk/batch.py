@@ -1,0 +1,225 @@
+"""Many orders, typed by a person: each takes the path of a single one, and several travel in one request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Denied, OrderRejected, OrderUnknown, Place, SubmitOrder
+from kalshi_cli.core.model import Market, Order, OrderStatus
+from kalshi_cli.desk.place import (
+    NEVER_THERE,
+    OrderDesk,
+    Ticket,
+    halted,
+    look_for,
+    price_of,
+    refusal,
+    rejection,
+    unwritten,
+)
+from kalshi_cli.errors import (
+    HaltedError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.runner import pump
+from kalshi_cli.units import Money
+
+MOST_ORDERS = 1_000
+MOST_MARKETS = 100
+"""Orders, and different markets, in one batch."""
+
+NOT_SENT = "not_sent"
+RECONCILE = "kalshi order reconcile"
+
+
+class Line(NamedTuple):
+    """An order and the line it was typed on."""
+
+    number: int
+    ticket: Ticket
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A line after its review: an order that may be sent, or the reason why not."""
+
+    number: int
+    ticket: Ticket
+    verdict: SubmitOrder | Denied
+    cost: Money = Money(0)
+    fee: Money = Money(0)
+
+
+class Result(NamedTuple):
+    """What became of a line. `error` is None where the order was placed; `order` None where a control refused it."""
+
+    number: int
+    ticket: Ticket
+    order: Order | None
+    status: str
+    error: KalshiError | None
+
+
+class Outcome(NamedTuple):
+    """What became of every line; `trouble` is what kept the rest from being sent, or from being written down."""
+
+    results: tuple[Result, ...]
+    trouble: KalshiError | None
+
+    @property
+    def worst(self) -> KalshiError | None:
+        """The error with the gravest exit code: what may be live before what was refused."""
+        errors = [*(result.error for result in self.results), self.trouble]
+        return max(filter(None, errors), key=_gravity, default=None)
+
+
+def _gravity(error: KalshiError) -> tuple[bool, int]:
+    return isinstance(error, OutcomeUnknownError), error.exit_code
+
+
+def propose(desk: OrderDesk, lines: Sequence[Line]) -> tuple[Engine, list[Judged]]:
+    """Hold every order against every control, one after the other: each counts for those that follow. Sends nothing.
+
+    UsageError, naming the lines, where one of them could not be an order at all; then nothing may be sent.
+    """
+    markets = _markets(desk, lines)
+    intents = _intents(desk, lines, markets)
+    engine = desk.engine(list(markets.values()))
+    judged = []
+    for line, intent in zip(lines, intents, strict=True):
+        verdict = engine.place(intent, client_order_id=line.ticket.client_order_id)
+        cost, fee = Money(0), Money(0)
+        if isinstance(verdict, Denied):
+            desk.store.record(verdict)
+        else:
+            cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
+        judged.append(Judged(number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee))
+    return engine, judged
+
+
+def _markets(desk: OrderDesk, lines: Sequence[Line]) -> dict[str, Market]:
+    tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
+    if len(lines) > MOST_ORDERS or len(tickers) > MOST_MARKETS:
+        raise UsageError(
+            f"{len(lines)} orders on {len(tickers)} markets are too many for one batch",
+            hint=f"at most {MOST_ORDERS} orders on {MOST_MARKETS} markets; split the file",
+        )
+    found: dict[str, Market] = {}
+    missing: list[str] = []
+    for ticker in tickers:
+        try:
+            found[ticker] = desk.client.market(ticker)
+        except NotFoundError:
+            missing.append(ticker)
+    _refuse_lines(
+        [
+            f"line {line.number}: there is no market {line.ticket.ticker}"
+            for line in lines
+            if line.ticket.ticker in missing
+        ]
+    )
+    return found
+
+
+def _intents(desk: OrderDesk, lines: Sequence[Line], markets: dict[str, Market]) -> list[Place]:
+    uses = Counter(line.ticket.client_order_id for line in lines)
+    intents, wrong = [], []
+    for line in lines:
+        name = line.ticket.client_order_id
+        try:
+            if name and uses[name] > 1:
+                raise UsageError(f"the client order id {name} is on several lines")
+            desk.refuse_used(name)
+            intents.append(line.ticket.intent(markets[line.ticket.ticker]))
+        except (UsageError, RefusedError) as error:
+            wrong.append(f"line {line.number}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+    _refuse_lines(wrong)
+    return intents
+
+
+def _refuse_lines(wrong: list[str]) -> None:
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and send it again")
+
+
+def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> Outcome:
+    """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
+
+    After a request without a usable answer, or one that was not taken at all, nothing more is sent.
+    """
+    orders = [each.verdict.order for each in judged if isinstance(each.verdict, SubmitOrder)]
+    venue, most = desk.venue(engine), desk.client.largest_batch()
+    details: dict[str, str] = {}
+    trouble: KalshiError | None = None
+    for at in range(0, len(orders), most):
+        trouble = _send_few(desk, engine, venue, orders[at : at + most], details)
+        if trouble is not None:
+            break
+    look_for(desk.client, desk.store, desk.clock, engine, orders)
+    return Outcome(tuple(_result(each, engine, details, trouble) for each in judged), trouble)
+
+
+def _send_few(
+    desk: OrderDesk, engine: Engine, venue: LiveVenue, orders: Sequence[Order], details: dict[str, str]
+) -> KalshiError | None:
+    """One request. The error, where no other may follow this one."""
+    written: list[Order] = []
+    try:
+        for order in orders:
+            desk.store.record(SubmitOrder(order))
+            written.append(order)
+        replies = venue.submit_batch(orders)
+    except (HaltedError, StateError) as error:  # nothing has left
+        code = "halted" if isinstance(error, HaltedError) else NOT_SENT
+        with suppress(StateError):
+            pump(
+                (OrderRejected(o.created, o.client_order_id, code, error.message) for o in written),
+                engine,
+                venue,
+                desk.store,
+            )
+        return halted(error) if isinstance(error, HaltedError) else error
+    details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
+    try:
+        pump(replies, engine, venue, desk.store)
+    except StateError as error:
+        return unwritten(f"{len(orders)} orders were sent", error)
+    for reply in replies:
+        if isinstance(reply, OrderUnknown):
+            return OutcomeUnknownError(f"no answer came: {reply.reason}", hint=RECONCILE)
+        if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
+            return rejection("the batch was not placed", orders[0], reply.code, reply.detail)
+    return None
+
+
+def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: KalshiError | None) -> Result:
+    if isinstance(judged.verdict, Denied):
+        return Result(judged.number, judged.ticket, None, OrderStatus.DENIED.value, refusal(judged.verdict))
+    name = judged.verdict.order.client_order_id
+    order = engine.state.orders.get(name) or judged.verdict.order
+    status = order.status.value
+    error: KalshiError | None = None
+    if order.status is OrderStatus.SUBMITTED or order.code == NOT_SENT:
+        status = NOT_SENT
+        is_open = trouble is None or isinstance(trouble, OutcomeUnknownError)
+        error = UnreachableError("not sent, as no answer came to those before") if is_open else trouble
+    elif order.status is OrderStatus.UNKNOWN:
+        error = OutcomeUnknownError(f"no answer came, and order {name} is not seen yet: it may be live", hint=RECONCILE)
+    elif order.status is OrderStatus.NEVER_ARRIVED:
+        error = UnreachableError("proven not to be on the exchange", code="never_arrived")
+    elif order.status is OrderStatus.REJECTED:
+        error = rejection("not placed", order, order.code, details.get(name, ""))
+    return Result(judged.number, judged.ticket, order, status, error)
