@@ -252,8 +252,9 @@ def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:
 def _listed(now: Ts, clock_window_ms: int) -> CheckedExchange:
     ids = (str(uuid.UUID(int=number)) for number in itertools.count(1))
     options = SimOptions(
-        read_rate=100_000, write_rate=100_000, clock_past_ms=clock_window_ms, clock_future_ms=clock_window_ms
-    )
+        read_rate=100_000, write_rate=100_000, clock_past_ms=clock_window_ms, clock_future_ms=clock_window_ms,
+        shards=2, transfer_ms=0,
+    )  # fmt: skip
     exchange = CheckedExchange(new_id=lambda: next(ids), options=options)
     source = (("National Weather Service", "https://www.weather.gov/okx/"),)
     for series, title in (("KXRAIN", "Rain in New York"), ("KXWIND", "Wind in New York")):

@@ -94,7 +94,7 @@ class CashMovement(msgspec.Struct, frozen=True):
 
 
 class RestingValue(msgspec.Struct, frozen=True):
-    """What the resting orders are worth, in all (to the cent) and by shard."""
+    """What the resting orders are worth, in all and by shard."""
 
     total: Money
     shards: dict[int, Money]
@@ -375,6 +375,13 @@ def _movement(wire: _CashMovement) -> CashMovement:
     )
 
 
+def _resting_value(wire: _RestingValue) -> RestingValue:
+    """The total is in whole cents, cut off; where there are parts, their sum is exact."""
+    parts = {each.exchange_index: parse_money(each.balance) for each in wire.resting_order_value_breakdown or ()}
+    total = Money(sum(parts.values())) if parts else integer_cents(wire.total_resting_order_value)
+    return RestingValue(total, parts)
+
+
 def _named(transfer_id: str) -> str:
     if not transfer_id:
         raise ValueError("a transfer without an id")
@@ -495,10 +502,7 @@ def read_resting_value(body: bytes) -> RestingValue:
     """`GET /portfolio/summary/total_resting_order_value`."""
     return read(
         _resting_body,
-        lambda w: RestingValue(
-            integer_cents(w.total_resting_order_value),
-            {each.exchange_index: parse_money(each.balance) for each in w.resting_order_value_breakdown or ()},
-        ),
+        _resting_value,
         body,
         "the value of resting orders",
     )

@@ -13,7 +13,6 @@ from virtual import T0, Virtual
 from kalshi_cli.desk import funds
 from kalshi_cli.errors import (
     ExchangeError,
-    KalshiError,
     OutcomeUnknownError,
     RefusedError,
     UnreachableError,

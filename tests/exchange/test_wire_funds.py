@@ -94,6 +94,17 @@ def test_deposits_and_withdrawals_are_in_cents() -> None:
     assert wire_funds.read_withdrawals(raw({"withdrawals": [], "cursor": ""})).items == []
 
 
+def test_the_worth_of_resting_orders_is_exact_where_the_parts_are_told() -> None:
+    """The total is in whole cents."""
+    parts = [{"exchange_index": 0, "balance": "3.1250"}, {"exchange_index": 2, "balance": "1.0000"}]
+    read = wire_funds.read_resting_value(
+        raw({"total_resting_order_value": 412, "resting_order_value_breakdown": parts})
+    )
+    assert (read.total, read.shards) == (dollars("4.125"), {0: dollars("3.125"), 2: dollars(1)})
+    bare = wire_funds.read_resting_value(raw({"total_resting_order_value": 412, "resting_order_value_breakdown": []}))
+    assert (bare.total, bare.shards) == (dollars("4.12"), {})
+
+
 def test_an_account_without_an_allocation_has_none() -> None:
     assert wire_funds.read_allocation(raw({"resting_margin_reservation": "max"})).shares == {}
 
