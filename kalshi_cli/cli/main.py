@@ -160,6 +160,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell("interrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
+        if "_KALSHI_COMPLETE" in os.environ:
+            return ExitCode.FAILED  # a word that cannot be completed is no reason to write over a command line
         return report(error, words, is_verbose=flags.verbose)
     finally:
         close_out()
@@ -167,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str], flags: Flags) -> int:
     if "_KALSHI_COMPLETE" in os.environ:
-        root().main(args=list(words), prog_name="kalshi")
+        root().main(args=list(words), prog_name="kalshi", obj=flags)
     try:
         with root().make_context("kalshi", list(words), obj=flags) as ctx:
             code = int(ctx.command.invoke(ctx) or 0)

@@ -64,7 +64,7 @@ def markets(
             combos=combos,
         )
         now, show = desk.clock.now(), shown_while_read(form, is_long=everything, is_held=bool(sort))
-        choice = choose(query, now, desk.catalogue, lambda: desk.client, is_offline=offline, show=show)
+        choice = choose(query, now, desk.catalogue if search or offline else None, lambda: desk.client, is_offline=offline, show=show)
         tell_age(choice, search, now)
         some = islice(choice.markets, query.limit)
         if offline:

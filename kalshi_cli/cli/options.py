@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.output import Format, note, set_quiet, tell, write_out
 from kalshi_cli.errors import UsageError
 from kalshi_cli.text import conceal
@@ -148,6 +149,7 @@ class Command(TyperCommand):
     """A command that takes the global options too."""
 
     def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
+        complete_tickers(params)
         super().__init__(*args, params=[*params, *global_options()], **more)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -181,6 +181,17 @@ def throw_away(catalogue: Catalogue) -> None:
         catalogue.discard()
 
 
+def completions(config: Config, kind: str, start: str, most: int) -> list[tuple[str, str]]:
+    """Tickers that begin so, with their titles, as `Catalogue.completions` gives them; none without a catalogue."""
+    catalogue = open_catalogue(config)
+    if catalogue is None:
+        return []
+    try:
+        return catalogue.completions(Kind(kind), start, most)
+    finally:
+        catalogue.close()
+
+
 def cached_market(entry: Entry) -> Market:
     """The market as it was. StateError where the file holds something else."""
     from kalshi_cli.core.model import Market
