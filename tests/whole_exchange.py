@@ -18,7 +18,7 @@ from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.exchange.calls import Calls
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import Ts, cents, contracts
+from kalshi_cli.units import Ts, cents, contracts, dollars
 
 EXCLUDED = {
     "POST /api_keys": "a key is made on the web site, where its owner is; none of ours can make more",
@@ -36,8 +36,6 @@ TO_COME: dict[str, str] = {
     "call DELETE /communications/rfqs/{rfq_id}/quotes/{quote_id}": "E",
     "call DELETE /portfolio/events/orders/batched": "AB",
     "call DELETE /portfolio/order_groups/{order_group_id}": "AB",
-    "call GET /account/api_usage_level/volume_progress": "C",
-    "call GET /api_keys": "C",
     "call GET /communications/block-trade-proposals": "E",
     "call GET /communications/id": "E",
     "call GET /communications/quotes": "E",
@@ -70,19 +68,10 @@ TO_COME: dict[str, str] = {
     "call GET /milestones/{milestone_id}": "E",
     "call GET /multivariate_event_collections": "E",
     "call GET /multivariate_event_collections/{collection_ticker}": "E",
-    "call GET /portfolio/deposits": "C",
-    "call GET /portfolio/intra_exchange_instance_transfers": "C",
-    "call GET /portfolio/intra_exchange_instance_transfers/{transfer_id}": "C",
     "call GET /portfolio/order_groups": "AB",
     "call GET /portfolio/order_groups/{order_group_id}": "AB",
     "call GET /portfolio/orders/queue_positions": "AB",
     "call GET /portfolio/orders/{order_id}/queue_position": "AB",
-    "call GET /portfolio/subaccounts/balances": "C",
-    "call GET /portfolio/subaccounts/netting": "C",
-    "call GET /portfolio/subaccounts/transfers": "C",
-    "call GET /portfolio/summary/total_resting_order_value": "C",
-    "call GET /portfolio/target_balance_allocation": "C",
-    "call GET /portfolio/withdrawals": "C",
     "call GET /search/filters_by_sport": "E",
     "call GET /search/tags_by_categories": "E",
     "call GET /series": "D",
@@ -92,7 +81,6 @@ TO_COME: dict[str, str] = {
     "call GET /series/{series_ticker}/markets/{ticker}/candlesticks": "D",
     "call GET /structured_targets": "E",
     "call GET /structured_targets/{structured_target_id}": "E",
-    "call POST /account/api_usage_level/upgrade": "C",
     "call POST /communications/block-trade-proposals": "E",
     "call POST /communications/block-trade-proposals/{block_trade_proposal_id}/accept": "E",
     "call POST /communications/quotes": "E",
@@ -101,11 +89,7 @@ TO_COME: dict[str, str] = {
     "call POST /portfolio/events/orders/batched": "AB",
     "call POST /portfolio/events/orders/{order_id}/amend": "AB",
     "call POST /portfolio/events/orders/{order_id}/decrease": "AB",
-    "call POST /portfolio/intra_exchange_instance_transfer": "C",
     "call POST /portfolio/order_groups/create": "AB",
-    "call POST /portfolio/subaccounts": "C",
-    "call POST /portfolio/subaccounts/transfer": "C",
-    "call POST /portfolio/target_balance_allocation": "C",
     "call PUT /communications/quotes/{quote_id}/accept": "E",
     "call PUT /communications/quotes/{quote_id}/confirm": "E",
     "call PUT /communications/rfqs/{rfq_id}/quotes/{quote_id}/accept": "E",
@@ -113,13 +97,10 @@ TO_COME: dict[str, str] = {
     "call PUT /portfolio/order_groups/{order_group_id}/limit": "AB",
     "call PUT /portfolio/order_groups/{order_group_id}/reset": "AB",
     "call PUT /portfolio/order_groups/{order_group_id}/trigger": "AB",
-    "call PUT /portfolio/subaccounts/netting": "C",
     "route DELETE /communications/quotes/{quote_id}": "E",
     "route DELETE /communications/rfqs/{rfq_id}": "E",
     "route DELETE /communications/rfqs/{rfq_id}/quotes/{quote_id}": "E",
     "route DELETE /portfolio/order_groups/{order_group_id}": "AB",
-    "route GET /account/api_usage_level/volume_progress": "C",
-    "route GET /api_keys": "C",
     "route GET /communications/block-trade-proposals": "E",
     "route GET /communications/id": "E",
     "route GET /communications/quotes": "E",
@@ -148,17 +129,8 @@ TO_COME: dict[str, str] = {
     "route GET /milestones/{milestone_id}": "E",
     "route GET /multivariate_event_collections": "E",
     "route GET /multivariate_event_collections/{collection_ticker}": "E",
-    "route GET /portfolio/deposits": "C",
-    "route GET /portfolio/intra_exchange_instance_transfers": "C",
-    "route GET /portfolio/intra_exchange_instance_transfers/{transfer_id}": "C",
     "route GET /portfolio/order_groups": "AB",
     "route GET /portfolio/order_groups/{order_group_id}": "AB",
-    "route GET /portfolio/subaccounts/balances": "C",
-    "route GET /portfolio/subaccounts/netting": "C",
-    "route GET /portfolio/subaccounts/transfers": "C",
-    "route GET /portfolio/summary/total_resting_order_value": "C",
-    "route GET /portfolio/target_balance_allocation": "C",
-    "route GET /portfolio/withdrawals": "C",
     "route GET /search/filters_by_sport": "E",
     "route GET /search/tags_by_categories": "E",
     "route GET /series/{series_ticker}/events/{ticker}/candlesticks": "D",
@@ -166,7 +138,6 @@ TO_COME: dict[str, str] = {
     "route GET /series/{series_ticker}/markets/{ticker}/candlesticks": "D",
     "route GET /structured_targets": "E",
     "route GET /structured_targets/{structured_target_id}": "E",
-    "route POST /account/api_usage_level/upgrade": "C",
     "route POST /communications/block-trade-proposals": "E",
     "route POST /communications/block-trade-proposals/{block_trade_proposal_id}/accept": "E",
     "route POST /communications/quotes": "E",
@@ -174,11 +145,7 @@ TO_COME: dict[str, str] = {
     "route POST /multivariate_event_collections/{collection_ticker}": "E",
     "route POST /portfolio/events/orders/{order_id}/amend": "AB",
     "route POST /portfolio/events/orders/{order_id}/decrease": "AB",
-    "route POST /portfolio/intra_exchange_instance_transfer": "C",
     "route POST /portfolio/order_groups/create": "AB",
-    "route POST /portfolio/subaccounts": "C",
-    "route POST /portfolio/subaccounts/transfer": "C",
-    "route POST /portfolio/target_balance_allocation": "C",
     "route PUT /communications/quotes/{quote_id}/accept": "E",
     "route PUT /communications/quotes/{quote_id}/confirm": "E",
     "route PUT /communications/rfqs/{rfq_id}/quotes/{quote_id}/accept": "E",
@@ -186,7 +153,6 @@ TO_COME: dict[str, str] = {
     "route PUT /portfolio/order_groups/{order_group_id}/limit": "AB",
     "route PUT /portfolio/order_groups/{order_group_id}/reset": "AB",
     "route PUT /portfolio/order_groups/{order_group_id}/trigger": "AB",
-    "route PUT /portfolio/subaccounts/netting": "C",
     "frame cfbenchmarks_value": "F",
     "frame cfbenchmarks_value_5hz": "F",
     "frame cfbenchmarks_value_5hz_indexlist": "F",
@@ -211,7 +177,9 @@ TO_COME: dict[str, str] = {
 """What is missing yet -> which part of issue 3 is at it: `route METHOD PATH`, `call METHOD PATH`, `frame TYPE`,
 `channel NAME`, and `methods` while calls are being added to the client. Empty in the end."""
 
-NOT_CALLS = {"close", "request", "refresh_limits", "clock_skew_ms"}
+A_UUID = "11111111-2222-4333-8444-555555555555"
+
+NOT_CALLS = {"close", "request", "refresh_limits", "clock_skew_ms", "notices"}
 """Public names of the client that are no call of their own."""
 
 
@@ -219,7 +187,7 @@ class Stage:
     """A small exchange in which there is one of everything, and a client whose every request is checked."""
 
     def __init__(self, folder: Path) -> None:
-        self.world = Virtual(folder, options=SimOptions(read_rate=100_000, write_rate=100_000))
+        self.world = Virtual(folder, options=SimOptions(read_rate=100_000, write_rate=100_000, shards=2))
         self.client = self.world.client
         self.world.market()
         self.world.quote(BID, 30, who="alice")
@@ -235,6 +203,15 @@ class Stage:
         """An order of the client's, on the book."""
         accepted = self.client.create_order(self.new_order())
         return self.client.order(accepted.order_id)
+
+    def subaccount(self) -> int:
+        """The number of a new one; it needs the Advanced tier."""
+        self.client.upgrade_tier()
+        return self.client.create_subaccount()
+
+    def transfer(self) -> str:
+        """The id of a transfer to the other shard."""
+        return self.client.transfer_to_shard(dollars(1), from_shard=0, to_shard=1, client_transfer_id=A_UUID)
 
     def new_order(self) -> Order:
         now = self.world.clock.now()
@@ -277,6 +254,27 @@ CALLS: dict[str, Callable[[Stage], object]] = {
     "positions": lambda s: s.client.positions(),
     "settlements": lambda s: s.client.settlements(T0),
     "balance": lambda s: s.client.balance(),
+    "payouts": lambda s: s.client.payouts(TICKER, "KXSIM-26JUN", T0),
+    # funds
+    "subaccount_balances": lambda s: s.client.subaccount_balances(),
+    "create_subaccount": lambda s: s.subaccount(),
+    "netting": lambda s: s.client.netting(),
+    "set_netting": lambda s: s.client.set_netting(0, enabled=False),
+    "transfer_to_subaccount": lambda s: s.client.transfer_to_subaccount(
+        dollars(1), client_transfer_id=A_UUID, from_subaccount=0, to_subaccount=s.subaccount()
+    ),
+    "subaccount_transfers": lambda s: (CALLS["transfer_to_subaccount"](s), s.client.subaccount_transfers())[1],
+    "transfer_to_shard": lambda s: s.transfer(),
+    "shard_transfers": lambda s: (s.transfer(), s.client.shard_transfers())[1],
+    "shard_transfer": lambda s: s.client.shard_transfer(s.transfer()),
+    "allocation": lambda s: s.client.allocation(),
+    "set_allocation": lambda s: s.client.set_allocation({0: 60, 1: 40}, "max"),
+    "resting_value": lambda s: s.client.resting_value(),
+    "deposits": lambda s: s.client.deposits(),
+    "withdrawals": lambda s: (s.world.exchange.withdraw("alice", dollars(1)), s.client.withdrawals())[1],
+    "api_keys": lambda s: s.client.api_keys(),
+    "volume_progress": lambda s: s.client.volume_progress(),
+    "upgrade_tier": lambda s: s.client.upgrade_tier(),
 }
 """Every method of the client, called as a user would. Lists are read to their end."""
 
