@@ -240,8 +240,10 @@ class App:
         """Look for every order in doubt: those that are known now, and those that still are not."""
         return reconcile_unknown(self.client, self.store, self.clock, self.limits, self.new_id)
 
-    def cancel_everything(self, scope: cancel.Scope, within_s: float = cancel.DEADLINE_S) -> cancel.Outcome:
-        """The kill switch, without the halt."""
+    def cancel_everything(
+        self, scope: cancel.Scope, within_s: float = cancel.DEADLINE_S, *, with_groups: bool = False
+    ) -> cancel.Outcome:
+        """The kill switch, without the halt; `with_groups` triggers the order groups first."""
         timeout_s = self.config.exchange.total_timeout_s
 
         def on_the_way() -> list[str]:
@@ -249,7 +251,9 @@ class App:
                 return cancel.on_the_way(self.store.live_orders(), self.clock.now(), timeout_s)
             return []
 
-        return cancel.cancel_everything(self.client, self.clock, scope, self.note, within_s, on_the_way)
+        return cancel.cancel_everything(
+            self.client, self.clock, scope, self.note, within_s, on_the_way, with_groups=with_groups
+        )
 
     def halt(self, code: str, reason: str) -> bool:
         """Halt for good; False, and told, where the state file cannot be written."""

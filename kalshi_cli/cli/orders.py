@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.cli import groups, order_changes
 from kalshi_cli.cli.options import (
     Commands,
     choice_option,
@@ -17,6 +18,7 @@ from kalshi_cli.cli.options import (
     price_option,
     ticker,
 )
+from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
 from kalshi_cli.cli.output import note
 from kalshi_cli.errors import (
     ExchangeError,
@@ -31,9 +33,8 @@ from kalshi_cli.errors import (
 if TYPE_CHECKING:
     from kalshi_cli.desk.place import Proposal, Ticket
 
-app = Commands("Place, list and cancel orders.")
+app = Commands("Place, change, list and cancel orders.")
 
-TIFS = ("gtc", "ioc", "fok")
 STATUSES = ("resting", "canceled", "executed", "all")
 MOST_IDS = 10_000
 
@@ -46,11 +47,15 @@ def place(
     action: Annotated[str, choice_option("--action", choices=("buy", "sell"), text="Buy or sell it.")],
     count: Annotated[Any, count_option("--count", text="Contracts.")],
     price: Annotated[Any, price_option("--price", text="Limit price of that outcome: 0.47 or 47c.")],
-    tif: Annotated[str, choice_option("--tif", choices=TIFS, text="Rest, or fill now (ioc, fok).")] = "gtc",
+    tif: Annotated[str, choice_option("--tif", choices=TIFS, text="Rest; fill now what fits; all or nothing.")] = "gtc",
     post_only: Annotated[bool, typer.Option("--post-only", help="Refused rather than take.")] = False,
     reduce_only: Annotated[bool, typer.Option("--reduce-only", help="Only shrink a position (with ioc).")] = False,
     expires_in: Annotated[Any, duration_option("--expires-in", text="Cancelled by the exchange after this.")] = None,
     client_order_id: Annotated[str, typer.Option(metavar="ID", help="Your own id; never used again.")] = "",
+    group: Annotated[str, typer.Option("--group", metavar="ID", help="Join this order group.")] = "",
+    stp: Annotated[str, choice_option("--stp", choices=STPS, text="Which of two own orders goes.")] = "taker",
+    cancel_on_pause: Annotated[bool, typer.Option("--cancel-on-pause", help="Gone when trading pauses.")] = False,
+    subaccount: Annotated[int, subaccount_option("Place it in this subaccount.")] = 0,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
 ) -> None:
@@ -65,7 +70,7 @@ def place(
     from kalshi_cli.cli.prompts import confirm
     from kalshi_cli.cli.render import render_one
     from kalshi_cli.cli.rows import order_row
-    from kalshi_cli.core.model import Tif
+    from kalshi_cli.core.model import StpMode, Tif
     from kalshi_cli.desk.place import Ticket
 
     ticket = Ticket(
@@ -79,6 +84,10 @@ def place(
         reduce_only=reduce_only,
         expires_in_s=expires_in,
         client_order_id=client_order_id,
+        order_group_id=group,
+        self_trade_prevention=StpMode[stp.upper()],
+        cancel_on_pause=cancel_on_pause,
+        subaccount=subaccount,
     )
     with opened(ctx) as desk:
         orders = desk.order_desk(is_dry_run=dry_run)
@@ -118,6 +127,8 @@ def list_(
     ctx: typer.Context,
     status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which orders.")] = "resting",
     pattern: Annotated[str, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this: 'KXBTC*'.")] = "",
+    event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event.")] = None,
+    subaccount: Annotated[int | None, subaccount_option("Only this subaccount (0 is the primary one).")] = None,
 ) -> None:
     """Orders of the account, as the exchange has them.
 
@@ -131,7 +142,9 @@ def list_(
 
     scope = Scope(ticker=pattern.upper())
     with opened(ctx) as desk:
-        found = desk.client.orders(status=None if status == "all" else status)
+        found = desk.client.orders(
+            status=None if status == "all" else status, event=event and event.upper(), subaccount=subaccount
+        )
         rows = [order_row(order) for order in found if scope.holds(order)]
         render_rows(OrderRow, rows, flags_of(ctx).form, empty=f"no order is {status}", now=desk.clock.now())
 
@@ -232,6 +245,7 @@ def cancel_all(
 ) -> None:
     """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
 
+    Order groups are triggered first, so that no program can go on placing in them (not with --no-halt or a scope).
     Orders of other programs on this account are canceled too. It asks nothing, and works with a broken state file and
     with a configuration that is wrong wherever this command does not need it. A scoped cancel does not halt.
 
@@ -257,7 +271,7 @@ def cancel_all(
             raise RefusedError(
                 "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
             )
-        outcome = desk.cancel_everything(scope, within or DEADLINE_S)
+        outcome = desk.cancel_everything(scope, within or DEADLINE_S, with_groups=scope.is_everything and not no_halt)
         view = CancelAllView(
             canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds
         )
@@ -270,3 +284,7 @@ def cancel_all(
         )
     if not halted and scope.is_everything and not no_halt:
         raise typer.Exit(ExitCode.STATE)
+
+
+app.add_typer(order_changes.app)
+app.add_typer(groups.app, name="group")

@@ -230,6 +230,13 @@ class OrderRow(Row, frozen=True, kw_only=True):
     status: str
     average_fill_price: Price | None
     fees: Money
+    created: Ts
+    expires: Ts | None
+    self_trade_prevention: str | None
+    cancel_on_pause: bool
+    order_group_id: str | None
+    subaccount: int
+    exchange_index: int
 
     shown = ("order_id", "ticker", "action", "side", "price", "filled", "remaining", "status")
 
@@ -254,6 +261,13 @@ def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> Orde
         status=order.status.value,
         average_fill_price=_of(side, _per(order.fill_cost, order.filled)) if order.filled else None,
         fees=order.fees,
+        created=order.created,
+        expires=order.expires,
+        self_trade_prevention=order.self_trade_prevention,
+        cancel_on_pause=order.cancel_on_pause,
+        order_group_id=order.order_group_id or None,
+        subaccount=order.subaccount,
+        exchange_index=order.exchange_index,
     )
 
 

@@ -61,6 +61,11 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     cost: Money = Money(0)
     fee: Money = Money(0)
 
+    @property
+    def denied(self) -> RefusedError | None:
+        """Why it may not be sent."""
+        return refusal(self.verdict) if isinstance(self.verdict, Denied) else None
+
 
 class Result(NamedTuple):
     """What became of a line. `error` is None where the order was placed; `order` None where a control refused it."""

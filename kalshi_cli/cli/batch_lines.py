@@ -1,0 +1,149 @@
+"""The lines of a batch: NDJSON, one order a line, keys named like the flags of `kalshi order place`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from kalshi_cli.cli.order_options import HIGHEST_SUBACCOUNT, STPS, TIFS
+from kalshi_cli.core.model import StpMode, Tif
+from kalshi_cli.desk.batch import MOST_ORDERS, Line
+from kalshi_cli.desk.place import Ticket
+from kalshi_cli.errors import UsageError
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import duration_from_user, price_from_user, qty_from_user
+
+LONGEST_LINE = 10_000
+"""Characters; an order has about two hundred."""
+
+MOST_LINES = 10 * MOST_ORDERS
+"""Lines that are read at all, empty ones too."""
+
+
+def read_lines(source: str) -> list[Line]:
+    """The orders of a file, or of stdin for `-`; empty lines are skipped.
+
+    UsageError that names the line, and says that nothing was sent, for the first one that is not an order.
+    """
+    if source == "-":
+        return _lines(sys.stdin)
+    with open(source, encoding="utf-8", errors="replace") as file:
+        return _lines(file)
+
+
+def _lines(texts: Iterable[str]) -> list[Line]:
+    lines: list[Line] = []
+    for number, text in enumerate(islice(texts, MOST_LINES), start=1):
+        if not text.strip():
+            continue
+        if len(lines) == MOST_ORDERS:
+            raise UsageError(f"more than {MOST_ORDERS} orders in one batch", hint="nothing was sent; split the file")
+        try:
+            lines.append(Line(number, _ticket(text)))
+        except ValueError as error:
+            raise UsageError(
+                f"line {number}: {safe_text(str(error), 300)}", hint="nothing was sent; see `kalshi order batch -h`"
+            ) from error
+    if not lines:
+        raise UsageError("there is no order in the batch", hint="one JSON object a line; see `kalshi order batch -h`")
+    return lines
+
+
+def _ticket(text: str) -> Ticket:
+    if len(text) > LONGEST_LINE:
+        raise ValueError(f"longer than {LONGEST_LINE} characters")
+    try:
+        # Numbers stay the text they were typed as: a price must not go through a float.
+        found = json.loads(text, parse_float=_Number, parse_int=_Number)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("not JSON that an order could have") from error
+    if not isinstance(found, dict):
+        raise ValueError('not a JSON object like {"ticker": ..., "side": ...}')
+    given: dict[str, Any] = {}
+    for key, value in found.items():
+        name = key.replace("-", "_")
+        if name not in _FIELDS:
+            near = get_close_matches(name, _FIELDS, 1)
+            raise ValueError(f"unknown key {key!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        field, convert = _FIELDS[name]
+        if field in given:
+            raise ValueError(f"{key} is given twice")
+        if value is None:
+            continue
+        try:
+            given[field] = convert(value)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+    missing = [name for name in _REQUIRED if _FIELDS[name][0] not in given]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} missing")
+    return Ticket(**given)
+
+
+class _Number(str):
+    """A JSON number, as text."""
+
+    __slots__ = ()
+
+
+def _word(*choices: str) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
+        return str(value)
+
+    return convert
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or isinstance(value, _Number) or not value:
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _typed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is neither text nor a number")
+        return parse(value)
+
+    return convert
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _subaccount(value: Any) -> int:
+    if not isinstance(value, str) or not value.isdecimal() or int(value) > HIGHEST_SUBACCOUNT:
+        raise ValueError(f"{value!r} is not a number from 0 to {HIGHEST_SUBACCOUNT}")
+    return int(value)
+
+
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "ticker": ("ticker", lambda value: _text(value).upper()),
+    "side": ("outcome", _word("yes", "no")),
+    "action": ("action", _word("buy", "sell")),
+    "count": ("qty", _typed(qty_from_user)),
+    "price": ("price", _typed(price_from_user)),
+    "tif": ("tif", lambda value: Tif[_word(*TIFS)(value).upper()]),
+    "post_only": ("post_only", _flag),
+    "reduce_only": ("reduce_only", _flag),
+    "expires_in": ("expires_in_s", _typed(duration_from_user)),
+    "client_order_id": ("client_order_id", _text),
+    "group": ("order_group_id", _text),
+    "stp": ("self_trade_prevention", lambda value: StpMode[_word(*STPS)(value).upper()]),
+    "cancel_on_pause": ("cancel_on_pause", _flag),
+    "subaccount": ("subaccount", _subaccount),
+}
+"""The name of a flag -> the field of a ticket, and how its value is read."""
+
+_REQUIRED = ("ticker", "side", "action", "count", "price")

@@ -1,0 +1,152 @@
+"""`kalshi order group ...`: orders that are cancelled together once they match too much too fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, count_option, flags_of, opened
+from kalshi_cli.cli.order_options import subaccount_option, yes_option
+from kalshi_cli.errors import RefusedError
+
+if TYPE_CHECKING:
+    from kalshi_cli.app import App
+    from kalshi_cli.exchange.wire_groups import OrderGroup
+
+app = Commands(
+    "Order groups: once more than a limit of their contracts matches within 15 seconds, all orders of the group are "
+    "canceled and no new one is taken until it is reset."
+)
+
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="Id of the group.", show_default=False)]
+Whose = Annotated[int, subaccount_option("The subaccount that the group is in.")]
+Limit = Annotated[Any, count_option("--limit", text="Contracts within 15 seconds: 1 to 1,000,000.")]
+Yes = Annotated[bool, yes_option()]
+
+
+@app.command("list")
+def list_(ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None) -> None:
+    """The order groups of the account.
+
+    \b
+    kalshi order group list
+    """
+    from kalshi_cli.cli.order_rows import GroupRow, group_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        rows = [group_row(group) for group in desk.client.order_groups(subaccount)]
+        render_rows(GroupRow, rows, flags_of(ctx).form, empty="there are no order groups")
+
+
+@app.command("show")
+def show(ctx: typer.Context, group_id: Group, subaccount: Whose = 0) -> None:
+    """One order group and its orders.
+
+    \b
+    kalshi order group show 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    from kalshi_cli.cli.order_rows import group_view
+    from kalshi_cli.cli.render import render_one
+
+    with opened(ctx) as desk:
+        render_one(group_view(desk.client.order_group(group_id, subaccount)), flags_of(ctx).form, title=group_id)
+
+
+@app.command("create")
+def create(
+    ctx: typer.Context,
+    limit: Limit,
+    subaccount: Whose = 0,
+    shard: Annotated[int, typer.Option("--shard", min=0, metavar="N", help="Of the markets it is for.")] = 0,
+    yes: Yes = False,
+) -> None:
+    """Make an order group. It is for markets of one shard: see exchange_index in `kalshi market TICKER --json`.
+
+    \b
+    kalshi order group create --limit 100
+    """
+    from kalshi_cli.cli.order_rows import group_view
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.units import show_qty
+
+    with opened(ctx) as desk:
+        if desk.needs_confirmation:
+            facts = [f"{desk.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"]
+            confirm("create this order group?", facts, yes=yes)
+        group = desk.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
+        render_one(group_view(group), flags_of(ctx).form, title="a new order group")
+
+
+@app.command("limit")
+def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose = 0, yes: Yes = False) -> None:
+    """Set another limit. If that much matched within the last 15 seconds, the group is triggered at once.
+
+    \b
+    kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
+    """
+    with opened(ctx) as desk:
+        group = _asked(desk, group_id, subaccount, "set the limit of", yes=yes)
+        desk.client.limit_order_group(group, limit)
+        _done(ctx, group, "limit set")
+
+
+@app.command("trigger")
+def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes = False) -> None:
+    """Cancel all orders of a group, and take no new ones until it is reset.
+
+    \b
+    kalshi order group trigger 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    with opened(ctx) as desk:
+        group = _asked(desk, group_id, subaccount, "trigger", yes=yes)
+        desk.client.trigger_order_group(group)
+        _done(ctx, group, "triggered")
+
+
+@app.command("reset")
+def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes = False) -> None:
+    """Take orders again in a group that was triggered.
+
+    \b
+    kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    with opened(ctx) as desk:
+        group = _asked(desk, group_id, subaccount, "reset", yes=yes)
+        desk.client.reset_order_group(group)
+        _done(ctx, group, "reset")
+
+
+@app.command("delete")
+def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes = False) -> None:
+    """Cancel all orders of a group and forget it.
+
+    \b
+    kalshi order group delete 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    with opened(ctx) as desk:
+        group = _asked(desk, group_id, subaccount, "delete", yes=yes)
+        desk.client.delete_order_group(group)
+        _done(ctx, group, "deleted")
+
+
+def _asked(desk: App, group_id: str, subaccount: int, verb: str, *, yes: bool) -> OrderGroup:
+    """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
+    from kalshi_cli.cli.prompts import confirm
+
+    if desk.config.read_only:
+        raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
+    group = desk.client.order_group(group_id, subaccount)
+    if desk.needs_confirmation:
+        facts = [f"{desk.config.env}: order group {group_id} with {len(group.orders or ())} orders"]
+        confirm(f"{verb} this order group?", facts, yes=yes)
+    return group
+
+
+def _done(ctx: typer.Context, group: OrderGroup, what: str) -> None:
+    from kalshi_cli.cli.order_rows import GroupDone
+    from kalshi_cli.cli.render import render_one
+
+    render_one(GroupDone(order_group_id=group.group_id, done=what), flags_of(ctx).form)

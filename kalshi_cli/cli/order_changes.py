@@ -1,0 +1,206 @@
+"""`kalshi order amend|decrease|queue|batch`: what changes many orders, or one that rests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import (
+    Commands,
+    choice_option,
+    count_option,
+    duration_option,
+    flags_of,
+    opened,
+    price_option,
+)
+from kalshi_cli.cli.order_options import dry_run_option, order_argument, subaccount_option, yes_option
+from kalshi_cli.cli.output import note
+from kalshi_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.amend import AmendProposal
+    from kalshi_cli.desk.batch import Judged
+
+app = Commands()
+
+
+@app.command("amend")
+def amend(
+    ctx: typer.Context,
+    order_id: Annotated[str, order_argument()],
+    price: Annotated[Any, price_option("--price", text="The new price, of the outcome of --side.")] = None,
+    count: Annotated[Any, count_option("--count", text="Contracts that shall be left to trade.")] = None,
+    side: Annotated[str, choice_option("--side", choices=("yes", "no"), text="Whose price --price is.")] = "yes",
+    expires_in: Annotated[Any, duration_option("--expires-in", text="Cancelled by the exchange after this.")] = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Let it rest until canceled.")] = False,
+    yes: Annotated[bool, yes_option()] = False,
+    dry_run: Annotated[bool, dry_run_option()] = False,
+) -> None:
+    """Change price, size or expiry of an order that rests. What is not given stays as it is.
+
+    --count is what shall be left to trade from now on, whatever has filled already. Another price, or more contracts,
+    send the order to the back of the queue; fewer, or another expiry, do not. An amend that raises price or size must
+    pass every limit, as a new order would.
+
+    \b
+    kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --price 0.25
+    kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --side no --price 70c --count 5 --dry-run
+    kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
+    """
+    from kalshi_cli.cli.order_rows import change_view
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.amend import Change, propose, send
+
+    if no_expiry and expires_in is not None:
+        raise UsageError("--expires-in and --no-expiry exclude each other", hint="give one of them")
+    if expires_in is not None and expires_in < 1:
+        raise UsageError("an expiry is at least one second ahead", hint="like --expires-in 10m")
+    life = 0.0 if no_expiry else expires_in
+    if price is None and count is None and life is None:
+        raise UsageError("nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
+    change = Change(outcome=side, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
+    with opened(ctx) as desk:
+        orders = desk.order_desk(is_dry_run=dry_run)
+        engine, proposal = propose(orders, desk.find_order(order_id), change)
+        before = proposal.amend.before
+        if dry_run:
+            for fact in _facts(proposal, desk.config.env):
+                note(fact)
+            note("dry run: nothing was sent")
+            view = change_view(before, proposal.amend.wanted, change.outcome, "dry_run")
+            render_one(view, flags_of(ctx).form, title="not sent")
+            return
+        if desk.needs_confirmation:
+            confirm("amend this order?", _facts(proposal, desk.config.env), yes=yes)
+            if not yes:  # the question may have stood for minutes: look again before sending
+                engine, proposal = propose(orders, desk.find_order(before.order_id), change)
+        after = send(orders, engine, proposal)
+        render_one(change_view(proposal.amend.before, after, change.outcome), flags_of(ctx).form, title=after.ticker)
+
+
+def _facts(proposal: AmendProposal, env: str) -> list[str]:
+    """What a person must know before saying yes."""
+    from kalshi_cli.units import show_money, show_price, show_qty
+
+    before, wanted = proposal.amend.before, proposal.amend.wanted
+    was = f"{show_qty(before.remaining)} at {show_price(before.price)}"
+    will = f"{show_qty(wanted.remaining)} at {show_price(wanted.price)}"
+    return [
+        f"{env}: {before.side.value} of {before.ticker} on the YES book, left {was}; from now on {will}",
+        f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}",
+    ]
+
+
+@app.command("decrease")
+def decrease(
+    ctx: typer.Context,
+    order_id: Annotated[str, order_argument()],
+    by: Annotated[Any, count_option("--by", text="Contracts to take off.")] = None,
+    to: Annotated[Any, count_option("--to", text="Contracts that shall be left.")] = None,
+    yes: Annotated[bool, yes_option()] = False,
+) -> None:
+    """Take contracts off an order that rests; it keeps its place in the queue. Works while trading is halted.
+
+    \b
+    kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --to 5
+    kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
+    """
+    from kalshi_cli.cli.order_rows import change_view
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.amend import decrease as decrease_order
+    from kalshi_cli.units import show_qty
+
+    if (by is None) == (to is None):
+        raise UsageError("give one of --by and --to", hint="like --to 5")
+    with opened(ctx) as desk:
+        before = desk.find_order(order_id)
+        if desk.needs_confirmation:
+            how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to)}"
+            facts = [f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"]
+            confirm("decrease this order?", facts, yes=yes)
+        after = decrease_order(desk.client, desk.clock, before, by=by, to=to)
+        render_one(change_view(before, after), flags_of(ctx).form, title=after.ticker)
+
+
+@app.command("queue")
+def queue(
+    ctx: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Orders; all that rest if none.")] = None,
+    pattern: Annotated[str, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this: 'KXBTC*'.")] = "",
+    subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None,
+) -> None:
+    """How many contracts stand before each resting order at its price.
+
+    \b
+    kalshi order queue
+    kalshi order queue --ticker 'KXBTC*'
+    """
+    from kalshi_cli.cli.order_rows import QueueRow, queue_row
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.desk.queue import places
+
+    with opened(ctx) as desk:
+        wanted = [desk.find_order(each) for each in ids or ()]
+        found = places(desk.client, Scope(ticker=pattern.upper()), wanted, subaccount)
+        render_rows(QueueRow, [queue_row(*each) for each in found], flags_of(ctx).form, empty="no order rests")
+
+
+@app.command("batch")
+def batch(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE | -", help="Orders, one a line; - reads stdin.")],
+    yes: Annotated[bool, yes_option()] = False,
+    dry_run: Annotated[bool, dry_run_option()] = False,
+) -> None:
+    """Place many orders: one JSON object a line, its keys named like the flags of `kalshi order place`.
+
+    Every limit applies to every order, and those before it count. If a line cannot be an order, nothing is sent. Exit 0
+    if all were placed; else the gravest reason why one was not, and each line of output says its own.
+
+    \b
+    echo '{"ticker": "KXHIGHNY-26NOV21-B53.5", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}' > o.ndjson
+    kalshi order batch o.ndjson --dry-run
+    kalshi order batch - --yes < o.ndjson
+    """
+    from kalshi_cli.cli.batch_lines import read_lines
+    from kalshi_cli.cli.order_rows import BatchRow, batch_row, judged_row
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.desk.batch import propose, send
+
+    lines = read_lines(source)
+    with opened(ctx) as desk:
+        orders = desk.order_desk(is_dry_run=dry_run)
+        engine, judged = propose(orders, lines)
+        facts = _batch_facts(judged, desk.config.env)
+        if dry_run:
+            for fact in facts:
+                note(fact)
+            note("dry run: nothing was sent")
+            rows = [judged_row(each) for each in judged]
+            render_rows(BatchRow, rows, flags_of(ctx).form)
+            return
+        if desk.needs_confirmation:
+            confirm("place these orders?", facts, yes=yes)
+            if not yes:
+                engine, judged = propose(orders, lines)
+        outcome = send(orders, engine, judged)
+        render_rows(BatchRow, [batch_row(each) for each in outcome.results], flags_of(ctx).form)
+    if outcome.worst is not None:
+        raise outcome.worst
+
+
+def _batch_facts(judged: list[Judged], env: str) -> list[str]:
+    from kalshi_cli.units import Money, show_money
+
+    passed = [each for each in judged if each.denied is None]
+    cost, fee = Money(sum(each.cost for each in passed)), Money(sum(each.fee for each in passed))
+    return [
+        f"{env}: {len(passed)} of {len(judged)} orders pass the limits",
+        f"cost {show_money(cost)}, fee up to {show_money(fee)}, worst loss {show_money(Money(cost + fee))}",
+    ]
