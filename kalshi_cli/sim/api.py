@@ -24,7 +24,10 @@ from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Refusal, SeriesSpec, SimOptions
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.pauses import Pauses
+from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.sim.quotes import Quotes
 from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
+from kalshi_cli.sim.quote_routes import QuoteRoutes
 from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
 from kalshi_cli.sim.routes import all_routes
 from kalshi_cli.sim.routing import BASE, Call, Router
@@ -66,9 +69,10 @@ class Exchange:
         self._funds = Funds(self._state, self._floor)
         self._fees = FeeChanges(self._state, self._life)
         self._pauses = Pauses(self._state, self._floor)
+        self._quotes = Quotes(self._state, self._floor)
         self._gate = Gate(self.options, self._funds.rates)
         self._hub = Hub(self._state)
-        self._router = Router(all_routes(self._state, self._floor))
+        self._router = Router([*all_routes(self._state, self._floor), *QuoteRoutes(self._state, self._quotes).routes()])
         self._now = Ts(0)
 
     def restore(self) -> bool:
@@ -78,6 +82,7 @@ class Exchange:
             self._gate.admit(key)
         self._life.restart()
         self._funds.restart()
+        self._quotes.restart()
         seed = self._state.switches.shuffle
         self._hub.shuffle = None if seed is None else Shuffle(seed)
         return is_restored
@@ -107,7 +112,7 @@ class Exchange:
             raise missing_signature()
         if request.body and "json" not in request.headers.get("content-type", ""):
             raise nested(400, "invalid_content_type")
-        self._gate.charge(account, route.price(request.body), now, is_write=route.is_write)
+        self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shard=route.shard)
         call = Call(account, Query(route.operation, request.query), values, request.body, now)
         return route.success, route.answer(call)
 
@@ -133,6 +138,7 @@ class Exchange:
         self._life.advance(now)
         self._funds.advance(now)
         self._fees.advance(now)
+        self._quotes.advance(now)
         if self._pauses.advance(now):
             self._hub.hang_up(self.options.hang_up)
 
@@ -341,7 +347,20 @@ class Exchange:
         self._commit(now)
         return count
 
+    def quote(
+        self, account: str, rfq_id: str, yes_bid: Price, no_bid: Price, now: Ts, *, confirms_ms: int | None = None
+    ) -> QuoteRecord | Refusal:
+        """Answer a request for quotes; accepted, it is confirmed by itself after `confirms_ms`, where that is given."""
+        self._pass_time(now)
+        outcome = self._quotes.quote(account, rfq_id, yes_bid, no_bid, now, confirms_ms=confirms_ms)
+        self._commit(now)
+        return outcome
+
     # -- the world: what is --
+
+    def unanswered(self, account: str) -> list[RfqRecord]:
+        """The open requests for quotes of others that this account has not quoted."""
+        return self._state.talks.unanswered(account)
 
     def top(self, ticker: str) -> tuple[tuple[Price, Qty] | None, tuple[Price, Qty] | None]:
         """Best bid and best ask with their sizes; None where a side is empty."""

@@ -78,7 +78,17 @@ class Engine:
         for one in {(one.account, one.subaccount): one for one in concerned}.values():
             self.reserve(one, now)
 
-    def _trade(self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts) -> None:
+    def cross(self, taker: OrderRecord, maker: OrderRecord, now: Ts) -> None:
+        """Trade two orders with each other, whole and past the book: a block trade."""
+        self._trade(taker, maker, taker.qty, now, is_block=True)
+        taker.status, taker.remaining = EXECUTED, NONE
+        self.state.touch_order(taker, now)
+        for order in (taker, maker):
+            self.reserve(order, now)
+
+    def _trade(
+        self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts, *, is_block: bool = False
+    ) -> None:
         state, market = self.state, self.state.markets[taker.ticker]
         price = maker.price
         trade = TradeRecord(
@@ -88,11 +98,15 @@ class Engine:
             price=price,
             qty=qty,
             taker_side=taker.side,
+            is_block=is_block,
             ts=now,
         )
         state.trade_count += 1
-        state.books[taker.ticker].reduce(maker, qty)
-        self._tell_book(maker, Qty(-qty), now)
+        if is_block:
+            maker.remaining = Qty(maker.remaining - qty)
+        else:
+            state.books[taker.ticker].reduce(maker, qty)
+            self._tell_book(maker, Qty(-qty), now)
         state.happened.append(trade)
         state.add_trade(trade)
         long_before = self._long(taker, maker)
@@ -105,7 +119,8 @@ class Engine:
         state.touch_market(market, now)
         if maker.remaining == 0:
             maker.status = EXECUTED
-            self._forget_live(maker)
+            if not is_block:
+                self._forget_live(maker)
         state.touch_order(maker, now)
 
     def _long(self, taker: OrderRecord, maker: OrderRecord) -> int:

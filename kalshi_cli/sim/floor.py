@@ -52,6 +52,28 @@ class Floor:
             self.engine.release(order, "", now)
         return self.receipt(order, plan, now, Money(0))
 
+    def cross(
+        self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts
+    ) -> tuple[str, str] | Refusal:
+        """Trade two orders of two accounts with each other, past the book: their ids, the maker's first."""
+        orders = []
+        for account, new in (maker, taker):
+            if (refusal := self._refuse(self.state.members[account], new, now)) is not None:
+                return refusal
+            order = self._order(account, new, now)
+            if not self.engine.can_pay(order):
+                return Refusal(400, "insufficient_balance")
+            orders.append(order)
+        for order in orders:
+            order.rank = self.state.order_count
+            self.state.order_count += 1
+        self.engine.cross(orders[1], orders[0], now)
+        return orders[0].order_id, orders[1].order_id
+
+    def could_pay(self, account: str, new: NewOrder, now: Ts) -> bool:
+        """Whether the account has the cash for this order now, which is not placed."""
+        return self.engine.can_pay(self._order(account, new, now))
+
     def _order(self, account: str, new: NewOrder, now: Ts) -> OrderRecord:
         """The order as it would be entered; `remaining` is what it may fill at most."""
         shard, wanted = self.state.shard_of(new.ticker), new.qty

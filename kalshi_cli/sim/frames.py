@@ -93,7 +93,7 @@ def trade_msg(trade: TradeRecord) -> Json:
         "taker_side": outcome(trade.taker_side),
         "taker_outcome_side": outcome(trade.taker_side),
         "taker_book_side": trade.taker_side.value,
-        "is_block_trade": False,
+        "is_block_trade": trade.is_block,
         "ts": trade.ts // 1000,
         "ts_ms": trade.ts,
     }

@@ -53,7 +53,7 @@ class Gate:
         self._options = options
         self._rates = rates
         self._keys: dict[str, tuple[str, RSAPublicKey | Ed25519PublicKey]] = {}
-        self._buckets: dict[tuple[str, bool], Bucket] = {}
+        self._buckets: dict[tuple[str, bool, int], Bucket] = {}
 
     def admit(self, key: KeyRecord) -> None:
         """Let this key sign; ValueError where it is neither RSA nor Ed25519."""
@@ -80,17 +80,18 @@ class Gate:
             raise nested(401, "authentication_error", "INCORRECT_API_KEY_SIGNATURE", "authentication_error")
         return account
 
-    def charge(self, account: str | None, cost: int, now: Ts, *, is_write: bool) -> None:
-        """Take tokens from the account's read or write bucket; a WireError (429) where they do not suffice.
+    def charge(self, account: str | None, cost: int, now: Ts, *, is_write: bool, shard: int = 0) -> None:
+        """Take tokens from the account's read bucket, or its write bucket of a shard; 429 where they do not suffice.
 
         Calls without a key are not limited: the real limits of those are not published.
         """
         if account is None:
             return
-        bucket, rate = self._buckets.get((account, is_write)), self._rates(account)[is_write]
+        key = (account, is_write, shard if shard < self._options.shards else 0)
+        bucket, rate = self._buckets.get(key), self._rates(account)[is_write]
         if bucket is None or bucket.rate != rate:
             capacity = self._options.write_capacity if is_write else self._options.read_capacity
-            bucket = self._buckets[account, is_write] = Bucket(rate, capacity or rate, now)
+            bucket = self._buckets[key] = Bucket(rate, capacity or rate, now)
         if not bucket.take(cost, now):
             raise too_many()
 

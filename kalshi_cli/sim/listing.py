@@ -32,11 +32,38 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
     fees: FeeSchedule | None = None
 
 
+class LegSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg of a combo: the side of a market that must win. `value` is what its YES paid, once that is known."""
+
+    event_ticker: str
+    market_ticker: str
+    side: str
+    value: Price | None = None
+
+
+class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """From which events members may make combos: those of `leg_series`, one market of each, `least` to `most` legs.
+
+    The combos become events of `series_ticker`.
+    """
+
+    ticker: str
+    series_ticker: str
+    title: str
+    description: str = ""
+    leg_series: tuple[str, ...]
+    least: int = 2
+    most: int = 8
+    opens: Ts
+    closes: Ts
+
+
 class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One yes/no question. Its event, and the event's series, must be listed first. Times are milliseconds.
 
     Until `fee_waiver_until` its fills are free on both sides (UNVERIFIED that it is both).
     `exchange_index` is the shard it trades on; its event and series are shown on the shard of their newest market.
+    A combo says of which `collection` it is, and its `legs`.
     """
 
     ticker: str
@@ -60,6 +87,8 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     early_close_condition: str = ""
     rules_primary: str = ""
     rules_secondary: str = ""
+    collection: str = ""
+    legs: tuple[LegSpec, ...] = ()
 
 
 class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +185,17 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     cancel_all_lasts_ms: int = 0
     """Cancel-all also takes orders placed so long after it; the real one may, for a minute."""
+
+    confirm_ms: int = 30_000
+    """How long the maker of an accepted quote has to confirm it."""
+
+    execute_ms: int = 15_000
+    """How long after that the orders enter the book."""
+
+    fast_confirm_ms: int = 3_000
+    """The same in markets of high volatility; all combos are. Rule filings of 2026 speak of 1 s too."""
+
+    fast_execute_ms: int = 1_000
 
     max_open_orders: int = 200_000
     max_order_groups: int = 100_000

@@ -85,6 +85,7 @@ class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
     price: Price
     qty: Qty
     taker_side: Side
+    is_block: bool = False
     ts: Ts
 
 

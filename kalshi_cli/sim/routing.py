@@ -50,7 +50,10 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """`cost` is in tokens; with `is_per_item` it is for each item of the batch in the body."""
+    """`cost` is in tokens; with `is_per_item` it is for each item of the batch in the body.
+
+    `shard` is the one whose write bucket pays, where the exchange has so many.
+    """
 
     method: str
     path: str
@@ -61,6 +64,7 @@ class Route(msgspec.Struct, frozen=True):
     cost: int = DEFAULT_COST
     is_per_item: bool = False
     success: int = 200
+    shard: int = 0
 
     def price(self, body: bytes) -> int:
         """Tokens for this request; an empty batch still costs one item."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kalshi_cli.core.model import ASK, BID, PriceGrid, Side
 from kalshi_cli.sim.candles import BarRecord, Range
-from kalshi_cli.sim.listing import EventSpec, SeriesSpec
+from kalshi_cli.sim.listing import EventSpec, LegSpec, SeriesSpec
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import (
     FillRecord,
@@ -148,7 +149,17 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
         shown["settlement_value_dollars"] = format_price(market.value)
     if market.settled is not None:
         shown["settlement_ts"] = rfc3339(market.settled)
+    if spec.legs:
+        shown |= {"mve_collection_ticker": spec.collection, "mve_selected_legs": legs_json(spec.legs)}
     return shown
+
+
+def legs_json(legs: Iterable[LegSpec]) -> list[Json]:
+    return [
+        {"event_ticker": leg.event_ticker, "market_ticker": leg.market_ticker, "side": leg.side}
+        | ({} if leg.value is None else {"yes_settlement_value_dollars": format_price(leg.value)})
+        for leg in legs
+    ]
 
 
 def candle_json(bar: BarRecord) -> Json:
@@ -275,7 +286,7 @@ def trade_json(trade: TradeRecord) -> Json:
         "taker_book_side": trade.taker_side.value,
         "taker_side": outcome(trade.taker_side),
         "created_time": rfc3339(trade.ts),
-        "is_block_trade": False,
+        "is_block_trade": trade.is_block,
     }
 
 

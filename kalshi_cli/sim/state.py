@@ -16,6 +16,7 @@ from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.member import MAX_SUBACCOUNT, Member, Purse, group_key, holding_key, purse_key
 from kalshi_cli.sim.mirror import Mirror, Mirrored
+from kalshi_cli.sim.quote_records import BlockRecord, QuoteRecord, RfqRecord, Talks
 from kalshi_cli.sim.records import (
     RESTING,
     AccountRecord,
@@ -58,6 +59,9 @@ _TYPES: dict[str, type] = {
     "trade": TradeRecord,
     "bar": BarRecord,
     "fees": FeeChangeRecord,
+    "rfq": RfqRecord,
+    "quote": QuoteRecord,
+    "block": BlockRecord,
 }
 
 
@@ -75,6 +79,7 @@ class State:
         self.shards: dict[str, int] = {}
         self.keys: dict[str, KeyRecord] = {}
         self.funds: dict[str, Account] = {}
+        self.talks = Talks()
         self.members: dict[str, Member] = {}
         self.live: dict[str, OrderRecord] = {}
         self.trades: dict[str, deque[TradeRecord]] = {}
@@ -271,6 +276,8 @@ class State:
                 self.funds_of(record.account).take(record)
             case BarRecord():
                 self.candles.take(record)
+            case RfqRecord() | QuoteRecord() | BlockRecord():
+                self.talks.take(record)
             case FeeChangeRecord():
                 self.fee_changes.append(record)
             case TradeRecord():

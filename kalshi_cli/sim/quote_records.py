@@ -1,0 +1,132 @@
+"""What the simulated exchange keeps of RFQs, quotes and block trades; written to the journal as it is."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.units import Money, Price, Qty, Ts
+
+OPEN, ACCEPTED, CONFIRMED, EXECUTED, CANCELLED = "open", "accepted", "confirmed", "executed", "cancelled"
+"""The life of a quote, in the wire's words (two l, unlike orders)."""
+DECLINED = Price(0)
+"""The bid of a side that a quote does not offer."""
+
+
+class RfqRecord(msgspec.Struct, kw_only=True):
+    """A request for quotes, by contracts or by what it is to cost. `number` counts those of the exchange from 0.
+
+    Without `excludes_fees` the taker fees are part of the target cost. `is_obscured` hides the requester from others
+    until it is executed. It is open while `closed` is None.
+    """
+
+    rfq_id: str
+    number: int
+    account: str
+    ticker: str
+    event_ticker: str
+    qty: Qty | None
+    target: Money | None
+    excludes_fees: bool = False
+    rest_remainder: bool = False
+    is_obscured: bool = False
+    subaccount: int = 0
+    created: Ts
+    updated: Ts
+    closed: Ts | None = None
+    reason: str = ""
+
+
+class QuoteRecord(msgspec.Struct, kw_only=True):
+    """An answer to a request: what its maker bids for YES and for NO, for the whole size of the request.
+
+    Who accepts the YES bid sells YES to the maker. `yes_qty` and `no_qty` are what each bid is good for. A maker that
+    is `confirms_ms` ahead confirms by itself so long after it was accepted; None waits for the maker.
+    """
+
+    quote_id: str
+    number: int
+    rfq_id: str
+    account: str
+    yes_bid: Price
+    no_bid: Price
+    yes_qty: Qty
+    no_qty: Qty
+    rest_remainder: bool = False
+    post_only: bool = False
+    subaccount: int = 0
+    confirms_ms: int | None = None
+    status: str = OPEN
+    accepted_side: str = ""
+    created: Ts
+    updated: Ts
+    accepted: Ts | None = None
+    confirmed: Ts | None = None
+    executed: Ts | None = None
+    cancelled: Ts | None = None
+    reason: str = ""
+    order_id: str = ""
+    rfq_order_id: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in (EXECUTED, CANCELLED)
+
+
+class BlockRecord(msgspec.Struct, kw_only=True):
+    """A trade that two members agreed on outside. `maker_side` is which of the two is the maker: `yes` is the buyer."""
+
+    block_id: str
+    number: int
+    proposer: str
+    buyer: str
+    seller: str
+    buyer_subaccount: int = 0
+    seller_subaccount: int = 0
+    ticker: str
+    price: Price
+    qty: Qty
+    maker_side: str
+    expires: Ts
+    status: str = OPEN
+    created: Ts
+    updated: Ts
+    buyer_accepted: Ts | None = None
+    seller_accepted: Ts | None = None
+    executed: Ts | None = None
+    buyer_order_id: str = ""
+    seller_order_id: str = ""
+
+
+TalkRecord = RfqRecord | QuoteRecord | BlockRecord
+
+
+class Talks:
+    """The same, while the exchange runs: all there are, and the newest numbers."""
+
+    def __init__(self) -> None:
+        self.rfqs: dict[str, RfqRecord] = {}
+        self.quotes: dict[str, QuoteRecord] = {}
+        self.blocks: dict[str, BlockRecord] = {}
+        self.count = 0
+
+    def take(self, record: TalkRecord) -> None:
+        self.count = max(self.count, record.number + 1)
+        match record:
+            case RfqRecord():
+                self.rfqs[record.rfq_id] = record
+            case QuoteRecord():
+                self.quotes[record.quote_id] = record
+            case BlockRecord():
+                self.blocks[record.block_id] = record
+
+    def open_rfqs(self) -> list[RfqRecord]:
+        return [rfq for rfq in self.rfqs.values() if rfq.closed is None]
+
+    def unanswered(self, account: str) -> list[RfqRecord]:
+        """The open requests of others without a quote of this account, whatever became of it."""
+        answered = {quote.rfq_id for quote in self.quotes.values() if quote.account == account}
+        return [rfq for rfq in self.open_rfqs() if rfq.account != account and rfq.rfq_id not in answered]
+
+    def of(self, rfq_id: str) -> list[QuoteRecord]:
+        """The quotes of a request."""
+        return [quote for quote in self.quotes.values() if quote.rfq_id == rfq_id]
