@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from kalshi_cli.errors import NotFoundError
@@ -35,7 +36,8 @@ class GroupCalls(Calls):
     def order_group(self, group_id: str, subaccount: int = 0) -> OrderGroup:
         """One group with the ids of its orders."""
         path = f"{_GROUPS}/{part(group_id)}"
-        body = self._seen(lambda: self._get(path, {"subaccount": subaccount or None}))
+        with _named(group_id):
+            body = self._seen(lambda: self._get(path, {"subaccount": subaccount or None}))
         return wire_groups.read_group(body, group_id, subaccount)
 
     def create_order_group(self, limit: Qty, *, subaccount: int = 0, exchange_index: int = 0) -> OrderGroup:
@@ -64,13 +66,15 @@ class GroupCalls(Calls):
         """Cancel all its orders and forget it."""
         path = f"{_GROUPS}/{part(group.group_id)}"
         subject = f"deleting order group {group.group_id}"
-        self._rest.call("DELETE", path, CANCEL, subject=subject, params=_whose(group), if_unknown=_LOOK)
+        with _named(group.group_id):
+            self._rest.call("DELETE", path, CANCEL, subject=subject, params=_whose(group), if_unknown=_LOOK)
 
     def _put(self, group: OrderGroup, verb: str, body: bytes = b"") -> None:
         """Harmless twice: each of them says how the group shall be, not what to add."""
         path = f"{_GROUPS}/{part(group.group_id)}/{verb}"
         subject = f"the {verb} of order group {group.group_id}"
-        self._rest.call("PUT", path, CANCEL, subject=subject, params=_whose(group), body=body, if_unknown=_LOOK)
+        with _named(group.group_id):
+            self._rest.call("PUT", path, CANCEL, subject=subject, params=_whose(group), body=body, if_unknown=_LOOK)
 
     def _seen(self, look: Callable[[], T]) -> T:
         for _ in range(LOOKS - 1):
@@ -79,6 +83,20 @@ class GroupCalls(Calls):
             except NotFoundError:
                 self._clock.sleep(BETWEEN_S)
         return look()
+
+
+@contextmanager
+def _named(group_id: str) -> Iterator[None]:
+    """A 404 in a person's words."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"there is no order group {group_id}",
+            hint="kalshi order group list; a group of another subaccount needs --subaccount N",
+            code=error.code,
+            status=error.status,
+        ) from error
 
 
 def _whose(group: OrderGroup) -> dict[str, str | int | None]:
