@@ -1,0 +1,561 @@
+"""Requests for quotes on the simulated exchange: the whole story, who may see what, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sim_build import DAY, ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote, total
+
+from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.journal import MemoryJournal
+from kalshi_cli.sim.listing import EventSpec, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.units import Ts, dollars
+
+RFQS, QUOTES = "/communications/rfqs", "/communications/quotes"
+COMBO = "KXMVESIM-S1-A"
+
+
+class Talk:
+    """Alice asks, bob quotes; the clock is theirs together."""
+
+    def __init__(self, options: SimOptions | None = None, journal: MemoryJournal | None = None) -> None:
+        self.exchange = make_exchange(options, journal)
+        self.alice, self.bob = Caller(self.exchange), Caller(self.exchange, "bob")
+
+    def wait(self, ms: int) -> None:
+        self.alice.now = self.bob.now = Ts(self.alice.now + ms)
+        self.exchange.advance(self.alice.now)
+
+    def ask(self, ticker: str = TICKER, **more: Any) -> str:
+        size = {} if {"contracts_fp", "target_cost_dollars"} & set(more) else {"contracts_fp": "10.00"}
+        body = {"market_ticker": ticker, "rest_remainder": False} | size | more
+        status, made = self.alice("POST", RFQS, body)
+        assert status == 201, made
+        return str(made["id"])
+
+    def answer(self, rfq: str, yes: str = "0.40", no: str = "0.55", **more: Any) -> str:
+        body = {"rfq_id": rfq, "yes_bid": yes, "no_bid": no, "rest_remainder": False} | more
+        status, made = self.bob("POST", QUOTES, body)
+        assert status == 201, made
+        return str(made["id"])
+
+    def accept(self, rfq: str, its_quote: str, side: str) -> None:
+        status, body = self.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": side})
+        assert (status, body) == (204, None)
+
+    def confirm(self, rfq: str, its_quote: str) -> None:
+        assert self.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {}) == (204, None)
+
+    def quote_of(self, rfq: str, its_quote: str, who: Caller | None = None) -> Any:
+        return (who or self.alice).get(f"{RFQS}/{rfq}/quotes/{its_quote}")["quote"]
+
+    def done(self, side: str = "no", **more: Any) -> tuple[str, str]:
+        """The whole story, up to the moment after the execution."""
+        rfq = self.ask(**more)
+        its_quote = self.answer(rfq)
+        self.accept(rfq, its_quote, side)
+        self.confirm(rfq, its_quote)
+        self.wait(15_000)
+        return rfq, its_quote
+
+    def holds(self, who: str) -> int:
+        return self.exchange.position(who, TICKER)
+
+
+def code(answer: tuple[int, Any]) -> tuple[int, str]:
+    return answer[0], answer[1]["error"]["code"]
+
+
+def with_combo() -> Talk:
+    talk = Talk()
+    talk.exchange.list_series(SeriesSpec(ticker="KXMVESIM", title="Combos"))
+    talk.exchange.list_event(EventSpec(event_ticker="KXMVESIM-S1", series_ticker="KXMVESIM", title="Two"), T0)
+    talk.exchange.list_market(make_market(COMBO, event_ticker="KXMVESIM-S1"), T0)
+    return talk
+
+
+# -- the story ----------------------------------------------------------------------------------------------------
+
+
+def test_who_accepts_the_no_bid_buys_yes_from_the_maker() -> None:
+    talk = Talk()
+    before = total(talk.exchange)
+    rfq, its_quote = talk.done("no")
+    assert (talk.holds("alice"), talk.holds("bob")) == (1_000, -1_000)
+    fills = talk.alice.get("/portfolio/fills")["fills"]
+    assert [(fill["book_side"], fill["yes_price_dollars"], fill["is_taker"]) for fill in fills] == [
+        ("bid", "0.4500", True)
+    ]
+    assert talk.bob.get("/portfolio/fills")["fills"][0]["is_taker"] is False
+    shown = talk.quote_of(rfq, its_quote)
+    assert (shown["status"], shown["accepted_side"]) == ("executed", "no")
+    assert shown["rfq_creator_order_id"] == fills[0]["order_id"]
+    assert total(talk.exchange) == before
+
+
+def test_who_accepts_the_yes_bid_sells_yes_to_the_maker() -> None:
+    talk = Talk()
+    talk.done("yes")
+    assert (talk.holds("alice"), talk.holds("bob")) == (-1_000, 1_000)
+    assert talk.alice.get("/portfolio/fills")["fills"][0]["yes_price_dollars"] == "0.4000"
+
+
+def test_an_executed_request_is_closed() -> None:
+    talk = Talk()
+    rfq, _ = talk.done()
+    shown = talk.alice.get(f"{RFQS}/{rfq}")["rfq"]
+    assert (shown["status"], shown["cancellation_reason"]) == ("closed", "executed")
+    assert code(
+        talk.bob("POST", QUOTES, {"rfq_id": rfq, "yes_bid": "0.4", "no_bid": "0.5", "rest_remainder": False})
+    ) == (
+        400,
+        "rfq_closed",
+    )
+
+
+def test_the_orders_enter_the_book_fifteen_seconds_after_the_confirmation_and_not_before() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    talk.accept(rfq, its_quote, "no")
+    talk.wait(29_000)
+    talk.confirm(rfq, its_quote)
+    talk.wait(14_999)
+    assert talk.holds("alice") == 0
+    assert talk.quote_of(rfq, its_quote)["status"] == "confirmed"
+    talk.wait(1)
+    assert talk.holds("alice") == 1_000
+
+
+def test_a_combo_has_three_seconds_and_one() -> None:
+    talk = with_combo()
+    rfq = talk.ask(COMBO)
+    its_quote = talk.answer(rfq)
+    talk.accept(rfq, its_quote, "no")
+    talk.wait(2_999)
+    talk.confirm(rfq, its_quote)
+    talk.wait(1_000)
+    assert talk.exchange.position("alice", COMBO) == 1_000
+
+
+def test_a_quote_that_nobody_confirms_lapses_and_the_request_stays_open() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    talk.accept(rfq, its_quote, "no")
+    talk.wait(30_000)
+    shown = talk.quote_of(rfq, its_quote)
+    assert (shown["status"], shown["cancellation_reason"]) == ("cancelled", "not_confirmed")
+    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (400, "invalid_parameters")
+    assert talk.alice.get(f"{RFQS}/{rfq}")["rfq"]["status"] == "open"
+    another = talk.answer(rfq)
+    talk.accept(rfq, another, "no")
+    talk.confirm(rfq, another)
+    talk.wait(15_000)
+    assert talk.holds("alice") == 1_000
+
+
+def test_the_deprecated_routes_do_the_same() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    assert talk.bob.get(f"{QUOTES}/{its_quote}")["quote"]["status"] == "open"
+    assert talk.alice("PUT", f"{QUOTES}/{its_quote}/accept", {"accepted_side": "no"}) == (204, None)
+    assert talk.bob("PUT", f"{QUOTES}/{its_quote}/confirm", {}) == (204, None)
+    talk.wait(15_000)
+    assert talk.holds("alice") == 1_000
+
+
+def test_who_rests_at_a_better_price_is_met_first() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    talk.accept(rfq, its_quote, "no")
+    talk.confirm(rfq, its_quote)
+    quote(talk.exchange, ASK, "0.43", "4", talk.alice.now)
+    talk.wait(15_000)
+    prices = [(fill["yes_price_dollars"], fill["count_fp"]) for fill in talk.alice.get("/portfolio/fills")["fills"]]
+    assert sorted(prices) == [("0.4300", "4.00"), ("0.4500", "6.00")]
+    assert talk.bob.get("/portfolio/orders", status="resting")["orders"] == [], "the maker's rest did not go"
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_what_is_left_of_the_maker_rests_only_where_it_said_so(rests: bool) -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq, rest_remainder=rests)
+    talk.accept(rfq, its_quote, "no")
+    talk.confirm(rfq, its_quote)
+    quote(talk.exchange, ASK, "0.43", "4", talk.alice.now)
+    talk.wait(15_000)
+    left = [one["remaining_count_fp"] for one in talk.bob.get("/portfolio/orders", status="resting")["orders"]]
+    assert left == (["4.00"] if rests else [])
+
+
+def test_what_is_left_of_the_requester_rests_only_where_it_said_so() -> None:
+    for rests, left in ((True, 1), (False, 0)):
+        talk = Talk()
+        rfq = talk.ask(rest_remainder=rests)
+        its_quote = talk.answer(rfq)
+        talk.accept(rfq, its_quote, "no")
+        talk.confirm(rfq, its_quote)
+        crossing = order(BID, "0.45", "4")
+        assert isinstance(talk.exchange.submit("maker", crossing, talk.alice.now), Receipt)
+        talk.wait(15_000)
+        assert talk.holds("alice") == 600, "the maker's order met another bid first"
+        assert len(talk.alice.get("/portfolio/orders", status="resting")["orders"]) == left
+
+
+def test_a_post_only_maker_is_cancelled_rather_than_crossed() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq, post_only=True)
+    talk.accept(rfq, its_quote, "no")
+    talk.confirm(rfq, its_quote)
+    quote(talk.exchange, BID, "0.46", "4", talk.alice.now)
+    talk.wait(15_000)
+    shown = talk.quote_of(rfq, its_quote)
+    assert (shown["status"], shown["cancellation_reason"]) == ("cancelled", "PostOnlyCrossCancel")
+    assert talk.holds("alice") == 0
+
+
+def test_an_execution_that_somebody_cannot_pay_for_is_off_and_nothing_stays() -> None:
+    talk = Talk()
+    rfq = talk.ask(contracts_fp="2000.00")
+    its_quote = talk.answer(rfq)
+    talk.accept(rfq, its_quote, "no")
+    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (400, "insufficient_balance")
+    other = Talk()
+    rfq = other.ask(contracts_fp="1000.00")
+    its_quote = other.answer(rfq)
+    other.accept(rfq, its_quote, "no")
+    other.confirm(rfq, its_quote)
+    other.alice("POST", ORDERS, {
+        "ticker": TICKER, "side": "bid", "price": "0.30", "count": "2500", "time_in_force": "good_till_canceled",
+        "self_trade_prevention_type": "taker_at_cross",
+    })  # fmt: skip
+    other.wait(15_000)
+    shown = other.quote_of(rfq, its_quote)
+    assert (shown["status"], shown["cancellation_reason"]) == ("cancelled", "insufficient_balance")
+    assert other.bob.get("/portfolio/orders", status="resting")["orders"] == []
+    assert other.alice.get(f"{RFQS}/{rfq}")["rfq"]["status"] == "open"
+
+
+# -- sizes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_target_cost_buys_what_was_recorded_in_july_2026() -> None:
+    talk = with_combo()
+    rfq = talk.ask(COMBO, target_cost_dollars="10.00")
+    status, _ = talk.bob("POST", QUOTES, {"rfq_id": rfq, "yes_bid": "0", "no_bid": "0.7450", "rest_remainder": False})
+    assert status == 400, "not on the cents of this market"
+    talk.exchange.set_grid(COMBO, "center_deci_edge_centi_cent", T0)
+    shown = talk.quote_of(rfq, talk.answer(rfq, "0", "0.7450"))
+    assert (shown["no_contracts_fp"], shown["yes_contracts_fp"]) == ("37.27", "0.00")
+    assert shown["rfq_target_cost_dollars"] == "10.0000"
+
+
+def test_a_target_cost_without_fees_buys_more() -> None:
+    talk = Talk()
+    rfq = talk.ask(target_cost_dollars="9.00", target_cost_excludes_fees=True)
+    assert talk.quote_of(rfq, talk.answer(rfq))["no_contracts_fp"] == "20.00"
+
+
+def test_the_fees_of_a_target_cost_are_never_forgotten() -> None:
+    for target in ("0.50", "3.3333", "17.00", "400.01"):
+        talk = Talk()
+        talk.done(target_cost_dollars=target)
+        spent = dollars(1_000) - talk.exchange.cash("alice")
+        assert 0 < spent <= dollars(target)
+        assert spent > dollars(target) - 10_000, "a contract's hundredth more would have fitted"
+
+
+# -- refusals -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"contracts_fp": "10.00", "target_cost_dollars": "5.00"}, (400, "invalid_parameters")),
+        ({}, (400, "invalid_parameters")),
+        ({"contracts_fp": "0.00"}, (400, "invalid_parameters")),
+        ({"contracts_fp": "ten"}, (400, "invalid_parameters")),
+        ({"contracts": 9, "contracts_fp": "10.00"}, (400, "invalid_parameters")),
+        ({"contracts_fp": "1.00", "target_cost_excludes_fees": True}, (400, "invalid_parameters")),
+        ({"contracts_fp": "1.00", "subaccount": 3}, (400, "invalid_parameters")),
+        ({"contracts_fp": "1.00", "market_ticker": "KXNOT"}, (404, "not_found")),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(changes: dict[str, Any], expected: tuple[int, str]) -> None:
+    body = {"market_ticker": TICKER, "rest_remainder": False} | changes
+    assert code(Talk().alice("POST", RFQS, body)) == expected
+
+
+def test_a_second_request_on_a_market_is_a_conflict_or_replaces_the_first() -> None:
+    talk = Talk()
+    first = talk.ask()
+    body = {"market_ticker": TICKER, "rest_remainder": False, "contracts_fp": "5.00"}
+    assert talk.alice("POST", RFQS, body)[0] == 409
+    second = talk.ask(contracts_fp="5.00", replace_existing=True)
+    found = talk.alice.get(RFQS, status="open", user_filter="self")["rfqs"]
+    assert [rfq["id"] for rfq in found] == [second]
+    assert talk.alice.get(f"{RFQS}/{first}")["rfq"]["cancellation_reason"] == "deleted"
+
+
+@pytest.mark.parametrize(("yes", "no"), [("0.60", "0.41"), ("0", "0"), ("0.405", "0.50"), ("1.00", "0")])
+def test_a_quote_that_makes_no_sense_is_refused(yes: str, no: str) -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    body = {"rfq_id": rfq, "yes_bid": yes, "no_bid": no, "rest_remainder": False}
+    assert code(talk.bob("POST", QUOTES, body)) == (400, "invalid_parameters")
+    assert talk.bob("POST", QUOTES, body | {"yes_bid": "0.60", "no_bid": "0.40"})[0] == 201
+
+
+def test_nobody_quotes_its_own_request_nor_accepts_what_is_not_its_own() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    body = {"rfq_id": rfq, "yes_bid": "0.40", "no_bid": "0.50", "rest_remainder": False}
+    assert code(talk.alice("POST", QUOTES, body)) == (400, "invalid_parameters")
+    its_quote = talk.answer(rfq)
+    path = f"{RFQS}/{rfq}/quotes/{its_quote}"
+    assert code(talk.bob("PUT", f"{path}/accept", {"accepted_side": "no"})) == (404, "not_found")
+    assert code(talk.alice("PUT", f"{path}/confirm", {})) == (404, "not_found")
+    assert code(talk.alice("PUT", f"{RFQS}/other/quotes/{its_quote}/accept", {"accepted_side": "no"})) == (
+        404,
+        "not_found",
+    )
+
+
+def test_a_side_that_is_not_bid_for_cannot_be_accepted() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq, "0", "0.55")
+    answer = talk.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "yes"})
+    assert code(answer) == (400, "invalid_parameters")
+
+
+def test_after_the_confirmation_neither_side_can_withdraw() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    talk.accept(rfq, its_quote, "no")
+    talk.confirm(rfq, its_quote)
+    assert code(talk.alice("DELETE", f"{RFQS}/{rfq}")) == (400, "invalid_parameters")
+    assert code(talk.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}")) == (400, "invalid_parameters")
+    talk.wait(15_000)
+    assert talk.holds("alice") == 1_000
+
+
+def test_who_cannot_pay_cannot_accept() -> None:
+    talk = Talk()
+    rfq = talk.ask(contracts_fp="3000.00")
+    its_quote = talk.answer(rfq)
+    answer = talk.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "no"})
+    assert code(answer) == (400, "insufficient_balance")
+    assert talk.quote_of(rfq, its_quote)["status"] == "open"
+
+
+def test_nothing_is_asked_during_a_pause() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    talk.exchange.pause("trading", talk.alice.now)
+    answer = talk.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "no"})
+    assert code(answer) == (409, "trading_is_paused")
+
+
+# -- what is kept -------------------------------------------------------------------------------------------------
+
+
+def test_a_new_quote_replaces_the_makers_earlier_one() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    first, second = talk.answer(rfq), talk.answer(rfq, "0.41", "0.55")
+    assert talk.quote_of(rfq, first)["status"] == "cancelled"
+    open_ones = talk.alice.get(QUOTES, rfq_id=rfq, status="open", rfq_user_filter="self")["quotes"]
+    assert [one["id"] for one in open_ones] == [second]
+
+
+def test_a_cancelled_quote_is_forgotten_after_a_while() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    assert talk.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}") == (204, None)
+    assert talk.quote_of(rfq, its_quote)["status"] == "cancelled"
+    talk.wait(60_000)
+    assert talk.alice("GET", f"{RFQS}/{rfq}/quotes/{its_quote}")[0] == 404
+
+
+def test_deleting_a_request_takes_its_quotes_along() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    assert talk.alice("DELETE", f"{RFQS}/{rfq}") == (204, None)
+    assert talk.quote_of(rfq, its_quote)["status"] == "cancelled"
+    assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 404
+
+
+def test_a_request_ends_with_its_market() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    talk.wait(DAY)
+    assert talk.alice.get(f"{RFQS}/{rfq}")["rfq"]["cancellation_reason"] == "expired"
+
+
+def test_an_accepted_quote_survives_a_restart_and_executes() -> None:
+    journal = MemoryJournal()
+    talk = Talk(journal=journal)
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    talk.accept(rfq, its_quote, "no")
+    talk.confirm(rfq, its_quote)
+    again = Exchange(new_id=iter([f"{n:036d}" for n in range(900, 990)]).__next__, journal=journal)
+    assert again.restore()
+    again.advance(Ts(T0 + 15_000))
+    assert again.position("alice", TICKER) == 1_000
+    assert Caller(again).get(f"{RFQS}/{rfq}/quotes/{its_quote}")["quote"]["status"] == "executed"
+
+
+# -- who may see what ---------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_seen_by_all_and_its_owner_by_nobody() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    mine, theirs = (who.get(f"{RFQS}/{rfq}")["rfq"] for who in (talk.alice, talk.bob))
+    assert mine["creator_id"] == theirs["creator_id"] == talk.alice.get("/communications/id")["communications_id"]
+    assert "creator_user_id" in mine
+    assert not {"creator_user_id", "creator_subaccount"} & set(theirs)
+
+
+def test_an_obscured_requester_is_known_only_after_the_execution() -> None:
+    talk = Talk()
+    rfq = talk.ask(obscure_creator_id=True)
+    its_quote = talk.answer(rfq)
+    assert talk.bob.get(f"{RFQS}/{rfq}")["rfq"]["creator_id"] == ""
+    assert talk.quote_of(rfq, its_quote, talk.bob)["rfq_creator_id"] == ""
+    talk.accept(rfq, its_quote, "no")
+    talk.confirm(rfq, its_quote)
+    talk.wait(15_000)
+    assert talk.quote_of(rfq, its_quote, talk.bob)["rfq_creator_id"] != ""
+
+
+def test_a_quote_is_private_between_maker_and_requester() -> None:
+    talk = Talk()
+    rfq, its_quote = talk.done()
+    mine, theirs = talk.quote_of(rfq, its_quote, talk.bob), talk.quote_of(rfq, its_quote, talk.alice)
+    assert {"creator_order_id", "creator_user_id", "post_only"} <= set(mine)
+    assert not {"creator_order_id", "creator_user_id", "creator_subaccount", "post_only"} & set(theirs)
+    assert not {"rfq_creator_order_id", "rfq_creator_user_id", "rfq_creator_subaccount"} & set(mine)
+    bobs_request = talk.bob("POST", RFQS, {"market_ticker": TICKER, "rest_remainder": True, "contracts_fp": "1"})[1][
+        "id"
+    ]
+    third = talk.exchange.quote("maker", bobs_request, 4000, 5000, talk.bob.now)  # type: ignore[arg-type]
+    assert talk.alice("GET", f"{RFQS}/{bobs_request}/quotes/{third.quote_id}")[0] == 404  # type: ignore[union-attr]
+    assert talk.alice.get(QUOTES, rfq_id=bobs_request)["quotes"] == []
+    assert len(talk.bob.get(QUOTES, rfq_id=bobs_request)["quotes"]) == 1
+
+
+# -- the channel --------------------------------------------------------------------------------------------------
+
+
+def test_the_channel_tells_requests_to_all_and_quotes_to_the_two_concerned() -> None:
+    talk = Talk()
+    ears = {name: caller.connect() for name, caller in (("alice", talk.alice), ("bob", talk.bob))}
+    for ear in ears.values():
+        ear.send("subscribe", channels=["communications"])
+    talk.done()
+    talk.bob("POST", RFQS, {"market_ticker": TICKER, "rest_remainder": True, "contracts_fp": "1"})
+    heard = {name: ear.frames() for name, ear in ears.items()}
+    story = ["rfq_created", "quote_created", "quote_accepted", "quote_executed", "rfq_deleted", "rfq_created"]
+    assert [frame["type"] for frame in heard["alice"]] == story == [frame["type"] for frame in heard["bob"]]
+    assert [frame["seq"] for frame in heard["alice"]] == list(range(1, 7))
+    ids = {name: frames[3]["msg"]["order_id"] for name, frames in heard.items()}
+    assert ids["alice"] != ids["bob"]
+    assert talk.alice.get(f"/portfolio/orders/{ids['alice']}")["order"]["client_order_id"]
+    assert heard["alice"][0]["msg"]["creator_id"] == ""
+
+
+def test_who_asks_for_its_own_hears_no_requests_of_others() -> None:
+    talk = Talk()
+    ear = talk.bob.connect()
+    ear.send("subscribe", channels=["communications"], user_filter="self")
+    rfq = talk.ask()
+    assert ear.frames() == []
+    talk.answer(rfq)
+    assert [frame["type"] for frame in ear.frames()] == ["quote_created"]
+
+
+def test_each_request_falls_into_exactly_one_share() -> None:
+    talk = Talk()
+    ears = [talk.bob.connect() for _ in range(3)]
+    for key, ear in enumerate(ears):
+        ear.send("subscribe", channels=["communications"], shard_factor=3, shard_key=key)
+    for number in range(12):
+        ticker = f"KXSIM-26JUN-T{20 + number}"
+        talk.exchange.list_market(make_market(ticker), T0)
+        talk.ask(ticker)
+    heard = [[frame["msg"]["id"] for frame in ear.frames()] for ear in ears]
+    assert sum(len(one) for one in heard) == len({one for ids in heard for one in ids}) == 12
+    assert sum(map(bool, heard)) > 1, "all of them fell to one listener"
+
+
+# -- the pace -----------------------------------------------------------------------------------------------------
+
+
+def test_requests_pay_from_the_bucket_of_shard_one() -> None:
+    talk = Talk(SimOptions(read_rate=0, write_rate=20, shards=2))
+    rfq = talk.ask()
+    assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 204
+    assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 429
+    assert talk.alice.place("bid", "0.30", "1")[0] == 201, "orders have a bucket of their own"
+
+
+def test_quotes_are_cheap() -> None:
+    talk = Talk()
+    costs = {
+        (line["method"], line["path"].removeprefix("/trade-api/v2")): line["cost"]
+        for line in talk.alice.get("/account/endpoint_costs")["endpoint_costs"]
+    }
+    scoped = f"{RFQS}/:rfq_id/quotes/:quote_id"
+    for line in (("POST", QUOTES), ("GET", scoped), ("DELETE", scoped), ("GET", f"{QUOTES}/:quote_id")):
+        assert costs[line] == 2
+    assert ("PUT", f"{scoped}/accept") not in costs
+
+
+# -- block trades -------------------------------------------------------------------------------------------------
+
+BLOCKS = "/communications/block-trade-proposals"
+
+
+def test_a_block_trade_happens_past_the_book_once_both_have_accepted() -> None:
+    talk = Talk()
+    quote(talk.exchange, ASK, "0.30", "100")
+    before = total(talk.exchange)
+    users = {who: talk.exchange._state.members[who].record.user_id for who in ("alice", "bob")}
+    body = {
+        "buyer_user_id": users["alice"],
+        "seller_user_id": users["bob"],
+        "market_ticker": TICKER,
+        "price_centi_cents": 4_500,
+        "centicount": 1_000,
+        "maker_side": "no",
+        "expiration_ts": "2027-01-01T00:00:00Z",
+    }
+    status, made = talk.bob("POST", BLOCKS, body)
+    assert status == 201
+    path = f"{BLOCKS}/{made['block_trade_proposal_id']}/accept"
+    assert talk.alice("POST", path, {}) == (204, None)
+    assert talk.holds("alice") == 0, "one party is not enough"
+    assert talk.bob("POST", path, {}) == (204, None)
+    assert (talk.holds("alice"), talk.holds("bob")) == (1_000, -1_000)
+    assert talk.alice.get("/markets/trades", is_block_trade="true")["trades"][0]["yes_price_dollars"] == "0.4500"
+    assert talk.alice.get("/markets/trades", is_block_trade="false")["trades"] == []
+    assert talk.alice.get("/portfolio/fills")["fills"][0]["is_taker"] is True
+    shown = talk.alice.get(BLOCKS, status="executed")["block_trade_proposals"][0]
+    assert shown["seller_user_id"] == "", "who the other one is, nobody is told"
+    assert talk.alice.get("/portfolio/orders", status="resting")["orders"] == []
+    assert total(talk.exchange) == before
+    assert talk.alice("POST", path, {})[0] == 400
