@@ -33,6 +33,8 @@ Ratio = NewType("Ratio", float)
 """A share: 0.5 is shown as 50.0%."""
 Prose = NewType("Prose", str)
 """Text that a narrow table may cut short. A plain `str` (a ticker, an id) is never cut."""
+Loose = NewType("Loose", object)
+"""The exchange's own JSON, of which we know no more than that."""
 Verdict = NewType("Verdict", str)
 """OK, WARNING, CRITICAL, UNKNOWN: shown in its colour."""
 
@@ -56,6 +58,17 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _loose(value: Any) -> Any:
+    """Whatever JSON has, with its texts made safe."""
+    if isinstance(value, str):
+        return safe_text(value)
+    if isinstance(value, dict):
+        return {safe_text(str(key)): _loose(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_loose(inner) for inner in value]
+    return _finite(value) if isinstance(value, float) else value
+
+
 _WIRE: dict[Any, Write] = {
     Price: format_price,
     Qty: format_qty,
@@ -69,6 +82,7 @@ _WIRE: dict[Any, Write] = {
     str: safe_text,
     Prose: safe_text,
     Verdict: safe_text,
+    Loose: _loose,
 }
 
 
@@ -113,6 +127,7 @@ _HUMAN: dict[Any, Show] = {
     str: safe_text,
     Prose: safe_text,
     Verdict: safe_text,
+    Loose: lambda value: msgspec.json.encode(_loose(value)).decode(),
 }
 
 

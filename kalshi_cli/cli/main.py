@@ -30,9 +30,16 @@ class Entry(NamedTuple):
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Market data": {
         "markets": Entry("markets", "List markets."),
-        "market": Entry("markets", "One market on one screen."),
+        "market": Entry("market", "One market on one screen."),
+        "events": Entry("events", "List events."),
+        "event": Entry("events", "An event and its markets."),
+        "series": Entry("events", "List series."),
+        "series-info": Entry("events", "A series, with all it has."),
         "orderbook": Entry("markets", "The book of a market: bids and implied asks."),
-        "exchange": Entry("markets", "Whether the exchange and trading are up."),
+        "trades": Entry("history", "Public trades of a market."),
+        "candles": Entry("history", "Prices by the minute, hour or day; a chart."),
+        "exchange": Entry("market", "Whether the exchange and trading are up."),
+        "watch": Entry("watch", "Markets as they move, from the stream."),
         "catalogue": Entry("catalogue", "The local list, for search and completion."),
     },
     "Orders": {

@@ -1,4 +1,4 @@
-"""`kalshi markets`, `market`, `orderbook`, `exchange`: what can be traded, and at what prices."""
+"""`kalshi markets`, `orderbook`: what can be traded, and at what prices."""
 
 from __future__ import annotations
 
@@ -81,56 +81,24 @@ def markets(
             note(f"the list was cut at {limit}; see more with --limit N or --all")
 
 
-@app.command("market")
-def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
-    """One market on one screen: rules, settlement source, fees, price grid, quotes, times.
-
-    \b
-    kalshi market KXHIGHNY-26NOV21-B53.5
-    """
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.rows import market_view
-
-    with opened(ctx) as desk:
-        found = desk.client.market(name.upper())
-        fees, event = desk.families.fees(found), desk.families.event(found.event_ticker)
-        sources = [f"{name} {url}".strip() for name, url in event.settlement_sources]
-        view = market_view(found, fee_type=fees.type.value, fee_multiplier=fees.multiplier, settlement_sources=sources)
-        render_one(view, flags_of(ctx).form, title=found.ticker, now=desk.clock.now())
-
-
 @app.command("orderbook")
 def orderbook(
     ctx: typer.Context,
-    name: Annotated[str, ticker()],
+    names: Annotated[list[str], ticker()],
     depth: Annotated[int, typer.Option(min=1, max=100, help="Levels a side.")] = 10,
     size: Annotated[Any, count_option("--size", text="Add what filling so many would cost, each way.")] = None,
 ) -> None:
-    """The book of a market on the YES scale: bids, and the asks that bids for NO imply.
+    """The book of a market on the YES scale: bids, and the asks that bids for NO imply. Several markets in one request.
 
     \b
     kalshi orderbook KXBTCD-26NOV2114-T86249.99
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --size 500 --json
+    kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
     """
-    from kalshi_cli.cli.render import render_book
+    from kalshi_cli.cli.render import render_books
     from kalshi_cli.cli.rows import orderbook_view
+    from kalshi_cli.desk.listing import read_books
 
     with opened(ctx) as desk:
-        snapshot = desk.client.orderbook(name.upper())
-        render_book(orderbook_view(snapshot, depth, size), flags_of(ctx).form)
-
-
-@app.command("exchange")
-def exchange(ctx: typer.Context) -> None:
-    """Whether the exchange and trading are up, opening hours, and announced maintenance.
-
-    \b
-    kalshi exchange --env prod
-    """
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.rows import exchange_view
-
-    with opened(ctx) as desk:
-        now = desk.clock.now()
-        view = exchange_view(desk.client.exchange_status(), desk.client.schedule(), now)
-        render_one(view, flags_of(ctx).form, title="exchange", now=now)
+        snapshots = read_books(desk.client, [name.upper() for name in names])
+        render_books([orderbook_view(snapshot, depth, size) for snapshot in snapshots], flags_of(ctx).form)

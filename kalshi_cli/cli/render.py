@@ -19,7 +19,7 @@ import msgspec
 
 from kalshi_cli.cli.cells import columns, human, inner_rows, is_number, is_text, wire
 from kalshi_cli.cli.output import Format, default_format, note, write_out
-from kalshi_cli.cli.rows import FillCost, LevelRow, OrderbookView, Row
+from kalshi_cli.cli.rows import FillCost, LevelRow, MarketLevelRow, OrderbookView, Row
 from kalshi_cli.core.messages import Level
 from kalshi_cli.units import Qty, Ts, show_money
 
@@ -77,7 +77,7 @@ def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts
     """Print one object. Rows inside it follow as a table of their own; those named `rows` are all there is in CSV."""
     form = form or default_format()
     of = type(row)
-    parts = [(cast("type[Row]", kind), getattr(row, name)) for name, kind in inner_rows(of)]
+    parts = [(name, cast("type[Row]", kind), getattr(row, name)) for name, kind in inner_rows(of)]
     if form is Format.JSON:
         write_out(msgspec.json.format(msgspec.json.encode(wire(of)(row)), indent=2).decode() + "\n")
     elif form in (Format.NDJSON, Format.CSV):
@@ -93,16 +93,16 @@ def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts
             draw_one(row, title, now)
         else:
             _plain_one(row)
-        for kind, rows in parts:
-            if rows:
-                write_out("\n")
-                render_rows(kind, rows, form, now=now)
+        filled = [part for part in parts if part[2]]
+        for name, kind, rows in filled:
+            write_out("\n")
+            render_rows(kind, rows, form, title=name.replace("_", " ") if len(filled) > 1 else "", now=now)
 
 
 def render_book(view: OrderbookView, form: Format | None = None) -> None:
     """Print an order book: a ladder on a terminal, the object as JSON, else its levels from the highest price down."""
     form = form or default_format()
-    bids, asks = _levels("bid", view.yes_bids), _levels("ask", view.yes_asks)
+    bids, asks = levels_of("bid", view.yes_bids), levels_of("ask", view.yes_asks)
     if form in (Format.JSON, Format.NDJSON):
         render_one(view, form)
     elif form is Format.TABLE and (bids or asks):
@@ -110,13 +110,34 @@ def render_book(view: OrderbookView, form: Format | None = None) -> None:
 
         draw_book(view, bids, asks)
     else:
-        render_rows(LevelRow, [*reversed(asks), *bids], form, empty=f"nobody quotes {view.ticker}")
+        render_rows(LevelRow, _ladder(view), form, empty=f"nobody quotes {view.ticker}")
     if view.to_fill and form in (Format.TABLE, Format.PLAIN):
         write_out("\n")
         render_rows(FillCost, view.to_fill, form)
 
 
-def _levels(side: str, levels: Sequence[Level]) -> list[LevelRow]:
+def render_books(views: Sequence[OrderbookView], form: Format | None = None) -> None:
+    """Print several books, one after the other; as JSON a list, unless there is only one."""
+    form = form or default_format()
+    if len(views) == 1:
+        render_book(views[0], form)
+    elif form in (Format.JSON, Format.NDJSON):
+        render_rows(OrderbookView, views, form)
+    elif form is Format.CSV:
+        rows = [MarketLevelRow.of(row, ticker=view.ticker) for view in views for row in _ladder(view)]
+        render_rows(MarketLevelRow, rows, form)
+    else:
+        for number, view in enumerate(views):
+            write_out(("\n" if number else "") + (f"{view.ticker}\n" if form is Format.PLAIN else ""))
+            render_book(view, form)
+
+
+def _ladder(view: OrderbookView) -> list[LevelRow]:
+    return [*reversed(levels_of("ask", view.yes_asks)), *levels_of("bid", view.yes_bids)]
+
+
+def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
+    """Levels, best first, with what stands there and before."""
     rows, total = [], Qty(0)
     for price, count in levels:
         total = Qty(total + count)

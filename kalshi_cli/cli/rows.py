@@ -7,10 +7,8 @@ is not. Constructors are pure: what the domain knows, turned into what a person 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 import msgspec
 
@@ -18,21 +16,21 @@ from kalshi_cli.cli.cells import Gain, Prose
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Position
 from kalshi_cli.core.messages import BookSnapshot, Level
-from kalshi_cli.core.model import ASK, BID, ExchangeStatus, Fill, Market, Order, Side
+from kalshi_cli.core.model import ASK, BID, Fill, Market, Order, Side
 from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire import Schedule
 
 Outcome = Literal["yes", "no"]
 Action = Literal["buy", "sell"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of everything printed."""
+    """Base of everything printed. `shown` are the columns of a list, `screen` the lines of one object alone; without
+    them, all.
+    """
 
     shown: ClassVar[tuple[str, ...]] = ()
+    screen: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def of(cls, source: object, **given: object) -> Self:
@@ -69,62 +67,6 @@ def full_title(market: Market) -> str:
     if market.subtitle and market.subtitle not in market.title:
         return f"{market.title} ({market.subtitle})"
     return market.title
-
-
-class Band(Row, frozen=True, kw_only=True):
-    """From `start` to `end` prices come in steps of `step`."""
-
-    start: Price
-    end: Price
-    step: Price
-
-
-class MarketView(Row, frozen=True, kw_only=True):
-    """One market on one screen."""
-
-    ticker: str
-    event_ticker: str
-    title: Prose
-    status: str
-    result: str | None
-    yes_bid: Price | None
-    yes_bid_size: Qty
-    yes_ask: Price | None
-    yes_ask_size: Qty
-    last: Price | None
-    volume: Qty
-    volume_24h: Qty
-    open_interest: Qty
-    open_time: Ts
-    close_time: Ts
-    expected_expiration_time: Ts | None
-    can_close_early: bool
-    early_close_condition: Prose | None
-    strike_type: str | None
-    floor_strike: float | None
-    cap_strike: float | None
-    fee_type: str
-    fee_multiplier: float
-    settlement_sources: tuple[str, ...]
-    rules_primary: Prose
-    rules_secondary: Prose | None
-    price_grid: tuple[Band, ...]
-
-
-def market_view(market: Market, *, fee_type: str, fee_multiplier: int, settlement_sources: Sequence[str]) -> MarketView:
-    """`fee_multiplier` in thousandths, as in `FeeSchedule`. What the exchange left empty is missing."""
-    return MarketView.of(
-        market,
-        title=full_title(market),
-        result=market.result or None,
-        early_close_condition=market.early_close_condition or None,
-        strike_type=market.strike_type or None,
-        rules_secondary=market.rules_secondary or None,
-        fee_type=fee_type,
-        fee_multiplier=fee_multiplier / 1000,
-        settlement_sources=tuple(settlement_sources),
-        price_grid=tuple(Band.of(band) for band in market.grid.bands),
-    )
 
 
 class FillCost(Row, frozen=True, kw_only=True):
@@ -188,27 +130,10 @@ class LevelRow(Row, frozen=True, kw_only=True):
     total: Qty
 
 
-class ExchangeView(Row, frozen=True, kw_only=True):
-    """Two kinds of pause, today's opening hours (Eastern time, as the exchange states them), the next maintenance."""
+class MarketLevelRow(LevelRow, frozen=True, kw_only=True):
+    """A level of one of several books."""
 
-    exchange_active: bool
-    trading_active: bool
-    estimated_resume: Ts | None
-    hours_today: Prose | None
-    next_maintenance: Ts | None
-    maintenance_ends: Ts | None
-
-
-def exchange_view(status: ExchangeStatus, schedule: Schedule, now: Ts) -> ExchangeView:
-    today = datetime.fromtimestamp(now / 1000, ZoneInfo("America/New_York")).strftime("%A").lower()
-    hours = [f"{open_.open_time}-{open_.close_time}" for week in schedule.weeks[:1] for open_ in getattr(week, today)]
-    ahead = min((window for window in schedule.maintenance if window[1] > now), default=(None, None))
-    return ExchangeView.of(
-        status,
-        hours_today=f"{', '.join(hours)} ET" if hours else None,
-        next_maintenance=ahead[0],
-        maintenance_ends=ahead[1],
-    )
+    ticker: str
 
 
 # -- orders and account -------------------------------------------------------------------------------------------

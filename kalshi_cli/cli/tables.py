@@ -19,7 +19,7 @@ from kalshi_cli.cli.cells import Column, cell, columns, is_number, style
 from kalshi_cli.cli.output import note, write_out
 from kalshi_cli.cli.rows import LevelRow, OrderbookView, Row
 from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts, show_price, show_qty
+from kalshi_cli.units import Qty, Ts, show_price, show_qty
 
 GAP = 2
 SHORTEST_PROSE = 12
@@ -74,7 +74,8 @@ def draw_one(row: Row, title: str, now: Ts | None) -> None:
     grid = _grid(has_header=False)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for column in columns(type(row)):
+    lines = [column for column in columns(type(row)) if not row.screen or column.name in row.screen]
+    for column in lines:
         value = getattr(row, column.name)
         colour = style(column.name, column.kind, value)
         grid.add_row(Text(column.label, style="dim"), Text(cell(column, value, now), style=colour))
@@ -84,12 +85,17 @@ def draw_one(row: Row, title: str, now: Ts | None) -> None:
 def draw_book(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
     """Asks above bids, the best prices in the middle, bars as long as what stands there."""
     console = _console()
-    largest = max(row.count for row in chain(bids, asks))
+    _draw(console, view.ticker, ladder(view, bids, asks, console.width))
+
+
+def ladder(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int) -> Table:
+    """A book as `draw_book` draws it."""
+    largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
     for name in ("price", "count", "total"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
-    room = max(8, min(LONGEST_BAR, console.width - 40))
+    room = max(8, min(LONGEST_BAR, width - 40))
     for row in (*reversed(asks), None, *bids):
         if row is None:
             text = f"spread {show_price(view.spread)}   mid {show_price(view.mid)}"
@@ -103,7 +109,7 @@ def draw_book(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[Leve
             Text(show_qty(row.total), style="dim"),
             Text(bar, style=colour),
         )
-    _draw(console, view.ticker, table)
+    return table
 
 
 def _grid(*, has_header: bool = True) -> Table:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.core.messages import BookSnapshot
 from kalshi_cli.core.model import Event, FeeSchedule, Market, Series
 from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
@@ -90,13 +91,58 @@ def universe(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str)
     return sorted(markets, key=_ORDERS["volume"])[:MOST_MARKETS]
 
 
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters of `events`; "" is any."""
+
+    status: str = "open"
+    series: str = ""
+    search: str = ""
+    closing_within_s: float | None = None
+
+
+def select_events(client: KalshiClient, query: EventQuery, now: Ts) -> Iterator[Event]:
+    """The events, as they are read. The exchange has no upper bound of closing: markets are read along to see it."""
+    until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
+    found = client.events(
+        status=query.status or None,
+        series=query.series or None,
+        min_close=None if until is None else now,
+        with_markets=until is not None,
+    )
+    for event in found:
+        if _has_words(query.search, f"{event.event_ticker} {event.title} {event.sub_title}") and (
+            until is None or any(now < market.close_time <= until for market in event.markets)
+        ):
+            yield event
+
+
+def select_series(
+    client: KalshiClient, category: str, tag: str, search: str, *, with_volume: bool = False
+) -> list[Series]:
+    """The series of a category and a tag (exactly these), with these words; "" is any."""
+    found = client.series_list(category or None, tag or None, with_volume=with_volume)
+    return [series for series in found if _has_words(search, f"{series.ticker} {series.title}")]
+
+
+def read_books(client: KalshiClient, tickers: Sequence[str]) -> list[BookSnapshot]:
+    """The books of these markets, in this order; of several by one request. NotFoundError where one is unknown."""
+    if len(tickers) == 1:
+        return [client.orderbook(tickers[0])]
+    found = {book.ticker: book for book in client.orderbooks(list(dict.fromkeys(tickers)))}
+    missing = [ticker for ticker in tickers if ticker not in found]
+    if missing:
+        raise NotFoundError(f"there is no book of {', '.join(missing)}", hint="kalshi markets --search TEXT")
+    return [found[ticker] for ticker in tickers]
+
+
 def _fits(market: Market, query: MarketQuery, until: Ts | None) -> bool:
     if market.volume < query.min_volume or (until is not None and market.close_time > until):
         return False
-    if not query.search:
-        return True
-    text = f"{market.ticker} {market.title} {market.subtitle}".lower()
-    return all(word in text for word in query.search.lower().split())
+    return not query.search or _has_words(query.search, f"{market.ticker} {market.title} {market.subtitle}")
+
+
+def _has_words(search: str, text: str) -> bool:
+    return all(word in text.lower() for word in search.lower().split())
 
 
 def _spread(market: Market) -> int:
@@ -135,8 +181,10 @@ class Families:
     def fees(self, market: Market) -> FeeSchedule:
         """The schedule of a market: the event's override, else the series'."""
         event = self.event(market.event_ticker)
-        base = self.series(event.series_ticker).fees
-        return FeeSchedule(
-            event.fee_type_override or base.type,
-            base.multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override,
-        )
+        return in_force(event, self.series(event.series_ticker))
+
+
+def in_force(event: Event, series: Series) -> FeeSchedule:
+    """The schedule of an event: its own where it has one, else that of its series."""
+    own = event.fee_multiplier_override
+    return FeeSchedule(event.fee_type_override or series.fees.type, series.fees.multiplier if own is None else own)

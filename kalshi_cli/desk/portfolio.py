@@ -13,7 +13,7 @@ from kalshi_cli.core.ledger import Ledger, Position
 from kalshi_cli.core.model import ExchangePosition, Fill, Market, Settlement
 from kalshi_cli.core.state import mark
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Price, Ts
+from kalshi_cli.units import Money, Price, Qty, Ts
 
 KEYS = ("market", "event", "series", "strategy", "day")
 
@@ -50,17 +50,40 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(client: KalshiClient) -> Portfolio:
-    """Read it from the exchange: all fills, settlements and positions, and the markets of what is open."""
+    """Read it from the exchange: all fills ever, settlements and positions, and the markets of what is open."""
     # They come newest first, and what happened within one millisecond is folded in the order given.
-    fills, settlements = tuple(client.fills())[::-1], tuple(client.settlements())[::-1]
+    fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
     ledger = pnl.fold((*fills, *settlements))
     held = [ticker for ticker, position in ledger.positions.items() if position.qty]
-    return Portfolio(
+    found = Portfolio(
         fills=fills,
         settlements=settlements,
         ledger=ledger,
         markets={market.ticker: market for market in client.markets(tickers=held)} if held else {},
         stated={position.ticker: position for position in client.positions()},
+    )
+    return msgspec.structs.replace(found, stated=_of_all_subaccounts(client, found.stated)) if found.drifting else found
+
+
+def _of_all_subaccounts(client: KalshiClient, primary: dict[str, ExchangePosition]) -> dict[str, ExchangePosition]:
+    """Fills are of all subaccounts, positions of the primary one: the others are asked where the two differ."""
+    stated = dict(primary)
+    for number in sorted({balance.subaccount for balance in client.subaccount_balances()} - {0}):
+        for other in client.positions(subaccount=number):
+            known = stated.get(other.ticker)
+            stated[other.ticker] = other if known is None else _together(known, other)
+    return stated
+
+
+def _together(one: ExchangePosition, other: ExchangePosition) -> ExchangePosition:
+    return ExchangePosition(
+        ticker=one.ticker,
+        position=Qty(one.position + other.position),
+        exposure=Money(one.exposure + other.exposure),
+        realized=Money(one.realized + other.realized),
+        fees=Money(one.fees + other.fees),
+        traded=Money(one.traded + other.traded),
+        updated=max(one.updated, other.updated),
     )
 
 

@@ -23,12 +23,14 @@ from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, Params, Rest, Retry, Timeouts
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.status_calls import StatusCalls
+from kalshi_cli.exchange.tier_calls import TierCalls
 
 if TYPE_CHECKING:
     import random
 
 
 class KalshiClient(
+    TierCalls,
     MarketCalls,
     EventCalls,
     HistoryCalls,

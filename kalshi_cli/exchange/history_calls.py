@@ -105,6 +105,12 @@ class HistoryCalls(Calls):
         }
         return self._pages("/historical/markets", params, wire_markets.read_markets, limit, is_public=True)
 
+    def historical_markets_of(self, event: str) -> Iterator[MarketDetails]:
+        """The markets of an event that settled before the cutoff, with everything they have."""
+        return self._pages(
+            "/historical/markets", {"event_ticker": event}, wire_markets.read_whole_markets, is_public=True
+        )
+
     def historical_market(self, ticker: str) -> MarketDetails:
         """One market that settled before the cutoff."""
         with named(ticker):

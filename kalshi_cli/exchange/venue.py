@@ -73,7 +73,7 @@ def account_snapshot(client: KalshiClient, clock: Clock, *, since: Ts, live: Ite
         as_of=as_of,
         since=since,
         orders=tuple(orders.values()),
-        fills=tuple(client.fills(min_ts=since)),
+        fills=tuple(client.all_fills(min_ts=since)),
         settlements=tuple(client.settlements(min_ts=since)),
         positions=tuple(client.positions()),
         balance=client.balance(),

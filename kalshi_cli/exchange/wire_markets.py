@@ -189,8 +189,14 @@ def _leg(wire: _Leg) -> MveLeg:
     )
 
 
+class _WholeMarketsBody(msgspec.Struct):
+    markets: list[Details]
+    cursor: str | None = None
+
+
 _market_body = msgspec.json.Decoder(_MarketBody)
 _markets_body = msgspec.json.Decoder(_MarketsBody)
+_whole_markets_body = msgspec.json.Decoder(_WholeMarketsBody)
 
 
 def read_market(body: bytes) -> MarketDetails:
@@ -201,3 +207,8 @@ def read_market(body: bytes) -> MarketDetails:
 def read_markets(body: bytes) -> Page[Market]:
     """`GET /markets` and `GET /historical/markets`: of tens of thousands, only what trading needs."""
     return read(_markets_body, lambda w: Page([market_of(m) for m in w.markets], w.cursor or ""), body, "markets")
+
+
+def read_whole_markets(body: bytes) -> Page[MarketDetails]:
+    """The same lists with everything, for those that are short."""
+    return read(_whole_markets_body, lambda w: Page(list(map(details_of, w.markets)), w.cursor or ""), body, "markets")

@@ -212,14 +212,15 @@ class EventReads:
     def _series(self, ticker: str, *, with_volume: bool) -> Json:
         state = self._state
         shown = series_json(state.series[ticker], state.shard_of(ticker))
-        shown["last_updated_ts"] = rfc3339(self._changed(ticker))
+        if changed := self._changed(ticker):
+            shown["last_updated_ts"] = rfc3339(changed)
         if with_volume:
             markets = (m for m in state.markets.values() if state.events[m.spec.event_ticker].series_ticker == ticker)
             shown["volume_fp"] = format_qty(Qty(sum(market.volume for market in markets)))
         return shown
 
     def _changed(self, ticker: str) -> Ts:
-        """When a series last changed its fees; before that, the beginning of time."""
+        """When a series last changed its fees; 0 where it never did."""
         changes = self._state.fee_changes
         done = (c.scheduled for c in changes if c.is_done and not c.event_ticker and c.series_ticker == ticker)
         return max(done, default=Ts(0))

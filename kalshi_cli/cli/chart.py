@@ -1,0 +1,116 @@
+"""A chart of candles in plain characters: no colour, so it says the same on every terminal and in a file.
+
+Each column is one candle, or as many as must share it: a bar from the lowest trade to the highest, a block where it
+closed. Where nothing traded, dots are the middle of the quotes; where nobody quoted either, there is nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from kalshi_cli.core.model import Candle
+from kalshi_cli.units import Price, Qty, show_price, show_qty
+
+HEIGHT = 14
+NARROWEST, WIDEST = 20, 200
+_BARS = " ▁▂▃▄▅▆▇█"
+_RANGE, _CLOSE, _QUOTED = "│", "█", "·"
+
+
+class Column(NamedTuple):
+    """What one column shows; prices in ten-thousandths of a dollar."""
+
+    low: int | None
+    high: int | None
+    close: int | None
+    middle: int | None
+    volume: int
+
+
+def draw(candles: Sequence[Candle], width: int) -> list[str]:
+    """The lines of the chart, none wider than `width`; no lines where there is no price at all."""
+    scale_width = 9
+    room = max(NARROWEST, min(width, WIDEST)) - scale_width
+    columns = [_column(group) for group in _groups(candles, room)]
+    prices = [price for column in columns for price in column[:4] if price is not None]
+    if not prices:
+        return []
+    bottom, top = min(prices), max(prices)
+    if top == bottom:
+        bottom, top = bottom - 100, top + 100
+    lines = []
+    for line in range(HEIGHT - 1, -1, -1):
+        cells = "".join(_cell(column, line, bottom, top) for column in columns)
+        lines.append(f"{_label(line, bottom, top):>7} ┤{cells}".rstrip())
+    most = max(column.volume for column in columns)
+    lines.append(" " * 7 + " └" + "─" * len(columns))
+    if most:
+        lines.append(f"{'volume':>7}  " + "".join(_bar(column.volume, most) for column in columns).rstrip())
+    lines.append(" " * scale_width + _times(candles, len(columns)))
+    lines.append(" " * scale_width + _legend(candles, columns, most))
+    return [line[:width] for line in lines]
+
+
+def _groups(candles: Sequence[Candle], room: int) -> list[Sequence[Candle]]:
+    """At most `room` groups of neighbours, all of one size but for the last."""
+    size = max(1, -(-len(candles) // room))
+    return [candles[at : at + size] for at in range(0, len(candles), size)]
+
+
+def _column(group: Sequence[Candle]) -> Column:
+    lows = [candle.price.low for candle in group if candle.price.low is not None]
+    highs = [candle.price.high for candle in group if candle.price.high is not None]
+    closes = [candle.price.close for candle in group if candle.price.close is not None]
+    middles = [
+        (candle.yes_bid.close + candle.yes_ask.close) // 2
+        for candle in group
+        if candle.yes_bid.close is not None and candle.yes_ask.close is not None
+    ]
+    return Column(
+        min(lows, default=None),
+        max(highs, default=None),
+        closes[-1] if closes else None,
+        middles[-1] if middles and not closes else None,
+        sum(candle.volume for candle in group),
+    )
+
+
+def _line(price: int, bottom: int, top: int) -> int:
+    """The line that a price is on, 0 being the lowest."""
+    return round((price - bottom) * (HEIGHT - 1) / (top - bottom))
+
+
+def _cell(column: Column, line: int, bottom: int, top: int) -> str:
+    if column.close is not None and column.low is not None and column.high is not None:
+        if line == _line(column.close, bottom, top):
+            return _CLOSE
+        return _RANGE if _line(column.low, bottom, top) <= line <= _line(column.high, bottom, top) else " "
+    return _QUOTED if column.middle is not None and line == _line(column.middle, bottom, top) else " "
+
+
+def _label(line: int, bottom: int, top: int) -> str:
+    """A price at every third line and at both ends, to the nearest tenth of a cent."""
+    if line % 3 and line != HEIGHT - 1:
+        return ""
+    price = bottom + (top - bottom) * line // (HEIGHT - 1)
+    return show_price(Price(price if top - bottom < 300 else round(price / 10) * 10))
+
+
+def _bar(volume: int, most: int) -> str:
+    return _BARS[-(-volume * (len(_BARS) - 1) // most)]
+
+
+def _times(candles: Sequence[Candle], width: int) -> str:
+    """First and last time, in UTC, at the two ends; only the first where there is no room for both."""
+    first, last = (f"{datetime.fromtimestamp(one.end // 1000, UTC):%b %d %H:%M}" for one in (candles[0], candles[-1]))
+    gap = width - len(first) - len(last)
+    return f"{first}{' ' * gap}{last}" if gap > 0 else first
+
+
+def _legend(candles: Sequence[Candle], columns: Sequence[Column], most: int) -> str:
+    shared = -(-len(candles) // len(columns))
+    each = "" if shared == 1 else f", {shared} candles a column"
+    volume = f"; volume up to {show_qty(Qty(most))}" if most else ""
+    return f"UTC; {_CLOSE} close {_RANGE} range {_QUOTED} mid of quotes, no trade{volume}{each}"

@@ -1,0 +1,80 @@
+"""`kalshi trades`, `candles`: what happened in a market, from both tiers of the exchange's data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker
+from kalshi_cli.cli.output import note
+from kalshi_cli.units import Ts
+
+app = Commands("Trades and candles.")
+
+INTERVALS = {"1m": (1, 3 * 3_600), "1h": (60, 7 * 86_400), "1d": (1440, 90 * 86_400)}
+"""Minutes of a candle, and how many seconds are shown where nobody says."""
+
+
+@app.command("trades")
+def trades(
+    ctx: typer.Context,
+    name: Annotated[str, ticker()],
+    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
+    until: Annotated[Any, duration_option("--until", text="Only what is older than that.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
+    everything: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
+) -> None:
+    """Public trades of a market, newest first, however old.
+
+    \b
+    kalshi trades KXHIGHNY-26NOV21-B53.5
+    kalshi trades KXHIGHNY-26NOV21-B53.5 --since 24h --all --format csv
+    """
+    from kalshi_cli.cli.history_rows import PrintRow, print_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        now = desk.clock.now()
+        low, high = _ago(now, since), _ago(now, until)
+        found = desk.client.all_trades(name.upper(), low, high, None if everything else limit + 1)
+        rows = [print_row(trade) for trade in (found if everything else found[:limit])]
+        if not rows:
+            desk.client.market(name.upper())  # nothing traded, or no such market?
+        render_rows(PrintRow, rows, flags_of(ctx).form, empty="no trades", now=now)
+        if len(found) > len(rows):
+            note(f"the list was cut at {limit}; see more with --limit N or --all")
+
+
+@app.command("candles")
+def candles(
+    ctx: typer.Context,
+    name: Annotated[str, ticker()],
+    interval: Annotated[str, choice_option("--interval", choices=tuple(INTERVALS), text="Length of a candle.")] = "1h",
+    since: Annotated[Any, duration_option("--since", text="How far back; 3h, 7d or 90d where nothing is said.")] = None,
+    until: Annotated[Any, duration_option("--until", text="Only what is older than that.")] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw a chart; for people, not with --json.")] = False,
+) -> None:
+    """Prices of a market by the minute, hour or day, however old. A period is named by its end; the last may still run.
+
+    \b
+    kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1m --since 2h
+    kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1h --plot
+    """
+    from kalshi_cli.cli.history_rows import CandleRow, candle_row, render_chart
+    from kalshi_cli.cli.render import render_rows
+
+    minutes, usual_s = INTERVALS[interval]
+    form = flags_of(ctx).form
+    with opened(ctx) as desk:
+        now = desk.clock.now()
+        market = desk.client.market(name.upper())
+        end = _ago(now, until) or Ts(now + minutes * 60_000)
+        found = desk.client.all_candles(market, Ts(now - int((since or usual_s) * 1000)), end, minutes)
+        if plot and render_chart(found, f"{market.ticker}  {interval}", form):
+            return
+        render_rows(CandleRow, [candle_row(one) for one in found], form, empty="no candles", now=now)
+
+
+def _ago(now: Ts, seconds: float | None) -> Ts | None:
+    return None if seconds is None else Ts(now - int(seconds * 1000))

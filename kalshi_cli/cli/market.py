@@ -1,0 +1,46 @@
+"""`kalshi market`, `exchange`: one market on one screen, and the exchange itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, opened, ticker
+
+app = Commands("One market, and the exchange itself.")
+
+
+@app.command("market")
+def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
+    """One market on one screen: rules, settlement source, strike, price grid, quotes, times, shard; what a hundred
+    contracts at the touch cost in fees, and how the fees will change. JSON has everything the market has.
+
+    \b
+    kalshi market KXHIGHNY-26NOV21-B53.5
+    kalshi market KXHIGHNY-26NOV21-B53.5 --json
+    """
+    from kalshi_cli.cli.market_rows import market_view
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.screens import read_market
+
+    with opened(ctx) as desk:
+        now = desk.clock.now()
+        screen = read_market(desk.client, desk.families, name.upper(), now)
+        render_one(market_view(screen, now), flags_of(ctx).form, title=screen.market.ticker, now=now)
+
+
+@app.command("exchange")
+def exchange(ctx: typer.Context) -> None:
+    """Whether the exchange and trading are up, by shard too; opening hours; the next maintenance, announced or weekly.
+
+    \b
+    kalshi exchange --env prod
+    """
+    from kalshi_cli.cli.market_rows import exchange_view
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.exchange import read_standing
+
+    with opened(ctx) as desk:
+        now = desk.clock.now()
+        render_one(exchange_view(read_standing(desk.client, now)), flags_of(ctx).form, title="exchange", now=now)
