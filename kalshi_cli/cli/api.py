@@ -135,15 +135,13 @@ def _fields(texts: Sequence[str], typed: Sequence[str]) -> Fields:
 def _object(fields: Fields) -> dict[str, object]:
     """A body: `k=v` is a member, `k[]=v` an item of a list."""
     body: dict[str, object] = {}
-    for name, values in fields.items():
+    for name, given in fields.items():
         if name.endswith("[]"):
-            body[name.removesuffix("[]")] = values
-        elif len(values) > 1:
-            raise UsageError(
-                f"{name[:40]} was given {len(values)} times", hint=f"a list is {name[:40]}[]=... each time"
-            )
+            body[name.removesuffix("[]")] = [field.value for field in given]
+        elif len(given) > 1:
+            raise UsageError(f"{name[:40]} was given {len(given)} times", hint=f"a list is {name[:40]}[]=... each time")
         else:
-            body[name] = values[0]
+            body[name] = given[0].value
     return body
 
 

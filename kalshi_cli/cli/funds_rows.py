@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from kalshi_cli.exchange.wire_account import Payout
     from kalshi_cli.exchange.wire_funds import (
         Allocation,
-        ApiKeys,
         CashMovement,
         ShardTransfer,
         SubaccountTransfer,
     )
+    from kalshi_cli.exchange.wire_tiers import ApiKeys
 
 
 class ShardRow(Row, frozen=True, kw_only=True):

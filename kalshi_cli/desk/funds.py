@@ -13,7 +13,8 @@ from kalshi_cli.core.model import Balance
 from kalshi_cli.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire_account import Costs, Limits
-from kalshi_cli.exchange.wire_funds import PRIMARY, Allocation, RestingValue, ShardTransfer, VolumeProgress
+from kalshi_cli.exchange.wire_funds import PRIMARY, Allocation, RestingValue, ShardTransfer
+from kalshi_cli.exchange.wire_tiers import VolumeProgress
 from kalshi_cli.units import Money, show_money
 
 RESOLVE_S = 10.0

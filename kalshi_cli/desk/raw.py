@@ -61,7 +61,7 @@ def _object(path: str, body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _items(value: msgspec.Raw) -> list[msgspec.Raw] | None:
-    return _lists.decode(value) if bytes(value[:1]) == b"[" else None
+    return _lists.decode(value) if bytes(value).startswith(b"[") else None
 
 
 def _text(value: msgspec.Raw | None) -> str:

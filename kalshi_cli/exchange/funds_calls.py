@@ -10,22 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kalshi_cli.errors import OutcomeUnknownError
-from kalshi_cli.exchange import wire_funds
+from kalshi_cli.exchange import wire_funds, wire_tiers
 from kalshi_cli.exchange.calls import Calls, part
 from kalshi_cli.exchange.replies import is_definite, read_refusal, refused
 from kalshi_cli.exchange.rest import CANCEL, ONCE
 from kalshi_cli.exchange.wire import WireError
 from kalshi_cli.exchange.wire_funds import (
     Allocation,
-    ApiKeys,
     CashMovement,
     Netting,
     RestingValue,
     ShardTransfer,
     SubaccountBalance,
     SubaccountTransfer,
-    VolumeProgress,
 )
+from kalshi_cli.exchange.wire_tiers import ApiKeys, VolumeProgress
 from kalshi_cli.units import Money, show_money
 
 _SUBACCOUNTS = "/portfolio/subaccounts"
@@ -172,11 +171,11 @@ class FundsCalls(Calls):
 
     def api_keys(self) -> ApiKeys:
         """The account's API keys; never their secrets."""
-        return wire_funds.read_api_keys(self._get("/api_keys"))
+        return wire_tiers.read_api_keys(self._get("/api_keys"))
 
     def volume_progress(self) -> list[VolumeProgress]:
         """How far the traded volume is from the tiers it can earn."""
-        return wire_funds.read_volume_progress(self._get("/account/api_usage_level/volume_progress"))
+        return wire_tiers.read_volume_progress(self._get("/account/api_usage_level/volume_progress"))
 
     def upgrade_tier(self) -> None:
         """Ask for the Advanced tier, for good: granted to whoever placed one of the last 100 orders by API."""

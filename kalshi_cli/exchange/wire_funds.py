@@ -9,9 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.errors import UsageError
-from kalshi_cli.exchange.scalars import integer_cents, no_negative, seconds
+from kalshi_cli.exchange.scalars import integer_cents, seconds
 from kalshi_cli.exchange.wire import Page, read
-from kalshi_cli.units import Money, Qty, Ts, parse_money, show_money
+from kalshi_cli.units import Money, Ts, parse_money, show_money
 
 PRIMARY = 0
 MOST_SUBACCOUNTS = 64
@@ -98,38 +98,6 @@ class RestingValue(msgspec.Struct, frozen=True):
 
     total: Money
     shards: dict[int, Money]
-
-
-class ApiKey(msgspec.Struct, frozen=True):
-    """A key of the account. `subaccount`, where there is one, is the only one it may touch."""
-
-    api_key_id: str
-    name: str
-    scopes: tuple[str, ...]
-    subaccount: int | None = None
-
-
-class ApiKeys(msgspec.Struct, frozen=True):
-    """All keys. After `region_expires` they cannot trade sports, elections and entertainment; None: never attested."""
-
-    keys: tuple[ApiKey, ...]
-    region_expires: Ts | None
-
-
-class VolumeGoal(msgspec.Struct, frozen=True):
-    """Contracts in thirty days that earn a tier, and that keep it."""
-
-    level: str
-    earn: Qty
-    keep: Qty
-
-
-class VolumeProgress(msgspec.Struct, frozen=True):
-    """Contracts traded in the thirty days before `computed`, and what the tiers ask for."""
-
-    computed: Ts
-    volume: Qty
-    goals: tuple[VolumeGoal, ...]
 
 
 # -- what we send -------------------------------------------------------------------------------------------------
@@ -318,27 +286,6 @@ class _RestingValue(msgspec.Struct):
     resting_order_value_breakdown: list[_ShardValue] | None = None
 
 
-class _ApiKeys(msgspec.Struct):
-    api_keys: list[ApiKey]
-    api_key_region_expiration_ts: int | None = None
-
-
-class _Goal(msgspec.Struct):
-    level: str
-    earn_volume_goal_fp: str
-    keep_volume_goal_fp: str
-
-
-class _Progress(msgspec.Struct):
-    computed_ts: int
-    trailing_30d_volume_fp: str
-    goals: list[_Goal]
-
-
-class _ProgressBody(msgspec.Struct):
-    volume_progress: list[_Progress]
-
-
 def _subaccount_transfer(wire: _SubaccountTransfer) -> SubaccountTransfer:
     return SubaccountTransfer(
         transfer_id=wire.transfer_id,
@@ -388,14 +335,6 @@ def _named(transfer_id: str) -> str:
     return transfer_id
 
 
-def _progress(wire: _Progress) -> VolumeProgress:
-    goals = tuple(
-        VolumeGoal(goal.level, no_negative(goal.earn_volume_goal_fp), no_negative(goal.keep_volume_goal_fp))
-        for goal in wire.goals
-    )
-    return VolumeProgress(seconds(wire.computed_ts), no_negative(wire.trailing_30d_volume_fp), goals)
-
-
 _balances_body = msgspec.json.Decoder(_SubaccountBalances)
 _created_body = msgspec.json.Decoder(_Created)
 _netting_body = msgspec.json.Decoder(_NettingBody)
@@ -407,8 +346,6 @@ _allocation_body = msgspec.json.Decoder(_Allocation)
 _deposits_body = msgspec.json.Decoder(_Deposits)
 _withdrawals_body = msgspec.json.Decoder(_Withdrawals)
 _resting_body = msgspec.json.Decoder(_RestingValue)
-_keys_body = msgspec.json.Decoder(_ApiKeys)
-_progress_body = msgspec.json.Decoder(_ProgressBody)
 
 
 def read_subaccount_balances(body: bytes) -> list[SubaccountBalance]:
@@ -506,21 +443,3 @@ def read_resting_value(body: bytes) -> RestingValue:
         body,
         "the value of resting orders",
     )
-
-
-def read_api_keys(body: bytes) -> ApiKeys:
-    """`GET /api_keys`."""
-    return read(
-        _keys_body,
-        lambda w: ApiKeys(
-            tuple(w.api_keys),
-            None if w.api_key_region_expiration_ts is None else seconds(w.api_key_region_expiration_ts),
-        ),
-        body,
-        "the API keys",
-    )
-
-
-def read_volume_progress(body: bytes) -> list[VolumeProgress]:
-    """`GET /account/api_usage_level/volume_progress`; empty until the exchange has computed it once."""
-    return read(_progress_body, lambda w: [_progress(p) for p in w.volume_progress], body, "the volume progress")

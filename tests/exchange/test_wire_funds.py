@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kalshi_cli.errors import UsageError
-from kalshi_cli.exchange import wire_account, wire_funds
+from kalshi_cli.exchange import wire_account, wire_funds, wire_tiers
 from kalshi_cli.exchange.wire import WireError
 from kalshi_cli.units import Money, Ts, contracts, dollars
 
@@ -114,16 +114,16 @@ def test_a_key_may_be_locked_and_the_region_may_never_have_been_attested() -> No
         {"api_key_id": "a", "name": "one", "scopes": ["read", "write::trade"], "subaccount": 2},
         {"api_key_id": "b", "name": "two", "scopes": ["read"], "subaccount": None},
     ]
-    read = wire_funds.read_api_keys(raw({"api_keys": keys, "api_key_region_expiration_ts": 1_800_000_000}))
+    read = wire_tiers.read_api_keys(raw({"api_keys": keys, "api_key_region_expiration_ts": 1_800_000_000}))
     assert [key.subaccount for key in read.keys] == [2, None]
     assert read.region_expires == Ts(1_800_000_000_000)
-    assert wire_funds.read_api_keys(raw({"api_keys": []})).region_expires is None
+    assert wire_tiers.read_api_keys(raw({"api_keys": []})).region_expires is None
 
 
 def test_volume_progress_counts_contracts() -> None:
     goal = {"level": "expert", "earn_volume_goal_fp": "750.00", "keep_volume_goal_fp": "500.00"}
     body = {"computed_ts": 1_800_000_000, "trailing_30d_volume_fp": "12.50", "goals": [goal]}
-    read = wire_funds.read_volume_progress(raw({"volume_progress": [body]}))
+    read = wire_tiers.read_volume_progress(raw({"volume_progress": [body]}))
     assert read[0].volume == 1250
     assert read[0].goals[0].earn == contracts(750)
 
@@ -189,7 +189,7 @@ BROKEN = {
         },
     ),
     "a negative volume": (
-        wire_funds.read_volume_progress,
+        wire_tiers.read_volume_progress,
         {"volume_progress": [{"computed_ts": 1, "trailing_30d_volume_fp": "-1.00", "goals": []}]},
     ),
 }
