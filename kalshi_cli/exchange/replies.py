@@ -91,8 +91,8 @@ def is_definite_item(code: str) -> bool:
 
 _HINTS = {
     "invalid_price": "the price is off this market's grid; `kalshi market TICKER` shows the valid steps",
-    "insufficient_balance": "not enough free cash there; see `kalshi balance`; `kalshi transfer` moves it",
-    "available_balance_too_low": "not enough free cash there; see `kalshi balance`; `kalshi transfer` moves it",
+    "insufficient_balance": "not enough free cash on that shard; see `kalshi balance`; `kalshi transfer` moves it",
+    "available_balance_too_low": "not enough free cash on that shard; see `kalshi balance`; `kalshi transfer` moves it",
     "invalid_parameters": "the exchange does not take one of the values; `-h` of the command says what they mean",
     "trading_is_paused": "trading is paused; cancels still work. `kalshi exchange` shows when it resumes",
     "exchange_is_paused": "the exchange is paused, and cancels do not work either. `kalshi exchange` shows more",
@@ -157,6 +157,7 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     if status == 404:
         hint = hint or "check the spelling; what settled long ago is only in the historical tier"
         return NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)
+    hint = hint or "nothing was changed; `-h` of the command says what it takes"
     return ExchangeError(message, hint=hint, code=refusal.code or f"http_{status}", status=status, details=details)
 
 
