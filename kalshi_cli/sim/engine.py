@@ -116,7 +116,7 @@ class Engine:
         market.volume = Qty(market.volume + qty)
         market.last, market.last_size = price, qty
         _count_minute(market.minutes, now // 60_000, qty)
-        state.touch_market(market, now)
+        state.touch(f"market/{market.spec.ticker}", market)  # a trade is no update of what the market is
         if maker.remaining == 0:
             maker.status = EXECUTED
             if not is_block:

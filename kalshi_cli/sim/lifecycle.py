@@ -75,7 +75,7 @@ class Lifecycle:
         market = MarketRecord(
             spec=spec,
             market_id=self.state.new_id(),
-            number=len(self.state.markets),
+            number=max((market.number for market in self.state.markets.values()), default=-1) + 1,
             close_time=spec.close_time,
             created=now,
             updated=now,
