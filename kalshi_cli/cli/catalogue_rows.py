@@ -27,14 +27,12 @@ class RefreshView(Row, frozen=True, kw_only=True):
 
 
 def refresh_view(done: Refresh, seconds: float) -> RefreshView:
-    from kalshi_cli.store.entries import Kind
-
     return RefreshView(
         read="everything" if done.is_full else "changes",
         resumed=done.is_resumed,
-        series=done.counts[Kind.SERIES],
-        events=done.counts[Kind.EVENT],
-        markets=done.counts[Kind.MARKET],
+        series=done.counts["series"],
+        events=done.counts["event"],
+        markets=done.counts["market"],
         seconds=round(seconds, 1),
     )
 

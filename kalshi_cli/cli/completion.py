@@ -17,7 +17,7 @@ MOST = 300
 _NAMED = re.compile(r"\W*(TICKER|T|GLOB|MARKET|EVENT|SERIES)(?![A-Z_])")
 _HARMLESS = re.compile(r"[\w.-]+", re.ASCII)
 _HARMFUL = re.compile(r"[^\w .,%?+/°-]")
-"""zsh evaluates what it is given, and the exchange wrote the titles: no quote, bracket, dollar or backslash in there."""
+"""zsh evaluates what it is given, and the exchange wrote the titles: no quote, bracket, dollar, backslash in there."""
 
 LONGEST_TITLE = 60
 

@@ -1,4 +1,7 @@
-"""The status of a running loop on stderr: redrawn in place on a terminal, a block a minute anywhere else."""
+"""What moves: the status of a running loop on stderr, and screens of what is watched on stdout.
+
+A screen is redrawn in place where the terminal can; anywhere else what moves is written line by line.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.output import Format, note
 from kalshi_cli.cli.render import status_block
 
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
     from kalshi_cli.desk.trade import Summary
 
 
@@ -34,3 +39,31 @@ def status_display() -> Iterator[Callable[[Summary], None]]:
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda now: live.update(Group(Rule(style="dim"), Text(status_block(now), style="cyan")), refresh=True)
+
+
+# -- screens ------------------------------------------------------------------------------------------------------
+
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
+"""How a command that only looks ends after a signal: nothing is left to put in order."""
+
+REDRAW_MS = 150
+"""A screen is drawn no more often than this, however fast things move."""
+
+
+def live_format(form: Format | None) -> Format:
+    """TABLE is a screen. Without a choice: that where the terminal can show one, lines where it cannot, else NDJSON."""
+    can_redraw = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if form is None:
+        return Format.TABLE if can_redraw else Format.PLAIN if sys.stdout.isatty() else Format.NDJSON
+    return Format.PLAIN if form is Format.TABLE and not can_redraw else form
+
+
+@contextmanager
+def screen() -> Iterator[tuple[Console, Callable[[RenderableType], None]]]:
+    """The whole terminal for as long as it lasts, and what draws on it; then everything is as it was before."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        yield console, lambda drawn: live.update(drawn, refresh=True)

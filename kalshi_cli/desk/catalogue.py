@@ -234,7 +234,7 @@ class Refresh:
         self._now = clock.now()
         extent = catalogue.extent()
         self.progress, self.is_resumed = _begin(extent.as_of, extent.unfinished, self._now, is_full=is_full)
-        self.counts = dict.fromkeys(Kind, 0)
+        self.counts: dict[str, int] = dict.fromkeys(Kind, 0)
         """How many of each kind were read by this run."""
 
     @property

@@ -1,0 +1,70 @@
+"""The composition of watching: the stream where there is a key for it, else REST at intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from kalshi_cli.app.loops import Loops
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import Command, Message
+from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.trade import stop_signals
+from kalshi_cli.desk.watch import Board, Polled, Told
+from kalshi_cli.units import Ts
+
+INTERVAL_S = 0.5
+"""How often time passes on a board on which nothing happens."""
+
+
+class Watching:
+    """A board, and the messages that move it: iterate, and look at the board whenever you like.
+
+    `stopped_by` is the signal that ended it; empty before, and where its time was over.
+    """
+
+    def __init__(self, board: Board, feed: Iterable[Message], clock: Clock, duration_s: float | None) -> None:
+        self.board = board
+        self.stopped_by = ""
+        self._feed = feed
+        self._clock = clock
+        self._until = None if duration_s is None else clock.monotonic() + duration_s
+
+    @property
+    def now(self) -> Ts:
+        return self._clock.now()
+
+    def __iter__(self) -> Iterator[Told | None]:
+        """After each message: what a reader of the tape is told of it. None: time passed, or only details changed."""
+        for message in self._feed:
+            if isinstance(message, Command):
+                self.stopped_by = message.source
+                return
+            yield self.board.take(message, self._clock.now())
+            if self._until is not None and self._clock.monotonic() >= self._until:
+                return
+
+
+class Watch(Loops):
+    """Watching markets with this program's parts: `with Watch(app).open(...) as watching`."""
+
+    @contextmanager
+    def open(
+        self, tickers: Sequence[str], duration_s: float | None, tell: Callable[[str], None], *, is_book: bool = False
+    ) -> Iterator[Watching]:
+        """Begin to watch; NotFoundError at once where a market does not exist. `is_book`: whole books are wanted."""
+        from kalshi_cli.exchange.feed import LiveFeed
+
+        app, clock = self.app, self.app.clock
+        with ExitStack() as stack:
+            self._serve_if_nobody_does(stack)
+            markets = universe(app.client, clock.now(), tickers, "")
+            stream = self._stream(stack, markets)
+            feed: LiveFeed | Polled
+            if stream is None:
+                feed = Polled(app.client, clock, markets, is_book=is_book, tell=tell)
+            else:
+                feed = LiveFeed(stream, app.client, clock, markets=markets, interval_s=INTERVAL_S, tell=tell)
+            with stop_signals(clock, feed.request):
+                board = Board(markets, clock.now(), is_streamed=stream is not None)
+                yield Watching(board, feed, clock, duration_s)

@@ -1,0 +1,244 @@
+"""Markets as they are being watched: what is known of each now, and whether it can still be believed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.messages import (
+    BookDelta,
+    BookSnapshot,
+    Command,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Message,
+    PublicTrade,
+    Quote,
+    Tick,
+)
+from kalshi_cli.core.model import Market
+from kalshi_cli.errors import ExchangeError, UnreachableError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.units import Price, Qty, Ts
+
+MOST_TRADES = 200
+"""Trades that a board remembers."""
+
+POLL_S = 2.0
+"""How often markets are read where there is no stream."""
+
+PATIENCE_MS = 10_000
+"""While there is no stream, what was not read again for so long is old."""
+
+TRADES_A_POLL = 50
+
+
+Told = Quote | PublicTrade | FeedState | FeedGap
+"""A quote that changed, a trade, the connection coming or going, markets whose prices cannot be believed for now."""
+
+
+class Line:
+    """One market. Prices are those of now or None; `heard` is when they were last confirmed, None before they ever
+    were; `stale_since` is when they stopped being believable."""
+
+    def __init__(self, market: Market) -> None:
+        self.ticker = market.ticker
+        self.status = market.status.value
+        self.book = OrderBook(market.ticker)
+        self.bid: Price | None = None
+        self.bid_size = Qty(0)
+        self.ask: Price | None = None
+        self.ask_size = Qty(0)
+        self.last = market.last
+        self.volume = market.volume
+        self.changed: Ts | None = None
+        self.heard: Ts | None = None
+        self.stale_since: Ts | None = None
+
+    def quote(self, ts: Ts) -> Quote:
+        return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
+
+
+class Board:
+    """Takes messages of a feed in their order. Times are those of this machine, as handed in.
+
+    With a stream, volume is what REST said plus the trades since: the ticker channel counts both sides of every trade
+    (recordings of May 2026), and documents say otherwise.
+    """
+
+    def __init__(self, markets: Iterable[Market], now: Ts, *, is_streamed: bool) -> None:
+        self._is_streamed = is_streamed
+        self.lines = {market.ticker: Line(market) for market in markets}
+        self.trades: deque[PublicTrade] = deque(maxlen=MOST_TRADES)
+        self.is_live = False
+        self.state = "connecting"
+        self.since = now
+        """Since when the connection is in this state."""
+
+    def stale_since(self, line: Line, now: Ts) -> Ts | None:
+        """Since when the prices of this market cannot be believed; None where they can, or where there never were any.
+
+        With a stream they are good until it says otherwise; without one, for as long as they are read again.
+        """
+        if line.stale_since is not None or line.heard is None:
+            return line.stale_since
+        return line.heard if not self.is_live and now - line.heard > PATIENCE_MS else None
+
+    def take(self, message: Message, now: Ts) -> Told | None:
+        """What a reader of the tape is told of it; None where only details changed, or nothing."""
+        if isinstance(message, FeedState):
+            return self._connect(message, now)
+        if isinstance(message, FeedGap):
+            for ticker in message.tickers or tuple(self.lines):
+                self._distrust(ticker, message.reason, now)
+            return message
+        line = self.lines.get(getattr(message, "ticker", "") or getattr(getattr(message, "market", None), "ticker", ""))
+        if line is None:
+            return None
+        if isinstance(message, PublicTrade):
+            self.trades.append(message)
+            line.last, line.changed = message.price, now
+            if self._is_streamed:
+                line.volume = Qty(line.volume + message.qty)
+            return message
+        return line.quote(message.ts) if self._update(line, message, now) else None
+
+    def _connect(self, message: FeedState, now: Ts) -> FeedState | None:
+        state = "live" if message.is_live else message.reason or "no connection"
+        if (self.is_live, self.state) == (message.is_live, state):
+            return None
+        self.is_live, self.state, self.since = message.is_live, state, now
+        return message
+
+    def _distrust(self, ticker: str, reason: str, now: Ts) -> None:
+        line = self.lines.get(ticker)
+        if line is None:
+            return
+        line.book.invalidate(reason)
+        if line.heard is not None and line.stale_since is None:
+            line.stale_since = now
+
+    def _update(self, line: Line, message: Message, now: Ts) -> bool:
+        """Whether anything that is shown of this market changed."""
+        before = (line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since)
+        if isinstance(message, MarketChange):
+            line.status = message.market.status.value
+            line.last, line.volume = message.market.last, message.market.volume
+        elif isinstance(message, Quote):
+            # Beside a book, the ticker channel brings what a book does not have; it comes without a sequence number.
+            line.last, line.volume = message.last, line.volume if self._is_streamed else message.volume
+            if not line.book.ts:
+                self._show(line, message.bid, message.bid_size, message.ask, message.ask_size, now)
+        elif isinstance(message, BookSnapshot | BookDelta):
+            if isinstance(message, BookSnapshot):
+                line.book.load(message.bids, message.asks, message.ts)
+            else:
+                line.book.apply(message.side, message.price, message.delta, message.ts)
+            if isinstance(message, BookDelta) and message.has_more:
+                return False
+            if not line.book.is_usable:
+                self._distrust(line.ticker, line.book.unusable_reason, now)
+                return False
+            bid, ask = line.book.bid, line.book.ask
+            self._show(
+                line,
+                bid.price if bid else None,
+                bid.qty if bid else Qty(0),
+                ask.price if ask else None,
+                ask.qty if ask else Qty(0),
+                now,
+            )
+        is_news = before != (
+            line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since
+        )  # fmt: skip
+        if is_news:
+            line.changed = now
+        return is_news
+
+    @staticmethod
+    def _show(line: Line, bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty, now: Ts) -> None:
+        line.bid, line.bid_size, line.ask, line.ask_size = bid, bid_size, ask, ask_size
+        line.heard, line.stale_since = now, None
+
+
+# -- without a stream ---------------------------------------------------------------------------------------------
+
+
+class Polled:
+    """The same messages from REST, for whoever has no key: quotes at intervals, trades where the volume rose.
+
+    With `is_book` the whole books come instead of quotes. Ends after a Command.
+    """
+
+    def __init__(
+        self,
+        client: KalshiClient,
+        clock: Clock,
+        markets: Iterable[Market],
+        *,
+        is_book: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._volumes = {market.ticker: market.volume for market in markets}
+        self._is_book = is_book
+        self._tell = tell
+        self._commands: deque[Command] = deque()
+        self._since = clock.now()
+        self._seen: deque[str] = deque(maxlen=1_000)
+        self._is_failing = False
+
+    def request(self, command: Command) -> None:
+        """Give this out as the last message, within a moment."""
+        self._commands.append(command)
+
+    def __iter__(self) -> Iterator[Message]:
+        while True:
+            yield from self._read()
+            until = self._clock.monotonic() + POLL_S
+            while self._clock.monotonic() < until:
+                if self._commands:
+                    yield self._commands.popleft()
+                    return
+                yield Tick(self._clock.now())
+                self._clock.sleep(0.1)
+
+    def _read(self) -> Iterator[Message]:
+        now, tickers = self._clock.now(), list(self._volumes)
+        try:
+            markets = list(self._client.markets(tickers=tickers))
+            books = self._client.orderbooks(tickers) if self._is_book else []
+            traded = [market.ticker for market in markets if market.volume > self._volumes[market.ticker]]
+            trades = [trade for ticker in traded for trade in self._new_trades(ticker)]
+        except (ExchangeError, UnreachableError) as error:
+            if not self._is_failing:
+                self._tell(f"the exchange could not be read: {error}")
+            self._is_failing = True
+            yield FeedState(now, False, f"cannot be read: {error}")
+            return
+        self._is_failing = False
+        yield FeedState(now, False, f"no API key: read every {POLL_S:.0f} s")
+        for market in markets:
+            self._volumes[market.ticker] = market.volume
+            yield MarketChange(now, market)
+            if not self._is_book:
+                yield Quote(
+                    now, market.ticker, market.yes_bid, market.yes_bid_size,
+                    market.yes_ask, market.yes_ask_size, market.last, market.volume,
+                )  # fmt: skip
+        yield from books
+        yield from sorted(trades, key=lambda trade: trade.ts)
+
+    def _new_trades(self, ticker: str) -> list[PublicTrade]:
+        """Those since the start that were not given out yet."""
+        found = [
+            trade
+            for trade in self._client.trades(ticker, min_ts=self._since, limit=TRADES_A_POLL)
+            if trade.ts >= self._since and trade.trade_id not in self._seen
+        ]
+        self._seen.extend(trade.trade_id for trade in found)
+        return found
