@@ -27,6 +27,8 @@ def problems(line: str) -> list[str]:
         for word in rest.split():
             if hasattr(command, "commands") and word in command.commands:
                 command = command.commands[word]
+        if getattr(command, "default", "") and not set(rest.split()) & set(command.commands):
+            command = command.commands[command.default]
         known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {
             "-h",
             "--help",
@@ -48,6 +50,8 @@ def test_documents_that_name_what_is_not_there_are_caught() -> None:
     assert problems("then `kalshi frobnicate`") == ["no command frobnicate"]
     assert problems("kalshi order place T --sideways yes") == ["order has no --sideways"]
     assert problems("    kalshi -q cancel-all --ticker 'KX*'") == []
+    assert problems("kalshi transfer --from 0 --to 2 --amount 5") == [], "its default command is meant"
+    assert problems("kalshi transfer list --from 0") == ["transfer has no --from"]
     assert sum(len(COMMAND.findall(path.read_text())) for path in TYPED) > 30
 
 
