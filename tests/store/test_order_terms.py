@@ -1,0 +1,91 @@
+"""An order's group, subaccount and other terms on file, files from before there were any, and amends."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+import pytest
+from store_build import NOW, Build, Open
+
+from kalshi_cli.core.messages import AmendOrder, OrderChanged, SubmitOrder
+from kalshi_cli.core.model import Order, OrderStatus, StpMode, TradingState
+from kalshi_cli.core.orders import is_amend_open, worse_of
+from kalshi_cli.errors import HaltedError
+from kalshi_cli.store import migrations
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.sqlite import Database
+from kalshi_cli.units import Ts, cents, contracts
+
+replace = msgspec.structs.replace
+
+
+@pytest.mark.parametrize("mode", [StpMode.TAKER, StpMode.MAKER, None])
+def test_the_terms_come_back_as_they_were(open_store: Open, build: Build, mode: StpMode | None) -> None:
+    order = build.order(order_group_id="g1", subaccount=7, self_trade_prevention=mode, cancel_on_pause=True)
+    open_store().record(SubmitOrder(order))
+    assert open_store().order("c1") == order
+
+
+def test_a_file_from_before_the_terms_is_read_and_its_orders_have_what_was_sent_then(
+    open_store: Open, build: Build, path: Path
+) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    Database(path, migrations.STATE[:1]).close()
+    old = build.order(order_id="o1", status=OrderStatus.RESTING)
+    names = [name for name in Order.__struct_fields__ if name not in added(path)]
+    values = [getattr(old, name) for name in names]
+    connection = sqlite3.connect(path)
+    marks = ", ".join("?" * (len(names) + 1))
+    connection.execute(
+        f"INSERT INTO orders (key, {', '.join(names)}) VALUES ({marks})",
+        [old.client_order_id, *(str(value) if isinstance(value, str) else value for value in values)],
+    )
+    connection.commit()
+    connection.close()
+    store = open_store()
+    assert store.live_orders() == (old,)
+    assert old.self_trade_prevention is StpMode.TAKER, "what every order was sent with then"
+    store.record(OrderChanged(replace(old, subaccount=2)))
+    assert open_store().order("o1") == replace(old, subaccount=2)
+
+
+def added(path: Path) -> set[str]:
+    """The fields of an order that the file has no column for."""
+    connection = sqlite3.connect(path)
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(orders)")}
+    connection.close()
+    missing = set(Order.__struct_fields__) - columns
+    assert missing == {"order_group_id", "subaccount", "self_trade_prevention", "cancel_on_pause"}
+    return missing
+
+
+def amend(order: Order) -> AmendOrder:
+    wanted = replace(order, price=cents(40), qty=contracts(20))
+    return AmendOrder(order, wanted, worse_of(order, wanted, Ts(NOW + 1)))
+
+
+@pytest.mark.parametrize("is_foreign", [False, True])
+def test_an_amend_is_on_the_disk_as_the_worse_of_both_before_it_is_sent(
+    open_store: Open, build: Build, is_foreign: bool
+) -> None:
+    store = open_store()
+    order = build.order("" if is_foreign else "c1", order_id="o1", status=OrderStatus.RESTING, is_foreign=is_foreign)
+    store.record(OrderChanged(order))
+    store.record(amend(order))
+    assert store._database.read("PRAGMA synchronous")[0][0] == 2, "waited for the disk"
+    (found,) = open_store().live_orders()
+    assert is_amend_open(found)
+    assert (found.price, found.remaining) == (cents(40), contracts(20)), "an ask: the lower price is the worse"
+
+
+def test_no_amend_begins_once_another_program_has_halted(open_store: Open, build: Build) -> None:
+    store, other = open_store(), open_store()
+    order = build.order(order_id="o1", status=OrderStatus.RESTING)
+    store.record(OrderChanged(order))
+    other.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "", NOW))
+    with pytest.raises(HaltedError):
+        store.record(amend(order))
+    assert store.live_orders() == (order,)
