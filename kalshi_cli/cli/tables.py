@@ -71,15 +71,20 @@ def fit(fields: Sequence[Column], widths: dict[str, int], room: int) -> dict[str
 
 def draw_one(row: Row, title: str, now: Ts | None) -> None:
     """One object as key and value; long text is wrapped, not cut."""
+    _draw(_console(), title, one_grid(row, now))
+
+
+def one_grid(row: Row, now: Ts | None) -> Table:
+    """An object as `draw_one` draws it."""
     grid = _grid(has_header=False)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    lines = [column for column in columns(type(row)) if not row.screen or column.name in row.screen]
-    for column in lines:
+    by_name = {column.name: column for column in columns(type(row))}
+    for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
         colour = style(column.name, column.kind, value)
         grid.add_row(Text(column.label, style="dim"), Text(cell(column, value, now), style=colour))
-    _draw(_console(), title, grid)
+    return grid
 
 
 def draw_book(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
