@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, MarketStatus, PriceGrid, Side
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.channels import Connection
+from kalshi_cli.sim.combos import Combos
 from kalshi_cli.sim.fee_changes import FeeChanges
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.funds import Funds
@@ -21,13 +22,23 @@ from kalshi_cli.sim.gate import Gate, missing_signature
 from kalshi_cli.sim.hub import Hub
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.lifecycle import Lifecycle
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Refusal, SeriesSpec, SimOptions
+from kalshi_cli.sim.listing import (
+    CollectionSpec,
+    EventSpec,
+    LegSpec,
+    MarketSpec,
+    NewOrder,
+    Receipt,
+    Refusal,
+    SeriesSpec,
+    SimOptions,
+)
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.pauses import Pauses
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.sim.quote_routes import QuoteRoutes
 from kalshi_cli.sim.quotes import Quotes
 from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
-from kalshi_cli.sim.quote_routes import QuoteRoutes
 from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
 from kalshi_cli.sim.routes import all_routes
 from kalshi_cli.sim.routing import BASE, Call, Router
@@ -70,9 +81,13 @@ class Exchange:
         self._fees = FeeChanges(self._state, self._life)
         self._pauses = Pauses(self._state, self._floor)
         self._quotes = Quotes(self._state, self._floor)
+        self._combos = Combos(self._state, self._life)
         self._gate = Gate(self.options, self._funds.rates)
         self._hub = Hub(self._state)
-        self._router = Router([*all_routes(self._state, self._floor), *QuoteRoutes(self._state, self._quotes).routes()])
+        talks = QuoteRoutes(self._state, self._quotes)
+        self._router = Router(
+            [*all_routes(self._state, self._floor), *talks.routes(), *self._combos.routes()]
+        )
         self._now = Ts(0)
 
     def restore(self) -> bool:
@@ -113,7 +128,8 @@ class Exchange:
         if request.body and "json" not in request.headers.get("content-type", ""):
             raise nested(400, "invalid_content_type")
         self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shard=route.shard)
-        call = Call(account, Query(route.operation, request.query), values, request.body, now)
+        lock = self._gate.permit(request.headers, route.method, path) if route.is_private else None
+        call = Call(account, Query(route.operation, request.query), values, request.body, now, lock)
         return route.success, route.answer(call)
 
     def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | Response:
@@ -139,6 +155,7 @@ class Exchange:
         self._funds.advance(now)
         self._fees.advance(now)
         self._quotes.advance(now)
+        self._combos.advance(now)
         if self._pauses.advance(now):
             self._hub.hang_up(self.options.hang_up)
 
@@ -173,6 +190,11 @@ class Exchange:
     def list_market(self, spec: MarketSpec, now: Ts) -> None:
         """Opens by itself at `open_time` and closes at `close_time`. KeyError where its event is not listed."""
         self._life.list_market(spec, now)
+        self._commit(now)
+
+    def list_collection(self, spec: CollectionSpec, now: Ts) -> None:
+        """From now on members may make combos of it. KeyError where its series is not listed."""
+        self._combos.list_collection(spec)
         self._commit(now)
 
     def set_close_time(self, ticker: str, close_time: Ts, now: Ts) -> None:
@@ -357,6 +379,14 @@ class Exchange:
         return outcome
 
     # -- the world: what is --
+
+    def has_collection(self, ticker: str) -> bool:
+        return ticker in self._state.collections
+
+    def legs(self, ticker: str) -> tuple[LegSpec, ...]:
+        """Of a combo; nothing of another market."""
+        market = self._state.markets.get(ticker)
+        return market.spec.legs if market is not None else ()
 
     def unanswered(self, account: str) -> list[RfqRecord]:
         """The open requests for quotes of others that this account has not quoted."""

@@ -75,7 +75,9 @@ class EventReads:
         combos = (
             ticker
             for ticker, event in self._state.events.items()
-            if is_combo(ticker) and series in (None, event.series_ticker) and collection in (None, event.series_ticker)
+            if is_combo(ticker)
+            and series in (None, event.series_ticker)
+            and (collection is None or any(market.spec.collection == collection for market in children[ticker]))
         )
         found, cursor = query.page(combos, self._number, most=EVENTS_A_PAGE)
         is_nested = query.flag("with_nested_markets")

@@ -12,7 +12,7 @@ from kalshi_cli.sim.accounts import Terms
 from kalshi_cli.sim.candles import BarRecord, Candles
 from kalshi_cli.sim.funds_records import Account, MovementRecord, TermsRecord, TransferRecord
 from kalshi_cli.sim.journal import Journal
-from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
+from kalshi_cli.sim.listing import CollectionSpec, EventSpec, SeriesSpec, SimOptions
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.member import MAX_SUBACCOUNT, Member, Purse, group_key, holding_key, purse_key
 from kalshi_cli.sim.mirror import Mirror, Mirrored
@@ -45,6 +45,7 @@ _TYPES: dict[str, type] = {
     "series": SeriesSpec,
     "event": EventSpec,
     "market": MarketRecord,
+    "collection": CollectionSpec,
     "account": AccountRecord,
     "purse": PurseRecord,
     "key": KeyRecord,
@@ -80,6 +81,7 @@ class State:
         self.keys: dict[str, KeyRecord] = {}
         self.funds: dict[str, Account] = {}
         self.talks = Talks()
+        self.collections: dict[str, CollectionSpec] = {}
         self.members: dict[str, Member] = {}
         self.live: dict[str, OrderRecord] = {}
         self.trades: dict[str, deque[TradeRecord]] = {}
@@ -262,12 +264,8 @@ class State:
         match record:
             case StateRecord():
                 self.switches = record
-            case SeriesSpec():
-                self.series[record.ticker] = record
-            case EventSpec():
-                self.events[record.event_ticker] = record
-            case MarketRecord():
-                self.add_market(record)
+            case SeriesSpec() | EventSpec() | MarketRecord() | CollectionSpec():
+                self._take_listed(record)
             case AccountRecord():
                 self.members[record.name] = Member(record)
             case KeyRecord():
@@ -285,6 +283,17 @@ class State:
                 self.trade_count = max(self.trade_count, record.number + 1)
             case PurseRecord() | GroupRecord() | OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
                 self._take_own(record, self.members[record.account])
+
+    def _take_listed(self, record: SeriesSpec | EventSpec | MarketRecord | CollectionSpec) -> None:
+        match record:
+            case SeriesSpec():
+                self.series[record.ticker] = record
+            case EventSpec():
+                self.events[record.event_ticker] = record
+            case MarketRecord():
+                self.add_market(record)
+            case CollectionSpec():
+                self.collections[record.ticker] = record
 
     def _take_own(self, record: Mirrored, member: Member) -> None:
         match record:

@@ -12,6 +12,7 @@ from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.families import BTC, ETH, GOLD, Listing
 from kalshi_cli.sim.listings import SERIES, Catalogue
+from kalshi_cli.sim.quoters import COMBO_SERIES, MANNERS, Quoter, collections
 from kalshi_cli.sim.replies import Request
 from kalshi_cli.sim.routing import BASE
 from kalshi_cli.sim.traders import CENT, CROWD, STYLES, Crowd, Maker, Scene
@@ -52,16 +53,20 @@ class World:
         self._catalogue = Catalogue(seed, exchange.options.shards)
         self._makers = [Maker(exchange, seed, style) for style in STYLES]
         self._crowd = Crowd(exchange, seed)
+        self._quoters = [Quoter(exchange, seed, manner) for manner in MANNERS]
         self._open: dict[str, Listing] = {}
         self._early: dict[str, Listing] = {}
         self._at = Ts(start - start % STEP_MS)
 
     def ensure_open(self, now: Ts) -> None:
         """Make everything tradable as of now; on an exchange without markets, with a minute of history."""
-        for series in SERIES:
+        for series in (*SERIES, *COMBO_SERIES):
             self._exchange.list_series(series)
+        for collection in collections(now):
+            if not self._exchange.has_collection(collection.ticker):
+                self._exchange.list_collection(collection, now)
         there = set(self._exchange.accounts())
-        for account in (*(style.account for style in STYLES), *CROWD):
+        for account in (*(one.account for one in (*STYLES, *MANNERS)), *CROWD):
             if account not in there:
                 self._exchange.add_account(account, _CASH, shards=())
             for shard in range(self._exchange.options.shards):
@@ -105,11 +110,19 @@ class World:
             self._publish_between(now)
         if is_new_minute or not self._open:  # everything here opens on a whole minute
             self._list_open(now)
+        if is_new_second:
+            for quoter in self._quoters:
+                quoter.answer(self._chance, now)
         for listing in self._open.values():
             scene = self._scene(listing, now)
             self._crowd.trade(scene, now, length_ms / 1000 * self._speed)
             for maker in self._makers:
                 maker.quote(scene, now)
+
+    def _chance(self, ticker: str) -> float | None:
+        """Of a market that the world lists and that is open."""
+        listing = self._open.get(ticker)
+        return None if listing is None else self._catalogue.chance(listing, self._at)
 
     def _scene(self, listing: Listing, now: Ts) -> Scene:
         market, close = listing.market, self._exchange.close_time(listing.market.ticker)
@@ -151,6 +164,8 @@ class World:
         What somebody closed early is decided by its reference at the close it was made for, or by hand before.
         """
         for ticker in self._exchange.tickers("closed"):
+            if self._exchange.legs(ticker):
+                continue  # combos follow from their legs
             listing = self._open.get(ticker) or self._early.get(ticker) or self._earlier(ticker)
             if listing is not None and listing.market.close_time > now:
                 self._early[ticker] = listing
