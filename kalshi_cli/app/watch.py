@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from kalshi_cli.app import App
 from kalshi_cli.app.loops import Loops
-from kalshi_cli.clock import Clock
+from kalshi_cli.clock import Clock, SystemClock
+from kalshi_cli.config import Config
 from kalshi_cli.core.messages import Command, Message
 from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.status import Status
 from kalshi_cli.desk.trade import stop_signals
 from kalshi_cli.desk.watch import Board, Polled, Told
 from kalshi_cli.units import Ts
@@ -68,3 +71,37 @@ class Watch(Loops):
             with stop_signals(clock, feed.request):
                 board = Board(markets, clock.now(), is_streamed=stream is not None)
                 yield Watching(board, feed, clock, duration_s)
+
+
+STATUS_EVERY_S = 1.0
+
+
+class Statuses:
+    """The status of the runs here, again and again until a signal, which is then `stopped_by`."""
+
+    def __init__(self, config: Config, tell: Callable[[str], None], clock: Clock) -> None:
+        self.stopped_by = ""
+        self._config = config
+        self._tell = tell
+        self._clock = clock
+
+    def stop(self, command: Command) -> None:
+        self.stopped_by = command.source
+
+    def __iter__(self) -> Iterator[tuple[Ts, Status]]:
+        while not self.stopped_by:
+            with App(self._config, self._tell) as app:  # a state file that appears or goes is seen, and let go of
+                now, status = app.clock.now(), app.status()
+            yield now, status
+            until = self._clock.monotonic() + STATUS_EVERY_S
+            while not self.stopped_by and self._clock.monotonic() < until:
+                self._clock.sleep(0.05)
+
+
+@contextmanager
+def statuses(config: Config, tell: Callable[[str], None]) -> Iterator[Statuses]:
+    """Watch what runs here, from the state file alone."""
+    clock = SystemClock()
+    watched = Statuses(config, tell, clock)
+    with stop_signals(clock, watched.stop):
+        yield watched

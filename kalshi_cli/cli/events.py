@@ -33,9 +33,11 @@ def events(
     kalshi events --series KXHIGHNY
     kalshi events --search fed --status all --json
     """
+    from kalshi_cli.cli.market_list import tell_age
     from kalshi_cli.cli.market_rows import EventRow, event_row
     from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.desk.listing import EventQuery, select_events
+    from kalshi_cli.desk.listing import EventQuery
+    from kalshi_cli.desk.market_search import choose_events
 
     with opened(ctx) as desk:
         query = EventQuery(
@@ -44,10 +46,12 @@ def events(
             search=search,
             closing_within_s=closing_within,
         )
-        found = select_events(desk.client, query, desk.clock.now())
-        rows = [event_row(event) for event in islice(found, None if everything else limit)]
-        render_rows(EventRow, rows, flags_of(ctx).form, empty="no event fits", now=desk.clock.now())
-        if next(found, None) is not None:
+        now = desk.clock.now()
+        choice = choose_events(query, now, desk.catalogue if search else None, desk.client)
+        tell_age(choice, search, now)
+        rows = map(event_row, islice(choice.items, None if everything else limit))
+        render_rows(EventRow, rows, flags_of(ctx).form, empty="no event fits", now=now)
+        if next(choice.items, None) is not None:
             note(f"the list was cut at {limit}; see more with --limit N or --all")
 
 
@@ -89,14 +93,16 @@ def series(
     kalshi series --category Crypto
     kalshi series --search temperature --volume --json
     """
+    from kalshi_cli.cli.market_list import tell_age
     from kalshi_cli.cli.market_rows import SeriesRow, series_row
     from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.desk.listing import select_series
+    from kalshi_cli.desk.market_search import choose_series
 
     with opened(ctx) as desk:
-        found = select_series(desk.client, category, tag, search, with_volume=volume)
-        rows = [series_row(one) for one in found]
-        render_rows(SeriesRow, rows, flags_of(ctx).form, empty="no series fits", now=desk.clock.now())
+        now, catalogue = desk.clock.now(), desk.catalogue if search else None
+        choice = choose_series(category, tag, search, catalogue, desk.client, with_volume=volume)
+        tell_age(choice, search, now)
+        render_rows(SeriesRow, map(series_row, choice.items), flags_of(ctx).form, empty="no series fits", now=now)
 
 
 @app.command("series-info")

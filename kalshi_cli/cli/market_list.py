@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.cli.cells import when
 from kalshi_cli.cli.output import Format, note
@@ -26,8 +26,8 @@ class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
     as_of: Ts
 
 
-def tell_age(choice: Choice, search: str, now: Ts) -> None:
-    """Where the markets were found, and how old that is; how to find more where there is no catalogue."""
+def tell_age(choice: Choice[Any], search: str, now: Ts) -> None:
+    """Where they were found, and how old that is; how to find more where there is no catalogue."""
     if choice.as_of is None:
         if search:
             note("searched the exchange's list by letters; kalshi catalogue refresh makes a catalogue of words")
@@ -35,7 +35,7 @@ def tell_age(choice: Choice, search: str, now: Ts) -> None:
     old = "; kalshi catalogue refresh brings what is new" if now - choice.as_of > OLD_MS else ""
     note(f"catalogue as of {when(choice.as_of, now)}{old}")
     if not choice.has_all:
-        note("no market has all of these words; these have some of them")
+        note("nothing has all of these words; these have some of them")
 
 
 def shown_while_read(

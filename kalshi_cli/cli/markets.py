@@ -64,9 +64,16 @@ def markets(
             combos=combos,
         )
         now, show = desk.clock.now(), shown_while_read(form, is_long=everything, is_held=bool(sort))
-        choice = choose(query, now, desk.catalogue if search or offline else None, lambda: desk.client, is_offline=offline, show=show)
+        choice = choose(
+            query,
+            now,
+            desk.catalogue if search or offline else None,
+            lambda: desk.client,
+            is_offline=offline,
+            show=show,
+        )
         tell_age(choice, search, now)
-        some = islice(choice.markets, query.limit)
+        some = islice(choice.items, query.limit)
         if offline:
             render_rows(
                 CachedMarketRow,
@@ -77,7 +84,7 @@ def markets(
             )
         else:
             render_rows(MarketRow, map(market_row, some), form, empty="no market fits", now=now)
-        if next(choice.markets, None) is not None:
+        if next(choice.items, None) is not None:
             note(f"the list was cut at {limit}; see more with --limit N or --all")
 
 
@@ -87,6 +94,9 @@ def orderbook(
     names: Annotated[list[str], ticker()],
     depth: Annotated[int, typer.Option(min=1, max=100, help="Levels a side.")] = 10,
     size: Annotated[Any, count_option("--size", text="Add what filling so many would cost, each way.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="One book as it moves, until Ctrl-C; NDJSON in a pipe.")
+    ] = False,
 ) -> None:
     """The book of a market on the YES scale: bids, and the asks that bids for NO imply. Several markets in one request.
 
@@ -94,11 +104,16 @@ def orderbook(
     kalshi orderbook KXBTCD-26NOV2114-T86249.99
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --size 500 --json
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
+    kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch
     """
     from kalshi_cli.cli.render import render_books
     from kalshi_cli.cli.rows import orderbook_view
+    from kalshi_cli.cli.watch import watch_book
     from kalshi_cli.desk.listing import read_books
 
+    if watch:
+        watch_book(ctx, names, depth, size)
+        return
     with opened(ctx) as desk:
         snapshots = read_books(desk.client, [name.upper() for name in names])
         render_books([orderbook_view(snapshot, depth, size) for snapshot in snapshots], flags_of(ctx).form)

@@ -162,15 +162,24 @@ def record(
 
 
 @app.command("status")
-def status(ctx: typer.Context) -> None:
+def status(
+    ctx: typer.Context,
+    watch: Annotated[bool, typer.Option("--watch", help="Every second, until Ctrl-C; NDJSON in a pipe.")] = False,
+) -> None:
     """What runs here, the trading state, the last completed cycle, orders in doubt.
 
     \b
     kalshi status --json
+    kalshi status --watch
     """
     from kalshi_cli.cli.render import render_one
     from kalshi_cli.cli.run_rows import status_view
 
+    if watch:
+        from kalshi_cli.cli.watch import watch_status
+
+        watch_status(ctx)
+        return
     with opened(ctx) as desk:
         render_one(status_view(desk.status()), flags_of(ctx).form, title="status", now=desk.clock.now())
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config, opened
 from kalshi_cli.cli.output import Format, note, write_out
 from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching
+    from kalshi_cli.cli.rows import OrderbookView
     from kalshi_cli.cli.watch_rows import TapeRow
 
 app = Commands("Markets as they move.")
@@ -54,6 +55,82 @@ def watch(
             render_rows(TapeRow, _tape(watching), form)
     if watching.stopped_by:
         raise typer.Exit(SIGNALS[watching.stopped_by])
+
+
+def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:
+    """`kalshi orderbook TICKER --watch`: a ladder that moves; in a pipe the book, each time it changed."""
+    from kalshi_cli.app.watch import Watch
+    from kalshi_cli.cli.live import SIGNALS, live_format
+    from kalshi_cli.cli.render import render_book, render_rows
+    from kalshi_cli.cli.rows import OrderbookView
+
+    form = live_format(flags_of(ctx).form)
+    if len(names) > 1 or size is not None:
+        raise UsageError("--watch takes one market, and no --size", hint="kalshi watch takes several")
+    if form in (Format.JSON, Format.CSV):
+        raise UsageError(f"a book that moves has no end, so it is no {form.upper()}", hint="use --format ndjson")
+    is_screen = form is Format.TABLE
+    tell = unheard if is_screen else note
+    with opened(ctx) as desk, Watch(desk).open([names[0].upper()], None, tell, is_book=True) as watching:
+        if is_screen:
+            from kalshi_cli.cli.watch_screen import show_ladder
+
+            show_ladder(watching, desk.config.env, depth)
+        elif form is Format.PLAIN:
+            for view in _books(watching, depth):
+                render_book(view, form)
+                write_out("\n", flush=True)
+        else:
+            render_rows(OrderbookView, _books(watching, depth), form)
+    if watching.stopped_by:
+        raise typer.Exit(SIGNALS[watching.stopped_by])
+
+
+def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
+    """The book each time it changed. While it cannot be believed there is none, and that is said."""
+    from kalshi_cli.cli.watch_rows import book_view
+
+    line = next(iter(watching.board.lines.values()))
+    before, was_stale = None, False
+    for _ in watching:
+        is_stale = watching.board.stale_since(line, watching.now) is not None
+        if is_stale and not was_stale:
+            note(f"the book of {line.ticker} is STALE: {watching.board.state}")
+        was_stale = is_stale
+        if is_stale or line.heard is None or line.is_midway:
+            continue
+        view = book_view(line.book, depth)
+        if view != before:
+            before = view
+            yield view
+
+
+def watch_status(ctx: typer.Context) -> None:
+    """`kalshi status --watch`: the state file, read again every second."""
+    from kalshi_cli.app.watch import statuses
+    from kalshi_cli.cli.live import SIGNALS, live_format, screen
+    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.cli.run_rows import StatusView, status_view
+
+    form = live_format(flags_of(ctx).form)
+    if form is Format.JSON:
+        raise UsageError("a status that is watched has no end, so it is no JSON", hint="use --format ndjson")
+    with statuses(load_config(ctx), note) as watched:
+        views = ((now, status_view(status)) for now, status in watched)
+        if form is Format.TABLE:
+            from kalshi_cli.cli.watch_screen import draw_status
+
+            with screen() as (_, draw):
+                for now, view in views:
+                    draw(draw_status(view, now))
+        elif form is Format.PLAIN:
+            for now, view in views:
+                render_one(view, form, now=now)
+                write_out("\n", flush=True)
+        else:
+            render_rows(StatusView, (view for _, view in views), form)
+    if watched.stopped_by:
+        raise typer.Exit(SIGNALS[watched.stopped_by])
 
 
 def unheard(_text: str) -> None:

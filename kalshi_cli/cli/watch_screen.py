@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kalshi_cli.cli.live import REDRAW_MS, screen
-from kalshi_cli.cli.tables import GAP, ladder
+from kalshi_cli.cli.tables import GAP, ladder, one_grid
 from kalshi_cli.core.messages import PublicTrade
 from kalshi_cli.core.model import BID
 from kalshi_cli.text import safe_text
@@ -22,6 +22,7 @@ from kalshi_cli.units import Ts, format_ts, show_price, show_qty
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching
+    from kalshi_cli.cli.run_rows import StatusView
     from kalshi_cli.desk.watch import Board, Line
 
 FEWEST_TRADES = 3
@@ -185,3 +186,11 @@ def draw_ladder(board: Board, env: str, now: Ts, depth: int, width: int, height:
     if not bids and not asks:
         return Group(*head, status, Text("nobody quotes it", style="yellow"))
     return Group(*head, status, ladder(view, bids, asks, width))
+
+
+# -- the status ---------------------------------------------------------------------------------------------------
+
+
+def draw_status(view: StatusView, now: Ts) -> RenderableType:
+    """With the time on top: a screen that stands still must not look like one that hangs."""
+    return Group(Text(f"status  {format_ts(now)[11:19]} UTC", style="bold"), one_grid(view, now))

@@ -102,13 +102,19 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 def select_events(client: KalshiClient, query: EventQuery, now: Ts) -> Iterator[Event]:
     """The events, as they are read. The exchange has no upper bound of closing: markets are read along to see it."""
-    until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
+    is_timed = query.closing_within_s is not None
     found = client.events(
         status=query.status or None,
         series=query.series or None,
-        min_close=None if until is None else now,
-        with_markets=until is not None,
+        min_close=now if is_timed else None,
+        with_markets=is_timed,
     )
+    return narrowed_events(found, query, now)
+
+
+def narrowed_events(found: Iterable[Event], query: EventQuery, now: Ts) -> Iterator[Event]:
+    """Those with the words, and of which a market closes in time."""
+    until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
     for event in found:
         if _has_words(query.search, f"{event.event_ticker} {event.title} {event.sub_title}") and (
             until is None or any(now < market.close_time <= until for market in event.markets)

@@ -1,14 +1,23 @@
-"""Markets by words: found in the catalogue, their prices read live; without a catalogue, filtered from the list."""
+"""Markets, events and series by words: found in the catalogue and read live; without one, filtered from the list."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
-from kalshi_cli.core.model import Market, MarketStatus
+from kalshi_cli.core.model import Event, Market, MarketStatus, Series
 from kalshi_cli.desk.catalogue import MOST_ENTRIES, Found, cached_market, search, throw_away
-from kalshi_cli.desk.listing import MarketQuery, narrowed, select
+from kalshi_cli.desk.listing import (
+    EventQuery,
+    MarketQuery,
+    narrowed,
+    narrowed_events,
+    select,
+    select_events,
+    select_series,
+)
 from kalshi_cli.errors import StateError, UsageError
 from kalshi_cli.exchange.calls import NAMES_A_CALL
 from kalshi_cli.exchange.client import KalshiClient
@@ -22,14 +31,17 @@ TRADING = ("unopened", "open", "paused")
 """What a catalogue holds whole. Of what closed and settled it keeps only the latest."""
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """The markets asked for, one more than the limit where there are more.
+T = TypeVar("T")
 
-    `as_of` is the age of the catalogue they were found in, None where the exchange's list was read; `has_all` is False
-    where no market has every word that was searched for.
+
+class Choice(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What was asked for, one more than the limit where there are more.
+
+    `as_of` is the age of the catalogue it was found in, None where the exchange's list was read; `has_all` is False
+    where nothing has every word that was searched for.
     """
 
-    markets: Iterator[Market]
+    items: Iterator[T]
     as_of: Ts | None = None
     has_all: bool = True
 
@@ -42,27 +54,27 @@ def choose(
     *,
     is_offline: bool = False,
     show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
-) -> Choice:
+) -> Choice[Market]:
     """With `is_offline` the exchange is not asked, and everything is as old as the catalogue.
 
     UsageError where that is wanted and there is no catalogue. `show` sees the markets that the exchange lists go by.
     """
     is_catalogued = query.status in TRADING and not query.combos
     if not is_offline and not (query.search and is_catalogued):
-        return Choice(markets=select(client(), query, now, show))
+        return Choice(items=select(client(), query, now, show))
     narrow = Narrow(parent=query.event, series=query.series, open_at=now if query.status in TRADING else None)
     most = MOST_ENTRIES if is_offline else MOST_CANDIDATES
     found = search(catalogue, Kind.MARKET, query.search, narrow=narrow, most=most)
     if is_offline:
         listed: Iterable[Market] = _cached(catalogue, found)
     elif found is None:
-        return Choice(markets=select(client(), query, now, show))
+        return Choice(items=select(client(), query, now, show))
     else:
         listed = _live(client(), found.tickers)
     assert found is not None
     wanted = (market for market in listed if _has_status(market, query.status, now))
     bare = msgspec.structs.replace(query, search="")  # found already, and by more than the exact words
-    return Choice(markets=narrowed(wanted, bare, now), as_of=found.as_of, has_all=found.has_all)
+    return Choice(items=narrowed(wanted, bare, now), as_of=found.as_of, has_all=found.has_all)
 
 
 def _cached(catalogue: Catalogue | None, found: Found | None) -> list[Market]:
@@ -74,6 +86,39 @@ def _cached(catalogue: Catalogue | None, found: Found | None) -> list[Market]:
             throw_away(catalogue)
     hint = "make one: kalshi catalogue refresh"
     raise UsageError("there is no catalogue to look into", hint=hint, code="no_catalogue")
+
+
+def choose_events(query: EventQuery, now: Ts, catalogue: Catalogue | None, client: KalshiClient) -> Choice[Event]:
+    """Events with these words, those of the catalogue in the order of their rank, each read live."""
+    found = None
+    if query.search and query.status in TRADING:
+        found = search(catalogue, Kind.EVENT, query.search, narrow=Narrow(parent=query.series), most=MOST_CANDIDATES)
+    if found is None:
+        return Choice(items=select_events(client, query, now))
+    listed = _live_events(client, query, found.tickers)
+    bare = msgspec.structs.replace(query, search="")
+    return Choice(items=narrowed_events(listed, bare, now), as_of=found.as_of, has_all=found.has_all)
+
+
+def _live_events(client: KalshiClient, query: EventQuery, tickers: Sequence[str]) -> Iterator[Event]:
+    for start in range(0, len(tickers), NAMES_A_CALL):
+        some = tickers[start : start + NAMES_A_CALL]
+        is_timed = query.closing_within_s is not None
+        listed = client.events(status=query.status or None, tickers=some, with_markets=is_timed)
+        now = {event.event_ticker: event for event in listed}
+        yield from (now[ticker] for ticker in some if ticker in now)
+
+
+def choose_series(
+    category: str, tag: str, words: str, catalogue: Catalogue | None, client: KalshiClient, *, with_volume: bool
+) -> Choice[Series]:
+    """Series with these words: which, says the catalogue; what they are, the one list that the exchange has."""
+    found = search(catalogue, Kind.SERIES, words, most=MOST_CANDIDATES) if words else None
+    if found is None:
+        return Choice(items=iter(select_series(client, category, tag, words, with_volume=with_volume)))
+    listed = {one.ticker: one for one in select_series(client, category, tag, "", with_volume=with_volume)}
+    items = (listed[ticker] for ticker in found.tickers if ticker in listed)
+    return Choice(items=items, as_of=found.as_of, has_all=found.has_all)
 
 
 def _live(client: KalshiClient, tickers: Sequence[str]) -> Iterator[Market]:

@@ -57,6 +57,8 @@ class Line:
         self.changed: Ts | None = None
         self.heard: Ts | None = None
         self.stale_since: Ts | None = None
+        self.is_midway = False
+        """More changes of the same matching belong to this state of the book."""
 
     def quote(self, ts: Ts) -> Quote:
         return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
@@ -137,7 +139,8 @@ class Board:
                 line.book.load(message.bids, message.asks, message.ts)
             else:
                 line.book.apply(message.side, message.price, message.delta, message.ts)
-            if isinstance(message, BookDelta) and message.has_more:
+            line.is_midway = isinstance(message, BookDelta) and message.has_more
+            if line.is_midway:
                 return False
             if not line.book.is_usable:
                 self._distrust(line.ticker, line.book.unusable_reason, now)
