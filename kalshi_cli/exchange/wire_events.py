@@ -52,12 +52,14 @@ class _NestedEvent(_Event, gc=False):
     markets: list[Listed] | None = None
 
 
-class _WholeEvent(_Event, gc=False):
+class WholeEvent(_Event, gc=False):
+    """With its markets, where they were asked for."""
+
     markets: list[Details] | None = None
 
 
 class _EventBody(msgspec.Struct):
-    event: _WholeEvent
+    event: WholeEvent
     markets: list[Details] | None = None
 
 
@@ -115,7 +117,9 @@ def read_events(body: bytes) -> Page[Event]:
 # -- series -------------------------------------------------------------------------------------------------------
 
 
-class _Series(msgspec.Struct, gc=False):
+class WholeSeries(msgspec.Struct, gc=False):
+    """All a series has; the volume only where it was asked for."""
+
     ticker: str
     fee_type: str
     fee_multiplier: float
@@ -135,14 +139,14 @@ class _Series(msgspec.Struct, gc=False):
 
 
 class _SeriesBody(msgspec.Struct):
-    series: _Series
+    series: WholeSeries
 
 
 class _SeriesListBody(msgspec.Struct):
-    series: list[_Series] | None = None
+    series: list[WholeSeries] | None = None
 
 
-def _series(wire: _Series) -> Series:
+def _series(wire: WholeSeries) -> Series:
     return Series(
         ticker=wire.ticker,
         title=wire.title,
