@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.records import KeyRecord
 from kalshi_cli.sim.replies import WireError, nested, too_many
+from kalshi_cli.sim.scopes import check_scope
 from kalshi_cli.units import Ts
 
 KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
@@ -52,7 +53,7 @@ class Gate:
     def __init__(self, options: SimOptions, rates: Callable[[str], tuple[int, int]]) -> None:
         self._options = options
         self._rates = rates
-        self._keys: dict[str, tuple[str, RSAPublicKey | Ed25519PublicKey]] = {}
+        self._keys: dict[str, tuple[KeyRecord, RSAPublicKey | Ed25519PublicKey]] = {}
         self._buckets: dict[tuple[str, bool, int], Bucket] = {}
 
     def admit(self, key: KeyRecord) -> None:
@@ -60,7 +61,7 @@ class Gate:
         parsed = load_pem_public_key(key.public_key)
         if not isinstance(parsed, (RSAPublicKey, Ed25519PublicKey)):
             raise ValueError(f"key {key.key_id} is neither RSA nor Ed25519")
-        self._keys[key.key_id] = (key.account, parsed)
+        self._keys[key.key_id] = (key, parsed)
 
     def account(self, method: str, path: str, headers: dict[str, str], now: Ts) -> str | None:
         """The account that signed this, None where nobody did; a WireError (401) where the signature is no good."""
@@ -68,8 +69,8 @@ class Gate:
             return None
         if not headers.get(SIGNATURE):
             raise missing_signature()
-        account, key = self._keys.get(headers.get(KEY, ""), (None, None))
-        if account is None or key is None:
+        record, key = self._keys.get(headers.get(KEY, ""), (None, None))
+        if record is None or key is None:
             raise nested(401, "authentication_error", "NOT_FOUND", "authentication_error")
         stamp = headers.get(TIMESTAMP, "")
         is_number = stamp.isascii() and stamp.isdigit() and len(stamp) <= 16
@@ -78,7 +79,13 @@ class Gate:
             raise nested(401, "header_timestamp_expired")
         if not _is_signed(key, headers[SIGNATURE], f"{stamp}{method}{path}".encode()):
             raise nested(401, "authentication_error", "INCORRECT_API_KEY_SIGNATURE", "authentication_error")
-        return account
+        return record.account
+
+    def permit(self, headers: dict[str, str], method: str, path: str) -> int | None:
+        """The only subaccount that the key of this request may name, None: any; a WireError (403) without the scope."""
+        record, _ = self._keys[headers[KEY]]
+        check_scope(record, method, path)
+        return record.subaccount
 
     def charge(self, account: str | None, cost: int, now: Ts, *, is_write: bool, shard: int = 0) -> None:
         """Take tokens from the account's read bucket, or its write bucket of a shard; 429 where they do not suffice.
