@@ -1,0 +1,323 @@
+"""Many orders at once: each is reviewed, written down and answered for as if it were alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from virtual import OTHER, TICKER, Virtual, ticket
+
+from kalshi_cli.core.messages import Effect, OrderChanged, SubmitOrder
+from kalshi_cli.core.model import BID, OrderStatus, Tif, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk import batch
+from kalshi_cli.desk.batch import Line, Outcome
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExchangeError,
+    ExitCode,
+    HaltedError,
+    OutcomeUnknownError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.store.base import Halt
+from kalshi_cli.units import Price, cents, contracts, dollars
+
+PATH = "/trade-api/v2/portfolio/events/orders/batched"
+
+
+def place(virtual: Virtual, *tickets: dict[str, Any], limits: Limits | None = None) -> Outcome:
+    """A batch by the desk, as a person would."""
+    desk = virtual.desk(limits)
+    lines = [Line(at, ticket(**fields)) for at, fields in enumerate(tickets, start=1)]
+    return batch.send(desk, *batch.propose(desk, lines))
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    """Bids of one contract each, from 30 cents up."""
+    return [{"qty": contracts(1), "price": cents(30 + at % 10)} for at in range(count)]
+
+
+def requests(virtual: Virtual) -> int:
+    return sum(1 for call in virtual.wire.sent if call == ("POST", PATH))
+
+
+def statuses(outcome: Outcome) -> list[str]:
+    return [result.status for result in outcome.results]
+
+
+def lose(virtual: Virtual, *, after: int = 0) -> None:
+    """The reply to a batch is lost, though the exchange took it; so many pass first."""
+    seen = iter(range(1_000))
+
+    def drop(request: httpx.Request) -> None:
+        if request.url.path == PATH and next(seen) >= after:
+            raise httpx.ReadTimeout("no reply", request=request)
+
+    virtual.wire.after = drop
+
+
+def answer(virtual: Virtual, status: int, body: bytes = b"{}") -> None:
+    """The exchange does not get the batch; something else answers."""
+    virtual.wire.before = lambda request: httpx.Response(status, content=body) if request.url.path == PATH else None
+
+
+def test_every_order_of_a_batch_is_placed_and_on_file(virtual: Virtual) -> None:
+    virtual.market()
+    outcome = place(
+        virtual,
+        {"price": cents(39)},
+        {"price": cents(38), "client_order_id": "mine"},
+        {"price": cents(44), "tif": Tif.IOC, "qty": contracts(5)},
+    )
+    assert statuses(outcome) == ["resting", "resting", "filled"]
+    assert outcome.worst is None
+    assert requests(virtual) == 1
+    assert sorted(virtual.exchange.resting("alice")) == sorted(
+        (result.order.order_id, BID, result.order.price, contracts(10))
+        for result in outcome.results[:2]
+        if result.order is not None
+    )
+    for result in outcome.results:
+        assert result.order is not None
+        assert virtual.store.order(result.order.client_order_id) == result.order
+    (fill,) = virtual.store.fills()
+    assert (fill.price, fill.qty) == (cents(44), contracts(5))
+
+
+def test_every_intent_is_on_file_before_the_request_leaves(virtual: Virtual) -> None:
+    seen: list[OrderStatus] = []
+
+    def look(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path == PATH:
+            seen.extend(order.status for order in virtual.store.live_orders())
+        return None
+
+    virtual.market()
+    virtual.wire.before = look
+    place(virtual, *many(3))
+    assert seen == [OrderStatus.SUBMITTED] * 3
+
+
+def test_each_order_is_reviewed_with_those_before_it_on_their_way(virtual: Virtual) -> None:
+    virtual.market()
+    outcome = place(virtual, *many(5), limits=Limits(max_position=contracts(3)))
+    assert statuses(outcome) == ["resting"] * 3 + ["denied"] * 2
+    assert isinstance(outcome.worst, RefusedError)
+    assert outcome.worst.code == "POSITION_LIMIT"
+    assert len(virtual.exchange.resting("alice")) == 3
+
+
+def test_orders_that_would_meet_each_other_are_stopped_here(virtual: Virtual) -> None:
+    virtual.market()
+    outcome = place(virtual, {"price": cents(42)}, {"action": "sell", "price": cents(42)})
+    assert statuses(outcome) == ["resting", "denied"]
+    assert outcome.worst is not None
+    assert outcome.worst.code == "SELF_CROSS"
+
+
+def test_what_the_exchange_refuses_is_refused_alone(virtual: Virtual) -> None:
+    virtual.market()
+    outcome = place(
+        virtual, {"price": cents(39)}, {"price": cents(44), "post_only": True}, {"price": cents(38), "tif": Tif.FOK}
+    )
+    assert statuses(outcome) == ["resting", "rejected", "rejected"]
+    codes = [result.error.code for result in outcome.results[1:] if result.error is not None]
+    assert codes == ["invalid_order", "fill_or_kill_insufficient_resting_volume"]
+    assert isinstance(outcome.worst, ExchangeError)
+    assert outcome.worst.exit_code is ExitCode.REJECTED
+
+
+def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(virtual: Virtual) -> None:
+    virtual.market()
+    outcome = place(virtual, *many(20))
+    assert statuses(outcome) == ["resting"] * 20
+    assert requests(virtual) == 3, "eight at a time"
+
+
+# -- lines that cannot be orders ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"price": Price(4_050)}, r"line 2: \$0\.405 is not a price"),
+        ({"ticker": "NOPE-1"}, "line 2: there is no market NOPE-1"),
+        ({"client_order_id": "used"}, "line 2: refused: there is an order with the id used"),
+        ({"client_order_id": "twice"}, "line 2: the client order id twice is on several lines; line 3"),
+    ],
+)
+def test_one_line_that_cannot_be_an_order_stops_all(virtual: Virtual, bad: dict[str, Any], said: str) -> None:
+    virtual.market()
+    virtual.place(client_order_id="used")
+    before = virtual.wire.posts()
+    with pytest.raises(UsageError, match=said) as caught:
+        place(virtual, {"price": cents(39)}, bad, bad if bad.get("client_order_id") == "twice" else {})
+    assert "nothing was sent" in caught.value.hint
+    assert virtual.wire.posts() == before
+
+
+def test_a_batch_has_an_end(virtual: Virtual) -> None:
+    with pytest.raises(UsageError, match="1001 orders on 1 markets are too many"):
+        place(virtual, *many(1_001))
+    with pytest.raises(UsageError, match="101 orders on 101 markets are too many"):
+        place(virtual, *({"ticker": f"T{n}"} for n in range(101)))
+
+
+# -- faults of the wire -----------------------------------------------------------------------------------------------
+
+
+def test_a_lost_reply_is_resolved_for_every_order_and_nothing_is_sent_twice(virtual: Virtual) -> None:
+    virtual.market()
+    lose(virtual)
+    outcome = place(virtual, {"price": cents(39)}, {"price": cents(44), "tif": Tif.IOC})
+    assert statuses(outcome) == ["resting", "filled"]
+    assert requests(virtual) == 1
+    assert len(virtual.exchange.resting("alice")) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_batch_that_got_lost_is_unknown_and_every_order_of_it_is_named(virtual: Virtual, status: int) -> None:
+    virtual.market()
+    answer(virtual, status)
+    outcome = place(virtual, *many(3))
+    assert statuses(outcome) == ["unknown"] * 3
+    assert isinstance(outcome.worst, OutcomeUnknownError)
+    assert outcome.worst.exit_code == 7
+    assert "kalshi order reconcile" in outcome.worst.hint
+    for result in outcome.results:
+        assert result.order is not None
+        assert result.error is not None
+        assert result.order.client_order_id in result.error.message
+    assert requests(virtual) == 1
+    assert [order.status for order in virtual.store.live_orders()] == [OrderStatus.UNKNOWN] * 3
+
+
+def test_after_a_request_without_an_answer_no_other_is_sent(virtual: Virtual) -> None:
+    virtual.market()
+    answer(virtual, 500)
+    outcome = place(virtual, *many(10))
+    assert statuses(outcome) == ["unknown"] * 8 + ["not_sent"] * 2
+    assert requests(virtual) == 1
+    assert isinstance(outcome.worst, OutcomeUnknownError), "graver than not sent"
+    assert len(virtual.store.live_orders()) == 8, "what was never sent is on no file"
+
+
+def test_a_reply_that_is_cut_is_no_refusal(virtual: Virtual) -> None:
+    virtual.market()
+    answer(virtual, 201, b'{"orders": [')
+    assert statuses(place(virtual, *many(2))) == ["unknown", "unknown"]
+
+
+def test_a_key_that_may_not_place_stops_the_rest(virtual: Virtual) -> None:
+    virtual.market()
+    answer(virtual, 403, b'{"error": {"code": "forbidden", "message": "no"}}')
+    outcome = place(virtual, *many(10))
+    assert statuses(outcome) == ["rejected"] * 8 + ["not_sent"] * 2
+    assert isinstance(outcome.worst, CredentialsError)
+    assert requests(virtual) == 1
+
+
+def test_what_was_placed_before_the_trouble_is_told_as_placed(virtual: Virtual) -> None:
+    virtual.market()
+    lose(virtual, after=1)
+    outcome = place(virtual, *many(20))
+    assert statuses(outcome) == ["resting"] * 16 + ["not_sent"] * 4, "the second request was found to have arrived"
+    assert isinstance(outcome.worst, OutcomeUnknownError | UnreachableError)
+
+
+# -- halts and the state file -----------------------------------------------------------------------------------------
+
+
+def halt(virtual: Virtual) -> None:
+    virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", virtual.clock.now()))
+
+
+def test_while_halted_nothing_passes(virtual: Virtual) -> None:
+    virtual.market()
+    halt(virtual)
+    outcome = place(virtual, *many(2))
+    assert statuses(outcome) == ["denied", "denied"]
+    assert requests(virtual) == 0
+
+
+def test_a_halt_between_two_requests_stops_the_second(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.wire.after = lambda request: halt(virtual) if request.url.path == PATH else None
+    outcome = place(virtual, *many(10))
+    assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
+    assert isinstance(outcome.worst, RefusedError)
+    assert (requests(virtual), outcome.worst.code) == (1, "HALTED")
+
+
+def test_a_halt_after_the_orders_were_written_down_ends_them(virtual: Virtual) -> None:
+    """Another process halts after the commit and before the request: nothing has left, and the file says so."""
+
+    def halted() -> None:
+        raise HaltedError("trading is halted")
+
+    virtual.market()
+    virtual.client = virtual.connect(before_create=halted)
+    outcome = place(virtual, *many(2))
+    assert statuses(outcome) == ["rejected", "rejected"]
+    assert isinstance(outcome.worst, RefusedError)
+    assert virtual.store.live_orders() == ()
+    assert requests(virtual) == 0
+
+
+class Full:
+    """A store on a disk that is full, for one kind of effect."""
+
+    def __init__(self, inner: Any, kind: type[Effect], *, after: int = 0) -> None:
+        self._inner = inner
+        self._kind = kind
+        self._left = after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def record(self, effect: Effect) -> None:
+        if isinstance(effect, self._kind):
+            if not self._left:
+                raise StateError("no room left", hint="free some disk space")
+            self._left -= 1
+        self._inner.record(effect)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_batch_that_cannot_be_written_down_whole_is_not_sent(virtual: Virtual, after: int) -> None:
+    virtual.market()
+    store = virtual.store
+    virtual.store = Full(store, SubmitOrder, after=after)  # type: ignore[assignment]
+    outcome = place(virtual, *many(2))
+    assert statuses(outcome) == ["not_sent", "not_sent"]
+    assert isinstance(outcome.worst, StateError)
+    assert requests(virtual) == 0
+    virtual.store = store
+    assert store.live_orders() == (), "the one that was written down is over"
+
+
+def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(virtual: Virtual) -> None:
+    virtual.market()
+    store = virtual.store
+    virtual.store = Full(store, OrderChanged)  # type: ignore[assignment]
+    outcome = place(virtual, *many(10))
+    assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
+    assert isinstance(outcome.worst, OutcomeUnknownError)
+    assert "could not be written down" in outcome.worst.message
+    virtual.store = store
+    assert [order.status for order in store.live_orders()] == [OrderStatus.SUBMITTED] * 8, "to be found by reconcile"
+
+
+def test_a_dearer_order_does_not_hide_behind_many(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.market(ticker=OTHER)
+    desk = virtual.desk(Limits(max_exposure=dollars(10)))
+    _, judged = batch.propose(desk, [Line(n, ticket(ticker=t)) for n, t in enumerate((TICKER, OTHER, TICKER), 1)])
+    assert [each.denied.code if each.denied else None for each in judged] == [None, None, "EXPOSURE"]
+    assert [each.cost for each in judged] == [dollars(4), dollars(4), 0]
+    assert all(each.fee > 0 for each in judged[:2])
