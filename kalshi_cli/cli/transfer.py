@@ -10,7 +10,8 @@ from kalshi_cli.cli.options import Commands, flags_of, money_option, opened
 from kalshi_cli.cli.output import note
 
 app = Commands(
-    "Move cash between shards: an order is paid from the shard of its market. `transfer --from` is `transfer send`.",
+    "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
+    "`kalshi transfer send`, whose -h has the options.",
     default="send",
 )
 

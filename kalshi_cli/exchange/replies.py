@@ -107,6 +107,8 @@ _DETAIL_HINTS = {
     "post only cross": "the order would have traded at once; move the price away or leave out --post-only",
     "expiration timestamp must be in the future": "the expiry has passed already; check the clock of this machine",
     "reduce_only can only": "use --tif ioc with --reduce-only",
+    "advanced api": "the account needs the Advanced API tier: kalshi limits upgrade",
+    "no api-created order": "place one order by API first (kalshi order place), then ask again",
 }
 
 _KEY_HINTS = {
@@ -143,8 +145,8 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     if status == 403:
         return CredentialsError(
             message,
-            hint="the key lacks a scope or is locked to a subaccount or region (kalshi keys), "
-            "or the API tier is too low (kalshi limits)",
+            hint=advice(refusal.code, f"{refusal.message} {details}")
+            or "the key lacks a scope, or is locked to a subaccount or region: kalshi keys",
             code=refusal.code or "forbidden",
             status=status,
             details=details,
