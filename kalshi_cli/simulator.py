@@ -36,7 +36,7 @@ from kalshi_cli.store.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.signing import PrivateKey
-    from kalshi_cli.sim.controls import AnyCommand, Controls, Report
+    from kalshi_cli.sim.controls import Controls, Report
     from kalshi_cli.sim.server import SimServer
 
 ACCOUNT = "trader"
@@ -186,14 +186,16 @@ class Simulator:
 
         return Controls(exchange, world, self.offset_ms, self._shift)
 
-    def control(self, command: AnyCommand) -> Report:
+    def control(self, name: str, fields: dict[str, object]) -> Report:
         """Do this to it, wherever it is open. UsageError, NotFoundError or ExchangeError where it cannot be done."""
-        from kalshi_cli.sim.controls import ControlError
+        from kalshi_cli.sim.controls import ControlError, read_command
 
-        address = self.serving()
+        body = msgspec.json.encode(fields)
         try:
+            command = read_command(name, body)
+            address = self.serving()
             if address is not None:
-                return self._ask(address, command)
+                return self._ask(address, name, body)
             with self.open() as (exchange, world):
                 return self._controls(exchange, world).perform(command, self.clock.now())
         except ControlError as error:
@@ -203,19 +205,17 @@ class Simulator:
                 raise ExchangeError(error.message, hint="kalshi sim status", code="conflict", status=409) from error
             raise UsageError(error.message, code=error.code) from error
 
-    def _ask(self, address: Address, command: AnyCommand) -> Report:
+    def _ask(self, address: Address, name: str, fields: bytes) -> Report:
         """The process that serves it."""
         import http.client
         from urllib.parse import urlsplit
 
         from kalshi_cli.sim.controls import ControlError, Report
 
-        name = str(command.__struct_config__.tag)
-        fields = {key: value for key, value in msgspec.to_builtins(command).items() if key != "command"}
         connection = http.client.HTTPConnection(urlsplit(address.rest_url).netloc, timeout=ASK_WITHIN_S)
         try:
             headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}
-            connection.request("POST", f"/sim/{name}", msgspec.json.encode(fields), headers)
+            connection.request("POST", f"/sim/{name}", fields, headers)
             reply = connection.getresponse()
             body = reply.read(LONGEST_REPLY)
         except (OSError, http.client.HTTPException) as error:

@@ -3,7 +3,7 @@
 A mode is a choice of clock, feed and venue, made here and nowhere else:
 
     prod, demo        system clock    stream               the exchange
-    sim               system clock    stream, loopback     the simulated exchange behind real sockets
+    sim               its own clock   stream, loopback     the simulated exchange behind real sockets
     --paper           system clock    stream               simulated fills against the real books
     backtest          manual clock    recordings           simulated fills against the recorded books
 """
@@ -46,6 +46,7 @@ from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
+    from kalshi_cli.sim.controls import Report
     from kalshi_cli.simulator import Address, Simulator
 
 IN_PROCESS_URL = "http://localhost/trade-api/v2"
@@ -62,7 +63,7 @@ class App:
         self.config = config
         self.tell = tell
         self.note = note or tell
-        self.clock: Clock = SystemClock()
+        self.machine: Clock = SystemClock()
         self.rng = random.Random()
         self.stack = ExitStack()
 
@@ -90,6 +91,11 @@ class App:
         return self.config.env == "prod"
 
     @cached_property
+    def clock(self) -> Clock:
+        """The exchange's time: the machine's, but for a simulated exchange whose clock somebody moved."""
+        return self.simulator.clock if self.is_simulated else self.machine
+
+    @cached_property
     def state_dir(self) -> Path:
         """Where this environment keeps its state; created when something is written."""
         return state_dir(self.config)
@@ -100,7 +106,7 @@ class App:
 
         is_chosen = self.config.origins.get("sim.seed", "default") != "default"
         folder = self.state_dir / "exchange"
-        return Simulator(folder, self.config.sim, self.clock, self.new_id, is_seed_chosen=is_chosen)
+        return Simulator(folder, self.config.sim, self.machine, self.new_id, is_seed_chosen=is_chosen)
 
     @cached_property
     def limits(self) -> Limits:
@@ -123,7 +129,7 @@ class App:
     def signer(self) -> Signer | None:
         """Signs with the key of this environment; None where none is configured."""
         if self.is_simulated:
-            return Signer(*self.simulator.credentials(), self.clock)
+            return Signer(*self.simulator.credentials(), self.machine)
         credential = self.config.credential
         if not credential.key_id and credential.private_key_path is None:
             return None
@@ -159,6 +165,7 @@ class App:
             timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
             is_read_only=self.config.read_only,
             before_create=lambda: refuse_if_halted(self.store),
+            machine=self.machine,
         )
         self.stack.callback(client.close)
         return client
@@ -328,6 +335,10 @@ class App:
             for home in (self.state_dir, state_dir(self.config, "paper")):
                 for path in (*home.glob("state.db*"), *home.glob("catalogue.db*")):
                     path.unlink()
+
+    def control(self, command: str, fields: dict[str, object]) -> Report:
+        """Do something to the simulated exchange that no member can, wherever it runs."""
+        return self.simulator.control(command, fields)
 
     def serve(self, ready: Callable[[Address], None], port: int) -> None:
         """Serve the simulated exchange from this thread until a signal."""

@@ -25,7 +25,7 @@ from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.output import Format, note, set_quiet, tell, write_out
 from kalshi_cli.errors import UsageError
 from kalshi_cli.text import conceal
-from kalshi_cli.units import duration_from_user, money_from_user, price_from_user, qty_from_user
+from kalshi_cli.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -235,6 +235,11 @@ def count_option(*names: str, text: str) -> Any:
 def duration_option(*names: str, text: str) -> Any:
     """An option that takes 90s, 10m, 24h, 7d; the value is seconds, a float."""
     return typer.Option(*names, parser=_typed(duration_from_user), metavar="DURATION", help=text)
+
+
+def time_option(*names: str, text: str) -> Any:
+    """An option that takes a moment (2026-11-22T15:00:00Z); the value is a Ts."""
+    return typer.Option(*names, parser=_typed(parse_ts), metavar="TIME", help=f"{text} Like 2026-11-22T15:00:00Z.")
 
 
 def choice_option(*names: str, choices: Sequence[str], text: str) -> Any:

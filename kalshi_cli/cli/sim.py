@@ -1,13 +1,17 @@
-"""`kalshi sim ...`: the simulated exchange, served to others or thrown away."""
+"""`kalshi sim ...`: the simulated exchange: served to others, thrown away, and controlled as no member can.
+
+The controls reach the exchange of the state directory wherever it runs: in `sim serve`, in a loop, or nowhere.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, opened
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker, time_option
 from kalshi_cli.cli.output import note, write_out
+from kalshi_cli.errors import UsageError
 
 app = Commands("The simulated exchange.")
 
@@ -40,3 +44,169 @@ def reset(ctx: typer.Context) -> None:
     with opened(ctx, flags={"env": "sim"}) as desk:
         desk.reset_simulator()
         note("the simulated exchange starts anew")
+
+
+def _do(ctx: typer.Context, command: str, **fields: object) -> None:
+    """Do it to the exchange of the state directory, wherever it runs, and show how things stand then."""
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.sim_rows import sim_status
+
+    with opened(ctx, flags={"env": "sim"}) as desk:
+        report = desk.control(command, {name: value for name, value in fields.items() if value is not None})
+        render_one(sim_status(report), flags_of(ctx).form, title="simulated exchange")
+
+
+_Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="This market alone.")]
+_Shard = Annotated[int | None, typer.Option("--shard", min=0, max=1_000, help="This shard alone.")]
+_Value = Annotated[str, typer.Option("--value", metavar="yes|no|DOLLARS", help="What one YES pays, in whole cents.")]
+
+
+@app.command("status")
+def status(ctx: typer.Context) -> None:
+    """What is paused, halted, disputed, shuffled; its clock and who listens.
+
+    \b
+    kalshi sim status
+    """
+    _do(ctx, "status")
+
+
+@app.command("pause")
+def pause(
+    ctx: typer.Context,
+    exchange: Annotated[bool, typer.Option("--exchange", help="Everything: cancels are refused too.")] = False,
+    market: _Market = None,
+    shard: _Shard = None,
+    duration: Annotated[Any, duration_option("--for", text="Ends by itself after this.")] = None,
+) -> None:
+    """Pause trading: no new orders, cancels work. What rests stays, unless it asked to be canceled on a pause.
+
+    \b
+    kalshi sim pause --exchange --for 10m
+    """
+    for_ms = None if duration is None else int(duration * 1000)
+    _do(ctx, "pause", is_whole=exchange, ticker=_upper(market), shard=shard, for_ms=for_ms)
+
+
+@app.command("halt")
+def halt(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
+    """Pause one market, as the exchange does: it becomes inactive.
+
+    \b
+    kalshi sim halt KXBTCD-26NOV2114-T86249.99
+    """
+    _do(ctx, "pause", ticker=_upper(name))
+
+
+@app.command("resume")
+def resume(ctx: typer.Context, market: _Market = None, shard: _Shard = None) -> None:
+    """End a pause. A market that is reactivated loses all its resting orders, as on the real exchange.
+
+    \b
+    kalshi sim resume
+    """
+    _do(ctx, "resume", ticker=_upper(market), shard=shard)
+
+
+@app.command("close")
+def close(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
+    """Close a market now. Its result comes at the close it was made for, or from `kalshi sim settle`.
+
+    \b
+    kalshi sim close KXBTCD-26NOV2114-T86249.99
+    """
+    _do(ctx, "close", ticker=_upper(name))
+
+
+@app.command("settle")
+def settle(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) -> None:
+    """Determine a market; it pays after its settlement timer. One that is open is closed first.
+
+    \b
+    kalshi sim settle KXBTCD-26NOV2114-T86249.99 --value yes
+    """
+    _do(ctx, "settle", ticker=_upper(name), value=value)
+
+
+@app.command("dispute")
+def dispute(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
+    """Hold the payout of a determined market until it is settled or amended.
+
+    \b
+    kalshi sim dispute KXBTCD-26NOV2114-T86249.99
+    """
+    _do(ctx, "dispute", ticker=_upper(name))
+
+
+@app.command("amend")
+def amend(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) -> None:
+    """Another result for a determined market, before it pays.
+
+    \b
+    kalshi sim amend KXBTCD-26NOV2114-T86249.99 --value 0.63
+    """
+    _do(ctx, "amend", ticker=_upper(name), value=value)
+
+
+@app.command("clock")
+def clock(
+    ctx: typer.Context,
+    forward: Annotated[Any, duration_option("--forward", text="Ahead by this.")] = None,
+    to: Annotated[Any, time_option("--to", text="Ahead to this moment.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Back to the machine's time.")] = False,
+) -> None:
+    """Move the exchange's clock: markets close and settle, timers run. Signatures keep the machine's time.
+
+    Without an option it only shows the clock. Back to the machine's time is the only way back, and undoes nothing:
+    `kalshi sim reset` makes a new exchange.
+
+    \b
+    kalshi sim clock --forward 1h
+    """
+    if sum((forward is not None, to is not None, reset)) > 1:
+        raise UsageError("--forward, --to and --reset exclude each other", hint="give one of them")
+    if forward is None and to is None and not reset:
+        _do(ctx, "status")
+        return
+    _do(ctx, "clock", forward_ms=None if forward is None else int(forward * 1000), to=to)
+
+
+@app.command("shuffle")
+def shuffle(
+    ctx: typer.Context,
+    switch: Annotated[str, typer.Argument(metavar="on|off", help="Mixed, or as things happen.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same orders.")] = 1,
+) -> None:
+    """Mix the order of messages of different channels, and of a reply and what it causes: nobody documents it.
+
+    \b
+    kalshi sim shuffle on --seed 7
+    """
+    if switch not in ("on", "off"):
+        raise UsageError(f"on or off, not {switch!r}", hint="kalshi sim shuffle on")
+    _do(ctx, "shuffle", seed=seed if switch == "on" else None)
+
+
+@app.command("stream")
+def stream(
+    ctx: typer.Context,
+    hang_up: Annotated[
+        Any, choice_option("--hang-up", choices=("reset", "close"), text="End every stream, without or with a frame.")
+    ] = None,
+    error: Annotated[
+        Any, choice_option("--error", choices=("10", "18", "25"), text="End subscriptions (10, 25) or a command (18).")
+    ] = None,
+    channel: Annotated[str, typer.Option(metavar="NAME", help="Whose subscriptions end.")] = "orderbook_delta",
+) -> None:
+    """Upset the message streams, to see what a client does.
+
+    \b
+    kalshi sim stream --hang-up reset
+    """
+    if bool(hang_up) == bool(error):
+        raise UsageError("--hang-up or --error: one of them", hint="kalshi sim stream --hang-up reset")
+    _do(ctx, "stream", hang_up=hang_up or None, error=int(error) if error else None, channel=channel)
+
+
+def _upper(name: str | None) -> str | None:
+    return None if name is None else name.upper()
