@@ -190,7 +190,10 @@ def _is_less(now: Order, before: Order, by: Qty | None, to: Qty | None) -> bool:
     """What was asked for happened, or the order is over."""
     if not now.status.is_live:
         return True
-    return now.reduced >= before.reduced + by if by is not None else now.remaining <= (to or 0)
+    if by is None:
+        return now.remaining <= (to or 0)
+    # Whether a decrease makes the size asked for smaller, or leaves it, is not documented: neither is looked at.
+    return now.filled + now.remaining <= before.filled + before.remaining - by
 
 
 def _look(
