@@ -10,6 +10,7 @@ from kalshi_cli.exchange.rest import Params
 from kalshi_cli.exchange.wire import WireError
 
 MOST_PAGES = 1_000
+CURSORS = ("cursor", "next_cursor")
 
 
 def call(client: KalshiClient, method: str, path: str, params: Params, body: bytes = b"") -> bytes:
@@ -25,7 +26,7 @@ def call(client: KalshiClient, method: str, path: str, params: Params, body: byt
 
 
 def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
-    """Every page of a list in one object: its lists joined, the rest as the last page has it, `cursor` empty.
+    """Every page of a list in one object: its lists joined, the rest as the last page has it, the cursor empty.
 
     WireError where the list repeats itself, has no end in MOST_PAGES, or is no list of pages: never a short list.
     """
@@ -38,9 +39,9 @@ def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
             items = _items(value)
             before = whole.get(name)
             whole[name] = value if items is None else [*before, *items] if isinstance(before, list) else items
-        cursor = next((text for name in ("cursor", "next_cursor") if (text := _text(page.get(name)))), "")
+        cursor = next((text for name in CURSORS if (text := _text(page.get(name)))), "")
         if not cursor:
-            return msgspec.json.encode(whole)
+            return msgspec.json.encode(whole | {name: msgspec.Raw(b'""') for name in CURSORS if name in whole})
         if cursor in seen:
             raise WireError(f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop")
         seen.add(cursor)

@@ -1,0 +1,123 @@
+"""Raw pages are one whole list or an error; a halt stops what could trade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from virtual import Virtual
+
+from kalshi_cli.desk import raw
+from kalshi_cli.errors import HaltedError, RefusedError, UnreachableError
+from kalshi_cli.exchange.wire import WireError
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Virtual]:
+    made = Virtual(tmp_path)
+    yield made
+    made.close()
+
+
+def pages(world: Virtual, *bodies: bytes) -> bytes:
+    """All pages of a list that answers these, one after the other."""
+    left = iter(bodies)
+    world.wire.before = lambda _: httpx.Response(200, content=next(left))
+    return raw.all_pages(world.client, "/portfolio/fills", {"limit": ["2"]})
+
+
+def test_lists_are_joined_and_the_rest_is_that_of_the_last_page(world: Virtual) -> None:
+    whole = pages(
+        world,
+        b'{"fills":[{"price":0.10},{"price":1.50}],"other":[1],"as_of":1,"cursor":"a"}',
+        b'{"fills":[{"price":"2"}],"other":[],"as_of":2,"cursor":""}',
+    )
+    assert whole == b'{"fills":[{"price":0.10},{"price":1.50},{"price":"2"}],"other":[1],"as_of":2,"cursor":""}', (
+        "every value as it came, to the digit"
+    )
+
+
+def test_the_other_name_of_a_cursor_is_followed_too(world: Virtual) -> None:
+    assert pages(world, b'{"x":[1],"next_cursor":"a"}', b'{"x":[2]}') == b'{"x":[1,2],"next_cursor":""}'
+    assert len(world.wire.sent) == 2
+
+
+def test_a_list_that_repeats_itself_is_an_error_and_not_a_long_list(world: Virtual) -> None:
+    with pytest.raises(WireError) as caught:
+        pages(world, *[b'{"fills":[1],"cursor":"same"}'] * 5)
+    assert caught.value.code == "cursor_loop"
+    assert len(world.wire.sent) == 2
+
+
+def test_a_list_without_end_is_an_error(world: Virtual, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw, "MOST_PAGES", 3)
+    with pytest.raises(WireError) as caught:
+        pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(9)))
+    assert caught.value.code == "too_many_pages"
+
+
+@pytest.mark.parametrize("body", [b"[1,2]", b"<html>", b'"text"', b'{"fills":'])
+def test_what_is_no_page_is_an_error(world: Virtual, body: bytes) -> None:
+    with pytest.raises(WireError):
+        pages(world, body)
+
+
+def test_a_page_that_fails_fails_the_list(world: Virtual) -> None:
+    def second_fails(request: httpx.Request) -> httpx.Response:
+        if "cursor" in str(request.url):
+            raise httpx.ReadTimeout("no answer")
+        return httpx.Response(200, content=b'{"fills":[1],"cursor":"a"}')
+
+    world.wire.before = second_fails
+    with pytest.raises(UnreachableError):
+        raw.all_pages(world.client, "/portfolio/fills", {})
+
+
+# -- while halted -------------------------------------------------------------------------------------------------
+
+ALLOWED = (
+    "POST /portfolio/target_balance_allocation",
+    "POST /portfolio/subaccounts",
+    "PUT /portfolio/subaccounts/netting",
+    "POST /portfolio/intra_exchange_instance_transfer",
+    "POST /account/api_usage_level/upgrade",
+    "PUT /portfolio/order_groups/g/trigger",
+    "POST /portfolio/order_groups/create",
+    "POST /portfolio/events/orders/o/decrease",
+    "DELETE /portfolio/events/orders",
+    "DELETE /portfolio/events/orders/o",
+    "DELETE /communications/rfqs/r",
+    "GET /portfolio/orders",
+)
+STOPPED = (
+    "POST /portfolio/events/orders",
+    "POST /portfolio/events/orders/batched",
+    "POST /portfolio/events/orders/o/amend",
+    "POST /portfolio/%65vents/orders",
+    "PUT /portfolio/order_groups/g/reset",
+    "PUT /portfolio/order_groups/g/limit",
+    "POST /communications/rfqs",
+    "PUT /communications/rfqs/r/quotes/q/accept",
+    "POST /something/new",
+)
+
+
+@pytest.mark.parametrize("line", [*ALLOWED, *STOPPED])
+def test_a_halt_stops_what_could_trade_and_nothing_else(world: Virtual, line: str) -> None:
+    def refuse() -> None:
+        raise HaltedError("trading is halted")
+
+    client = world.connect(before_create=refuse)
+    world.wire.before = lambda _: httpx.Response(200, content=msgspec.json.encode({}))
+    method, path = line.split()
+    if line in ALLOWED:
+        raw.call(client, method, path, {})
+        assert len(world.wire.sent) == 1
+        return
+    with pytest.raises(RefusedError) as caught:
+        raw.call(client, method, path, {})
+    assert (caught.value.code, caught.value.exit_code) == ("HALTED", 3)
+    assert world.wire.sent == []
