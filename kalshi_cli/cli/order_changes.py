@@ -71,14 +71,15 @@ def amend(
                 note(fact)
             note("dry run: nothing was sent")
             view = change_view(before, proposal.amend.wanted, change.outcome, "dry_run")
-            render_one(view, flags_of(ctx).form, title="not sent")
+            render_one(view, flags_of(ctx).form, title="not sent", now=desk.clock.now())
             return
         if desk.needs_confirmation:
             confirm("amend this order?", _facts(proposal, desk.config.env), yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
                 engine, proposal = propose(orders, desk.find_order(before.order_id), change)
         after = send(orders, engine, proposal)
-        render_one(change_view(proposal.amend.before, after, change.outcome), flags_of(ctx).form, title=after.ticker)
+        view = change_view(proposal.amend.before, after, change.outcome)
+        render_one(view, flags_of(ctx).form, title=after.ticker, now=desk.clock.now())
 
 
 def _facts(proposal: AmendProposal, env: str) -> list[str]:
@@ -123,7 +124,8 @@ def decrease(
             facts = [f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"]
             confirm("decrease this order?", facts, yes=yes)
         after = decrease_order(desk.client, desk.clock, before, by=by, to=to)
-        render_one(change_view(before, after), flags_of(ctx).form, title=after.ticker)
+        view = change_view(before, after)
+        render_one(view, flags_of(ctx).form, title=after.ticker, now=desk.clock.now())
 
 
 @app.command("queue")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kalshi_cli.cli.cells import Prose
 from kalshi_cli.cli.rows import Action, OrderRow, Outcome, Row, order_row
 from kalshi_cli.core.model import Order, Side
 from kalshi_cli.desk.batch import Judged, Result
 from kalshi_cli.desk.place import Ticket
 from kalshi_cli.errors import KalshiError
-from kalshi_cli.exchange.wire_groups import OrderGroup
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire_groups import OrderGroup
 
 
 class ChangeView(OrderRow, frozen=True, kw_only=True):

@@ -100,14 +100,14 @@ def place(
             row = msgspec.structs.replace(
                 order_row(proposal.submit.order, typed), client_order_id=None, status="dry_run"
             )
-            render_one(row, flags_of(ctx).form, title="not sent")
+            render_one(row, flags_of(ctx).form, title="not sent", now=desk.clock.now())
             return
         if desk.needs_confirmation:
             confirm("place this order?", _facts(ticket, proposal, desk.config.env), yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
                 engine, proposal = orders.propose(ticket)
         order = orders.send(engine, proposal)
-        render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker)
+        render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker, now=desk.clock.now())
 
 
 def _facts(ticket: Ticket, proposal: Proposal, env: str) -> list[str]:
@@ -162,7 +162,7 @@ def show(
     from kalshi_cli.cli.rows import order_row
 
     with opened(ctx) as desk:
-        render_one(order_row(desk.find_order(order_id)), flags_of(ctx).form, title=order_id)
+        render_one(order_row(desk.find_order(order_id)), flags_of(ctx).form, title=order_id, now=desk.clock.now())
 
 
 @app.command("cancel")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 import os
 import re
 import tempfile
@@ -71,6 +72,17 @@ def halted(one: Served) -> None:
     store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", one.clock.now()))
     store.close()
+
+
+def with_batch(one: Served) -> None:
+    order = {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 10, "price": "0.41"}
+    lines = (
+        {"client_order_id": "golden-1"},
+        {"client_order_id": "golden-2", "price": "47c", "tif": "ioc"},
+        {"client_order_id": "golden-3", "price": "47c", "post-only": True},
+        {"client_order_id": "golden-4", "count": "500"},
+    )
+    (one.home / "orders.ndjson").write_text("".join(f"{json.dumps(order | line)}\n" for line in lines))
 
 
 def with_config(one: Served) -> None:
@@ -147,6 +159,8 @@ WRITES = [
     Case("allocation_set", "allocation set 0=60 1=40 --reserve max"),
     Case("limits_upgrade", "limits upgrade", with_history),
     Case("settlements", "settlements", settled),
+    Case("order_batch", "order batch orders.ndjson", with_batch),
+    Case("order_batch_dry_run", "order batch orders.ndjson --dry-run", with_batch),
     Case("order_cancel", f"order cancel {LOW}", with_history),
     Case("order_cancel_all", f"order cancel-all --ticker {TWO_SIDED}", with_history),
     Case("cancel_all", "cancel-all", with_history),
