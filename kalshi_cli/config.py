@@ -99,6 +99,7 @@ class Sim(msgspec.Struct, frozen=True, kw_only=True):
     starting_cash: Dollars = Money(1_000 * DOLLAR)
     client_ids: Literal["forever", "open_only"] = "forever"
     read_lag_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
+    shards: Annotated[int, Meta(ge=1, le=16)] = 1
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -52,10 +52,9 @@ def test_a_list_that_repeats_itself_is_an_error_and_not_a_long_list(world: Virtu
     assert len(world.wire.sent) == 2
 
 
-def test_a_list_without_end_is_an_error(world: Virtual, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw, "MOST_PAGES", 3)
+def test_a_list_without_end_is_an_error(world: Virtual) -> None:
     with pytest.raises(WireError) as caught:
-        pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(9)))
+        pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(raw.MOST_PAGES + 9)))
     assert caught.value.code == "too_many_pages"
 
 
