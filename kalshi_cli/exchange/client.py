@@ -19,6 +19,8 @@ from kalshi_cli.exchange.history_calls import HistoryCalls
 from kalshi_cli.exchange.market_calls import MarketCalls
 from kalshi_cli.exchange.order_calls import OrderCalls
 from kalshi_cli.exchange.portfolio_calls import PortfolioCalls
+from kalshi_cli.exchange.program_calls import ProgramCalls
+from kalshi_cli.exchange.quote_calls import QuoteCalls
 from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, Params, Rest, Retry, Timeouts
 from kalshi_cli.exchange.signing import Signer
@@ -40,6 +42,8 @@ class KalshiClient(
     PortfolioCalls,
     FundsCalls,
     CatalogueCalls,
+    QuoteCalls,
+    ProgramCalls,
 ):
     """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer.
 

@@ -58,7 +58,7 @@ class Listed(msgspec.Struct, gc=False):
     early_close_condition: str | None = None
 
 
-class _Leg(msgspec.Struct, gc=False):
+class Leg(msgspec.Struct, gc=False):
     event_ticker: str = ""
     market_ticker: str = ""
     side: str = ""
@@ -86,7 +86,7 @@ class Details(Listed, gc=False):
     functional_strike: str | None = None
     custom_strike: dict[str, object] | None = None
     mve_collection_ticker: str | None = None
-    mve_selected_legs: list[_Leg] | None = None
+    mve_selected_legs: list[Leg] | None = None
     primary_participant_key: str | None = None
     is_provisional: bool = False
 
@@ -164,7 +164,7 @@ def details_of(wire: Details) -> MarketDetails:
             functional_strike=wire.functional_strike or "",
             custom_strike=wire.custom_strike,
             mve_collection=wire.mve_collection_ticker or "",
-            mve_legs=tuple(_leg(leg) for leg in wire.mve_selected_legs or ()),
+            mve_legs=tuple(leg_of(leg) for leg in wire.mve_selected_legs or ()),
             primary_participant=wire.primary_participant_key or "",
             is_provisional=wire.is_provisional,
         )
@@ -180,7 +180,7 @@ def _price(text: str | None) -> Price | None:
     return outcome_price(text) if text else None
 
 
-def _leg(wire: _Leg) -> MveLeg:
+def leg_of(wire: Leg) -> MveLeg:
     return MveLeg(
         event_ticker=wire.event_ticker,
         market_ticker=wire.market_ticker,
