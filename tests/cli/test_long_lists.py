@@ -1,0 +1,201 @@
+"""Twenty thousand markets: listed with the memory of a page, whole or with an error, and left at any time."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import json
+import os
+import signal
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+from long_listing import ServedListing, listing_served, market_body
+from served import bare_variables, finish, kalshi, set_variables, start
+
+from kalshi_cli.cli import render
+from kalshi_cli.cli.main import main
+from kalshi_cli.cli.render import render_rows
+from kalshi_cli.cli.rows import Row
+
+MANY, FEW = 20_000, 2_000
+ALL = ("markets", "--all", "-q", "--format")
+A_LITTLE = 3_000_000
+"""Bytes, by which two runs of the same differ: caches, garbage not yet collected. A page of markets takes more."""
+
+
+@pytest.fixture
+def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """Leads the program to a long listing."""
+
+    @contextmanager
+    def lead(markets: int, **more: float) -> Iterator[tuple[ServedListing, dict[str, str]]]:
+        with listing_served(markets, **more) as one:  # type: ignore[arg-type]
+            variables = {"KALSHI_REST_URL": one.url, **bare_variables(tmp_path)}
+            set_variables(monkeypatch, tmp_path, variables)
+            yield one, variables
+
+    return lead
+
+
+@pytest.fixture(scope="module")
+def twenty_thousand() -> Iterator[str]:
+    with listing_served(MANY) as one:
+        yield one.url
+
+
+@pytest.fixture
+def many(twenty_thousand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    variables = {"KALSHI_REST_URL": twenty_thousand, **bare_variables(tmp_path)}
+    set_variables(monkeypatch, tmp_path, variables)
+    return variables
+
+
+def test_all_of_twenty_thousand_come_out_as_ndjson_from_a_real_socket(many: dict[str, str], tmp_path: Path) -> None:
+    ended = finish(start([*ALL, "ndjson"], many, tmp_path))
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert (ended.code, ended.err) == (0, "")
+    assert [row["ticker"] for row in rows] == [market_body(number)["ticker"] for number in range(MANY)]
+
+
+def peak(what: Callable[[], object]) -> int:
+    """The most memory, in bytes, that Python held during the second of two runs, over what it held before."""
+    what()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        what()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def run(*words: str) -> None:
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        assert main(list(words)) == 0
+
+
+def peaks(form: str, *most: int) -> list[int]:
+    """The most memory in bytes that listing so many markets takes, one after the other."""
+    run("markets", "--limit", "10", "-q", "--format", form)
+    found = []
+    for count in most:
+        gc.collect()
+        tracemalloc.start()
+        run("markets", "--limit", str(count), "-q", "--format", form)
+        found.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return found
+
+
+@pytest.mark.parametrize(("form", "count"), [("ndjson", MANY), ("csv", 8_000), ("plain", 8_000)])
+def test_memory_does_not_grow_with_the_list(form: str, count: int, many: dict[str, str]) -> None:
+    few, all_of_them = peaks(form, FEW, count)
+    assert all_of_them < few + A_LITTLE
+
+
+def test_a_list_that_is_held_does_grow(many: dict[str, str]) -> None:
+    """The companion: the measure sees what it should."""
+    from kalshi_cli.app import App
+    from kalshi_cli.config import load
+
+    with App(load(None, many, {}), lambda _: None) as app:
+        small = peak(lambda: list(app.client.markets(limit=FEW)))
+        large = peak(lambda: list(app.client.markets()))
+    assert large > small + 5 * A_LITTLE
+
+
+class Word(Row, frozen=True, kw_only=True):
+    word: str
+
+
+def test_a_long_json_document_waits_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def document(count: int) -> int:
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            return peak(lambda: render_rows(Word, (Word(word="x" * 100) for _ in range(count)), render.Format.JSON))
+
+    monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 100_000)
+    assert document(50_000) < document(5_000) + 200_000
+    monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 100_000_000)
+    assert document(50_000) > document(5_000) + 2_000_000
+
+
+# -- the same, whatever its length --------------------------------------------------------------------------------
+
+
+def printed(form: render.Format, count: int) -> str:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        render_rows(Word, (Word(word="x" * (number % 50 + 1)) for number in range(count)), form)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 25])
+def test_a_document_of_parts_is_the_document(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {form: printed(form, count) for form in (render.Format.JSON, render.Format.PLAIN)}
+    monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 1)
+    monkeypatch.setattr(render, "_CHUNK", 7)
+    assert printed(render.Format.JSON, count) == whole[render.Format.JSON]
+    assert len(json.loads(whole[render.Format.JSON])) == count
+    monkeypatch.setattr(render, "PART", 3)
+    assert printed(render.Format.PLAIN, count).split() == whole[render.Format.PLAIN].split()
+
+
+class Pair(Row, frozen=True, kw_only=True):
+    left: str
+    right: int
+
+
+def test_columns_only_become_wider_on_the_way_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "PART", 2)
+    rows = [Pair(left="a" * width, right=width) for width in (3, 9, 2, 4, 12, 1)]
+    out = io.StringIO()
+    with redirect_stdout(out):
+        render_rows(Pair, rows, render.Format.PLAIN)
+    ends = [len(line) for line in out.getvalue().splitlines()]
+    assert ends[0] == ends[1] == ends[2] == ends[3] == ends[4] < ends[5] == ends[6]
+
+
+# -- what ends it -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "plain"])
+def test_a_page_that_fails_in_the_middle_is_an_error_and_no_short_list(form: str, listed) -> None:
+    with listed(FEW + 500, broken_page=2):
+        ended = kalshi(*ALL, form)
+    assert ended.code == 6
+    assert "cannot be read" in ended.err
+    assert "Traceback" not in ended.err
+    if form == "json":
+        assert ended.out == ""
+    else:
+        assert 0 < ended.out.count("KXLONG") // 2 <= 1000
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson"])
+def test_an_interrupt_in_the_middle_leaves_no_traceback_and_no_half_document(form: str, listed, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with listed(MANY, pause_s=0.3) as (one, variables), out.open("w") as stdout:
+        process = start([*ALL, form], variables, tmp_path, stdout=stdout)
+        one.wait_for_pages(3)
+        process.send_signal(signal.SIGINT)
+        ended = finish(process)
+    assert ended.code == 130
+    assert "Traceback" not in ended.err
+    lines = out.read_text().splitlines()
+    assert (lines != []) is (form == "ndjson")
+    assert all(json.loads(line)["ticker"] for line in lines)
+
+
+def test_a_sorted_list_holds_no_more_than_its_limit(many: dict[str, str]) -> None:
+    ended = kalshi("markets", "--sort", "volume", "--min-volume", "5", "--limit", "3", "-q", "--json")
+    assert len(ended.json) == 3
+    tickers = [
+        row["ticker"] for row in csv.DictReader(io.StringIO(kalshi(*ALL[:1], "--limit", "2", "--format", "csv").out))
+    ]
+    assert tickers == [market_body(number)["ticker"] for number in range(2)]
