@@ -17,6 +17,7 @@ from whole_exchange import (
 )
 
 from kalshi_cli.core.model import ASK
+from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.units import Ts
 
 
@@ -75,11 +76,20 @@ def a_busy_day() -> list[dict[str, Any]]:
     listener = alice.connect()
     heard = []
     for number, channel in enumerate(sorted(channels()), 1):
-        tickers = {"market_tickers": [TICKER]} if channel in ("orderbook_delta", "ticker") else {}
-        heard += listener.send("subscribe", number, channels=[channel], **tickers)
+        limits: dict[str, Any] = {"market_tickers": [TICKER]} if channel in ("orderbook_delta", "ticker") else {}
+        limits |= {"index_ids": ["all"]} if channel.startswith("cfbenchmarks") else {}
+        limits |= {"underlying_tickers": ["all"]} if channel == "pyth_value" else {}
+        heard += listener.send("subscribe", number, channels=[channel], **limits)
     quote(exchange, ASK, "0.52", "5")
     alice.place("bid", "0.52", "2")
     exchange.set_index_value("BRTI", 1_234_567, alice.now)
+    exchange.set_pyth_value("Metal.XAU/USD", 24_000_000, alice.now)
+    exchange.set_event_fees("KXSIM-26JUN", None, alice.now)
+    exchange.list_event(EventSpec(event_ticker="KXSIM-27", series_ticker="KXSIM", title="Next"), alice.now)
+    for sid, channel in enumerate(sorted(channels()), 1):
+        if channel.startswith("cfbenchmarks") or channel == "pyth_value":
+            action = "underlying_list" if channel == "pyth_value" else "indexlist"
+            heard += listener.send("update_subscription", 80 + sid, sids=[sid], action=action)
     exchange.list_market(make_market("KXSIM-26JUN-T9"), alice.now)
     alice.now = Ts(T0 + 5_000)
     exchange.advance(alice.now)
