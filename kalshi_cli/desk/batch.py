@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Denied, OrderRejected, OrderUnknown, Place, SubmitOrder
+from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
 from kalshi_cli.core.model import Market, Order, OrderStatus
 from kalshi_cli.desk.place import (
     NEVER_THERE,
@@ -163,17 +163,22 @@ def _refuse_lines(wrong: list[str]) -> None:
 def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> Outcome:
     """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
 
-    After a request without a usable answer, or one that was not taken at all, nothing more is sent.
+    After a request without a usable answer its orders are looked for; while one of them stays unknown, and after a
+    request that was not taken at all, nothing more is sent.
     """
     orders = [each.verdict.order for each in judged if isinstance(each.verdict, SubmitOrder)]
     venue, most = desk.venue(engine), desk.client.largest_batch()
     details: dict[str, str] = {}
     trouble: KalshiError | None = None
     for at in range(0, len(orders), most):
-        trouble = _send_few(desk, engine, venue, orders[at : at + most], details)
+        few = orders[at : at + most]
+        trouble = _send_few(desk, engine, venue, few, details)
         if trouble is not None:
             break
-    look_for(desk.client, desk.store, desk.clock, engine, orders)
+        look_for(desk.client, desk.store, desk.clock, engine, few)
+        if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
+            trouble = UnreachableError("not sent, as no answer came to those before", hint=RECONCILE)
+            break
     return Outcome(tuple(_result(each, engine, details, trouble) for each in judged), trouble)
 
 
@@ -203,8 +208,6 @@ def _send_few(
     except StateError as error:
         return unwritten(f"{len(orders)} orders were sent", error)
     for reply in replies:
-        if isinstance(reply, OrderUnknown):
-            return OutcomeUnknownError(f"no answer came: {reply.reason}", hint=RECONCILE)
         if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
             return rejection("the batch was not placed", orders[0], reply.code, reply.detail)
     return None
@@ -219,8 +222,8 @@ def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: Ka
     error: KalshiError | None = None
     if order.status is OrderStatus.SUBMITTED or order.code == NOT_SENT:
         status = NOT_SENT
-        is_open = trouble is None or isinstance(trouble, OutcomeUnknownError)
-        error = UnreachableError("not sent, as no answer came to those before") if is_open else trouble
+        is_said = trouble is not None and not isinstance(trouble, OutcomeUnknownError)
+        error = trouble if is_said else UnreachableError("not sent, as it could not have been written down")
     elif order.status is OrderStatus.UNKNOWN:
         error = OutcomeUnknownError(f"no answer came, and order {name} is not seen yet: it may be live", hint=RECONCILE)
     elif order.status is OrderStatus.NEVER_ARRIVED:

@@ -222,12 +222,23 @@ def test_a_key_that_may_not_place_stops_the_rest(virtual: Virtual) -> None:
     assert requests(virtual) == 1
 
 
-def test_what_was_placed_before_the_trouble_is_told_as_placed(virtual: Virtual) -> None:
+def test_after_a_lost_reply_that_was_found_the_rest_goes_on(virtual: Virtual) -> None:
     virtual.market()
     lose(virtual, after=1)
     outcome = place(virtual, *many(20))
-    assert statuses(outcome) == ["resting"] * 16 + ["not_sent"] * 4, "the second request was found to have arrived"
-    assert isinstance(outcome.worst, OutcomeUnknownError | UnreachableError)
+    assert (statuses(outcome), outcome.worst) == (["resting"] * 20, None)
+    assert requests(virtual) == 3
+    assert len(virtual.exchange.resting("alice")) == 20
+
+
+def test_what_was_placed_before_the_trouble_is_told_as_placed(virtual: Virtual) -> None:
+    virtual.market()
+    seen = iter(range(1_000))
+    virtual.wire.before = lambda request: httpx.Response(500) if request.url.path == PATH and next(seen) else None
+    outcome = place(virtual, *many(20))
+    assert statuses(outcome) == ["resting"] * 8 + ["unknown"] * 8 + ["not_sent"] * 4
+    assert [type(result.error) for result in outcome.results[-4:]] == [UnreachableError] * 4
+    assert isinstance(outcome.worst, OutcomeUnknownError)
 
 
 # -- halts and the state file -----------------------------------------------------------------------------------------
