@@ -142,7 +142,7 @@ def list_(
 
     scope = Scope(ticker=pattern.upper())
     with opened(ctx) as desk:
-        found = desk.client.orders(
+        found = desk.client.all_orders(
             status=None if status == "all" else status, event=event and event.upper(), subaccount=subaccount
         )
         rows = [order_row(order) for order in found if scope.holds(order)]

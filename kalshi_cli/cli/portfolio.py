@@ -60,23 +60,21 @@ def fills(
     since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
 ) -> None:
-    """Trades of the account, newest first.
+    """Trades of the account, newest first, however old.
 
     \b
     kalshi fills --since 24h --format csv
     """
-    from itertools import islice
-
     from kalshi_cli.cli.output import note
     from kalshi_cli.cli.render import render_rows
     from kalshi_cli.cli.rows import FillRow, fill_row
 
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
-        found = desk.client.fills(ticker=name.upper() or None, min_ts=start)
-        rows = [fill_row(fill) for fill in islice(found, limit)]
+        found = desk.client.all_fills(name.upper() or None, start, limit + 1)
+        rows = [fill_row(fill) for fill in found[:limit]]
         render_rows(FillRow, rows, flags_of(ctx).form, empty="no fills", now=desk.clock.now())
-        if next(found, None) is not None:
+        if len(found) > limit:
             note(f"the list was cut at {limit}; see more with --limit N")
 
 

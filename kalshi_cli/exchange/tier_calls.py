@@ -6,6 +6,7 @@ Markets, trades and positions stay live for about three months, orders that ende
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from kalshi_cli.core.messages import PublicTrade
 from kalshi_cli.core.model import Candle, ExchangePosition, Fill, Market, Order, OrderStatus
@@ -38,22 +39,37 @@ class TierCalls(MarketCalls, EventCalls, HistoryCalls, OrderCalls, PortfolioCall
         old = self.historical_trades(ticker, min_ts, max_ts, limit)
         return newest_first(live, old, lambda trade: trade.trade_id, lambda trade: trade.ts)[:limit]
 
-    def all_fills(self, ticker: str | None = None, min_ts: Ts | None = None) -> list[Fill]:
-        """Our fills, newest first, of all subaccounts."""
-        live = list(self.fills(ticker, min_ts))
-        if not self._reaches_back(min_ts, lambda cutoff: cutoff.trades):
+    def all_fills(self, ticker: str | None = None, min_ts: Ts | None = None, limit: int | None = None) -> list[Fill]:
+        """Our fills, newest first, of all subaccounts: all of the span, or the `limit` newest of it."""
+        live = list(islice(self.fills(ticker, min_ts), limit))
+        if len(live) == limit or not self._reaches_back(min_ts, lambda cutoff: cutoff.trades):
             return live
-        old = self.historical_fills(ticker, min_ts)
+        old = islice(self.historical_fills(ticker, min_ts), limit)
         # One trade between two of our own subaccounts is two fills of one id.
-        return newest_first(live, old, lambda fill: (fill.trade_id, fill.order_id), lambda fill: fill.ts)
+        return newest_first(live, old, lambda fill: (fill.trade_id, fill.order_id), lambda fill: fill.ts)[:limit]
 
-    def all_orders(self, status: str | None = None, ticker: str | None = None, min_ts: Ts | None = None) -> list[Order]:
+    def all_orders(
+        self,
+        status: str | None = None,
+        ticker: str | None = None,
+        min_ts: Ts | None = None,
+        *,
+        event: str | None = None,
+        subaccount: int | None = None,
+    ) -> list[Order]:
         """Orders, newest first; `status` is resting, canceled or executed. Those that rest are all live."""
-        live = list(self.orders(status, ticker, min_ts))
+        live = list(self.orders(status, ticker, min_ts, event=event, subaccount=subaccount))
         if status == "resting" or not self._reaches_back(min_ts, lambda cutoff: cutoff.orders):
             return live
-        wanted = _ENDED[status] if status else tuple(OrderStatus)
-        old = (order for order in self.historical_orders(ticker, min_ts) if order.status in wanted)
+        old = (
+            order
+            for order in self.historical_orders(ticker, min_ts, subaccount)
+            if status is None or order.status in _ENDED[status]
+        )
+        if event is not None:  # the historical tier does not filter by event
+            markets = {market.ticker for market in self.event(event, with_markets=True).markets}
+            markets |= {market.ticker for market in self.historical_markets(event=event)}
+            old = (order for order in old if order.ticker in markets)
         return newest_first(live, old, lambda order: order.order_id, lambda order: order.created)
 
     def all_positions(self) -> list[ExchangePosition]:

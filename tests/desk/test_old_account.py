@@ -1,0 +1,81 @@
+"""An account older than the live tier adds up: every fill counts, also of subaccounts, also where an engine begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
+
+from kalshi_cli.core.model import BID
+from kalshi_cli.core.pnl import parts, total
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk import portfolio
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.sim.listing import NewOrder, SimOptions
+from kalshi_cli.units import Money, Ts, cents, contracts, dollars
+
+OPTIONS = SimOptions(
+    read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS, subaccounts_need_advanced=False
+)
+
+
+@pytest.fixture
+def virtual(tmp_path: Path) -> Iterator[Virtual]:
+    """A market that paid out at a loss, and an open position that was sold in part; all of it forty days ago."""
+    one = Virtual(tmp_path, options=OPTIONS)
+    one.exchange.set_close_time(OTHER, Ts(T0 + 99 * DAY_MS), T0)
+    for ticker in (TICKER, OTHER):
+        one.market(40, 44, ticker=ticker)
+        one.place(ticker=ticker, price=cents(44), qty=contracts(10))
+        one.place(ticker=ticker, price=cents(40), qty=contracts(4), action="sell")
+    one.clock.advance(7_200)
+    one.exchange.settle(TICKER, cents(0), one.clock.now())
+    one.clock.advance(40 * 86_400)
+    one.exchange.advance(one.clock.now())
+    one.market(60, 62, ticker=OTHER)
+    yield one
+    one.close()
+
+
+def test_profit_and_loss_of_an_old_account_is_what_its_balance_says(virtual: Virtual) -> None:
+    found = portfolio.read(virtual.client)
+    net = total(parts(found.entries, found.marks, lambda ticker, _: ticker).values()).net
+    worth = 6 * cents(60) * 100
+    assert net == virtual.exchange.cash("alice") + worth - dollars(10_000)
+    assert found.drifting == []
+    assert [held.qty for held in found.open_positions] == [contracts(6)]
+
+
+def test_from_the_live_tier_alone_it_would_not_add_up(virtual: Virtual) -> None:
+    assert list(virtual.client.fills()) == []
+    assert len(portfolio.read(virtual.client).fills) == 4
+
+
+def test_an_engine_that_begins_on_an_old_account_knows_its_positions(virtual: Virtual) -> None:
+    engine = load_engine(
+        virtual.client,
+        virtual.store,
+        virtual.clock,
+        Limits(),
+        markets=[virtual.client.market(OTHER)],
+        fees={},
+        new_id=virtual.new_id,
+    )
+    assert engine.state.ledger.position(OTHER).qty == contracts(6)
+    assert engine.state.ledger.position(OTHER).realized != Money(0)
+
+
+def test_what_subaccounts_hold_counts_where_their_fills_do(virtual: Virtual) -> None:
+    number = virtual.client.create_subaccount()
+    virtual.client.transfer_to_subaccount(
+        dollars(100), client_transfer_id=virtual.new_id(), from_subaccount=0, to_subaccount=number
+    )
+    order = NewOrder(ticker=OTHER, side=BID, price=cents(62), qty=contracts(3), subaccount=number)
+    virtual.exchange.submit("alice", order, virtual.clock.now())
+    found = portfolio.read(virtual.client)
+    assert [held.qty for held in found.open_positions] == [contracts(9)]
+    assert found.stated[OTHER].position == contracts(9)
+    assert found.drifting == []
+    assert [held.position for held in virtual.client.positions()] == [contracts(6)]
