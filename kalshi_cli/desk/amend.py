@@ -132,9 +132,11 @@ def _resolve(desk: OrderDesk, engine: Engine, amend: AmendOrder) -> Order:
     The old terms prove nothing yet: the amend may still be on its way. `kalshi order reconcile` ends that doubt later.
     """
     order_id = amend.before.order_id
-    stated = _look(
-        desk.client, desk.clock, order_id, lambda order: not order.status.is_live or _is(order, amend.wanted)
-    )
+
+    def is_known(order: Order) -> bool:
+        return not order.status.is_live or _is(order, amend.wanted)
+
+    stated = _look(desk.client, desk.clock, order_id, is_known, RESOLVE_S)
     if stated is None:
         raise OutcomeUnknownError(
             f"no answer came, and order {order_id} does not show the new terms yet: either may hold",
@@ -197,7 +199,7 @@ def _is_less(now: Order, before: Order, by: Qty | None, to: Qty | None) -> bool:
 
 
 def _look(
-    client: KalshiClient, clock: Clock, order_id: str, is_it: Callable[[Order], bool], patience_s: float = RESOLVE_S
+    client: KalshiClient, clock: Clock, order_id: str, is_it: Callable[[Order], bool], patience_s: float
 ) -> Order | None:
     """Read the order until it is like that, at least once; None when the patience ends."""
     until = clock.monotonic() + patience_s
