@@ -154,7 +154,7 @@ class SqliteCatalogue:
     def finish(self, progress: Progress, *, forget_over_before: Ts, most: int) -> None:
         with self._database.writing(durable=False) as execute:
             if progress.since is None:
-                execute("DELETE FROM entries WHERE seen < ?", (progress.started,))
+                execute("DELETE FROM entries WHERE seen <> ?", (progress.started,))
             execute("DELETE FROM entries WHERE is_over AND closes < ?", (forget_over_before,))
             kept = execute("SELECT COUNT(*) FROM entries").fetchone()[0]
             if kept > most:

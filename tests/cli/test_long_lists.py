@@ -24,7 +24,7 @@ from kalshi_cli.cli.rows import Row
 
 MANY, FEW = 20_000, 2_000
 ALL = ("markets", "--all", "-q", "--format")
-A_LITTLE = 3_000_000
+A_LITTLE = 2_500_000
 """Bytes, by which two runs of the same differ: caches, garbage not yet collected. A page of markets takes more."""
 
 
@@ -93,7 +93,7 @@ def peaks(form: str, *most: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("form", "count"), [("ndjson", MANY), ("csv", 8_000), ("plain", 8_000)])
+@pytest.mark.parametrize(("form", "count"), [("ndjson", MANY), ("plain", 12_000)])
 def test_memory_does_not_grow_with_the_list(form: str, count: int, many: dict[str, str]) -> None:
     few, all_of_them = peaks(form, FEW, count)
     assert all_of_them < few + A_LITTLE
