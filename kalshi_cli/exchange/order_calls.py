@@ -14,7 +14,7 @@ from kalshi_cli.exchange import wire_changes, wire_orders
 from kalshi_cli.exchange.calls import NAMES_A_CALL, Calls, part, seconds, unknown
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE
 from kalshi_cli.exchange.wire import WireError
-from kalshi_cli.exchange.wire_changes import Placed, QueuePosition, RestingValue, TakenBack
+from kalshi_cli.exchange.wire_changes import Placed, QueuePosition, TakenBack
 from kalshi_cli.units import Qty, Ts
 
 _ORDERS = "/portfolio/events/orders"
@@ -151,10 +151,6 @@ class OrderCalls(Calls):
             names = ",".join(tickers[at : at + NAMES_A_CALL])
             params = {"market_tickers": names or None, "event_ticker": event, "subaccount": subaccount}
             yield from wire_changes.read_queue_positions(self._get("/portfolio/orders/queue_positions", params))
-
-    def resting_order_value(self) -> RestingValue:
-        """What the resting orders are worth; meant for members through an intermediary."""
-        return wire_changes.read_resting_value(self._get("/portfolio/summary/total_resting_order_value"))
 
     def order(self, order_id: str) -> Order:
         """One order. Right after a create or a cancel it may be missing or stale."""

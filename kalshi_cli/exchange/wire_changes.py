@@ -16,10 +16,10 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.exchange.replies import is_definite_item
-from kalshi_cli.exchange.scalars import integer_cents, no_negative
+from kalshi_cli.exchange.scalars import no_negative
 from kalshi_cli.exchange.wire import read
 from kalshi_cli.exchange.wire_orders import encoder
-from kalshi_cli.units import Money, Qty, Ts, format_price, format_qty, parse_money
+from kalshi_cli.units import Qty, Ts, format_price, format_qty
 
 # -- what we send -------------------------------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
     return OrderCanceled(now if item.ts_ms is None else item.ts_ms, order.order_id, order.client_order_id)
 
 
-# -- the queue, and what rests ------------------------------------------------------------------------------------
+# -- the queue ----------------------------------------------------------------------------------------------------
 
 
 class QueuePosition(msgspec.Struct, frozen=True):
@@ -277,26 +277,8 @@ class _QueuePositions(msgspec.Struct):
     queue_positions: list[_QueuePosition] | None = None
 
 
-class _Shard(msgspec.Struct):
-    exchange_index: int
-    balance: str
-
-
-class _RestingValue(msgspec.Struct):
-    total_resting_order_value: int
-    resting_order_value_breakdown: list[_Shard] | None = None
-
-
-class RestingValue(msgspec.Struct, frozen=True):
-    """What the resting orders are worth: in all in whole cents, exactly by shard."""
-
-    total: Money
-    shards: dict[int, Money]
-
-
 _position = msgspec.json.Decoder(_Position)
 _positions = msgspec.json.Decoder(_QueuePositions)
-_resting = msgspec.json.Decoder(_RestingValue)
 
 
 def read_queue_position(body: bytes) -> Qty:
@@ -314,13 +296,3 @@ def read_queue_positions(body: bytes) -> list[QueuePosition]:
         ]
 
     return read(_positions, convert, body, "places in the queue")
-
-
-def read_resting_value(body: bytes) -> RestingValue:
-    """`GET /portfolio/summary/total_resting_order_value`."""
-
-    def convert(wire: _RestingValue) -> RestingValue:
-        shards = {each.exchange_index: parse_money(each.balance) for each in wire.resting_order_value_breakdown or ()}
-        return RestingValue(integer_cents(wire.total_resting_order_value), shards)
-
-    return read(_resting, convert, body, "the value of resting orders")

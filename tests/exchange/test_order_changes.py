@@ -22,7 +22,7 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.exchange.wire_groups import OrderGroup
-from kalshi_cli.units import Money, Price, Qty, Ts
+from kalshi_cli.units import Price, Qty, Ts
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",
@@ -337,15 +337,10 @@ def test_places_in_the_queue_are_asked_for_a_hundred_markets_at_a_time(serve, co
     assert server.seen[2].target.endswith("/queue_positions")
 
 
-def test_one_place_and_the_value_of_what_rests(serve, connect):
-    shards = [{"exchange_index": 2, "balance": "1.2345"}]
-    server = serve(
-        ok(queue_position_fp="3.00"), ok(total_resting_order_value=123, resting_order_value_breakdown=shards)
-    )
-    client = connect(server.url)
-    assert client.queue_position("o1") == Qty(300)
-    value = client.resting_order_value()
-    assert (value.total, value.shards) == (Money(1_230_000), {2: Money(1_234_500)})
+def test_one_place_in_the_queue(serve, connect):
+    assert connect(serve(ok(queue_position_fp="3.00")).url).queue_position("o1") == Qty(300)
+    with pytest.raises(UnreachableError):
+        connect(serve(ok(queue_position_fp="-1.00")).url).queue_position("o1")
 
 
 def test_the_filters_of_a_list_of_orders_are_sent(serve, connect):
