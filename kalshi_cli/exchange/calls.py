@@ -75,7 +75,7 @@ def seconds(ts: Ts | None) -> int | None:
 def part(name: str) -> str:
     """A ticker or id inside a path. An empty one would turn the cancel of one order into that of all."""
     if not name or name.strip(".") == "":
-        raise UsageError(f"not a ticker or an id: {name!r}")
+        raise UsageError(f"not a ticker or an id: {name!r}", hint="kalshi markets and kalshi events list tickers")
     return quote(name, safe="")
 
 

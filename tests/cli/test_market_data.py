@@ -1,0 +1,259 @@
+"""Events, series, markets, trades, candles and books on the command line, as people and programs see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conformance import SPECS, specs_or_skip
+from hypothesis import given
+from hypothesis import strategies as st
+from served import EMPTY, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+
+from kalshi_cli.cli.chart import HEIGHT, draw
+from kalshi_cli.core.model import Candle, FeeSchedule, FeeType, Ohlc
+from kalshi_cli.desk.exchange import weekly_maintenance
+from kalshi_cli.units import Price, Qty, Ts, format_ts, parse_ts
+
+EVENT = "KXRAIN-40JAN01"
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("served")) as one:
+        one.trade_a_little()
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def variables(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, exchange.home, exchange.variables())
+
+
+def assert_refused(ended: Ended, code: int, *says: str) -> None:
+    lines = [line for line in ended.err.splitlines() if not line.startswith("this is the simulated")]
+    assert ended.code == code, ended.err
+    assert ended.out == ""
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"], ended.err
+    assert all(words in ended.err for words in says), ended.err
+
+
+# -- whole objects ------------------------------------------------------------------------------------------------
+
+
+def test_the_json_of_a_market_has_everything_the_object_has() -> None:
+    shown = kalshi("market", TWO_SIDED, "--json").json
+    assert (shown["ticker"], shown["no_bid"], shown["no_ask"]) == (TWO_SIDED, "0.5300", "0.5600")
+    assert shown["price_grid"] == [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]
+    assert {row["role"]: row["fee"] for row in shown["fees"] if row["action"] == "buy yes"} == {
+        "taker": "1.743700",
+        "maker": "0.000000",
+    }
+
+
+def test_no_field_of_a_market_of_the_specification_is_missing_in_json() -> None:
+    specs_or_skip()
+    import yaml
+
+    spec = yaml.load((SPECS / "openapi.yaml").read_text(), Loader=yaml.CSafeLoader)
+    documented = set(spec["components"]["schemas"]["Market"]["properties"])
+    ours = {
+        "yes_bid_dollars": "yes_bid", "yes_ask_dollars": "yes_ask", "no_bid_dollars": "no_bid",
+        "no_ask_dollars": "no_ask",
+        "yes_bid_size_fp": "yes_bid_size", "yes_ask_size_fp": "yes_ask_size", "last_price_dollars": "last",
+        "volume_fp": "volume", "volume_24h_fp": "volume_24h", "open_interest_fp": "open_interest",
+        "notional_value_dollars": "notional", "previous_yes_bid_dollars": "previous_bid",
+        "previous_yes_ask_dollars": "previous_ask", "previous_price_dollars": "previous_price",
+        "created_time": "created", "updated_time": "updated", "occurrence_datetime": "occurrence_time",
+        "settlement_timer_seconds": "settlement_timer_s", "settlement_value_dollars": "settlement_value",
+        "settlement_bounds_type": "settlement_bounds", "settlement_floor_dollars": "settlement_floor",
+        "fee_waiver_expiration_time": "fee_waiver_until", "mve_collection_ticker": "mve_collection",
+        "mve_selected_legs": "mve_legs", "primary_participant_key": "primary_participant",
+        "price_level_structure": "price_structure", "price_ranges": "price_grid", "subtitle": "yes_sub_title",
+    }  # fmt: skip
+    shown = kalshi("market", TWO_SIDED, "--json").json
+    assert {ours.get(name, name) for name in documented} - set(shown) == set()
+
+
+def test_the_json_of_an_event_has_its_markets_whole_and_the_table_their_prices() -> None:
+    whole = kalshi("event", EVENT, "--json").json
+    assert [market["ticker"] for market in whole["markets"]] == [TWO_SIDED, ONE_SIDED, EMPTY]
+    assert whole["markets"][0]["rules_primary"].startswith("If it is more than")
+    table = kalshi("event", EVENT.lower(), "--format", "plain").out
+    assert "$0.47" in table
+    assert "rules_primary" not in table
+
+
+def test_fees_of_a_market_follow_its_event_and_what_is_announced_is_told(exchange: Served) -> None:
+    now = exchange.clock.now()
+    soon = Ts((now // 1000 + 3600) * 1000)
+    dear = FeeSchedule(FeeType.WITH_MAKER, 2000)
+    exchange.call(lambda: exchange.exchange.announce_fees("KXWIND", "", dear, soon, now))
+    exchange.call(lambda: exchange.exchange.announce_fees("KXWIND", "KXWIND-40JAN01", dear, now, now))
+    shown = kalshi("market", "KXWIND-40JAN01-T5", "--json").json
+    assert (shown["fee_type"], shown["fee_multiplier"]) == (dear.type.value, 2.0)
+    assert [(row["applies_to"], row["scheduled"]) for row in shown["fee_changes"]] == [("KXWIND", format_ts(soon))]
+    maker = next(row for row in shown["fees"] if row["role"] == "maker")
+    assert maker["fee"] != "0.000000"
+    event = kalshi("event", "KXWIND-40JAN01", "--json").json
+    assert event["fee_type_override"] == dear.type.value
+    assert [row["fee_multiplier"] for row in kalshi("series-info", "KXWIND", "--json").json["fee_changes"]] == [2.0]
+
+
+# -- lists --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "tickers"),
+    [
+        (["events"], ["KXRAIN-40JAN01", "KXWIND-40JAN01"]),
+        (["events", "--status", "all"], ["KXRAIN-40JAN01", "KXRAIN-24JUN01", "KXWIND-40JAN01"]),
+        (["events", "--status", "closed"], ["KXRAIN-24JUN01"]),
+        (["events", "--series", "kxwind"], ["KXWIND-40JAN01"]),
+        (["events", "--search", "new WIND"], ["KXWIND-40JAN01"]),
+        (["events", "--closing-within", "30d"], []),
+        (["events", "--closing-within", "3650d", "--series", "KXWIND"], []),
+        (["events", "--limit", "1"], ["KXRAIN-40JAN01"]),
+    ],
+    ids=str,
+)
+def test_events_are_filtered(words: list[str], tickers: list[str]) -> None:
+    assert [row["event_ticker"] for row in kalshi(*words, "--json").json] == tickers
+
+
+def test_a_list_that_was_cut_says_so() -> None:
+    assert "cut at 1" in kalshi("events", "--limit", "1").err
+    assert "cut at 1" in kalshi("trades", TWO_SIDED, "--limit", "1").err
+    assert "cut" not in kalshi("trades", TWO_SIDED, "--limit", "2").err
+    assert "cut" not in kalshi("events", "--all").err
+
+
+def test_series_are_filtered_and_have_a_volume_where_it_is_asked_for() -> None:
+    assert [row["ticker"] for row in kalshi("series", "--json").json] == ["KXRAIN", "KXWIND"]
+    assert kalshi("series", "--category", "Sports", "--json").json == []
+    assert kalshi("series", "--tag", "NBA", "--json").json == []
+    (rain,) = kalshi("series", "--search", "rain", "--volume", "--json").json
+    assert rain["volume"] == "34.00"
+
+
+def test_trades_are_bounded_in_time() -> None:
+    whole = kalshi("trades", TWO_SIDED, "--json").json
+    assert [(row["price"], row["count"], row["taker"]) for row in whole] == [
+        ("0.4400", "4.00", "no"),
+        ("0.4500", "10.00", "yes"),
+    ]
+    assert kalshi("trades", TWO_SIDED, "--since", "1h", "--json").json == whole
+    assert kalshi("trades", TWO_SIDED, "--until", "1h", "--json").json == []
+    assert kalshi("trades", EMPTY, "--json").json == []
+
+
+def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> None:
+    several = kalshi("orderbook", TWO_SIDED, EMPTY, TWO_SIDED, "--json").json
+    assert [book["ticker"] for book in several] == [TWO_SIDED, EMPTY, TWO_SIDED]
+    assert kalshi("orderbook", TWO_SIDED, "--json").json == several[0]
+
+
+# -- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
+        (["series-info", "KXNONE"], 4, "there is no series KXNONE"),
+        (["market", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        (["trades", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        (["candles", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "there is no book of KXNONE-1-A"),
+        (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is not one of 1m, 1h, 1d"),
+        (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a duration"),
+        (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "too much for one call"),
+        (["events", "--status", "closd"], 2, "did you mean closed"),
+        (["event", ""], 2, "not a ticker"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_in_one_line_with_a_next_step(words: list[str], code: int, says: str) -> None:
+    assert_refused(kalshi(*words), code, says)
+
+
+# -- the chart ----------------------------------------------------------------------------------------------------
+
+
+def candle(at: int, prices: str | None, *, bid: int | None = None, ask: int | None = None, volume: int = 0) -> Candle:
+    """`prices` is open, low, high, close in cents."""
+    ohlc = Ohlc(*(Price(int(cents) * 100) for cents in prices.split())) if prices else Ohlc()
+    quotes = [Ohlc(*[None if cents is None else Price(cents * 100)] * 4) for cents in (bid, ask)]
+    return Candle(
+        end=Ts(parse_ts("2026-11-21T00:00:00Z") + at * 60_000),
+        yes_bid=quotes[0],
+        yes_ask=quotes[1],
+        price=ohlc,
+        mean=ohlc.close,
+        previous=None,
+        volume=Qty(volume * 100),
+        open_interest=Qty(0),
+    )
+
+
+def test_a_chart_shows_range_close_gaps_and_volume() -> None:
+    lines = draw([candle(0, "40 40 60 60", volume=8), candle(1, None, bid=48, ask=52), candle(2, None)], 80)
+    assert len(lines) == HEIGHT + 4
+    assert lines[0].endswith("┤█")
+    assert lines[0].startswith("  $0.60")
+    assert lines[HEIGHT - 1].startswith("  $0.40 ┤│")
+    columns = ["".join(line[9 + at : 10 + at] for line in lines[:HEIGHT]) for at in range(3)]
+    assert columns[0] == "█" + "│" * (HEIGHT - 1)
+    assert columns[1].strip() == "·"
+    assert columns[2].strip() == ""
+    assert lines[HEIGHT + 1].split() == ["volume", "█"]
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    assert draw([], 80) == []
+    assert draw([candle(0, None)], 80) == []
+
+
+prices = st.tuples(*[st.integers(1, 99)] * 4).map(lambda p: f"{p[0]} {min(p)} {max(p)} {p[3]}")
+tape = st.lists(st.tuples(st.none() | prices, st.integers(0, 10**6)), min_size=1, max_size=400)
+
+
+@given(tape, st.integers(20, 200))
+def test_a_chart_is_never_wider_than_the_terminal_and_every_price_has_its_place(moves: list[Any], width: int) -> None:
+    candles = [candle(at, shown, volume=volume) for at, (shown, volume) in enumerate(moves)]
+    lines = draw(candles, width)
+    assert all(len(line) <= width for line in lines)
+    assert bool(lines) == any(shown for shown, _ in moves)
+    if lines and len(candles) <= width - 9:
+        closes = sum(line.count("█") for line in lines[:HEIGHT])
+        assert closes == sum(1 for shown, _ in moves if shown)
+
+
+def test_a_chart_is_text_without_escapes_and_a_program_gets_data_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn = kalshi("candles", TWO_SIDED, "--interval", "1d", "--plot")
+    assert "█ close" in drawn.out
+    assert "\x1b" not in drawn.out
+    assert all(len(line) <= 80 for line in drawn.out.splitlines())
+    data = kalshi("candles", TWO_SIDED, "--interval", "1d", "--plot", "--json")
+    assert data.json[0]["close"] == "0.4400"
+    assert "for people" in data.err
+
+
+# -- the weekly maintenance ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "starts"),
+    [
+        ("2026-11-21T12:00:00Z", "2026-11-26T08:00:00Z"),
+        ("2026-11-26T09:59:59Z", "2026-11-26T08:00:00Z"),
+        ("2026-11-26T10:00:00Z", "2026-12-03T08:00:00Z"),
+        ("2026-07-15T12:00:00Z", "2026-07-16T07:00:00Z"),
+        ("2026-11-26T04:59:59Z", "2026-11-26T08:00:00Z"),
+    ],
+)
+def test_the_weekly_maintenance_is_on_thursday_from_three_to_five_in_new_york(now: str, starts: str) -> None:
+    found = weekly_maintenance(parse_ts(now))
+    assert (format_ts(found.starts), found.ends - found.starts) == (starts, 2 * 3_600_000)
