@@ -33,8 +33,10 @@ from kalshi_cli.sim.listing import (
     SeriesSpec,
     SimOptions,
 )
+from kalshi_cli.sim.live import Outside
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.pauses import Pauses
+from kalshi_cli.sim.programs import Programs
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
 from kalshi_cli.sim.quote_routes import QuoteRoutes
 from kalshi_cli.sim.quotes import Quotes
@@ -82,11 +84,12 @@ class Exchange:
         self._pauses = Pauses(self._state, self._floor)
         self._quotes = Quotes(self._state, self._floor)
         self._combos = Combos(self._state, self._life)
+        self._programs = Programs(self._state)
         self._gate = Gate(self.options, self._funds.rates)
         self._hub = Hub(self._state)
         talks = QuoteRoutes(self._state, self._quotes)
         self._router = Router(
-            [*all_routes(self._state, self._floor), *talks.routes(), *self._combos.routes()]
+            [*all_routes(self._state, self._floor), *talks.routes(), *self._combos.routes(), *self._programs.routes()]
         )
         self._now = Ts(0)
 
@@ -287,6 +290,10 @@ class Exchange:
         self._state.happened.append(IndexTick(index_id, value, now, is_fast))
         self._commit(now)
 
+    def follow(self, outside: Outside) -> None:
+        """From now on live data is told of what the markets follow."""
+        self._programs.outside = outside
+
     def set_pyth_value(self, underlying: str, value: int, now: Ts) -> None:
         """A tick of a Pyth price (`Metal.XAU/USD`), in ten-thousandths of a dollar."""
         self._state.happened.append(PythTick(underlying, value, now))
@@ -313,9 +320,7 @@ class Exchange:
         self._funds.deposit(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
         self._commit(self._now, everything=True)
 
-    def withdraw(
-        self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0
-    ) -> Refusal | None:
+    def withdraw(self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0) -> Refusal | None:
         """Money leaves a purse; the reason where it cannot."""
         refusal = self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
         self._commit(self._now, everything=True)

@@ -30,11 +30,24 @@ SHARDS = {
 """The shard of a series where the exchange has so many, as announced for new events (API.md section 5.13); else 0."""
 
 
+_TAGS = {
+    "KXBTCD": ("BTC", "Hourly"), "KXETHD": ("ETH", "Hourly"), "KXBTC15M": ("BTC", "15 min"),
+    "KXETH15M": ("ETH", "15 min"), "KXQUICKSETTLE": ("BTC", "ETH"), "KXHIGHNY": ("Daily temperature",),
+    "KXINX": ("S&P", "Daily"), "KXNBAGAME": ("Basketball",), "KXMLBGAME": ("Baseball",), "KXFEDDECISION": ("Fed",),
+}  # fmt: skip
+
+
 def _series(
     ticker: str, title: str, category: str, frequency: str, source: tuple[str, str], fees: FeeSchedule = _FEES
 ) -> SeriesSpec:
     return SeriesSpec(
-        ticker=ticker, title=title, category=category, frequency=frequency, fees=fees, settlement_sources=(source,)
+        ticker=ticker,
+        title=title,
+        category=category,
+        frequency=frequency,
+        tags=_TAGS[ticker],
+        fees=fees,
+        settlement_sources=(source,),
     )
 
 

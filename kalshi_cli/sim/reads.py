@@ -130,7 +130,9 @@ class Reads:
         inside = (
             trade
             for trade in newest
-            if low <= trade.ts <= high and is_block in (None, str(trade.is_block).lower()) and cutoff.has_moment(trade.ts) is is_old
+            if low <= trade.ts <= high
+            and is_block in (None, "true" if trade.is_block else "false")
+            and cutoff.has_moment(trade.ts) is is_old
         )
         found, cursor = query.page(inside, lambda trade: -trade.number)
         return {"trades": [trade_json(trade) for trade in found], "cursor": cursor}

@@ -109,10 +109,10 @@ class Query:
             raise bare(self._operation, _go_name(name), "max")
         return found
 
-    def repeated(self, name: str, *, most: int = 100) -> list[str]:
+    def repeated(self, name: str, *, least: int = 1, most: int = 100) -> list[str]:
         """A parameter that is given once for each value."""
         found = self._values.get(name, [])
-        if not 1 <= len(found) <= most:
+        if not least <= len(found) <= most:
             raise bare(self._operation, _go_name(name), "required" if not found else "max")
         return found
 
@@ -159,13 +159,21 @@ class Query:
         return value
 
     def page(
-        self, items: Iterable[T], key: Callable[[T], int], *, usual: int = 100, most: int = 1000
+        self,
+        items: Iterable[T],
+        key: Callable[[T], int],
+        *,
+        usual: int = 100,
+        most: int = 1000,
+        size: str = "limit",
     ) -> tuple[list[T], str]:
         """One page and the cursor of the next; the last page's cursor is "". `key` must rise along `items`.
 
+        `size` is the name of the limit.
+
         A cursor that is not ours starts from the beginning, without an error (seen on the wire in June 2026).
         """
-        limit = self.number("limit", least=1, most=most) or usual
+        limit = self.number(size, least=1, most=most) or usual
         after = _open_cursor(self.text("cursor"))
         found: list[T] = []
         for item in items:

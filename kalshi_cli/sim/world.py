@@ -11,12 +11,13 @@ import msgspec
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.families import BTC, ETH, GOLD, Listing
+from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.sim.listings import SERIES, Catalogue
 from kalshi_cli.sim.quoters import COMBO_SERIES, MANNERS, Quoter, collections
 from kalshi_cli.sim.replies import Request
 from kalshi_cli.sim.routing import BASE
 from kalshi_cli.sim.traders import CENT, CROWD, STYLES, Crowd, Maker, Scene
-from kalshi_cli.sim.underlyings import mood
+from kalshi_cli.sim.underlyings import Source, mood
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 
 STEP_MS = 250
@@ -34,6 +35,8 @@ _LOWEST = 0.2 * CENT
 """Nobody believes in less than this, or in more than a dollar less it."""
 
 _CASH = dollars(50_000_000)
+
+_SOURCES_KEPT = 1_000
 
 _BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
@@ -56,7 +59,24 @@ class World:
         self._quoters = [Quoter(exchange, seed, manner) for manner in MANNERS]
         self._open: dict[str, Listing] = {}
         self._early: dict[str, Listing] = {}
+        self._sources: dict[str, Source | None] = {}
         self._at = Ts(start - start % STEP_MS)
+        exchange.follow(self)
+
+    @property
+    def seed(self) -> int:
+        return self._seed
+
+    def reference(self, event: EventSpec, at: Ts) -> float | None:
+        """The value that an event of the world's follows; None where the world never made it."""
+        if event.event_ticker not in self._sources:
+            if len(self._sources) >= _SOURCES_KEPT:
+                self._sources.clear()
+            close = Ts((event.strike_date or at) - 1)
+            listings = (x for x in self._catalogue.open_at(close) if x.event.event_ticker == event.event_ticker)
+            self._sources[event.event_ticker] = next((x.source for x in listings), None)
+        source = self._sources[event.event_ticker]
+        return None if source is None else self._catalogue.paths.of(source).at(at)
 
     def ensure_open(self, now: Ts) -> None:
         """Make everything tradable as of now; on an exchange without markets, with a minute of history."""
