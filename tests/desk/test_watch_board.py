@@ -1,0 +1,206 @@
+"""A board of watched markets: what it tells, and that it never passes off an old price as one of now."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from long_listing import ListingTransport, LongListing, market_body
+from virtual import TICKER, Virtual
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.messages import (
+    BookDelta,
+    BookSnapshot,
+    Command,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Message,
+    PublicTrade,
+    Quote,
+    Tick,
+)
+from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
+from kalshi_cli.desk.watch import PATIENCE_MS, POLL_S, Board, Line, Polled
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire_markets import read_market
+from kalshi_cli.units import Price, Qty, Ts, cents, contracts
+
+NOW = Ts(1_780_000_000_000)
+ONE: Market = read_market(msgspec.json.encode({"market": market_body(1)}))
+TWO: Market = read_market(msgspec.json.encode({"market": market_body(2)}))
+A, B = ONE.ticker, TWO.ticker
+BOOK = BookSnapshot(NOW, A, ((cents(47), contracts(3)),), ((cents(52), contracts(2)),))
+LIVE = FeedState(NOW, True)
+
+
+@pytest.fixture
+def board() -> Board:
+    """Two markets on a live stream; the book of the first came."""
+    board = Board((ONE, TWO), NOW, is_streamed=True)
+    for message in (LIVE, BOOK):
+        board.take(message, NOW)
+    return board
+
+
+def later(seconds: float) -> Ts:
+    return Ts(NOW + int(seconds * 1000))
+
+
+def prices(line: Line) -> tuple[Price | None, Price | None]:
+    return line.bid, line.ask
+
+
+def test_a_book_gives_the_quote(board: Board) -> None:
+    told = board.take(BookDelta(later(1), A, BID, cents(48), contracts(5)), later(1))
+    assert told == Quote(later(1), A, cents(48), contracts(5), cents(52), contracts(2), ONE.last, ONE.volume)
+    assert board.lines[A].changed == later(1)
+
+
+def test_what_changes_nothing_that_is_shown_is_not_told(board: Board) -> None:
+    assert board.take(BookDelta(later(1), A, BID, cents(20), contracts(5)), later(1)) is None
+    assert board.take(BookSnapshot(later(2), A, BOOK.bids, BOOK.asks), later(2)) is None
+    assert board.take(Tick(later(3)), later(3)) is None
+    assert board.lines[A].changed == NOW
+    assert board.lines[A].heard == later(2)
+
+
+def test_half_of_a_matching_is_not_told(board: Board) -> None:
+    assert board.take(BookDelta(NOW, A, BID, cents(53), contracts(1), has_more=True), NOW) is None
+    assert board.lines[A].is_midway
+    told = board.take(BookDelta(NOW, A, ASK, cents(52), Qty(-contracts(2))), NOW)
+    assert isinstance(told, Quote)
+    assert (told.bid, told.ask) == (cents(53), None)
+    assert not board.lines[A].is_midway
+
+
+def test_the_ticker_channel_does_not_overrule_the_book(board: Board) -> None:
+    board.take(Quote(NOW, A, cents(1), contracts(1), cents(99), contracts(1), cents(50), contracts(999)), NOW)
+    assert prices(board.lines[A]) == (cents(47), cents(52))
+    board.take(Quote(NOW, B, cents(1), contracts(1), cents(99), contracts(1), cents(50), contracts(999)), NOW)
+    assert prices(board.lines[B]) == (cents(1), cents(99)), "it is all there is before the book comes"
+
+
+def test_volume_is_what_rest_said_and_the_trades_since(board: Board) -> None:
+    trade = PublicTrade(later(1), A, "t1", cents(52), contracts(2), BID)
+    assert board.take(trade, later(1)) == trade
+    board.take(Quote(NOW, A, None, Qty(0), None, Qty(0), cents(52), contracts(777)), NOW)
+    assert (board.lines[A].last, board.lines[A].volume) == (cents(52), ONE.volume + contracts(2))
+    assert list(board.trades) == [trade]
+
+
+@pytest.mark.parametrize("gap", [FeedGap(NOW, (), "hung up"), FeedGap(NOW, (A,), "a number was skipped")])
+def test_after_a_gap_prices_are_stale_until_the_next_book(board: Board, gap: FeedGap) -> None:
+    line = board.lines[A]
+    assert board.stale_since(line, later(100)) is None
+    assert board.take(gap, later(5)) == gap
+    assert board.stale_since(line, later(60)) == later(5)
+    assert board.take(BookDelta(later(6), A, BID, cents(49), contracts(1)), later(6)) is None
+    assert board.stale_since(line, later(60)) == later(5)
+    told = board.take(BookSnapshot(later(9), A, BOOK.bids, BOOK.asks), later(9))
+    assert isinstance(told, Quote), "a reader who was told of the gap is told of its end"
+    assert board.stale_since(line, later(60)) is None
+
+
+def test_a_gap_of_one_market_is_none_of_another(board: Board) -> None:
+    board.take(FeedGap(NOW, (B, "UNKNOWN"), "lost"), NOW)
+    assert board.stale_since(board.lines[A], NOW) is None
+
+
+def test_what_never_had_a_price_is_waiting_and_not_stale(board: Board) -> None:
+    board.take(FeedGap(NOW, (), "hung up"), NOW)
+    assert board.stale_since(board.lines[B], later(60)) is None
+    assert board.lines[B].heard is None
+
+
+def test_an_impossible_book_is_stale(board: Board) -> None:
+    assert board.take(BookDelta(later(1), A, BID, cents(47), Qty(-contracts(9))), later(1)) is None
+    assert board.stale_since(board.lines[A], later(2)) == later(1)
+
+
+def test_without_a_stream_what_is_not_read_again_becomes_stale(board: Board) -> None:
+    board.take(FeedState(NOW, False, "no stream"), NOW)
+    line = board.lines[A]
+    assert board.stale_since(line, Ts(NOW + PATIENCE_MS)) is None
+    assert board.stale_since(line, Ts(NOW + PATIENCE_MS + 1)) == NOW
+    board.take(BookSnapshot(later(20), A, BOOK.bids, BOOK.asks), later(20))
+    assert board.stale_since(line, later(21)) is None
+
+
+def test_the_connection_is_told_once_a_change(board: Board) -> None:
+    lost = FeedState(later(1), False, "hung up")
+    assert [board.take(each, later(1)) for each in (LIVE, lost, lost, LIVE)] == [None, lost, None, LIVE]
+    assert (board.is_live, board.state, board.since) == (True, "live", later(1))
+
+
+def test_a_market_that_closes_says_so(board: Board) -> None:
+    closed = msgspec.structs.replace(ONE, status=MarketStatus.CLOSED, last=cents(99), volume=contracts(50))
+    board.take(MarketChange(later(1), closed), later(1))
+    line = board.lines[A]
+    assert (line.status, line.last, line.volume) == ("closed", cents(99), contracts(50))
+
+
+# -- without a stream ---------------------------------------------------------------------------------------------
+
+
+def taken(feed: Iterator[Message], count: int) -> list[Message]:
+    """The next messages that say something; the feed's clock moves by itself."""
+    return list(islice((message for message in feed if not isinstance(message, Tick)), count))
+
+
+def test_polling_gives_quotes_then_trades_and_says_that_it_polls(tmp_path: Path) -> None:
+    virtual = Virtual(tmp_path)
+    markets = list(virtual.client.markets(tickers=[TICKER]))
+    feed = iter(Polled(virtual.client, virtual.clock, markets, is_book=False, tell=lambda _: None))
+    first = taken(feed, 3)
+    assert [type(each) for each in first] == [FeedState, MarketChange, Quote]
+    assert not first[0].is_live  # type: ignore[attr-defined]
+    virtual.quote(BID, 40, 10)
+    virtual.quote(ASK, 40, 4, who="bob")
+    later_on = taken(feed, 4)
+    assert later_on[2].bid == cents(40)  # type: ignore[attr-defined]
+    assert [(each.price, each.qty) for each in later_on if isinstance(each, PublicTrade)] == [(cents(40), contracts(4))]
+    assert not [each for each in taken(feed, 6) if isinstance(each, PublicTrade)], "a trade is told once"
+
+
+class Flaky(ListingTransport):
+    is_down = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.is_down:
+            return httpx.Response(400, json={"error": {"code": "no", "message": "no"}})
+        return super().handle_request(request)
+
+
+def test_polling_goes_on_after_a_failure_and_the_board_is_stale_meanwhile() -> None:
+    clock, told, wire = ManualClock(NOW), list[str](), Flaky(LongListing(10))
+    client = KalshiClient("http://localhost/trade-api/v2", clock=clock, rng=random.Random(1), transport=wire)
+    polled = Polled(client, clock, [ONE], is_book=False, tell=told.append)
+    board = Board([ONE], NOW, is_streamed=False)
+    feed = iter(polled)
+
+    def go_on(rounds: int) -> None:
+        until = clock.monotonic() + rounds * POLL_S
+        while clock.monotonic() < until:
+            board.take(next(feed), clock.now())
+
+    go_on(1)
+    line = board.lines[A]
+    assert prices(line) == (cents(47), cents(52))
+    wire.is_down = True
+    go_on(7)
+    assert board.stale_since(line, clock.now()) is not None
+    assert "cannot be read" in board.state
+    assert len(told) == 1
+    wire.is_down = False
+    go_on(2)
+    assert board.stale_since(line, clock.now()) is None
+    polled.request(Command(clock.now(), None, "SIGINT"))
+    rest = list(feed)
+    assert isinstance(rest[-1], Command)
