@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from conformance import Operation
+from talk_stage import TALK_CALLS
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.core.model import BID, Order, OrderStatus
@@ -31,137 +33,29 @@ EXCLUDED = {
 
 TO_COME: dict[str, str] = {
     "methods": "all",
-    "call DELETE /communications/quotes/{quote_id}": "E",
-    "call DELETE /communications/rfqs/{rfq_id}": "E",
-    "call DELETE /communications/rfqs/{rfq_id}/quotes/{quote_id}": "E",
     "call DELETE /portfolio/events/orders/batched": "AB",
     "call DELETE /portfolio/order_groups/{order_group_id}": "AB",
-    "call GET /communications/block-trade-proposals": "E",
-    "call GET /communications/id": "E",
-    "call GET /communications/quotes": "E",
-    "call GET /communications/quotes/{quote_id}": "E",
-    "call GET /communications/rfqs": "E",
-    "call GET /communications/rfqs/{rfq_id}": "E",
-    "call GET /communications/rfqs/{rfq_id}/quotes/{quote_id}": "E",
-    "call GET /events": "D",
-    "call GET /events/fee_changes": "D",
-    "call GET /events/multivariate": "E",
-    "call GET /events/{event_ticker}/metadata": "D",
-    "call GET /historical/cutoff": "D",
-    "call GET /historical/fills": "D",
-    "call GET /historical/markets": "D",
-    "call GET /historical/markets/{ticker}": "D",
-    "call GET /historical/markets/{ticker}/candlesticks": "D",
-    "call GET /historical/orders": "D",
-    "call GET /historical/positions": "D",
-    "call GET /historical/trades": "D",
-    "call GET /incentive_programs": "E",
-    "call GET /live_data/batch": "E",
-    "call GET /live_data/events/{event_ticker}": "E",
-    "call GET /live_data/milestone/{milestone_id}": "E",
-    "call GET /live_data/milestone/{milestone_id}/game_stats": "E",
-    "call GET /live_data/weather/{city}": "E",
-    "call GET /live_data/weather/{city}/calibrations": "E",
-    "call GET /live_data/{type}/milestone/{milestone_id}": "E",
-    "call GET /markets/candlesticks": "D",
-    "call GET /milestones": "E",
-    "call GET /milestones/{milestone_id}": "E",
-    "call GET /multivariate_event_collections": "E",
-    "call GET /multivariate_event_collections/{collection_ticker}": "E",
     "call GET /portfolio/order_groups": "AB",
     "call GET /portfolio/order_groups/{order_group_id}": "AB",
     "call GET /portfolio/orders/queue_positions": "AB",
     "call GET /portfolio/orders/{order_id}/queue_position": "AB",
-    "call GET /search/filters_by_sport": "E",
-    "call GET /search/tags_by_categories": "E",
-    "call GET /series": "D",
-    "call GET /series/fee_changes": "D",
-    "call GET /series/{series_ticker}/events/{ticker}/candlesticks": "D",
-    "call GET /series/{series_ticker}/events/{ticker}/forecast_percentile_history": "D",
-    "call GET /series/{series_ticker}/markets/{ticker}/candlesticks": "D",
-    "call GET /structured_targets": "E",
-    "call GET /structured_targets/{structured_target_id}": "E",
-    "call POST /communications/block-trade-proposals": "E",
-    "call POST /communications/block-trade-proposals/{block_trade_proposal_id}/accept": "E",
-    "call POST /communications/quotes": "E",
-    "call POST /communications/rfqs": "E",
-    "call POST /multivariate_event_collections/{collection_ticker}": "E",
     "call POST /portfolio/events/orders/batched": "AB",
     "call POST /portfolio/events/orders/{order_id}/amend": "AB",
     "call POST /portfolio/events/orders/{order_id}/decrease": "AB",
     "call POST /portfolio/order_groups/create": "AB",
-    "call PUT /communications/quotes/{quote_id}/accept": "E",
-    "call PUT /communications/quotes/{quote_id}/confirm": "E",
-    "call PUT /communications/rfqs/{rfq_id}/quotes/{quote_id}/accept": "E",
-    "call PUT /communications/rfqs/{rfq_id}/quotes/{quote_id}/confirm": "E",
     "call PUT /portfolio/order_groups/{order_group_id}/limit": "AB",
     "call PUT /portfolio/order_groups/{order_group_id}/reset": "AB",
     "call PUT /portfolio/order_groups/{order_group_id}/trigger": "AB",
-    "route DELETE /communications/quotes/{quote_id}": "E",
-    "route DELETE /communications/rfqs/{rfq_id}": "E",
-    "route DELETE /communications/rfqs/{rfq_id}/quotes/{quote_id}": "E",
     "route DELETE /portfolio/order_groups/{order_group_id}": "AB",
-    "route GET /communications/block-trade-proposals": "E",
-    "route GET /communications/id": "E",
-    "route GET /communications/quotes": "E",
-    "route GET /communications/quotes/{quote_id}": "E",
-    "route GET /communications/rfqs": "E",
-    "route GET /communications/rfqs/{rfq_id}": "E",
-    "route GET /communications/rfqs/{rfq_id}/quotes/{quote_id}": "E",
-    "route GET /events/{event_ticker}/metadata": "D",
-    "route GET /historical/cutoff": "D",
-    "route GET /historical/fills": "D",
-    "route GET /historical/markets": "D",
-    "route GET /historical/markets/{ticker}": "D",
-    "route GET /historical/markets/{ticker}/candlesticks": "D",
-    "route GET /historical/orders": "D",
-    "route GET /historical/positions": "D",
-    "route GET /historical/trades": "D",
-    "route GET /incentive_programs": "E",
-    "route GET /live_data/batch": "E",
-    "route GET /live_data/events/{event_ticker}": "E",
-    "route GET /live_data/milestone/{milestone_id}": "E",
-    "route GET /live_data/milestone/{milestone_id}/game_stats": "E",
-    "route GET /live_data/weather/{city}": "E",
-    "route GET /live_data/weather/{city}/calibrations": "E",
-    "route GET /live_data/{type}/milestone/{milestone_id}": "E",
-    "route GET /milestones": "E",
-    "route GET /milestones/{milestone_id}": "E",
-    "route GET /multivariate_event_collections": "E",
-    "route GET /multivariate_event_collections/{collection_ticker}": "E",
     "route GET /portfolio/order_groups": "AB",
     "route GET /portfolio/order_groups/{order_group_id}": "AB",
-    "route GET /search/filters_by_sport": "E",
-    "route GET /search/tags_by_categories": "E",
-    "route GET /series/{series_ticker}/events/{ticker}/candlesticks": "D",
-    "route GET /series/{series_ticker}/events/{ticker}/forecast_percentile_history": "D",
-    "route GET /series/{series_ticker}/markets/{ticker}/candlesticks": "D",
-    "route GET /structured_targets": "E",
-    "route GET /structured_targets/{structured_target_id}": "E",
-    "route POST /communications/block-trade-proposals": "E",
-    "route POST /communications/block-trade-proposals/{block_trade_proposal_id}/accept": "E",
-    "route POST /communications/quotes": "E",
-    "route POST /communications/rfqs": "E",
-    "route POST /multivariate_event_collections/{collection_ticker}": "E",
     "route POST /portfolio/events/orders/{order_id}/amend": "AB",
     "route POST /portfolio/events/orders/{order_id}/decrease": "AB",
     "route POST /portfolio/order_groups/create": "AB",
-    "route PUT /communications/quotes/{quote_id}/accept": "E",
-    "route PUT /communications/quotes/{quote_id}/confirm": "E",
-    "route PUT /communications/rfqs/{rfq_id}/quotes/{quote_id}/accept": "E",
-    "route PUT /communications/rfqs/{rfq_id}/quotes/{quote_id}/confirm": "E",
     "route PUT /portfolio/order_groups/{order_group_id}/limit": "AB",
     "route PUT /portfolio/order_groups/{order_group_id}/reset": "AB",
     "route PUT /portfolio/order_groups/{order_group_id}/trigger": "AB",
-    "frame multivariate_market_lifecycle": "E",
     "frame order_group_updates": "A",
-    "frame quote_accepted": "E",
-    "frame quote_created": "E",
-    "frame quote_executed": "E",
-    "frame rfq_created": "E",
-    "frame rfq_deleted": "E",
-    "channel communications": "E",
-    "channel multivariate_market_lifecycle": "E",
     "channel order_group_updates": "A",
 }
 """What is missing yet -> which part of issue 3 is at it: `route METHOD PATH`, `call METHOD PATH`, `frame TYPE`,
@@ -193,6 +87,20 @@ class Stage:
         """An order of the client's, on the book."""
         accepted = self.client.create_order(self.new_order())
         return self.client.order(accepted.order_id)
+
+    @property
+    def end(self) -> Ts:
+        """An hour from the beginning."""
+        return Ts(T0 + 3_600_000)
+
+    def old(self) -> KalshiClient:
+        """The client, a hundred days after the first market paid out, in which it traded: all of it is history."""
+        self.client.create_order(msgspec.structs.replace(self.new_order(), price=cents(44)))
+        self.world.exchange.settle(TICKER, cents(0), self.world.clock.now())
+        self.world.clock.advance(100.0)
+        self.world.exchange.advance(self.world.clock.now())
+        self.world.clock.advance(100 * 86_400.0)
+        return self.client
 
     def subaccount(self) -> int:
         """The number of a new one; it needs the Advanced tier."""
@@ -233,6 +141,33 @@ CALLS: dict[str, Callable[[Stage], object]] = {
     "orderbook": lambda s: s.client.orderbook(TICKER, depth=3),
     "orderbooks": lambda s: s.client.orderbooks([TICKER, OTHER]),
     "trades": lambda s: s.client.trades(TICKER, min_ts=T0),
+    "event_page": lambda s: s.client.event_page("", "open"),
+    "market_page": lambda s: s.client.market_page("", "open"),
+    "events": lambda s: s.client.events("open", "KXSIM", min_close=T0, min_updated=T0, with_markets=True),
+    "multivariate_events": lambda s: s.client.multivariate_events("KXSIM", with_markets=True),
+    "event_metadata": lambda s: s.client.event_metadata("KXSIM-26JUN"),
+    "event_fee_changes": lambda s: s.client.event_fee_changes("KXSIM-26JUN"),
+    "series_list": lambda s: s.client.series_list("Financials", "Tag", T0, with_volume=True, with_metadata=True),
+    "series_fee_changes": lambda s: s.client.series_fee_changes("KXSIM", with_past=True),
+    "forecast_history": lambda s: s.client.forecast_history("KXSIM", "KXSIM-26JUN", [5000, 9000], T0, s.end, 60),
+    # history
+    "historical_cutoff": lambda s: s.client.historical_cutoff(),
+    "candles": lambda s: s.client.candles("KXSIM", TICKER, T0, s.end, 1, with_previous=True),
+    "batch_candles": lambda s: s.client.batch_candles([TICKER, OTHER], T0, s.end, 60, with_previous=True),
+    "event_candles": lambda s: s.client.event_candles("KXSIM", "KXSIM-26JUN", T0, s.end, 1440),
+    "historical_candles": lambda s: s.old().historical_candles(TICKER, T0, s.end, 60),
+    "historical_markets": lambda s: s.old().historical_markets(series="KXSIM"),
+    "historical_markets_of": lambda s: s.old().historical_markets_of("KXSIM-26JUN"),
+    "historical_market": lambda s: s.old().historical_market(TICKER),
+    "historical_trades": lambda s: s.old().historical_trades(TICKER, T0, s.end),
+    "historical_fills": lambda s: s.old().historical_fills(TICKER, T0, 0),
+    "historical_orders": lambda s: s.old().historical_orders(TICKER, T0, 0),
+    "historical_positions": lambda s: s.old().historical_positions(TICKER, "KXSIM-26JUN", 0),
+    "all_trades": lambda s: s.old().all_trades(TICKER),
+    "all_fills": lambda s: s.old().all_fills(),
+    "all_orders": lambda s: s.old().all_orders(event="KXSIM-26JUN"),
+    "all_positions": lambda s: s.old().all_positions(),
+    "all_candles": lambda s: s.client.all_candles(s.old().market(TICKER), T0, s.end, 60),
     # orders
     "create_order": lambda s: s.client.create_order(s.new_order()),
     "cancel_order": lambda s: s.client.cancel_order(s.resting()),
@@ -265,6 +200,7 @@ CALLS: dict[str, Callable[[Stage], object]] = {
     "api_keys": lambda s: s.client.api_keys(),
     "volume_progress": lambda s: s.client.volume_progress(),
     "upgrade_tier": lambda s: s.client.upgrade_tier(),
+    **TALK_CALLS,
 }
 """Every method of the client, called as a user would. Lists are read to their end."""
 
