@@ -1,0 +1,315 @@
+"""The controls of the simulated exchange: in the process, over the loopback route, and what they do to sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import websocket
+from sim_build import T0, new_ids, signed
+from sim_build import make_exchange as small_exchange
+
+from kalshi_cli.clock import ManualClock, ShiftedClock
+from kalshi_cli.core.model import BID, MarketStatus
+from kalshi_cli.sim.api import STREAM_PATH, Exchange
+from kalshi_cli.sim.control_route import ControlRoute
+from kalshi_cli.sim.controls import ControlError, Controls, Report, read_command
+from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.sim.replies import Request
+from kalshi_cli.sim.server import SimServer
+from kalshi_cli.sim.world import World
+from kalshi_cli.units import Qty, contracts, dollars, parse_ts
+
+START = parse_ts("2026-11-21T19:20:00Z")
+HOUR_MS = 3_600_000
+
+
+class Upright:
+    """A world with its exchange, on a clock that only the controls move."""
+
+    def __init__(self, options: SimOptions | None = None) -> None:
+        ids = new_ids()
+        self.offset_ms = 0
+        self.machine = ManualClock(START)
+        self.clock = ShiftedClock(self.machine, lambda: self.offset_ms)
+        self.exchange = Exchange(new_id=lambda: next(ids), options=options, offset_ms=lambda: self.offset_ms)
+        self.world = World(self.exchange, seed=7, start=START)
+        self.world.ensure_open(START)
+        self.exchange.add_account("user", dollars(1_000))
+        self.controls = Controls(self.exchange, self.world, lambda: self.offset_ms, self.shift)
+
+    def shift(self, offset_ms: int) -> None:
+        self.offset_ms = offset_ms
+
+    def do(self, name: str, **fields: Any) -> Report:
+        return self.controls.perform(read_command(name, msgspec.json.encode(fields)), self.clock.now())
+
+    def pass_time(self, seconds: float) -> None:
+        self.machine.advance(seconds)
+        self.world.advance(self.clock.now())
+
+
+@pytest.fixture
+def one() -> Upright:
+    return Upright()
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Upright:
+    """For what must change nothing: one is enough."""
+    return Upright()
+
+
+def some(one: Upright, series: str = "KXBTCD") -> str:
+    return next(ticker for ticker in sorted(one.exchange.tickers()) if ticker.startswith(series))
+
+
+# -- what they do --
+
+
+def test_looking_changes_nothing_and_says_how_things_stand(one: Upright) -> None:
+    report = one.do("status")
+    assert (report.done, report.pause, report.offset_ms, report.shuffle) == ("", "", 0, None)
+    assert report.markets == len(one.exchange.tickers()) >= 40
+    assert one.do("status") == report
+
+
+def test_pauses_come_and_go(one: Upright) -> None:
+    assert one.do("pause").pause == "trading"
+    assert one.do("pause", is_whole=True, for_ms=60_000).resumes == START + 60_000
+    one.pass_time(61)
+    assert one.do("status").pause == ""
+    ticker = some(one)
+    assert one.do("pause", ticker=ticker).inactive == (ticker,)
+    assert one.do("resume").inactive == (ticker,), "a market that was paused by itself stays so"
+    assert one.do("resume", ticker=ticker).inactive == ()
+
+
+def test_a_shard_is_paused_by_itself_if_there_is_one() -> None:
+    one = Upright(SimOptions(shards=3))
+    assert one.do("pause", shard=2).shards == {2: "trading"}
+    assert one.do("resume", shard=2).shards == {}
+    with pytest.raises(ControlError, match="no shard 3"):
+        one.do("pause", shard=3)
+
+
+def test_a_market_is_closed_disputed_amended_and_paid(one: Upright) -> None:
+    ticker = some(one, "KXHIGHNY")
+    one.do("close", ticker=ticker)
+    one.pass_time(5)
+    assert one.exchange.status(ticker) is MarketStatus.CLOSED, "its own close is hours away: nobody decides it"
+    one.do("settle", ticker=ticker, value="yes")
+    assert one.do("dispute", ticker=ticker).disputed == (ticker,)
+    assert "pays 0.63" in one.do("amend", ticker=ticker, value="0.63").done
+    one.pass_time(61)
+    assert one.exchange.status(ticker) is MarketStatus.FINALIZED
+    for again in ("settle", "amend"):
+        with pytest.raises(ControlError) as refused:
+            one.do(again, ticker=ticker, value="no")
+        assert refused.value.code == "conflict"
+
+
+def test_a_market_that_was_closed_early_is_decided_when_it_would_have_closed(one: Upright) -> None:
+    ticker = some(one)
+    one.do("close", ticker=ticker)
+    one.do("clock", to=parse_ts("2026-11-21T20:00:05Z"))
+    one.pass_time(40)
+    assert one.exchange.status(ticker) is MarketStatus.FINALIZED
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "code"),
+    [
+        ("dance", {}, "invalid"),
+        ("close", {}, "invalid"),
+        ("close", {"ticker": "NOTHING"}, "not_found"),
+        ("close", {"ticker": "X" * 101}, "invalid"),
+        ("dispute", {"ticker": "first"}, "conflict"),
+        ("amend", {"ticker": "first", "value": "no"}, "conflict"),
+        ("settle", {"ticker": "first", "value": "0.635"}, "invalid"),
+        ("settle", {"ticker": "first", "value": "1.01"}, "invalid"),
+        ("settle", {"ticker": "first", "value": "maybe"}, "invalid"),
+        ("pause", {"for_ms": 0}, "invalid"),
+        ("pause", {"ticker": "first", "is_whole": True}, "invalid"),
+        ("pause", {"colour": "red"}, "invalid"),
+        ("resume", {"ticker": "first"}, "conflict"),
+        ("clock", {"forward_ms": -1}, "invalid"),
+        ("clock", {"forward_ms": 367 * 24 * HOUR_MS}, "invalid"),
+        ("clock", {"to": START}, "conflict"),
+        ("clock", {"to": START + 1, "forward_ms": 1}, "invalid"),
+        ("clock", {"to": START * 2}, "invalid"),
+        ("shuffle", {"seed": -1}, "invalid"),
+        ("stream", {}, "invalid"),
+        ("stream", {"hang_up": "reset", "error": 10}, "invalid"),
+        ("stream", {"error": 9}, "invalid"),
+        ("stream", {"error": 10, "channel": "gossip"}, "invalid"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_changes_nothing(
+    untouched: Upright, name: str, fields: dict[str, Any], code: str
+) -> None:
+    one = untouched
+    fields = {key: some(one) if value == "first" else value for key, value in fields.items()}
+    before = one.do("status")
+    with pytest.raises(ControlError) as refused:
+        one.do(name, **fields)
+    assert refused.value.code == code
+    assert one.do("status") == before
+
+
+# -- the clock --
+
+
+def test_the_clock_goes_forward_and_markets_close_settle_and_open(one: Upright) -> None:
+    old = set(one.exchange.tickers())
+    hourly = [ticker for ticker in sorted(old) if ticker.startswith("KXBTCD")]
+    ticker = next(ticker for ticker in hourly if one.exchange.top(ticker)[1] is not None)
+    ask = one.exchange.top(ticker)[1]
+    assert ask is not None
+    order = NewOrder(ticker=ticker, side=BID, price=ask[0], qty=contracts(1))
+    assert isinstance(one.exchange.submit("user", order, START), Receipt)
+    assert one.exchange.position("user", ticker) == contracts(1)
+    report = one.do("clock", forward_ms=2 * HOUR_MS)
+    assert (report.time, report.offset_ms) == (START + 2 * HOUR_MS, 2 * HOUR_MS)
+    one.pass_time(61)
+    assert one.exchange.position("user", ticker) == Qty(0), "it was paid"
+    assert one.exchange.status(ticker) is MarketStatus.FINALIZED
+    assert not one.exchange.tickers("closed")
+    assert len(set(one.exchange.tickers()) - old) >= 20, "the hours after have markets of their own"
+    assert one.do("clock", forward_ms=HOUR_MS).offset_ms == 3 * HOUR_MS
+
+
+def test_the_clock_set_back_undoes_nothing_and_the_world_goes_on(one: Upright) -> None:
+    ticker = some(one)
+    one.do("clock", forward_ms=2 * HOUR_MS)
+    one.pass_time(60)
+    later = set(one.exchange.tickers())
+    report = one.do("clock")
+    assert (report.time, report.offset_ms) == (START + 60_000, 0)
+    assert one.exchange.status(ticker) is MarketStatus.FINALIZED
+    trading = one.exchange.tickers()
+    assert trading
+    assert all(one.exchange.status(name) is MarketStatus.INITIALIZED for name in later - set(trading))
+    prints = {name: one.exchange.last_price(name) for name in trading}
+    one.pass_time(90)
+    assert {name: one.exchange.last_price(name) for name in trading} != prints, "it trades on"
+    assert any(name.startswith("KXQUICK") for name in one.exchange.tickers()), "and lists what comes"
+
+
+# -- the route --
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Upright, SimServer]]:
+    one = Upright()
+    route = ControlRoute(one.controls, "secret")
+    server = SimServer(one.exchange, one.clock, on_advance=one.world.advance, controls=route)
+    server.start()
+    yield one, server
+    server.stop()
+
+
+def ask(server: SimServer, name: str, token: str = "secret", method: str = "POST", **fields: Any) -> httpx.Response:
+    url = server.rest_url.removesuffix("/trade-api/v2") + f"/sim/{name}"
+    return httpx.request(method, url, json=fields, headers={"authorization": f"Bearer {token}"})
+
+
+def test_the_route_does_what_the_controls_do(served: tuple[Upright, SimServer]) -> None:
+    _, server = served
+    answer = ask(server, "pause", is_whole=True)
+    assert (answer.status_code, answer.json()["pause"]) == (200, "exchange")
+    status = httpx.get(f"{server.rest_url}/exchange/status").json()
+    assert not status["exchange_active"]
+    assert msgspec.json.decode(ask(server, "clock", forward_ms=HOUR_MS).content, type=Report).offset_ms == HOUR_MS
+    assert ask(server, "resume").json()["pause"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "token", "method", "status"),
+    [
+        ("pause", "guess", "POST", 401),
+        ("pause", "secret", "GET", 400),
+        ("dance", "secret", "POST", 400),
+        ("", "secret", "POST", 400),
+    ],
+)
+def test_without_the_token_or_a_known_command_nothing_happens(
+    served: tuple[Upright, SimServer], name: str, token: str, method: str, status: int
+) -> None:
+    _, server = served
+    answer = ask(server, name, token, method)
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error"}
+    assert ask(server, "status").json()["pause"] == ""
+
+
+def test_from_another_machine_even_the_token_does_not_help(untouched: Upright) -> None:
+    route = ControlRoute(untouched.controls, "secret")
+    request = Request("POST", "/sim/status", headers={"authorization": "Bearer secret"})
+    assert route.answer(request, "192.0.2.7", START).status == 403
+    assert route.answer(request, "127.0.0.1", START).status == 200
+    assert (
+        ControlRoute(untouched.controls, "")
+        .answer(Request("POST", "/sim/pause", headers={"authorization": "Bearer "}), "127.0.0.1", START)
+        .status
+        == 401
+    )
+
+
+def test_an_exchange_without_controls_has_no_such_route() -> None:
+    server = SimServer(small_exchange(), ManualClock(T0))
+    server.start()
+    try:
+        assert ask(server, "pause").status_code == 404
+    finally:
+        server.stop()
+
+
+# -- sockets --
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_a_stream_is_ended_with_a_close_frame_or_without(how: str) -> None:
+    exchange = small_exchange()
+    server = SimServer(exchange, ManualClock(T0))
+    server.start()
+    try:
+        stream = websocket.create_connection(server.ws_url, header=signed("alice", "GET", STREAM_PATH, T0), timeout=5)
+        assert server.call(lambda: exchange.streams) == 1
+        assert server.call(lambda: exchange.hang_up(how)) == 1
+        if how == "close":
+            opcode, frame = stream.recv_data_frame()
+            assert (opcode, int.from_bytes(frame.data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1001)
+        else:
+            with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionResetError)):
+                stream.recv_data_frame()
+        stream.shutdown()
+        assert server.call(lambda: exchange.streams) == 0
+    finally:
+        server.stop()
+
+
+def test_a_client_that_asks_for_compression_gets_it() -> None:
+    server = SimServer(small_exchange(), ManualClock(T0))
+    server.start()
+    try:
+        headers = {**signed("alice", "GET", STREAM_PATH, T0), "Sec-WebSocket-Extensions": "permessage-deflate"}
+        stream = websocket.create_connection(server.ws_url, header=headers, timeout=5)
+        assert "permessage-deflate" in stream.getheaders()["sec-websocket-extensions"]
+        stream.shutdown()
+        plain = websocket.create_connection(server.ws_url, header=signed("alice", "GET", STREAM_PATH, T0), timeout=5)
+        assert "sec-websocket-extensions" not in plain.getheaders()
+        plain.shutdown()
+    finally:
+        server.stop()
+
+
+def test_a_price_of_a_settlement_is_read_exactly() -> None:
+    one = Upright()
+    ticker = some(one)
+    one.do("settle", ticker=ticker, value="0.29")
+    quoted = one.exchange.handle(Request("GET", f"/trade-api/v2/markets/{ticker}"), START)
+    assert msgspec.json.decode(quoted.body)["market"]["settlement_value_dollars"] == "0.2900"
