@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conformance import channels, frame_types, operations, specs_or_skip
-from sim_build import T0, TICKER, Caller, make_exchange, make_market, quote
+from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, quote
 from whole_exchange import (
     CALLS,
     EXCLUDED,
@@ -17,8 +17,10 @@ from whole_exchange import (
 )
 
 from kalshi_cli.core.model import ASK
-from kalshi_cli.sim.listing import EventSpec
-from kalshi_cli.units import Ts
+from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.listing import CollectionSpec, EventSpec, SeriesSpec
+from kalshi_cli.sim.quote_records import QuoteRecord
+from kalshi_cli.units import Price, Ts
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -68,6 +70,34 @@ def missing(kind: str, names: set[str]) -> set[str]:
     return {name for name in names if f"{kind} {name}" not in TO_COME}
 
 
+def talk(exchange: Exchange, alice: Caller) -> None:
+    """A combo is made, bob quotes it, alice takes the quote, and it is executed."""
+    exchange.list_series(SeriesSpec(ticker="KXMVESIM", title="Combos"))
+    exchange.list_market(make_market("KXSIM-27-T1", event_ticker="KXSIM-27"), alice.now)
+    collection = CollectionSpec(
+        ticker="KXMVESIM-R",
+        series_ticker="KXMVESIM",
+        title="Some",
+        leg_series=("KXSIM",),
+        opens=T0,
+        closes=Ts(T0 + DAY),
+    )
+    exchange.list_collection(collection, alice.now)
+    legs = [
+        {"market_ticker": ticker, "event_ticker": event, "side": "yes"}
+        for ticker, event in ((TICKER, "KXSIM-26JUN"), ("KXSIM-27-T1", "KXSIM-27"))
+    ]
+    made = alice("POST", "/multivariate_event_collections/KXMVESIM-R", {"selected_markets": legs})[1]
+    ask = {"market_ticker": made["market_ticker"], "rest_remainder": False, "contracts_fp": "5"}
+    rfq = alice("POST", "/communications/rfqs", ask)[1]["id"]
+    answer = exchange.quote("bob", rfq, Price(4_000), Price(5_000), alice.now, confirms_ms=500)
+    assert isinstance(answer, QuoteRecord)
+    alice("PUT", f"/communications/rfqs/{rfq}/quotes/{answer.quote_id}/accept", {"accepted_side": "no"})
+    for _ in range(5):
+        alice.now = Ts(alice.now + 1_000)
+        exchange.advance(alice.now)
+
+
 @cache
 def a_busy_day() -> list[dict[str, Any]]:
     """Everything that can happen, heard by somebody who subscribed to every channel. Each frame is checked."""
@@ -91,8 +121,7 @@ def a_busy_day() -> list[dict[str, Any]]:
             action = "underlying_list" if channel == "pyth_value" else "indexlist"
             heard += listener.send("update_subscription", 80 + sid, sids=[sid], action=action)
     exchange.list_market(make_market("KXSIM-26JUN-T9"), alice.now)
-    alice.now = Ts(T0 + 5_000)
-    exchange.advance(alice.now)
+    talk(exchange, alice)
     heard += listener.frames()
     heard += listener.send("list_subscriptions", 90)
     heard += listener.send("unsubscribe", 91, sids=[1])
