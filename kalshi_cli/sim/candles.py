@@ -80,26 +80,37 @@ class Candles:
         self._touch = touch
         self._forget = forget
         self._bars: dict[str, dict[int, dict[Ts, BarRecord]]] = {}
+        self._seen: dict[str, tuple[Price, Price, int]] = {}
 
     def observe(self, happened: Sequence[Happening], books: dict[str, Book], markets: dict[str, MarketRecord]) -> None:
         """Take in what just happened; the books are as it left them."""
         moments: dict[str, Ts] = {}
+        prints: dict[str, list[TradeRecord]] = {}
         for happening in happened:
+            if isinstance(happening, TradeRecord):
+                prints.setdefault(happening.ticker, []).append(happening)
             if isinstance(happening, BookChange | TradeRecord):
                 moments[happening.ticker] = happening.ts
             elif isinstance(happening, BookCleared) and happening.ticker in markets:
                 moments[happening.ticker] = markets[happening.ticker].updated
         for ticker, now in moments.items():
-            for interval in KEPT if ticker in markets else ():
-                bar = self._current(ticker, interval, now, books[ticker])
-                bid, ask = _top(books[ticker])
-                bar.bid.add(bid)
-                bar.ask.add(ask)
-                for happening in happened:
-                    if isinstance(happening, TradeRecord) and happening.ticker == ticker:
-                        _print(bar, happening)
-                bar.open_interest = markets[ticker].open_interest
-                self._touch(_key(bar), bar)
+            if ticker not in markets:
+                continue
+            traded, seen = prints.get(ticker, ()), (*_top(books[ticker]), now // MINUTE)
+            if traded or self._seen.get(ticker) != seen:  # most changes of a book are behind its best prices
+                self._seen[ticker] = seen
+                self._add(ticker, now, books[ticker], traded, markets[ticker].open_interest)
+
+    def _add(self, ticker: str, now: Ts, book: Book, traded: Sequence[TradeRecord], open_interest: Qty) -> None:
+        bid, ask = _top(book)
+        for interval in KEPT:
+            bar = self._current(ticker, interval, now, book)
+            bar.bid.add(bid)
+            bar.ask.add(ask)
+            for trade in traded:
+                _print(bar, trade)
+            bar.open_interest = open_interest
+            self._touch(_key(bar), bar)
 
     def take(self, bar: BarRecord) -> None:
         """A bar from the journal, which brings the oldest first."""
@@ -108,6 +119,7 @@ class Candles:
 
     def drop(self, ticker: str) -> None:
         """Forget a market."""
+        self._seen.pop(ticker, None)
         for bars in self._bars.pop(ticker, {}).values():
             for bar in bars.values():
                 self._forget(_key(bar))
