@@ -14,6 +14,7 @@ from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.sim.listing import NewOrder, SimOptions
+from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Money, Ts, cents, contracts, dollars
 
 OPTIONS = SimOptions(
@@ -53,10 +54,11 @@ def test_from_the_live_tier_alone_it_would_not_add_up(virtual: Virtual) -> None:
     assert len(portfolio.read(virtual.client).fills) == 4
 
 
-def test_an_engine_that_begins_on_an_old_account_knows_its_positions(virtual: Virtual) -> None:
+def test_an_engine_that_begins_on_an_old_account_knows_its_positions(virtual: Virtual, tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "fresh.db", account="alice", environment="sim")
     engine = load_engine(
         virtual.client,
-        virtual.store,
+        store,
         virtual.clock,
         Limits(),
         markets=[virtual.client.market(OTHER)],
@@ -65,6 +67,7 @@ def test_an_engine_that_begins_on_an_old_account_knows_its_positions(virtual: Vi
     )
     assert engine.state.ledger.position(OTHER).qty == contracts(6)
     assert engine.state.ledger.position(OTHER).realized != Money(0)
+    store.close()
 
 
 def test_what_subaccounts_hold_counts_where_their_fills_do(virtual: Virtual) -> None:

@@ -194,8 +194,15 @@ def test_events_page_by_two_hundred_and_lose_none_while_others_go() -> None:
     exchange.advance(Ts(T0 + 2 * MINUTE))
     exchange.advance(Ts(T0 + 2 * 60 * MINUTE))
     caller.now = Ts(T0 + 2 * 60 * MINUTE)
+    exchange.list_event(EventSpec(event_ticker="KXSIM-E205", series_ticker="KXSIM", title=""), T0)
     rest = caller.get("/events", cursor=first["cursor"], with_nested_markets="true")
-    assert [one["event_ticker"] for one in rest["events"]] == [f"KXSIM-E{number:03d}" for number in range(199, 205)]
+    tickers = [one["event_ticker"] for one in rest["events"]]
+    assert tickers == [f"KXSIM-E{number:03d}" for number in range(199, 206)]
+    cursor, one_by_one = first["cursor"], []
+    while cursor:
+        page = caller.get("/events", cursor=cursor, limit=1)
+        cursor, one_by_one = page["cursor"], [*one_by_one, *page["events"]]
+    assert [one["event_ticker"] for one in one_by_one] == tickers
     assert rest["cursor"] == ""
     assert rest["events"][0]["markets"][0]["ticker"] == "KXSIM-E199-T1"
 
