@@ -66,11 +66,12 @@ class _Column(NamedTuple):
 def draw_board(board: Board, env: str, now: Ts, width: int, height: int) -> RenderableType:
     """The head, the markets, and below them the trades that fit."""
     lines = list(board.lines.values())
-    most = max(1, height - FEWEST_TRADES - 5)
-    shown = lines[:most] if len(lines) <= most else lines[: most - 1]
+    most = max(2, height - FEWEST_TRADES - 4)
+    shown = lines if len(lines) <= most else lines[: most - 1]
     parts: list[RenderableType] = [_head(board, env, now, width), Text(), _markets(board, shown, now, width)]
     if len(shown) < len(lines):
-        parts.append(Text(f"... {len(lines) - len(shown)} more; a taller terminal shows them", style="dim"))
+        left = f"... {len(lines) - len(shown)} more; a taller terminal shows them"
+        parts.append(_cut(Text(left, style="dim"), width))
     room = height - len(shown) - (len(shown) < len(lines)) - 4
     trades = list(board.trades)[-max(0, room) :] if room > 0 else []
     return Group(*parts, Text(), *(_trade(trade, width) for trade in reversed(trades)))
@@ -83,8 +84,13 @@ def _head(board: Board, env: str, now: Ts, width: int) -> Text:
         head.append(f"stream live since {since}", style="green")
     else:
         head.append(f"NO STREAM since {since}: {safe_text(board.state)}", style="red")
-    head.truncate(width, overflow="ellipsis")
-    return head
+    return _cut(head, width)
+
+
+def _cut(text: Text, width: int) -> Text:
+    """One line, whatever the width."""
+    text.truncate(width, overflow="ellipsis")
+    return text
 
 
 def _markets(board: Board, lines: Sequence[Line], now: Ts, width: int) -> Table:
@@ -126,7 +132,7 @@ def _markets(board: Board, lines: Sequence[Line], now: Ts, width: int) -> Table:
 
 def _fit(columns: list[_Column], width: int) -> list[_Column]:
     def needed() -> int:
-        widths = (max(cell_len(column.label), *(cell.cell_len for cell in column.cells)) for column in columns)
+        widths = (max((cell_len(column.label), *(cell.cell_len for cell in column.cells))) for column in columns)
         return sum(widths) + GAP * (len(columns) - 1)
 
     while len(columns) > 1 and needed() > width:
@@ -157,8 +163,7 @@ def _trade(trade: PublicTrade, width: int) -> Text:
     text = Text(f"{format_ts(trade.ts)[11:19]}  ", style="dim")
     text.append(f"{safe_text(trade.ticker)}  ", style="")
     text.append(f"{show_qty(trade.qty)} YES {what} at {show_price(trade.price)}", style="green" if is_bought else "red")
-    text.truncate(width, overflow="ellipsis")
-    return text
+    return _cut(text, width)
 
 
 # -- the ladder ---------------------------------------------------------------------------------------------------

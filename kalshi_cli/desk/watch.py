@@ -125,7 +125,7 @@ class Board:
 
     def _update(self, line: Line, message: Message, now: Ts) -> bool:
         """Whether anything that is shown of this market changed."""
-        before = (line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since)
+        before = _shown(line)
         if isinstance(message, MarketChange):
             line.status = message.market.status.value
             line.last, line.volume = message.market.last, message.market.volume
@@ -154,9 +154,7 @@ class Board:
                 ask.qty if ask else Qty(0),
                 now,
             )
-        is_news = before != (
-            line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since
-        )  # fmt: skip
+        is_news = before != _shown(line)
         if is_news:
             line.changed = now
         return is_news
@@ -165,6 +163,12 @@ class Board:
     def _show(line: Line, bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty, now: Ts) -> None:
         line.bid, line.bid_size, line.ask, line.ask_size = bid, bid_size, ask, ask_size
         line.heard, line.stale_since = now, None
+
+
+def _shown(line: Line) -> tuple[object, ...]:
+    """What is told when it changes; that a market is heard of at all counts, even where nobody quotes it."""
+    is_heard = line.heard is not None
+    return line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since, is_heard
 
 
 # -- without a stream ---------------------------------------------------------------------------------------------

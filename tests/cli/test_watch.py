@@ -1,0 +1,316 @@
+"""`watch`, `orderbook --watch`, `status --watch` against an exchange behind real sockets, and their screens."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fault_proxy import fault_proxy
+from long_listing import market_body
+from rich.console import Console, RenderableType
+from served import (
+    EMPTY,
+    FINE,
+    ME,
+    ONE_SIDED,
+    TWO_SIDED,
+    Served,
+    eventually,
+    finish,
+    kalshi,
+    said,
+    served,
+    set_variables,
+    start,
+)
+
+from kalshi_cli.cli.live import live_format
+from kalshi_cli.cli.output import Format
+from kalshi_cli.cli.watch_screen import draw_board, draw_ladder
+from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, PublicTrade
+from kalshi_cli.core.model import ASK, BID, Market
+from kalshi_cli.desk.watch import Board
+from kalshi_cli.exchange.wire_markets import read_market
+from kalshi_cli.units import Ts, cents, contracts
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("exchange")) as one:
+        yield one
+
+
+@pytest.fixture
+def one(shared: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    set_variables(monkeypatch, shared.home, shared.variables())
+    return shared
+
+
+class Piped:
+    """A command whose lines are read while it runs."""
+
+    def __init__(self, one: Served, variables: dict[str, str], words: tuple[str, ...]) -> None:
+        self.out = one.home / f"out-{id(self)}"
+        with self.out.open("w") as out:
+            self.process = start(words, variables, one.home, stdout=out)
+
+    def rows(self, kind: str = "") -> list[dict[str, Any]]:
+        """What came so far, in whole lines."""
+        lines = self.out.read_text().split("\n")[:-1]
+        return [row for row in map(json.loads, lines) if not kind or row.get("type") == kind]
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return finish(self.process).code
+
+
+@pytest.fixture
+def piped(one: Served) -> Iterator[Callable[..., Piped]]:
+    """Starts a command; none survives its test."""
+    begun: list[Piped] = []
+
+    def begin(*words: str, without_key: bool = False, ws_url: str = "") -> Piped:
+        variables = one.variables(ws_url=ws_url)
+        if without_key:
+            del variables["KALSHI_API_KEY_ID"], variables["KALSHI_PRIVATE_KEY_PATH"]
+        begun.append(Piped(one, variables, words))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.process.kill()
+        each.process.wait()
+
+
+def test_quotes_and_trades_come_line_by_line_until_ctrl_c(one: Served, piped: Callable[..., Piped]) -> None:
+    tape = piped("watch", TWO_SIDED.lower(), EMPTY, TWO_SIDED)
+    eventually(lambda: tape.rows("feed") and len(tape.rows("quote")) >= 2)
+    first = {row["ticker"]: row for row in tape.rows("quote")}
+    assert (first[TWO_SIDED]["yes_bid"], first[TWO_SIDED]["yes_ask_count"]) == ("0.4400", "120.00")
+    assert (first[EMPTY]["yes_bid"], first[EMPTY]["yes_bid_count"]) == (None, None)
+    assert [row["is_live"] for row in tape.rows("feed")] == [True]
+    one.submit("maker", EMPTY, BID, "0.3000", "8")
+    one.submit(ME, EMPTY, ASK, "0.3000", "3")
+    eventually(lambda: tape.rows("trade") and tape.rows("quote")[-1]["yes_bid_count"] == "5.00")
+    trade = tape.rows("trade")[0]
+    assert (trade["ticker"], trade["price"], trade["count"], trade["taker_side"]) == (EMPTY, "0.3000", "3.00", "ask")
+    assert tape.stop() == 130
+    assert "Traceback" not in said(tape.process)
+
+
+def test_sigterm_ends_it_in_order(one: Served, piped: Callable[..., Piped]) -> None:
+    tape = piped("watch", TWO_SIDED)
+    eventually(lambda: tape.rows("quote"))
+    assert tape.stop(signal.SIGTERM) == 143
+
+
+def test_a_cut_stream_is_told_and_what_was_missed_is_read(one: Served, piped: Callable[..., Piped]) -> None:
+    with fault_proxy(one.server.rest_url) as proxy:
+        tape = piped("watch", FINE, ws_url=proxy.moved(one.server.ws_url))
+        eventually(lambda: tape.rows("feed"))
+        proxy.cut_stream()
+        eventually(lambda: tape.rows("gap"))
+        one.submit("maker", FINE, BID, "0.0320", "5")
+        proxy.mend_stream()
+        eventually(lambda: [row["is_live"] for row in tape.rows("feed")][-1])
+        eventually(lambda: tape.rows("quote")[-1]["yes_bid"] == "0.0320")
+    assert [row["is_live"] for row in tape.rows("feed")][:2] == [True, False]
+    assert (tape.rows("gap")[0]["ticker"], tape.stop()) == (None, 130)
+
+
+def test_without_a_key_prices_are_polled_and_that_is_said(one: Served, piped: Callable[..., Piped]) -> None:
+    tape = piped("watch", ONE_SIDED, without_key=True)
+    eventually(lambda: tape.rows("quote"))
+    assert "no API key" in said(tape.process)
+    assert tape.rows()[0]["is_live"] is False
+    assert "read every 2 s" in tape.rows()[0]["reason"]
+    one.submit(ME, ONE_SIDED, ASK, "0.1200", "1")
+    eventually(lambda: tape.rows("trade"))
+    assert tape.stop() == 130
+
+
+@pytest.mark.parametrize("words", [("watch", TWO_SIDED, "NOPE-1"), ("orderbook", "NOPE-1", "--watch")])
+def test_a_market_that_does_not_exist_ends_it_at_once(one: Served, words: tuple[str, ...]) -> None:
+    ended = kalshi(*words, "--format", "ndjson")
+    assert (ended.code, ended.out) == (4, "")
+    assert "NOPE-1" in ended.err
+    assert "TWO_SIDED" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("watch", TWO_SIDED, "--json"), "--duration"),
+        (("orderbook", TWO_SIDED, "--watch", "--json"), "ndjson"),
+        (("orderbook", TWO_SIDED, ONE_SIDED, "--watch"), "kalshi watch"),
+        (("orderbook", TWO_SIDED, "--watch", "--size", "3"), "kalshi watch"),
+        (("status", "--watch", "--json"), "ndjson"),
+        (("watch",), "kalshi watch -h"),
+    ],
+)
+def test_what_has_no_end_is_no_document(one: Served, words: tuple[str, ...], hint: str) -> None:
+    ended = kalshi(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert hint in ended.err
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "plain"])
+def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> None:
+    ended = kalshi("watch", TWO_SIDED, "--duration", "0.7s", "--format", form)
+    assert ended.code == 0
+    assert TWO_SIDED in ended.out
+    if form == "json":
+        assert {row["type"] for row in ended.json} == {"quote", "feed"}
+    if form == "plain":
+        assert "the stream is live" in ended.out
+
+
+def test_a_book_comes_each_time_it_changed(one: Served, piped: Callable[..., Piped]) -> None:
+    tape = piped("orderbook", TWO_SIDED, "--watch", "--depth", "2")
+    eventually(tape.rows)
+    assert [level[0] for level in tape.rows()[0]["yes_bids"]] == ["0.4400", "0.4300"]
+    one.submit("maker", TWO_SIDED, BID, "0.4500", "7")
+    eventually(lambda: tape.rows()[-1]["yes_bids"][0] == ["0.4500", "7.00"])
+    assert len(tape.rows()) == len({json.dumps(row) for row in tape.rows()})
+    assert tape.stop() == 130
+
+
+def test_the_status_comes_again_and_again(one: Served, piped: Callable[..., Piped]) -> None:
+    tape = piped("status", "--watch")
+    eventually(lambda: len(tape.rows()) >= 2)
+    assert tape.rows()[0]["state"] == "active"
+    assert tape.stop() == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("watch", TWO_SIDED), "stream live"),
+        (("orderbook", TWO_SIDED, "--watch"), "spread"),
+        (("status", "--watch"), "open positions"),
+    ],
+)
+def test_on_a_terminal_it_is_a_screen_that_leaves_no_trace(one: Served, words: tuple[str, ...], shown: str) -> None:
+    near, far = pty.openpty()
+    script = Path(sys.executable).with_name("kalshi")
+    process = subprocess.Popen(
+        [script, *words], stdin=far, stdout=far, stderr=far, env={**os.environ, "TERM": "xterm"}, start_new_session=True
+    )
+    os.close(far)
+    seen = ""
+
+    def look() -> str:
+        nonlocal seen
+        if select.select([near], [], [], 0.1)[0]:
+            try:
+                seen += os.read(near, 65536).decode(errors="replace")
+            except OSError:
+                return seen
+        return seen
+
+    eventually(lambda: shown in look())
+    process.send_signal(signal.SIGTERM)
+    eventually(lambda: look() and process.poll() is not None)
+    look()
+    os.close(near)
+    assert process.returncode == 143
+    assert seen.count("\x1b[?1049h") == seen.count("\x1b[?1049l") == 1, "the other screen is left again"
+
+
+def test_where_nothing_can_be_redrawn_lines_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert live_format(None) is Format.NDJSON
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    assert live_format(None) is Format.TABLE
+    monkeypatch.setenv("TERM", "dumb")
+    assert live_format(None) is live_format(Format.TABLE) is Format.PLAIN
+    assert live_format(Format.CSV) is Format.CSV
+
+
+# -- the screens --------------------------------------------------------------------------------------------------
+
+NOW = Ts(1_780_000_000_000)
+MARKETS: list[Market] = [
+    read_market(msgspec.json.encode({"market": {**market_body(number), "ticker": f"KXRAIN-40JAN01-T{number}.0"}}))
+    for number in range(1, 31)
+]
+A = MARKETS[0].ticker
+
+
+def a_board(count: int = 2) -> Board:
+    board = Board(MARKETS[:count], NOW, is_streamed=True)
+    board.take(FeedState(NOW, True), NOW)
+    for market in MARKETS[: max(1, count - 1)]:
+        bids, asks = ((cents(47), contracts(3)), (cents(46), contracts(9))), ((cents(52), contracts(2)),)
+        board.take(BookSnapshot(NOW, market.ticker, bids, asks), NOW)
+    board.take(PublicTrade(NOW, A, "t", cents(52), contracts(2), BID), NOW)
+    return board
+
+
+def drawn(what: RenderableType, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None, markup=False, highlight=False)
+    console.print(what)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_fresh_market_shows_its_prices_and_one_without_a_book_waits() -> None:
+    shown = drawn(draw_board(a_board(), "sim", NOW, 100, 24)).splitlines()
+    assert "stream live since 20:26:40" in shown[0]
+    assert shown[3].split() == [A, "3", "$0.47", "$0.52", "2", "$0.52", "3", "0s"]
+    assert shown[4].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
+    assert "2 YES bought at $0.52" in shown[6]
+
+
+def test_a_stale_price_is_not_shown() -> None:
+    board = a_board()
+    board.take(FeedGap(NOW, (), "hung up"), NOW)
+    board.take(FeedState(NOW, False, "hung up"), NOW)
+    shown = drawn(draw_board(board, "sim", Ts(NOW + 12_000), 100, 24))
+    assert "NO STREAM since 20:26:40: hung up" in shown
+    assert "STALE 12s" in shown
+    assert "$0.47" not in shown
+    ladder = drawn(draw_ladder(board, "sim", NOW, 10, 100, 24))
+    assert "STALE since 20:26:40 UTC" in ladder
+    assert "$0.47" not in ladder
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+@pytest.mark.parametrize("height", [8, 24])
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_the_screen_fits_the_terminal_and_no_ticker_is_cut(width: int, height: int, count: int) -> None:
+    board = a_board(count)
+    for number in range(40):
+        board.take(PublicTrade(NOW, A, f"t{number}", cents(52), contracts(2), ASK), NOW)
+    lines = drawn(draw_board(board, "sim", NOW, width, height), width).splitlines()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert sum(f"{A} " in line or line.startswith(A) for line in lines) >= 1
+    if count > 10 and height == 8:
+        assert any(" more" in line for line in lines)
+
+
+def test_the_ladder_is_as_deep_as_the_screen_is_high() -> None:
+    tall = drawn(draw_ladder(a_board(1), "sim", NOW, 10, 80, 24), 80)
+    assert "$0.46" in tall
+    low = drawn(draw_ladder(a_board(1), "sim", NOW, 10, 80, 7), 80)
+    assert "$0.46" not in low
+    assert len(low.splitlines()) <= 7
+    empty = Board(MARKETS[:1], NOW, is_streamed=True)
+    assert "waiting for the book" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
+    empty.take(BookSnapshot(NOW, A, (), ()), NOW)
+    assert "nobody quotes it" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
