@@ -69,7 +69,7 @@ class Loops:
             stream = self._stream(stack, markets)
             feed = LiveFeed(
                 stream, app.client, app.clock, markets=markets, interval_s=request.interval_s,
-                discover=lambda: self._newly_open(request, fees), tell=app.tell,
+                discover=lambda: self._newly_open(request, fees), charge=app.families.fees_anew, tell=app.tell,
             )  # fmt: skip
             venue: Venue
             if is_paper:

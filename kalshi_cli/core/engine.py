@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from kalshi_cli.core import reconcile, risk
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Ledger
@@ -26,6 +28,7 @@ from kalshi_cli.core.messages import (
     FeedState,
     FillBooked,
     Filled,
+    GroupChange,
     Intent,
     MarketChange,
     Message,
@@ -47,7 +50,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
 from kalshi_cli.core.state import MINUTE_MS, Limits, State, View
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.units import Money, Qty, Ts, show_qty
@@ -124,6 +127,7 @@ class Engine:
             AmendEnded: self._on_order,
             Filled: self._on_filled,
             Settled: self._on_settled,
+            GroupChange: self._on_group,
             AccountSnapshot: self._on_account,
             Command: self._on_command,
         }
@@ -340,6 +344,8 @@ class Engine:
     # -- orders, fills, settlements -------------------------------------------------------------------------------
 
     def _on_order(self, message: Message) -> list[Effect]:
+        if isinstance(message, OrderState):
+            message = self._with_cause(message)
         order = self.state.orders.apply(message)
         if isinstance(message, CancelFailed):
             self._cancelling.pop(message.client_order_id, None)
@@ -409,6 +415,26 @@ class Engine:
 
     def _owner(self, fill: Fill) -> Order | None:
         return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
+
+    def _on_group(self, message: GroupChange) -> list[Effect]:
+        """A group that trips takes its orders with it; only a person, or a policy of one, resets it."""
+        group, triggered = message.order_group_id, self.state.triggered_groups
+        if message.change != "triggered":
+            if message.change in ("reset", "deleted"):
+                triggered.discard(group)
+            return []
+        triggered.add(group)
+        text = "the exchange cancels its orders and takes no new ones until it is reset"
+        return [Alert(self.state.now, "critical", "GROUP_TRIGGERED", group, text)]
+
+    def _with_cause(self, message: OrderState) -> OrderState:
+        """The exchange gives no reason where the group of an order was triggered; we know it."""
+        order = message.order
+        if order.status is not OrderStatus.CANCELED or order.code:
+            return message
+        if order.order_group_id not in self.state.triggered_groups:
+            return message
+        return OrderState(message.ts, msgspec.structs.replace(order, code="GROUP_TRIGGERED"))
 
     # -- the account, and people ----------------------------------------------------------------------------------
 

@@ -185,6 +185,18 @@ class Settled(Message, frozen=True):
     settlement: Settlement
 
 
+class GroupChange(Message, frozen=True):
+    """An order group of ours was created, triggered, reset, deleted, or (`limit_updated`) got another limit.
+
+    A group that is triggered has its orders cancelled, each with a message of its own, and takes no new ones until it
+    is reset. `limit` is in contracts of a rolling 15 seconds, None where the exchange does not say it.
+    """
+
+    order_group_id: str
+    change: str
+    limit: Qty | None = None
+
+
 class AccountSnapshot(Message, frozen=True, kw_only=True):
     """A complete read of the account, all pages; valid for everything up to `as_of`.
 

@@ -134,6 +134,12 @@ def market_is_known(state: State, _limits: Limits, intent: Place) -> Objection |
     return None if intent.ticker in state.markets else ("UNKNOWN_MARKET", f"ticker={intent.ticker}")
 
 
+def group_is_open(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """An order group that was triggered takes nothing until it is reset."""
+    group = intent.order_group_id
+    return ("GROUP_TRIGGERED", f"order_group_id={group}") if group in state.triggered_groups else None
+
+
 def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | None:
     """Active, and not about to close: closes come by the clock, without a message."""
     market = state.markets[intent.ticker]
@@ -304,6 +310,7 @@ _CONTROLS: tuple[Control, ...] = (
     market_is_known,
     well_formed,
     trading_state,
+    group_is_open,
     market_is_open,
     fresh_book,
     price_collar,

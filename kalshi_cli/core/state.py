@@ -51,6 +51,7 @@ class State:
         self.by_strategy: dict[str, Ledger] = {}
         self.indexes: dict[str, int] = {}
         self.references: dict[str, str] = dict(references or {})
+        self.triggered_groups: set[str] = set()
         self.is_feed_live = False
         self.feed_ts = Ts(0)
         self.last_entry = Ts(0)

@@ -184,6 +184,11 @@ class Families:
             self._series[series_ticker] = self._client.series(series_ticker)
         return self._series[series_ticker]
 
+    def fees_anew(self, market: Market) -> FeeSchedule:
+        """The schedule of a market, read again."""
+        self._events.pop(market.event_ticker, None)
+        return self.fees(market)
+
     def fees(self, market: Market) -> FeeSchedule:
         """The schedule of a market: the event's override, else the series'."""
         event = self.event(market.event_ticker)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import BookDelta, Command, FeedGap, FeedState, MarketChange, Message, Tick
-from kalshi_cli.core.model import Market
+from kalshi_cli.core.model import FeeSchedule, Market
 from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.inbox import Inbox
 from kalshi_cli.exchange.market_watch import MarketWatch
 from kalshi_cli.exchange.stream import Stream
 from kalshi_cli.exchange.subscriptions import Said
-from kalshi_cli.exchange.wire_stream import Lifecycle
+from kalshi_cli.exchange.wire_stream import FEES_CHANGED, Lifecycle
 
 SUSPENDED_S = 30.0
 """Nothing ran for so long: the process was stopped, the host slept, or one message took as long to handle."""
@@ -33,6 +33,7 @@ class LiveFeed:
     """Iterate over it once. Ends after a Command without a state was given out.
 
     `discover` gives markets worth trading that may be new; it is asked once a minute, and those that are get followed.
+    `charge` reads anew what a market charges, when the stream says that this changed.
     Raises the stream's own failure (CredentialsError: the key is not let in) when it has stopped for good. Without a
     stream, which needs a key, the books are polled.
     """
@@ -46,6 +47,7 @@ class LiveFeed:
         markets: Iterable[Market],
         interval_s: float = 2.0,
         discover: Callable[[], Iterable[MarketChange]] = tuple,
+        charge: Callable[[Market], FeeSchedule] | None = None,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._stream = stream
@@ -54,6 +56,8 @@ class LiveFeed:
         self._interval_s = interval_s
         self._discover = discover
         self._discover_at = clock.monotonic() + DISCOVER_EVERY_S
+        self._charge = charge
+        self._charges_anew: set[str] = set()
         self._tell = tell
         self._watch = MarketWatch(client, clock, tell)
         self._watch.follow(markets)
@@ -124,6 +128,8 @@ class LiveFeed:
             self._inbox.take(self._pending)
         if isinstance(said, Lifecycle):
             self._watch.mark((said.ticker,))
+            if said.kind == FEES_CHANGED:
+                self._charges_anew.add(said.event_ticker)
             return None
         if isinstance(said, FeedState) and said.is_live:
             self._watch.mark(self._watch.tickers)  # what changed meanwhile was not said
@@ -148,8 +154,23 @@ class LiveFeed:
         final = set(before) - set(self._watch.tickers)
         if final and self._stream is not None:
             self._stream.unsubscribe(final)
+        yield from self._read_charges()
         yield from self._find_new()
         yield from self._poll()
+
+    def _read_charges(self) -> Iterator[Message]:
+        """What the markets charge whose events said that it changed; asked again at the next tick where that fails."""
+        if self._charge is None or not self._charges_anew:
+            return
+        for market in self._watch.markets:
+            if market.event_ticker not in self._charges_anew:
+                continue
+            try:
+                yield MarketChange(self._clock.now(), market, self._charge(market))
+            except (ExchangeError, UnreachableError) as error:
+                self._tell(f"what {market.event_ticker} charges now could not be read: {error}")
+                return
+        self._charges_anew.clear()
 
     def _find_new(self) -> Iterator[Message]:
         """Markets close and others open in their place."""

@@ -45,6 +45,11 @@ class MarketWatch:
         """Those that are not final yet."""
         return list(self._markets)
 
+    @property
+    def markets(self) -> list[Market]:
+        """As they were last seen."""
+        return list(self._markets.values())
+
     def follow(self, markets: Iterable[Market]) -> None:
         """Watch these too."""
         for market in markets:

@@ -34,7 +34,7 @@ BOOK = "orderbook_delta"
 LIFECYCLE = "market_lifecycle_v2"
 REFERENCE = "cfbenchmarks_value"
 BY_TICKER = (BOOK, "ticker", "trade")
-CHANNELS = (*BY_TICKER, "fill", "user_orders", LIFECYCLE)
+CHANNELS = (*BY_TICKER, "fill", "user_orders", "order_group_updates", LIFECYCLE)
 
 MAX_TOLD = 100  # different things, each once: an exchange gone mad must not fill the log
 

@@ -15,6 +15,8 @@ from kalshi_cli.core.messages import (
     Effect,
     FeedState,
     Filled,
+    GroupChange,
+    MarketChange,
     Message,
     OrderAccepted,
     OrderRejected,
@@ -23,7 +25,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.model import MarketStatus, Order, OrderStatus
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -126,6 +128,7 @@ class LiveVenue:
         self._failures = 0
         self._refusal: CredentialsError | None = None
         self._refusals = 0
+        self._inactive: set[str] = set()
 
     # -- effects ----------------------------------------------------------------------------------------------------
 
@@ -225,10 +228,23 @@ class LiveVenue:
         if isinstance(message, FeedState) and message.is_live:
             self._due_at = self._clock.monotonic()  # the private channels do not repeat what was missed
         elif not isinstance(message, Tick):
+            self._note(message)
             return ()
         if self._clock.monotonic() < self._due_at:
             return ()
         return self._read()
+
+    def _note(self, message: Message) -> None:
+        """What takes orders of ours away without asking: a group that trips, a market that trades again."""
+        if isinstance(message, GroupChange) and message.change == "triggered":
+            self._hurry()
+        if isinstance(message, MarketChange):
+            ticker, status = message.market.ticker, message.market.status
+            if status is MarketStatus.INACTIVE:
+                self._inactive.add(ticker)
+            elif ticker in self._inactive:
+                self._inactive.discard(ticker)
+                self._hurry()
 
     def _read(self) -> list[Message]:
         try:

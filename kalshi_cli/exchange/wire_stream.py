@@ -15,6 +15,7 @@ from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
     Filled,
+    GroupChange,
     Level,
     Message,
     OrderState,
@@ -40,6 +41,9 @@ from kalshi_cli.exchange.scalars import (
 from kalshi_cli.exchange.wire_order import OrderFields, order_of
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_money
 
+FEES_CHANGED = "event_fees"
+"""The kind of a Lifecycle that says: this event charges otherwise than before."""
+
 TERMINAL_CODES = frozenset({10, 25})
 """Errors after which the subscription is dead: channel error, buffer overflow."""
 
@@ -49,7 +53,7 @@ class FrameError(ValueError):
 
 
 class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to a market or (kind `event_created`) an event. The whole market is one REST read away.
+    """What happened to a market or (`event_created`, `event_fees`) an event. The whole of it is one REST read away.
 
     `kind` is the exchange's word: created, activated, deactivated, close_date_updated, determined, settled,
     price_level_structure_updated, metadata_updated. Nothing is sent when a market opens or closes by its clock.
@@ -146,6 +150,17 @@ class _EventLifecycle(msgspec.Struct, gc=False):
     event_ticker: str
 
 
+class _EventFees(msgspec.Struct, gc=False):
+    event_ticker: str
+
+
+class _Group(msgspec.Struct, gc=False):
+    event_type: str
+    order_group_id: str
+    contracts_limit_fp: str | None = None
+    ts_ms: Ts | None = None
+
+
 class _Reference(msgspec.Struct, gc=False):
     index_id: str
     received_at: Ts
@@ -227,6 +242,14 @@ class EventLifecycleFrame(Frame, tag="event_lifecycle", gc=False):
     msg: _EventLifecycle
 
 
+class EventFeesFrame(Frame, tag="event_fee_update", gc=False):
+    msg: _EventFees
+
+
+class GroupFrame(Frame, tag="order_group_updates", gc=False):
+    msg: _Group
+
+
 class ReferenceFrame(Frame, tag="cfbenchmarks_value", gc=False):
     msg: _Reference
 
@@ -274,6 +297,8 @@ _BodyFrame = (
     | UserOrderFrame
     | LifecycleFrame
     | EventLifecycleFrame
+    | EventFeesFrame
+    | GroupFrame
     | ReferenceFrame
     | SubscribedFrame
     | OkFrame
@@ -361,6 +386,10 @@ def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | Lifec
         return _lifecycle(frame.msg, recv_ts)
     if isinstance(frame, EventLifecycleFrame):
         return Lifecycle(ts=recv_ts, ticker="", kind="event_created", event_ticker=frame.msg.event_ticker)
+    if isinstance(frame, EventFeesFrame):
+        return Lifecycle(ts=recv_ts, ticker="", kind=FEES_CHANGED, event_ticker=frame.msg.event_ticker)
+    if isinstance(frame, GroupFrame):
+        return _group_change(frame.msg, recv_ts)
     if isinstance(frame, ReferenceFrame):
         upstream = _upstream.decode(frame.msg.data)
         at = _at(upstream.time, frame.msg.received_at)
@@ -449,6 +478,11 @@ def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> Lifecycle:
         settlement_value=outcome_price(body.settlement_value) if body.settlement_value else None,
         grid=grid_of(body.price_ranges) if body.price_ranges else None,
     )
+
+
+def _group_change(body: _Group, recv_ts: Ts) -> GroupChange:
+    limit = None if body.contracts_limit_fp is None else no_negative(body.contracts_limit_fp)
+    return GroupChange(_at(body.ts_ms, recv_ts), body.order_group_id, body.event_type, limit)
 
 
 def _index_value(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from core_build import NOW, Build
 
@@ -23,6 +24,7 @@ from kalshi_cli.core.messages import (
     FeedState,
     FillBooked,
     Filled,
+    GroupChange,
     Intent,
     MarketChange,
     Message,
@@ -31,6 +33,7 @@ from kalshi_cli.core.messages import (
     OrderChanged,
     OrderNeverArrived,
     OrderRejected,
+    OrderState,
     OrderUnknown,
     Place,
     PublicTrade,
@@ -602,3 +605,39 @@ def test_booked_effects_carry_what_was_booked(build: Build) -> None:
     order = submitted(engine, build.book())
     changed = engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     assert [effect.order.order_id for effect in changed if isinstance(effect, OrderChanged)] == ["o1"]
+
+
+# -- order groups -----------------------------------------------------------------------------------------------------
+
+
+def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_new_ones(build: Build):
+    engine = build.engine()
+    engine.state.trading = TradingState.ACTIVE
+    mine = build.order(order_id="o1", status=OrderStatus.RESTING, order_group_id="g1")
+    engine.state.orders.add(mine)
+    [alert] = engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
+    assert isinstance(alert, Alert)
+    assert (alert.tier, alert.code, alert.subject) == ("critical", "GROUP_TRIGGERED", "g1")
+    gone = msgspec.structs.replace(mine, status=OrderStatus.CANCELED, updated=Ts(NOW + 2))
+    [changed] = engine.step(OrderState(Ts(NOW + 2), gone))
+    assert isinstance(changed, OrderChanged)
+    assert (changed.order.status, changed.order.code) == (OrderStatus.CANCELED, "GROUP_TRIGGERED")
+    again = Place("KXA-1", BID, cents(40), contracts(1), order_group_id="g1")
+    refused = engine.place(again)
+    assert isinstance(refused, Denied)
+    assert refused.code == "GROUP_TRIGGERED"
+    assert engine.step(GroupChange(Ts(NOW + 3), "g1", "reset")) == []
+    allowed = engine.place(again)
+    assert not isinstance(allowed, Denied) or allowed.code != "GROUP_TRIGGERED"
+
+
+def test_orders_outside_of_the_group_keep_their_own_reason(build: Build):
+    engine = build.engine()
+    engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
+    for name, group, code in (("c1", "g2", ""), ("c2", "g1", "ExpiryCancel")):
+        mine = build.order(name, order_id=name, status=OrderStatus.RESTING, order_group_id=group)
+        engine.state.orders.add(mine)
+        gone = msgspec.structs.replace(mine, status=OrderStatus.CANCELED, updated=Ts(NOW + 2), code=code)
+        [changed] = engine.step(OrderState(Ts(NOW + 2), gone))
+        assert isinstance(changed, OrderChanged)
+        assert changed.order.code == code

@@ -24,7 +24,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus, TradingState
-from kalshi_cli.errors import CredentialsError
+from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.signing import Signer
@@ -74,6 +74,7 @@ class Setting:
             tickers = [each.ticker for each in markets]
             self.stream = Stream(url, signer, SystemClock(), random.Random(1), tickers=tickers, pace=pace)
         self.new: list[MarketChange] = []
+        self.charges: list[FeeSchedule | Exception] = []
         self.feed = LiveFeed(
             self.stream,
             client,
@@ -81,10 +82,18 @@ class Setting:
             markets=markets,
             interval_s=interval_s,
             discover=lambda: self.new,
+            charge=self.charge,
             tell=self.told.append,
         )
         self.messages = iter(self.feed)
         self.seen: list[Message] = []
+
+    def charge(self, market: Market) -> FeeSchedule:
+        """What a market charges now; an error where there is none to take."""
+        found = self.charges.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def until(self, condition: Callable[[Message], bool], limit: int = 2_000) -> Message:
         for _ in range(limit):
@@ -381,6 +390,19 @@ def test_a_poll_that_the_stream_overtook_is_thrown_away(arrange: Arrange, server
 
 def changes(messages: list[Message]) -> list[tuple[str, MarketStatus]]:
     return [(each.market.ticker, each.market.status) for each in messages if isinstance(each, MarketChange)]
+
+
+def test_an_event_that_charges_otherwise_is_asked_about_until_it_answers(live: Setting, server: ScriptedWs):
+    dear = FeeSchedule(multiplier=2000)
+    live.charges = [UnreachableError("no answer"), dear, dear]
+    event = market().event_ticker
+    body = {"event_ticker": event, "fee_type_override": None, "fee_multiplier_override": 2}
+    server.sequenced("market_lifecycle_v2", "event_fee_update", body)
+    live.until(lambda message: isinstance(message, MarketChange) and message.fees == dear)
+    live.until(lambda message: isinstance(message, MarketChange) and message.fees == dear)
+    assert live.told == [f"what {event} charges now could not be read: no answer"]
+    live.ticks(3)
+    assert live.charges == [], "both markets of the event, once"
 
 
 def test_a_lifecycle_message_makes_the_market_be_read_again(live: Setting, server: ScriptedWs):

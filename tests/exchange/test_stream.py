@@ -125,7 +125,7 @@ def test_tls_is_spoken_with_a_server_whose_certificate_is_trusted_and_with_no_ot
 def test_it_is_not_live_while_a_private_channel_is_not_granted(server: ScriptedWs, start: Start):
     server.ignored.add("subscribe")
     heard = start()
-    wait_until(lambda: len(server.commands) == 6)
+    wait_until(lambda: len(server.commands) == 7)
     assert heard.of(FeedState) == []
     assert heard.stream.is_connected
 
@@ -375,7 +375,7 @@ def test_a_tap_hears_every_frame_as_it_came(server: ScriptedWs, start: Start):
     heard = start(tap=tape)
     heard.until(FeedState)
     assert tape.connections == 1
-    assert len(tape.frames) == 6 + 2
+    assert len(tape.frames) == 7 + 2
     assert b'"subscribed"' in bytes(tape.frames[0])  # type: ignore[arg-type]
 
 

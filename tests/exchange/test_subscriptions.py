@@ -5,15 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance import SPECS, check_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, Message, PublicTrade, Quote
+from kalshi_cli.core.messages import (
+    BookDelta,
+    BookSnapshot,
+    FeedGap,
+    GroupChange,
+    Message,
+    PublicTrade,
+    Quote,
+)
 from kalshi_cli.exchange.subscriptions import Sequencer, recorded_frames
-from kalshi_cli.exchange.wire_stream import Lifecycle
+from kalshi_cli.exchange.wire_stream import FEES_CHANGED, Lifecycle
 from kalshi_cli.feeds.recording import decode_line, read_lines
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Ts, contracts
 
 NOW = Ts(5_000)
 CAPTURES = Path(__file__).parents[2].parent / "shared" / "data" / "ws"
@@ -34,7 +43,10 @@ def delta(seq: int, ticker: str = "A", change: str = "1.00", sid: int = 1) -> by
 
 
 def commands(sequencer: Sequencer) -> list[dict[str, Any]]:
+    """What it sends, all of it as the specification has it."""
     sent = [json.loads(raw) for raw in sequencer.outbox]
+    for raw in sequencer.outbox if SPECS.exists() else ():
+        check_command(raw)
     sequencer.outbox.clear()
     return sent
 
@@ -76,6 +88,7 @@ def test_every_channel_is_asked_for_by_a_command_of_its_own_and_the_book_on_the_
         "trade",
         "fill",
         "user_orders",
+        "order_group_updates",
         "market_lifecycle_v2",
         "cfbenchmarks_value",
     ]
@@ -92,6 +105,7 @@ def test_without_a_market_no_channel_by_ticker_is_asked_for_as_it_would_send_all
     assert [command["params"]["channels"] for command in commands(sequencer)] == [
         ["fill"],
         ["user_orders"],
+        ["order_group_updates"],
         ["market_lifecycle_v2"],
     ]
 
@@ -211,18 +225,40 @@ def test_a_gap_in_the_trades_says_nothing_about_books():
 def test_a_gap_in_the_lifecycle_channel_makes_every_market_worth_a_look():
     sequencer = connected("A", "B")
     body = {"event_type": "determined", "market_ticker": "ELSEWHERE"}
-    said = sequencer.on_frame(encode("market_lifecycle_v2", body, sid=6, seq=5), NOW)
+    said = sequencer.on_frame(encode("market_lifecycle_v2", body, sid=7, seq=5), NOW)
     assert [(each.ticker, each.kind) for each in said if isinstance(each, Lifecycle)] == [
         ("A", "missed"),
         ("B", "missed"),
     ]
 
 
+def test_an_order_group_that_trips_is_told_and_counts_towards_its_own_sequence():
+    sequencer = connected("A")
+    body = {"event_type": "limit_updated", "order_group_id": "g1", "contracts_limit_fp": "150.00", "ts_ms": 7_000}
+    assert sequencer.on_frame(encode("order_group_updates", body, sid=6, seq=1), NOW) == [
+        GroupChange(Ts(7_000), "g1", "limit_updated", contracts(150))
+    ]
+    body = {"event_type": "triggered", "order_group_id": "g1", "ts_ms": 8_000}
+    for _ in range(2):  # the second time it is a duplicate
+        said = sequencer.on_frame(encode("order_group_updates", body, sid=6, seq=2), NOW)
+    assert said == []
+    assert sequencer.on_frame(encode("order_group_updates", {**body, "ts_ms": 9_000}, sid=6, seq=3), NOW) == [
+        GroupChange(Ts(9_000), "g1", "triggered")
+    ]
+
+
+def test_an_event_that_charges_otherwise_is_worth_a_look():
+    body = {"event_ticker": "E", "fee_type_override": None, "fee_multiplier_override": None}
+    (said,) = connected("A").on_frame(encode("event_fee_update", body, sid=7, seq=1), NOW)
+    assert isinstance(said, Lifecycle)
+    assert (said.kind, said.event_ticker) == (FEES_CHANGED, "E")
+
+
 def test_the_lifecycle_of_markets_that_nobody_follows_is_left_out():
     sequencer = connected("A")
     for seq, ticker in enumerate(("ELSEWHERE", "A"), 1):
         body = {"event_type": "deactivated", "market_ticker": ticker}
-        said = sequencer.on_frame(encode("market_lifecycle_v2", body, sid=6, seq=seq), NOW)
+        said = sequencer.on_frame(encode("market_lifecycle_v2", body, sid=7, seq=seq), NOW)
         assert len(said) == (ticker == "A")
 
 

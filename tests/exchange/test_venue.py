@@ -20,6 +20,8 @@ from kalshi_cli.core.messages import (
     Denied,
     FeedState,
     Filled,
+    GroupChange,
+    MarketChange,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
@@ -29,7 +31,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model import BID, CENT_GRID, Market, MarketStatus, Order, OrderStatus
 from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
@@ -170,6 +172,24 @@ def test_a_fill_that_cannot_be_read_back_yet_comes_with_the_next_read_of_the_acc
     desk.rest.routes[FILLS] = {"fills": [fill_body("t1", "theirs")], "cursor": ""}
     (snapshot,) = desk.tick(1.0)
     assert [fill.trade_id for fill in snapshot.fills] == ["t1"]
+
+
+def test_what_takes_orders_away_is_followed_by_a_read_of_the_account(desk: Desk):
+    open_now = Market(
+        ticker="A", event_ticker="E", title="A", status=MarketStatus.ACTIVE, grid=CENT_GRID,
+        yes_bid=None, yes_bid_size=contracts(0), yes_ask=None, yes_ask_size=contracts(0), last=None,
+        volume=contracts(0), volume_24h=contracts(0), open_interest=contracts(0), open_time=NOW, close_time=NOW,
+    )  # fmt: skip
+    paused = msgspec.structs.replace(open_now, status=MarketStatus.INACTIVE)
+    assert desk.tick()
+    for message in (GroupChange(NOW, "g", "created"), MarketChange(NOW, open_now), MarketChange(NOW, paused)):
+        assert desk.venue.observe(message) == ()
+        assert desk.tick(1.5) == [], "nothing went away"
+    desk.venue.observe(MarketChange(NOW, open_now))
+    assert desk.tick(1.0), "reactivation cancels what rests"
+    assert desk.tick(1.0) == []
+    desk.venue.observe(GroupChange(NOW, "g", "triggered"))
+    assert desk.tick(1.0)
 
 
 def test_with_a_live_stream_fills_are_left_to_it(streaming: tuple[Desk, ScriptedWs]):
