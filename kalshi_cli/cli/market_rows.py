@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kalshi_cli.cli.cells import Loose, Prose
 from kalshi_cli.cli.rows import MarketRow, Row, full_title, market_row
 from kalshi_cli.core.fees import trade_fee
@@ -303,7 +305,11 @@ def _event_screen(screen: EventScreen) -> dict[str, object]:
 
 
 def event_view(screen: EventScreen) -> EventView:
-    markets = tuple(market_row(market) for market in screen.event.markets)
+    """The markets by what tells them apart: what they have in common is above them."""
+    markets = tuple(
+        msgspec.structs.replace(market_row(market), title=Prose(market.subtitle or market.title))
+        for market in screen.event.markets
+    )
     return EventView.of(screen.event, **_event_screen(screen), markets=markets)
 
 

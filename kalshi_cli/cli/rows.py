@@ -25,8 +25,8 @@ Action = Literal["buy", "sell"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of everything printed. `shown` are the columns of a list, `screen` the lines of one object alone; without
-    them, all.
+    """Base of everything printed. `shown` are the columns of a list on a terminal; without them, all. `screen` are the
+    lines of one object there, without those that are missing; without it, all.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()

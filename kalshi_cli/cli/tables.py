@@ -82,6 +82,8 @@ def one_grid(row: Row, now: Ts | None) -> Table:
     by_name = {column.name: column for column in columns(type(row))}
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
+        if row.screen and value is None:
+            continue
         colour = style(column.name, column.kind, value)
         grid.add_row(Text(column.label, style="dim"), Text(cell(column, value, now), style=colour))
     return grid
