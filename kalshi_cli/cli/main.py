@@ -42,9 +42,21 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "watch": Entry("watch", "Markets as they move, from the stream."),
         "catalogue": Entry("catalogue", "The local list, for search and completion."),
     },
+    "More market data": {
+        "milestones": Entry("programs", "Games and other things that events follow from."),
+        "live": Entry("programs", "What is known right now of an event or a game."),
+        "incentives": Entry("programs", "Rewards for trading."),
+        "targets": Entry("programs", "Teams and others that markets are about."),
+        "tags": Entry("programs", "Categories of series, and sports."),
+    },
     "Orders": {
         "order": Entry("orders", "Place, list and cancel orders."),
         "cancel-all": Entry("orders", "The kill switch: halt and cancel everything."),
+    },
+    "Quotes and combos": {
+        "rfq": Entry("rfq", "Ask makers for quotes, and accept one."),
+        "quote": Entry("quote", "Quote what others ask for."),
+        "combos": Entry("combos", "Markets made of markets."),
     },
     "Portfolio": {
         "balance": Entry("portfolio", "Cash by shard, and what the positions are worth."),

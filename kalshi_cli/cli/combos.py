@@ -1,0 +1,90 @@
+"""`kalshi combos ...`: markets made of markets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
+from kalshi_cli.cli.order_options import dry_run_option, yes_option
+from kalshi_cli.cli.output import note
+
+app = Commands("Combos: from what they can be made, and the market of chosen legs.", default="list")
+
+STATUSES = ("unopened", "open", "closed", "all")
+CollectionName = Annotated[
+    str, typer.Argument(metavar="COLLECTION", help="Ticker of a collection.", show_default=False)
+]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only those that take this event.")] = "",
+    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which of them.")] = "open",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+) -> None:
+    """Collections: from which events combos can be made. `kalshi markets --combos` lists the combos themselves.
+
+    \b
+    kalshi combos
+    kalshi combos list --event KXHIGHNY-26NOV21
+    """
+    from kalshi_cli.cli.quote_rows import CollectionRow, collection_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        found = desk.client.collections(None if status == "all" else status, event.upper() or None, limit=limit)
+        rows = [collection_row(one) for one in found]
+        render_rows(CollectionRow, rows, flags_of(ctx).form, empty="no collection", now=desk.clock.now())
+
+
+@app.command("show")
+def show(ctx: typer.Context, collection: CollectionName) -> None:
+    """One collection, with the events whose markets can be legs.
+
+    \b
+    kalshi combos show KXMVECROSSCATEGORY-R
+    """
+    from kalshi_cli.cli.quote_rows import collection_view
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.combos import titles
+
+    with opened(ctx) as desk:
+        found = desk.client.collection(collection.upper())
+        view = collection_view(found, titles(desk.client, found))
+        render_one(view, flags_of(ctx).form, title=found.collection_ticker, now=desk.clock.now())
+
+
+@app.command("create")
+def create(
+    ctx: typer.Context,
+    collection: CollectionName,
+    leg: Annotated[list[str], typer.Option("--leg", metavar="MARKET:yes|no", help="A leg; once for each.")],
+    yes: Annotated[bool, yes_option()] = False,
+    dry_run: Annotated[bool, dry_run_option()] = False,
+) -> None:
+    """The market of these legs, made if there is none yet. Nothing is bought: ask for quotes with `kalshi rfq create`.
+
+    \b
+    kalshi combos create KXMVECROSSCATEGORY-R --leg KXHIGHNY-26NOV21-B53.5:yes --leg KXINX-26NOV21H1600-B6812:no
+    """
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.quote_rows import LegRow, combo_view, leg_rows
+    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.desk.combos import legs
+
+    with opened(ctx) as desk:
+        chosen = legs(desk.client, leg)
+        if dry_run:
+            note("dry run: nothing was sent")
+            render_rows(LegRow, leg_rows(chosen), flags_of(ctx).form, title="not sent")
+            return
+        if desk.needs_confirmation:
+            words = ", ".join(f"{one.side} {one.market_ticker}" for one in chosen)
+            confirm("make this market?", [f"{desk.config.env}: a combo of {words}"], yes=yes)
+        made = desk.client.create_combo(collection.upper(), chosen, with_market=True)
+        note(f"ask for quotes: kalshi rfq create {made.market_ticker} --cost 10.00")
+        view = combo_view(collection.upper(), made, chosen)
+        render_one(view, flags_of(ctx).form, title=made.market_ticker, now=desk.clock.now())

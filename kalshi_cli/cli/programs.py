@@ -1,0 +1,152 @@
+"""`kalshi milestones`, `live`, `incentives`, `targets`, `tags`: what surrounds the markets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
+from kalshi_cli.errors import UsageError
+
+app = Commands("Milestones, live data, incentives, structured targets, tags.")
+
+INCENTIVE_STATES = ("active", "upcoming", "closed", "paid_out", "all")
+INCENTIVE_TYPES = ("liquidity", "volume", "margin_maker_volume", "margin_taker_volume", "all")
+
+Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")]
+
+
+@app.command("milestones")
+def milestones(
+    ctx: typer.Context,
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only those that this event follows from.")] = "",
+    category: Annotated[str, typer.Option(metavar="NAME", help="Only this category, like Sports.")] = "",
+    competition: Annotated[str, typer.Option(metavar="NAME", help="Only this one; see kalshi tags --sports.")] = "",
+    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Only this type, like basketball_game.")] = "",
+    past: Annotated[bool, typer.Option("--past", help="Those that began more than a day ago too.")] = False,
+    limit: Limit = 50,
+) -> None:
+    """What happens outside: games, meetings, and the events that follow from them.
+
+    \b
+    kalshi milestones --category Sports
+    kalshi milestones --event KXNBAGAME-26NOV21BOSMIA --json
+    """
+    from kalshi_cli.cli.program_rows import MilestoneRow, milestone_row
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.units import Ts
+
+    with opened(ctx) as desk:
+        now = desk.clock.now()
+        found = desk.client.milestones(
+            event.upper() or None,
+            category or None,
+            competition or None,
+            kind or None,
+            min_start=None if past or event else Ts(now - 86_400_000),
+            limit=limit,
+        )
+        rows = [milestone_row(one) for one in found]
+        render_rows(MilestoneRow, rows, flags_of(ctx).form, empty="no milestone fits", now=now)
+
+
+@app.command("live")
+def live(
+    ctx: typer.Context,
+    event: Annotated[
+        str, typer.Argument(metavar="[EVENT]", help="An event with a chart: a price, a temperature.")
+    ] = "",
+    milestone: Annotated[str, typer.Option(metavar="ID", help="A game: its score.")] = "",
+    city: Annotated[str, typer.Option("--weather", metavar="CITY", help="A temperature index by the minute.")] = "",
+    window: Annotated[str, typer.Option("--range", metavar="RANGE", help="Of a chart: 15min, 1h, 1d.")] = "",
+    players: Annotated[bool, typer.Option("--players", help="Of a game: its players too.")] = False,
+) -> None:
+    """What is known right now of an event, of a milestone, or of the temperature of a city.
+
+    \b
+    kalshi live KXBTC15M-26NOV211400 --range 15min
+    kalshi live --milestone 2597b999-f887-4195-8bac-c3f97a1f2021
+    kalshi live --weather new_york --format csv
+    """
+    from kalshi_cli.cli.program_rows import WeatherRow, live_view, weather_row
+    from kalshi_cli.cli.render import render_one, render_rows
+
+    if sum(map(bool, (event, milestone, city))) != 1:
+        raise UsageError(
+            "name one thing to look at", hint="EVENT, --milestone ID (from kalshi milestones) or --weather CITY"
+        )
+    with opened(ctx) as desk:
+        form, now = flags_of(ctx).form, desk.clock.now()
+        if city:
+            rows = [weather_row(point) for point in desk.client.weather(city, last_s=3_600).points]
+            render_rows(WeatherRow, rows, form, empty="nothing in the last hour", now=now)
+            return
+        if milestone:
+            found = desk.client.live_data(milestone, with_players=players)
+        else:
+            found = desk.client.event_live_data(event.upper(), window or None)
+        render_one(live_view(found), form, title=event.upper() or milestone, now=now)
+
+
+@app.command("incentives")
+def incentives(
+    ctx: typer.Context,
+    status: Annotated[str, choice_option("--status", choices=INCENTIVE_STATES, text="Which of them.")] = "active",
+    kind: Annotated[str, choice_option("--type", choices=INCENTIVE_TYPES, text="What is rewarded.")] = "all",
+    limit: Limit = 50,
+) -> None:
+    """Rewards for trading: for resting orders, for volume.
+
+    \b
+    kalshi incentives --type liquidity
+    """
+    from kalshi_cli.cli.program_rows import IncentiveRow, incentive_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        rows = [incentive_row(one) for one in desk.client.incentives(status, kind, limit=limit)]
+        render_rows(IncentiveRow, rows, flags_of(ctx).form, empty="no incentive fits", now=desk.clock.now())
+
+
+@app.command("targets")
+def targets(
+    ctx: typer.Context,
+    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Only this type, like basketball_team.")] = "",
+    competition: Annotated[str, typer.Option(metavar="NAME", help="Only this league or competition.")] = "",
+    limit: Limit = 50,
+) -> None:
+    """Structured targets: teams, players, candidates that markets are about.
+
+    \b
+    kalshi targets --type basketball_team
+    """
+    from kalshi_cli.cli.program_rows import TargetRow, target_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        rows = [target_row(one) for one in desk.client.targets(kind or None, competition or None, limit=limit)]
+        render_rows(TargetRow, rows, flags_of(ctx).form, empty="no target fits", now=desk.clock.now())
+
+
+@app.command("tags")
+def tags(
+    ctx: typer.Context,
+    sports: Annotated[bool, typer.Option("--sports", help="Sports with their competitions instead.")] = False,
+) -> None:
+    """The categories of series and their tags.
+
+    \b
+    kalshi tags
+    kalshi tags --sports
+    """
+    from kalshi_cli.cli.program_rows import SportRow, TagRow, sport_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        form = flags_of(ctx).form
+        if sports:
+            render_rows(SportRow, [sport_row(one) for one in desk.client.sport_filters()], form, empty="no sports")
+            return
+        rows = [TagRow(category=category, tags=found) for category, found in desk.client.tags().items()]
+        render_rows(TagRow, rows, form, empty="no categories")

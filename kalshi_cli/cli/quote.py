@@ -1,0 +1,137 @@
+"""`kalshi quote ...`: the maker's side of requests for quotes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option
+from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.output import note
+
+app = Commands("Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list")
+
+RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
+QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of your quote.", show_default=False)]
+OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ", help="The request it answers, where you know it.")]
+Yes = Annotated[bool, yes_option()]
+DryRun = Annotated[bool, dry_run_option()]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    status: Annotated[str, typer.Option(metavar="STATUS", help="Only open, accepted, executed, ...")] = "",
+    rfq_id: OfRfq = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+) -> None:
+    """Your quotes. Open and cancelled ones are not kept for long.
+
+    \b
+    kalshi quote list
+    kalshi quote list --status accepted
+    """
+    from kalshi_cli.cli.quote_rows import QuoteRow, quote_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        found = desk.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
+        rows = [quote_row(one) for one in found]
+        render_rows(QuoteRow, rows, flags_of(ctx).form, empty="no quote", now=desk.clock.now())
+
+
+@app.command("create")
+def create(
+    ctx: typer.Context,
+    rfq_id: RfqId,
+    yes_bid: Annotated[Any, price_option("--yes-bid", text="What you pay for YES; without it, no bid.")] = None,
+    no_bid: Annotated[Any, price_option("--no-bid", text="What you pay for NO; without it, no bid.")] = None,
+    rest: Annotated[bool, typer.Option("--rest", help="What does not trade at once rests on the book.")] = False,
+    post_only: Annotated[bool, typer.Option("--post-only", help="Cancelled rather than take from the book.")] = False,
+    subaccount: Annotated[int, subaccount_option("Quote for this subaccount.")] = 0,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Bid on a request, for its whole size. A new quote replaces your earlier one.
+
+    Every limit of the configuration applies to either bid, as to an order. You trade once you confirm.
+
+    \b
+    kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
+    kalshi quote create RFQ --no-bid 55c --post-only --dry-run
+    """
+    from kalshi_cli.cli.prompts import confirm as ask
+    from kalshi_cli.cli.quote_rows import DealRow, NewQuoteView, deal_rows
+    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.desk import quotes as talks
+
+    with opened(ctx) as desk:
+        orders = desk.order_desk(is_dry_run=dry_run)
+        deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
+        if dry_run:
+            for fact in deal.facts:
+                note(f"{desk.config.env}: if you confirm, {fact}")
+            note("dry run: nothing was sent")
+            render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
+            return
+        if desk.needs_confirmation:
+            ask("quote?", [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts], yes=yes)
+        quote_id = talks.create(desk.client, deal, yes_bid, no_bid, rest=rest)
+        made = NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
+        render_one(made, flags_of(ctx).form, title=quote_id)
+
+
+@app.command("confirm")
+def confirm(
+    ctx: typer.Context,
+    quote_id: QuoteId,
+    rfq_id: OfRfq = "",
+    wait: Annotated[Any, duration_option("--wait", text="Follow it until it is executed or over.")] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Stand by a quote that was accepted: from then on it trades. Every limit of the configuration applies.
+
+    \b
+    kalshi quote confirm QUOTE --wait 30s
+    """
+    from kalshi_cli.cli.prompts import confirm as ask
+    from kalshi_cli.cli.quote_rows import DealRow, deal_rows, quote_row
+    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.desk import quotes as talks
+
+    with opened(ctx) as desk:
+        orders = desk.order_desk(is_dry_run=dry_run)
+        deal = talks.propose_confirm(orders, quote_id, rfq_id)
+        for fact in deal.facts if not desk.needs_confirmation or dry_run else ():
+            note(f"{desk.config.env}: {fact}")
+        if dry_run:
+            note("dry run: nothing was sent")
+            render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
+            return
+        if desk.needs_confirmation:  # the exchange gives seconds: what was reviewed is sent, without another look
+            ask("confirm this quote?", [f"{desk.config.env}: {fact}" for fact in deal.facts], yes=yes)
+        assert deal.quote is not None
+        quote = talks.confirm(desk.client, desk.clock, deal.quote)
+        if wait:
+            quote = talks.follow(desk.client, desk.clock, quote, wait)
+        render_one(quote_row(quote), flags_of(ctx).form, title=quote_id, now=desk.clock.now())
+
+
+@app.command("delete")
+def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes = False) -> None:
+    """Take a quote back, so that it can no longer be accepted.
+
+    \b
+    kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    from kalshi_cli.cli.prompts import confirm as ask
+    from kalshi_cli.cli.quote_rows import EndedView
+    from kalshi_cli.cli.render import render_one
+
+    with opened(ctx) as desk:
+        if desk.needs_confirmation:
+            ask("take it back?", [f"{desk.config.env}: quote {quote_id}"], yes=yes)
+        desk.client.delete_quote(quote_id, rfq_id)
+        render_one(EndedView(id=quote_id, deleted=True), flags_of(ctx).form, title=quote_id)

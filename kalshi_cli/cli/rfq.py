@@ -1,0 +1,211 @@
+"""`kalshi rfq ...`: ask for quotes, look at them, accept one. The maker's side is `kalshi quote`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import (
+    Commands,
+    choice_option,
+    count_option,
+    duration_option,
+    flags_of,
+    money_option,
+    opened,
+    ticker,
+)
+from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.output import note
+
+app = Commands(
+    "Requests for quotes: ask for a size, get quotes from makers, accept one. All combos trade this way.",
+    default="list",
+)
+
+STATUSES = ("open", "closed", "all")
+
+RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
+QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of the quote.", show_default=False)]
+Yes = Annotated[bool, yes_option()]
+DryRun = Annotated[bool, dry_run_option()]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which of them.")] = "open",
+    market: Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only on this market.")] = "",
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only on markets of this event.")] = "",
+    everyone: Annotated[bool, typer.Option("--everyone", help="Those of other members too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+) -> None:
+    """Requests of your own; with --everyone those that you could quote.
+
+    \b
+    kalshi rfq list
+    kalshi rfq list --everyone --ticker KXHIGHNY-26NOV21-B53.5
+    """
+    from kalshi_cli.cli.quote_rows import RfqRow, rfq_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        found = desk.client.rfqs(
+            None if status == "all" else status,
+            market.upper() or None,
+            event.upper() or None,
+            is_mine=not everyone,
+            limit=limit,
+        )
+        rows = [rfq_row(one) for one in found]
+        render_rows(RfqRow, rows, flags_of(ctx).form, empty="no request", now=desk.clock.now())
+
+
+@app.command("show")
+def show(ctx: typer.Context, rfq_id: RfqId) -> None:
+    """One request, with the legs of a combo.
+
+    \b
+    kalshi rfq show 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    from kalshi_cli.cli.quote_rows import rfq_row
+    from kalshi_cli.cli.render import render_one
+
+    with opened(ctx) as desk:
+        render_one(rfq_row(desk.client.rfq(rfq_id)), flags_of(ctx).form, title=rfq_id, now=desk.clock.now())
+
+
+@app.command("create")
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, ticker()],
+    count: Annotated[Any, count_option("--count", text="So many contracts.")] = None,
+    cost: Annotated[Any, money_option("--cost", text="Or as many as this buys, fees included.")] = None,
+    excludes_fees: Annotated[bool, typer.Option("--excludes-fees", help="Fees come on top of the cost.")] = False,
+    rest: Annotated[bool, typer.Option("--rest", help="What does not trade at once rests on the book.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Delete your open request on this market.")] = False,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Makers do not see who asks.")] = False,
+    subaccount: Annotated[int, subaccount_option("Trade for this subaccount.")] = 0,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Ask makers for quotes on a market. It binds you to nothing: you trade when you accept a quote.
+
+    \b
+    kalshi rfq create KXHIGHNY-26NOV21-B53.5 --count 500
+    kalshi rfq create KXHIGHNY-26NOV21-B53.5 --cost 25.00 --replace
+    """
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.quote_rows import new_rfq_row
+    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.desk.quotes import request
+    from kalshi_cli.units import show_money, show_qty
+
+    new = request(
+        name.upper(),
+        count,
+        cost,
+        excludes_fees=excludes_fees,
+        rests=rest,
+        replaces=replace,
+        is_hidden=hidden,
+        subaccount=subaccount,
+    )
+    with opened(ctx) as desk:
+        size = f"{show_qty(count)} contracts" if cost is None else f"{show_money(cost)} worth"
+        if dry_run:
+            note("dry run: nothing was sent")
+            render_one(new_rfq_row(new, "", "dry_run"), flags_of(ctx).form, title="not sent")
+            return
+        if desk.needs_confirmation:
+            facts = [f"{desk.config.env}: all makers will see a request for {size} of {new.ticker}"]
+            confirm("ask for quotes?", facts, yes=yes)
+        rfq_id = desk.client.create_rfq(new)
+        note(f"see the quotes: kalshi rfq quotes {rfq_id}")
+        render_one(new_rfq_row(new, rfq_id, "open"), flags_of(ctx).form, title=rfq_id)
+
+
+@app.command("delete")
+def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
+    """Take a request back, with all its quotes.
+
+    \b
+    kalshi rfq delete 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.quote_rows import EndedView
+    from kalshi_cli.cli.render import render_one
+
+    with opened(ctx) as desk:
+        if desk.needs_confirmation:
+            confirm("take it back?", [f"{desk.config.env}: RFQ {rfq_id}"], yes=yes)
+        desk.client.delete_rfq(rfq_id)
+        render_one(EndedView(id=rfq_id, deleted=True), flags_of(ctx).form, title=rfq_id)
+
+
+@app.command("quotes")
+def quotes(
+    ctx: typer.Context,
+    rfq_id: Annotated[str, typer.Argument(metavar="[RFQ]", help="Id of the request; all, if left out.")] = "",
+    status: Annotated[str, typer.Option(metavar="STATUS", help="Only open, accepted, executed, ...")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+) -> None:
+    """The quotes on your requests. BUY_YES and BUY_NO are what you would pay.
+
+    \b
+    kalshi rfq quotes 2597b999-f887-4195-8bac-c3f97a1f2021
+    """
+    from kalshi_cli.cli.quote_rows import QuoteRow, quote_row
+    from kalshi_cli.cli.render import render_rows
+
+    with opened(ctx) as desk:
+        found = desk.client.quotes(rfq_id or None, status or None, limit=limit)
+        rows = [quote_row(one) for one in found]
+        render_rows(QuoteRow, rows, flags_of(ctx).form, empty="no quote yet", now=desk.clock.now())
+
+
+@app.command("accept")
+def accept(
+    ctx: typer.Context,
+    rfq_id: RfqId,
+    quote_id: QuoteId,
+    side: Annotated[
+        str, choice_option("--side", choices=("yes", "no"), text="The maker's bid you take: no makes you buy YES.")
+    ],
+    wait: Annotated[Any, duration_option("--wait", text="Follow it until it is executed or over.")] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Accept one bid of a quote: `--side no` takes the maker's bid for NO, and you buy YES.
+
+    Every limit of the configuration applies, as to an order. The maker has 30 seconds to confirm (3 on a combo), then
+    the orders enter the book after 15 seconds (1 on a combo). Exit 7: look with `kalshi rfq quotes`.
+
+    \b
+    kalshi rfq accept RFQ QUOTE --side no --dry-run
+    kalshi rfq accept RFQ QUOTE --side no --wait 1m
+    """
+    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.quote_rows import DealRow, deal_rows, quote_row
+    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.desk import quotes as talks
+
+    with opened(ctx) as desk:
+        orders = desk.order_desk(is_dry_run=dry_run)
+        deal = talks.propose_accept(orders, rfq_id, quote_id, side)
+        for fact in deal.facts if not desk.needs_confirmation or dry_run else ():
+            note(f"{desk.config.env}: {fact}")
+        if dry_run:
+            note("dry run: nothing was sent")
+            render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
+            return
+        if desk.needs_confirmation:
+            confirm("accept this quote?", [f"{desk.config.env}: {fact}" for fact in deal.facts], yes=yes)
+            if not yes:  # the question may have stood for minutes: look again before sending
+                deal = talks.propose_accept(orders, rfq_id, quote_id, side)
+        assert deal.quote is not None
+        quote = talks.accept(desk.client, desk.clock, deal.quote, side)
+        if wait:
+            quote = talks.follow(desk.client, desk.clock, quote, wait)
+        render_one(quote_row(quote), flags_of(ctx).form, title=quote_id, now=desk.clock.now())
