@@ -89,6 +89,10 @@ def with_config(one: Served) -> None:
     (one.home / "config.yaml").write_text("risk:\n  max_position: 25\ntrade:\n  interval_s: 1.5\n")
 
 
+def with_catalogue(one: Served) -> None:
+    assert kalshi("catalogue", "refresh").code == 0
+
+
 class Case(NamedTuple):
     """A command line, and what must be there before it. Every format of its output is looked at."""
 
@@ -103,6 +107,7 @@ READS = [
     Case("markets", "markets --status open"),
     Case("markets_none", "markets --search nothing-like-it"),
     Case("markets_sorted", "markets --sort spread --limit 2 --search rain"),
+    Case("catalogue_status_none", "catalogue status"),
     Case("market", f"market {FINE}"),
     Case("orderbook", f"orderbook {TWO_SIDED} --depth 2"),
     Case("orderbook_size", f"orderbook {TWO_SIDED} --size 150"),
@@ -168,6 +173,10 @@ WRITES = [
     Case("resume", "resume --reason checked", halted),
     Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s"),
     Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade),
+    Case("catalogue_refresh", "catalogue refresh"),
+    Case("markets_search", "markets --search york-inch", with_catalogue),
+    Case("markets_offline", "markets --offline --sort ticker --limit 2", with_catalogue),
+    Case("watch", f"watch {TWO_SIDED} {ONE_SIDED} --duration 1s"),
     Case("record", f"record {TWO_SIDED} --out tape.jsonl --duration 0.1s"),
     Case("sim_reset", "sim reset"),
     Case("config_show", "config show", with_config),
@@ -246,6 +255,7 @@ _STEADY = (
     (r"\b20(?!24|40)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", "<a time of the run>"),
     (r"\b[A-Z][a-z]{2} \d+ \d\d:\d\d \((?:now|in \d+[smhd]|\d+[smhd] ago)\)", "<a time of the run>"),
     (r"\b20(?!24|40)\d\d-\d\d-\d\d\b", "<a day of>"),
+    (r"(?m)^\d\d:\d\d:\d\d (?=\S)", "<a time of the run> "),
     # How far away the listing's times are, in days.
     (r"\((in )?\d+d( ago)?\)", r"(\1…\2)"),
     # Ids that the program made, not the exchange (whose ids count from zero).
