@@ -91,15 +91,63 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     stop_budget_s: Seconds = 10.0
 
 
+Milliseconds = Annotated[int, Meta(ge=0, le=366 * 86_400_000)]
+RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
+
+
 class Sim(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulated exchange."""
+    """The simulated exchange: its world, and a switch for each thing that is not certain of the real one.
+
+    Below the first five every name, and every default, is that of `SimOptions` in `sim/listing.py`, which says what it
+    does; `docs/simulated-exchange.md` says why.
+    """
 
     seed: Annotated[int, Meta(ge=0)] = 1
     speed: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
     starting_cash: Dollars = Money(1_000 * DOLLAR)
+    shards: Annotated[int, Meta(ge=1, le=16)] = 1
+    maintenance: bool = False
     client_ids: Literal["forever", "open_only"] = "forever"
     read_lag_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
-    shards: Annotated[int, Meta(ge=1, le=16)] = 1
+    clock_past_ms: Milliseconds = 5_000
+    clock_future_ms: Milliseconds = 5_000
+    usage_tier: Literal["basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"] = "basic"
+    read_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
+    write_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    read_capacity: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    write_capacity: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    subaccounts_need_advanced: bool = True
+    inactive_status: RefusalStatus = 400
+    mismatch_status: RefusalStatus = 400
+    triggered_group_code: str = "order_group_triggered"
+    group_trips: Literal["reached", "exceeded"] = "reached"
+    is_balance_net: bool = False
+    holds_fees: bool = True
+    flat_fee: Dollars | None = None
+    balance_precision: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    ioc_shows_remainder: bool = False
+    asks_read_as: Literal["sell_yes", "buy_no"] = "sell_yes"
+    reduce_only_refused: bool = False
+    amend_shows_counts: bool = False
+    post_only_amend: Literal["cancel", "refuse"] = "cancel"
+    cancel_all_lasts_ms: Milliseconds = 0
+    transfer_ms: Milliseconds = 250
+    repeated_transfer: Literal["same_id", "conflict"] = "same_id"
+    history_after_ms: Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)] = 90 * 86_400_000
+    orders_after_ms: Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)] = 14 * 86_400_000
+    sparse_candles: bool = False
+    confirm_ms: Milliseconds = 30_000
+    execute_ms: Milliseconds = 15_000
+    fast_confirm_ms: Milliseconds = 3_000
+    fast_execute_ms: Milliseconds = 1_000
+    ok_has_seq: bool = False
+    hang_up: Literal["reset", "close"] = "reset"
+    outbox_limit: Annotated[int, Meta(ge=10, le=10_000_000)] = 10_000
+    market_limit: Annotated[int, Meta(ge=1, le=10_000_000)] = 500_000
+    commands_a_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    ticker_every_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
+    max_open_orders: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000
+    max_order_groups: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
 
 
 class Problem(msgspec.Struct, frozen=True):

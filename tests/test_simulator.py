@@ -23,6 +23,7 @@ from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
 from kalshi_cli.errors import InstanceError, StateError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.simulator import ACCOUNT, KEY_ID, Address, Simulator
 from kalshi_cli.units import Price, Ts, contracts, dollars
@@ -246,3 +247,18 @@ def test_an_exchange_keeps_the_seed_it_was_made_with(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="made with seed 7, not 8"), made(8, is_chosen=True).open():
         pass
     assert (tmp_path / "x" / "seed").read_text() == "7"
+
+
+def test_every_switch_of_the_exchange_can_be_configured_and_has_one_default() -> None:
+    chosen = {field.name: field.default for field in msgspec.structs.fields(Sim)}
+    switches = {field.name: field.default for field in msgspec.structs.fields(SimOptions)}
+    assert switches.items() <= chosen.items()
+    assert chosen.keys() - switches.keys() == {"seed", "speed", "starting_cash"}
+
+
+def test_a_switch_that_is_chosen_reaches_the_exchange(tmp_path: Path) -> None:
+    options = Sim(inactive_status=409, hang_up="close", flat_fee=dollars("0.02"))
+    made = Simulator(tmp_path / "exchange", options, CLOCK, lambda: str(uuid4()))
+    with made.open() as (exchange, _):
+        assert (exchange.options.inactive_status, exchange.options.hang_up) == (409, "close")
+        assert exchange.options.flat_fee == dollars("0.02")
