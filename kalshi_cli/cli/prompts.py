@@ -45,7 +45,8 @@ def _counted(items: Iterable[T], label: str, total: int | None, size: Callable[[
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     count = TextColumn("{task.completed:,.0f}", markup=False)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(30), count, TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    # By default rich also catches what is written to stdout, and draws the data of a redirected command above the bar.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(safe_text(label), total=total)
         for item in items:
             yield item

@@ -83,7 +83,7 @@ def _head(board: Board, env: str, now: Ts, width: int) -> Text:
     if board.is_live:
         head.append(f"stream live since {since}", style="green")
     else:
-        head.append(f"NO STREAM since {since}: {safe_text(board.state)}", style="red")
+        head.append(f"NO STREAM since {since}: {safe_text(board.state.removeprefix('no stream: '))}", style="red")
     return _cut(head, width)
 
 

@@ -78,7 +78,7 @@ class Board:
         self.is_live = False
         self.state = "connecting"
         self.since = now
-        """Since when the connection is in this state."""
+        """Since when the stream is live, or is not."""
 
     def stale_since(self, line: Line, now: Ts) -> Ts | None:
         """Since when the prices of this market cannot be believed; None where they can, or where there never were any.
@@ -112,7 +112,9 @@ class Board:
         state = "live" if message.is_live else message.reason or "no connection"
         if (self.is_live, self.state) == (message.is_live, state):
             return None
-        self.is_live, self.state, self.since = message.is_live, state, now
+        if self.is_live is not message.is_live:
+            self.since = now
+        self.is_live, self.state = message.is_live, state
         return message
 
     def _distrust(self, ticker: str, reason: str, now: Ts) -> None:

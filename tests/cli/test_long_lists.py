@@ -7,10 +7,13 @@ import gc
 import io
 import json
 import os
+import pty
 import signal
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -199,3 +202,40 @@ def test_a_sorted_list_holds_no_more_than_its_limit(many: dict[str, str]) -> Non
         row["ticker"] for row in csv.DictReader(io.StringIO(kalshi(*ALL[:1], "--limit", "2", "--format", "csv").out))
     ]
     assert tickers == [market_body(number)["ticker"] for number in range(2)]
+
+
+# -- the bar ------------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(words: list[str], stdout: Path, **env: str) -> str:
+    """Run the program with stderr on a terminal and stdout in a file; what the terminal saw."""
+    near, far = pty.openpty()
+    script = Path(sys.executable).with_name("kalshi")
+    with stdout.open("w") as out:
+        process = subprocess.Popen(
+            [script, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=far, env={**os.environ, **env}
+        )
+    os.close(far)
+    seen = b""
+    with suppress(OSError):  # the other end is closed
+        while chunk := os.read(near, 65536):
+            seen += chunk
+    os.close(near)
+    assert process.wait() == 0
+    return seen.decode()
+
+
+def test_a_bar_on_stderr_counts_while_the_data_goes_to_its_file(many: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "rows"
+    seen = on_a_terminal(["markets", "--all", "--format", "ndjson"], out, TERM="xterm")
+    assert "reading markets" in seen
+    assert "KXLONG" not in seen
+    assert out.read_text().count("\n") == MANY
+
+
+@pytest.mark.parametrize("more", [{"TERM": "dumb"}, {"TERM": "xterm", "words": "--limit=5"}])
+def test_there_is_no_bar_where_it_cannot_be_redrawn_or_nothing_takes_long(
+    more: dict[str, str], many: dict[str, str], tmp_path: Path
+) -> None:
+    words = ["markets", more.pop("words", "--all"), "--format", "csv"]
+    assert on_a_terminal(words, tmp_path / "rows", **more).count("reading") == 0
