@@ -203,7 +203,7 @@ class Simulator:
                 raise NotFoundError(error.message, hint="kalshi markets --all lists them") from error
             if error.code == "conflict":
                 raise ExchangeError(error.message, hint="kalshi sim status", code="conflict", status=409) from error
-            raise UsageError(error.message, code=error.code) from error
+            raise UsageError(error.message, hint=f"see `kalshi sim {name} -h`", code=error.code) from error
 
     def _ask(self, address: Address, name: str, fields: bytes) -> Report:
         """The process that serves it."""

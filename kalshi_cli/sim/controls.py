@@ -75,7 +75,7 @@ class Dispute(Command, frozen=True, kw_only=True, tag="dispute"):
 class Clock(Command, frozen=True, kw_only=True, tag="clock"):
     """Forward by, or to, or (neither) back to the machine's time."""
 
-    forward_ms: Annotated[int, Meta(gt=0, le=FURTHEST_MS)] | None = None
+    forward_ms: Annotated[int, Meta(gt=0, le=20 * FURTHEST_MS)] | None = None
     to: Ts | None = None
 
 
