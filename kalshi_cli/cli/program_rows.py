@@ -26,7 +26,7 @@ class MilestoneRow(Row, frozen=True, kw_only=True):
     details: Loose
     updated: Ts
 
-    shown = ("start", "title", "type", "milestone_id")
+    shown = ("milestone_id", "start", "title", "type")
 
 
 def milestone_row(found: Milestone) -> MilestoneRow:

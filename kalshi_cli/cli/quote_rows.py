@@ -41,14 +41,14 @@ class RfqRow(Row, frozen=True, kw_only=True):
     mine: bool
     rest_remainder: bool
     subaccount: int
-    creator_id: str
+    creator_id: str | None
     created: Ts | None
     closed: Ts | None
     reason: str | None
     collection: str | None
     legs: tuple[LegRow, ...]
 
-    shown = ("rfq_id", "ticker", "count", "cost", "status", "mine", "created")
+    shown = ("rfq_id", "count", "cost", "status", "ticker", "mine", "created")
 
 
 def rfq_row(rfq: Rfq) -> RfqRow:
@@ -58,6 +58,7 @@ def rfq_row(rfq: Rfq) -> RfqRow:
         cost=rfq.target,
         cost_excludes_fees=rfq.target_excludes_fees,
         mine=rfq.is_mine,
+        creator_id=rfq.creator_id or None,
         reason=rfq.reason or None,
         collection=rfq.collection or None,
         legs=leg_rows(rfq.legs),
@@ -74,7 +75,7 @@ def new_rfq_row(new: NewRfq, rfq_id: str, status: str) -> RfqRow:
         cost_excludes_fees=new.target_excludes_fees,
         status=status,
         mine=True,
-        creator_id="",
+        creator_id=None,
         created=None,
         closed=None,
         reason=None,
@@ -114,7 +115,7 @@ class QuoteRow(Row, frozen=True, kw_only=True):
     executed: Ts | None
     cancelled: Ts | None
 
-    shown = ("quote_id", "ticker", "yes_bid", "no_bid", "buy_yes", "buy_no", "status", "accepted_side", "created")
+    shown = ("quote_id", "buy_yes", "buy_no", "status", "yes_bid", "no_bid", "accepted_side", "created", "ticker")
 
 
 def quote_row(quote: Quote) -> QuoteRow:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kalshi_cli.errors import NotFoundError, OutcomeUnknownError
+from kalshi_cli.errors import ExchangeError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange import wire_quotes
 from kalshi_cli.exchange.calls import Calls, part, seconds
+from kalshi_cli.exchange.replies import is_definite, read_refusal, refused
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE
 from kalshi_cli.exchange.wire import WireError
 from kalshi_cli.exchange.wire_quotes import BlockTrade, NewRfq, Quote, Rfq
@@ -58,7 +59,18 @@ class QuoteCalls(Calls):
     def create_rfq(self, new: NewRfq) -> str:
         """Ask; the id of the request. 409 where there is an open one on this market. It binds nobody."""
         subject, hint = f"the RFQ on {new.ticker}", "look whether it is there: kalshi rfq list"
-        reply = self._rest.call("POST", _RFQS, ONCE, subject=subject, body=wire_quotes.rfq_body(new), if_unknown=hint)
+        body = wire_quotes.rfq_body(new)
+        reply = self._rest.call("POST", _RFQS, ONCE, subject=subject, body=body, also=(409,), if_unknown=hint)
+        refusal = read_refusal(reply)
+        if is_definite(409, refusal):  # a pause is answered with 409 too
+            raise refused(subject, 409, reply)
+        if refusal.code:
+            raise ExchangeError(
+                f"you have an open RFQ on {new.ticker} already",
+                hint="look at it: kalshi rfq list; or ask anew with --replace",
+                code=refusal.code,
+                status=409,
+            )
         return _made(reply, subject, hint)
 
     def delete_rfq(self, rfq_id: str) -> None:

@@ -173,6 +173,7 @@ class Combos:
             legs=legs,
         )
         self._life.list_market(market, now)
+        self._state.keep(f"market/{ticker}", self._state.markets[ticker])  # unlike the world's, nobody makes it again
 
     # -- how they end --
 

@@ -336,7 +336,7 @@ def _start(event: EventSpec) -> Ts:
 
 def _id(*key: str) -> str:
     """A UUID that belongs to this key."""
-    return str(uuid.UUID(bytes=blake2b("/".join(key).encode(), digest_size=16).digest()))
+    return str(uuid.UUID(bytes=blake2b("/".join(key).encode(), digest_size=16).digest(), version=5))
 
 
 def _moment(text: str | None) -> Ts:

@@ -121,16 +121,17 @@ class World:
         """One move of everybody, with as many trades as `length_ms` would see."""
         is_new_second = now // 1000 != self._at // 1000
         is_new_minute = now // _MINUTE_MS != self._at // _MINUTE_MS
+        is_start = not self._open
         self._at = now
-        if is_new_second or not self._open:
+        if is_new_second or is_start:
             self._exchange.advance(now)
             self._settle_closed(now)
             self._publish(now)
         else:
             self._publish_between(now)
-        if is_new_minute or not self._open:  # everything here opens on a whole minute
+        if is_new_minute or is_start:  # everything here opens on a whole minute
             self._list_open(now)
-        if is_new_second:
+        if is_new_second or is_start:
             for quoter in self._quoters:
                 quoter.answer(self._chance, now)
         for listing in self._open.values():

@@ -200,6 +200,15 @@ def test_combos_and_what_their_legs_paid_survive_a_restart() -> None:
     assert caller.get(f"{BASE}/{GAMES}")["multivariate_contract"]["title"] == "Some"
 
 
+def test_a_combo_is_written_down_before_its_maker_hears_of_it() -> None:
+    journal = MemoryJournal()
+    hall = Hall(journal=journal)
+    ticker = hall.made("KXA-1-X:yes", "KXB-1-X:yes")
+    again = Exchange(new_id=new_ids(900).__next__, journal=journal)
+    assert again.restore()
+    assert ticker in again.tickers("")
+
+
 def test_combos_have_a_lifecycle_channel_of_their_own() -> None:
     hall = Hall()
     ear = hall.alice.connect()
