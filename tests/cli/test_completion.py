@@ -110,6 +110,13 @@ def test_whatever_is_wrong_nothing_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
+def test_a_shell_that_asks_nonsense_hears_nothing(one: Served) -> None:
+    script = Path(sys.executable).with_name("kalshi")
+    shell = {"_KALSHI_COMPLETE": "complete_bash", "COMP_WORDS": "kalshi market", "COMP_CWORD": "second"}
+    done = subprocess.run([script], env={**os.environ, **shell}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
 def test_completing_creates_nothing_and_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, tmp_path, {**bare_variables(tmp_path), "KALSHI_REST_URL": "http://127.0.0.1:9"})
     done = in_bash("kalshi market KX")

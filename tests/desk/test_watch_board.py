@@ -166,7 +166,9 @@ def test_polling_gives_quotes_then_trades_and_says_that_it_polls(tmp_path: Path)
     later_on = taken(feed, 4)
     assert later_on[2].bid == cents(40)  # type: ignore[attr-defined]
     assert [(each.price, each.qty) for each in later_on if isinstance(each, PublicTrade)] == [(cents(40), contracts(4))]
-    assert not [each for each in taken(feed, 6) if isinstance(each, PublicTrade)], "a trade is told once"
+    virtual.quote(ASK, 40, 1, who="bob")
+    again = [each.qty for each in taken(feed, 7) if isinstance(each, PublicTrade)]
+    assert again == [contracts(1)], "the first one is read once more, and told once"
 
 
 class Flaky(ListingTransport):
