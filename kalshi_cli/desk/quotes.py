@@ -18,8 +18,17 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.model import Tif
 from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket, halted
-from kalshi_cli.errors import HaltedError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
+from kalshi_cli.errors import (
+    ExchangeError,
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.replies import short_of_cash
 from kalshi_cli.exchange.wire_quotes import NewRfq, Quote, Rfq
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, show_money, show_price, show_qty
 
@@ -113,13 +122,9 @@ def propose_accept(desk: OrderDesk, rfq_id: str, quote_id: str, side: str) -> De
     return Deal(rfq=rfq, quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def accept(client: KalshiClient, clock: Clock, quote: Quote, side: str) -> Quote:
+def accept(client: KalshiClient, clock: Clock, deal: Deal, side: str) -> Quote:
     """Accept once, and say how the quote stands; OutcomeUnknownError where it may be accepted and nobody knows."""
-
-    def send() -> None:
-        client.accept_quote(quote.quote_id, side, quote.rfq_id)
-
-    return _sent(client, clock, quote, send, "accepted")
+    return _sent(client, clock, deal, lambda quote: client.accept_quote(quote.quote_id, side, quote.rfq_id), "accepted")
 
 
 # -- the maker ----------------------------------------------------------------------------------------------------
@@ -190,13 +195,9 @@ def propose_confirm(desk: OrderDesk, quote_id: str, rfq_id: str) -> Deal:
     return Deal(rfq=desk.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def confirm(client: KalshiClient, clock: Clock, quote: Quote) -> Quote:
+def confirm(client: KalshiClient, clock: Clock, deal: Deal) -> Quote:
     """Confirm once, and say how the quote stands; OutcomeUnknownError where nobody knows."""
-
-    def send() -> None:
-        client.confirm_quote(quote.quote_id, quote.rfq_id)
-
-    return _sent(client, clock, quote, send, "confirmed")
+    return _sent(client, clock, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id), "confirmed")
 
 
 def create(client: KalshiClient, deal: Deal, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
@@ -218,12 +219,17 @@ def create(client: KalshiClient, deal: Deal, yes_bid: Price | None, no_bid: Pric
 # -- what both do -------------------------------------------------------------------------------------------------
 
 
-def _sent(client: KalshiClient, clock: Clock, quote: Quote, send: Callable[[], None], wanted: str) -> Quote:
+def _sent(client: KalshiClient, clock: Clock, deal: Deal, send: Callable[[Quote], None], wanted: str) -> Quote:
     """Send once. Without an answer the quote is looked at, until it has gone that far or provably cannot any more."""
+    quote = deal.quote
+    assert quote is not None
     try:
-        send()
+        send(quote)
     except HaltedError as error:
         raise halted(error) from error
+    except ExchangeError as error:
+        error.hint = short_of_cash(error.code, deal.proposals[0].market.exchange_index) or error.hint
+        raise
     except OutcomeUnknownError as error:
         found = _look(client, clock, quote, wanted)
         if found.status == "cancelled":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kalshi_cli.errors import ExchangeError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange import wire_quotes
-from kalshi_cli.exchange.calls import Calls, part, seconds
+from kalshi_cli.exchange.calls import Calls, named, part, seconds
 from kalshi_cli.exchange.replies import is_definite, read_refusal, refused
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE
 from kalshi_cli.exchange.wire import WireError
@@ -60,7 +60,8 @@ class QuoteCalls(Calls):
         """Ask; the id of the request. 409 where there is an open one on this market. It binds nobody."""
         subject, hint = f"the RFQ on {new.ticker}", "look whether it is there: kalshi rfq list"
         body = wire_quotes.rfq_body(new)
-        reply = self._rest.call("POST", _RFQS, ONCE, subject=subject, body=body, also=(409,), if_unknown=hint)
+        with named(new.ticker):
+            reply = self._rest.call("POST", _RFQS, ONCE, subject=subject, body=body, also=(409,), if_unknown=hint)
         refusal = read_refusal(reply)
         if is_definite(409, refusal):  # a pause is answered with 409 too
             raise refused(subject, 409, reply)
