@@ -135,7 +135,7 @@ def queue(
     pattern: Annotated[str, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this: 'KXBTC*'.")] = "",
     subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None,
 ) -> None:
-    """How many contracts stand before each resting order at its price.
+    """How many contracts must trade before each resting order does.
 
     \b
     kalshi order queue

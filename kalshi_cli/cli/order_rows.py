@@ -85,7 +85,7 @@ def _line(number: int, ticket: Ticket, order: Order | None, status: str, error: 
 
 
 class QueueRow(Row, frozen=True, kw_only=True):
-    """A resting order and the contracts `ahead` of it at its price; `price` on the YES scale."""
+    """A resting order and the contracts that must trade before it does (`ahead`); `price` on the YES scale."""
 
     order_id: str
     ticker: str

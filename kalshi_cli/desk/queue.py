@@ -1,4 +1,4 @@
-"""Where resting orders stand in the queue at their price."""
+"""Where resting orders stand in the queue, better prices first."""
 
 from __future__ import annotations
 

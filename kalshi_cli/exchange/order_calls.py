@@ -140,7 +140,7 @@ class OrderCalls(Calls):
         return self._pages("/portfolio/orders", params, wire_orders.read_orders)
 
     def queue_position(self, order_id: str) -> Qty:
-        """How many contracts stand before this resting order at its price."""
+        """How many contracts must trade before this resting order does."""
         return wire_changes.read_queue_position(self._get(f"/portfolio/orders/{part(order_id)}/queue_position"))
 
     def queue_positions(

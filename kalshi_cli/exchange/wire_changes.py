@@ -256,7 +256,7 @@ def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
 
 
 class QueuePosition(msgspec.Struct, frozen=True):
-    """How many contracts stand before an order at its price."""
+    """How many contracts must trade before an order does: at better prices, and earlier at its own."""
 
     order_id: str
     ticker: str

@@ -8,9 +8,11 @@ import msgspec
 
 from kalshi_cli.sim.account_reads import AccountReads
 from kalshi_cli.sim.candle_reads import CandleReads
+from kalshi_cli.sim.change_routes import ChangeRoutes
 from kalshi_cli.sim.event_reads import EventReads
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.funds_routes import FundsRoutes
+from kalshi_cli.sim.group_routes import GroupRoutes
 from kalshi_cli.sim.reads import Reads
 from kalshi_cli.sim.replies import Json
 from kalshi_cli.sim.routing import Call, Route
@@ -29,7 +31,9 @@ def all_routes(state: State, floor: Floor) -> list[Route]:
         *Tiers(state).routes(),
         *EventReads(state).routes(),
         *FundsRoutes(state, floor).routes(),
+        *ChangeRoutes(state, floor).routes(),  # before /portfolio/orders/:order_id
         *AccountReads(state).routes(),
+        *GroupRoutes(state, floor).routes(),
         *_writes(Writes(state, floor)),
     ]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import msgspec
+
 from kalshi_cli.core.model import Side, Tif
-from kalshi_cli.sim.floor import Floor
+from kalshi_cli.sim.floor import Floor, Pocket
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.replies import Json, WireError, flat, nested, refused
 from kalshi_cli.sim.routing import Call, batch_items, decode_body, json_name
@@ -25,23 +27,40 @@ class Writes:
         self._floor = floor
 
     def create(self, call: Call) -> Json:
-        order = read_order(decode_body(call.body))
-        return self._create(call, order)
+        return self._create(call, _own(call, read_order(decode_body(call.body))))
 
     def create_batch(self, call: Call) -> Json:
-        return {"orders": [self._create_item(call, item) for item in batch_items(call.body)]}
+        items = batch_items(call.body)
+        for item in items:  # a key that is restricted to a subaccount may name no other: then the whole batch fails
+            _whose(call, item)
+        return {"orders": [self._create_item(call, item) for item in items]}
 
     def cancel(self, call: Call) -> Json:
-        return self._cancel(call, call.path[0])
+        return self._cancel(call, call.path[0], self.pocket(call, call.subaccount(0)))
 
     def cancel_batch(self, call: Call) -> Json:
-        return {"orders": [self._cancel_item(call, item) for item in batch_items(call.body)]}
+        items = batch_items(call.body)
+        owners = [_whose(call, item) for item in items]
+        return {"orders": [self._cancel_item(call, *each) for each in zip(items, owners, strict=True)]}
+
+    def pocket(self, call: Call, subaccount: int | None) -> Pocket:
+        """Where the query of a write says that its order is: without shard and market, on shard 0."""
+        shard = call.query.number("exchange_index", least=-1)
+        return subaccount or 0, self.shard(shard, call.query.text("market_ticker"))
+
+    def shard(self, named: int | None, ticker: str | None) -> int:
+        """The shard that a write means: the one it names, else that of the market it names, else 0."""
+        if named is not None and named >= 0:
+            return named
+        if named is not None and not ticker:
+            raise nested(400, "invalid_parameters", "exchange_index -1 needs the market")
+        return self._state.shard_of(ticker) if ticker else 0
 
     def cancel_all(self, call: Call) -> None:
         assert call.account is not None
         if not self._state.switches.is_active:
             raise nested(409, "exchange_is_paused")
-        self._floor.cancel_all(call.account, call.now)
+        self._floor.cancel_all(call.account, call.now, subaccount=call.subaccount(None))
 
     def _create(self, call: Call, order: NewOrder) -> Json:
         assert call.account is not None
@@ -52,14 +71,14 @@ class Writes:
 
     def _create_item(self, call: Call, item: Json) -> Json:
         try:
-            return self._create(call, read_order(item))
+            return self._create(call, _own(call, read_order(item)))
         except WireError as error:
             return {"client_order_id": item.get("client_order_id"), "error": error.body.get("error", error.body)}
 
-    def _cancel(self, call: Call, order_id: str) -> Json:
+    def _cancel(self, call: Call, order_id: str, pocket: Pocket) -> Json:
         assert call.account is not None
         order = self._state.live.get(order_id)
-        outcome = self._floor.cancel(call.account, order_id, call.now)
+        outcome = self._floor.cancel(call.account, order_id, call.now, pocket)
         if isinstance(outcome, Refusal):
             raise refused(outcome)
         assert order is not None
@@ -68,12 +87,25 @@ class Writes:
             shown["client_order_id"] = order.client_order_id
         return shown
 
-    def _cancel_item(self, call: Call, item: Json) -> Json:
+    def _cancel_item(self, call: Call, item: Json, subaccount: int) -> Json:
         order_id = str(item.get("order_id", ""))
         try:
-            return self._cancel(call, order_id)
+            fields = Fields(item)
+            named, ticker = fields.whole("exchange_index"), fields.text("market_ticker", is_required=False)
+            return self._cancel(call, order_id, (subaccount, self.shard(named, ticker)))
         except WireError as error:
             return {"order_id": order_id, "reduced_by": "0.00", "error": error.body.get("error", error.body)}
+
+
+def _whose(call: Call, item: Json) -> int:
+    """The subaccount that the body of a write names, else the primary one or that of the key."""
+    return call.allowed(Fields(item).whole("subaccount"), 0) or 0
+
+
+def _own(call: Call, order: NewOrder) -> NewOrder:
+    """A key that is restricted to a subaccount places there, also where the body names none."""
+    owner = call.allowed(order.subaccount or None, 0) or 0
+    return msgspec.structs.replace(order, subaccount=owner)
 
 
 def receipt_json(receipt: Receipt) -> Json:
@@ -99,7 +131,7 @@ def _nearest(total: int, count: int) -> int:
 
 def read_order(body: Json) -> NewOrder:
     """A create request as an order. A number where a string is due is refused in the words of the real decoder."""
-    fields = _Fields(body)
+    fields = Fields(body)
     ticker, side = fields.text("ticker"), fields.choice("side", Side)
     count, price = fields.text("count"), fields.text("price")
     tif = fields.choice("time_in_force", Tif)
@@ -109,12 +141,12 @@ def read_order(body: Json) -> NewOrder:
     client_order_id = fields.text("client_order_id", is_required=False)
     if "." in client_order_id or len(client_order_id) > 128:
         raise nested(400, "invalid_parameters", "client_order_id")
-    expires = fields.whole("expiration_time")
+    expires, shard = fields.whole("expiration_time"), fields.whole("exchange_index")
     return NewOrder(
         ticker=ticker,
         side=side,
-        price=_price(price),
-        qty=_count(count),
+        price=read_price(price),
+        qty=read_count(count),
         tif=tif,
         post_only=fields.flag("post_only"),
         reduce_only=fields.flag("reduce_only"),
@@ -122,28 +154,32 @@ def read_order(body: Json) -> NewOrder:
         client_order_id=client_order_id,
         stp_maker=stp == "maker",
         cancel_on_pause=fields.flag("cancel_order_on_pause"),
+        subaccount=fields.whole("subaccount") or 0,
+        exchange_index=None if shard is None or shard < 0 else shard,
+        group_id=fields.text("order_group_id", is_required=False),
     )
 
 
-def _price(text: str) -> Price:
+def read_price(text: str) -> Price:
     try:
         return parse_price(text)
     except ValueError as error:
         raise nested(400, "invalid_price") from error
 
 
-def _count(text: str) -> Qty:
+def read_count(text: str) -> Qty:
     try:
         return parse_qty(text)
     except ValueError as error:
         raise nested(400, "invalid_order_size") from error
 
 
-class _Fields:
-    """The fields of a JSON object, one type at a time."""
+class Fields:
+    """The fields of a JSON object, one type at a time; `struct` is what the real decoder calls it."""
 
-    def __init__(self, body: Json) -> None:
+    def __init__(self, body: Json, struct: str = "CreateOrderV2Request") -> None:
         self._body = body
+        self._struct = struct
 
     def text(self, name: str, *, is_required: bool = True) -> str:
         value = self._typed(name, str, "string")
@@ -169,6 +205,6 @@ class _Fields:
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
             raise flat(
                 f"json: cannot unmarshal {json_name(value)} into Go struct field "
-                f"CreateOrderV2Request.{name} of type {go_type}"
+                f"{self._struct}.{name} of type {go_type}"
             )
         return value

@@ -1,0 +1,475 @@
+"""The commands that change orders, typed as a person would: what is asked, what is refused, what happens once."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+
+from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import parse_price, parse_qty
+
+AMEND, DECREASE, BATCH = r"/amend$", r"/decrease$", r"/portfolio/events/orders/batched$"
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
+
+
+@pytest.fixture
+def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    with fault_proxy(exchange.server.rest_url) as one:
+        set_variables(monkeypatch, exchange.home, exchange.variables(rest_url=one.moved(exchange.server.rest_url)))
+        yield one
+
+
+def buy(price: str = "0.41", *more: str, count: str = "10") -> Ended:
+    words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", count, "--price", price)
+    return kalshi(*words, *more, "--json")
+
+
+@pytest.fixture
+def mine(exchange: Served) -> str:
+    """The id of an order that rests: ten YES at 41."""
+    found: str = buy().json["order_id"]
+    return found
+
+
+def left(exchange: Served) -> list[tuple[str, str]]:
+    """Price and size of what rests."""
+    return sorted((f"{price / 10_000:.2f}", f"{qty / 100:g}") for _, _, price, qty in exchange.resting())
+
+
+def halt(exchange: Served) -> None:
+    store = SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", exchange.clock.now()))
+    store.close()
+
+
+def assert_error(ended: Ended, exit_code: int, *says: str) -> None:
+    assert ended.code == exit_code, ended.err
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    for words in says:
+        assert words in ended.err, ended.err
+
+
+# -- the terms of an order ------------------------------------------------------------------------------------------
+
+
+def test_every_flag_of_place_reaches_the_exchange_and_comes_back(exchange: Served) -> None:
+    ended = buy("0.41", "--stp", "maker", "--cancel-on-pause", "--expires-in", "10m")
+    assert ended.code == 0, ended.err
+    shown = kalshi("order", "show", ended.json["order_id"], "--json").json
+    for row in (ended.json, shown):
+        assert (row["self_trade_prevention"], row["cancel_on_pause"], row["subaccount"]) == ("maker", True, 0)
+        assert row["expires"] is not None
+    exchange.call(lambda: exchange.exchange.pause("trading", exchange.clock.now()))
+    assert exchange.resting() == [], "the exchange knew what to do at a pause"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--stp", "both"], "taker, maker"),
+        (["--subaccount", "64"], "64"),
+        (["--subaccount", "x"], "x"),
+        (["--tif", "fuk"], "did you mean fok?"),
+    ],
+)
+def test_terms_that_mean_nothing_are_refused(exchange: Served, words: list[str], says: str) -> None:
+    assert_error(buy("0.41", *words), 2, says)
+
+
+def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
+    rows = kalshi("order", "list", "--event", "kxrain-40jan01", "--json").json
+    assert [row["order_id"] for row in rows] == [mine]
+    assert kalshi("order", "list", "--event", "KXWIND-40JAN01", "--json").json == []
+
+
+# -- batch ------------------------------------------------------------------------------------------------------------
+
+
+def line(**changes: Any) -> str:
+    fields = {"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 10, "price": "0.41"}
+    return json.dumps(fields | changes)
+
+
+def batch(monkeypatch: pytest.MonkeyPatch, *lines: str, words: tuple[str, ...] = ()) -> Ended:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    return kalshi("order", "batch", "-", *words)
+
+
+def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = batch(
+        monkeypatch,
+        line(client_order_id="a", post_only=True, expires_in="10m", stp="maker", subaccount=0, tif="gtc"),
+        "",
+        line(**{"client-order-id": "b", "cancel-on-pause": True, "price": 0.4, "count": "2.5"}),
+        line(ticker=TWO_SIDED.lower(), side="no", action="sell", price="0.61", tif="ioc", reduce_only=True),
+        words=("--json",),
+    )
+    assert ended.code == 0, ended.err
+    assert [(row["line"], row["status"]) for row in ended.json] == [(1, "resting"), (3, "resting"), (4, "canceled")]
+    assert left(exchange) == [("0.40", "2.5"), ("0.41", "10")]
+    assert kalshi("order", "show", "a", "--json").json["self_trade_prevention"] == "maker"
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("{", "line 2: not JSON"),
+        ("[" * 5_000, "line 2: not JSON"),
+        ("[]", "line 2: not a JSON object"),
+        (line(sid="yes"), "line 2: unknown key 'sid'; did you mean side?"),
+        (line(**{"post-only": True, "post_only": True}), "line 2: post_only is given twice"),
+        (line(price=None), "line 2: price missing"),
+        (line(price=47), "line 2: price: a price is typed in dollars; did you mean 0.47?"),
+        (line(price=float("nan")), "line 2: price"),
+        (line(count=0), "line 2: count"),
+        (line(count=True), "line 2: count"),
+        (line(side="up"), "line 2: side: 'up' is not one of yes, no"),
+        (line(side=["yes"]), "line 2: side"),
+        (line(post_only="yes"), "line 2: post_only: 'yes' is neither true nor false"),
+        (line(subaccount=64), "line 2: subaccount: '64' is not a number from 0 to 63"),
+        (line(ticker=7), "line 2: ticker"),
+        (line(client_order_id="x" * 10_000), "line 2: longer than"),
+        (line(ticker="NOPE"), "line 2: there is no market NOPE"),
+        (line(price="0.415"), "line 2: $0.415 is not a price"),
+        (line(client_order_id="a"), "the client order id a is on several lines"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_at_all_is_sent(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, bad: str, says: str
+) -> None:
+    assert_error(batch(monkeypatch, line(client_order_id="a"), bad), 2, says, "nothing was sent")
+    assert exchange.resting() == []
+
+
+@pytest.mark.parametrize("lines", [(), ("", "  ")])
+def test_a_batch_of_nothing_is_a_mistake(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
+) -> None:
+    assert_error(batch(monkeypatch, *lines), 2, "no order in the batch")
+
+
+def test_a_batch_has_an_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_error(batch(monkeypatch, *[line()] * 1_001), 2, "more than 1000 orders")
+
+
+def test_a_file_that_is_not_there_is_said_so(exchange: Served) -> None:
+    assert_error(kalshi("order", "batch", "missing.ndjson"), 1, "missing.ndjson")
+
+
+def test_the_gravest_reason_decides_the_exit_code(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    denied, rejected = line(count=1_000), line(price="0.47", post_only=True)
+    ended = batch(monkeypatch, line(), denied, words=("--json",))
+    assert (ended.code, [row["status"] for row in ended.json]) == (3, ["resting", "denied"])
+    ended = batch(monkeypatch, denied, rejected, words=("--json",))
+    assert (ended.code, [row["code"] for row in ended.json]) == (4, ["ORDER_SIZE", "invalid_order"])
+    assert ended.error["exit_code"] == 4
+
+
+@pytest.mark.parametrize("action", ["drop_request", "status_500"])
+def test_a_batch_that_got_lost_ends_with_7_and_names_every_order(
+    exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, action: Any
+) -> None:
+    monkeypatch.setattr("kalshi_cli.desk.place.RESOLVE_S", 0.1)
+    proxy.faults.append(Fault(action, "POST", BATCH))
+    ended = batch(monkeypatch, line(client_order_id="a"), line(client_order_id="b"), words=("--json",))
+    assert ended.code == 7, ended.err
+    assert [(row["client_order_id"], row["status"]) for row in ended.json] == [("a", "unknown"), ("b", "unknown")]
+    assert "kalshi order reconcile" in ended.error["hint"]
+    assert exchange.resting() == []
+
+
+def test_a_batch_whose_reply_was_lost_is_found_and_not_doubled(
+    exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.faults.append(Fault("drop_reply", "POST", BATCH))
+    ended = batch(monkeypatch, line(client_order_id="a"), line(client_order_id="b", price="0.40"))
+    assert ended.code == 0, ended.err
+    assert left(exchange) == [("0.40", "10"), ("0.41", "10")]
+
+
+def test_a_dry_run_of_a_batch_leaves_no_trace(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = batch(monkeypatch, line(), line(count=1_000), words=("--dry-run", "--json"))
+    assert (ended.code, [row["status"] for row in ended.json]) == (0, ["dry_run", "denied"])
+    assert "worst loss $4.27" in ended.err
+    assert (exchange.resting(), exchange.state.exists()) == ([], False)
+
+
+# -- prod, read-only, halted ------------------------------------------------------------------------------------------
+
+
+def commands(order_id: str) -> dict[str, tuple[str, ...]]:
+    return {
+        "amend": ("order", "amend", order_id, "--price", "0.42"),
+        "decrease": ("order", "decrease", order_id, "--to", "5"),
+        "batch": ("order", "batch", "orders.ndjson"),
+        "group create": ("order", "group", "create", "--limit", "10"),
+    }
+
+
+@pytest.mark.parametrize("name", commands(""))
+def test_on_prod_a_write_asks_and_nobody_is_there_to_say_yes(
+    exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (exchange.home / "orders.ndjson").write_text(line())
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert_error(kalshi(*commands(mine)[name]), 3, "prod: ", "add --yes")
+    assert left(exchange) == [("0.41", "10")]
+
+
+@pytest.mark.parametrize("name", ["amend", "decrease", "batch"])
+def test_on_prod_yes_is_an_answer(exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (exchange.home / "orders.ndjson").write_text(line())
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    assert kalshi(*commands(mine)[name], "--yes").code == 0
+    assert left(exchange) != [("0.41", "10")]
+
+
+@pytest.mark.parametrize("name", commands(""))
+def test_read_only_refuses_every_write(exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (exchange.home / "orders.ndjson").write_text(line())
+    monkeypatch.setenv("KALSHI_READ_ONLY", "1")
+    assert_error(kalshi(*commands(mine)[name]), 3, "READ_ONLY")
+    assert left(exchange) == [("0.41", "10")]
+
+
+def test_a_halt_stops_amend_and_batch_and_lets_a_decrease_pass(exchange: Served, mine: str) -> None:
+    (exchange.home / "orders.ndjson").write_text(line())
+    halt(exchange)
+    assert_error(kalshi(*commands(mine)["amend"]), 3, "HALTED")
+    assert kalshi(*commands(mine)["batch"]).code == 3
+    assert kalshi(*commands(mine)["decrease"]).code == 0
+    assert left(exchange) == [("0.41", "5")]
+
+
+# -- amend and decrease -----------------------------------------------------------------------------------------------
+
+
+def test_an_amend_shows_what_was_and_what_is(exchange: Served, mine: str) -> None:
+    ended = kalshi("order", "amend", mine, "--side", "no", "--price", "58c", "--count", "4", "--json")
+    assert ended.code == 0, ended.err
+    row = ended.json
+    assert (row["side"], row["action"], row["price"], row["price_before"]) == ("no", "sell", "0.5800", "0.5900")
+    assert (row["remaining"], row["remaining_before"], row["expires_before"]) == ("4.00", "10.00", None)
+    assert left(exchange) == [("0.42", "4")]
+
+
+def test_an_order_is_named_by_the_id_of_ones_own_too(exchange: Served) -> None:
+    buy("0.41", "--client-order-id", "mine")
+    assert kalshi("order", "amend", "mine", "--count", "3").code == 0
+    assert kalshi("order", "decrease", "mine", "--by", "0.5").code == 0
+    assert left(exchange) == [("0.41", "2.5")]
+
+
+def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
+    assert kalshi("order", "amend", mine, "--expires-in", "10m", "--json").json["expires"] is not None
+    row = kalshi("order", "amend", mine, "--no-expiry", "--json").json
+    assert (row["expires"], row["expires_before"] is not None) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["amend", "ID"], "nothing to change"),
+        (["amend", "ID", "--price", "0.41"], "is already: 10 left at $0.41"),
+        (["amend", "ID", "--price", "0.415"], "the nearest prices are $0.41 and $0.42"),
+        (["amend", "ID", "--price", "41"], "did you mean 0.41?"),
+        (["amend", "ID", "--no-expiry", "--expires-in", "1h"], "exclude each other"),
+        (["amend", "ID", "--expires-in", "0.5s"], "at least one second"),
+        (["decrease", "ID"], "give one of --by and --to"),
+        (["decrease", "ID", "--by", "1", "--to", "1"], "give one of --by and --to"),
+        (["decrease", "ID", "--to", "10"], "10 are left"),
+        (["decrease", "ID", "--by", "10"], "kalshi order cancel"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_sent(
+    exchange: Served, mine: str, words: list[str], says: str
+) -> None:
+    assert_error(kalshi("order", *(mine if word == "ID" else word for word in words)), 2, says)
+    assert left(exchange) == [("0.41", "10")]
+
+
+def test_an_order_that_is_not_there_ends_with_4_and_one_that_is_over_with_3(exchange: Served, mine: str) -> None:
+    nobody = "00000000-0000-4000-8000-00000000dead"
+    assert kalshi("order", "amend", nobody, "--price", "0.4").code == 4
+    assert kalshi("order", "decrease", nobody, "--to", "1").code == 4
+    kalshi("order", "cancel", mine)
+    assert_error(kalshi("order", "amend", mine, "--price", "0.4"), 3, "canceled")
+
+
+def test_a_dry_run_of_an_amend_changes_nothing(exchange: Served, mine: str) -> None:
+    ended = kalshi("order", "amend", mine, "--price", "0.42", "--dry-run", "--json")
+    assert (ended.json["status"], ended.json["price"], ended.json["price_before"]) == ("dry_run", "0.4200", "0.4100")
+    assert left(exchange) == [("0.41", "10")]
+    assert kalshi("order", "reconcile", "--json").json == [], "nothing is in doubt"
+
+
+@pytest.mark.parametrize(
+    ("words", "path"), [(("amend", "--price", "0.42"), AMEND), (("decrease", "--by", "3"), DECREASE)]
+)
+@pytest.mark.parametrize("action", ["drop_request", "status_500"])
+def test_a_change_that_got_lost_ends_with_7_and_the_way_out(
+    exchange: Served, mine: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...], path: str, action: Any,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("kalshi_cli.desk.amend.RESOLVE_S", 0.1)
+    proxy.faults.append(Fault(action, "POST", path))
+    assert_error(kalshi("order", words[0], mine, *words[1:]), 7, "kalshi order reconcile")
+    assert left(exchange) == [("0.41", "10")]
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "after"),
+    [
+        (("amend", "--price", "0.42"), AMEND, ("0.42", "10")),
+        (("decrease", "--by", "3"), DECREASE, ("0.41", "7")),
+        (("decrease", "--to", "7"), DECREASE, ("0.41", "7")),
+    ],
+)
+def test_a_change_whose_reply_was_lost_is_found_and_not_doubled(
+    exchange: Served, mine: str, proxy: FaultProxy, words: tuple[str, ...], path: str, after: tuple[str, str]
+) -> None:
+    proxy.faults.append(Fault("drop_reply", "POST", path))
+    assert kalshi("order", words[0], mine, *words[1:]).code == 0
+    assert left(exchange) == [after]
+
+
+# -- queue ---------------------------------------------------------------------------------------------
+
+
+def test_the_queue_shows_what_stands_before_an_order(exchange: Served) -> None:
+    theirs = exchange.submit("maker", TWO_SIDED, BID, "0.4500", "30")
+    first, second = buy("0.45").json["order_id"], buy("0.45").json["order_id"]
+    ahead = {row["order_id"]: row["ahead"] for row in kalshi("order", "queue", "--json").json}
+    assert ahead == {first: "30.00", second: "40.00"}
+    assert [row["ahead"] for row in kalshi("order", "queue", second, "--json").json] == ["40.00"]
+    assert kalshi("order", "queue", "--ticker", "NONE*", "--json").json == []
+    exchange.call(lambda: exchange.exchange.cancel("maker", theirs.order_id, exchange.clock.now()))
+    kalshi("order", "amend", first, "--count", "20")
+    ahead = {row["order_id"]: row["ahead"] for row in kalshi("order", "queue", "--json").json}
+    assert ahead == {first: "10.00", second: "0.00"}, "a larger order goes to the back"
+
+
+# -- groups ---------------------------------------------------------------------------------------------
+
+
+def group(*words: str) -> Ended:
+    return kalshi("order", "group", *words)
+
+
+def test_a_group_lives_from_create_to_delete(exchange: Served) -> None:
+    assert group("list", "--json").json == []
+    made = group("create", "--limit", "5", "--json").json
+    name = made["order_group_id"]
+    assert (made["limit"], made["orders"]) == ("5.00", [])
+    order = buy("0.41", "--group", name).json
+    assert order["order_group_id"] == name
+    assert group("show", name, "--json").json["orders"] == [order["order_id"]]
+    assert [row["order_group_id"] for row in group("list", "--json").json] == [name]
+    assert group("limit", name, "--limit", "50").code == 0
+    assert group("show", name, "--json").json["limit"] == "50.00"
+    assert group("trigger", name).code == 0
+    assert left(exchange) == []
+    refused = buy("0.41", "--group", name)
+    assert (refused.code, refused.error["code"]) == (4, "order_group_triggered")
+    assert group("reset", name).code == 0
+    assert buy("0.41", "--group", name).code == 0
+    assert group("delete", name).code == 0
+    assert (left(exchange), group("list", "--json").json) == ([], [])
+
+
+def test_matching_more_than_the_limit_cancels_the_rest_of_the_group(exchange: Served) -> None:
+    name = group("create", "--limit", "5", "--json").json["order_group_id"]
+    buy("0.45", "--group", name)
+    buy("0.41")
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "6")
+    assert left(exchange) == [("0.41", "10")]
+
+
+@pytest.mark.parametrize("verb", ["show", "trigger", "reset", "delete"])
+def test_a_group_that_is_not_there_is_said_so(exchange: Served, verb: str) -> None:
+    assert_error(group(verb, "00000000-0000-4000-8000-00000000dead"), 4, "there is no order group", "--subaccount")
+
+
+@pytest.mark.parametrize("verb", ["trigger", "delete", "reset"])
+def test_on_prod_a_group_is_not_touched_unasked(exchange: Served, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = group("create", "--limit", "5", "--json").json["order_group_id"]
+    buy("0.41", "--group", name)
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert_error(group(verb, name), 3, "with 1 orders", "add --yes")
+    assert left(exchange) == [("0.41", "10")]
+
+
+def test_a_group_of_a_wrong_limit_is_refused(exchange: Served) -> None:
+    assert group("create", "--limit", "0").code == 2
+    assert group("create").code == 2
+    assert group("create", "--limit", "2000000").code == 2
+
+
+# -- the kill switch ---------------------------------------------------------------------------------------------
+
+
+def test_the_kill_switch_triggers_every_group_and_says_how_to_use_them_again(exchange: Served) -> None:
+    used, empty = (group("create", "--limit", "50", "--json").json["order_group_id"] for _ in range(2))
+    buy("0.41", "--group", used)
+    buy("0.40")
+    ended = kalshi("cancel-all", "--json")
+    assert (ended.code, ended.json["canceled"], ended.json["remaining"]) == (0, 2, 0)
+    assert "2 order groups triggered" in ended.err
+    assert "kalshi order group reset" in ended.err
+    kalshi("resume", "--reason", "test")
+    for name in (used, empty):
+        assert buy("0.41", "--group", name).error["code"] == "order_group_triggered"
+
+
+@pytest.mark.parametrize("words", [("--no-halt",), ("--ticker", "KXRAIN*")])
+def test_what_does_not_halt_triggers_no_group(exchange: Served, words: tuple[str, ...]) -> None:
+    name = group("create", "--limit", "50", "--json").json["order_group_id"]
+    buy("0.41", "--group", name)
+    assert kalshi("cancel-all", *words).code == 0
+    assert left(exchange) == []
+    assert buy("0.41", "--group", name).code == 0
+
+
+def test_groups_that_cannot_be_listed_hold_up_no_cancel(exchange: Served, mine: str, proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("status_500", "GET", r"/order_groups$", times=99))
+    assert kalshi("cancel-all").code == 0
+    assert exchange.resting() == []
+
+
+# -- subaccounts and shards ---------------------------------------------------------------------------------------
+
+
+def test_an_order_in_a_subaccount_is_placed_listed_amended_and_cancelled_there(exchange: Served) -> None:
+    number = exchange.call(lambda: exchange.exchange.add_subaccount(ME))
+    assert kalshi("subaccounts", "transfer", "--from", "0", "--to", str(number), "--amount", "50.00").code == 0
+    placed = buy("0.41", "--subaccount", str(number))
+    assert placed.code == 0, placed.err
+    name = placed.json["order_id"]
+    assert [row["subaccount"] for row in kalshi("order", "list", "--subaccount", str(number), "--json").json] == [
+        number
+    ]
+    assert kalshi("order", "list", "--subaccount", "0", "--json").json == []
+    assert [row["ahead"] for row in kalshi("order", "queue", "--json").json] == ["350.00"], "at better prices"
+    assert kalshi("order", "amend", name, "--price", "0.42").code == 0
+    assert kalshi("order", "decrease", name, "--to", "4").code == 0
+    assert exchange.resting()[0][2:] == (parse_price("0.42"), parse_qty("4"))
+    assert kalshi("order", "cancel", name).code == 0
+    assert exchange.resting() == []
