@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import Any
 
 import pytest
-from conformance import SPECS, channels, check_command
+from conformance import SPECS, channels, check_command, check_frame
 from sim_build import T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
 
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
 from kalshi_cli.sim.commands import ERRORS
+from kalshi_cli.sim.hub import Hub
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
+from kalshi_cli.sim.records import GroupChanged, Told
+from kalshi_cli.sim.state import State
 from kalshi_cli.sim.subscription import CHANNELS
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Ts, contracts
 
 OTHER = "KXSIM-26JUN-T4.00"
 
@@ -115,6 +119,62 @@ def test_a_position_says_how_much_was_traded_and_that_it_was_paid(alice: Caller)
     alice.exchange.advance(Ts(T0 + 60_000))
     [paid] = listener.frames()
     assert (paid["msg"]["position_fp"], paid["msg"]["position_cost_dollars"]) == ("0.00", "0.000000")
+
+
+# -- what other parts tell --
+
+
+class Ears:
+    """A hub without an exchange, and what its streams hear of what is published there."""
+
+    def __init__(self) -> None:
+        self.hub = Hub(State(lambda: "id", SimOptions(), None))
+
+    def listen(self, account: str, channel: str, **params: Any) -> deque[str]:
+        connection = self.hub.connect(account)
+        connection.receive(json.dumps({"id": 1, "cmd": "subscribe", "params": {"channels": [channel], **params}}), T0)
+        connection.outbox.clear()
+        return connection.outbox
+
+
+def told(outbox: deque[str]) -> list[dict[str, Any]]:
+    found = [json.loads(text) for text in outbox]
+    outbox.clear()
+    return found
+
+
+def test_order_groups_are_told_to_their_owner_with_a_limit_where_it_is_news() -> None:
+    ears = Ears()
+    hers, his = ears.listen("alice", "order_group_updates"), ears.listen("bob", "order_group_updates")
+    kinds = ("created", "limit_updated", "triggered", "reset", "deleted")
+    ears.hub.publish([GroupChanged(kind, "g1", contracts(5), "alice", T0) for kind in kinds], T0)
+    frames = told(hers)
+    if SPECS.exists():
+        for frame in frames:
+            check_frame(frame)
+    assert [(frame["msg"]["event_type"], frame["seq"]) for frame in frames] == list(
+        zip(kinds, range(1, 6), strict=True)
+    )
+    assert [frame["msg"].get("contracts_limit_fp") for frame in frames] == ["5.00", "5.00", None, None, None]
+    assert told(his) == []
+
+
+def test_rfqs_are_for_everybody_quotes_for_their_two_sides_and_each_share_hears_its_own() -> None:
+    ears = Ears()
+    everybody = ears.listen("carol", "communications")
+    own_only = ears.listen("carol", "communications", user_filter="self")
+    maker = ears.listen("bob", "communications", user_filter="self")
+    shares = [ears.listen("dave", "communications", shard_factor=3, shard_key=key) for key in range(3)]
+    names = [f"rfq-{number}" for number in range(30)]
+    ears.hub.publish([Told("rfq_created", {"id": name}, name, "alice") for name in names], T0)
+    assert [frame["msg"]["id"] for frame in told(everybody)] == names
+    assert told(own_only) == told(maker) == []
+    dealt = [[frame["msg"]["id"] for frame in told(share)] for share in shares]
+    assert sorted(name for share in dealt for name in share) == sorted(names)
+    assert all(0 < len(share) < 30 for share in dealt)
+    ears.hub.publish([Told("quote_created", {"id": "q"}, "rfq-1", "alice", frozenset({"alice", "bob"}))], T0)
+    assert [frame["type"] for frame in told(maker)] == ["quote_created"]
+    assert told(everybody) == []
 
 
 # -- outside values --
