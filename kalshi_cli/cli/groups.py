@@ -26,7 +26,9 @@ Yes = Annotated[bool, yes_option()]
 
 
 @app.command("list")
-def list_(ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None) -> None:
+def list_(
+    ctx: typer.Context, subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None
+) -> None:
     """The order groups of the account.
 
     \b

@@ -112,6 +112,7 @@ def a_busy_day() -> list[dict[str, Any]]:
         heard += listener.send("subscribe", number, channels=[channel], **limits)
     quote(exchange, ASK, "0.52", "5")
     alice.place("bid", "0.52", "2")
+    alice("POST", "/portfolio/order_groups/create", {"contracts_limit": 5})
     exchange.set_index_value("BRTI", 1_234_567, alice.now)
     exchange.set_pyth_value("Metal.XAU/USD", 24_000_000, alice.now)
     exchange.set_event_fees("KXSIM-26JUN", None, alice.now)
