@@ -26,6 +26,7 @@ from served import (
     ONE_SIDED,
     TWO_SIDED,
     Served,
+    bare_variables,
     eventually,
     finish,
     kalshi,
@@ -174,6 +175,14 @@ def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> Non
         assert {row["type"] for row in ended.json} == {"quote", "feed"}
     if form == "plain":
         assert "the stream is live" in ended.out
+
+
+def test_the_simulated_exchange_of_this_process_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
+    ticker = kalshi("markets", "--limit", "1", "--json").json[0]["ticker"]
+    rows = kalshi("watch", ticker, "--duration", "1s", "--json").json
+    assert {"quote", "feed"} <= {row["type"] for row in rows}
+    assert {row["ticker"] for row in rows} <= {ticker, None}
 
 
 def test_a_book_comes_each_time_it_changed(one: Served, piped: Callable[..., Piped]) -> None:

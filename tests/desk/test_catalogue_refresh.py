@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from long_listing import ListingTransport, LongListing, market_body
+from virtual import OTHER, TICKER, Virtual
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.config import Config, load
@@ -17,9 +18,9 @@ from kalshi_cli.desk.listing import EventQuery, MarketQuery
 from kalshi_cli.desk.market_search import choose, choose_events, choose_series
 from kalshi_cli.errors import InstanceError, UnreachableError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.store.entries import Catalogue, Kind
+from kalshi_cli.store.entries import Catalogue, Kind, Narrow
 from kalshi_cli.store.lock import lock
-from kalshi_cli.units import Ts
+from kalshi_cli.units import ONE_DOLLAR, Ts
 
 NOW = Ts(1_780_000_000_000)
 MARKETS = 3_200
@@ -196,6 +197,21 @@ def test_clearing_says_whether_there_was_one(place: Place) -> None:
     place.refresh()
     assert catalogue.clear(place.config, place.clock)
     assert open_catalogue(place.config) is None
+
+
+def test_against_the_simulated_exchange_every_request_is_as_published(place: Place, tmp_path: Path) -> None:
+    """Its client holds requests and replies against the specification; a market that settled is not found as open."""
+    virtual = Virtual(tmp_path / "exchange")
+    assert refresh(place.config, virtual.client, virtual.clock).counts["market"] == 2
+    narrow = Narrow(open_at=virtual.clock.now())
+    assert search(place.catalogue, Kind.MARKET, "kxsim", narrow=narrow).tickers == [OTHER, TICKER]  # type: ignore[union-attr]
+    virtual.clock.advance(3600)
+    virtual.exchange.settle(TICKER, ONE_DOLLAR, virtual.clock.now())
+    virtual.clock.advance(3600)
+    virtual.exchange.advance(virtual.clock.now())
+    assert not refresh(place.config, virtual.client, virtual.clock).is_full
+    narrow = Narrow(open_at=virtual.clock.now())
+    assert search(place.catalogue, Kind.MARKET, "kxsim", narrow=narrow).tickers == [OTHER]  # type: ignore[union-attr]
 
 
 # -- searching ----------------------------------------------------------------------------------------------------
