@@ -31,6 +31,7 @@ GOLDEN = Path(__file__).parent / "golden"
 README = Path(__file__).parents[2] / "README.md"
 IS_UPDATING = bool(os.environ.get("KALSHI_UPDATE_GOLDEN"))
 FORMATS = ("table", "plain", "json", "ndjson", "csv")
+GROUP = "00000000-0000-0000-0000-00000000000f"
 LOW = "00000000-0000-0000-0000-000000000016"
 """Order id of the resting bid that `Served.trade_a_little` makes."""
 
@@ -72,6 +73,13 @@ def halted(one: Served) -> None:
     store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", one.clock.now()))
     store.close()
+
+
+def with_group(_one: Served) -> None:
+    """One order group, and an order in it; its id is the first that is free."""
+    made = kalshi("order", "group", "create", "--limit", "100", "--json").json
+    assert made["order_group_id"] == GROUP
+    assert kalshi(*BUY.split(), "--count", "10", "--price", "0.41", "--group", GROUP).code == 0
 
 
 def with_batch(one: Served) -> None:
@@ -164,6 +172,14 @@ WRITES = [
     Case("allocation_set", "allocation set 0=60 1=40 --reserve max"),
     Case("limits_upgrade", "limits upgrade", with_history),
     Case("settlements", "settlements", settled),
+    Case("order_amend", f"order amend {LOW} --price 0.41 --count 2.5", with_history),
+    Case("order_amend_dry_run", f"order amend {LOW} --side no --price 59c --dry-run", with_history),
+    Case("order_decrease", f"order decrease {LOW} --to 3", with_history),
+    Case("order_queue", "order queue", with_history),
+    Case("order_group_create", "order group create --limit 100"),
+    Case("order_group_list", "order group list", with_group),
+    Case("order_group_show", f"order group show {GROUP}", with_group),
+    Case("order_group_trigger", f"order group trigger {GROUP}", with_group),
     Case("order_batch", "order batch orders.ndjson", with_batch),
     Case("order_batch_dry_run", "order batch orders.ndjson --dry-run", with_batch),
     Case("order_cancel", f"order cancel {LOW}", with_history),
