@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from served import ME, TWO_SIDED, Served
+from served import CLOSES, ME, OPENED, TWO_SIDED, Served
 
-from kalshi_cli.sim.listing import CollectionSpec, Refusal, SeriesSpec
+from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, Refusal, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 COLLECTION = "KXMVEWEATHER-R"
+TIP_OFF = Ts(1_717_282_800_000)
+MILESTONE = "5997a543-e207-588f-9c27-3a78e2b86fe8"
 HUNDRED, YES, NO = contracts(100), cents(43), cents(52)
 
 
@@ -45,8 +47,8 @@ def with_collection(one: Served) -> None:
             title="Weather combined",
             description="Rain and wind on the same day.",
             leg_series=("KXRAIN", "KXWIND"),
-            opens=Ts(1_700_000_000_000),
-            closes=Ts(2_200_000_000_000),
+            opens=OPENED,
+            closes=CLOSES,
         )
         one.exchange.list_collection(spec, one.clock.now())
 
@@ -56,3 +58,37 @@ def with_collection(one: Served) -> None:
 def status(one: Served, quote_id: str) -> str:
     """Of a quote, on the exchange."""
     return one.exchange._state.talks.quotes[quote_id].status
+
+
+class Season:
+    """The reference of a game that the away team leads by ever more points."""
+
+    seed = 1
+
+    def reference(self, _event: EventSpec, at: Ts) -> float:
+        return -(at - TIP_OFF) / 1_000_000
+
+
+def with_season(one: Served) -> None:
+    """A game that was played in June 2024, and its season's tags."""
+
+    def listing() -> None:
+        exchange = one.exchange
+        exchange.follow(Season())
+        series = SeriesSpec(ticker="KXNBAGAME", title="Game", category="Sports", tags=("Basketball",))
+        exchange.list_series(series)
+        event, title, end = "KXNBAGAME-24JUN01BOSMIA", "Boston at Miami Winner?", Ts(TIP_OFF + 3 * 3_600_000)
+        spec = EventSpec(event_ticker=event, series_ticker="KXNBAGAME", title=title, strike_date=end)
+        exchange.list_event(spec, one.clock.now())
+        for code, name in (("BOS", "Boston"), ("MIA", "Miami")):
+            market = MarketSpec(
+                ticker=f"{event}-{code}",
+                event_ticker=event,
+                title=title,
+                yes_sub_title=name,
+                open_time=Ts(TIP_OFF - 86_400_000),
+                close_time=end,
+            )
+            exchange.list_market(market, one.clock.now())
+
+    one.call(listing)

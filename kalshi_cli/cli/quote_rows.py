@@ -32,7 +32,7 @@ def leg_rows(legs: Sequence[MveLeg]) -> tuple[LegRow, ...]:
 class RfqRow(Row, frozen=True, kw_only=True):
     """A request for quotes, by `count` or by what it may `cost`."""
 
-    rfq_id: str
+    rfq_id: str | None
     ticker: str
     count: Qty | None
     cost: Money | None
@@ -69,7 +69,7 @@ def new_rfq_row(new: NewRfq, rfq_id: str, status: str) -> RfqRow:
     """As it was, or would be, sent."""
     return RfqRow.of(
         new,
-        rfq_id=rfq_id,
+        rfq_id=rfq_id or None,
         count=new.qty,
         cost=new.target,
         cost_excludes_fees=new.target_excludes_fees,

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
+from talks import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
 
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.store.base import Halt
@@ -31,6 +32,8 @@ GOLDEN = Path(__file__).parent / "golden"
 README = Path(__file__).parents[2] / "README.md"
 IS_UPDATING = bool(os.environ.get("KALSHI_UPDATE_GOLDEN"))
 FORMATS = ("table", "plain", "json", "ndjson", "csv")
+RFQ, QUOTE, THEIR_RFQ, MY_QUOTE = (f"00000000-0000-0000-0000-0000000000{number:02x}" for number in (15, 16, 17, 18))
+"""Ids of what `with_quotes` makes."""
 GROUP = "00000000-0000-0000-0000-00000000000f"
 LOW = "00000000-0000-0000-0000-000000000016"
 """Order id of the resting bid that `Served.trade_a_little` makes."""
@@ -101,6 +104,18 @@ def with_catalogue(one: Served) -> None:
     assert kalshi("catalogue", "refresh").code == 0
 
 
+def with_quotes(one: Served) -> None:
+    """Your request with a quote of the maker's, and the maker's with one of yours."""
+    assert (ask(one), answer(one, RFQ, confirms_ms=None)) == (RFQ, QUOTE)
+    assert ask(one, "maker", FINE) == THEIR_RFQ
+    one.call(lambda: one.exchange.quote(ME, THEIR_RFQ, Price(300), Price(9_600), one.clock.now()))
+
+
+def with_accepted_quote(one: Served) -> None:
+    with_quotes(one)
+    accept(one, MY_QUOTE, "no")
+
+
 class Case(NamedTuple):
     """A command line, and what must be there before it. Every format of its output is looked at."""
 
@@ -159,6 +174,30 @@ READS = [
     Case("order_reconcile_none", "order reconcile"),
 ]
 WRITES = [
+    Case("rfq_list_none", "rfq list"),
+    Case("rfq_create", f"rfq create {TWO_SIDED} --count 100", nothing),
+    Case("rfq_dry_run", f"rfq create {TWO_SIDED} --cost 25.00 --excludes-fees --dry-run"),
+    Case("rfq_list", "rfq list", with_quotes),
+    Case("rfq_show", f"rfq show {RFQ}", with_quotes),
+    Case("rfq_quotes", f"rfq quotes {RFQ}", with_quotes),
+    Case("rfq_accept", f"rfq accept {RFQ} {QUOTE} --side no", with_quotes),
+    Case("rfq_accept_dry_run", f"rfq accept {RFQ} {QUOTE} --side yes --dry-run", with_quotes),
+    Case("rfq_delete", f"rfq delete {RFQ}", with_quotes),
+    Case("quote_list", "quote list", with_quotes),
+    Case("quote_create", f"quote create {THEIR_RFQ} --yes-bid 0.03 --no-bid 95c", with_quotes),
+    Case("quote_create_dry_run", f"quote create {THEIR_RFQ} --yes-bid 0.03 --no-bid 95c --dry-run", with_quotes),
+    Case("quote_confirm", f"quote confirm {MY_QUOTE}", with_accepted_quote),
+    Case("quote_delete", f"quote delete {MY_QUOTE}", with_quotes),
+    Case("combos", "combos", with_collection),
+    Case("combos_show", f"combos show {COLLECTION}", with_collection),
+    Case("combos_create", f"combos create {COLLECTION} --leg {TWO_SIDED}:yes --leg {FINE}:no", with_collection),
+    Case("milestones", "milestones --past", with_season),
+    Case("live_game", f"live --milestone {MILESTONE}", with_season),
+    Case("incentives_none", "incentives"),
+    Case("incentives", "incentives --status all --limit 2", with_season),
+    Case("targets", "targets", with_season),
+    Case("tags", "tags", with_season),
+    Case("tags_sports", "tags --sports", with_season),
     Case("order_place", f"{BUY} --count 10 --price 0.41 --client-order-id golden-1"),
     Case("order_place_fills", f"{BUY} --count 10 --price 47c --client-order-id golden-2"),
     Case(
