@@ -168,7 +168,7 @@ def test_a_pause_of_one_shard_leaves_the_others_alone(kind: str, create: str, ca
     exchange = alice.exchange
     exchange.deposit("alice", dollars(100), exchange_index=1)
     exchange.list_market(make_market(OTHER, exchange_index=1), T0)
-    _, here = alice.place("bid", "0.4", "1")
+    _, here = alice.place("bid", "0.4", "1", cancel_order_on_pause=True)
     _, there = alice.place("bid", "0.4", "1", ticker=OTHER)
     exchange.pause(kind, T0, shard=1)
     shown = alice.get("/exchange/status")
@@ -299,8 +299,9 @@ def busy(seed: int | None) -> tuple[list[dict[str, Any]], list[int]]:
     frames, late = [], []
     for _ in range(20):
         quote(alice.exchange, ASK, "0.5", "1")
+        quote(alice.exchange, ASK, "0.51", "2")
         frames += listener.frames()
-        alice.place("bid", "0.5", "1")
+        alice.place("bid", "0.51", "3")
         arrived = listener.frames()
         late.append(len(arrived))
         frames += arrived
