@@ -1,0 +1,172 @@
+"""Quotes by the desk: reviewed like orders, sent once, and their end known or said to be unknown."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from talk_stage import accepted, answered, wanted
+from virtual import TICKER, Virtual
+
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk import quotes
+from kalshi_cli.desk.trade import refuse_if_halted
+from kalshi_cli.errors import HaltedError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
+from kalshi_cli.units import cents, contracts, dollars
+
+
+def lose_reply(request: httpx.Request) -> None:
+    if request.method == "PUT":
+        raise httpx.ReadTimeout("no reply", request=request)
+
+
+def lose_request(request: httpx.Request) -> httpx.Response | None:
+    if request.method == "PUT":
+        raise httpx.ReadTimeout("lost on the way", request=request)
+    return None
+
+
+def puts(virtual: Virtual) -> int:
+    return sum(1 for method, _ in virtual.wire.sent if method == "PUT")
+
+
+def propose(virtual: Virtual, ids: tuple[str, str], side: str = "no", limits: Limits | None = None) -> quotes.Deal:
+    return quotes.propose_accept(virtual.desk(limits), *ids, side)
+
+
+def test_what_an_acceptance_costs_is_known_before(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+    order = deal.proposals[0].submit.order
+    assert (order.side.value, order.price, order.qty) == ("bid", cents(45), contracts(10))
+    assert deal.proposals[0].cost == dollars("4.50")
+    no = propose(virtual, (deal.rfq.rfq_id, deal.quote.quote_id), "yes")  # type: ignore[union-attr]
+    order = no.proposals[0].submit.order
+    assert (order.side.value, order.price) == ("ask", cents(40))
+    assert puts(virtual) == 0
+
+
+def test_an_accepted_quote_is_followed_to_its_execution(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual, confirms_ms=1_000))
+    quote = quotes.accept(virtual.client, virtual.clock, deal, "no")
+    assert quote.status == "accepted"
+    done = quotes.follow(virtual.client, virtual.clock, quote, 60)
+    assert done.status == "executed"
+    assert virtual.exchange.position("alice", TICKER) == contracts(10)
+
+
+def test_a_follower_gives_up_when_its_time_is_over(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+    quote = quotes.accept(virtual.client, virtual.clock, deal, "no")
+    assert quotes.follow(virtual.client, virtual.clock, quote, 5).status == "accepted"
+    assert quotes.follow(virtual.client, virtual.clock, quote, 60).reason == "not_confirmed"
+
+
+def test_an_answer_that_is_lost_is_looked_for_and_nothing_is_sent_twice(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+    virtual.wire.after = lose_reply
+    assert quotes.accept(virtual.client, virtual.clock, deal, "no").status == "accepted"
+    assert puts(virtual) == 1
+
+
+def test_what_is_not_seen_accepted_stays_unknown(virtual: Virtual) -> None:
+    virtual.market()
+    rfq, quote = answered(virtual)
+    deal = propose(virtual, (rfq, quote))
+    virtual.wire.before = lose_request
+    with pytest.raises(OutcomeUnknownError, match=quote) as found:
+        quotes.accept(virtual.client, virtual.clock, deal, "no")
+    assert f"kalshi rfq quotes {rfq}" in found.value.hint
+    assert puts(virtual) == 1
+
+
+def test_a_quote_that_is_cancelled_meanwhile_was_provably_not_accepted(virtual: Virtual) -> None:
+    virtual.market()
+    rfq, quote = answered(virtual)
+    deal = propose(virtual, (rfq, quote))
+
+    def lose_and_cancel(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "PUT":
+            record = virtual.exchange._state.talks.quotes[quote]
+            virtual.exchange._quotes.retract("bob", record, virtual.clock.now())
+        return lose_request(request)
+
+    virtual.wire.before = lose_and_cancel
+    with pytest.raises(UnreachableError, match="cancelled") as found:
+        quotes.accept(virtual.client, virtual.clock, deal, "no")
+    assert found.value.code == "never_arrived"
+
+
+def test_a_halt_between_the_review_and_the_request_stops_it(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+
+    def halted() -> None:
+        raise HaltedError("halted meanwhile")
+
+    with pytest.raises(RefusedError) as found:
+        quotes.accept(virtual.connect(before_create=halted), virtual.clock, deal, "no")
+    assert found.value.code == "HALTED"
+    assert puts(virtual) == 0
+    refuse_if_halted(virtual.store)  # nothing else halted it
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (Limits(max_order_qty=contracts(9)), "ORDER_SIZE"),
+        (Limits(max_order_cost=dollars("4.49")), "ORDER_COST"),
+        (Limits(max_position=contracts(9)), "POSITION_LIMIT"),
+        (Limits(max_exposure=dollars("4.49")), "EXPOSURE"),
+        (Limits(price_collar=cents(0)), "PRICE_COLLAR"),
+    ],
+)
+def test_every_control_of_an_order_holds_for_an_acceptance(virtual: Virtual, limits: Limits, code: str) -> None:
+    virtual.market()
+    ids = answered(virtual)
+    with pytest.raises(RefusedError) as found:
+        propose(virtual, ids, limits=limits)
+    assert found.value.code == code
+    assert propose(virtual, ids, limits=Limits()).proposals, "it was the limit"
+
+
+def test_the_makers_confirmation_is_reviewed_and_followed(virtual: Virtual) -> None:
+    virtual.market()
+    rfq, quote = accepted(virtual)
+    with pytest.raises(RefusedError) as found:
+        quotes.propose_confirm(virtual.desk(Limits(max_order_qty=contracts(9))), quote, rfq)
+    assert found.value.code == "ORDER_SIZE"
+    deal = quotes.propose_confirm(virtual.desk(), quote, rfq)
+    order = deal.proposals[0].submit.order
+    assert (order.side.value, order.price) == ("ask", cents(45)), "a bid for NO at 55 is an ask at 45"
+    virtual.wire.after = lose_reply
+    confirmed = quotes.confirm(virtual.client, virtual.clock, deal)
+    virtual.wire.after = lambda _request: None
+    assert quotes.follow(virtual.client, virtual.clock, confirmed, 30).status == "executed"
+    assert puts(virtual) == 1
+
+
+def test_a_bid_on_a_cost_is_reviewed_at_the_most_it_could_mean(virtual: Virtual) -> None:
+    virtual.market()
+    rfq = wanted(virtual)
+    record = virtual.exchange._state.talks.rfqs[rfq]
+    record.qty, record.target = None, dollars(6)
+    deal = quotes.propose_quote(virtual.desk(), rfq, cents(40), None, post_only=False, subaccount=0)
+    assert deal.tickets[0].qty == contracts(10), "six dollars buy ten NO at 60 cents"
+    made = quotes.create(virtual.client, deal, cents(40), None, rest=False)
+    assert virtual.client.quote(made, rfq).qty("yes") <= contracts(10)
+
+
+def test_only_what_is_ours_and_ready_goes_on(virtual: Virtual) -> None:
+    virtual.market()
+    rfq, quote = answered(virtual)
+    for wrong in (
+        lambda: quotes.propose_confirm(virtual.desk(), quote, rfq),
+        lambda: quotes.propose_quote(virtual.desk(), rfq, cents(40), None, post_only=False, subaccount=0),
+        lambda: quotes.propose_quote(virtual.desk(), rfq, cents(60), cents(50), post_only=False, subaccount=0),
+    ):
+        with pytest.raises(KalshiError):
+            wrong()
+    assert puts(virtual) == 0
