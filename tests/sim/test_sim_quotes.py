@@ -11,7 +11,8 @@ from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import EventSpec, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.units import Ts, dollars
+from kalshi_cli.sim.quote_records import QuoteRecord
+from kalshi_cli.units import Price, Ts, dollars
 
 RFQS, QUOTES = "/communications/rfqs", "/communications/quotes"
 COMBO = "KXMVESIM-S1-A"
@@ -346,6 +347,20 @@ def test_after_the_confirmation_neither_side_can_withdraw() -> None:
     assert code(talk.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}")) == (400, "invalid_parameters")
     talk.wait(15_000)
     assert talk.holds("alice") == 1_000
+
+
+def test_one_quote_is_accepted_at_a_time() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    first = talk.answer(rfq)
+    second = talk.exchange.quote("maker", rfq, Price(4_100), Price(5_500), talk.alice.now)
+    assert isinstance(second, QuoteRecord)
+    talk.accept(rfq, first, "no")
+    path = f"{RFQS}/{rfq}/quotes/{second.quote_id}/accept"
+    assert code(talk.alice("PUT", path, {"accepted_side": "no"})) == (400, "invalid_parameters")
+    assert code(talk.alice("PUT", path.replace(second.quote_id, first), {"accepted_side": "no"}))[0] == 400
+    talk.wait(30_000)
+    talk.accept(rfq, second.quote_id, "no")
 
 
 def test_who_cannot_pay_cannot_accept() -> None:
