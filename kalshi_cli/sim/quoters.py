@@ -1,8 +1,8 @@
 """Makers of the world's that answer requests for quotes, and the collections from which its combos are made.
 
 Whoever is alone on the simulated exchange gets quotes this way, a moment after asking, and a confirmation a moment
-after accepting. A quoter looks at what the market is worth by its reference, a combo at what its legs are worth one by
-one; where nothing is known it takes the middle of the book.
+after accepting. A quoter takes the middle of the book, or where a side is empty what the market is worth by its
+reference; of a combo, the product of what its legs are worth.
 """
 
 from __future__ import annotations
@@ -97,8 +97,9 @@ class Quoter:
     def _fair(self, ticker: str, chance: Chance) -> float | None:
         legs = self._exchange.legs(ticker)
         if not legs:
-            known = chance(ticker)
-            return self._middle(ticker) if known is None else min(max(known, _LEAST), _MOST)
+            known = self._middle(ticker)
+            known = chance(ticker) if known is None else known
+            return None if known is None else min(max(known, _LEAST), _MOST)
         product = 1.0
         for leg in legs:
             known = chance(leg.market_ticker) if leg.value is None else leg.value / ONE_DOLLAR
