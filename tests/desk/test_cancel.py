@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from virtual import OTHER, TICKER, Virtual
+from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.core.model import ASK, BID, OrderStatus
 from kalshi_cli.desk.cancel import Outcome, Scope, cancel_everything, cancel_orders, on_the_way
 from kalshi_cli.errors import CredentialsError, UnreachableError
-from kalshi_cli.sim.listing import NewOrder, SimOptions
-from kalshi_cli.units import Ts, cents, contracts
+from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions
+from kalshi_cli.units import Ts, cents, contracts, dollars
 
 
 @pytest.fixture
@@ -239,6 +239,119 @@ def test_a_key_that_may_not_cancel_ends_it_at_once(virtual: Virtual) -> None:
     virtual.wire.before = fail("DELETE", 403, 100)
     with pytest.raises(CredentialsError):
         kill(virtual)
+
+
+# -- groups, shards, subaccounts ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sharded(tmp_path: Path) -> Iterator[Virtual]:
+    """Two shards; alice's orders in the market of shard 1 are in a group there."""
+    made = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    spec = MarketSpec(
+        ticker=FAR, event_ticker="KXSIM-26JUN", title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS),
+        exchange_index=1,
+    )  # fmt: skip
+    made.exchange.list_market(spec, T0)
+    made.exchange.advance(T0)
+    made.exchange.deposit("alice", dollars(100), exchange_index=1)
+    yield made
+    made.close()
+
+
+FAR = "KXSIM-26JUN-T9"
+
+
+def in_group(virtual: Virtual, limit: int = 50) -> tuple[str, str]:
+    """A group on shard 1, and an order in it."""
+    group = virtual.client.create_order_group(contracts(limit), exchange_index=1).group_id
+    order = NewOrder(ticker=FAR, side=BID, price=cents(30), qty=contracts(2), group_id=group)
+    receipt = virtual.exchange.submit("alice", order, virtual.clock.now())
+    assert isinstance(receipt, Receipt), receipt
+    return group, receipt.order_id
+
+
+def with_groups(virtual: Virtual, deadline_s: float = 60.0) -> Outcome:
+    return cancel_everything(virtual.client, virtual.clock, Scope(), virtual.said.append, deadline_s, with_groups=True)
+
+
+def paths(virtual: Virtual, method: str) -> list[str]:
+    return [path.removeprefix("/trade-api/v2/portfolio/") for verb, path in virtual.wire.sent if verb == method]
+
+
+def test_groups_are_triggered_before_all_is_cancelled(sharded: Virtual) -> None:
+    (used, _), (empty, _) = in_group(sharded), in_group(sharded)
+    sharded.exchange.cancel_all("alice", sharded.clock.now())
+    in_group(sharded)
+    rest(sharded, 2)
+    assert with_groups(sharded).is_clean
+    first = [verb for verb, path in sharded.wire.sent if verb in ("PUT", "DELETE")]
+    assert first == ["PUT", "PUT", "PUT", "DELETE"]
+    assert {path.split("/")[1] for path in paths(sharded, "PUT")} >= {used, empty}
+    again = NewOrder(ticker=FAR, side=BID, price=cents(30), qty=contracts(1), group_id=used)
+    assert not isinstance(sharded.exchange.submit("alice", again, sharded.clock.now()), Receipt)
+    assert "3 order groups triggered; before using one again: kalshi order group reset ID" in sharded.said
+
+
+def test_without_being_asked_no_group_is_triggered(sharded: Virtual) -> None:
+    in_group(sharded)
+    assert kill(sharded).is_clean
+    assert paths(sharded, "PUT") == []
+
+
+@pytest.mark.parametrize("path", ["/order_groups", "/trigger"])
+def test_trouble_with_groups_holds_up_no_cancel(sharded: Virtual, path: str) -> None:
+    in_group(sharded)
+    sharded.wire.before = lambda request: httpx.Response(500) if request.url.path.endswith(path) else None
+    assert with_groups(sharded).is_clean
+    assert sharded.exchange.resting("alice") == []
+    assert any("500" in line for line in sharded.said)
+
+
+def test_many_groups_do_not_hold_up_the_cancel_of_everything(tmp_path: Path) -> None:
+    """At the pace of the slowest tier ten groups are triggered a second; after ten seconds the rest must wait."""
+    virtual = Virtual(tmp_path, options=SimOptions(write_rate=0))
+    for _ in range(150):
+        virtual.client.create_order_group(contracts(5))
+    rest(virtual, 1)
+    virtual.clock.advance(1)
+    assert with_groups(virtual).is_clean
+    assert any("were not triggered, for want of time" in line for line in virtual.said), virtual.said
+    virtual.close()
+
+
+def test_a_group_of_a_subaccount_is_known_by_its_orders(sharded: Virtual) -> None:
+    """The list of groups does not say whose they are."""
+    number = sharded.exchange.add_subaccount("alice")
+    sharded.exchange.deposit("alice", dollars(10), subaccount=number)
+    group = sharded.client.create_order_group(contracts(5), subaccount=number).group_id
+    order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), group_id=group, subaccount=number)
+    assert isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)
+    assert with_groups(sharded).is_clean
+    assert not isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)
+
+
+def test_the_sweep_finds_orders_of_every_shard_and_subaccount(sharded: Virtual) -> None:
+    """The cancel of everything does nothing here: what is left goes in batches, each order named with its place."""
+    number = sharded.exchange.add_subaccount("alice")
+    sharded.exchange.deposit("alice", dollars(10), subaccount=number)
+    order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), subaccount=number)
+    assert isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)
+    rest(sharded, 3)
+    in_group(sharded)
+
+    def swallow(request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(204) if request.method == "DELETE" and request.url.path.endswith("/orders") else None
+
+    sharded.wire.before = swallow
+    assert kill(sharded).is_clean
+    assert sharded.exchange.resting("alice") == []
+    assert [path for path in paths(sharded, "DELETE") if not path.endswith("/orders")] == ["events/orders/batched"]
+
+
+def test_an_order_of_another_shard_is_cancelled_by_its_id(sharded: Virtual) -> None:
+    _, order_id = in_group(sharded)
+    assert [one.canceled for one in cancel_orders(sharded.client, [order_id])] == [True]
 
 
 # -- by id ----------------------------------------------------------------------------------------------------------
