@@ -291,6 +291,7 @@ _HINTS = {
     "ORDER_RATE": "wait a minute; the limit is risk.max_orders_per_minute in the configuration",
     "POSITION_LIMIT": "see `kalshi positions`; the limit is risk.max_position in the configuration",
     "EXPOSURE": "see `kalshi positions`; the limit is risk.max_exposure in the configuration",
+    "GROUP_TRIGGERED": "the group takes nothing until it is reset: `kalshi order group reset ID`",
     "SELF_CROSS": "cancel your own order first: `kalshi order list`",
     "BAD_FLAGS": "see `kalshi order place -h`",
     "NOT_RESTING": "only an order that rests can be amended; see `kalshi order list`, or `kalshi order reconcile`",

@@ -98,6 +98,7 @@ _HINTS = {
     "exchange_is_paused": "the exchange is paused, and cancels do not work either. `kalshi exchange` shows more",
     "market_inactive": "the market is closed or paused; the exchange cancels what rests there itself",
     "fill_or_kill_insufficient_resting_volume": "nothing was bought or sold; there is not enough at this price",
+    "order_group_triggered": "the group takes nothing until it is reset: `kalshi order group reset ID`",
     "order_already_exists": "this client order id was used before, and may never be used again",
     "deprecated_v1_order_endpoint": "this program is too old for the exchange; update it",
     "invalid_order_size": "a count has steps of 0.01 and is above zero",
@@ -106,6 +107,8 @@ _HINTS = {
 _DETAIL_HINTS = {
     "post only cross": "the order would have traded at once; move the price away or leave out --post-only",
     "expiration timestamp must be in the future": "the expiry has passed already; check the clock of this machine",
+    "order group": "there is no such group on this market's shard and in this subaccount: `kalshi order group list`",
+    "invalid parameters: subaccount": "there is no such subaccount: `kalshi subaccounts list`",
     "reduce_only can only": "use --tif ioc with --reduce-only",
     "advanced api": "the account needs the Advanced API tier: kalshi limits upgrade",
     "no api-created order": "place one order by API first (kalshi order place), then ask again",

@@ -473,3 +473,8 @@ def test_an_order_in_a_subaccount_is_placed_listed_amended_and_cancelled_there(e
     assert exchange.resting()[0][2:] == (parse_price("0.42"), parse_qty("4"))
     assert kalshi("order", "cancel", name).code == 0
     assert exchange.resting() == []
+
+
+def test_a_group_or_subaccount_that_is_not_there_is_said_so(exchange: Served) -> None:
+    assert_error(buy("0.41", "--group", "00000000-0000-4000-8000-00000000dead"), 4, "kalshi order group list")
+    assert_error(buy("0.41", "--subaccount", "9"), 4, "kalshi subaccounts list")
