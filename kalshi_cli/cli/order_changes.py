@@ -165,7 +165,9 @@ def batch(
     if all were placed; else the gravest reason why one was not, and each line of output says its own.
 
     \b
-    echo '{"ticker": "KXHIGHNY-26NOV21-B53.5", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}' > o.ndjson
+    {"ticker": "T", "side": "yes", "action": "buy", "count": 10, "price": "0.24"}
+
+    \b
     kalshi order batch o.ndjson --dry-run
     kalshi order batch - --yes < o.ndjson
     """
