@@ -23,6 +23,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
+from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
@@ -35,7 +36,7 @@ from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
     refuse_if_halted,
 )
-from kalshi_cli.errors import CredentialsError, RefusedError, StateError
+from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
@@ -46,6 +47,8 @@ from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
+    from httpx import BaseTransport
+
     from kalshi_cli.sim.controls import Report
     from kalshi_cli.simulator import Address, Simulator
 
@@ -143,19 +146,27 @@ class App:
 
     @cached_property
     def client(self) -> KalshiClient:
-        """The REST client of this environment. A simulated exchange that nobody serves is opened in this process."""
-        exchange = self.config.exchange
-        transport = None
-        rest_url = self.config.rest_url
-        if self.is_simulated:
-            address = self.simulator.serving()
-            if address is not None:
-                rest_url = address.rest_url
-            else:
-                from kalshi_cli.sim.transport import SimTransport
+        """The REST client of this environment; nothing that could trade starts after a halt."""
+        return self._connected(lambda: refuse_if_halted(self.store), self._announced)
 
-                opened, _ = self.stack.enter_context(self.simulator.open())
-                transport, rest_url = SimTransport(opened, self.clock), IN_PROCESS_URL
+    @cached_property
+    def _endpoint(self) -> tuple[str, BaseTransport | None]:
+        """Where the exchange is. A simulated one that nobody serves is opened in this process."""
+        if not self.is_simulated:
+            return self.config.rest_url, None
+        address = self.simulator.serving()
+        if address is not None:
+            return address.rest_url, None
+        from kalshi_cli.sim.transport import SimTransport
+
+        opened, _ = self.stack.enter_context(self.simulator.open())
+        return IN_PROCESS_URL, SimTransport(opened, self.clock)
+
+    def _connected(
+        self, before_create: Callable[[], None], on_notice: Callable[[str, str], None] = lambda _route, _notice: None
+    ) -> KalshiClient:
+        exchange = self.config.exchange
+        rest_url, transport = self._endpoint
         client = KalshiClient(
             rest_url,
             clock=self.clock,
@@ -164,11 +175,22 @@ class App:
             transport=transport,
             timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
             is_read_only=self.config.read_only,
-            before_create=lambda: refuse_if_halted(self.store),
+            before_create=before_create,
             machine=self.machine,
+            on_notice=on_notice,
         )
         self.stack.callback(client.close)
         return client
+
+    def _announced(self, route: str, notice: str) -> None:
+        """A route that we use was switched off, or will be: told at once, and kept where there is a state file."""
+        text = f"the exchange says of it: {notice}; look for a newer version of this program"
+        alert = Alert(self.clock.now(), "critical", "ROUTE_ENDS", route, text)
+        self.tell(f"CRITICAL {alert.code} {route}: {text}")
+        with suppress(KalshiError):  # the notice was told, and what was asked for goes on
+            store = self.remembered()
+            if store is not None:
+                store.record(alert)
 
     @property
     def ws_url(self) -> str:

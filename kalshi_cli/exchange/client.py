@@ -63,6 +63,7 @@ class KalshiClient(
         timeouts: Timeouts | None = None,
         is_read_only: bool = False,
         before_create: Callable[[], None] = lambda: None,
+        on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
         machine: Clock | None = None,
     ) -> None:
         limiter = limiter or RateLimiter(clock)
@@ -76,6 +77,7 @@ class KalshiClient(
             timeouts=timeouts or Timeouts(),
             is_read_only=is_read_only,
             before_create=before_create,
+            on_notice=on_notice,
         )
         super().__init__(rest, clock, limiter)
 
@@ -90,6 +92,11 @@ class KalshiClient(
     def close(self) -> None:
         """Let go of the connections."""
         self._rest.close()
+
+    @property
+    def notices(self) -> dict[str, str]:
+        """Routes that announced their end in a header -> the notice."""
+        return dict(self._rest.notices)
 
     @property
     def clock_skew_ms(self) -> int | None:

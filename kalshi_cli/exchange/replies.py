@@ -159,6 +159,14 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     if not 400 <= status < 500:
         return _not_usable(what, status, said)
     hint = advice(refusal.code, details)
+    if status == 410:
+        return ExchangeError(
+            f"{what} was switched off by the exchange (410): {said}",
+            hint="this program is too old for the exchange: update it, and trade by other means until then",
+            code=refusal.code or "gone",
+            status=status,
+            details=details,
+        )
     if status == 404:
         hint = hint or "check the spelling; what settled long ago is only in the historical tier"
         return NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)

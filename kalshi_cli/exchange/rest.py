@@ -34,6 +34,7 @@ from kalshi_cli.exchange.replies import is_definite, read_refusal, refused
 from kalshi_cli.exchange.scalars import ts_of
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.transport import DeadlineTransport
+from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
     import random
@@ -69,6 +70,9 @@ ONCE = Retry(tries=3, is_harmless_twice=False)
 _RECONCILE = "run `kalshi order reconcile` before anything else"
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOTICES = ("Deprecation", "Sunset")
+"""Headers by which a route says, beside a polite 2xx, that it will be switched off (RFC 9745, RFC 8594)."""
+_MOST_NOTICES, _LONGEST_NOTICE = 100, 200
 _FIRST_PAUSE_S = 0.1
 _FIRST_PAUSE_429_S = 0.05
 
@@ -79,6 +83,7 @@ class _Reply(NamedTuple):
     status: int
     body: bytes
     wait_s: float
+    notice: str
 
 
 class _Failure(NamedTuple):
@@ -104,6 +109,7 @@ class Rest:
         timeouts: Timeouts,
         is_read_only: bool,
         before_create: Callable[[], None],
+        on_notice: Callable[[str, str], None],
     ) -> None:
         base = _checked(rest_url)
         self._clock = clock
@@ -113,6 +119,7 @@ class Rest:
         self._timeouts = timeouts
         self._is_read_only = is_read_only
         self._before_create = before_create
+        self._on_notice = on_notice
         self._transport = transport or DeadlineTransport(clock, is_tls=base.scheme == "https")
         root = str(base).rstrip("/")
         self._url = lru_cache(maxsize=256)(lambda target: httpx.URL(root + target))  # parsing one costs 70 us
@@ -120,6 +127,8 @@ class Rest:
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"kalshi/{__version__}"}
         self._last_date = ""
         self.clock_skew_ms: int | None = None
+        self.notices: dict[str, str] = {}
+        """Routes that said of themselves that they are or will be switched off, and in which words."""
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -196,6 +205,9 @@ class Rest:
             return _Failure(self._unreachable(what, error), is_unknown=False)
         except httpx.RequestError as error:
             return _Failure(self._unreachable(what, error), is_unknown=True)
+        notice = "410 Gone" if reply.status == 410 else reply.notice
+        if notice:
+            self._note(what, notice)
         if 200 <= reply.status < 300 or reply.status in also:
             return reply.body
         refusal = refused(what, reply.status, reply.body, self.clock_skew_ms)
@@ -244,7 +256,14 @@ class Rest:
         finally:
             response.close()
         wait = response.headers.get("retry-after", "")  # the exchange sends none; a gateway may
-        return _Reply(response.status_code, b"".join(chunks), float(wait) if wait.isdecimal() else 0.0)
+        notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := response.headers.get(name)))
+        return _Reply(response.status_code, b"".join(chunks), float(wait) if wait.isdecimal() else 0.0, notice)
+
+    def _note(self, what: str, notice: str) -> None:
+        """A route was or will be switched off; each is passed on once."""
+        if what not in self.notices and len(self.notices) < _MOST_NOTICES:
+            self.notices[what] = safe_text(notice, _LONGEST_NOTICE)
+            self._on_notice(what, self.notices[what])
 
     def _note_date(self, date: str, sent: int) -> None:
         """How far our clock is ahead of the exchange's, to about half a second: `Date` has whole seconds."""

@@ -238,6 +238,7 @@ DEFINITE = {
     "paused": (409, refusal("trading_is_paused"), ExchangeError, "trading_is_paused", "cancels still work"),
     "market closed": (409, refusal("market_inactive"), ExchangeError, "market_inactive", "closed"),
     "gone": (410, refusal("deprecated_v1_order_endpoint"), ExchangeError, None, "update"),
+    "gone without a word": (410, "", ExchangeError, "gone", "update"),
     "unknown market": (404, refusal("not_found"), NotFoundError, "not_found", "spelling"),
     "scope": (403, refusal("insufficient_scope"), CredentialsError, "insufficient_scope", "scope"),
     "unknown key": (401, refusal("authentication_error", "NOT_FOUND"), CredentialsError, None, "KALSHI_API_KEY_ID"),
@@ -628,3 +629,37 @@ def test_the_client_lets_go_of_its_connections(serve, clock):
     server = serve(Reply(200, STATUS))
     with KalshiClient(server.url, clock=clock, rng=random.Random(1)) as client:
         client.exchange_status()
+
+
+# -- routes that end ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "notice"),
+    [
+        (Reply(200, STATUS, {"Deprecation": "@1796083200"}), "Deprecation: @1796083200"),
+        (Reply(200, STATUS, {"Sunset": "Wed, 02 Dec 2026 00:00:00 GMT"}), "Sunset: Wed, 02 Dec 2026 00:00:00 GMT"),
+    ],
+)
+def test_a_polite_answer_that_announces_the_end_of_its_route_is_passed_on_once(serve, connect, reply, notice):
+    server = serve(reply, reply)
+    heard = []
+    client = connect(server.url, on_notice=lambda route, text: heard.append((route, text)))
+    assert client.exchange_status().exchange_active  # the answer itself is as good as ever
+    client.exchange_status()
+    assert heard == [("GET /exchange/status", notice)]
+    assert client.notices == dict(heard)
+
+
+def test_a_route_that_is_gone_is_passed_on_and_refused(serve, connect):
+    server = serve(Reply(410, refusal("endpoint_removed")))
+    heard = []
+    with pytest.raises(ExchangeError, match="switched off"):
+        connect(server.url, on_notice=lambda *said: heard.append(said)).exchange_status()
+    assert heard == [("GET /exchange/status", "410 Gone")]
+
+
+def test_an_ordinary_answer_announces_nothing(serve, connect):
+    client = connect(serve(Reply(200, STATUS)).url)
+    client.exchange_status()
+    assert client.notices == {}
