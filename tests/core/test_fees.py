@@ -1,4 +1,4 @@
-"""Fees against the published table, the recorded fills, and what must hold for every fill."""
+"""Fees against the recorded fills, and what must hold for every fill. The published table is in `test_fee_examples`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.core.fees import DIRECT, INTERMEDIARY, Charge, RoundingAccumulator, estimate, trade_fee
+from kalshi_cli.core.fees import DIRECT, INTERMEDIARY, RoundingAccumulator, estimate, trade_fee
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side
 from kalshi_cli.units import (
     ONE_DOLLAR,
@@ -41,61 +41,7 @@ def revenue(side: Side, price: Price, qty: Qty) -> Money:
     return Money(-notional(price if side is BID else Price(ONE_DOLLAR - price), qty))
 
 
-# -- API.md section 9, row by row ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("schedule", "price", "qty", "is_taker", "direct", "intermediary"),
-    [
-        (QUADRATIC, "0.52", "1", True, "0.0175", "0.02"),
-        (QUADRATIC, "0.99", "1", True, "0.0007", "0.01"),
-        (QUADRATIC, "0.25", "100", True, "1.3125", "1.32"),
-        (HALF, "0.50", "100", True, "0.875", "0.88"),
-        (FeeSchedule(FeeType.WITH_MAKER), "0.50", "100", False, "0.4375", "0.44"),
-        (QUADRATIC, "0.41", "0.01", True, "0.0002", None),
-        (QUADRATIC, "0.475", "2.5", True, "0.0437", None),
-    ],
-)
-def test_the_published_table(
-    schedule: FeeSchedule, price: str, qty: str, is_taker: bool, direct: str, intermediary: str | None
-) -> None:
-    at, count = parse_price(price), parse_qty(qty)
-    fee = trade_fee(schedule, at, count, is_taker=is_taker)
-    assert fee == dollars(direct)
-    if intermediary is not None:
-        assert RoundingAccumulator(INTERMEDIARY).charge(revenue(BID, at, count), fee).net == dollars(intermediary)
-
-
-def test_the_published_fractional_fill_leaves_the_published_balance() -> None:
-    """2.5 @ 0.475: the balance moves by -1.2312."""
-    price, qty = parse_price("0.475"), parse_qty("2.5")
-    paid = revenue(BID, price, qty)
-    charge = RoundingAccumulator().charge(paid, trade_fee(QUADRATIC, price, qty, is_taker=True))
-    assert paid - charge.trade_fee - charge.rounding_fee == -dollars("1.2312")
-
-
-def test_the_published_three_fills_of_one_order() -> None:
-    price, qty = parse_price("0.3301"), parse_qty("0.03")
-    paid, fee = revenue(BID, price, qty), trade_fee(QUADRATIC, price, qty, is_taker=True)
-    assert fee == dollars("0.0005")
-
-    direct = RoundingAccumulator()
-    assert [direct.charge(paid, fee) for _ in range(3)] == [Charge(fee, dollars("0.000097"), Money(0))] * 3
-    assert paid - fee - dollars("0.000097") == -dollars("0.0105")
-
-    intermediary = RoundingAccumulator(INTERMEDIARY)
-    charges = [intermediary.charge(paid, fee) for _ in range(3)]
-    assert [charge.net for charge in charges] == [dollars("0.010097"), dollars("0.000097"), dollars("0.000097")]
-    assert [charge.rebate for charge in charges] == [Money(0), CENT, CENT]
-    assert {paid - charge.trade_fee - charge.rounding_fee for charge in charges} == {-dollars("0.02")}
-
-
-def test_exactly_a_cent_is_not_yet_given_back() -> None:
-    """A rebate comes when the accumulator *exceeds* a cent."""
-    half = Money(5_000)
-    order = RoundingAccumulator(INTERMEDIARY)
-    assert [order.charge(half, Money(0)).rebate for _ in range(3)] == [Money(0), Money(0), CENT]
-    assert order.gathered == half
+# -- types of fees ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sim_build import T0, TICKER, make_exchange, order, quote, total
 
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side, Tif
-from kalshi_cli.sim.accounts import Terms, book_fill, collateral, payout, trade_fee
+from kalshi_cli.sim.accounts import Terms, book_fill, collateral, payout
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
-from kalshi_cli.units import Money, Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
+from kalshi_cli.units import Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
 
 QUADRATIC = FeeSchedule()
 TERMS = Terms()
@@ -33,50 +33,6 @@ def make_order(side: Side = BID, price: str = "0.5000", count: str = "1", **chan
         "rank": 0,
     }
     return OrderRecord(**(values | changes))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("count", "price", "schedule", "is_taker", "fee"),
-    [
-        ("1", "0.52", QUADRATIC, True, "0.0175"),
-        ("1", "0.99", QUADRATIC, True, "0.0007"),
-        ("100", "0.25", QUADRATIC, True, "1.3125"),
-        ("100", "0.50", FeeSchedule(multiplier=500), True, "0.8750"),
-        ("100", "0.50", FeeSchedule(FeeType.WITH_MAKER), False, "0.4375"),
-        ("100", "0.50", FeeSchedule(FeeType.WITH_COMBO_MAKER), False, "0.8750"),
-        ("100", "0.50", QUADRATIC, False, "0"),
-        ("0.01", "0.41", QUADRATIC, True, "0.0002"),
-        ("2.5", "0.475", QUADRATIC, True, "0.0437"),
-        ("0.03", "0.3301", QUADRATIC, True, "0.0005"),
-    ],
-)
-def test_the_worked_fees_come_out(count: str, price: str, schedule: FeeSchedule, is_taker: bool, fee: str) -> None:
-    assert trade_fee(schedule, parse_price(price), parse_qty(count), is_taker=is_taker) == parse_money(fee)
-
-
-def test_the_recorded_balance_of_a_fractional_buy_comes_out() -> None:
-    booking = book_fill(
-        HoldingRecord(account="a", ticker="T"),
-        make_order(),
-        parse_price("0.475"),
-        parse_qty("2.5"),
-        TERMS,
-        is_taker=True,
-    )
-    assert (booking.cash, booking.fee) == (parse_money("-1.2312"), parse_money("0.0437"))
-
-
-def test_roundings_add_up_in_the_order_and_a_cent_comes_back() -> None:
-    """The published worked example: three fills of 0.03 at 0.3301 round 0.000097 each."""
-    holding, taker = HoldingRecord(account="a", ticker="T"), make_order()
-    for number in range(1, 4):
-        booking = book_fill(holding, taker, parse_price("0.3301"), parse_qty("0.03"), TERMS, is_taker=True)
-        taker.rounding = booking.rounding
-        assert (booking.cash, booking.fee) == (parse_money("-0.0105"), parse_money("0.000597"))
-        assert booking.rounding == 97 * number
-    taker.rounding = Money(9_950)
-    rebated = book_fill(holding, taker, parse_price("0.3301"), parse_qty("0.03"), TERMS, is_taker=True)
-    assert (rebated.cash, rebated.fee, rebated.rounding) == (parse_money("-0.0005"), parse_money("-0.009403"), 47)
 
 
 def test_the_recorded_fills_were_charged_what_we_charge() -> None:
