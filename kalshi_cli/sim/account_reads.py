@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from kalshi_cli.sim.accounts import collateral
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.mirror import Mirror
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord, PurseRecord
@@ -78,13 +79,13 @@ class AccountReads:
         tier = (order for order in reversed(mirror.orders.values()) if cutoff.has_order(order) is is_old)
         newest = filter(wanted, tier)
         found, cursor = query.page(newest, lambda order: -order.rank)
-        return {"orders": [order_json(order, member.record.user_id) for order in found], "cursor": cursor}
+        return {"orders": [self._order(order, member) for order in found], "cursor": cursor}
 
     def order(self, call: Call) -> Json:
         order = self._mirror(call).orders.get(call.path[0])
         if order is None or call.lock not in (None, order.subaccount) or self._tiers.at(call.now).has_order(order):
             raise nested(404, "not_found")
-        return {"order": order_json(order, self._member(call).record.user_id)}
+        return {"order": self._order(order, self._member(call))}
 
     def queue_position(self, call: Call) -> Json:
         order = self._state.live.get(call.path[0])
@@ -115,7 +116,7 @@ class AccountReads:
             and shard in (None, fill.exchange_index)
         )
         found, cursor = query.page(newest, lambda fill: -fill.number)
-        return {"fills": [fill_json(fill) for fill in found], "cursor": cursor}
+        return {"fills": [fill_json(fill, self._state.options.asks_read_as) for fill in found], "cursor": cursor}
 
     def settlements(self, call: Call) -> Json:
         query, (low, high) = call.query, call.query.window()
@@ -176,7 +177,8 @@ class AccountReads:
             for holding in mirror.holdings.values()
             if holding.subaccount == subaccount and shard in (None, holding.exchange_index)
         )
-        cash = _cash(asked)
+        spent = self._held_back(mirror, subaccount or 0) if self._state.options.is_balance_net else {}
+        cash = Money(_cash(asked) - sum(spent.get(purse.exchange_index, 0) for purse in asked))
         shown: Json = {
             "balance": cash // 10_000,
             "balance_dollars": exact(cash),
@@ -187,13 +189,32 @@ class AccountReads:
             shown["balance_breakdown"] = [
                 {
                     "exchange_index": index,
-                    "balance": exact(_cash(purse for purse in purses if purse.exchange_index == index)),
+                    "balance": exact(
+                        Money(_cash(p for p in purses if p.exchange_index == index) - spent.get(index, 0))
+                    ),
                 }
                 for index in range(self._state.options.shards)
             ]
         return shown
 
     # -- parts --
+
+    def _order(self, order: OrderRecord, member: Member) -> Json:
+        return order_json(order, member.record.user_id, self._state.options.asks_read_as)
+
+    def _held_back(self, mirror: Mirror, subaccount: int) -> dict[int, int]:
+        """What the resting orders of a subaccount need, by shard."""
+        orders: dict[str, list[OrderRecord]] = {}
+        for order in mirror.resting.values():
+            if order.subaccount == subaccount:
+                orders.setdefault(order.ticker, []).append(order)
+        found: dict[int, int] = {}
+        for ticker, resting in orders.items():
+            holding = mirror.holdings.get((subaccount, ticker))
+            need = collateral(resting, holding.qty if holding else Qty(0), self._state.terms(ticker))
+            shard = resting[0].exchange_index
+            found[shard] = found.get(shard, 0) + need
+        return found
 
     def _value(self, holdings: Iterator[HoldingRecord]) -> Money:
         """Positions at the last price: 2 contracts at 0.99 were shown as 198 cents (recorded in June 2026)."""

@@ -130,9 +130,11 @@ class Exchange:
             raise missing_signature()
         if request.body and "json" not in request.headers.get("content-type", ""):
             raise nested(400, "invalid_content_type")
-        self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shard=route.shard)
+        query = Query(route.operation, request.query)
+        payers = route.payers(query, request.body, self.options.shards)
+        self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shards=payers)
         lock = self._gate.permit(request.headers, route.method, path) if route.is_private else None
-        call = Call(account, Query(route.operation, request.query), values, request.body, now, lock)
+        call = Call(account, query, values, request.body, now, lock)
         return route.success, route.answer(call)
 
     def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | Response:

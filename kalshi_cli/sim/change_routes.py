@@ -29,7 +29,7 @@ class ChangeRoutes:
         """The table of these endpoints."""
 
         def write(path: str, operation: str, answer: Callable[[Call], Json]) -> Route:
-            return Route("POST", f"{_ORDER}/{path}", operation, answer, is_private=True, is_write=True)
+            return Route("POST", f"{_ORDER}/{path}", operation, answer, is_private=True, is_write=True, is_routed=True)
 
         queue = "/portfolio/orders/queue_positions"
         return [
@@ -99,16 +99,14 @@ class ChangeRoutes:
         assert call.account is not None
         query, owner = call.query, call.subaccount(0)
         tickers, event = query.many("market_tickers"), query.text("event_ticker")
+        resting = {order.order_id: order.ticker for order in self._state.members[call.account].orders(None, owner)}
         shown = []
-        for order in self._state.members[call.account].orders(None, owner):
-            spec = self._state.markets[order.ticker].spec
-            if (not tickers or order.ticker in tickers) and event in (None, spec.event_ticker):
-                ahead = self._state.books[order.ticker].ahead_of(order)
-                shown.append(
-                    {
-                        "order_id": order.order_id,
-                        "market_ticker": order.ticker,
-                        "queue_position_fp": format_qty(ahead),
-                    }
-                )
+        for ticker in dict.fromkeys(resting.values()):
+            spec = self._state.markets[ticker].spec
+            if (tickers and ticker not in tickers) or event not in (None, spec.event_ticker):
+                continue
+            for order, ahead in self._state.books[ticker].queue():
+                if order.order_id in resting:
+                    place = {"market_ticker": ticker, "queue_position_fp": format_qty(ahead)}
+                    shown.append({"order_id": order.order_id} | place)
         return {"queue_positions": shown}

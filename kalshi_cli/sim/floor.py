@@ -52,9 +52,7 @@ class Floor:
             self.engine.release(order, "", now)
         return self.receipt(order, plan, now, Money(0))
 
-    def cross(
-        self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts
-    ) -> tuple[str, str] | Refusal:
+    def cross(self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts) -> tuple[str, str] | Refusal:
         """Trade two orders of two accounts with each other, past the book: their ids, the maker's first."""
         orders = []
         for account, new in (maker, taker):
@@ -189,6 +187,13 @@ class Floor:
         """Cancel what can be cancelled, of one market or subaccount or (None) of all; says how many orders that was."""
         ids = [order.order_id for order in self.state.members[account].orders(ticker, subaccount)]
         return sum(not isinstance(self.cancel(account, order_id, now), Refusal) for order_id in ids)
+
+    def keep_cancelling(self, account: str, now: Ts, subaccount: int | None = None) -> None:
+        """The kill switch may also take what is placed within the minute after it, as is documented."""
+        member = self.state.members[account]
+        numbers = range(member.record.subaccounts + 1) if subaccount is None else (subaccount,)
+        until = Ts(now + self.state.options.cancel_all_lasts_ms)
+        member.cancels_until |= dict.fromkeys(numbers, until)
 
     def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
         """Cancel a resting order, whoever wants it."""

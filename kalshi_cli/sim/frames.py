@@ -7,7 +7,7 @@ from itertools import takewhile
 
 import msgspec
 
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import (
@@ -22,7 +22,7 @@ from kalshi_cli.sim.records import (
     PythTick,
     TradeRecord,
 )
-from kalshi_cli.sim.shapes import ALL_OF_IT, NOBODY, Json, levels_json, no_price, outcome, ranges, rfc3339
+from kalshi_cli.sim.shapes import ALL_OF_IT, NOBODY, Json, legacy, levels_json, no_price, outcome, ranges, rfc3339
 from kalshi_cli.units import Price, Qty, Ts, format_money, format_price, format_qty
 
 QUARTER_MS, MINUTE_MS = 900_000, 60_000
@@ -99,15 +99,16 @@ def trade_msg(trade: TradeRecord) -> Json:
     }
 
 
-def fill_msg(fill: FillRecord) -> Json:
+def fill_msg(fill: FillRecord, asks_read_as: str) -> Json:
+    side, action = legacy(fill.side, asks_read_as)
     shown: Json = {
         "trade_id": fill.trade_id,
         "order_id": fill.order_id,
         "market_ticker": fill.ticker,
         "exchange_index": fill.exchange_index,
         "is_taker": fill.is_taker,
-        "side": outcome(fill.side),
-        "action": "buy",
+        "side": side,
+        "action": action,
         "purchased_side": outcome(fill.side),
         "outcome_side": outcome(fill.side),
         "book_side": fill.side.value,
@@ -124,15 +125,16 @@ def fill_msg(fill: FillRecord) -> Json:
     return shown
 
 
-def user_order_msg(order: OrderRecord, user_id: str) -> Json:
+def user_order_msg(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
+    side, _ = legacy(order.side, asks_read_as)
     shown: Json = {
         "order_id": order.order_id,
         "user_id": user_id,
         "ticker": order.ticker,
         "exchange_index": order.exchange_index,
         "status": order.status,
-        "side": outcome(order.side),
-        "is_yes": order.side is Side.BID,
+        "side": side,
+        "is_yes": side == "yes",
         "outcome_side": outcome(order.side),
         "book_side": order.side.value,
         "yes_price_dollars": format_price(order.price),

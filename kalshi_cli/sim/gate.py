@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -31,17 +31,15 @@ class Bucket:
         self._level = capacity * 1000
         self._filled = now
 
-    def take(self, cost: int, now: Ts) -> bool:
-        """Pay, if there is enough. A rate of 0 is no limit."""
-        if self.rate == 0:
-            return True
+    def has(self, cost: int, now: Ts) -> bool:
+        """Whether there is enough now. A rate of 0 is no limit."""
         elapsed = max(0, now - self._filled)
         self._filled = now
         self._level = min(self._capacity * 1000, self._level + self.rate * elapsed)
-        if self._level < cost * 1000:
-            return False
+        return self.rate == 0 or self._level >= cost * 1000
+
+    def pay(self, cost: int) -> None:
         self._level -= cost * 1000
-        return True
 
 
 class Gate:
@@ -87,20 +85,30 @@ class Gate:
         check_scope(record, method, path)
         return record.subaccount
 
-    def charge(self, account: str | None, cost: int, now: Ts, *, is_write: bool, shard: int = 0) -> None:
-        """Take tokens from the account's read bucket, or its write bucket of a shard; 429 where they do not suffice.
+    def charge(self, account: str | None, cost: int, now: Ts, *, is_write: bool, shards: Iterable[int] = (0,)) -> None:
+        """Take tokens from the account's read bucket, or its write buckets of shards; 429 where one has not enough.
 
         Calls without a key are not limited: the real limits of those are not published.
         """
         if account is None:
             return
-        key = (account, is_write, shard if shard < self._options.shards else 0)
+        known = self._options.shards
+        buckets = [
+            self._bucket((account, is_write, shard), now)
+            for shard in dict.fromkeys(shard if 0 <= shard < known else 0 for shard in shards)
+        ]
+        if not all(bucket.has(cost, now) for bucket in buckets):
+            raise too_many()
+        for bucket in buckets:
+            bucket.pay(cost)
+
+    def _bucket(self, key: tuple[str, bool, int], now: Ts) -> Bucket:
+        account, is_write, _ = key
         bucket, rate = self._buckets.get(key), self._rates(account)[is_write]
         if bucket is None or bucket.rate != rate:
             capacity = self._options.write_capacity if is_write else self._options.read_capacity
             bucket = self._buckets[key] = Bucket(rate, capacity or rate, now)
-        if not bucket.take(cost, now):
-            raise too_many()
+        return bucket
 
 
 def missing_signature() -> WireError:

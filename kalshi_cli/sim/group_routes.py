@@ -119,9 +119,11 @@ def _json(group: GroupRecord) -> Json:
 
 
 def _limit(fields: Fields) -> Qty:
-    """`contracts_limit_fp`, or `contracts_limit` in whole contracts."""
+    """`contracts_limit_fp`, or `contracts_limit` in whole contracts; both must be the same."""
     text, whole = fields.text("contracts_limit_fp", is_required=False), fields.whole("contracts_limit")
     limit = read_count(text) if text else contracts(whole or 0)
+    if text and whole is not None and limit != contracts(whole):
+        raise nested(400, "invalid_parameters", "contracts_limit and contracts_limit_fp differ")
     if not contracts(1) <= limit <= HIGHEST_LIMIT:
         raise nested(400, "invalid_parameters", "contracts_limit is 1 to 1000000")
     return limit

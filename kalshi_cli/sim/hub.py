@@ -141,9 +141,9 @@ class Hub:
             case TradeRecord():
                 self._send(TRADE, "trade", item.ticker, partial(frames.trade_msg, item), now)
             case FillRecord():
-                self._send(FILL, "fill", item.ticker, partial(frames.fill_msg, item), now, item.account)
+                self._send(FILL, "fill", item.ticker, partial(frames.fill_msg, item, self._asks), now, item.account)
             case OrderRecord():
-                order = partial(frames.user_order_msg, item, self._user(item.account))
+                order = partial(frames.user_order_msg, item, self._user(item.account), self._asks)
                 self._send(ORDERS, "user_order", item.ticker, order, now, item.account)
             case HoldingRecord():
                 held = partial(frames.position_msg, item, self._user(item.account))
@@ -158,6 +158,10 @@ class Hub:
                 self._publish_index(item, now)
             case PythTick():
                 self._publish_pyth(item, now)
+
+    @property
+    def _asks(self) -> str:
+        return self.state.options.asks_read_as
 
     def _user(self, account: str) -> str:
         return self.state.members[account].record.user_id

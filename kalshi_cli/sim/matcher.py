@@ -114,11 +114,14 @@ class Book:
         self._ladders[order.side].reduce(order, qty)
         order.remaining = Qty(order.remaining - qty)
 
+    def queue(self) -> Iterator[tuple[OrderRecord, Qty]]:
+        """Every resting order with the contracts that would be met before it."""
+        for side in (BID, ASK):
+            ahead = 0
+            for order in self.orders(side):
+                yield order, Qty(ahead)
+                ahead += order.remaining
+
     def ahead_of(self, order: OrderRecord) -> Qty:
         """Contracts that would be met before this order."""
-        ahead = 0
-        for other in self.orders(order.side):
-            if other is order:
-                break
-            ahead += other.remaining
-        return Qty(ahead)
+        return next(ahead for other, ahead in self.queue() if other is order)

@@ -50,9 +50,9 @@ def _writes(writes: Writes) -> list[Route]:
     cancel_batch = route("DELETE", f"{orders}/batched", "BatchCancelOrdersV2", writes.cancel_batch, 2)
     cancel = route("DELETE", f"{orders}/:order_id", "CancelOrderV2", writes.cancel, 2)
     return [
-        msgspec.structs.replace(create, success=201),
+        msgspec.structs.replace(create, success=201, is_routed=True),
         msgspec.structs.replace(create_batch, success=201, is_per_item=True),
         msgspec.structs.replace(cancel_all, success=204),
         msgspec.structs.replace(cancel_batch, is_per_item=True),
-        cancel,
+        msgspec.structs.replace(cancel, is_routed=True),
     ]

@@ -52,7 +52,8 @@ class Call(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True):
     """`cost` is in tokens; with `is_per_item` it is for each item of the batch in the body.
 
-    `shard` is the one whose write bucket pays, where the exchange has so many.
+    `shard` is the one whose write bucket pays, where the exchange has so many. With `is_routed` it is the one that the
+    request names; where that names none, those of all shards pay (API.md section 8).
     """
 
     method: str
@@ -65,10 +66,21 @@ class Route(msgspec.Struct, frozen=True):
     is_per_item: bool = False
     success: int = 200
     shard: int = 0
+    is_routed: bool = False
 
     def price(self, body: bytes) -> int:
         """Tokens for this request; an empty batch still costs one item."""
         return self.cost * max(1, len(batch_items(body))) if self.is_per_item else self.cost
+
+    def payers(self, query: Query, body: bytes, shards: int) -> Iterable[int]:
+        """The shards whose write buckets pay for this request; 0 is the bucket that belongs to none."""
+        if not self.is_routed or shards == 1:
+            return (self.shard,)
+        named = query.number("exchange_index", least=-1)
+        if named is None and body:
+            value = decode_body(body).get("exchange_index")
+            named = value if isinstance(value, int) else None
+        return range(shards) if named is None or named < 0 else (named,)
 
 
 class Router:

@@ -47,6 +47,14 @@ def outcome(side: Side) -> str:
     return "yes" if side is BID else "no"
 
 
+def legacy(side: Side, asks_read_as: str) -> tuple[str, str]:
+    """The deprecated side and action. An ask was seen as a sale of YES (demo, June 2026) and as a purchase of NO (prod,
+    August 2026)."""
+    if side is BID:
+        return "yes", "buy"
+    return ("yes", "sell") if asks_read_as == "sell_yes" else ("no", "buy")
+
+
 def ranges(grid: PriceGrid) -> list[Json]:
     return [
         {"start": format_price(band.start), "end": format_price(band.end), "step": format_price(band.step)}
@@ -145,6 +153,8 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
         shown["floor_strike"] = spec.floor_strike
     if spec.cap_strike is not None:
         shown["cap_strike"] = spec.cap_strike
+    if spec.fee_waiver_until is not None:
+        shown["fee_waiver_expiration_time"] = rfc3339(spec.fee_waiver_until)
     if market.value is not None:
         shown["settlement_value_dollars"] = format_price(market.value)
     if market.settled is not None:
@@ -217,7 +227,8 @@ def book_json(book: Book, depth: int) -> Json:
     }
 
 
-def order_json(order: OrderRecord, user_id: str) -> Json:
+def order_json(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
+    side, action = legacy(order.side, asks_read_as)
     shown: Json = {
         "order_id": order.order_id,
         "user_id": user_id,
@@ -227,8 +238,8 @@ def order_json(order: OrderRecord, user_id: str) -> Json:
         "status": order.status,
         "outcome_side": outcome(order.side),
         "book_side": order.side.value,
-        "side": outcome(order.side),
-        "action": "buy",
+        "side": side,
+        "action": action,
         "yes_price_dollars": format_price(order.price),
         "no_price_dollars": no_price(order.price),
         "initial_count_fp": format_qty(order.qty),
@@ -252,7 +263,8 @@ def order_json(order: OrderRecord, user_id: str) -> Json:
     return shown
 
 
-def fill_json(fill: FillRecord) -> Json:
+def fill_json(fill: FillRecord, asks_read_as: str) -> Json:
+    side, action = legacy(fill.side, asks_read_as)
     return {
         "fill_id": fill.trade_id,
         "trade_id": fill.trade_id,
@@ -262,8 +274,8 @@ def fill_json(fill: FillRecord) -> Json:
         "exchange_index": fill.exchange_index,
         "outcome_side": outcome(fill.side),
         "book_side": fill.side.value,
-        "side": outcome(fill.side),
-        "action": "buy",
+        "side": side,
+        "action": action,
         "count_fp": format_qty(fill.qty),
         "yes_price_dollars": format_price(fill.price),
         "no_price_dollars": no_price(fill.price),

@@ -60,7 +60,9 @@ class Writes:
         assert call.account is not None
         if not self._state.switches.is_active:
             raise nested(409, "exchange_is_paused")
-        self._floor.cancel_all(call.account, call.now, subaccount=call.subaccount(None))
+        owner = call.subaccount(None)
+        self._floor.cancel_all(call.account, call.now, subaccount=owner)
+        self._floor.keep_cancelling(call.account, call.now, owner)
 
     def _create(self, call: Call, order: NewOrder) -> Json:
         assert call.account is not None

@@ -188,8 +188,10 @@ def quote(exchange: Exchange, side: Side, price: str, count: str, now: Ts = T0, 
 def total(exchange: Exchange) -> Money:
     """Cash of all accounts, fees collected, and a dollar for each open pair: never changes while nothing settles."""
     cash = sum(exchange.cash(account) for account in exchange.accounts())
-    longs = {
-        ticker: sum(max(0, exchange.position(account, ticker)) for account in exchange.accounts())
+    longs = sum(
+        max(0, exchange.position(account, ticker, subaccount))
+        for account in exchange.accounts()
+        for subaccount in exchange.subaccounts(account)
         for ticker in exchange.tickers("")
-    }
-    return Money(cash + exchange.fees_collected() + sum(longs.values()) * 10_000)
+    )
+    return Money(cash + exchange.fees_collected() + longs * 10_000)

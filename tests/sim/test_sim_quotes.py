@@ -525,7 +525,7 @@ def test_requests_pay_from_the_bucket_of_shard_one() -> None:
     rfq = talk.ask()
     assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 204
     assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 429
-    assert talk.alice.place("bid", "0.30", "1")[0] == 201, "orders have a bucket of their own"
+    assert talk.alice.place("bid", "0.30", "1", exchange_index=0)[0] == 201, "orders have a bucket of their own"
 
 
 def test_quotes_are_cheap() -> None:
