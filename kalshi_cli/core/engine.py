@@ -21,6 +21,8 @@ from kalshi_cli.core.messages import (
     Cancel,
     CancelFailed,
     CancelOrder,
+    Close,
+    CloseOrder,
     Command,
     Denied,
     Effect,
@@ -296,6 +298,18 @@ class Engine:
             strategy=strategy,
             expiry_s=self._order_expiry_s if strategy else None,
         )
+        if isinstance(verdict, Denied):
+            self.tally.count_denied(verdict.code)
+            return verdict
+        self.tally.orders += 1
+        self.state.orders.add(verdict.order)
+        self.state.sent.append(self.state.now)
+        return verdict
+
+    def close(self, intent: Close) -> CloseOrder | Denied:
+        """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""
+        self.tally.intents += 1
+        verdict = risk.review_close(self.state, self.limits, intent, client_order_id=self._new_id())
         if isinstance(verdict, Denied):
             self.tally.count_denied(verdict.code)
             return verdict

@@ -261,6 +261,24 @@ class Amend(Intent, frozen=True):
     expires: Ts | None = None
 
 
+class Close(Intent, frozen=True):
+    """Make a position smaller by `qty` at `price` or better: a person's, never a strategy's.
+
+    `held` is the position of this subaccount as the exchange has just stated it, below zero for NO.
+    """
+
+    ticker: str
+    price: Price
+    qty: Qty
+    held: Qty
+    subaccount: int = 0
+
+    @property
+    def side(self) -> Side:
+        """The side that makes it smaller."""
+        return Side.ASK if self.held > 0 else Side.BID
+
+
 class Cancel(Intent, frozen=True):
     """Take back an order of this strategy."""
 
@@ -279,6 +297,19 @@ class SubmitOrder(Effect, frozen=True):
     """Send this order, once. Only `risk.review` makes the order inside; it is committed before it is sent."""
 
     order: Order
+
+
+class CloseOrder(Effect, frozen=True):
+    """Send this order, once, also while trading is halted. Only `risk.review_close` makes one.
+
+    ValueError where the order could do anything but make a position of a person's smaller, at once.
+    """
+
+    order: Order
+
+    def __post_init__(self) -> None:
+        if not self.order.reduce_only or self.order.tif is not Tif.IOC or self.order.strategy:
+            raise ValueError(f"order {self.order.client_order_id} could do more than close")
 
 
 class AmendOrder(Effect, frozen=True):

@@ -1,7 +1,7 @@
 """The controls before every order, in order; the first that objects decides.
 
-`review` is the only place that makes a SubmitOrder, and `review_amend` an AmendOrder, so nothing that was not reviewed
-can reach a venue.
+`review` is the only place that makes a SubmitOrder, `review_amend` an AmendOrder and `review_close` a CloseOrder, so
+nothing that was not reviewed can reach a venue. Of the three only a CloseOrder passes while trading is halted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Place, SubmitOrder
+from kalshi_cli.core.messages import Amend, AmendOrder, Close, CloseOrder, Denied, Place, SubmitOrder
 from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderStatus, Side, StpMode, Tif, TradingState
 from kalshi_cli.core.orders import worse_of
 from kalshi_cli.core.state import Limits, State
@@ -49,29 +49,62 @@ def review(
         return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
-    return SubmitOrder(
-        Order(
-            client_order_id=client_order_id,
-            ticker=intent.ticker,
-            side=intent.side,
-            price=intent.price,
-            qty=intent.qty,
-            status=OrderStatus.SUBMITTED,
-            created=state.now,
-            updated=state.now,
-            tif=intent.tif,
-            post_only=intent.post_only,
-            reduce_only=intent.reduce_only,
-            expires=expires,
-            exchange_index=state.markets[intent.ticker].exchange_index,
-            strategy=strategy,
-            fair=intent.fair,
-            reason=intent.reason,
-            order_group_id=intent.order_group_id,
-            subaccount=intent.subaccount,
-            self_trade_prevention=intent.self_trade_prevention,
-            cancel_on_pause=intent.cancel_on_pause,
-        )
+    return SubmitOrder(_order(state, intent, client_order_id, strategy, expires))
+
+
+def review_close(state: State, limits: Limits, intent: Close, *, client_order_id: str) -> CloseOrder | Denied:
+    """Hold a person's close against the controls. No halt stops it, so it must be able to do nothing but close.
+
+    It is reduce-only, immediate or cancelled, on the side that makes the position smaller, and with our own live orders
+    on that side no larger than the position. Limits of size, pace and exposure hold nothing up that takes risk away.
+    """
+    order = Place(
+        intent.ticker,
+        intent.side,
+        intent.price,
+        intent.qty,
+        reason="close",
+        tif=Tif.IOC,
+        reduce_only=True,
+        subaccount=intent.subaccount,
+    )
+    denied = _objection(state, limits, order, _BEFORE_CLOSES, "") or _more_than_held(state, intent)
+    return denied or CloseOrder(_order(state, order, client_order_id))
+
+
+def _more_than_held(state: State, intent: Close) -> Denied | None:
+    """All our live orders on the closing side fill first: even then the position must not change its side."""
+    live = [order for order in state.orders.live(intent.ticker) if order.side is intent.side]
+    pending = sum(order.remaining for order in live if order.subaccount == intent.subaccount)
+    if pending + intent.qty <= abs(intent.held):
+        return None
+    held, count, others = map(format_qty, (intent.held, intent.qty, Qty(pending)))
+    return Denied(state.now, "", intent.ticker, "NOT_CLOSING", f"held={held} count={count} own_orders={others}")
+
+
+def _order(state: State, intent: Place, client_order_id: str, strategy: str = "", expires: Ts | None = None) -> Order:
+    """A new order as it is sent, on the shard of its market."""
+    return Order(
+        client_order_id=client_order_id,
+        ticker=intent.ticker,
+        side=intent.side,
+        price=intent.price,
+        qty=intent.qty,
+        status=OrderStatus.SUBMITTED,
+        created=state.now,
+        updated=state.now,
+        tif=intent.tif,
+        post_only=intent.post_only,
+        reduce_only=intent.reduce_only,
+        expires=expires,
+        exchange_index=state.markets[intent.ticker].exchange_index,
+        strategy=strategy,
+        fair=intent.fair,
+        reason=intent.reason,
+        order_group_id=intent.order_group_id,
+        subaccount=intent.subaccount,
+        self_trade_prevention=intent.self_trade_prevention,
+        cancel_on_pause=intent.cancel_on_pause,
     )
 
 
@@ -325,6 +358,14 @@ _CONTROLS: tuple[Control, ...] = (
 
 _AMEND_RAISES = tuple(control for control in _CONTROLS if control is not min_edge)
 _AMEND_LOWERS: tuple[Control, ...] = (market_is_known, well_formed, not_halted)
+_BEFORE_CLOSES: tuple[Control, ...] = (
+    market_is_known,
+    well_formed,
+    market_is_open,
+    fresh_book,
+    price_collar,
+    self_cross,
+)
 
 
 def _cost(intent: Place) -> Money:

@@ -199,12 +199,17 @@ def _try(call: Callable[[], object], tell: Callable[[str], None]) -> bool:
 
 def _fresh_list(client: KalshiClient, clock: Clock, scope: Scope, asked: Ts) -> dict[str, Order] | None:
     """What rests, once the exchange says that its reads hold everything up to `asked`; None if it takes too long."""
+    return _resting(client, scope) if has_caught_up(client, clock, asked) else None
+
+
+def has_caught_up(client: KalshiClient, clock: Clock, asked: Ts) -> bool:
+    """Wait until the exchange says that its reads hold everything up to `asked`; False if it takes too long."""
     for _ in range(LOOKS):
         needed = asked - (client.clock_skew_ms or 0) + SKEW_ERROR_MS
         if client.user_data_timestamp() >= needed:
-            return _resting(client, scope)
+            return True
         clock.sleep(SETTLE_S)
-    return None
+    return False
 
 
 def _resting(client: KalshiClient, scope: Scope) -> dict[str, Order]:

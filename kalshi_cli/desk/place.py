@@ -11,7 +11,7 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
+from kalshi_cli.core.messages import CloseOrder, Denied, OrderRejected, Place, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
@@ -119,7 +119,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A reviewed order and what it can cost, to be confirmed before anything is sent."""
 
     market: Market
-    submit: SubmitOrder
+    submit: SubmitOrder | CloseOrder
     cost: Money
     fee: Money
 
@@ -188,12 +188,15 @@ class OrderDesk:
         market = self.client.market(ticket.ticker)
         intent = ticket.intent(market)
         engine = self.engine([market])
-        verdict = engine.place(intent, client_order_id=ticket.client_order_id)
+        return engine, self.judged(engine, market, engine.place(intent, client_order_id=ticket.client_order_id))
+
+    def judged(self, engine: Engine, market: Market, verdict: SubmitOrder | CloseOrder | Denied) -> Proposal:
+        """What passed the review, with what it can cost. RefusedError with the code of the control that objected."""
         if isinstance(verdict, Denied):
             self.store.record(verdict)
             raise refusal(verdict)
         cost, fee = price_of(verdict.order, engine.state.fees[market.ticker])
-        return engine, Proposal(market=market, submit=verdict, cost=cost, fee=fee)
+        return Proposal(market=market, submit=verdict, cost=cost, fee=fee)
 
     def send(self, engine: Engine, proposal: Proposal) -> Order:
         """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows."""
@@ -295,5 +298,6 @@ _HINTS = {
     "SELF_CROSS": "cancel your own order first: `kalshi order list`",
     "BAD_FLAGS": "see `kalshi order place -h`",
     "NOT_RESTING": "only an order that rests can be amended; see `kalshi order list`, or `kalshi order reconcile`",
+    "NOT_CLOSING": "own orders on that side would close it too: `kalshi cancel-all --ticker TICKER --no-halt` first",
     "BAD_COUNT": "give at least 0.01; to take the whole order back: kalshi order cancel ID",
 }

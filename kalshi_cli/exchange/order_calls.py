@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kalshi_cli.core.messages import AmendEnded, CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model import Order, Tif
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.exchange import wire_changes, wire_orders
 from kalshi_cli.exchange.calls import NAMES_A_CALL, Calls, part, seconds, unknown
-from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE
+from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, Retry
 from kalshi_cli.exchange.wire import WireError
 from kalshi_cli.exchange.wire_changes import Placed, QueuePosition, TakenBack
 from kalshi_cli.units import Qty, Ts
@@ -26,12 +26,24 @@ class OrderCalls(Calls):
 
     def create_order(self, order: Order) -> OrderAccepted:
         """Place it, once. OutcomeUnknownError where it may be live; any other error means that it is not."""
+        return self._create(order, CREATE)
+
+    def _create(self, order: Order, retry: Retry) -> OrderAccepted:
         subject = f"order {order.client_order_id} on {order.ticker}"
-        reply = self._rest.call("POST", _ORDERS, CREATE, subject=subject, body=wire_orders.create_body(order))
+        reply = self._rest.call("POST", _ORDERS, retry, subject=subject, body=wire_orders.create_body(order))
         try:
             return wire_orders.read_created(reply, order.client_order_id)
         except WireError as error:
             raise unknown(subject, error) from error
+
+    def close_order(self, order: Order) -> OrderAccepted:
+        """Place an order that can only close, once. As `create_order`, but that a halt does not stop it.
+
+        ValueError for any other order.
+        """
+        if not order.reduce_only or order.tif is not Tif.IOC:
+            raise ValueError(f"order {order.client_order_id} could do more than close")
+        return self._create(order, ONCE)
 
     def create_orders(self, orders: Sequence[Order]) -> list[Placed]:
         """Place a batch, once; what became of each, in the same order. Never more than `largest_batch()` of them.

@@ -20,13 +20,13 @@ class PortfolioCalls(Calls):
         return self._pages("/portfolio/fills", params, wire_orders.read_fills)
 
     def positions(
-        self, settlement_status: str | None = None, subaccount: int | None = None
+        self, settlement_status: str | None = None, subaccount: int | None = None, ticker: str | None = None
     ) -> Iterator[ExchangePosition]:
         """Positions of the live tier, of the primary account where no other is named.
 
         In markets that have not settled; `settlement_status` may ask for settled ones, or all.
         """
-        params = {"settlement_status": settlement_status, "subaccount": subaccount}
+        params = {"settlement_status": settlement_status, "subaccount": subaccount, "ticker": ticker}
         return self._pages("/portfolio/positions", params, wire_account.read_positions)
 
     def settlements(self, min_ts: Ts | None = None) -> Iterator[Settlement]:

@@ -12,6 +12,7 @@ from kalshi_cli.core.messages import (
     AmendOrder,
     CancelFailed,
     CancelOrder,
+    CloseOrder,
     Effect,
     FeedState,
     Filled,
@@ -135,7 +136,9 @@ class LiveVenue:
     def perform(self, effect: Effect) -> Iterable[Message]:
         """Do it, once. Refusals and doubts are messages, not errors."""
         if isinstance(effect, SubmitOrder):
-            return self._submit(effect.order)
+            return self._submit(effect.order, self._client.create_order)
+        if isinstance(effect, CloseOrder):
+            return self._submit(effect.order, self._client.close_order)
         if isinstance(effect, CancelOrder):
             return self._cancel(effect.order)
         if isinstance(effect, AmendOrder):
@@ -144,10 +147,10 @@ class LiveVenue:
             return self._resync(effect.ticker)
         return ()
 
-    def _submit(self, order: Order) -> list[Message]:
+    def _submit(self, order: Order, create: Callable[[Order], OrderAccepted]) -> list[Message]:
         name = order.client_order_id
         try:
-            accepted = self._client.create_order(order)
+            accepted = create(order)
         except OutcomeUnknownError as error:
             self._hurry()
             return [OrderUnknown(self._clock.now(), name, error.message)]

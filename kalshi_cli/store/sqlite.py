@@ -1,4 +1,4 @@
-"""The state file, and the journal of the simulated exchange: SQLite, opened with care.
+"""The state file: SQLite, opened with care.
 
 Every write is one short `BEGIN IMMEDIATE` transaction (one that starts by reading and then upgrades fails at once,
 whatever the timeout). Intents, fills, settlements and halts are on the disk when a method returns; what the exchange
@@ -21,6 +21,7 @@ import msgspec
 from kalshi_cli.core.messages import (
     Alert,
     AmendOrder,
+    CloseOrder,
     Denied,
     Effect,
     FillBooked,
@@ -180,6 +181,7 @@ class SqliteStore:
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._intend,
+            CloseOrder: self._intend,
             AmendOrder: self._amend,
             OrderChanged: self._put_order,
             FillBooked: self._book_fill,
@@ -230,15 +232,17 @@ class SqliteStore:
         if write is not None:
             write(effect)
 
-    def _intend(self, effect: SubmitOrder) -> None:
+    def _intend(self, effect: SubmitOrder | CloseOrder) -> None:
         """An intent is new or it is a mistake: an id that is already on file must not be sent a second time.
 
-        In one transaction with a look at the halt: once another process committed it, no order begins.
+        In one transaction with a look at the halt: once another process committed it, no order begins but one that
+        can only close.
         """
         order = effect.order
         try:
             with self._database.writing(durable=True) as execute:
-                _refuse_if_halted(execute)
+                if not isinstance(effect, CloseOrder):
+                    _refuse_if_halted(execute)
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
         except StateError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):
@@ -382,30 +386,6 @@ class SqliteStore:
             self._write_denials()
         finally:
             self._database.close()
-
-
-class SqliteJournal:
-    """The simulated exchange's journal on disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, migrations.JOURNAL, is_handed_over=True)
-
-    def save(self, items: dict[str, bytes | None]) -> None:
-        """Write all of them or none; on the disk when this returns. None deletes a key."""
-        with self._database.writing(durable=True) as execute:
-            for key, value in items.items():
-                if value is None:
-                    execute("DELETE FROM journal WHERE key = ?", (key,))
-                else:
-                    execute("INSERT OR REPLACE INTO journal (key, value) VALUES (?, ?)", (key, value))
-
-    def load(self) -> dict[str, bytes]:
-        """Everything saved and not deleted."""
-        return dict(self._database.read("SELECT key, value FROM journal"))
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._database.close()
 
 
 # -- orders, within a transaction ---------------------------------------------------------------------------------
