@@ -72,6 +72,10 @@ class Lifecycle:
         self.state.events[spec.event_ticker]  # a market of no event is a mistake of the caller
         if spec.ticker in self.state.markets:
             raise ValueError(f"{spec.ticker} is listed already")
+        if not 0 <= spec.exchange_index < self.state.options.shards:
+            raise ValueError(
+                f"{spec.ticker} cannot be on shard {spec.exchange_index}: there are {self.state.options.shards}"
+            )
         market = MarketRecord(
             spec=spec,
             market_id=self.state.new_id(),

@@ -27,7 +27,7 @@ class Writes:
         self._floor = floor
 
     def create(self, call: Call) -> Json:
-        return self._create(call, _own(call, read_order(decode_body(call.body))))
+        return self._create(call, decode_body(call.body))
 
     def create_batch(self, call: Call) -> Json:
         items = batch_items(call.body)
@@ -64,8 +64,10 @@ class Writes:
         self._floor.cancel_all(call.account, call.now, subaccount=owner)
         self._floor.keep_cancelling(call.account, call.now, owner)
 
-    def _create(self, call: Call, order: NewOrder) -> Json:
+    def _create(self, call: Call, body: Json) -> Json:
+        """A key that is restricted to a subaccount places there, also where the body names none."""
         assert call.account is not None
+        order = msgspec.structs.replace(read_order(body), subaccount=_whose(call, body))
         outcome = self._floor.submit(call.account, order, call.now)
         if isinstance(outcome, Refusal):
             raise refused(outcome)
@@ -73,7 +75,7 @@ class Writes:
 
     def _create_item(self, call: Call, item: Json) -> Json:
         try:
-            return self._create(call, _own(call, read_order(item)))
+            return self._create(call, item)
         except WireError as error:
             return {"client_order_id": item.get("client_order_id"), "error": error.body.get("error", error.body)}
 
@@ -102,12 +104,6 @@ class Writes:
 def _whose(call: Call, item: Json) -> int:
     """The subaccount that the body of a write names, else the primary one or that of the key."""
     return call.allowed(Fields(item).whole("subaccount"), 0) or 0
-
-
-def _own(call: Call, order: NewOrder) -> NewOrder:
-    """A key that is restricted to a subaccount places there, also where the body names none."""
-    owner = call.allowed(order.subaccount or None, 0) or 0
-    return msgspec.structs.replace(order, subaccount=owner)
 
 
 def receipt_json(receipt: Receipt) -> Json:
