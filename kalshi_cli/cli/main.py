@@ -52,6 +52,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Orders": {
         "order": Entry("orders", "Place, list and cancel orders."),
         "cancel-all": Entry("orders", "The kill switch: halt and cancel everything."),
+        "close": Entry("close", "Out of a position, at bounded prices."),
+        "flatten": Entry("close", "Out of every position."),
     },
     "Quotes and combos": {
         "rfq": Entry("rfq", "Ask makers for quotes, and accept one."),
@@ -86,6 +88,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "limits": Entry("limits", "How fast the account may ask."),
         "keys": Entry("funds", "API keys, and what each may do."),
         "api": Entry("api", "A signed raw call."),
+        "check": Entry("check", "Monitoring checks: does the exchange still send what we read?"),
         "sim": Entry("sim", "The simulated exchange."),
         "config": Entry("config", "Show, find and check the configuration."),
     },

@@ -145,7 +145,7 @@ class OrderDesk:
         self.store = store
         self.clock = clock
         self._limits = limits
-        self._schedule_of = schedule_of
+        self.schedule_of = schedule_of
         self._new_id = new_id
 
     def engine(self, markets: Sequence[Market]) -> Engine:
@@ -156,7 +156,7 @@ class OrderDesk:
             self.clock,
             self._limits,
             markets=markets,
-            fees={market.ticker: self._schedule_of(market) for market in markets},
+            fees={market.ticker: self.schedule_of(market) for market in markets},
             new_id=self._new_id,
         )
         if len(markets) == 1:

@@ -1,0 +1,139 @@
+"""`kalshi close` and `kalshi flatten`: out of a position, at bounded prices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option, ticker
+from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.output import note
+
+if TYPE_CHECKING:
+    from kalshi_cli.app import App
+    from kalshi_cli.desk.close import CloseDesk, Plan, Walk
+
+app = Commands("Close positions.")
+
+DEFAULT_TRIES = 10
+
+
+def _slippage() -> Any:
+    return price_option("--max-slippage", text="Give way at most so far from the best price (5c).")
+
+
+@app.command("close")
+def close(
+    ctx: typer.Context,
+    name: Annotated[str, ticker()],
+    max_slippage: Annotated[Any, _slippage()] = None,
+    step: Annotated[Any, price_option("--step", text="Give way by this at each try (1c).")] = None,
+    tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at the book, at most.")] = DEFAULT_TRIES,
+    within: Annotated[Any, duration_option("--within", text="Give up after this (30s).")] = None,
+    subaccount: Annotated[int, subaccount_option("The position of this subaccount.")] = 0,
+    yes: Annotated[bool, yes_option()] = False,
+    dry_run: Annotated[bool, dry_run_option()] = False,
+) -> None:
+    """Close the position in one market: reduce-only orders at the best price, then step by step a little worse.
+
+    Never beyond --max-slippage from the best price at the start, and not at one cent unless --max-slippage is given.
+    Nothing rests afterwards. It works while trading is halted too. Exit 0 only if nothing is left.
+
+    \b
+    kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run
+    kalshi close KXHIGHNY-26NOV21-B53.5 --max-slippage 2c --json
+    """
+    with opened(ctx) as desk:
+        walk = walk_of(max_slippage, step, tries, within)
+        close_positions(ctx, desk, walk, name.upper(), subaccount, yes=yes, dry_run=dry_run)
+
+
+@app.command("flatten")
+def flatten(
+    ctx: typer.Context,
+    max_slippage: Annotated[Any, _slippage()] = None,
+    step: Annotated[Any, price_option("--step", text="Give way by this at each try (1c).")] = None,
+    tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at each book, at most.")] = DEFAULT_TRIES,
+    within: Annotated[Any, duration_option("--within", text="Give up a position after this (30s).")] = None,
+    subaccount: Annotated[int, subaccount_option("The positions of this subaccount.")] = 0,
+    yes: Annotated[bool, yes_option()] = False,
+    dry_run: Annotated[bool, dry_run_option()] = False,
+) -> None:
+    """Close every position, one after the other, each as `kalshi close` does. Orders that rest are left alone.
+
+    Where it is not known what became of an order it stops at once (exit 7) and begins no other position.
+
+    \b
+    kalshi flatten --dry-run
+    kalshi cancel-all && kalshi flatten --max-slippage 3c --yes
+    """
+    with opened(ctx) as desk:
+        walk = walk_of(max_slippage, step, tries, within)
+        close_positions(ctx, desk, walk, "", subaccount, yes=yes, dry_run=dry_run)
+
+
+def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> Walk:
+    """The walk that the options ask for."""
+    from kalshi_cli.desk.close import Walk
+
+    given = {"max_slippage": max_slippage, "step": step, "within_s": within}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return Walk(**chosen, tries=tries, may_reach_a_cent=max_slippage is not None)
+
+
+def close_positions(
+    ctx: typer.Context, desk: App, walk: Walk, name: str, subaccount: int, *, yes: bool, dry_run: bool
+) -> None:
+    """Show the plan, ask on prod, close, and say what is left; raises where something is."""
+    from kalshi_cli.cli.close_rows import CloseRow, PlanRow, close_row, plan_row
+    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.desk.close import failure
+
+    closer, plans = planned(desk, walk, name, subaccount, dry_run=dry_run)
+    form = flags_of(ctx).form
+    if dry_run:
+        note("dry run: nothing was sent")
+        render_rows(PlanRow, [plan_row(plan) for plan in plans], form, empty="no position")
+        return
+    confirm_plans(desk, plans, yes=yes)
+    closings = closer.close(plans)
+    render_rows(CloseRow, [close_row(closing) for closing in closings], form, empty="no position")
+    if (error := failure(closings)) is not None:
+        raise error
+
+
+def planned(
+    desk: App, walk: Walk, name: str = "", subaccount: int = 0, *, dry_run: bool = False
+) -> tuple[CloseDesk, list[Plan]]:
+    """What is held, and the desk that closes it."""
+    from kalshi_cli.desk.close import CloseDesk
+
+    closer = CloseDesk(desk.order_desk(is_dry_run=dry_run), walk, note, subaccount)
+    return closer, closer.plans(name)
+
+
+def confirm_plans(desk: App, plans: Sequence[Plan], *, yes: bool) -> None:
+    """Say what would be done; on prod a person must agree to it."""
+    from kalshi_cli.cli.prompts import confirm
+
+    facts = [_fact(plan) for plan in plans]
+    if not desk.needs_confirmation or yes or not plans:
+        for fact in facts:
+            note(fact)
+        return
+    confirm("close these positions?", [desk.config.env, *facts], yes=yes)
+
+
+def _fact(plan: Plan) -> str:
+    from kalshi_cli.units import show_money, show_price, show_qty
+
+    what = f"{plan.market.ticker}: {show_qty(plan.qty)} {plan.outcome.upper()}"
+    if plan.touch is None or plan.worst is None:
+        return f"{what}, not now: {plan.refusal}"
+    return (
+        f"{what} at {show_price(plan.own(plan.touch))} now, at worst {show_price(plan.own(plan.worst))}; "
+        f"{show_money(plan.expected)} for {show_qty(plan.fillable)} in the book, "
+        f"all of it at worst {show_money(plan.least)}, fees about {show_money(plan.fee)}"
+    )
