@@ -12,9 +12,10 @@ import pytest
 from kalshi_cli.app import App
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.config import Config, Risk, Sim, Trade
+from kalshi_cli.core.checks import Verdict
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.health import Verdict, worst
+from kalshi_cli.desk.health import worst
 from kalshi_cli.desk.place import Ticket
 from kalshi_cli.desk.portfolio import KEYS
 from kalshi_cli.desk.trade import Plan, Summary, TradeRequest

@@ -49,6 +49,7 @@ from kalshi_cli.units import Ts
 if TYPE_CHECKING:
     from httpx import BaseTransport
 
+    from kalshi_cli.core.checks import CheckReport
     from kalshi_cli.sim.controls import Report
     from kalshi_cli.simulator import Address, Simulator
 
@@ -347,6 +348,26 @@ class App:
             "disk": lambda: health.disk(self.state_dir),
         }
         return [health.examine(name, self.clock, check) for name, check in checks.items()]
+
+    def check_schema(self, *, is_public_only: bool, within_s: float) -> CheckReport:
+        """Whether the exchange still sends what we read; only reads, and probes that can do nothing."""
+        from kalshi_cli.desk import schema
+
+        signer, ws_url = self.signer, self.ws_url
+
+        def frames(ticker: str) -> list[bytes]:
+            assert signer is not None
+            return schema.first_frames(ws_url, signer, self.clock, self.rng, ticker)
+
+        return schema.examine(
+            self._connected(lambda: None),  # one of its own: a probe that is told "410", as it should be, is no alert
+            self.clock,
+            within_s=within_s,
+            is_keyed=signer is not None,
+            is_public_only=is_public_only,
+            is_real_money=self.needs_confirmation,
+            frames=frames if signer is not None and ws_url else None,
+        )
 
     def reset_simulator(self) -> None:
         """Forget the simulated exchange, and what we remember of trading there."""

@@ -52,7 +52,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.label}={self.value};{self.warn};{self.crit}"
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one check. `runbook` names what to read when it is not OK."""
 
     check: str

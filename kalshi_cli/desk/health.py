@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.checks import Verdict
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
 STREAM_WITHIN_S = 5.0
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
-
-
-class Verdict(IntEnum):
-    """Exit codes of a monitoring plug-in; UNKNOWN is worse than WARNING and never OK."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    UNKNOWN = 3
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
