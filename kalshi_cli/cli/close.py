@@ -9,11 +9,13 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option, ticker
 from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
+    from kalshi_cli.cli.rows import CancelAllView
     from kalshi_cli.desk.close import CloseDesk, Plan, Walk
+    from kalshi_cli.errors import KalshiError
 
 app = Commands("Close positions.")
 
@@ -102,6 +104,20 @@ def close_positions(
     render_rows(CloseRow, [close_row(closing) for closing in closings], form, empty="no position")
     if (error := failure(closings)) is not None:
         raise error
+
+
+def flattened(
+    desk: App, view: CancelAllView, *, may_close: bool, yes: bool
+) -> tuple[CancelAllView, KalshiError | None]:
+    """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
+    from kalshi_cli.cli.close_rows import FlattenView, close_row
+    from kalshi_cli.desk.close import close_all
+
+    if not may_close:
+        tell("nothing was closed: first it must be certain that trading is halted and that nothing rests")
+        return FlattenView.of(view, positions=()), None
+    closings, error = close_all(lambda: planned(desk, walk_of()), lambda plans: confirm_plans(desk, plans, yes=yes))
+    return FlattenView.of(view, positions=tuple(close_row(closing) for closing in closings)), error
 
 
 def planned(

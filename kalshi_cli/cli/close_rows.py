@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.cli.cells import Prose
-from kalshi_cli.cli.rows import Outcome, Row
+from kalshi_cli.cli.rows import CancelAllView, Outcome, Row
 from kalshi_cli.desk.close import Closing, Plan
 from kalshi_cli.units import Money, Price, Qty
 
@@ -61,3 +61,9 @@ def close_row(closing: Closing) -> CloseRow:
         fees=closing.fees,
         detail=Prose(closing.error.message) if closing.error else None,
     )
+
+
+class FlattenView(CancelAllView, frozen=True, kw_only=True):
+    """The kill switch, and what became of each position after it."""
+
+    positions: tuple[CloseRow, ...]

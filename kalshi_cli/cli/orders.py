@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli import groups, order_changes
+from kalshi_cli.cli.close import flattened
 from kalshi_cli.cli.options import (
     Commands,
     choice_option,
@@ -23,6 +24,7 @@ from kalshi_cli.cli.output import note
 from kalshi_cli.errors import (
     ExchangeError,
     ExitCode,
+    KalshiError,
     NotFoundError,
     OutcomeUnknownError,
     RefusedError,
@@ -242,15 +244,20 @@ def cancel_all(
     pattern: Annotated[str | None, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this.")] = None,
     within: Annotated[Any, duration_option("--within", text="Give up after this (60s).")] = None,
     no_halt: Annotated[bool, typer.Option("--no-halt", help="Let trading go on afterwards.")] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Then close every position.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --flatten (prod asks).")] = False,
 ) -> None:
     """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
 
     Order groups are triggered first, so that no program can go on placing in them (not with --no-halt or a scope).
     Orders of other programs on this account are canceled too. It asks nothing, and works with a broken state file and
     with a configuration that is wrong wherever this command does not need it. A scoped cancel does not halt.
+    With --flatten positions of the primary subaccount are closed as `kalshi flatten` does, once it is proven that
+    nothing rests; where it is not, nothing is closed.
 
     \b
     kalshi cancel-all
+    kalshi cancel-all --flatten
     kalshi cancel-all --ticker 'KXBTC*' --no-halt --json
     """
     from kalshi_cli.cli.render import render_one
@@ -261,6 +268,10 @@ def cancel_all(
         if given is not None and not given.strip():
             raise UsageError("an empty scope would mean every order", hint="leave the option out to cancel everything")
     scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
+    if flatten and (no_halt or not scope.is_everything):
+        raise UsageError(
+            "--flatten halts and closes everything", hint="without --no-halt and a scope; for one: kalshi close TICKER"
+        )
     with opened(ctx, needed=("env", "state", "credentials", "exchange.rest_url")) as desk:
         for problem in desk.config.problems:
             note(f"ignored: {problem}")
@@ -275,6 +286,10 @@ def cancel_all(
         view = CancelAllView(
             canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds
         )
+        unclosed: KalshiError | None = None
+        unclosed: KalshiError | None = None
+        if flatten:
+            view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
         render_one(view, flags_of(ctx).form, title="cancel-all")
     if not outcome.is_clean:
         ids = ", ".join(order.order_id for order in outcome.remaining_orders[:5])
@@ -284,6 +299,8 @@ def cancel_all(
         )
     if not halted and scope.is_everything and not no_halt:
         raise typer.Exit(ExitCode.STATE)
+    if unclosed is not None:
+        raise unclosed
 
 
 app.add_typer(order_changes.app)

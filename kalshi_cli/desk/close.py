@@ -300,6 +300,19 @@ def _priced(plan: Plan, worst: Price, book: OrderBook, schedule: FeeSchedule) ->
     )
 
 
+def close_all(
+    plan: Callable[[], tuple[CloseDesk, list[Plan]]], agree: Callable[[Sequence[Plan]], None]
+) -> tuple[list[Closing], KalshiError | None]:
+    """Close what is held once somebody agreed. An error is returned: what was canceled before is to be told too."""
+    try:
+        closer, plans = plan()
+        agree(plans)
+        closings = closer.close(plans)
+    except KalshiError as error:
+        return [], error
+    return closings, failure(closings)
+
+
 def failure(closings: Sequence[Closing]) -> KalshiError | None:
     """The error that a command ends with; None where everything was closed.
 
