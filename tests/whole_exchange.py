@@ -1,4 +1,4 @@
-"""The whole exchange, as tables: what of the specification is left out and why, what is still to come, every call.
+"""The whole exchange, as tables: what of the specification is left out and why, and every call.
 
 Whoever adds a method to the client adds a line to CALLS; `test_whole_exchange` fails until it is there.
 """
@@ -17,7 +17,7 @@ from talk_stage import TALK_CALLS
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.core.messages import AmendEnded
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
 from kalshi_cli.exchange.calls import Calls
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire_groups import OrderGroup
@@ -32,12 +32,6 @@ EXCLUDED = {
     "GET /fcm/positions": "for futures commission merchants only",
 }
 """Operations that neither the client nor the simulated exchange has, and why."""
-
-TO_COME: dict[str, str] = {
-    "methods": "all",
-}
-"""What is missing yet -> which part of issue 3 is at it: `route METHOD PATH`, `call METHOD PATH`, `frame TYPE`,
-`channel NAME`, and `methods` while calls are being added to the client. Empty in the end."""
 
 A_UUID = "11111111-2222-4333-8444-555555555555"
 
@@ -157,6 +151,9 @@ CALLS: dict[str, Callable[[Stage], object]] = {
     "all_candles": lambda s: s.client.all_candles(s.old().market(TICKER), T0, s.end, 60),
     # orders
     "create_order": lambda s: s.client.create_order(s.new_order()),
+    "close_order": lambda s: s.client.close_order(
+        msgspec.structs.replace(s.new_order(), tif=Tif.IOC, reduce_only=True, expires=None)
+    ),
     "cancel_order": lambda s: s.client.cancel_order(s.resting()),
     "cancel_all": lambda s: s.client.cancel_all(),
     "orders": lambda s: s.client.orders(status="resting", ticker=TICKER, min_ts=T0),
