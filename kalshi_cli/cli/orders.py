@@ -287,7 +287,6 @@ def cancel_all(
             canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds
         )
         unclosed: KalshiError | None = None
-        unclosed: KalshiError | None = None
         if flatten:
             view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
         render_one(view, flags_of(ctx).form, title="cancel-all")

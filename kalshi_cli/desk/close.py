@@ -123,9 +123,14 @@ class CloseDesk:
         held = self._held(ticker)
         if not held:
             return []
-        markets = [market] if market is not None else list(self._client.markets(tickers=list(held), combos=True))
-        books = {book.ticker: book for book in self._client.orderbooks([each.ticker for each in markets])}
-        return [self._plan(each, held[each.ticker], books.get(each.ticker)) for each in markets if each.ticker in held]
+        markets: dict[str, Market] = {market.ticker: market} if market is not None else {}
+        if market is None:
+            markets = {each.ticker: each for each in self._client.markets(tickers=list(held))}
+        books = {book.ticker: book for book in self._client.orderbooks(list(held))}
+        return [
+            self._plan(markets.get(name) or self._client.market(name), qty, books.get(name))
+            for name, qty in held.items()
+        ]
 
     def _held(self, ticker: str = "") -> dict[str, Qty]:
         """Positions as the exchange states them, no older than this call."""
@@ -328,7 +333,12 @@ def failure(closings: Sequence[Closing]) -> KalshiError | None:
     first = stopper or failed[0][1]
     if not any(closing.closed for closing in closings) and (stopper or len({type(error) for _, error in failed}) == 1):
         return first
+    kept = [(closing, error) for closing, error in failed if closing.left]
+    if not kept:
+        return KalshiError(
+            f"whether anything is left is not known. {first.message}", hint=first.hint, code="not_proven"
+        )
     left = ", ".join(
-        f"{show_qty(each.left)} {each.plan.outcome.upper()} of {each.plan.market.ticker}" for each, _ in failed
+        f"{show_qty(each.left)} {each.plan.outcome.upper()} of {each.plan.market.ticker}" for each, _ in kept
     )
     return KalshiError(f"not everything was closed: {left} left. {first.message}", hint=first.hint, code="not_closed")
