@@ -257,10 +257,9 @@ class CloseDesk:
         closing = msgspec.structs.replace(closing, left=left, error=error if left else None)
         if not fills or sum(fill.qty for fill in fills) != sent.filled:
             return closing
-        paid = sum(notional(fill.price, fill.qty) for fill in fills)
-        return msgspec.structs.replace(
-            closing, average=Price(paid // sent.filled), fees=Money(sum(fill.fee for fill in fills))
-        )
+        paid = plan.side.sign * sum(notional(fill.price, fill.qty) for fill in fills)
+        average = Price(plan.side.sign * -(-paid // sent.filled))  # rounded against us
+        return msgspec.structs.replace(closing, average=average, fees=Money(sum(fill.fee for fill in fills)))
 
 
 class _Sent:

@@ -13,6 +13,7 @@ from store_build import NOW, Build, Open
 from kalshi_cli.core.messages import (
     Alert,
     CancelOrder,
+    CloseOrder,
     Denied,
     Effect,
     FillBooked,
@@ -22,7 +23,7 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
+from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, Tif, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import sqlite
 from kalshi_cli.store.base import Cycle, Halt, Memory
@@ -254,6 +255,19 @@ def test_no_intent_begins_after_another_program_committed_a_halt(open_store: Ope
     switch.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "", NOW))
     loop.record(SubmitOrder(build.order("after")))
     assert switch.order("after") is not None
+
+
+def test_a_close_is_written_down_while_halted_and_only_once(open_store: Open, build: Build) -> None:
+    store = open_store()
+    store.set_halt(Halt(TradingState.HALTED, "KILL_SWITCH", "", NOW))
+    out = build.order("out", reduce_only=True, tif=Tif.IOC)
+    with pytest.raises(HaltedError):
+        store.record(SubmitOrder(out))
+    assert store.order("out") is None
+    store.record(CloseOrder(out))
+    assert store.order("out") == out
+    with pytest.raises(StateError, match="already on file"):
+        store.record(CloseOrder(out))
 
 
 def test_the_engine_cannot_loosen_a_halt_that_another_program_set_meanwhile(open_store: Open) -> None:

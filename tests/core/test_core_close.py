@@ -1,0 +1,169 @@
+"""A close passes a halt, so it must be able to do nothing but close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from core_build import NOW, Build
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from kalshi_cli.core.messages import Alert, Close, CloseOrder, Denied, Intent, Place, Tick
+from kalshi_cli.core.model import ASK, BID, MarketStatus, OrderStatus, Side, Tif, TradingState
+from kalshi_cli.core.risk import review, review_close
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.units import Money, Qty, cents, contracts
+
+
+@pytest.fixture
+def state(build: Build) -> State:
+    made = build.state()
+    snapshot = build.book()
+    made.books["KXA-1"].load(snapshot.bids, snapshot.asks, snapshot.ts)
+    made.trading = TradingState.HALTED
+    return made
+
+
+def out(price: int = 40, qty: int = 10, held: int = 10, **changes: Any) -> Close:
+    return Close("KXA-1", cents(price), contracts(qty), contracts(held), **changes)
+
+
+def judge(state: State, intent: Close, limits: Limits | None = None) -> CloseOrder | Denied:
+    return review_close(state, limits or Limits(), intent, client_order_id="new")
+
+
+def code(state: State, intent: Close, limits: Limits | None = None) -> str:
+    verdict = judge(state, intent, limits)
+    return verdict.code if isinstance(verdict, Denied) else "approved"
+
+
+@pytest.mark.parametrize("trading", TradingState)
+@pytest.mark.parametrize(("held", "side"), [(10, ASK), (-10, BID)])
+def test_it_is_reduce_only_immediate_and_on_the_closing_side_in_every_state(
+    state: State, trading: TradingState, held: int, side: Side
+) -> None:
+    state.trading = trading
+    verdict = judge(state, out(held=held, subaccount=3))
+    assert isinstance(verdict, CloseOrder)
+    order = verdict.order
+    assert (order.side, order.tif, order.reduce_only, order.strategy) == (side, Tif.IOC, True, "")
+    assert (order.subaccount, order.expires, order.status) == (3, None, OrderStatus.SUBMITTED)
+
+
+def test_the_same_order_as_an_ordinary_one_is_refused_while_halted(state: State) -> None:
+    """Also where it is reduce-only: what a person places, and what a strategy wants, waits for the end of the halt."""
+    for strategy in ("", "spike"):
+        intent = Place("KXA-1", ASK, cents(40), contracts(1), tif=Tif.IOC, reduce_only=True, fair=cents(1))
+        verdict = review(state, Limits(), intent, client_order_id="new", strategy=strategy, expiry_s=None)
+        assert isinstance(verdict, Denied)
+        assert verdict.code == "HALTED"
+
+
+def test_no_more_than_is_held_can_be_closed(state: State) -> None:
+    assert code(state, out(qty=10, held=10)) == "approved"
+    assert code(state, out(qty=11, held=10)) == "NOT_CLOSING"
+    assert code(state, out(qty=11, held=-10)) == "NOT_CLOSING"
+    assert code(state, out(qty=1, held=0)) == "NOT_CLOSING"
+    assert code(state, out(qty=0, held=10)) == "BAD_COUNT"
+
+
+def test_live_orders_on_the_closing_side_count_in_their_own_subaccount(state: State, build: Build) -> None:
+    state.orders.add(build.order("asks", side=ASK, price=cents(60), qty=contracts(4)))
+    state.orders.add(build.order("bids", price=cents(10), qty=contracts(50)))
+    assert code(state, out(qty=6)) == "approved"
+    assert code(state, out(qty=7)) == "NOT_CLOSING"
+    assert code(state, out(qty=10, subaccount=1)) == "approved"
+
+
+def test_an_order_in_doubt_counts_as_live(state: State, build: Build) -> None:
+    state.orders.add(build.order("lost", side=ASK, qty=contracts(10), status=OrderStatus.UNKNOWN))
+    assert code(state, out()) == "NOT_CLOSING"
+
+
+def test_price_book_and_market_are_looked_at_as_for_any_order(state: State, build: Build) -> None:
+    assert code(state, Close("KXB-1", cents(40), contracts(1), contracts(1))) == "UNKNOWN_MARKET"
+    assert code(state, Close("KXA-1", cents(0), contracts(1), contracts(1))) == "OFF_GRID_PRICE"
+    assert code(state, out(29), Limits(price_collar=cents(10))) == "PRICE_COLLAR"
+    assert code(state, out(30), Limits(price_collar=cents(10))) == "approved"
+    state.orders.add(build.order("own bid", price=cents(41)))
+    assert code(state, out()) == "SELF_CROSS"
+    state.books["KXA-1"].invalidate("gap")
+    assert code(state, out(), Limits(max_book_age_ms=1000)) == "STALE_BOOK"
+    closed = build.state(build.market(status=MarketStatus.INACTIVE))
+    assert code(closed, out()) == "MARKET_NOT_OPEN"
+
+
+def test_limits_that_keep_risk_from_growing_do_not_apply(state: State) -> None:
+    tight = Limits(
+        max_order_qty=contracts(1),
+        max_order_cost=Money(1),
+        max_orders_per_minute=0,
+        max_position=Qty(0),
+        max_exposure=Money(0),
+    )
+    assert code(state, out(), tight) == "approved"
+
+
+@pytest.mark.parametrize("change", [{"reduce_only": False}, {"tif": Tif.GTC}, {"tif": Tif.FOK}, {"strategy": "spike"}])
+def test_a_close_order_cannot_be_made_of_an_order_that_could_do_more(build: Build, change: dict[str, Any]) -> None:
+    can_only_close = {"reduce_only": True, "tif": Tif.IOC}
+    assert CloseOrder(build.order(**can_only_close)).order.reduce_only
+    with pytest.raises(ValueError, match="more than close"):
+        CloseOrder(build.order(**(can_only_close | change)))
+
+
+@given(
+    held=st.integers(-50, 50),
+    qty=st.integers(-5, 60),
+    resting=st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 30), st.integers(0, 1)), max_size=4),
+)
+def test_whatever_fills_first_the_position_never_changes_its_side(
+    held: int, qty: int, resting: list[tuple[Side, int, int]]
+) -> None:
+    build = Build()
+    state = build.state()
+    state.trading = TradingState.HALTED
+    for number, (side, count, subaccount) in enumerate(resting):
+        price = cents(1 if side is BID else 99)
+        state.orders.add(build.order(f"c{number}", side=side, price=price, qty=contracts(count), subaccount=subaccount))
+    verdict = judge(state, out(qty=qty, held=held))
+    event("approved" if isinstance(verdict, CloseOrder) else verdict.code)
+    if isinstance(verdict, CloseOrder):
+        sign = verdict.order.side.sign
+        same_side = sum(count for side, count, number in resting if side.sign == sign and number == 0)
+        after = held + sign * (qty + same_side)
+        assert held * sign < 0 < qty
+        assert after * held >= 0
+
+
+class Wishing:
+    """A strategy that wants what only a person may."""
+
+    name = "wishing"
+
+    def on_book(self, *_: object) -> None: ...
+    def on_trade(self, *_: object) -> None: ...
+    def on_fill(self, *_: object) -> None: ...
+    def on_tick(self, _view: object) -> Iterator[Intent]:
+        yield out()
+
+
+def test_a_strategy_cannot_close(build: Build) -> None:
+    engine = build.engine(Wishing())
+    effects = engine.step(Tick(NOW))
+    assert [effect.code for effect in effects if isinstance(effect, Alert)] == ["STRATEGY_FAILED"]
+    assert not any(isinstance(effect, CloseOrder) for effect in effects)
+
+
+def test_the_engine_counts_a_close_as_live_at_once_and_a_refusal_as_denied(build: Build) -> None:
+    engine = build.engine()
+    engine.step(build.book())
+    engine.state.trading = TradingState.HALTED
+    verdict = engine.close(out())
+    assert isinstance(verdict, CloseOrder)
+    assert engine.state.orders.get("id1") == verdict.order
+    assert engine.state.orders_last_minute() == 1
+    assert isinstance(engine.close(out()), Denied), "the first one may fill"
+    assert (engine.tally.intents, engine.tally.orders, engine.tally.denied) == (2, 1, {"NOT_CLOSING": 1})
