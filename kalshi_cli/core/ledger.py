@@ -5,7 +5,9 @@ what is held, buying it back and settling are one thing, a sale of the held side
 position, and YES and NO are accounted alike.
 
 The result depends on what was booked, never on the order or the number of times it was booked: the events of a market
-are kept sorted by time (trade id where times are equal), and a late one makes its market be counted again.
+are kept sorted by time, and a late one makes its market be counted again. Times are often equal, because one order that
+meets several trades with all of them at once: then the better price for whoever came was met first, and what is left to
+tell apart is told by trade id.
 
 Money is exact. With average cost, a partial sale takes its share of the cost rounded down to a micro-dollar, and the
 remainder stays with what is left; the sum of both never changes, and nothing is left once the position is flat.
@@ -60,7 +62,7 @@ class Position(msgspec.Struct, frozen=True):
         return None if value is None else Money(value - self.cost)
 
 
-_Key = tuple[Ts, int, str]
+_Key = tuple[Ts, int, int, str]
 
 
 class _Market:
@@ -81,7 +83,7 @@ class _Market:
     def insert(self, event: Fill | Settlement) -> None:
         """Put an event in its place; if what follows it was counted already, count again from the start."""
         # At one millisecond a settlement comes after the fills.
-        key = (event.ts, 0, event.trade_id) if isinstance(event, Fill) else (event.ts, 1, "")
+        key = (event.ts, 0, _rank(event), event.trade_id) if isinstance(event, Fill) else (event.ts, 1, 0, "")
         if self._done and key < self._events[self._done - 1][0]:
             self._done = 0
         insort(self._events, (key, event), key=itemgetter(0))
@@ -238,6 +240,15 @@ class Ledger:
             self._realized += now.realized - was.realized
             self._fees += now.fees - was.fees
             self._cost += now.cost - was.cost
+
+
+def _rank(fill: Fill) -> int:
+    """The place of a fill among those of one moment: a taker meets the best price first, and trade ids say nothing.
+
+    Which was first decides what closed and what opened where an order goes through flat, and so what was realized.
+    """
+    leg = _held_price(fill.side.sign, fill.price)
+    return leg if fill.is_taker else -leg
 
 
 def _held_price(signed: int, price: Price) -> Price:

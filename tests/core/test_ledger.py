@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -280,6 +282,26 @@ def test_fifo_sells_the_oldest_lot_first_and_average_the_mean() -> None:
     assert average.realized == dollars("0.333334")
     assert average.position("T").cost == dollars("0.333334")
     assert average.position("T").average_price == Price(3_333)
+
+
+@each_method
+@pytest.mark.parametrize("is_taker", [True, False])
+@pytest.mark.parametrize("side", [BID, ASK])
+def test_what_one_order_met_at_once_is_counted_best_price_first_whatever_the_trade_ids(
+    method: Any, side: Side, is_taker: bool
+) -> None:
+    """The exchange realized it in that order, and its trade ids are random: seen where an order goes through flat."""
+    held = fill("held", side.opposite, 5_000, 500, 1)
+    best_first = [5_000, 5_200, 5_500] if (side is BID) is is_taker else [5_000, 4_800, 4_500]
+    for ids in itertools.permutations("abc"):
+        met = [
+            msgspec.structs.replace(fill(trade_id, side, price, 250, 2), is_taker=is_taker)
+            for trade_id, price in zip(ids, best_first, strict=True)
+        ]
+        position = booked([held, *met], method).position("T")
+        gained = side.sign * 250 * (2 * 5_000 - best_first[0] - best_first[1])
+        assert (position.qty, position.realized) == (side.sign * 250, gained)
+        assert position.average_price == (best_first[2] if side is BID else ONE_DOLLAR - best_first[2])
 
 
 def test_what_average_cost_cannot_divide_stays_with_the_rest_and_is_gone_when_flat() -> None:
