@@ -260,7 +260,7 @@ def test_no_intent_begins_after_another_program_committed_a_halt(open_store: Ope
 def test_a_close_is_written_down_while_halted_and_only_once(open_store: Open, build: Build) -> None:
     store = open_store()
     store.set_halt(Halt(TradingState.HALTED, "KILL_SWITCH", "", NOW))
-    out = build.order("out", reduce_only=True, tif=Tif.IOC)
+    out = build.order("out", reduce_only=True, tif=Tif.IOC, strategy="")
     with pytest.raises(HaltedError):
         store.record(SubmitOrder(out))
     assert store.order("out") is None
