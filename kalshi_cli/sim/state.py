@@ -93,6 +93,7 @@ class State:
         self.group_count = 0
         self.traded_groups: dict[str, None] = {}
         self.happened: list[Happening] = []
+        self._untold: set[str] = set()
         self._terms: dict[FeeSchedule, Terms] = {}
         self._journal = journal
         self._waiting: list[OrderRecord] = []
@@ -156,7 +157,8 @@ class State:
             self.forget(f"order/{order.order_id}")  # nobody can ask for a dead order of the world's
             return
         self.show(member, f"order/{order.order_id}", order, now)
-        if member.mirror is not None and not any(item is order for item in self.happened):
+        if member.mirror is not None and order.order_id not in self._untold:
+            self._untold.add(order.order_id)
             self.happened.append(order)
 
     def touch_account(self, member: Member) -> None:
@@ -220,6 +222,7 @@ class State:
             self._dirty.clear()
         self._must_save = False
         happened, self.happened = self.happened, []
+        self._untold.clear()
         return happened
 
     def show_all(self) -> None:
