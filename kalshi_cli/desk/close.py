@@ -111,6 +111,7 @@ class CloseDesk:
         self._walk = walk
         self._tell = tell
         self._subaccount = subaccount
+        self._written = self._clock.now()
 
     # -- what is held ---------------------------------------------------------------------------------------------
 
@@ -133,8 +134,8 @@ class CloseDesk:
         ]
 
     def _held(self, ticker: str = "") -> dict[str, Qty]:
-        """Positions as the exchange states them, no older than this call."""
-        if not has_caught_up(self._client, self._clock, self._clock.now()):
+        """Positions as the exchange states them: newer than the last order here, and than the start of this desk."""
+        if not has_caught_up(self._client, self._clock, self._written):
             raise UnreachableError(
                 "the exchange's lists trail behind; what is held is not known", hint="try again: kalshi positions"
             )
@@ -222,6 +223,7 @@ class CloseDesk:
                 signed = Qty(-plan.side.sign * held)
                 verdict = engine.close(Close(ticker, limit, left, held=signed, subaccount=self._subaccount))
                 order = self._orders.send(engine, self._orders.judged(engine, market, verdict))
+                self._written = self._clock.now()
                 filled = order.filled
                 sent.note(order)
                 price = show_price(plan.own(limit))

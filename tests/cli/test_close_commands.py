@@ -1,0 +1,301 @@
+"""close, flatten and cancel-all --flatten, typed as a person would: what is shown, what is asked, how it ends."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+
+from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import dollars
+
+CREATE = r"/portfolio/events/orders$"
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """The account holds ten YES of one market and, sold at 12 cents, twenty NO of another where nobody offers."""
+    with served(tmp_path) as one:
+        one.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+        one.submit(ME, TWO_SIDED, BID, "0.4500", "10")
+        set_variables(monkeypatch, tmp_path, one.variables())
+        # This exchange's lists do not trail; what the waiting is for is tested in virtual time.
+        monkeypatch.setattr("kalshi_cli.desk.cancel.SKEW_ERROR_MS", -1_000)
+        monkeypatch.setattr("kalshi_cli.desk.place.RESOLVE_S", 0.5)
+        yield one
+
+
+@pytest.fixture
+def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    with fault_proxy(exchange.server.rest_url) as one:
+        set_variables(monkeypatch, exchange.home, exchange.variables(rest_url=one.moved(exchange.server.rest_url)))
+        yield one
+
+
+def also_no(exchange: Served) -> None:
+    exchange.submit(ME, ONE_SIDED, ASK, "0.1200", "20")
+
+
+def held() -> dict[str, str]:
+    return {row["ticker"]: row["position"] for row in kalshi("positions", "--json").json}
+
+
+def halt(exchange: Served) -> None:
+    store = SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", exchange.clock.now()))
+    store.close()
+
+
+def error_of(ended: Ended) -> tuple[int, str]:
+    return ended.code, ended.error["code"]
+
+
+# -- close ------------------------------------------------------------------------------------------------------------
+
+
+def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
+    ended = kalshi("close", TWO_SIDED.lower(), "--json")
+    assert ended.code == 0, ended.err
+    assert "10 YES at $0.44 now, at worst $0.39; $4.40 for 10 in the book, all of it at worst $3.90" in ended.err
+    (row,) = ended.json
+    assert row.pop("fees") == "0.172500"
+    assert row == {
+        "ticker": TWO_SIDED,
+        "side": "yes",
+        "closed": "10.00",
+        "left": "0.00",
+        "average_price": "0.4400",
+        "detail": None,
+    }
+    assert held() == {}
+    assert exchange.resting() == []
+
+
+def test_a_no_position_is_shown_at_prices_of_no(exchange: Served) -> None:
+    also_no(exchange)
+    exchange.submit("maker", ONE_SIDED, ASK, "0.1500", "100")
+    ended = kalshi("close", ONE_SIDED, "--json")
+    assert "20 NO at $0.85 now, at worst $0.80" in ended.err
+    assert (ended.json[0]["side"], ended.json[0]["average_price"]) == ("no", "0.8500")
+
+
+def test_a_dry_run_sends_nothing_and_leaves_no_trace(exchange: Served) -> None:
+    ended = kalshi("close", TWO_SIDED, "--dry-run", "--max-slippage", "1c", "--json")
+    (row,) = ended.json
+    assert (row["price"], row["worst_price"], row["fillable"], row["least"]) == (
+        "0.4400",
+        "0.4300",
+        "10.00",
+        "4.300000",
+    )
+    assert "nothing was sent" in ended.err
+    assert held() == {TWO_SIDED: "10.00"}
+    assert not exchange.state.exists()
+
+
+def test_without_a_position_there_is_nothing_to_do(exchange: Served) -> None:
+    ended = kalshi("close", FINE, "--json")
+    assert (ended.code, ended.json) == (0, [])
+
+
+@pytest.mark.usefixtures("exchange")
+def test_an_unknown_market_is_an_error() -> None:
+    assert kalshi("close", "KXNONE-1").code == 4
+
+
+def test_where_nobody_buys_nothing_is_sent_and_the_row_says_why(exchange: Served) -> None:
+    also_no(exchange)
+    ended = kalshi("close", ONE_SIDED, "--json")
+    assert error_of(ended) == (3, "NO_BIDS")
+    assert (ended.json[0]["closed"], ended.json[0]["left"]) == ("0.00", "20.00")
+    assert "nobody buys NO" in ended.json[0]["detail"]
+
+
+def test_a_paused_market_is_said_and_ends_with_its_own_code(exchange: Served) -> None:
+    exchange.call(lambda: exchange.exchange.pause_market(TWO_SIDED, exchange.clock.now()))
+    ended = kalshi("close", TWO_SIDED, "--json")
+    assert error_of(ended) == (3, "MARKET_NOT_OPEN")
+    assert held() == {TWO_SIDED: "10.00"}
+
+
+def test_a_part_is_a_failure_that_says_what_is_left(exchange: Served) -> None:
+    exchange.call(lambda: exchange.exchange.cancel_all("maker", exchange.clock.now(), TWO_SIDED))
+    exchange.submit("maker", TWO_SIDED, BID, "0.4400", "4")
+    ended = kalshi("close", TWO_SIDED, "--tries", "2", "--json")
+    assert error_of(ended) == (1, "not_closed")
+    assert f"6 YES of {TWO_SIDED} left" in ended.error["message"]
+    assert (ended.json[0]["closed"], ended.json[0]["left"]) == ("4.00", "6.00")
+    assert exchange.resting() == []
+
+
+@pytest.mark.parametrize(
+    "words", [["--max-slippage", "x"], ["--tries", "0"], ["--tries", "101"], ["--subaccount", "64"], ["--within", "x"]]
+)
+@pytest.mark.usefixtures("exchange")
+def test_bad_values_are_refused_in_one_line(words: list[str]) -> None:
+    ended = kalshi("close", TWO_SIDED, *words)
+    assert ended.code == 2
+    assert ended.out == ""
+
+
+# -- flatten ----------------------------------------------------------------------------------------------------------
+
+
+def test_flatten_closes_what_it_can_and_reports_the_rest(exchange: Served) -> None:
+    also_no(exchange)
+    ended = kalshi("flatten", "--json")
+    assert error_of(ended) == (1, "not_closed")
+    rows = {row["ticker"]: (row["closed"], row["left"]) for row in ended.json}
+    assert rows == {TWO_SIDED: ("10.00", "0.00"), ONE_SIDED: ("0.00", "20.00")}
+    assert held() == {ONE_SIDED: "-20.00"}
+
+
+def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exchange: Served) -> None:
+    """The exchange never got it, and cannot prove that: nobody knows."""
+    also_no(exchange)
+    exchange.submit("maker", ONE_SIDED, ASK, "0.1500", "100")
+    proxy.faults.append(Fault("status_500", "POST", CREATE, times=99))
+    ended = kalshi("flatten", "--json")
+    assert error_of(ended) == (7, "outcome_unknown")
+    assert proxy.faults[0].hits == 1, "not tried again, and no other position begun"
+    assert sorted(row["closed"] for row in ended.json) == ["0.00", "0.00"]
+    assert sorted("not begun" in row["detail"] for row in ended.json) == [False, True]
+    assert "client order id" in ended.error["hint"]
+    assert held() == {TWO_SIDED: "10.00", ONE_SIDED: "-20.00"}
+
+
+def test_a_lost_answer_is_looked_up_and_nothing_is_sold_twice(proxy: FaultProxy, exchange: Served) -> None:
+    proxy.faults.append(Fault("drop_reply", "POST", CREATE))
+    ended = kalshi("flatten", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json[0]["closed"] == "10.00"
+    assert proxy.faults[0].hits == 1
+    assert held() == {}
+    assert exchange.resting() == []
+
+
+# -- prod, read-only, halted ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("close", TWO_SIDED), ("flatten",)])
+def test_on_prod_it_shows_the_plan_and_asks(
+    exchange: Served, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    ended = kalshi(*words)
+    assert (ended.code, ended.out) == (3, "")
+    assert "at worst $0.39" in ended.err
+    assert "add --yes" in ended.err
+    assert held() == {TWO_SIDED: "10.00"}
+    assert kalshi(*words, "--yes").code == 0
+    assert held() == {}
+    assert exchange.resting() == []
+
+
+@pytest.mark.usefixtures("exchange")
+def test_read_only_refuses_it_and_lets_a_dry_run_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_READ_ONLY", "1")
+    assert kalshi("close", TWO_SIDED).code == 3
+    assert kalshi("flatten", "--dry-run").code == 0
+    assert held() == {TWO_SIDED: "10.00"}
+
+
+def test_a_close_works_while_halted_and_no_order_does(exchange: Served) -> None:
+    halt(exchange)
+    words = ["order", "place", TWO_SIDED, "--side", "yes", "--action", "sell", "--count", "10", "--price", "0.44"]
+    for more in ([], ["--tif", "ioc", "--reduce-only"]):
+        refused = kalshi(*words, *more)
+        assert refused.code == 3
+        assert "HALTED" in refused.err
+    assert held() == {TWO_SIDED: "10.00"}
+    assert kalshi("close", TWO_SIDED).code == 0
+    assert held() == {}
+    assert kalshi("status", "--json").json["state"] == "halted"
+
+
+# -- cancel-all --flatten ---------------------------------------------------------------------------------------------
+
+
+def test_the_kill_switch_closes_after_nothing_rests(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "10")
+    assert kalshi("close", TWO_SIDED).code == 3, "the order that rests would close it too"
+    ended = kalshi("cancel-all", "--flatten", "--json")
+    assert ended.code == 0, ended.err
+    shown = ended.json
+    assert (shown["canceled"], shown["remaining"], shown["halted"]) == (1, 0, True)
+    assert [(row["ticker"], row["closed"], row["left"]) for row in shown["positions"]] == [(TWO_SIDED, "10.00", "0.00")]
+    assert held() == {}
+
+
+def test_the_kill_switch_says_what_it_could_not_close(exchange: Served) -> None:
+    also_no(exchange)
+    ended = kalshi("cancel-all", "--flatten", "--json")
+    assert error_of(ended) == (1, "not_closed")
+    assert len(ended.json["positions"]) == 2
+    assert ended.json["halted"] is True
+
+
+def test_where_zero_is_not_verified_nothing_is_closed(proxy: FaultProxy, exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
+    proxy.faults.append(Fault("status_500", "DELETE", "/portfolio", times=10_000))
+    ended = kalshi("cancel-all", "--flatten", "--within", "2s", "--json")
+    assert ended.code == 7
+    assert "nothing was closed" in ended.err
+    assert ended.json["positions"] == []
+    assert not any(answer.method == "POST" for answer in proxy.answers)
+    assert exchange.call(lambda: exchange.exchange.resting(ME)) != []
+    proxy.faults.clear()
+    assert held() == {TWO_SIDED: "10.00"}
+
+
+def test_where_the_halt_cannot_be_written_nothing_is_closed(exchange: Served) -> None:
+    folder = exchange.state / "sim"
+    folder.mkdir(parents=True)
+    (folder / "state.db").write_text("not a database")
+    ended = kalshi("cancel-all", "--flatten", "--json")
+    assert ended.code == 8
+    assert (ended.json["halted"], ended.json["positions"]) == (False, [])
+    assert "nothing was closed" in ended.err
+    assert exchange.call(lambda: exchange.exchange.resting(ME)) == []
+
+
+def test_on_prod_the_kill_switch_cancels_unasked_and_closes_only_if_told(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
+    ended = kalshi("cancel-all", "--flatten", "--json")
+    assert error_of(ended) == (3, "not_confirmed")
+    assert (ended.json["canceled"], ended.json["positions"]) == (1, [])
+    assert held() == {TWO_SIDED: "10.00"}
+    assert kalshi("cancel-all", "--flatten", "--yes").code == 0
+    assert held() == {}
+
+
+@pytest.mark.parametrize("words", [["--no-halt"], ["--ticker", "KX*"], ["--event", "KXRAIN-40JAN01"]])
+def test_a_flatten_is_of_everything_and_halts(exchange: Served, words: list[str]) -> None:
+    exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
+    assert kalshi("cancel-all", "--flatten", *words).code == 2
+    assert len(exchange.resting()) == 1
+    assert held() == {TWO_SIDED: "10.00"}
+
+
+def test_the_position_of_a_subaccount_is_closed_there(exchange: Served) -> None:
+    def funded() -> int:
+        number: int = exchange.exchange.add_subaccount(ME)
+        exchange.exchange.deposit(ME, dollars(50), subaccount=number)
+        return number
+
+    number = exchange.call(funded)
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3", subaccount=number)
+    ended = kalshi("flatten", "--subaccount", str(number), "--json")
+    assert [(row["ticker"], row["closed"]) for row in ended.json] == [(TWO_SIDED, "3.00")]
+    assert kalshi("close", TWO_SIDED, "--json").json[0]["closed"] == "10.00", "the primary one was left alone"
