@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,7 +19,7 @@ from msgspec import inspect
 from kalshi_cli.core.checks import Breach
 
 MOST_ITEMS = 200
-"""Of a list, so many are looked at."""
+"""Of a list, or of a map, so many are looked at."""
 
 MOST_TEXT = 60
 
@@ -40,12 +42,12 @@ class Known(msgspec.Struct, frozen=True):
     objects: dict[str, dict[str, KnownField]]
 
 
-def missing(body: Any, wanted: Any, where: str) -> list[Breach]:
+def missing(body: Any, wanted: type, where: str) -> list[Breach]:
     """Critical: a required field that is not there, or one whose type is not what the struct `wanted` reads.
 
     `body` is decoded JSON. Each path is said once, however many items of a list have the same fault.
     """
-    found = {(breach.code, breach.subject): breach for breach in _missing(body, inspect.type_info(wanted), where)}
+    found = {(breach.code, breach.subject): breach for breach in _missing(body, _shape(wanted), where)}
     return list(found.values())
 
 
@@ -53,6 +55,12 @@ def unfamiliar(body: Any, known: Known, names: tuple[str, ...], where: str) -> l
     """Notes: a field that no object of these names has, a value that a closed list does not have."""
     found = {(b.code, b.subject, b.value): b for b in _unfamiliar(body, known, names, where)}
     return list(found.values())
+
+
+@cache
+def _shape(wanted: type) -> inspect.Type:
+    """What a struct declares; reckoning it takes as long as reading a page."""
+    return inspect.type_info(wanted)
 
 
 # -- what we read -------------------------------------------------------------------------------------------------
@@ -70,6 +78,9 @@ def _missing(value: Any, wanted: inspect.Type, where: str) -> Iterator[Breach]:
                 yield from _missing(value[field.encode_name], field.type, inner)
             elif field.required:
                 yield _critical(inner, "MISSING_FIELD", "absent", _name(field.type))
+    elif isinstance(fitting, inspect.DictType) and isinstance(value, dict):
+        for name, item in islice(value.items(), MOST_ITEMS):
+            yield from _missing(item, fitting.value_type, f"{where}.{name}")
     elif isinstance(fitting, inspect.ListType | inspect.VarTupleType):
         for item in value[:MOST_ITEMS]:
             yield from _missing(item, fitting.item_type, f"{where}[]")

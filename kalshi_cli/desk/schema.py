@@ -145,7 +145,8 @@ class Examination:
         elif isinstance(error, NotFoundError):
             self._critical(sample.route, "GONE", "404", "an answer")
         else:
-            self._unknown(sample.route, "UNANSWERED", error.message, "an answer")
+            code = "REFUSED" if isinstance(error, ExchangeError) else "UNANSWERED"
+            self._unknown(sample.route, code, error.message, "an answer")
 
     def _take(self, sample: Sample) -> KalshiError | None:
         """The first item of the answer is kept for the routes that need one."""
@@ -215,7 +216,7 @@ class Examination:
         except NotFoundError:
             self._breaches.append(_breach(what, "LEGACY_ANSWERS", "404", "410", "note"))
         except (CredentialsError, RateLimitedError) as error:
-            self._unknown(what, "UNANSWERED", error.message, "410")
+            self._unknown(what, "REFUSED", error.message, "410")
         except ExchangeError as error:
             if error.status not in (405, 410):
                 self._critical(what, "LEGACY_LIVES", str(error.status), "410")

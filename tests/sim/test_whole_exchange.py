@@ -8,6 +8,8 @@ from conformance import channels, frame_types, operations, specs_or_skip
 from sim_build import make_exchange
 from whole_exchange import CALLS, EXCLUDED, client_methods, driven
 
+from kalshi_cli.exchange.schema import NOT_SAMPLED, PRIVATE, PUBLIC
+
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_sends_what_the_specification_allows_and_reads_the_answer(name: str) -> None:
@@ -48,3 +50,11 @@ def test_every_channel_can_be_subscribed_to() -> None:
     specs_or_skip()
     granted = {frame["msg"]["channel"] for frame in a_busy_day() if frame["type"] == "subscribed"}
     assert granted == channels()
+
+
+def test_every_read_of_the_client_is_looked_at_by_the_check_for_drift() -> None:
+    specs_or_skip()
+    asked = {str(operation) for name in CALLS for operation in driven(name).seen}
+    sampled = {sample.route for sample in (*PUBLIC, *PRIVATE)}
+    assert {operation for operation in asked if operation.startswith("GET ")} == sampled | set(NOT_SAMPLED)
+    assert not sampled & set(NOT_SAMPLED)
