@@ -23,7 +23,7 @@ import pytest
 from served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
 from talks import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
 
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model import ASK, BID, TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Price
@@ -52,6 +52,12 @@ def with_fade(one: Served) -> None:
 
 def with_history(one: Served) -> None:
     one.trade_a_little()
+
+
+def with_position(one: Served) -> None:
+    """Thirty YES, of which a hundred more could be sold at 44 cents."""
+    one.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
+    one.submit(ME, TWO_SIDED, BID, "0.4500", "30")
 
 
 def with_subaccount(one: Served) -> None:
@@ -224,6 +230,12 @@ WRITES = [
     Case("order_cancel", f"order cancel {LOW}", with_history),
     Case("order_cancel_all", f"order cancel-all --ticker {TWO_SIDED}", with_history),
     Case("cancel_all", "cancel-all", with_history),
+    Case("cancel_all_flatten", "cancel-all --flatten", with_history),
+    Case("close", f"close {TWO_SIDED}", with_position),
+    Case("close_dry_run", f"close {TWO_SIDED} --max-slippage 2c --dry-run", with_position),
+    Case("close_refused", f"close {TWO_SIDED}", with_history),
+    Case("flatten", "flatten", with_history),
+    Case("flatten_dry_run", "flatten --dry-run", with_history),
     Case("status_halted", "status", halted),
     Case("resume", "resume --reason checked", halted),
     Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s"),
@@ -410,6 +422,7 @@ FIELDS: dict[str, str] = {
     "order list": "order_id client_order_id ticker side action book_side price count filled remaining status "
     "average_fill_price fees",
     "cancel-all --ticker NONE": "canceled remaining halted seconds",
+    "flatten --dry-run": "ticker side count price worst_price fillable expected least fees detail",
     "positions": "ticker position side count average_price cost mark value unrealized realized fees",
     "pnl": "realized unrealized fees net rows",
     "trade --strategy spike --interval 0.1s --duration 0.1s": "strategy env mode cycles intents orders fills denied "
