@@ -8,8 +8,9 @@ takes a `Choice`, so that hypothesis can draw what a fixed seed draws otherwise.
 from __future__ import annotations
 
 import random
+import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -75,7 +76,12 @@ GRIDS = (
 )
 WISHES = (433, 987, 4_730, 4_955, 4_990, 5_035, 5_110, 9_377)
 """Prices to be snapped to the grid: few, so that orders meet."""
-COUNTS = (1, 3, 37, 100, 250, 999, 2_500)
+COUNTS = (1, 3, 37, 100, 250, 999, 4_321)
+KINDS = (
+    *("plain",) * 3,
+    *("post_only", "group") * 2,
+    *("fok", "ioc", "reduce_only", "expiring", "on_pause"),
+)
 ALICE, OTHERS = "alice", ("bob", "carol")
 SHARDS, SUBACCOUNTS = 2, 2
 OVERLAP_MS = 60_000
@@ -101,11 +107,22 @@ class Seeded:
         return self._rng.choice(options)
 
 
+def ids_in_order() -> Iterator[str]:
+    """Ids that sort by their age."""
+    return (f"{number:08d}-0000-4000-8000-000000000000" for number in count(1))
+
+
+def scattered_ids() -> Iterator[str]:
+    """Ids as real ones are: their order says nothing."""
+    rng = random.Random(3)
+    return (str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in count())
+
+
 class Traffic:
     """Alice, two others, and everything that alice believes.
 
-    `ledger` and `fee_of` are hers: a test hands in wrong ones to see that they are found out. `seen` counts what took
-    effect, by name.
+    `ledger` and `fee_of` are hers, and `hears` says which messages reach her: a test hands in wrong ones to see that
+    they are found out. `new_ids` are what the exchange gives out. `seen` counts what took effect, by name.
     """
 
     def __init__(
@@ -114,15 +131,17 @@ class Traffic:
         *,
         ledger: Callable[[], Ledger] = Ledger,
         fee_of: FeeOf = fees.trade_fee,
-        seen: Counter[str] | None = None,
+        hears: Callable[[Message], bool] = lambda _message: True,
+        new_ids: Callable[[], Iterator[str]] = ids_in_order,
     ) -> None:
-        self.seen: Counter[str] = Counter() if seen is None else seen
-        ids = count(1)
-        self.new_id: Callable[[], str] = lambda: f"{next(ids):08d}-0000-4000-8000-000000000000"
+        self.seen: Counter[str] = Counter()
+        ids, our_ids = new_ids(), count(1)
+        self.new_id: Callable[[], str] = lambda: f"ours-{next(our_ids)}"
         self.clock = ManualClock(T0)
+        self._hears = hears
         self.precision = choice.pick((fees.DIRECT, fees.INTERMEDIARY))
         options = SimOptions(read_rate=0, write_rate=0, shards=SHARDS, balance_precision=self.precision)
-        self.exchange = Exchange(new_id=self.new_id, options=options)
+        self.exchange = Exchange(new_id=lambda: next(ids), options=options)
         self.charged: dict[str, FeeSchedule] = {}
         self.deposited: dict[tuple[int, int], Money] = {}
         self._open_accounts()
@@ -146,7 +165,7 @@ class Traffic:
         assert self.exchange.add_subaccount(ALICE) == 1
         for subaccount in range(SUBACCOUNTS):
             for shard in shards:
-                cash = dollars((300, 60)[subaccount])
+                cash = dollars((200, 20)[subaccount])
                 self.exchange.deposit(ALICE, cash, subaccount=subaccount, exchange_index=shard)
                 self.deposited[subaccount, shard] = cash
         pem = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -175,6 +194,7 @@ class Traffic:
         self.groups: list[OrderGroup] = []
         self.since = T0
         self.listed = 0
+        self.act = ""
 
     def close(self) -> None:
         self.client.close()
@@ -183,7 +203,7 @@ class Traffic:
 
     def step(self, messages: Iterable[Message]) -> None:
         """Let the engine know, and book what it books: each purse of the account is a ledger of its own."""
-        for message in messages:
+        for message in filter(self._hears, messages):
             self._count(message)
             for effect in self.engine.step(message):
                 if isinstance(effect, FillBooked):
@@ -202,19 +222,23 @@ class Traffic:
         elif isinstance(message, OrderRejected):
             self.seen[f"create refused: {message.code}"] += 1
         elif isinstance(message, AmendEnded):
-            self.seen["amend refused" if message.code else "amend"] += 1
+            self.seen["amend refused" if message.code else "amend confirmed"] += 1
         elif isinstance(message, OrderCanceled):
-            self.seen["cancel"] += 1
+            self.seen["cancel confirmed"] += 1
         elif isinstance(message, CancelFailed):
             self.seen["cancel refused"] += 1
         elif isinstance(message, OrderState):
             self.seen[f"order told: {message.order.code or message.order.status}"] += 1
         elif isinstance(message, GroupChange):
-            self.seen[f"group {message.change}"] += 1
+            is_by_hand = message.change != "triggered" or self.act == "group_change"
+            self.seen[f"group {message.change}" if is_by_hand else "group tripped by trading"] += 1
 
     def _book_fills(self) -> None:
         """In the order in which they happened: a list is newest first, and a stream may be shuffled."""
-        for fill in sorted(self._unchecked, key=lambda fill: (fill.ts, fill.trade_id)):
+        mirror = self.exchange._state.members[ALICE].mirror
+        assert mirror is not None
+        numbers = {fill.trade_id: fill.number for fill in mirror.fills} if self._unchecked else {}
+        for fill in sorted(self._unchecked, key=lambda fill: numbers[fill.trade_id]):
             order = self.orders.by_order_id(fill.order_id)
             assert order is not None, "a fill of nobody's"
             self.ledgers[order.subaccount, order.exchange_index].book(fill)
@@ -396,6 +420,7 @@ class Acts(Traffic):
         self.exchange.advance(self.now)
         if len(self.exchange.tickers()) < 3:
             self.list_market(choice)
+        self.act = name
         getattr(self, name)(choice)
         self.seen[name] += 1
         self.check()
@@ -403,28 +428,33 @@ class Acts(Traffic):
     # -- orders of ours --
 
     def place(self, choice: Choice) -> None:
-        order = self._draft(choice)
-        self.orders.add(order)
-        self.step(self.venue.perform(SubmitOrder(order)))
+        self._send(self._draft(choice))
 
     def place_batch(self, choice: Choice) -> None:
         """Several of one side at once."""
         first = self._draft(choice)
-        orders = [first, *(self._draft(choice, ticker=first.ticker, side=first.side) for _ in range(2))]
+        orders = [first, *(self._draft(choice, first.ticker, first.side) for _ in range(2))]
         for order in orders:
             self.orders.add(order)
         self.step(self.venue.submit_batch(orders))
 
     def amend(self, choice: Choice) -> None:
-        before = self._live(choice)
-        if before is None:
+        what = choice.pick(("price", "size", "both", "expiry", "price across", "price across"))
+        live = self.orders.live()
+        if not live:
             return
-        what = choice.pick(("price", "size", "both", "expiry"))
+        offers = {order.order_id: self.exchange.levels(order.ticker, order.side.opposite, 1) for order in live}
+        if what == "price across":
+            crossing = [order for order in live if offers[order.order_id]]
+            live = [order for order in crossing if order.post_only] or crossing or live
+        before = choice.pick(live)
         left, price, expires = before.remaining, before.price, before.expires
         if what in ("price", "both"):
             price = choice.pick(self._prices(before.ticker))
         if what in ("size", "both"):
             left = Qty(choice.pick(COUNTS))
+        if what == "price across" and offers[before.order_id]:
+            price = offers[before.order_id][0][0]
         if what == "expiry":
             expires = None if before.expires else self._soon(choice)
         wanted = msgspec.structs.replace(
@@ -480,14 +510,37 @@ class Acts(Traffic):
         receipt = self.exchange.submit(choice.pick(OTHERS), new, self.now)
         self.seen["other placed"] += isinstance(receipt, Receipt)
 
+    def hit(self, choice: Choice) -> None:
+        """Somebody else trades with an order of ours, if none of the others is before it."""
+        order = self._live(choice)
+        if order is None:
+            return
+        new = NewOrder(
+            ticker=order.ticker, side=order.side.opposite, price=order.price, qty=Qty(choice.pick(COUNTS)), tif=Tif.IOC
+        )
+        self.exchange.submit(choice.pick(OTHERS), new, self.now)
+
+    def take(self, choice: Choice) -> None:
+        """We take what others have, best price first, or a little more than that."""
+        offered = [
+            (ticker, side, price, qty)
+            for ticker in self.exchange.tickers()
+            for side in (BID, ASK)
+            for price, qty in self.exchange.levels(ticker, side, 3)
+        ]
+        if offered:
+            ticker, side, price, qty = choice.pick(offered)
+            wanted = Qty(max(1, qty * choice.pick((1, 2, 3)) // 2))
+            self._send(self._draft(choice, ticker, side.opposite, price, wanted))
+
     def other_leaves(self, choice: Choice) -> None:
         self.exchange.cancel_all(choice.pick(OTHERS), self.now, choice.pick(self.exchange.tickers()))
 
     # -- groups --
 
     def group_new(self, choice: Choice) -> None:
-        limit, shard = Qty(choice.pick((100, 500, 5_000))), choice.pick(range(SHARDS))
-        subaccount = choice.pick(range(SUBACCOUNTS))
+        limit, shard = Qty(choice.pick((100, 300, 5_000))), choice.pick(range(SHARDS))
+        subaccount = choice.pick((0, 0, 1))
         self.groups.append(self.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard))
 
     def group_change(self, choice: Choice) -> None:
@@ -522,9 +575,7 @@ class Acts(Traffic):
         ticker = choice.pick(self.exchange.tickers())
         self.exchange.pause_market(ticker, self.now)
         self.check()
-        order = self._draft(choice, ticker=ticker)
-        self.orders.add(order)
-        self.step(self.venue.perform(SubmitOrder(order)))
+        self._send(self._draft(choice, ticker))
         self.check()
         self.exchange.resume_market(ticker, self.now)
 
@@ -616,17 +667,28 @@ class Acts(Traffic):
         live = self.orders.live()
         return choice.pick(live) if live else None
 
-    def _draft(self, choice: Choice, ticker: str | None = None, side: Side | None = None) -> Order:
+    def _send(self, order: Order) -> None:
+        self.orders.add(order)
+        self.step(self.venue.perform(SubmitOrder(order)))
+
+    def _draft(
+        self,
+        choice: Choice,
+        ticker: str | None = None,
+        side: Side | None = None,
+        price: Price | None = None,
+        qty: Qty | None = None,
+    ) -> Order:
         ticker = ticker or choice.pick(self.exchange.tickers() or self.exchange.tickers(""))
         shard, subaccount = self.exchange._state.shard_of(ticker), choice.pick((0, 0, 1))
-        kind = choice.pick(("plain",) * 4 + ("fok", "ioc", "post_only", "reduce_only", "expiring", "group", "on_pause"))
+        kind = choice.pick(KINDS)
         joined = [g for g in self.groups if (g.subaccount, g.exchange_index) == (subaccount, shard)]
         order = Order(
             client_order_id=self.new_id(),
             ticker=ticker,
             side=side or choice.pick((BID, ASK)),
-            price=choice.pick(self._prices(ticker)),
-            qty=Qty(choice.pick(COUNTS)),
+            price=price or choice.pick(self._prices(ticker)),
+            qty=qty or Qty(choice.pick(COUNTS)),
             status=OrderStatus.SUBMITTED,
             created=self.now,
             updated=self.now,
