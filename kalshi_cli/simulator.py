@@ -30,9 +30,9 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.world import World
-from kalshi_cli.store.lock import holder, lock
+from kalshi_cli.sim.world.world import World
 from kalshi_cli.store.journal import SqliteJournal
+from kalshi_cli.store.lock import holder, lock
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.signing import PrivateKey

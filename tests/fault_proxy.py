@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -60,6 +60,10 @@ class FaultProxy:
     upstream: tuple[str, int]
     faults: list[Fault] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    edits: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    """A pattern of paths -> what becomes of the JSON that answers a GET there."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Headers that every answer to a GET gets besides."""
 
     def __post_init__(self) -> None:
         self.is_stream_cut = False
@@ -143,8 +147,16 @@ class FaultProxy:
         if action == "hang":
             self._stopped.wait()
             return False
-        client.sendall(head + body)
+        client.sendall(self._edited(head, body, path) if method == "GET" else head + body)
         return True
+
+    def _edited(self, head: bytes, body: bytes, path: str) -> bytes:
+        """The answer as the client gets it."""
+        for pattern, edit in self.edits.items():
+            if re.search(pattern, path):
+                body = json.dumps(edit(json.loads(body))).encode()
+        head = re.sub(rb"(?i)(content-length:) *\d+", b"\\1 %d" % len(body), head).removesuffix(b"\r\n")
+        return head + b"".join(f"{name}: {text}\r\n".encode() for name, text in self.headers.items()) + b"\r\n" + body
 
     def _tunnel(self, client: socket.socket, server: socket.socket, head: bytes) -> None:
         if self.is_stream_cut:

@@ -28,7 +28,7 @@ from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import ASK, BID, Band, PriceGrid, Side
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.replies import Request, Response
+from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
 

@@ -45,15 +45,15 @@ from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.subscriptions import BOOK, Sequencer
+from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer
 from kalshi_cli.exchange.venue import LiveVenue, account_snapshot
-from kalshi_cli.exchange.wire_account import Allowance
-from kalshi_cli.exchange.wire_account import Limits as Pace
-from kalshi_cli.exchange.wire_groups import OrderGroup
+from kalshi_cli.exchange.wire.account import Allowance
+from kalshi_cli.exchange.wire.account import Limits as Pace
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.channels import Connection
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, dollars, notional
 

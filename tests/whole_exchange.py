@@ -18,9 +18,9 @@ from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.core.messages import AmendEnded
 from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
-from kalshi_cli.exchange.calls import Calls
+from kalshi_cli.exchange.calls.base import Calls
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire_groups import OrderGroup
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.units import Ts, cents, contracts, dollars
 
@@ -35,7 +35,7 @@ EXCLUDED = {
 
 A_UUID = "11111111-2222-4333-8444-555555555555"
 
-NOT_CALLS = {"close", "request", "refresh_limits", "largest_batch", "clock_skew_ms", "notices"}
+NOT_CALLS = {"close", "request", "refresh_limits", "pace", "largest_batch", "clock_skew_ms", "notices"}
 """Public names of the client that are no call of their own."""
 
 

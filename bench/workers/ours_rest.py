@@ -11,7 +11,7 @@ from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, RateLimiter
 from kalshi_cli.exchange.signing import Signer, load_key
-from kalshi_cli.exchange.wire_account import Allowance, Limits
+from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.units import cents, contracts
 
 base_url, key_path = sys.argv[1:]

@@ -35,7 +35,7 @@ from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from kalshi_cli.exchange.stream import Stream
+    from kalshi_cli.exchange.stream.reader import Stream
     from kalshi_cli.feeds.recorder import Recorder
     from kalshi_cli.strategies.base import Strategy
 
@@ -175,7 +175,7 @@ class Loops:
         if self.app.signer is None or not self.app.ws_url:
             self.app.note("no API key: order books are polled, which is slower than the stream")
             return None
-        from kalshi_cli.exchange.stream import Stream
+        from kalshi_cli.exchange.stream.reader import Stream
 
         prefixes = self.app.config.references.items()
         indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}

@@ -18,8 +18,8 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi allocation show
     """
-    from kalshi_cli.cli.funds_rows import allocation_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import allocation_view
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         render_one(allocation_view(desk.client.allocation()), flags_of(ctx).form, title="allocation")
@@ -43,10 +43,10 @@ def set_(
     kalshi allocation set 0=60 2=40
     kalshi allocation set --off
     """
-    from kalshi_cli.cli.funds_rows import allocation_view
-    from kalshi_cli.cli.output import note
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import allocation_view
+    from kalshi_cli.cli.screen.output import note
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import wanted_allocation
 
     wanted = wanted_allocation(shares or [], reserve, off=off)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.cli.options import Commands, flags_of, opened
-from kalshi_cli.cli.output import Format, default_format, note, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.errors import UsageError
 from kalshi_cli.text import safe_lines
 
@@ -68,7 +68,7 @@ def api(
     """
     import msgspec
 
-    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.desk import raw
 
     method = method.upper()

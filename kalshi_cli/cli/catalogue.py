@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import Commands, flags_of, opened
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 
 app = Commands("The local catalogue of markets, events and series: for searching, and for completing tickers.")
 
@@ -22,9 +22,9 @@ def refresh(
     kalshi catalogue refresh
     kalshi catalogue refresh --full --env prod
     """
-    from kalshi_cli.cli.catalogue_rows import refresh_view
-    from kalshi_cli.cli.prompts import progress
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.catalogue import refresh_view
+    from kalshi_cli.cli.screen.prompts import progress
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk import catalogue
 
     with opened(ctx) as desk:
@@ -47,8 +47,8 @@ def status(ctx: typer.Context) -> None:
     \b
     kalshi catalogue status --json
     """
-    from kalshi_cli.cli.catalogue_rows import catalogue_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.catalogue import catalogue_view
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.catalogue import catalogue_path, measured
 
     with opened(ctx) as desk:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
-from kalshi_cli.cli.output import Format, write_out
+from kalshi_cli.cli.screen.output import Format, write_out
 from kalshi_cli.core.checks import CheckReport, Verdict
 
 app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.")
@@ -45,9 +45,9 @@ def schema(
 
 def show(report: CheckReport, form: Format | None) -> None:
     """The line first; with --json the whole report as one object."""
-    from kalshi_cli.cli.check_rows import BreachRow, check_view
-    from kalshi_cli.cli.output import default_format, note
-    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.cli.rows.check import BreachRow, check_view
+    from kalshi_cli.cli.screen.output import default_format, note
+    from kalshi_cli.cli.screen.render import render_one, render_rows
 
     form = form or default_format()
     rows = [BreachRow.of(breach) for breach in report.breaches]

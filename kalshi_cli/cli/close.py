@@ -9,11 +9,11 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option, ticker
 from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
-from kalshi_cli.cli.output import note, tell
+from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.cli.rows import CancelAllView
+    from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.desk.close import CloseDesk, Plan, Walk
     from kalshi_cli.errors import KalshiError
 
@@ -89,8 +89,8 @@ def close_positions(
     ctx: typer.Context, desk: App, walk: Walk, name: str, subaccount: int, *, yes: bool, dry_run: bool
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
-    from kalshi_cli.cli.close_rows import CloseRow, PlanRow, close_row, plan_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.close import CloseRow, PlanRow, close_row, plan_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.close import failure
 
     closer, plans = planned(desk, walk, name, subaccount, dry_run=dry_run)
@@ -110,7 +110,7 @@ def flattened(
     desk: App, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
     """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
-    from kalshi_cli.cli.close_rows import FlattenView, close_row
+    from kalshi_cli.cli.rows.close import FlattenView, close_row
     from kalshi_cli.desk.close import close_all
 
     if not may_close:
@@ -132,7 +132,7 @@ def planned(
 
 def confirm_plans(desk: App, plans: Sequence[Plan], *, yes: bool) -> None:
     """Say what would be done; on prod a person must agree to it."""
-    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.screen.prompts import confirm
 
     facts = [_fact(plan) for plan in plans]
     if not desk.needs_confirmation or yes or not plans:

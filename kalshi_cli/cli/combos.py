@@ -8,7 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
 from kalshi_cli.cli.order_options import dry_run_option, yes_option
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 
 app = Commands("Combos: from what they can be made, and the market of chosen legs.", default="list")
 
@@ -31,8 +31,8 @@ def list_(
     kalshi combos
     kalshi combos list --event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.cli.quote_rows import CollectionRow, collection_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.quotes import CollectionRow, collection_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         found = desk.client.collections(None if status == "all" else status, event.upper() or None, limit=limit)
@@ -47,8 +47,8 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
     \b
     kalshi combos show KXMVECROSSCATEGORY-R
     """
-    from kalshi_cli.cli.quote_rows import collection_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.quotes import collection_view
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.combos import titles
 
     with opened(ctx) as desk:
@@ -70,9 +70,9 @@ def create(
     \b
     kalshi combos create KXMVECROSSCATEGORY-R --leg KXHIGHNY-26NOV21-B53.5:yes --leg KXINX-26NOV21H1600-B6812:no
     """
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.quote_rows import LegRow, combo_view, leg_rows
-    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.cli.rows.quotes import LegRow, combo_view, leg_rows
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk.combos import legs
 
     with opened(ctx) as desk:

@@ -16,8 +16,8 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi config show
     """
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.run_rows import SettingRow, setting_row
+    from kalshi_cli.cli.rows.run import SettingRow, setting_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.config import masked
 
     rows = [setting_row(setting) for setting in masked(load_config(ctx))]
@@ -31,8 +31,8 @@ def path(ctx: typer.Context) -> None:
     \b
     kalshi config path --env demo
     """
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.run_rows import PathRow, path_row
+    from kalshi_cli.cli.rows.run import PathRow, path_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.config import config_dir, state_dir
 
     config = load_config(ctx)
@@ -52,7 +52,7 @@ def check(ctx: typer.Context) -> None:
     \b
     kalshi config check --config ./config.yaml
     """
-    from kalshi_cli.cli.output import note
+    from kalshi_cli.cli.screen.output import note
 
     config = load_config(ctx)
     note(f"ok: {config.file or 'no configuration file, defaults everywhere'} ({config.env})")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
-from kalshi_cli.cli.output import Format, note
+from kalshi_cli.cli.screen.output import Format, note
 
 app = Commands("Events and series.")
 
@@ -34,8 +34,8 @@ def events(
     kalshi events --search fed --status all --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.cli.market_rows import EventRow, event_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.markets import EventRow, event_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.listing import EventQuery
     from kalshi_cli.desk.market_search import choose_events
 
@@ -67,8 +67,8 @@ def event(
     \b
     kalshi event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.cli.market_rows import event_view, whole_event
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.markets import event_view, whole_event
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_event
 
     form = flags_of(ctx).form
@@ -94,8 +94,8 @@ def series(
     kalshi series --search temperature --volume --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.cli.market_rows import SeriesRow, series_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.markets import SeriesRow, series_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.market_search import choose_series
 
     with opened(ctx) as desk:
@@ -115,8 +115,8 @@ def series_info(
     \b
     kalshi series-info KXHIGHNY
     """
-    from kalshi_cli.cli.market_rows import series_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.markets import series_view
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_series
 
     with opened(ctx) as desk:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kalshi_cli.cli.options import Commands, flags_of, opened
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire_funds import CashMovement
+    from kalshi_cli.exchange.wire.funds import CashMovement
     from kalshi_cli.units import Ts
 
 app = Commands("Deposits, withdrawals and API keys.")
@@ -44,8 +44,8 @@ def withdrawals(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
 def _show(ctx: typer.Context, found: Iterator[CashMovement], limit: int, empty: str, now: Ts) -> None:
     from itertools import islice
 
-    from kalshi_cli.cli.funds_rows import MovementRow, movement_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.funds import MovementRow, movement_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     rows = [movement_row(movement) for movement in islice(found, limit)]
     render_rows(MovementRow, rows, flags_of(ctx).form, empty=empty, now=now)
@@ -60,8 +60,8 @@ def keys(ctx: typer.Context) -> None:
     \b
     kalshi keys
     """
-    from kalshi_cli.cli.funds_rows import keys_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import keys_view
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         view = keys_view(desk.client.api_keys())

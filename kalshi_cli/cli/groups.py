@@ -12,7 +12,7 @@ from kalshi_cli.errors import RefusedError
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.exchange.wire_groups import OrderGroup
+    from kalshi_cli.exchange.wire.groups import OrderGroup
 
 app = Commands(
     "Order groups: once more than a limit of their contracts matches within 15 seconds, all orders of the group are "
@@ -34,8 +34,8 @@ def list_(
     \b
     kalshi order group list
     """
-    from kalshi_cli.cli.order_rows import GroupRow, group_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.orders import GroupRow, group_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         rows = [group_row(group) for group in desk.client.order_groups(subaccount)]
@@ -49,8 +49,8 @@ def show(ctx: typer.Context, group_id: Group, subaccount: Whose = 0) -> None:
     \b
     kalshi order group show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.order_rows import group_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.orders import group_view
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         render_one(group_view(desk.client.order_group(group_id, subaccount)), flags_of(ctx).form, title=group_id)
@@ -69,9 +69,9 @@ def create(
     \b
     kalshi order group create --limit 100
     """
-    from kalshi_cli.cli.order_rows import group_view
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.orders import group_view
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.units import show_qty
 
     with opened(ctx) as desk:
@@ -136,7 +136,7 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes 
 
 def _asked(desk: App, group_id: str, subaccount: int, verb: str, *, yes: bool) -> OrderGroup:
     """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
-    from kalshi_cli.cli.prompts import confirm
+    from kalshi_cli.cli.screen.prompts import confirm
 
     if desk.config.read_only:
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
@@ -148,7 +148,7 @@ def _asked(desk: App, group_id: str, subaccount: int, verb: str, *, yes: bool) -
 
 
 def _done(ctx: typer.Context, group: OrderGroup, what: str) -> None:
-    from kalshi_cli.cli.order_rows import GroupDone
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.orders import GroupDone
+    from kalshi_cli.cli.screen.render import render_one
 
     render_one(GroupDone(order_group_id=group.group_id, done=what), flags_of(ctx).form)

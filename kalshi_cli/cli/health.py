@@ -19,8 +19,8 @@ def health_check(ctx: typer.Context) -> None:
     \b
     kalshi health-check --env prod
     """
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.run_rows import HealthRow, health_row
+    from kalshi_cli.cli.rows.run import HealthRow, health_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.health import worst
 
     with opened(ctx) as desk:

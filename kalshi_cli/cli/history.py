@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 from kalshi_cli.units import Ts
 
 app = Commands("Trades and candles.")
@@ -31,8 +31,8 @@ def trades(
     kalshi trades KXHIGHNY-26NOV21-B53.5
     kalshi trades KXHIGHNY-26NOV21-B53.5 --since 24h --all --format csv
     """
-    from kalshi_cli.cli.history_rows import PrintRow, print_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.history import PrintRow, print_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         now = desk.clock.now()
@@ -61,8 +61,8 @@ def candles(
     kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1m --since 2h
     kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1h --plot
     """
-    from kalshi_cli.cli.history_rows import CandleRow, candle_row, render_chart
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.history import CandleRow, candle_row, render_chart
+    from kalshi_cli.cli.screen.render import render_rows
 
     minutes, usual_s = INTERVALS[interval]
     form = flags_of(ctx).form

@@ -18,8 +18,8 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi limits
     """
-    from kalshi_cli.cli.funds_rows import limits_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import limits_view
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import allowances
 
     with opened(ctx) as desk:
@@ -36,9 +36,9 @@ def upgrade(
     \b
     kalshi limits upgrade
     """
-    from kalshi_cli.cli.funds_rows import limits_view
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import limits_view
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import allowances
 
     with opened(ctx) as desk:

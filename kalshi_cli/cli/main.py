@@ -15,7 +15,7 @@ from typer.core import TyperOption
 from typer.main import get_group, get_install_completion_arguments
 
 from kalshi_cli.cli.options import Flags, Group
-from kalshi_cli.cli.output import close_out, flush_out, set_quiet, tell, write_out
+from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, tell, write_out
 from kalshi_cli.errors import ExitCode, KalshiError, UsageError
 from kalshi_cli.text import redact, safe_lines, safe_text
 

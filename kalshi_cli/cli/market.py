@@ -20,8 +20,8 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
     kalshi market KXHIGHNY-26NOV21-B53.5
     kalshi market KXHIGHNY-26NOV21-B53.5 --json
     """
-    from kalshi_cli.cli.market_rows import market_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.markets import market_view
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_market
 
     with opened(ctx) as desk:
@@ -37,8 +37,8 @@ def exchange(ctx: typer.Context) -> None:
     \b
     kalshi exchange --env prod
     """
-    from kalshi_cli.cli.market_rows import exchange_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.markets import exchange_view
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.exchange import read_standing
 
     with opened(ctx) as desk:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kalshi_cli.cli.cells import when
-from kalshi_cli.cli.output import Format, note
-from kalshi_cli.cli.prompts import progress
-from kalshi_cli.cli.rows import MarketRow
+from kalshi_cli.cli.rows.base import MarketRow
+from kalshi_cli.cli.screen.cells import when
+from kalshi_cli.cli.screen.output import Format, note
+from kalshi_cli.cli.screen.prompts import progress
 from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, count_option, duration_option, flags_of, opened, ticker
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 from kalshi_cli.units import Qty
 
 app = Commands("Markets, order books, and the exchange itself.")
@@ -45,8 +45,8 @@ def markets(
     from itertools import islice
 
     from kalshi_cli.cli.market_list import CachedMarketRow, shown_while_read, tell_age
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import MarketRow, market_row
+    from kalshi_cli.cli.rows.base import MarketRow, market_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.listing import MarketQuery
     from kalshi_cli.desk.market_search import choose
 
@@ -106,8 +106,8 @@ def orderbook(
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch
     """
-    from kalshi_cli.cli.render import render_books
-    from kalshi_cli.cli.rows import orderbook_view
+    from kalshi_cli.cli.rows.base import orderbook_view
+    from kalshi_cli.cli.screen.render import render_books
     from kalshi_cli.cli.watch import watch_book
     from kalshi_cli.desk.listing import read_books
 

@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from kalshi_cli.cli.completion import complete_tickers
-from kalshi_cli.cli.output import Format, note, set_quiet, tell, write_out
+from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
 from kalshi_cli.errors import UsageError
 from kalshi_cli.text import conceal
 from kalshi_cli.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user

@@ -16,7 +16,7 @@ from kalshi_cli.cli.options import (
     price_option,
 )
 from kalshi_cli.cli.order_options import dry_run_option, order_argument, subaccount_option, yes_option
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def amend(
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --side no --price 70c --count 5 --dry-run
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
     """
-    from kalshi_cli.cli.order_rows import change_view
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.orders import change_view
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import Change, propose, send
 
     if no_expiry and expires_in is not None:
@@ -109,9 +109,9 @@ def decrease(
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --to 5
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
     """
-    from kalshi_cli.cli.order_rows import change_view
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.orders import change_view
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import decrease as decrease_order
     from kalshi_cli.units import show_qty
 
@@ -141,8 +141,8 @@ def queue(
     kalshi order queue
     kalshi order queue --ticker 'KXBTC*'
     """
-    from kalshi_cli.cli.order_rows import QueueRow, queue_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.orders import QueueRow, queue_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import Scope
     from kalshi_cli.desk.queue import places
 
@@ -172,9 +172,9 @@ def batch(
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.batch_lines import read_lines
-    from kalshi_cli.cli.order_rows import BatchRow, batch_row, judged_row
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.orders import BatchRow, batch_row, judged_row
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.batch import propose, send
 
     lines = read_lines(source)

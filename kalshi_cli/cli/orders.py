@@ -20,7 +20,7 @@ from kalshi_cli.cli.options import (
     ticker,
 )
 from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 from kalshi_cli.errors import (
     ExchangeError,
     ExitCode,
@@ -69,9 +69,9 @@ def place(
     """
     import msgspec
 
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.rows import order_row
+    from kalshi_cli.cli.rows.base import order_row
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.core.model import StpMode, Tif
     from kalshi_cli.desk.place import Ticket
 
@@ -138,8 +138,8 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     """
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import OrderRow, order_row
+    from kalshi_cli.cli.rows.base import OrderRow, order_row
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import Scope
 
     scope = Scope(ticker=pattern.upper())
@@ -160,8 +160,8 @@ def show(
     \b
     kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.rows import order_row
+    from kalshi_cli.cli.rows.base import order_row
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         render_one(order_row(desk.find_order(order_id)), flags_of(ctx).form, title=order_id, now=desk.clock.now())
@@ -179,10 +179,10 @@ def cancel(
     kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
-    from kalshi_cli.cli.cells import Prose
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import CancelRow
+    from kalshi_cli.cli.rows.base import CancelRow
+    from kalshi_cli.cli.screen.cells import Prose
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import cancel_orders
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
@@ -222,8 +222,8 @@ def reconcile(ctx: typer.Context) -> None:
     \b
     kalshi order reconcile
     """
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import OrderRow, order_row
+    from kalshi_cli.cli.rows.base import OrderRow, order_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         settled, open_ = desk.reconcile()
@@ -260,8 +260,8 @@ def cancel_all(
     kalshi cancel-all --flatten
     kalshi cancel-all --ticker 'KXBTC*' --no-halt --json
     """
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.rows import CancelAllView
+    from kalshi_cli.cli.rows.base import CancelAllView
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.cancel import DEADLINE_S, Scope
 
     for given in (event, pattern):

@@ -27,8 +27,8 @@ def balance(
     kalshi balance --json
     kalshi balance --subaccount 1
     """
-    from kalshi_cli.cli.funds_rows import balance_view
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import balance_view
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import holdings
 
     with opened(ctx) as desk:
@@ -43,8 +43,8 @@ def positions(ctx: typer.Context) -> None:
     \b
     kalshi positions
     """
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import PositionRow, position_row
+    from kalshi_cli.cli.rows.base import PositionRow, position_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         found = desk.portfolio()
@@ -65,9 +65,9 @@ def fills(
     \b
     kalshi fills --since 24h --format csv
     """
-    from kalshi_cli.cli.output import note
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.rows import FillRow, fill_row
+    from kalshi_cli.cli.rows.base import FillRow, fill_row
+    from kalshi_cli.cli.screen.output import note
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
@@ -94,9 +94,9 @@ def settlements(
     """
     from itertools import islice
 
-    from kalshi_cli.cli.funds_rows import SettlementRow, settlement_row
-    from kalshi_cli.cli.output import note
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.funds import SettlementRow, settlement_row
+    from kalshi_cli.cli.screen.output import note
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
@@ -119,8 +119,8 @@ def pnl(
     kalshi pnl
     kalshi pnl --by day --since 7d --json
     """
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.rows import pnl_view
+    from kalshi_cli.cli.rows.base import pnl_view
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))

@@ -8,7 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option
 from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 
 app = Commands("Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list")
 
@@ -32,8 +32,8 @@ def list_(
     kalshi quote list
     kalshi quote list --status accepted
     """
-    from kalshi_cli.cli.quote_rows import QuoteRow, quote_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.quotes import QuoteRow, quote_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         found = desk.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
@@ -61,9 +61,9 @@ def create(
     kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
     kalshi quote create RFQ --no-bid 55c --post-only --dry-run
     """
-    from kalshi_cli.cli.prompts import confirm as ask
-    from kalshi_cli.cli.quote_rows import DealRow, NewQuoteView, deal_rows
-    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.cli.rows.quotes import DealRow, NewQuoteView, deal_rows
+    from kalshi_cli.cli.screen.prompts import confirm as ask
+    from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
 
     with opened(ctx) as desk:
@@ -96,9 +96,9 @@ def confirm(
     \b
     kalshi quote confirm QUOTE --wait 30s
     """
-    from kalshi_cli.cli.prompts import confirm as ask
-    from kalshi_cli.cli.quote_rows import DealRow, deal_rows, quote_row
-    from kalshi_cli.cli.render import render_one, render_rows
+    from kalshi_cli.cli.rows.quotes import DealRow, deal_rows, quote_row
+    from kalshi_cli.cli.screen.prompts import confirm as ask
+    from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
 
     with opened(ctx) as desk:
@@ -125,9 +125,9 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     \b
     kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.prompts import confirm as ask
-    from kalshi_cli.cli.quote_rows import EndedView
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.quotes import EndedView
+    from kalshi_cli.cli.screen.prompts import confirm as ask
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:

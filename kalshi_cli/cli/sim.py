@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker, time_option
-from kalshi_cli.cli.output import note, write_out
+from kalshi_cli.cli.screen.output import note, write_out
 from kalshi_cli.errors import UsageError
 
 app = Commands("The simulated exchange.")
@@ -48,8 +48,8 @@ def reset(ctx: typer.Context) -> None:
 
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
     """Do it to the exchange of the state directory, wherever it runs, and show how things stand then."""
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.sim_rows import sim_status
+    from kalshi_cli.cli.rows.sim import sim_status
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx, flags={"env": "sim"}) as desk:
         report = desk.control(command, {name: value for name, value in fields.items() if value is not None})

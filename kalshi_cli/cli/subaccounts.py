@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, flags_of, money_option, opened
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 
 app = Commands(
     "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
@@ -24,8 +24,8 @@ def list_(ctx: typer.Context) -> None:
     \b
     kalshi subaccounts
     """
-    from kalshi_cli.cli.funds_rows import SubaccountRow
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.funds import SubaccountRow
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         found = sorted(desk.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
@@ -40,9 +40,9 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: A
     \b
     kalshi subaccounts create
     """
-    from kalshi_cli.cli.funds_rows import NewSubaccountView
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import NewSubaccountView
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
@@ -65,9 +65,9 @@ def netting(
     kalshi subaccounts netting
     kalshi subaccounts netting --set 1 off
     """
-    from kalshi_cli.cli.funds_rows import NettingRow
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.funds import NettingRow
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_rows
 
     if change is not None and change[1] not in ("on", "off"):
         raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
@@ -99,9 +99,9 @@ def transfer(
     \b
     kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
     """
-    from kalshi_cli.cli.funds_rows import SubaccountMoveView
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import SubaccountMoveView
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.units import show_money
 
     with opened(ctx) as desk:
@@ -145,8 +145,8 @@ def transfers(
     """
     from itertools import islice
 
-    from kalshi_cli.cli.funds_rows import SubaccountTransferRow, subaccount_transfer_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.funds import SubaccountTransferRow, subaccount_transfer_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         found = desk.client.subaccount_transfers()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, UsageError
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def trade(
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
     from kalshi_cli.app.loops import Loops
-    from kalshi_cli.cli.live import is_live, status_display
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.run_rows import trade_summary
+    from kalshi_cli.cli.rows.run import trade_summary
+    from kalshi_cli.cli.screen.live import is_live, status_display
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.trade import TradeRequest
 
     if paper and live:
@@ -123,8 +123,8 @@ def backtest(
     kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
     """
     from kalshi_cli.app.loops import Loops
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.run_rows import backtest_report
+    from kalshi_cli.cli.rows.run import backtest_report
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.trade import BacktestRequest
 
     with opened(ctx) as desk:
@@ -172,8 +172,8 @@ def status(
     kalshi status --json
     kalshi status --watch
     """
-    from kalshi_cli.cli.render import render_one
-    from kalshi_cli.cli.run_rows import status_view
+    from kalshi_cli.cli.rows.run import status_view
+    from kalshi_cli.cli.screen.render import render_one
 
     if watch:
         from kalshi_cli.cli.watch import watch_status
@@ -210,8 +210,8 @@ def strategies(
     \b
     kalshi strategies spike
     """
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.run_rows import ParameterRow, StrategyRow, parameter_row, strategy_rows
+    from kalshi_cli.cli.rows.run import ParameterRow, StrategyRow, parameter_row, strategy_rows
+    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.strategies import registry
 
     form = flags_of(ctx).form

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, flags_of, money_option, opened
-from kalshi_cli.cli.output import note
+from kalshi_cli.cli.screen.output import note
 
 app = Commands(
     "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
@@ -38,9 +38,9 @@ def send(
     kalshi transfer --from 0 --to 2 --amount 25.00
     kalshi transfer send --from 2 --to 0 --amount 10 --dry-run
     """
-    from kalshi_cli.cli.funds_rows import transfer_row, unsent_row
-    from kalshi_cli.cli.prompts import confirm
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import transfer_row, unsent_row
+    from kalshi_cli.cli.screen.prompts import confirm
+    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk import funds
 
     with opened(ctx) as desk:
@@ -77,8 +77,8 @@ def list_(
     """
     from itertools import islice
 
-    from kalshi_cli.cli.funds_rows import TransferRow, transfer_row
-    from kalshi_cli.cli.render import render_rows
+    from kalshi_cli.cli.rows.funds import TransferRow, transfer_row
+    from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         found = desk.client.shard_transfers(limit + 1)
@@ -97,8 +97,8 @@ def show(
     \b
     kalshi transfer show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.funds_rows import transfer_row
-    from kalshi_cli.cli.render import render_one
+    from kalshi_cli.cli.rows.funds import transfer_row
+    from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         found = desk.client.shard_transfer(transfer_id)

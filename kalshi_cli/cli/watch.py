@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config, opened
-from kalshi_cli.cli.output import Format, note, write_out
+from kalshi_cli.cli.screen.output import Format, note, write_out
 from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching
-    from kalshi_cli.cli.rows import OrderbookView
-    from kalshi_cli.cli.watch_rows import TapeRow
+    from kalshi_cli.cli.rows.base import OrderbookView
+    from kalshi_cli.cli.rows.watch import TapeRow
 
 app = Commands("Markets as they move.")
 
@@ -35,9 +35,9 @@ def watch(
     kalshi watch KXBTCD-26NOV2114-T86249.99 --duration 1m --format ndjson | jq .yes_bid
     """
     from kalshi_cli.app.watch import Watch
-    from kalshi_cli.cli.live import SIGNALS, live_format
-    from kalshi_cli.cli.render import render_rows
-    from kalshi_cli.cli.watch_rows import TapeRow
+    from kalshi_cli.cli.rows.watch import TapeRow
+    from kalshi_cli.cli.screen.live import SIGNALS, live_format
+    from kalshi_cli.cli.screen.render import render_rows
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON and duration is None:
@@ -46,7 +46,7 @@ def watch(
     is_screen = form is Format.TABLE
     with opened(ctx) as desk, Watch(desk).open(names, duration, unheard if is_screen else note) as watching:
         if is_screen:
-            from kalshi_cli.cli.watch_screen import show_board
+            from kalshi_cli.cli.screen.watch import show_board
 
             show_board(watching, desk.config.env)
         elif form is Format.PLAIN:
@@ -60,9 +60,9 @@ def watch(
 def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:
     """`kalshi orderbook TICKER --watch`: a ladder that moves; in a pipe the book, each time it changed."""
     from kalshi_cli.app.watch import Watch
-    from kalshi_cli.cli.live import SIGNALS, live_format
-    from kalshi_cli.cli.render import render_book, render_rows
-    from kalshi_cli.cli.rows import OrderbookView
+    from kalshi_cli.cli.rows.base import OrderbookView
+    from kalshi_cli.cli.screen.live import SIGNALS, live_format
+    from kalshi_cli.cli.screen.render import render_book, render_rows
 
     form = live_format(flags_of(ctx).form)
     if len(names) > 1 or size is not None:
@@ -73,7 +73,7 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
     tell = unheard if is_screen else note
     with opened(ctx) as desk, Watch(desk).open([names[0].upper()], None, tell, is_book=True) as watching:
         if is_screen:
-            from kalshi_cli.cli.watch_screen import show_ladder
+            from kalshi_cli.cli.screen.watch import show_ladder
 
             show_ladder(watching, desk.config.env, depth)
         elif form is Format.PLAIN:
@@ -88,7 +88,7 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
 
 def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
     """The book each time it changed. While it cannot be believed there is none, and that is said."""
-    from kalshi_cli.cli.watch_rows import book_view
+    from kalshi_cli.cli.rows.watch import book_view
 
     line = next(iter(watching.board.lines.values()))
     before, was_stale = None, False
@@ -108,9 +108,9 @@ def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
 def watch_status(ctx: typer.Context) -> None:
     """`kalshi status --watch`: the state file, read again every second."""
     from kalshi_cli.app.watch import statuses
-    from kalshi_cli.cli.live import SIGNALS, live_format, screen
-    from kalshi_cli.cli.render import render_one, render_rows
-    from kalshi_cli.cli.run_rows import StatusView, status_view
+    from kalshi_cli.cli.rows.run import StatusView, status_view
+    from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
+    from kalshi_cli.cli.screen.render import render_one, render_rows
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON:
@@ -118,7 +118,7 @@ def watch_status(ctx: typer.Context) -> None:
     with statuses(load_config(ctx), note) as watched:
         views = ((now, status_view(status)) for now, status in watched)
         if form is Format.TABLE:
-            from kalshi_cli.cli.watch_screen import draw_status
+            from kalshi_cli.cli.screen.watch import draw_status
 
             with screen() as (_, draw):
                 for now, view in views:
@@ -138,7 +138,7 @@ def unheard(_text: str) -> None:
 
 
 def _tape(watching: Watching) -> Iterator[TapeRow]:
-    from kalshi_cli.cli.watch_rows import tape_rows
+    from kalshi_cli.cli.rows.watch import tape_rows
 
     for told in watching:
         if told is not None:
@@ -147,7 +147,7 @@ def _tape(watching: Watching) -> Iterator[TapeRow]:
 
 def _write_lines(rows: Iterable[TapeRow]) -> None:
     """A line as it comes, without columns: nobody knows how wide the next one is."""
-    from kalshi_cli.cli.watch_rows import line_of
+    from kalshi_cli.cli.rows.watch import line_of
 
     for row in rows:
         write_out(line_of(row) + "\n", flush=True)

@@ -21,7 +21,7 @@ from kalshi_cli.errors import (
     UnreachableError,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire_groups import OrderGroup
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.units import Ts
 
 DEADLINE_S = 60.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kalshi_cli.core.model import MveLeg
 from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire_combos import Collection
+from kalshi_cli.exchange.wire.combos import Collection
 
 MOST_LEGS = 100
 

@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire import Schedule
+from kalshi_cli.exchange.wire.base import Schedule
 from kalshi_cli.units import Ts
 
 EASTERN = ZoneInfo("America/New_York")

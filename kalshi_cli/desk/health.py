@@ -146,7 +146,7 @@ def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random)
         return Verdict.OK, "not served; `kalshi trade` serves it while it runs", ""
     if signer is None:
         return Verdict.UNKNOWN, "the stream needs an API key", "see the line above about the key"
-    from kalshi_cli.exchange.stream import Stream
+    from kalshi_cli.exchange.stream.reader import Stream
 
     probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",))
     probe.start()

@@ -19,7 +19,7 @@ from kalshi_cli.desk.listing import (
     select_series,
 )
 from kalshi_cli.errors import StateError, UsageError
-from kalshi_cli.exchange.calls import NAMES_A_CALL
+from kalshi_cli.exchange.calls.base import NAMES_A_CALL
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.entries import Catalogue, Kind, Narrow
 from kalshi_cli.units import Ts

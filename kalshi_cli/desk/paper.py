@@ -11,11 +11,11 @@ from kalshi_cli.core.model import FeeSchedule, Market
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, backtest
-from kalshi_cli.exchange.subscriptions import recorded_frames
+from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import Outcome, read_results
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Money, Ts
 

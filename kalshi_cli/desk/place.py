@@ -28,8 +28,8 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.replies import advice, short_of_cash
 from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Notebook
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price

@@ -28,8 +28,8 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.replies import short_of_cash
-from kalshi_cli.exchange.wire_quotes import NewRfq, Quote, Rfq
+from kalshi_cli.exchange.wire.quotes import NewRfq, Quote, Rfq
+from kalshi_cli.exchange.wire.replies import short_of_cash
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, show_money, show_price, show_qty
 
 LOOK_S = 5.0

@@ -7,7 +7,7 @@ import msgspec
 from kalshi_cli.errors import HaltedError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import Params
-from kalshi_cli.exchange.wire import WireError
+from kalshi_cli.exchange.wire.base import WireError
 
 MOST_PAGES = 1_000
 CURSORS = ("cursor", "next_cursor")

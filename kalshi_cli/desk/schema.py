@@ -11,7 +11,7 @@ The batch routes are not probed: an empty `ids` could be read as "all". Nor is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,8 @@ from kalshi_cli.exchange import schema
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.schema import Sample
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.wire import WireError, witnessed
-from kalshi_cli.exchange.wire_stream import FRAMES
+from kalshi_cli.exchange.stream.frames import FRAMES
+from kalshi_cli.exchange.wire.base import WireError, witnessed
 
 if TYPE_CHECKING:
     import random
@@ -72,7 +72,7 @@ def first_frames(ws_url: str, signer: Signer, clock: Clock, rng: random.Random, 
 
     UnreachableError where it does not answer, CredentialsError where it does not let this key in.
     """
-    from kalshi_cli.exchange.stream import Stream  # the library takes its time to load
+    from kalshi_cli.exchange.stream.reader import Stream  # the library takes its time to load
 
     kept = _FirstFrames()
     stream = Stream(ws_url, signer, clock, rng, tickers=[ticker] if ticker else [], tap=kept)
@@ -118,8 +118,8 @@ class Examination:
 
     # -- reads --
 
-    def read(self, samples: tuple[Sample, ...]) -> None:
-        """Ask each route once."""
+    def read(self, samples: Iterable[Sample]) -> None:
+        """Ask each route once, as fast as the account may."""
         for sample in samples:
             if self.is_over:
                 self._unknown(sample.route, "NOT_REACHED", "no time or no answer before it", "a look at it")
@@ -159,6 +159,8 @@ class Examination:
             self._bare.add(sample.route)
         else:
             self._found[sample.route] = items[0] if isinstance(items, list) else items
+        if sample.route == schema.LIMITS and schema.COSTS in self._found:
+            self._client.pace(self._found[schema.LIMITS], self._found[schema.COSTS])
         return None
 
     def _compared(self, struct: type, body: bytes, route: str) -> list[Breach]:
@@ -283,10 +285,10 @@ def examine(
     frames: Frames | None,
 ) -> CheckReport:
     """Look at every route once. `frames` is None where nobody serves a stream."""
+    with_account = is_keyed and not is_public_only
     run = Examination(client, clock, schema.known_fields(), within_s)
-    run.read(schema.PUBLIC)
-    if is_keyed and not is_public_only:
-        run.read(schema.PRIVATE)
+    run.read(sample for sample in schema.SAMPLES if with_account or not sample.is_private)
+    if with_account:
         run.probe(is_real_money=is_real_money)
         if frames is not None:
             run.listen(frames)

@@ -11,21 +11,21 @@ import httpx
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.errors import UsageError
-from kalshi_cli.exchange.catalogue_calls import CatalogueCalls
-from kalshi_cli.exchange.event_calls import EventCalls
-from kalshi_cli.exchange.funds_calls import FundsCalls
-from kalshi_cli.exchange.group_calls import GroupCalls
-from kalshi_cli.exchange.history_calls import HistoryCalls
-from kalshi_cli.exchange.market_calls import MarketCalls
-from kalshi_cli.exchange.order_calls import OrderCalls
-from kalshi_cli.exchange.portfolio_calls import PortfolioCalls
-from kalshi_cli.exchange.program_calls import ProgramCalls
-from kalshi_cli.exchange.quote_calls import QuoteCalls
+from kalshi_cli.exchange.calls.catalogue import CatalogueCalls
+from kalshi_cli.exchange.calls.events import EventCalls
+from kalshi_cli.exchange.calls.funds import FundsCalls
+from kalshi_cli.exchange.calls.groups import GroupCalls
+from kalshi_cli.exchange.calls.history import HistoryCalls
+from kalshi_cli.exchange.calls.markets import MarketCalls
+from kalshi_cli.exchange.calls.orders import OrderCalls
+from kalshi_cli.exchange.calls.portfolio import PortfolioCalls
+from kalshi_cli.exchange.calls.programs import ProgramCalls
+from kalshi_cli.exchange.calls.quotes import QuoteCalls
+from kalshi_cli.exchange.calls.status import StatusCalls
+from kalshi_cli.exchange.calls.tiers import TierCalls
 from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, Params, Rest, Retry, Timeouts
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.status_calls import StatusCalls
-from kalshi_cli.exchange.tier_calls import TierCalls
 
 if TYPE_CHECKING:
     import random

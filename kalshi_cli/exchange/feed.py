@@ -10,11 +10,11 @@ from kalshi_cli.core.messages import BookDelta, Command, FeedGap, FeedState, Mar
 from kalshi_cli.core.model import FeeSchedule, Market
 from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.inbox import Inbox
-from kalshi_cli.exchange.market_watch import MarketWatch
-from kalshi_cli.exchange.stream import Stream
-from kalshi_cli.exchange.subscriptions import Said
-from kalshi_cli.exchange.wire_stream import FEES_CHANGED, Lifecycle
+from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
+from kalshi_cli.exchange.stream.inbox import Inbox
+from kalshi_cli.exchange.stream.market_watch import MarketWatch
+from kalshi_cli.exchange.stream.reader import Stream
+from kalshi_cli.exchange.stream.subscriptions import Said
 
 SUSPENDED_S = 30.0
 """Nothing ran for so long: the process was stopped, the host slept, or one message took as long to handle."""

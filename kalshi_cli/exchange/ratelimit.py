@@ -13,7 +13,7 @@ import threading
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.errors import RateLimitedError
-from kalshi_cli.exchange.wire_account import Allowance, Costs, EndpointCost, Limits
+from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
 
 API_ROOT = "/trade-api/v2"
 

@@ -30,10 +30,10 @@ from kalshi_cli.errors import (
     UnreachableError,
 )
 from kalshi_cli.exchange.ratelimit import RateLimiter
-from kalshi_cli.exchange.replies import is_definite, read_refusal, refused
-from kalshi_cli.exchange.scalars import ts_of
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.transport import DeadlineTransport
+from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
+from kalshi_cli.exchange.wire.scalars import ts_of
 from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:

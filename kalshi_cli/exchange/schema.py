@@ -45,11 +45,10 @@ _COLLECTIONS = "GET /multivariate_event_collections"
 _MOVES = "GET /portfolio/intra_exchange_instance_transfers"
 _SUBACCOUNTS = "GET /portfolio/subaccounts"
 
-PUBLIC = (
+_PUBLIC = (
     Sample("GET /exchange/status", lambda c, _, __: c.exchange_status()),
     Sample("GET /exchange/schedule", lambda c, _, __: c.schedule()),
     Sample("GET /exchange/user_data_timestamp", lambda c, _, __: c.user_data_timestamp()),
-    Sample("GET /account/endpoint_costs", lambda c, _, __: c.endpoint_costs()),
     Sample(_MARKETS, lambda c, _, __: c.markets("open", limit=FEW)),
     Sample("GET /markets/{ticker}", lambda c, market, _: c.market(market.ticker), _MARKETS),
     Sample("GET /markets/{ticker}/orderbook", lambda c, market, _: c.orderbook(market.ticker, FEW), _MARKETS),
@@ -106,15 +105,13 @@ PUBLIC = (
     Sample("GET /search/tags_by_categories", lambda c, _, __: c.tags()),
     Sample("GET /search/filters_by_sport", lambda c, _, __: c.sport_filters()),
 )
-"""Reads that need no key."""
 
 
 def _private(route: str, take: Callable[[KalshiClient, Any, Ts], object], needs: str = "") -> Sample:
     return Sample(route, take, needs, is_private=True)
 
 
-PRIVATE = (
-    _private("GET /account/limits", lambda c, _, __: c.limits()),
+_PRIVATE = (
     _private("GET /account/api_usage_level/volume_progress", lambda c, _, __: c.volume_progress()),
     _private("GET /portfolio/balance", lambda c, _, __: c.balance()),
     _private("GET /portfolio/positions", lambda c, _, __: c.positions()),
@@ -157,7 +154,16 @@ PRIVATE = (
         _EVENT,
     )._replace(may_refuse=True),
 )
-"""Reads of the account's own data."""
+
+COSTS, LIMITS = "GET /account/endpoint_costs", "GET /account/limits"
+
+SAMPLES = (
+    Sample(COSTS, lambda c, _, __: c.endpoint_costs()),
+    _private(LIMITS, lambda c, _, __: c.limits()),
+    *_PUBLIC,
+    *_PRIVATE,
+)
+"""Every read, the two first that say how fast the others may be."""
 
 NOT_SAMPLED = {
     "GET /series": "more than ten thousand rows in one answer, twenty megabytes",

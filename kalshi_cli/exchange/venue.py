@@ -39,7 +39,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.units import Qty, Ts
 
 if TYPE_CHECKING:
-    from kalshi_cli.exchange.stream import Stream
+    from kalshi_cli.exchange.stream.reader import Stream
 
 EVERY_S = 10.0
 """How often the account is read while all is well."""

@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable
 
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, MarketStatus, PriceGrid, Side
 from kalshi_cli.sim.agenda import Agenda
-from kalshi_cli.sim.channels import Connection
 from kalshi_cli.sim.combos import Combos
 from kalshi_cli.sim.fee_changes import FeeChanges
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.funds import Funds
 from kalshi_cli.sim.gate import Gate, missing_signature
-from kalshi_cli.sim.hub import Hub
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import (
@@ -33,19 +31,21 @@ from kalshi_cli.sim.listing import (
     SeriesSpec,
     SimOptions,
 )
-from kalshi_cli.sim.live import Outside
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.pauses import Pauses
-from kalshi_cli.sim.programs import Programs
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
-from kalshi_cli.sim.quote_routes import QuoteRoutes
 from kalshi_cli.sim.quotes import Quotes
 from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
-from kalshi_cli.sim.replies import Query, Request, Response, WireError, nested, respond
-from kalshi_cli.sim.routes import all_routes
-from kalshi_cli.sim.routing import BASE, Call, Router
-from kalshi_cli.sim.shuffle import Shuffle
+from kalshi_cli.sim.rest.quotes import QuoteRoutes
+from kalshi_cli.sim.rest.replies import Query, Request, Response, WireError, nested, respond
+from kalshi_cli.sim.rest.routes import all_routes
+from kalshi_cli.sim.rest.routing import BASE, Call, Router
 from kalshi_cli.sim.state import State
+from kalshi_cli.sim.stream.channels import Connection
+from kalshi_cli.sim.stream.hub import Hub
+from kalshi_cli.sim.stream.shuffle import Shuffle
+from kalshi_cli.sim.world.live import Outside
+from kalshi_cli.sim.world.programs import Programs
 from kalshi_cli.units import Money, Price, Qty, Ts
 
 STREAM_PATH = "/trade-api/ws/v2"

@@ -15,16 +15,16 @@ from itertools import count
 import msgspec
 
 from kalshi_cli.core.model import MarketStatus
-from kalshi_cli.sim.calendar import local
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, LegSpec, MarketSpec
-from kalshi_cli.sim.reads import whole_market
 from kalshi_cli.sim.records import MarketChanged, MarketRecord
-from kalshi_cli.sim.replies import Json, WireError, flat, nested, too_many
-from kalshi_cli.sim.routing import Call, Route
-from kalshi_cli.sim.shapes import ranges, rfc3339
+from kalshi_cli.sim.rest.reads import whole_market
+from kalshi_cli.sim.rest.replies import Json, WireError, flat, nested, too_many
+from kalshi_cli.sim.rest.routing import Call, Route
+from kalshi_cli.sim.rest.shapes import ranges, rfc3339
 from kalshi_cli.sim.state import State
+from kalshi_cli.sim.world.calendar import local
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts
 
 STRUCTURE = "center_deci_edge_centi_cent"

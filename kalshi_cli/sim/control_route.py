@@ -7,7 +7,7 @@ import hmac
 import msgspec
 
 from kalshi_cli.sim.controls import ControlError, Controls, read_command
-from kalshi_cli.sim.replies import Request, Response
+from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.units import Ts
 
 PREFIX = "/sim/"

@@ -14,8 +14,8 @@ from msgspec import Meta
 
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.subscription import CHANNELS
-from kalshi_cli.sim.world import World
+from kalshi_cli.sim.stream.subscription import CHANNELS
+from kalshi_cli.sim.world.world import World
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_price
 
 DAY_MS = 86_400_000

@@ -86,9 +86,7 @@ class Engine:
         for order in (taker, maker):
             self.reserve(order, now)
 
-    def _trade(
-        self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts, *, is_block: bool = False
-    ) -> None:
+    def _trade(self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts, *, is_block: bool = False) -> None:
         state, market = self.state, self.state.markets[taker.ticker]
         price = maker.price
         trade = TradeRecord(

@@ -19,7 +19,6 @@ from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.groups import NOT_FOUND
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
-from kalshi_cli.sim.quote_frames import quote_told, rfq_told
 from kalshi_cli.sim.quote_records import (
     ACCEPTED,
     CANCELLED,
@@ -31,6 +30,7 @@ from kalshi_cli.sim.quote_records import (
     RfqRecord,
 )
 from kalshi_cli.sim.state import State
+from kalshi_cli.sim.stream.quote_frames import quote_told, rfq_told
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 MOST_OPEN = 100

@@ -16,10 +16,10 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.channels import Connection
 from kalshi_cli.sim.control_route import PREFIX, ControlRoute
-from kalshi_cli.sim.replies import Request, Response
-from kalshi_cli.sim.routing import BASE
+from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.sim.rest.routing import BASE
+from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.units import Ts
 
 T = TypeVar("T")

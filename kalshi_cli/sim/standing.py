@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kalshi_cli.sim.calendar import maintenance
-from kalshi_cli.sim.replies import Json
-from kalshi_cli.sim.routing import Call, Route
-from kalshi_cli.sim.shapes import rfc3339
+from kalshi_cli.sim.rest.replies import Json
+from kalshi_cli.sim.rest.routing import Call, Route
+from kalshi_cli.sim.rest.shapes import rfc3339
 from kalshi_cli.sim.state import State
+from kalshi_cli.sim.world.calendar import maintenance
 from kalshi_cli.units import Ts
 
 _WEEK_MS = 7 * 86_400_000

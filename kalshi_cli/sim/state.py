@@ -34,7 +34,7 @@ from kalshi_cli.sim.records import (
     StateRecord,
     TradeRecord,
 )
-from kalshi_cli.sim.replies import FAR
+from kalshi_cli.sim.rest.replies import FAR
 from kalshi_cli.units import Ts
 
 TRADES_KEPT = 2_000

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kalshi_cli.sim.records import RESTING, HoldingRecord, MarketRecord, OrderRecord
-from kalshi_cli.sim.replies import Json
-from kalshi_cli.sim.routing import Call, Route
-from kalshi_cli.sim.shapes import rfc3339
+from kalshi_cli.sim.rest.replies import Json
+from kalshi_cli.sim.rest.routing import Call, Route
+from kalshi_cli.sim.rest.shapes import rfc3339
 from kalshi_cli.sim.state import State
 from kalshi_cli.units import Ts
 

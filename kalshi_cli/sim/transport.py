@@ -8,7 +8,7 @@ import httpx
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.replies import Request
+from kalshi_cli.sim.rest.replies import Request
 
 
 class SimTransport(httpx.BaseTransport):

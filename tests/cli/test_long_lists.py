@@ -20,10 +20,10 @@ import pytest
 from long_listing import ServedListing, listing_served, market_body
 from served import bare_variables, finish, kalshi, set_variables, start
 
-from kalshi_cli.cli import render
 from kalshi_cli.cli.main import main
-from kalshi_cli.cli.render import render_rows
-from kalshi_cli.cli.rows import Row
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen import render
+from kalshi_cli.cli.screen.render import render_rows
 
 MANY, FEW = 20_000, 2_000
 ALL = ("markets", "--all", "-q", "--format")

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalshi_cli.cli import rows, run_rows
-from kalshi_cli.cli.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
-from kalshi_cli.cli.output import Format
-from kalshi_cli.cli.render import SCREENFUL, render_book, render_one, render_rows
-from kalshi_cli.cli.rows import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
-from kalshi_cli.cli.tables import fit
+from kalshi_cli.cli.rows import base as rows
+from kalshi_cli.cli.rows import run as run_rows
+from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
+from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
+from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
+from kalshi_cli.cli.screen.tables import fit
 from kalshi_cli.core.messages import BookSnapshot
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side
 from kalshi_cli.desk.place import Ticket

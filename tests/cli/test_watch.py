@@ -36,13 +36,13 @@ from served import (
     start,
 )
 
-from kalshi_cli.cli.live import live_format
-from kalshi_cli.cli.output import Format
-from kalshi_cli.cli.watch_screen import draw_board, draw_ladder
+from kalshi_cli.cli.screen.live import live_format
+from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
 from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, PublicTrade
 from kalshi_cli.core.model import ASK, BID, Market
 from kalshi_cli.desk.watch import Board
-from kalshi_cli.exchange.wire_markets import read_market
+from kalshi_cli.exchange.wire.markets import read_market
 from kalshi_cli.units import Ts, cents, contracts
 
 

@@ -12,7 +12,7 @@ from virtual import Virtual
 
 from kalshi_cli.desk import raw
 from kalshi_cli.errors import HaltedError, RefusedError, UnreachableError
-from kalshi_cli.exchange.wire import WireError
+from kalshi_cli.exchange.wire.base import WireError
 
 
 @pytest.fixture

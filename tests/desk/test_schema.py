@@ -21,14 +21,13 @@ from kalshi_cli.desk.schema import Examination, examine
 from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.exchange import schema
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.schema import PRIVATE, PUBLIC, Sample
+from kalshi_cli.exchange.schema import SAMPLES, Sample
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.wire import witnessed
+from kalshi_cli.exchange.wire.base import witnessed
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.units import cents, dollars
 
-SAMPLES = (*PUBLIC, *PRIVATE)
 BY_ROUTE = {sample.route: sample for sample in SAMPLES}
 KNOWN = schema.known_fields()
 
@@ -79,7 +78,6 @@ def build(folder: Path, prepare: Callable[[Stage], object]) -> World:
     clock = stage.world.clock
     wire = Tampering(SimTransport(stage.world.exchange, clock))  # unchecked: probes are in no specification
     client = connected(wire, stage)
-    client.refresh_limits()
     return World(stage, wire, client)
 
 
@@ -432,11 +430,11 @@ def test_where_writes_are_switched_off_nothing_is_probed_and_that_is_no_fault(wo
 def test_what_there_was_no_time_for_is_unknown(worlds: dict[str, World]) -> None:
     world = worlds["busy"]
     run = Examination(world.client, world.stage.world.clock, KNOWN, within_s=0.0)
-    run.read(PUBLIC)
+    run.read(SAMPLES)
     report = run.report()
     assert report.verdict is Verdict.UNKNOWN
     assert {b.code for b in report.breaches} == {"NOT_REACHED"}
-    assert len(report.breaches) == len(PUBLIC)
+    assert len(report.breaches) == len(SAMPLES)
 
 
 # -- the stream ---------------------------------------------------------------------------------------------------

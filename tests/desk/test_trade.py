@@ -49,7 +49,7 @@ from kalshi_cli.desk.trade import (
 )
 from kalshi_cli.errors import HaltedError, StateError, UnreachableError
 from kalshi_cli.exchange.venue import LiveVenue
-from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies import registry

@@ -29,7 +29,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
 from kalshi_cli.desk.watch import PATIENCE_MS, POLL_S, Board, Line, Polled
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire_markets import read_market
+from kalshi_cli.exchange.wire.markets import read_market
 from kalshi_cli.units import Price, Qty, Ts, cents, contracts
 
 NOW = Ts(1_780_000_000_000)

@@ -31,7 +31,7 @@ from kalshi_cli.errors import (
 from kalshi_cli.exchange import rest
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import Timeouts
-from kalshi_cli.exchange.wire import WireError
+from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.units import Price, Qty, Ts
 
 ORDER = Order(
@@ -550,7 +550,7 @@ def test_a_cursor_that_comes_twice_is_an_error_not_an_end(serve, connect):
 
 
 def test_a_list_without_end_is_an_error(serve, connect, monkeypatch):
-    monkeypatch.setattr("kalshi_cli.exchange.calls.MOST_PAGES", 3)
+    monkeypatch.setattr("kalshi_cli.exchange.calls.base.MOST_PAGES", 3)
     server = serve(*[page_of_fills(["a"], f"c{page}") for page in range(9)])
     with pytest.raises(WireError, match="more than 3 pages"):
         list(connect(server.url).fills())

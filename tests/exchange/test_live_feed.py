@@ -28,8 +28,8 @@ from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.stream import Pace, Stream
-from kalshi_cli.exchange.wire_markets import read_market
+from kalshi_cli.exchange.stream.reader import Pace, Stream
+from kalshi_cli.exchange.wire.markets import read_market
 from kalshi_cli.units import Ts
 
 NOW = Ts(1_781_159_360_000)

@@ -21,7 +21,7 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.exchange.wire_groups import OrderGroup
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.units import Price, Qty, Ts
 
 ORDER = Order(

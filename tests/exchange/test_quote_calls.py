@@ -10,9 +10,11 @@ import pytest
 
 from kalshi_cli.core.model import MveLeg
 from kalshi_cli.errors import UsageError
-from kalshi_cli.exchange import wire_combos, wire_programs, wire_quotes
-from kalshi_cli.exchange.wire import WireError
-from kalshi_cli.exchange.wire_quotes import NewRfq
+from kalshi_cli.exchange.wire import combos as wire_combos
+from kalshi_cli.exchange.wire import programs as wire_programs
+from kalshi_cli.exchange.wire import quotes as wire_quotes
+from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.quotes import NewRfq
 from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars
 
 QUOTE = {

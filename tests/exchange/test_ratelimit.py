@@ -11,7 +11,7 @@ from scripted_server import NOW
 from kalshi_cli.clock import ManualClock, SystemClock
 from kalshi_cli.errors import RateLimitedError
 from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
-from kalshi_cli.exchange.wire_account import Allowance, Costs, EndpointCost, Limits
+from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
 
 CREATE = ("POST", "/portfolio/events/orders")
 CANCEL = ("DELETE", "/portfolio/events/orders/some-id")

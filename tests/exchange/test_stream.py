@@ -21,8 +21,8 @@ from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, FeedState
 from kalshi_cli.errors import CredentialsError, KalshiError
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.stream import Pace, Stream
-from kalshi_cli.exchange.subscriptions import Said
+from kalshi_cli.exchange.stream.reader import Pace, Stream
+from kalshi_cli.exchange.stream.subscriptions import Said
 
 QUICK = Pace(connect_s=2, first_pause_s=0.01, longest_pause_s=0.05)
 

@@ -19,8 +19,8 @@ from kalshi_cli.core.messages import (
     PublicTrade,
     Quote,
 )
-from kalshi_cli.exchange.subscriptions import Sequencer, recorded_frames
-from kalshi_cli.exchange.wire_stream import FEES_CHANGED, Lifecycle
+from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
+from kalshi_cli.exchange.stream.subscriptions import Sequencer, recorded_frames
 from kalshi_cli.feeds.recording import decode_line, read_lines
 from kalshi_cli.units import Ts, contracts
 

@@ -29,9 +29,13 @@ from kalshi_cli.core.model import (
     PriceGrid,
     Settlement,
 )
-from kalshi_cli.exchange import wire, wire_account, wire_events, wire_markets, wire_orders
-from kalshi_cli.exchange.replies import read_refusal
-from kalshi_cli.exchange.wire import WireError
+from kalshi_cli.exchange.wire import account as wire_account
+from kalshi_cli.exchange.wire import base as wire
+from kalshi_cli.exchange.wire import events as wire_events
+from kalshi_cli.exchange.wire import markets as wire_markets
+from kalshi_cli.exchange.wire import orders as wire_orders
+from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.replies import read_refusal
 from kalshi_cli.units import Money, Price, Qty, Ts, parse_ts
 
 NOW = Ts(1_781_159_360_000)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from kalshi_cli.errors import UsageError
-from kalshi_cli.exchange import wire_account, wire_funds, wire_tiers
-from kalshi_cli.exchange.wire import WireError
+from kalshi_cli.exchange.wire import account as wire_account
+from kalshi_cli.exchange.wire import funds as wire_funds
+from kalshi_cli.exchange.wire import tiers as wire_tiers
+from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.units import Money, Ts, contracts, dollars
 
 

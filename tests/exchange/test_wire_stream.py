@@ -21,8 +21,7 @@ from kalshi_cli.core.messages import (
     ReferencePrice,
 )
 from kalshi_cli.core.model import ASK, BID, OrderStatus
-from kalshi_cli.exchange import scalars
-from kalshi_cli.exchange.wire_stream import (
+from kalshi_cli.exchange.stream.frames import (
     DeltaFrame,
     ErrorFrame,
     FrameError,
@@ -33,6 +32,7 @@ from kalshi_cli.exchange.wire_stream import (
     decode_frame,
     to_message,
 )
+from kalshi_cli.exchange.wire import scalars
 from kalshi_cli.units import Price, Qty, Ts
 
 RECV = Ts(1_781_159_490_000)

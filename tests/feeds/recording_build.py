@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.core.messages import Message
-from kalshi_cli.exchange.subscriptions import recorded_frames
+from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import FrameDecoder, Replay
 from kalshi_cli.units import Ts, format_ts
 

@@ -18,7 +18,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Market, MarketStatus, Order, OrderStatus, Side
-from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
 
 T0 = Ts(1_780_000_000_000)

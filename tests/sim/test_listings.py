@@ -7,10 +7,10 @@ import re
 import pytest
 
 from kalshi_cli.core.model import FeeType
-from kalshi_cli.sim.calendar import DAY, HOUR, MINUTE
-from kalshi_cli.sim.families import Listing
 from kalshi_cli.sim.grids import STRUCTURES
-from kalshi_cli.sim.listings import SERIES, Catalogue
+from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE
+from kalshi_cli.sim.world.families import Listing
+from kalshi_cli.sim.world.listings import SERIES, Catalogue
 from kalshi_cli.units import Price, Ts, parse_ts
 
 MOMENTS = (
@@ -51,9 +51,7 @@ def test_at_least_forty_markets_of_six_series_are_open(text: str) -> None:
 
 
 def test_the_twelve_structures_are_those_of_the_exchange() -> None:
-    steps = {
-        name: tuple((band.start, band.end, band.step) for band in grid.bands) for name, grid in STRUCTURES.items()
-    }
+    steps = {name: tuple((band.start, band.end, band.step) for band in grid.bands) for name, grid in STRUCTURES.items()}
     assert len(steps) == 12
     assert steps["tapered_deci_cent"] == ((0, 1000, 10), (1000, 9000, 100), (9000, 10_000, 10))
     assert steps["center_deci_edge_centi_cent"] == ((0, 100, 1), (100, 9900, 10), (9900, 10_000, 1))

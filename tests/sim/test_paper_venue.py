@@ -24,7 +24,7 @@ from kalshi_cli.core.messages import (
     Settled,
 )
 from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, Order, OrderStatus, Side, Tif
-from kalshi_cli.sim.queue_model import PAIRED_MS, QueuePlace
+from kalshi_cli.sim.paper.queue_model import PAIRED_MS, QueuePlace
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
 

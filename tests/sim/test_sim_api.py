@@ -25,7 +25,7 @@ from sim_build import (
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.api import STREAM_PATH
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.replies import Request, Response
+from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.units import Price, Ts, parse_price
 
 IOC = {"time_in_force": "immediate_or_cancel"}

@@ -13,12 +13,12 @@ from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, order
 
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.calendar import moment
 from kalshi_cli.sim.candles import KEPT, Candles, period_end
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import BookChange, MarketRecord
+from kalshi_cli.sim.world.calendar import moment
 from kalshi_cli.units import Price, Qty, Ts, dollars
 
 MINUTE = 60_000

@@ -12,7 +12,7 @@ from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.combos import worth
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, LegSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.world import World
+from kalshi_cli.sim.world.world import World
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, contracts
 
 BASE = "/multivariate_event_collections"

@@ -18,9 +18,9 @@ from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.control_route import ControlRoute
 from kalshi_cli.sim.controls import ControlError, Controls, Report, read_command
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.sim.replies import Request
+from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.server import SimServer
-from kalshi_cli.sim.world import World
+from kalshi_cli.sim.world.world import World
 from kalshi_cli.units import Qty, contracts, dollars, parse_ts
 
 START = parse_ts("2026-11-21T19:20:00Z")

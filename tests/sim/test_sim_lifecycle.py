@@ -24,10 +24,10 @@ from sim_build import (
 
 from kalshi_cli.core.model import ASK, FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.calendar import HOUR, MINUTE
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.replies import Request
+from kalshi_cli.sim.rest.replies import Request
+from kalshi_cli.sim.world.calendar import HOUR, MINUTE
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 
 OTHER = "KXSIM-26JUN-T4.00"

@@ -11,8 +11,8 @@ from sim_build import T0, Caller, make_exchange, new_ids
 
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, SimOptions
-from kalshi_cli.sim.live import SPORTS, plays
-from kalshi_cli.sim.world import World
+from kalshi_cli.sim.world.live import SPORTS, plays
+from kalshi_cli.sim.world.world import World
 from kalshi_cli.units import Ts
 
 HOUR = 3_600_000

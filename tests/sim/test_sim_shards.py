@@ -26,8 +26,8 @@ from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import NewOrder, SimOptions
-from kalshi_cli.sim.replies import Request
-from kalshi_cli.sim.world import World
+from kalshi_cli.sim.rest.replies import Request
+from kalshi_cli.sim.world.world import World
 from kalshi_cli.units import Money, Price, Qty, Ts, dollars
 
 FAR_TICKER = "KXSIM-26JUN-T9.00"

@@ -8,7 +8,7 @@ from conformance import channels, frame_types, operations, specs_or_skip
 from sim_build import make_exchange
 from whole_exchange import CALLS, EXCLUDED, client_methods, driven
 
-from kalshi_cli.exchange.schema import NOT_SAMPLED, PRIVATE, PUBLIC
+from kalshi_cli.exchange.schema import NOT_SAMPLED, SAMPLES
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -55,6 +55,6 @@ def test_every_channel_can_be_subscribed_to() -> None:
 def test_every_read_of_the_client_is_looked_at_by_the_check_for_drift() -> None:
     specs_or_skip()
     asked = {str(operation) for name in CALLS for operation in driven(name).seen}
-    sampled = {sample.route for sample in (*PUBLIC, *PRIVATE)}
+    sampled = {sample.route for sample in SAMPLES}
     assert {operation for operation in asked if operation.startswith("GET ")} == sampled | set(NOT_SAMPLED)
     assert not sampled & set(NOT_SAMPLED)

@@ -16,10 +16,10 @@ from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.sim.listings import Catalogue
-from kalshi_cli.sim.replies import Request
-from kalshi_cli.sim.underlyings import spike
-from kalshi_cli.sim.world import World
+from kalshi_cli.sim.rest.replies import Request
+from kalshi_cli.sim.world.listings import Catalogue
+from kalshi_cli.sim.world.underlyings import spike
+from kalshi_cli.sim.world.world import World
 from kalshi_cli.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, contracts, dollars, parse_ts
 
 SEED = 7

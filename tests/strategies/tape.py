@@ -20,7 +20,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Fill, Market, MarketStatus, Order, Side
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.venue import PaperVenue
+from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
 

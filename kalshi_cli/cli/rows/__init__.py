@@ -1,0 +1,1 @@
+"""What the commands print: one typed struct for each kind of row."""

@@ -1,0 +1,77 @@
+"""What `trades` and `candles` print."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
+from kalshi_cli.core.messages import PublicTrade
+from kalshi_cli.core.model import BID, Candle
+from kalshi_cli.units import Price, Qty, Ts
+
+
+class PrintRow(Row, frozen=True, kw_only=True):
+    """A public trade; `price` on the YES scale, `taker` the side that the one who came later took."""
+
+    trade_id: str
+    ticker: str
+    time: Ts
+    price: Price
+    count: Qty
+    taker: str
+    is_block: bool
+
+    shown = ("time", "price", "count", "taker", "is_block")
+
+
+def print_row(trade: PublicTrade) -> PrintRow:
+    return PrintRow.of(trade, time=trade.ts, count=trade.qty, taker="yes" if trade.taker_side is BID else "no")
+
+
+class CandleRow(Row, frozen=True, kw_only=True):
+    """A period, by its end. Prices are of trades, missing where there was none, as quotes are where nobody quoted."""
+
+    end: Ts
+    open: Price | None
+    low: Price | None
+    high: Price | None
+    close: Price | None
+    mean: Price | None
+    previous: Price | None
+    yes_bid_open: Price | None
+    yes_bid_low: Price | None
+    yes_bid_high: Price | None
+    yes_bid_close: Price | None
+    yes_ask_open: Price | None
+    yes_ask_low: Price | None
+    yes_ask_high: Price | None
+    yes_ask_close: Price | None
+    volume: Qty
+    open_interest: Qty
+
+    shown = ("end", "open", "low", "high", "close", "volume", "yes_bid_close", "yes_ask_close")
+
+
+def candle_row(candle: Candle) -> CandleRow:
+    parts = {"": candle.price, "yes_bid_": candle.yes_bid, "yes_ask_": candle.yes_ask}
+    named = {
+        f"{prefix}{name}": getattr(part, name)
+        for prefix, part in parts.items()
+        for name in ("open", "low", "high", "close")
+    }
+    return CandleRow.of(candle, **named)
+
+
+def render_chart(candles: Sequence[Candle], title: str, form: Format | None) -> bool:
+    """Draw it where a person reads; False, and told, for a program or where there is nothing to draw."""
+    form = form or default_format()
+    if form not in (Format.TABLE, Format.PLAIN):
+        note("a chart is for people: without --plot, or with --format table or plain")
+        return False
+    from kalshi_cli.cli.screen.chart import draw
+
+    lines = draw(candles, shutil.get_terminal_size((80, 24)).columns)
+    write_out("\n".join([title, *lines]) + "\n" if lines else "")
+    return bool(lines)

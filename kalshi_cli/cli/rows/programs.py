@@ -1,0 +1,116 @@
+"""What the commands about milestones, live data, incentives, targets and tags print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen.cells import Loose, Prose
+from kalshi_cli.units import Money, Qty, Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.wire.programs import Incentive, LiveData, Milestone, SportFilters, Target, WeatherPoint
+
+
+class MilestoneRow(Row, frozen=True, kw_only=True):
+    """Something that happens outside, and the events that follow from it."""
+
+    milestone_id: str
+    category: str
+    type: str
+    title: Prose
+    start: Ts
+    end: Ts | None
+    event_tickers: tuple[str, ...]
+    primary_event_tickers: tuple[str, ...]
+    details: Loose
+    updated: Ts
+
+    shown = ("milestone_id", "start", "title", "type")
+
+
+def milestone_row(found: Milestone) -> MilestoneRow:
+    return MilestoneRow.of(found)
+
+
+class LiveView(Row, frozen=True, kw_only=True):
+    """What is known now; `type` says what shape `details` has."""
+
+    type: str
+    milestone_id: str | None
+    is_historical: bool
+    default_range: str | None
+    range_options: tuple[str, ...]
+    details: Loose
+
+
+def live_view(found: LiveData) -> LiveView:
+    return LiveView.of(found, milestone_id=found.milestone_id or None, default_range=found.default_range or None)
+
+
+class WeatherRow(Row, frozen=True, kw_only=True):
+    """One minute of a temperature index, in degrees Fahrenheit."""
+
+    time: Ts
+    fahrenheit: float | None
+    status: str
+    contributors: int | None
+
+
+def weather_row(point: WeatherPoint) -> WeatherRow:
+    return WeatherRow.of(point, time=point.ts, fahrenheit=point.value)
+
+
+class IncentiveRow(Row, frozen=True, kw_only=True):
+    """A reward for trading in a market; `reward` is for the whole period."""
+
+    incentive_id: str
+    ticker: str
+    type: str
+    description: Prose
+    start: Ts
+    end: Ts
+    reward: Money
+    most_per_account: Money | None
+    target_count: Qty | None
+    discount_bps: int | None
+    paid_out: bool
+
+    shown = ("ticker", "type", "reward", "target_count", "end", "paid_out")
+
+
+def incentive_row(found: Incentive) -> IncentiveRow:
+    return IncentiveRow.of(found, target_count=found.target_qty, paid_out=found.is_paid_out)
+
+
+class TargetRow(Row, frozen=True, kw_only=True):
+    """Somebody or something that markets are about."""
+
+    target_id: str
+    name: str
+    type: str
+    details: Loose
+    updated: Ts | None
+
+    shown = ("name", "type", "target_id")
+
+
+def target_row(found: Target) -> TargetRow:
+    return TargetRow.of(found)
+
+
+class TagRow(Row, frozen=True, kw_only=True):
+    category: str
+    tags: tuple[str, ...]
+
+
+class SportRow(Row, frozen=True, kw_only=True):
+    """A sport with its scopes and competitions; `kalshi milestones --competition` takes the latter."""
+
+    sport: str
+    scopes: tuple[str, ...]
+    competitions: tuple[str, ...]
+
+
+def sport_row(found: SportFilters) -> SportRow:
+    return SportRow(sport=found.sport, scopes=found.scopes, competitions=tuple(found.competitions))

@@ -1,0 +1,180 @@
+"""What running and operating prints: runs, backtests, strategies, health, status, settings. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kalshi_cli.cli.rows.base import PnlRow, Row
+from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict
+from kalshi_cli.units import Money, Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.config import Setting
+    from kalshi_cli.desk.health import Finding
+    from kalshi_cli.desk.status import Status
+    from kalshi_cli.desk.trade import BacktestReport, Summary
+    from kalshi_cli.strategies.registry import Parameter
+
+
+class TradeSummary(Row, frozen=True, kw_only=True):
+    """One run of `trade`; `denied` counts refusals by code, `day_net` is the net of the trading day."""
+
+    strategy: str
+    env: str
+    mode: str
+    uptime_s: float
+    cycles: int
+    intents: int
+    orders: int
+    fills: int
+    maker_fills: int
+    taker_fills: int
+    open_positions: int
+    live_orders: int
+    win_rate: Ratio | None
+    denied: dict[str, int]
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+    balance: Money | None
+    day_net: Gain
+    stopped_by: str
+
+
+def trade_summary(summary: Summary) -> TradeSummary:
+    return TradeSummary.of(summary)
+
+
+class BacktestView(Row, frozen=True, kw_only=True):
+    """A run over recordings, its deepest fall from a peak, and what each market made or lost."""
+
+    strategy: str
+    intents: int
+    orders: int
+    fills: int
+    maker_fills: int
+    taker_fills: int
+    win_rate: Ratio | None
+    denied: dict[str, int]
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+    max_drawdown: Money
+    balance: Money | None
+    rows: tuple[PnlRow, ...]
+
+
+def backtest_report(report: BacktestReport) -> BacktestView:
+    return BacktestView.of(
+        report.summary,
+        max_drawdown=report.max_drawdown,
+        rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
+    )
+
+
+class StrategyRow(Row, frozen=True, kw_only=True):
+    name: str
+    where: str
+
+
+def strategy_rows(built_in: Mapping[str, str]) -> list[StrategyRow]:
+    return [StrategyRow(name=name, where=where) for name, where in built_in.items()]
+
+
+class ParameterRow(Row, frozen=True, kw_only=True):
+    name: str
+    default: str
+    minimum: str
+    maximum: str
+    help: Prose
+
+
+def parameter_row(parameter: Parameter) -> ParameterRow:
+    return ParameterRow.of(parameter)
+
+
+class HealthRow(Row, frozen=True, kw_only=True):
+    check: str
+    status: Verdict
+    latency_ms: float | None
+    detail: Prose
+    hint: Prose | None
+
+
+def health_row(finding: Finding) -> HealthRow:
+    return HealthRow.of(finding, status=finding.verdict.name, hint=finding.hint or None)
+
+
+class StatusView(Row, frozen=True, kw_only=True):
+    """What runs here, and how it is doing. `mode` to `day_pnl` are those of the last completed cycle."""
+
+    env: str
+    trading_day: str
+    running: bool
+    pid: int | None
+    state: str
+    state_code: str | None
+    state_reason: Prose | None
+    state_since: Ts | None
+    open_positions: int
+    unknown_orders: int
+    mode: str | None
+    strategy: str | None
+    started: Ts | None
+    uptime_s: float | None
+    last_cycle: Ts | None
+    cycles: int | None
+    feed_age_s: float | None
+    cash: Money | None
+    day_pnl: Gain | None
+
+
+def status_view(status: Status) -> StatusView:
+    halt, cycle = status.halt, status.cycle
+    return StatusView(
+        env=status.env,
+        trading_day=status.trading_day,
+        running=status.is_running,
+        pid=status.pid,
+        state=halt.state.value,
+        state_code=halt.code or None,
+        state_reason=Prose(halt.reason) if halt.reason else None,
+        state_since=halt.since or None,
+        open_positions=status.open_positions,
+        unknown_orders=status.unknown_orders,
+        mode=cycle.mode if cycle else None,
+        strategy=cycle.strategy if cycle else None,
+        started=cycle.started if cycle else None,
+        uptime_s=(cycle.completed - cycle.started) / 1000 if cycle else None,
+        last_cycle=cycle.completed if cycle else None,
+        cycles=cycle.cycles if cycle else None,
+        feed_age_s=cycle.feed_age_ms / 1000 if cycle and cycle.feed_age_ms is not None else None,
+        cash=cycle.cash if cycle else None,
+        day_pnl=Gain(cycle.day_pnl) if cycle and cycle.day_pnl is not None else None,
+    )
+
+
+class SettingRow(Row, frozen=True, kw_only=True):
+    """A configured value and who said so: flag, variable, file or default."""
+
+    path: str
+    value: Prose
+    origin: Prose
+
+
+def setting_row(setting: Setting) -> SettingRow:
+    return SettingRow.of(setting)
+
+
+class PathRow(Row, frozen=True, kw_only=True):
+    what: str
+    path: str
+    exists: bool
+
+
+def path_row(what: str, path: Path) -> PathRow:
+    return PathRow(what=what, path=str(path), exists=path.exists())

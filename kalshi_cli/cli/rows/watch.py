@@ -1,0 +1,82 @@
+"""What `kalshi watch` writes into a pipe. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from kalshi_cli.cli.rows.base import OrderbookView, Row, orderbook_view
+from kalshi_cli.cli.screen.cells import Prose
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, PublicTrade, Quote
+from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Price, Qty, Ts, format_ts, show_price, show_qty
+
+
+class TapeRow(Row, frozen=True, kw_only=True):
+    """One line of the tape, by its `type`; what another type has is missing.
+
+    quote: best prices and counts of YES, last price, volume. trade: `price` of YES, `count`, and what the taker did on
+    the book of YES. feed: whether the stream is live (`is_live` false: prices may still be read, see `reason`). gap:
+    the prices of `ticker` (none: of all) cannot be believed until the next quote.
+    """
+
+    type: Literal["quote", "trade", "feed", "gap"]
+    time: Ts
+    ticker: str | None = None
+    yes_bid: Price | None = None
+    yes_bid_count: Qty | None = None
+    yes_ask: Price | None = None
+    yes_ask_count: Qty | None = None
+    last: Price | None = None
+    volume: Qty | None = None
+    trade_id: str | None = None
+    price: Price | None = None
+    count: Qty | None = None
+    taker_side: Side | None = None
+    is_live: bool | None = None
+    reason: Prose | None = None
+
+
+def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap) -> Iterator[TapeRow]:
+    if isinstance(told, Quote):
+        yield TapeRow(
+            type="quote", time=told.ts, ticker=told.ticker,
+            yes_bid=told.bid, yes_bid_count=None if told.bid is None else told.bid_size,
+            yes_ask=told.ask, yes_ask_count=None if told.ask is None else told.ask_size,
+            last=told.last, volume=told.volume,
+        )  # fmt: skip
+    elif isinstance(told, PublicTrade):
+        yield TapeRow(
+            type="trade", time=told.ts, ticker=told.ticker, trade_id=told.trade_id,
+            price=told.price, count=told.qty, taker_side=told.taker_side,
+        )  # fmt: skip
+    elif isinstance(told, FeedState):
+        yield TapeRow(type="feed", time=told.ts, is_live=told.is_live, reason=Prose(told.reason) or None)
+    else:
+        for ticker in told.tickers or (None,):
+            yield TapeRow(type="gap", time=told.ts, ticker=ticker, reason=Prose(told.reason))
+
+
+def line_of(row: TapeRow) -> str:
+    """A row for a person: `05:12:31 KXBTCD-... bid $0.47 x 100, ask $0.52 x 3, last $0.50, volume 20`."""
+    clock = format_ts(row.time)[11:19]
+    if row.type == "quote":
+        bid = f"bid {show_price(row.yes_bid)}" + (f" x {show_qty(row.yes_bid_count)}" if row.yes_bid_count else "")
+        ask = f"ask {show_price(row.yes_ask)}" + (f" x {show_qty(row.yes_ask_count)}" if row.yes_ask_count else "")
+        text = f"{row.ticker} {bid}, {ask}, last {show_price(row.last)}, volume {show_qty(row.volume)}"
+    elif row.type == "trade":
+        what = "bought" if row.taker_side is BID else "sold"
+        text = f"{row.ticker} {show_qty(row.count)} YES {what} at {show_price(row.price)}"
+    elif row.type == "feed":
+        text = "the stream is live" if row.is_live else f"no stream: {row.reason or 'not connected'}"
+    else:
+        text = f"{row.ticker or 'every market'}: prices are STALE ({row.reason})"
+    return f"{clock} {safe_text(text)}"
+
+
+def book_view(book: OrderBook, depth: int) -> OrderbookView:
+    """A book that is kept up to date, as `kalshi orderbook` shows one that was read."""
+    whole = BookSnapshot(book.ts, book.ticker, tuple(book.levels(BID)), tuple(book.levels(ASK)))
+    return orderbook_view(whole, depth)

@@ -1,0 +1,1 @@
+"""How rows reach a terminal, a pipe or a file, and how a person is asked."""

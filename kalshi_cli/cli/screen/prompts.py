@@ -1,0 +1,53 @@
+"""Questions and progress, on stderr: stdout is data."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from kalshi_cli.cli.screen.output import ask, tell
+from kalshi_cli.errors import RefusedError
+from kalshi_cli.text import safe_text
+
+T = TypeVar("T")
+
+
+def confirm(question: str, facts: Sequence[str], *, yes: bool) -> None:
+    """Show the facts and ask. RefusedError unless a person says yes; without a terminal nobody can."""
+    if yes:
+        return
+    for fact in facts:
+        tell(fact)
+    if not sys.stdin.isatty():
+        raise RefusedError("not confirmed: there is no terminal to ask on", hint="add --yes", code="not_confirmed")
+    if ask(f"{question} [y/N]").lower() not in ("y", "yes"):
+        raise RefusedError("not confirmed; nothing was sent", hint="answer y, or add --yes", code="not_confirmed")
+
+
+def progress(
+    items: Iterable[T], label: str, total: int | None = None, size: Callable[[T], int] = lambda _item: 1
+) -> Iterable[T]:
+    """The items, with a bar on stderr while they come; just the items where stderr is no terminal that can redraw.
+
+    `size` is what one of them counts, of `total` where that is known.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return items
+    return _counted(items, label, total, size)
+
+
+def _counted(items: Iterable[T], label: str, total: int | None, size: Callable[[T], int]) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    count = TextColumn("{task.completed:,.0f}", markup=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(30), count, TimeElapsedColumn())
+    # By default rich also catches what is written to stdout, and draws the data of a redirected command above the bar.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task(safe_text(label), total=total)
+        for item in items:
+            yield item
+            bar.advance(task, size(item))

@@ -1,0 +1,255 @@
+"""Rows to stdout, in the format asked for.
+
+    render_rows(MarketRow, rows, format)     a list
+    render_one(balance_view(...), format)    one object: keys and values, or one JSON object
+    render_book(view, format)                an order book, with depth bars on a terminal
+
+How a value is written follows from the type its row declares (`cells`). JSON is complete or absent, never half a
+document; NDJSON and CSV are written as the rows come, with memory for one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from kalshi_cli.cli.rows.base import FillCost, LevelRow, MarketLevelRow, OrderbookView, Row
+from kalshi_cli.cli.screen.cells import columns, human, inner_rows, is_number, is_text, wire
+from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
+from kalshi_cli.core.messages import Level
+from kalshi_cli.units import Qty, Ts, show_money
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.trade import Summary
+
+R = TypeVar("R", bound=Row)
+
+LONGEST_IN_MEMORY = 8 * 1024 * 1024
+"""Bytes of a JSON document that wait in memory for its end; a longer one waits in a temporary file."""
+
+_CHUNK = 64 * 1024
+
+PART = 1_000
+"""Rows of a plain list that are aligned together."""
+
+SCREENFUL = 200
+"""More rows than this are a listing, not a screen: written plainly, which costs a tenth of drawing them."""
+
+
+def render_rows(
+    of: type[R],
+    rows: Iterable[R],
+    form: Format | None = None,
+    *,
+    title: str = "",
+    empty: str = "nothing to show",
+    now: Ts | None = None,
+) -> None:
+    """Print a list. `title`, and times told from `now`, are for tables; `empty` is the remark where there is nothing.
+
+    NDJSON and CSV of an iterator are flushed row by row, so that the reader of a live feed sees each at once.
+    """
+    form = form or default_format()
+    if form in (Format.NDJSON, Format.CSV):
+        write = _ndjson if form is Format.NDJSON else _csv
+        write(of, rows, is_live=not isinstance(rows, Sequence))
+        return
+    if form is Format.JSON:
+        _json(of, rows)
+        return
+    coming = iter(rows)
+    first = list(islice(coming, SCREENFUL + 1))
+    if not first:
+        note(empty)
+    elif form is Format.TABLE and len(first) <= SCREENFUL:
+        from kalshi_cli.cli.screen.tables import draw_rows
+
+        draw_rows(of, first, title, now)
+    else:
+        _plain(of, chain(first, coming))
+
+
+def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
+    """Print one object. Rows inside it follow as a table of their own; those named `rows` are all there is in CSV."""
+    form = form or default_format()
+    of = type(row)
+    parts = [(name, cast("type[Row]", kind), getattr(row, name)) for name, kind in inner_rows(of)]
+    if form is Format.JSON:
+        write_out(msgspec.json.format(msgspec.json.encode(wire(of)(row)), indent=2).decode() + "\n")
+    elif form in (Format.NDJSON, Format.CSV):
+        listed = [cast("type[Row]", kind) for name, kind in inner_rows(of) if name == "rows"]
+        if listed and form is Format.CSV:
+            render_rows(listed[0], getattr(row, "rows"), form)  # noqa: B009 - only some rows have rows
+        else:
+            render_rows(of, [row], form)
+    else:
+        if form is Format.TABLE:
+            from kalshi_cli.cli.screen.tables import draw_one
+
+            draw_one(row, title, now)
+        else:
+            _plain_one(row)
+        filled = [part for part in parts if part[2]]
+        for name, kind, rows in filled:
+            write_out("\n")
+            render_rows(kind, rows, form, title=name.replace("_", " ") if len(filled) > 1 else "", now=now)
+
+
+def render_book(view: OrderbookView, form: Format | None = None) -> None:
+    """Print an order book: a ladder on a terminal, the object as JSON, else its levels from the highest price down."""
+    form = form or default_format()
+    bids, asks = levels_of("bid", view.yes_bids), levels_of("ask", view.yes_asks)
+    if form in (Format.JSON, Format.NDJSON):
+        render_one(view, form)
+    elif form is Format.TABLE and (bids or asks):
+        from kalshi_cli.cli.screen.tables import draw_book
+
+        draw_book(view, bids, asks)
+    else:
+        render_rows(LevelRow, _ladder(view), form, empty=f"nobody quotes {view.ticker}")
+    if view.to_fill and form in (Format.TABLE, Format.PLAIN):
+        write_out("\n")
+        render_rows(FillCost, view.to_fill, form)
+
+
+def render_books(views: Sequence[OrderbookView], form: Format | None = None) -> None:
+    """Print several books, one after the other; as JSON a list, unless there is only one."""
+    form = form or default_format()
+    if len(views) == 1:
+        render_book(views[0], form)
+    elif form in (Format.JSON, Format.NDJSON):
+        render_rows(OrderbookView, views, form)
+    elif form is Format.CSV:
+        rows = [MarketLevelRow.of(row, ticker=view.ticker) for view in views for row in _ladder(view)]
+        render_rows(MarketLevelRow, rows, form)
+    else:
+        for number, view in enumerate(views):
+            write_out(("\n" if number else "") + (f"{view.ticker}\n" if form is Format.PLAIN else ""))
+            render_book(view, form)
+
+
+def _ladder(view: OrderbookView) -> list[LevelRow]:
+    return [*reversed(levels_of("ask", view.yes_asks)), *levels_of("bid", view.yes_bids)]
+
+
+def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
+    """Levels, best first, with what stands there and before."""
+    rows, total = [], Qty(0)
+    for price, count in levels:
+        total = Qty(total + count)
+        rows.append(LevelRow(side=side, price=price, count=count, total=total))
+    return rows
+
+
+# -- for programs -------------------------------------------------------------------------------------------------
+
+
+def _lines(of: type[Row], rows: Iterable[Row]) -> Iterator[str]:
+    """One JSON object a row."""
+    write, encode = wire(of), msgspec.json.Encoder().encode
+    return (encode(write(row)).decode() for row in rows)
+
+
+def _json(of: type[Row], rows: Iterable[Row]) -> None:
+    """Nothing is written before the last row has come: until then the text waits, a long one on disk."""
+    from tempfile import SpooledTemporaryFile
+
+    with SpooledTemporaryFile(max_size=LONGEST_IN_MEMORY, mode="w+", encoding="utf-8", newline="") as draft:
+        before = "[\n  "
+        for line in _lines(of, rows):
+            draft.write(before + line)
+            before = ",\n  "
+        draft.write("[]\n" if before.startswith("[") else "\n]\n")
+        draft.seek(0)
+        while text := draft.read(_CHUNK):
+            write_out(text)
+
+
+def _ndjson(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
+    for line in _lines(of, rows):
+        write_out(line + "\n", flush=is_live)
+
+
+_FORMULA = tuple("=+-@\t\r＝＋－＠")
+
+
+def _csv(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
+    """Fixed-scale numbers, everything quoted; text that a spreadsheet would run as a formula gets an apostrophe."""
+    writers = [(column.name, _csv_cell(column.kind)) for column in columns(of)]
+    write_out(_csv_line(name for name, _ in writers))
+    for row in rows:
+        write_out(_csv_line(write(getattr(row, name)) for name, write in writers), flush=is_live)
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"
+
+
+@cache
+def _csv_cell(kind: Any) -> Callable[[Any], str]:
+    write, is_guarded = wire(kind), is_text(kind)
+
+    def cell(value: Any) -> str:
+        written = write(value)
+        if written is None:
+            return ""
+        text = written if isinstance(written, str) else msgspec.json.encode(written).decode()
+        return f"'{text}" if is_guarded and text.lstrip().startswith(_FORMULA) else text
+
+    return cell
+
+
+# -- for people, piped --------------------------------------------------------------------------------------------
+
+
+def _plain(of: type[Row], rows: Iterable[Row]) -> None:
+    """Aligned columns under the names of the JSON fields; every column, nothing cut.
+
+    A long list is aligned part by part, with memory for one of them: columns may become wider on the way down.
+    """
+    from tabulate import tabulate
+
+    fields = columns(of)
+    shows = [(column.name, human(column.kind)) for column in fields]
+    aligned = ["right" if is_number(column.kind) else "left" for column in fields]
+    names = [column.name for column in fields]
+    headers, coming, is_first = names, iter(rows), True
+    while part := [[show(getattr(row, name)) for name, show in shows] for row in islice(coming, PART)]:
+        text = tabulate(part, headers=headers, tablefmt="plain", disable_numparse=True, colalign=aligned)
+        lines = text.splitlines()[0 if is_first else 1 :]
+        write_out("".join(f"{line.rstrip()}\n" for line in lines))
+        # A header makes its column wider by two: one of the right length, not shown, keeps the widths so far.
+        widest = [max(map(len, cells)) - 2 for cells in zip(*part, strict=True)]
+        headers = ["-" * max(len(before), width) for before, width in zip(headers, widest, strict=True)]
+        is_first = False
+
+
+def _plain_one(row: Row) -> None:
+    fields = columns(type(row))
+    width = max(len(column.name) for column in fields)
+    write_out("".join(f"{c.name:<{width}}  {human(c.kind)(getattr(row, c.name))}\n" for c in fields))
+
+
+# -- the block of a running loop ----------------------------------------------------------------------------------
+
+
+def status_block(now: Summary) -> str:
+    """A run so far, in three lines or four: what a person reads once a minute."""
+    won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
+    gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}
+    lines = [
+        f"{now.mode} {now.strategy} on {now.env}: up {now.uptime_s:.0f} s, {now.cycles} cycles",
+        f"  orders {now.orders} of {now.intents} wanted, {now.live_orders} live; "
+        f"fills {now.fills} ({now.maker_fills} maker, {now.taker_fills} taker{won}); positions {now.open_positions}",
+        f"  {', '.join(f'{name} {show_money(gain, signed=True)}' for name, gain in gains.items())}, "
+        f"fees {show_money(now.fees)}, balance {show_money(now.balance)}",
+    ]
+    if now.stopped_by == "halt":
+        lines.append("  HALTED: nothing is placed until kalshi resume --reason TEXT")
+    if now.denied:
+        lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
+    return "\n".join(lines)

@@ -1,0 +1,201 @@
+"""The screens of `watch` and `orderbook --watch`, by rich. Imported only once one is drawn.
+
+What cannot be believed is not shown: a stale price is an em dash, with STALE and since when beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kalshi_cli.cli.screen.live import REDRAW_MS, screen
+from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
+from kalshi_cli.core.messages import PublicTrade
+from kalshi_cli.core.model import BID
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts, format_ts, show_price, show_qty
+
+if TYPE_CHECKING:
+    from kalshi_cli.app.watch import Watching
+    from kalshi_cli.cli.rows.run import StatusView
+    from kalshi_cli.desk.watch import Board, Line
+
+FEWEST_TRADES = 3
+"""Lines that the tape of trades keeps, however many markets there are."""
+
+
+def show_board(watching: Watching, env: str) -> None:
+    """Draw until it ends."""
+    with screen() as (console, draw):
+        for now in _moments(watching):
+            draw(draw_board(watching.board, env, now, console.width, console.height))
+
+
+def show_ladder(watching: Watching, env: str, depth: int) -> None:
+    """The book of the one market that is watched, until it ends."""
+    with screen() as (console, draw):
+        for now in _moments(watching):
+            draw(draw_ladder(watching.board, env, now, depth, console.width, console.height))
+
+
+def _moments(watching: Watching) -> Iterator[Ts]:
+    """When to draw: at once, then not too often."""
+    drawn = 0
+    for _ in watching:
+        if abs(watching.now - drawn) >= REDRAW_MS:
+            drawn = watching.now
+            yield Ts(drawn)
+
+
+# -- the board ----------------------------------------------------------------------------------------------------
+
+
+class _Column(NamedTuple):
+    """`rank` says which go first where the screen is narrow: the highest."""
+
+    label: str
+    rank: int
+    cells: list[Text]
+
+
+def draw_board(board: Board, env: str, now: Ts, width: int, height: int) -> RenderableType:
+    """The head, the markets, and below them the trades that fit."""
+    lines = list(board.lines.values())
+    most = max(2, height - FEWEST_TRADES - 4)
+    shown = lines if len(lines) <= most else lines[: most - 1]
+    parts: list[RenderableType] = [_head(board, env, now, width), Text(), _markets(board, shown, now, width)]
+    if len(shown) < len(lines):
+        left = f"... {len(lines) - len(shown)} more; a taller terminal shows them"
+        parts.append(_cut(Text(left, style="dim"), width))
+    room = height - len(shown) - (len(shown) < len(lines)) - 4
+    trades = list(board.trades)[-max(0, room) :] if room > 0 else []
+    return Group(*parts, Text(), *(_trade(trade, width) for trade in reversed(trades)))
+
+
+def _head(board: Board, env: str, now: Ts, width: int) -> Text:
+    clock, since = format_ts(now)[11:19], format_ts(board.since)[11:19]
+    head = Text(f"{env}  {clock} UTC  ", style="bold")
+    if board.is_live:
+        head.append(f"stream live since {since}", style="green")
+    else:
+        head.append(f"NO STREAM since {since}: {safe_text(board.state.removeprefix('no stream: '))}", style="red")
+    return _cut(head, width)
+
+
+def _cut(text: Text, width: int) -> Text:
+    """One line, whatever the width."""
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def _markets(board: Board, lines: Sequence[Line], now: Ts, width: int) -> Table:
+    stale = {line.ticker: board.stale_since(line, now) for line in lines}
+    fresh = {line.ticker: line.heard is not None and stale[line.ticker] is None for line in lines}
+
+    def price(name: str, style: str) -> list[Text]:
+        return [Text(show_price(getattr(line, name) if fresh[line.ticker] else None), style=style) for line in lines]
+
+    def size(name: str, of: str) -> list[Text]:
+        return [
+            Text(
+                show_qty(getattr(line, name)) if fresh[line.ticker] and getattr(line, of) is not None else "",
+                style="dim",
+            )
+            for line in lines
+        ]
+
+    columns = [
+        _Column("ticker", 0, [Text(safe_text(line.ticker)) for line in lines]),
+        _Column("count", 5, size("bid_size", "bid")),
+        _Column("bid", 1, price("bid", "green")),
+        _Column("ask", 1, price("ask", "red")),
+        _Column("count", 5, size("ask_size", "ask")),
+        _Column("last", 3, [Text(show_price(line.last), style="" if fresh[line.ticker] else "dim") for line in lines]),
+        _Column(
+            "volume", 6, [Text(show_qty(line.volume), style="" if fresh[line.ticker] else "dim") for line in lines]
+        ),
+        _Column("changed", 2, [_age(line, stale[line.ticker], now) for line in lines]),
+    ]
+    columns = _fit(columns, width)
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.label, justify="left" if column.rank in (0, 2) else "right", no_wrap=True)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _fit(columns: list[_Column], width: int) -> list[_Column]:
+    def needed() -> int:
+        widths = (max((cell_len(column.label), *(cell.cell_len for cell in column.cells))) for column in columns)
+        return sum(widths) + GAP * (len(columns) - 1)
+
+    while len(columns) > 1 and needed() > width:
+        worst = max(column.rank for column in columns)
+        columns = [column for column in columns if column.rank < worst]
+    return columns
+
+
+def _age(line: Line, stale: Ts | None, now: Ts) -> Text:
+    """How long ago this market changed; where its prices are no longer true, that instead."""
+    if stale is not None:
+        return Text(f"STALE {_ago(stale, now)}", style="bold red")
+    if line.heard is None:
+        return Text("waiting", style="yellow")
+    if line.status != "active":
+        return Text(safe_text(line.status), style="yellow")
+    return Text(_ago(line.changed, now) if line.changed is not None else "", style="dim")
+
+
+def _ago(ts: Ts, now: Ts) -> str:
+    seconds = max(0, now - ts) // 1000
+    return f"{seconds}s" if seconds < 100 else f"{seconds // 60}m" if seconds < 6000 else f"{seconds // 3600}h"
+
+
+def _trade(trade: PublicTrade, width: int) -> Text:
+    is_bought = trade.taker_side is BID
+    what = "bought" if is_bought else "sold"
+    text = Text(f"{format_ts(trade.ts)[11:19]}  ", style="dim")
+    text.append(f"{safe_text(trade.ticker)}  ", style="")
+    text.append(f"{show_qty(trade.qty)} YES {what} at {show_price(trade.price)}", style="green" if is_bought else "red")
+    return _cut(text, width)
+
+
+# -- the ladder ---------------------------------------------------------------------------------------------------
+
+
+def draw_ladder(board: Board, env: str, now: Ts, depth: int, width: int, height: int) -> RenderableType:
+    """One book as deep as the screen is high."""
+    from kalshi_cli.cli.rows.watch import book_view
+    from kalshi_cli.cli.screen.render import levels_of
+
+    line = next(iter(board.lines.values()))
+    stale = board.stale_since(line, now)
+    head = [_head(board, env, now, width), Text(safe_text(line.ticker), style="bold")]
+    if stale is not None:
+        return Group(
+            *head, Text(f"STALE since {format_ts(stale)[11:19]} UTC: what stood here is not shown", style="red")
+        )
+    if line.heard is None:
+        return Group(*head, Text("waiting for the book", style="yellow"))
+    view = book_view(line.book, min(depth, max(1, (height - 5) // 2)))
+    bids, asks = levels_of("bid", view.yes_bids), levels_of("ask", view.yes_asks)
+    status = Text(
+        f"last {show_price(line.last)}   volume {show_qty(line.volume)}   {safe_text(line.status)}", style="dim"
+    )
+    if not bids and not asks:
+        return Group(*head, status, Text("nobody quotes it", style="yellow"))
+    return Group(*head, status, ladder(view, bids, asks, width))
+
+
+# -- the status ---------------------------------------------------------------------------------------------------
+
+
+def draw_status(view: StatusView, now: Ts) -> RenderableType:
+    """With the time on top: a screen that stands still must not look like one that hangs."""
+    return Group(Text(f"status  {format_ts(now)[11:19]} UTC", style="bold"), one_grid(view, now))

@@ -1,0 +1,100 @@
+"""What every group of calls shares: one signed request, a list read to its end, names inside paths.
+
+Lists are complete or they are an error: a page that fails, a cursor that comes twice or a list without end never yields
+a short list that looks whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+from urllib.parse import quote
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.errors import NotFoundError, OutcomeUnknownError, UsageError
+from kalshi_cli.exchange.ratelimit import RateLimiter
+from kalshi_cli.exchange.rest import READ, Params, Rest
+from kalshi_cli.exchange.wire.base import Page, WireError
+from kalshi_cli.units import Ts
+
+T = TypeVar("T")
+
+PAGE = 1000
+MOST_PAGES = 5000
+NAMES_A_CALL = 100
+
+
+class Calls:
+    """Base of the groups: `market_calls`, `order_calls`, ... `KalshiClient` is all of them in one."""
+
+    def __init__(self, rest: Rest, clock: Clock, limiter: RateLimiter) -> None:
+        self._rest = rest
+        self._clock = clock
+        self._limiter = limiter
+
+    def _get(self, path: str, params: Params | None = None, *, is_public: bool = False) -> bytes:
+        return self._rest.call("GET", path, READ, params=params, is_public=is_public)
+
+    def _pages(
+        self,
+        path: str,
+        params: Params,
+        read: Callable[[bytes], Page[T]],
+        limit: int | None = None,
+        *,
+        is_public: bool = False,
+        most: int = PAGE,
+    ) -> Iterator[T]:
+        """A list, `limit` items of it or all; `most` is the largest page of this endpoint (over it: 400)."""
+        size = most if limit is None else max(1, min(limit, most))
+        items = self._all_pages(path, {**params, "limit": size}, read, is_public)
+        return islice(items, limit)
+
+    def _all_pages(self, path: str, params: Params, read: Callable[[bytes], Page[T]], is_public: bool) -> Iterator[T]:
+        seen: set[str] = set()
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            page = read(self._get(path, {**params, "cursor": cursor}, is_public=is_public))
+            yield from page.items
+            cursor = page.cursor
+            if not cursor:
+                return
+            if cursor in seen:
+                raise WireError(f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop")
+            seen.add(cursor)
+        raise WireError(f"{path}: the list has more than {MOST_PAGES} pages", code="too_many_pages")
+
+
+def seconds(ts: Ts | None) -> int | None:
+    """Filters are in whole seconds; rounding down never leaves anything out of a `min`."""
+    return None if ts is None else ts // 1000
+
+
+def part(name: str) -> str:
+    """A ticker or id inside a path. An empty one would turn the cancel of one order into that of all."""
+    if not name or name.strip(".") == "":
+        raise UsageError(f"not a ticker or an id: {name!r}", hint="kalshi markets and kalshi events list tickers")
+    return quote(name, safe="")
+
+
+@contextmanager
+def named(ticker: str) -> Iterator[None]:
+    """A 404 in a person's words."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"there is no market {ticker}",
+            hint="kalshi markets --search TEXT",
+            code=error.code,
+            status=error.status,
+        ) from error
+
+
+def unknown(subject: str, error: WireError) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"{subject}: it is not known whether this happened. {error}",
+        hint="run `kalshi order reconcile` before anything else",
+    )

@@ -1,0 +1,36 @@
+"""Calls that read whole listings page by page, so that whoever copies them can stop, and go on where it stopped."""
+
+from __future__ import annotations
+
+from kalshi_cli.core.model import Event, Market
+from kalshi_cli.exchange.calls.base import PAGE, Calls, seconds
+from kalshi_cli.exchange.calls.events import EVENTS_A_PAGE
+from kalshi_cli.exchange.wire import events as wire_events
+from kalshi_cli.exchange.wire import markets as wire_markets
+from kalshi_cli.exchange.wire.base import Page
+from kalshi_cli.units import Ts
+
+
+class CatalogueCalls(Calls):
+    """Public: they need no key. A cursor that the exchange forgot begins anew, without an error (seen June 2026)."""
+
+    def market_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Market]:
+        """A page of markets without combos: of one status, or of those whose terms changed since then, not both."""
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "min_updated_ts": seconds(min_updated),
+            "mve_filter": "exclude",
+            "limit": PAGE,
+            "cursor": cursor or None,
+        }
+        return wire_markets.read_markets(self._get("/markets", params, is_public=True))
+
+    def event_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Event]:
+        """A page of events without their markets: of one status, and changed since then."""
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "min_updated_ts": seconds(min_updated),
+            "limit": EVENTS_A_PAGE,
+            "cursor": cursor or None,
+        }
+        return wire_events.read_events(self._get("/events", params, is_public=True))

@@ -1,0 +1,136 @@
+"""Calls about events and series: what they are, how they charge and will charge, what is expected of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kalshi_cli.core.model import Event, Series
+from kalshi_cli.errors import NotFoundError, UsageError
+from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds
+from kalshi_cli.exchange.rest import Params
+from kalshi_cli.exchange.wire import events as wire_events
+from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
+from kalshi_cli.units import Ts
+
+EVENTS_A_PAGE = 200
+MOST_PERCENTILES = 10
+
+
+class EventCalls(Calls):
+    """Public: they need no key, but for the forecasts."""
+
+    def event(self, ticker: str, *, with_markets: bool = False) -> Event:
+        """An event, which names its series and may override the fees; its markets, where asked for, are whole."""
+        nested = {"with_nested_markets": "true" if with_markets else None}
+        try:
+            return wire_events.read_event(self._get(f"/events/{part(ticker)}", nested, is_public=True))
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"there is no event {ticker}", hint="kalshi events", code=error.code, status=error.status
+            ) from error
+
+    def events(
+        self,
+        status: str | None = None,
+        series: str | None = None,
+        tickers: Sequence[str] | None = None,
+        min_close: Ts | None = None,
+        min_updated: Ts | None = None,
+        *,
+        with_markets: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Event]:
+        """Events by filter, without combos; `status` is unopened, open, closed or settled, of any of its markets.
+
+        Nested markets come without those that moved to the historical tier.
+        """
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "series_ticker": series,
+            "tickers": ",".join(tickers[:NAMES_A_CALL]) if tickers else None,
+            "min_close_ts": seconds(min_close),
+            "min_updated_ts": seconds(min_updated),
+            "with_nested_markets": "true" if with_markets else None,
+        }
+        if tickers and len(tickers) > NAMES_A_CALL:
+            raise UsageError(f"{len(tickers)} events are more than the {NAMES_A_CALL} of one request")
+        return self._pages("/events", params, wire_events.read_events, limit, is_public=True, most=EVENTS_A_PAGE)
+
+    def multivariate_events(
+        self,
+        series: str | None = None,
+        collection: str | None = None,
+        *,
+        with_markets: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Event]:
+        """Combos, which `events` leaves out: by series or by collection, not both."""
+        params: dict[str, str | int | None] = {
+            "series_ticker": series,
+            "collection_ticker": collection,
+            "with_nested_markets": "true" if with_markets else None,
+        }
+        read = wire_events.read_events
+        return self._pages("/events/multivariate", params, read, limit, is_public=True, most=EVENTS_A_PAGE)
+
+    def event_metadata(self, ticker: str) -> EventMetadata:
+        """Pictures, competition and settlement sources of an event."""
+        return wire_events.read_event_metadata(self._get(f"/events/{part(ticker)}/metadata", is_public=True))
+
+    def event_fee_changes(self, event: str | None = None) -> Iterator[FeeChange]:
+        """Overrides of fees that begin or end, for one event or all."""
+        read = wire_events.read_event_fee_changes
+        return self._pages("/events/fee_changes", {"event_ticker": event}, read, is_public=True)
+
+    def forecast_history(
+        self, series: str, event: str, percentiles: Sequence[int], start: Ts, end: Ts, interval_min: int
+    ) -> list[ForecastPoint]:
+        """What the market expected of a numeric event. Percentiles are in hundredths of a percent (5000: the median),
+        at most ten; `interval_min` is 0 (five seconds), 1, 60 or 1440. Needs a key.
+        """
+        if not 1 <= len(percentiles) <= MOST_PERCENTILES:
+            raise UsageError(f"between one and {MOST_PERCENTILES} percentiles can be asked for")
+        path = f"/series/{part(series)}/events/{part(event)}/forecast_percentile_history"
+        params: Params = {
+            "percentiles": [str(each) for each in percentiles],
+            "start_ts": start // 1000,
+            "end_ts": end // 1000,
+            "period_interval": interval_min,
+        }
+        return wire_events.read_forecasts(self._get(path, params))
+
+    # -- series --
+
+    def series(self, ticker: str, *, with_volume: bool = False) -> Series:
+        """A series and its fee schedule."""
+        volume = {"include_volume": "true" if with_volume else None}
+        try:
+            return wire_events.read_series(self._get(f"/series/{part(ticker)}", volume, is_public=True))
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"there is no series {ticker}", hint="kalshi series", code=error.code, status=error.status
+            ) from error
+
+    def series_list(
+        self,
+        category: str | None = None,
+        tags: str | None = None,
+        min_updated: Ts | None = None,
+        *,
+        with_volume: bool = False,
+        with_metadata: bool = False,
+    ) -> list[Series]:
+        """All series, more than ten thousand, in one answer; category and tag match exactly, capitals included."""
+        params: dict[str, str | int | None] = {
+            "category": category,
+            "tags": tags,
+            "min_updated_ts": seconds(min_updated),
+            "include_volume": "true" if with_volume else None,
+            "include_product_metadata": "true" if with_metadata else None,
+        }
+        return wire_events.read_series_list(self._get("/series", params, is_public=True))
+
+    def series_fee_changes(self, series: str | None = None, *, with_past: bool = False) -> list[FeeChange]:
+        """New fees that were announced for one series or all; `with_past` adds those that hold already."""
+        params = {"series_ticker": series, "show_historical": "true" if with_past else None}
+        return wire_events.read_series_fee_changes(self._get("/series/fee_changes", params, is_public=True))

@@ -1,0 +1,188 @@
+"""Calls that show where the account's money lies, and move it: shards, subaccounts, deposits, keys, tiers.
+
+Moving money is a write like any other: its outcome may stay unknown. A transfer between subaccounts carries an id that
+the exchange applies once, so it may be sent again; a transfer between shards is sent once (its id is honoured only for
+primary accounts, and only since 15 October 2026), and `desk.funds` looks for it where no answer came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kalshi_cli.errors import OutcomeUnknownError
+from kalshi_cli.exchange.calls.base import Calls, part
+from kalshi_cli.exchange.rest import CANCEL, ONCE
+from kalshi_cli.exchange.wire import funds as wire_funds
+from kalshi_cli.exchange.wire import tiers as wire_tiers
+from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.funds import (
+    Allocation,
+    CashMovement,
+    Netting,
+    RestingValue,
+    ShardTransfer,
+    SubaccountBalance,
+    SubaccountTransfer,
+)
+from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
+from kalshi_cli.exchange.wire.tiers import ApiKeys, VolumeProgress
+from kalshi_cli.units import Money, show_money
+
+_SUBACCOUNTS = "/portfolio/subaccounts"
+_TRANSFER = "/portfolio/intra_exchange_instance_transfer"
+_ALLOCATION = "/portfolio/target_balance_allocation"
+MOST_MOVEMENTS = 500
+"""The largest page of deposits, withdrawals and transfers between shards."""
+
+
+class FundsCalls(Calls):
+    """The account's money between its own pockets, and what the account may do."""
+
+    # -- subaccounts --
+
+    def subaccount_balances(self) -> list[SubaccountBalance]:
+        """Cash of every subaccount, the primary one (0) included, on every shard."""
+        return wire_funds.read_subaccount_balances(self._get(f"{_SUBACCOUNTS}/balances"))
+
+    def create_subaccount(self, exchange_index: int = 0) -> int:
+        """Open the next one (1 to 63); its number. Needs the Advanced API tier."""
+        body = wire_funds.subaccount_body(exchange_index)
+        hint = "look whether there is a new one: kalshi subaccounts list"
+        reply = self._rest.call("POST", _SUBACCOUNTS, ONCE, subject="a new subaccount", body=body, if_unknown=hint)
+        try:
+            return wire_funds.read_created(reply)
+        except WireError as error:
+            raise _unknown("a new subaccount", error, hint) from error
+
+    def netting(self) -> list[Netting]:
+        """Whether positions net, for every subaccount."""
+        return wire_funds.read_netting(self._get(f"{_SUBACCOUNTS}/netting"))
+
+    def set_netting(self, subaccount: int, *, enabled: bool) -> None:
+        """Switch netting of a subaccount on or off."""
+        body = wire_funds.netting_body(subaccount, enabled=enabled)
+        subject, hint = f"netting of subaccount {subaccount}", "look at it: kalshi subaccounts netting"
+        self._rest.call("PUT", f"{_SUBACCOUNTS}/netting", CANCEL, subject=subject, body=body, if_unknown=hint)
+
+    def transfer_to_subaccount(
+        self,
+        amount: Money,
+        *,
+        client_transfer_id: str,
+        from_subaccount: int,
+        to_subaccount: int,
+        exchange_index: int = 0,
+    ) -> bool:
+        """Move whole cents between subaccounts on one shard. False: this id was used before, and applied once.
+
+        Sent again where no answer came, under the same id: then a 409 says that the first one arrived.
+        """
+        body = wire_funds.subaccount_transfer_body(
+            amount,
+            client_transfer_id=client_transfer_id,
+            from_subaccount=from_subaccount,
+            to_subaccount=to_subaccount,
+            exchange_index=exchange_index,
+        )
+        subject = f"transfer {client_transfer_id} of {show_money(amount)} to subaccount {to_subaccount}"
+        hint = (
+            "look for it: kalshi subaccounts transfers. Sent again with "
+            f"--client-transfer-id {client_transfer_id} it is applied at most once"
+        )
+        path = f"{_SUBACCOUNTS}/transfer"
+        reply = self._rest.call("POST", path, CANCEL, subject=subject, body=body, also=(409,), if_unknown=hint)
+        refusal = read_refusal(reply)
+        if is_definite(409, refusal):  # a pause is answered with 409 too
+            raise refused("the transfer", 409, reply)
+        if not reply.lstrip().startswith(b"{") or (refusal.message and not refusal.code):
+            raise _unknown(subject, WireError("the answer cannot be read"), hint)
+        return not refusal.code
+
+    def subaccount_transfers(self) -> Iterator[SubaccountTransfer]:
+        """Transfers between subaccounts."""
+        return self._pages(f"{_SUBACCOUNTS}/transfers", {}, wire_funds.read_subaccount_transfers)
+
+    # -- shards --
+
+    def transfer_to_shard(
+        self,
+        amount: Money,
+        *,
+        from_shard: int,
+        to_shard: int,
+        from_subaccount: int = 0,
+        to_subaccount: int = 0,
+        client_transfer_id: str = "",
+    ) -> str:
+        """Ask the exchange to move cash to another shard; the id of the transfer, which happens after the answer.
+
+        Between numbered subaccounts it runs in up to three steps; where a later one fails, what was done stays done.
+        """
+        body = wire_funds.shard_transfer_body(
+            amount,
+            from_shard=from_shard,
+            to_shard=to_shard,
+            from_subaccount=from_subaccount,
+            to_subaccount=to_subaccount,
+            client_transfer_id=client_transfer_id,
+        )
+        subject = f"the transfer of {show_money(amount)} from shard {from_shard} to shard {to_shard}"
+        hint = "look for it: kalshi transfer list"
+        reply = self._rest.call("POST", _TRANSFER, ONCE, subject=subject, body=body, if_unknown=hint)
+        try:
+            return wire_funds.read_transfer_id(reply)
+        except WireError as error:
+            raise OutcomeUnknownError(
+                f"{subject}: it is not known whether this happened. {error}", hint=hint
+            ) from error
+
+    def shard_transfers(self, limit: int | None = None) -> Iterator[ShardTransfer]:
+        """Transfers between shards."""
+        return self._pages(f"{_TRANSFER}s", {}, wire_funds.read_shard_transfers, limit, most=MOST_MOVEMENTS)
+
+    def shard_transfer(self, transfer_id: str) -> ShardTransfer:
+        """One transfer between shards."""
+        return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{part(transfer_id)}"))
+
+    def allocation(self) -> Allocation:
+        """How free cash is spread over the shards."""
+        return wire_funds.read_allocation(self._get(_ALLOCATION))
+
+    def set_allocation(self, shares: dict[int, int], reservation: str = "") -> None:
+        """Percent by shard, adding up to 100; none at all switches the rebalancing off."""
+        body = wire_funds.allocation_body(shares, reservation)
+        hint = "look at it: kalshi allocation show"
+        self._rest.call("POST", _ALLOCATION, CANCEL, subject="the target allocation", body=body, if_unknown=hint)
+
+    def resting_value(self) -> RestingValue:
+        """What resting orders are worth. Meant for members of an intermediary; others may be refused."""
+        return wire_funds.read_resting_value(self._get("/portfolio/summary/total_resting_order_value"))
+
+    # -- in and out --
+
+    def deposits(self, limit: int | None = None) -> Iterator[CashMovement]:
+        """Money that came in."""
+        return self._pages("/portfolio/deposits", {}, wire_funds.read_deposits, limit, most=MOST_MOVEMENTS)
+
+    def withdrawals(self, limit: int | None = None) -> Iterator[CashMovement]:
+        """Money that went out."""
+        return self._pages("/portfolio/withdrawals", {}, wire_funds.read_withdrawals, limit, most=MOST_MOVEMENTS)
+
+    # -- what the account may do --
+
+    def api_keys(self) -> ApiKeys:
+        """The account's API keys; never their secrets."""
+        return wire_tiers.read_api_keys(self._get("/api_keys"))
+
+    def volume_progress(self) -> list[VolumeProgress]:
+        """How far the traded volume is from the tiers it can earn."""
+        return wire_tiers.read_volume_progress(self._get("/account/api_usage_level/volume_progress"))
+
+    def upgrade_tier(self) -> None:
+        """Ask for the Advanced tier, for good: granted to whoever placed one of the last 100 orders by API."""
+        path, hint = "/account/api_usage_level/upgrade", "look at it: kalshi limits"
+        self._rest.call("POST", path, CANCEL, subject="the upgrade of the API tier", if_unknown=hint)
+
+
+def _unknown(subject: str, error: WireError, hint: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(f"{subject}: it is not known whether this happened. {error}", hint=hint)

@@ -1,0 +1,165 @@
+"""Calls about the past: candles by each of their routes, and the historical tier of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kalshi_cli.core.messages import PublicTrade
+from kalshi_cli.core.model import Candle, ExchangePosition, Fill, Market, MarketDetails, Order
+from kalshi_cli.errors import UsageError
+from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, named, part, seconds
+from kalshi_cli.exchange.wire import account as wire_account
+from kalshi_cli.exchange.wire import base as wire
+from kalshi_cli.exchange.wire import candles as wire_candles
+from kalshi_cli.exchange.wire import markets as wire_markets
+from kalshi_cli.exchange.wire import orders as wire_orders
+from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.candles import Cutoff
+from kalshi_cli.units import Ts
+
+CANDLES_A_REQUEST = 10_000
+"""Of all markets of a request together (API.md section 5.10); kept on the routes of one market too."""
+
+MOST_REQUESTS = 500
+"""Of one span; a year of minutes is 53."""
+
+
+class HistoryCalls(Calls):
+    """Nothing here merges the tiers; that is `desk.history`. Only fills, orders and positions need a key."""
+
+    def historical_cutoff(self) -> Cutoff:
+        """What moved to the historical tier by now."""
+        return wire_candles.read_cutoff(self._get("/historical/cutoff", is_public=True))
+
+    # -- candles; `start` and `end` are times of a period's end, both included --
+
+    def candles(
+        self, series: str, ticker: str, start: Ts, end: Ts, interval_min: int, *, with_previous: bool = False
+    ) -> list[Candle]:
+        """One market of the live tier, oldest first. `with_previous` adds the last candle from before `start`."""
+        path = f"/series/{part(series)}/markets/{part(ticker)}/candlesticks"
+        found: list[Candle] = []
+        for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
+            if with_previous and not found:
+                span["include_latest_before_start"] = "true"
+            with named(ticker):
+                found += wire_candles.read_candles(self._get(path, span, is_public=True))
+        return found
+
+    def batch_candles(
+        self, tickers: Sequence[str], start: Ts, end: Ts, interval_min: int, *, with_previous: bool = False
+    ) -> dict[str, list[Candle]]:
+        """Many markets, a hundred a request and ten thousand candles; those the exchange does not know are missing."""
+        found: dict[str, list[Candle]] = {}
+        for at in range(0, len(tickers), NAMES_A_CALL):
+            names = tickers[at : at + NAMES_A_CALL]
+            each = max(1, CANDLES_A_REQUEST // len(names) - 1)  # one more may come from before the start
+            for number, span in enumerate(spans(start, end, interval_min, each)):
+                params: dict[str, str | int | None] = {"market_tickers": ",".join(names), **span}
+                if with_previous and number == 0:
+                    params["include_latest_before_start"] = "true"
+                body = self._get("/markets/candlesticks", params, is_public=True)
+                for ticker, candles in wire_candles.read_batch_candles(body).items():
+                    found.setdefault(ticker, []).extend(candles)
+        return found
+
+    def event_candles(self, series: str, event: str, start: Ts, end: Ts, interval_min: int) -> dict[str, list[Candle]]:
+        """All markets of an event. The exchange may cut the span; the rest is asked for until it is complete."""
+        path = f"/series/{part(series)}/events/{part(event)}/candlesticks"
+        found: dict[str, dict[Ts, Candle]] = {}
+        at = start
+        for _ in range(MOST_REQUESTS):
+            params = {"start_ts": at // 1000, "end_ts": end // 1000, "period_interval": interval_min}
+            read = wire_candles.read_event_candles(self._get(path, params, is_public=True))
+            for ticker, candles in read.markets.items():
+                found.setdefault(ticker, {}).update({candle.end: candle for candle in candles})
+            if read.until >= end // 1000 * 1000:
+                return {ticker: [by_end[key] for key in sorted(by_end)] for ticker, by_end in found.items()}
+            if read.until < at:
+                raise WireError(f"{path}: the span was cut before its start", code="no_progress")
+            at = Ts(read.until + 1000)
+        raise WireError(f"{path}: more than {MOST_REQUESTS} requests for one span", code="too_many_pages")
+
+    def historical_candles(self, ticker: str, start: Ts, end: Ts, interval_min: int) -> list[Candle]:
+        """One market that settled before the cutoff, oldest first."""
+        path = f"/historical/markets/{part(ticker)}/candlesticks"
+        found: list[Candle] = []
+        for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
+            with named(ticker):
+                found += wire_candles.read_historical_candles(self._get(path, span, is_public=True))
+        return found
+
+    # -- markets and trades --
+
+    def historical_markets(
+        self,
+        tickers: Sequence[str] | None = None,
+        event: str | None = None,
+        series: str | None = None,
+        *,
+        combos: bool = True,
+        limit: int | None = None,
+    ) -> Iterator[Market]:
+        """Markets that settled before the cutoff: by tickers (at most a hundred), event or series, one of them."""
+        params: dict[str, str | int | None] = {
+            "tickers": ",".join(tickers) if tickers else None,
+            "event_ticker": event,
+            "series_ticker": series,
+            "mve_filter": None if combos else "exclude",
+        }
+        return self._pages("/historical/markets", params, wire_markets.read_markets, limit, is_public=True)
+
+    def historical_markets_of(self, event: str) -> Iterator[MarketDetails]:
+        """The markets of an event that settled before the cutoff, with everything they have."""
+        return self._pages(
+            "/historical/markets", {"event_ticker": event}, wire_markets.read_whole_markets, is_public=True
+        )
+
+    def historical_market(self, ticker: str) -> MarketDetails:
+        """One market that settled before the cutoff."""
+        with named(ticker):
+            return wire_markets.read_market(self._get(f"/historical/markets/{part(ticker)}", is_public=True))
+
+    def historical_trades(
+        self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
+    ) -> Iterator[PublicTrade]:
+        """Public prints from before the cutoff, newest first."""
+        params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
+        return self._pages("/historical/trades", params, wire.read_trades, limit, is_public=True)
+
+    # -- the account --
+
+    def historical_fills(
+        self, ticker: str | None = None, min_ts: Ts | None = None, subaccount: int | None = None
+    ) -> Iterator[Fill]:
+        """Our fills from before the cutoff, newest first; of all subaccounts, or of one."""
+        params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
+        return self._pages("/historical/fills", params, wire_orders.read_fills)
+
+    def historical_orders(
+        self, ticker: str | None = None, min_ts: Ts | None = None, subaccount: int | None = None
+    ) -> Iterator[Order]:
+        """Orders that were canceled or executed before the cutoff, newest first."""
+        params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
+        return self._pages("/historical/orders", params, wire_orders.read_orders)
+
+    def historical_positions(
+        self, ticker: str | None = None, event: str | None = None, subaccount: int | None = None
+    ) -> Iterator[ExchangePosition]:
+        """Settled positions from before the cutoff; without a number, of the primary account only."""
+        params = {"ticker": ticker, "event_ticker": event, "subaccount": subaccount}
+        return self._pages("/historical/positions", params, wire_account.read_positions)
+
+
+def spans(start: Ts, end: Ts, interval_min: int, most: int) -> list[dict[str, str | int | None]]:
+    """The parameters of requests that cover the span with at most `most` candles each; both ends are included."""
+    length = interval_min * 60 * most
+    found: list[dict[str, str | int | None]] = []
+    at, last = start // 1000, end // 1000
+    while at <= last:
+        if len(found) == MOST_REQUESTS:
+            raise UsageError("so many candles are too much for one call", hint="a longer interval or a shorter span")
+        until = min(at + length - 1, last)
+        found.append({"start_ts": at, "end_ts": until, "period_interval": interval_min})
+        at = until + 1
+    return found

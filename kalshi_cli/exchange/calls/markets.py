@@ -1,0 +1,87 @@
+"""Calls about what can be traded: markets, order books, public trades. Events and series are in `event_calls`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+from kalshi_cli.core.messages import BookSnapshot, PublicTrade
+from kalshi_cli.core.model import Market, MarketDetails
+from kalshi_cli.errors import NotFoundError
+from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, named, part, seconds
+from kalshi_cli.exchange.wire import base as wire
+from kalshi_cli.exchange.wire import markets as wire_markets
+from kalshi_cli.units import Ts
+
+
+class MarketCalls(Calls):
+    """Public: they need no key."""
+
+    def markets(
+        self,
+        status: str | None = None,
+        series: str | None = None,
+        event: str | None = None,
+        tickers: Sequence[str] | None = None,
+        min_close: Ts | None = None,
+        max_close: Ts | None = None,
+        min_updated: Ts | None = None,
+        min_settled: Ts | None = None,
+        combos: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Market]:
+        """Markets by filter; `status` is unopened, open, paused, closed or settled. No combos unless asked for.
+
+        Of the times only one kind may be given: close with closed or no status, settled with settled or none, updated
+        with none. What settled before the cutoff is in `historical_markets`.
+        """
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "series_ticker": series,
+            "event_ticker": event,
+            "min_close_ts": seconds(min_close),
+            "max_close_ts": seconds(max_close),
+            "min_updated_ts": seconds(min_updated),
+            "min_settled_ts": seconds(min_settled),
+            "mve_filter": None if combos or tickers else "exclude",
+        }
+        if not tickers:
+            return self._pages("/markets", params, wire_markets.read_markets, limit, is_public=True)
+        batches = (",".join(tickers[at : at + NAMES_A_CALL]) for at in range(0, len(tickers), NAMES_A_CALL))
+        found = chain.from_iterable(
+            self._pages("/markets", {**params, "tickers": names}, wire_markets.read_markets, is_public=True)
+            for names in batches
+        )
+        return islice(found, limit)
+
+    def market(self, ticker: str) -> MarketDetails:
+        """One market with everything it has; one that settled months ago comes from the historical tier."""
+        try:
+            body = self._get(f"/markets/{part(ticker)}", is_public=True)
+        except NotFoundError:
+            with named(ticker):
+                body = self._get(f"/historical/markets/{part(ticker)}", is_public=True)
+        return wire_markets.read_market(body)
+
+    def orderbook(self, ticker: str, depth: int = 0) -> BookSnapshot:
+        """The book on the YES scale; `depth` best levels, 0 for all. Stamped with the time it was asked for."""
+        now = self._clock.now()
+        with named(ticker):
+            body = self._get(f"/markets/{part(ticker)}/orderbook", {"depth": depth or None}, is_public=True)
+        return wire.read_orderbook(body, ticker, now)
+
+    def orderbooks(self, tickers: Sequence[str]) -> list[BookSnapshot]:
+        """The whole books of many markets, a hundred a request."""
+        books: list[BookSnapshot] = []
+        for start in range(0, len(tickers), NAMES_A_CALL):
+            now = self._clock.now()
+            some = list(tickers[start : start + NAMES_A_CALL])
+            books += wire.read_orderbooks(self._get("/markets/orderbooks", {"tickers": some}, is_public=True), now)
+        return books
+
+    def trades(
+        self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
+    ) -> Iterator[PublicTrade]:
+        """Public prints, newest first."""
+        params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
+        return self._pages("/markets/trades", params, wire.read_trades, limit, is_public=True)

@@ -1,0 +1,47 @@
+"""Calls about what the account has and had: fills, positions, settlements, balance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kalshi_cli.core.model import Balance, ExchangePosition, Fill, Settlement
+from kalshi_cli.exchange.calls.base import Calls, seconds
+from kalshi_cli.exchange.wire import account as wire_account
+from kalshi_cli.exchange.wire import orders as wire_orders
+from kalshi_cli.exchange.wire.account import Payout
+from kalshi_cli.units import Ts
+
+
+class PortfolioCalls(Calls):
+    """The account's money and positions."""
+
+    def fills(self, ticker: str | None = None, min_ts: Ts | None = None) -> Iterator[Fill]:
+        """Our fills, newest first, without client order ids."""
+        params = {"ticker": ticker, "min_ts": seconds(min_ts)}
+        return self._pages("/portfolio/fills", params, wire_orders.read_fills)
+
+    def positions(
+        self, settlement_status: str | None = None, subaccount: int | None = None, ticker: str | None = None
+    ) -> Iterator[ExchangePosition]:
+        """Positions of the live tier, of the primary account where no other is named.
+
+        In markets that have not settled; `settlement_status` may ask for settled ones, or all.
+        """
+        params = {"settlement_status": settlement_status, "subaccount": subaccount, "ticker": ticker}
+        return self._pages("/portfolio/positions", params, wire_account.read_positions)
+
+    def settlements(self, min_ts: Ts | None = None) -> Iterator[Settlement]:
+        """What paid out."""
+        return self._pages("/portfolio/settlements", {"min_ts": seconds(min_ts)}, wire_account.read_settlements)
+
+    def payouts(
+        self, ticker: str | None = None, event: str | None = None, min_ts: Ts | None = None
+    ) -> Iterator[Payout]:
+        """What paid out, newest first, with what it had cost; of all subaccounts."""
+        params = {"ticker": ticker, "event_ticker": event, "min_ts": seconds(min_ts)}
+        return self._pages("/portfolio/settlements", params, wire_account.read_payouts)
+
+    def balance(self, subaccount: int | None = None, exchange_index: int | None = None) -> Balance:
+        """Cash, in all and by shard, and the value of the positions; of the primary account where none is named."""
+        params = {"subaccount": subaccount, "exchange_index": exchange_index}
+        return wire_account.read_balance(self._get("/portfolio/balance", params))

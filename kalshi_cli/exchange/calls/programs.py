@@ -1,0 +1,193 @@
+"""Calls about what surrounds the markets: collections of combos, milestones, live data, incentives, targets, tags.
+
+Public, but for the making of a combo. That is harmless twice: the same legs are the same market.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from kalshi_cli.core.model import MveLeg
+from kalshi_cli.errors import NotFoundError, UsageError
+from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds
+from kalshi_cli.exchange.rest import CANCEL, Params
+from kalshi_cli.exchange.wire import combos as wire_combos
+from kalshi_cli.exchange.wire import programs as wire_programs
+from kalshi_cli.exchange.wire.combos import Collection, MadeCombo
+from kalshi_cli.exchange.wire.programs import (
+    Incentive,
+    Json,
+    LiveData,
+    Milestone,
+    SportFilters,
+    Target,
+    WeatherIndex,
+)
+from kalshi_cli.units import Ts, format_ts
+
+_COLLECTIONS = "/multivariate_event_collections"
+_TARGETS = "/structured_targets"
+COLLECTIONS_A_PAGE, MILESTONES_A_PAGE = 200, 500
+INCENTIVES_A_PAGE, TARGETS_A_PAGE = 10_000, 2_000
+
+
+class ProgramCalls(Calls):
+    """Everything about the markets that is not a market."""
+
+    # -- combos --
+
+    def collections(
+        self, status: str | None = None, event: str | None = None, series: str | None = None, limit: int | None = None
+    ) -> Iterator[Collection]:
+        """From what combos can be made; `status` is unopened, open or closed."""
+        params = {"status": status, "associated_event_ticker": event, "series_ticker": series}
+        read = wire_combos.read_collections
+        return self._pages(_COLLECTIONS, params, read, limit, is_public=True, most=COLLECTIONS_A_PAGE)
+
+    def collection(self, ticker: str) -> Collection:
+        """One collection, with its events."""
+        try:
+            return wire_combos.read_collection(self._get(f"{_COLLECTIONS}/{part(ticker)}", is_public=True))
+        except NotFoundError as error:
+            raise _missing(f"there is no collection {ticker}", "kalshi combos", error) from error
+
+    def create_combo(self, collection: str, legs: Sequence[MveLeg], *, with_market: bool = False) -> MadeCombo:
+        """The market of these legs, made if there is none yet. It must be made before it can be asked for or traded."""
+        body = wire_combos.combo_body(legs, with_market=with_market)
+        subject, hint = "the combo", "make it again: the same legs are the same market"
+        path = f"{_COLLECTIONS}/{part(collection)}"
+        return wire_combos.read_made_combo(
+            self._rest.call("POST", path, CANCEL, subject=subject, body=body, if_unknown=hint)
+        )
+
+    # -- milestones and live data --
+
+    def milestones(
+        self,
+        event: str | None = None,
+        category: str | None = None,
+        competition: str | None = None,
+        type_: str | None = None,
+        source_id: str | None = None,
+        min_start: Ts | None = None,
+        min_updated: Ts | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Milestone]:
+        """What happens outside, by filter; categories and types match exactly."""
+        params: Params = {
+            "related_event_ticker": event,
+            "category": category,
+            "competition": competition,
+            "type": type_,
+            "source_id": source_id,
+            "minimum_start_date": None if min_start is None else format_ts(min_start),
+            "min_updated_ts": seconds(min_updated),
+        }
+        read = wire_programs.read_milestones
+        return self._pages("/milestones", params, read, limit, is_public=True, most=MILESTONES_A_PAGE)
+
+    def milestone(self, milestone_id: str) -> Milestone:
+        """One of them."""
+        try:
+            return wire_programs.read_milestone(self._get(f"/milestones/{part(milestone_id)}", is_public=True))
+        except NotFoundError as error:
+            raise _missing(f"there is no milestone {milestone_id}", "kalshi milestones", error) from error
+
+    def live_data(self, milestone_id: str, type_: str = "", *, with_players: bool = False) -> LiveData:
+        """What is known now of a milestone; with its type by the older route."""
+        kind = f"{part(type_)}/" if type_ else ""
+        path, params = f"/live_data/{kind}milestone/{part(milestone_id)}", _players(with_players)
+        try:
+            return wire_programs.read_live(self._get(path, params, is_public=True))
+        except NotFoundError as error:
+            raise _missing(f"nothing is told of milestone {milestone_id}", "kalshi milestones", error) from error
+
+    def live_datas(self, milestone_ids: Sequence[str], *, with_players: bool = False) -> list[LiveData]:
+        """The same of up to a hundred; of those of which nothing is told there is nothing."""
+        if not 1 <= len(milestone_ids) <= NAMES_A_CALL:
+            raise UsageError(f"between one and {NAMES_A_CALL} milestones can be asked for")
+        params: Params = {**_players(with_players), "milestone_ids": list(milestone_ids)}
+        return wire_programs.read_lives(self._get("/live_data/batch", params, is_public=True))
+
+    def event_live_data(self, event: str, range_: str | None = None) -> LiveData:
+        """What is known now of an event: a price, a temperature; `range_` like 15min, 1h, 1d."""
+        try:
+            return wire_programs.read_live(
+                self._get(f"/live_data/events/{part(event)}", {"range": range_}, is_public=True)
+            )
+        except NotFoundError as error:
+            text = f"nothing is told of event {event}"
+            raise _missing(text, f"for a game: kalshi milestones --event {event}", error) from error
+
+    def game_plays(self, milestone_id: str) -> list[list[Json]] | None:
+        """What happened in a game, by period; None where it is not told."""
+        return wire_programs.read_plays(
+            self._get(f"/live_data/milestone/{part(milestone_id)}/game_stats", is_public=True)
+        )
+
+    def weather(
+        self, city: str, start: Ts | None = None, end: Ts | None = None, last_s: int | None = None
+    ) -> WeatherIndex:
+        """The temperature index of a city by the minute; either from `start` to `end`, or the last seconds."""
+        params: Params = {"from": start, "to": end, "last_sec": last_s}
+        return wire_programs.read_weather(self._get(f"/live_data/weather/{part(city)}", params, is_public=True))
+
+    def weather_calibrations(self, city: str) -> list[Json]:
+        """How that index was made up over time."""
+        return wire_programs.read_calibrations(
+            self._get(f"/live_data/weather/{part(city)}/calibrations", is_public=True)
+        )
+
+    # -- incentives, targets, tags --
+
+    def incentives(
+        self,
+        status: str | None = None,
+        type_: str | None = None,
+        description: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Incentive]:
+        """Rewards for trading; `status` is active, upcoming, closed, paid_out or all, `type_` liquidity, volume, ..."""
+        params = {"status": status, "type": type_, "incentive_description": description}
+        read = wire_programs.read_incentives
+        return self._pages("/incentive_programs", params, read, limit, is_public=True, most=INCENTIVES_A_PAGE)
+
+    def targets(
+        self,
+        type_: str | None = None,
+        competition: str | None = None,
+        ids: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Target]:
+        """Teams, players, candidates that markets are about. The size of a page has a name of its own here."""
+        params: Params = {
+            "type": type_,
+            "competition": competition,
+            "ids": list(ids) if ids else None,
+            "page_size": TARGETS_A_PAGE if limit is None else min(max(limit, 1), TARGETS_A_PAGE),
+        }
+        return islice(self._all_pages(_TARGETS, params, wire_programs.read_targets, is_public=True), limit)
+
+    def target(self, target_id: str) -> Target:
+        """One of them."""
+        try:
+            return wire_programs.read_target(self._get(f"{_TARGETS}/{part(target_id)}", is_public=True))
+        except NotFoundError as error:
+            raise _missing(f"there is no structured target {target_id}", "kalshi targets", error) from error
+
+    def tags(self) -> dict[str, tuple[str, ...]]:
+        """The tags of series, by category."""
+        return wire_programs.read_tags(self._get("/search/tags_by_categories", is_public=True))
+
+    def sport_filters(self) -> list[SportFilters]:
+        """Sports with their scopes and competitions."""
+        return wire_programs.read_sports(self._get("/search/filters_by_sport", is_public=True))
+
+
+def _players(with_players: bool) -> dict[str, str | None]:
+    return {"include_player_stats": "true" if with_players else None}
+
+
+def _missing(text: str, hint: str, error: NotFoundError) -> NotFoundError:
+    return NotFoundError(text, hint=hint, code=error.code, status=error.status)

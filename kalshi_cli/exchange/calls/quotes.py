@@ -1,0 +1,211 @@
+"""Calls about requests for quotes, quotes and block trades (API.md section 5.12).
+
+What could end in a trade (to quote, to accept, to confirm) is sent once, stops at a halt, and where no answer came the
+error says where to look. Deleting is harmless twice. A quote is named with its RFQ: the exchange means to end the
+routes that name it alone, which are used only where the RFQ is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kalshi_cli.errors import ExchangeError, NotFoundError, OutcomeUnknownError
+from kalshi_cli.exchange.calls.base import Calls, named, part, seconds
+from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE
+from kalshi_cli.exchange.wire import quotes as wire_quotes
+from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Quote, Rfq
+from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
+from kalshi_cli.units import Price, Qty, Ts
+
+_RFQS, _QUOTES, _BLOCKS = "/communications/rfqs", "/communications/quotes", "/communications/block-trade-proposals"
+RFQS_A_PAGE, QUOTES_A_PAGE = 100, 500
+
+
+class QuoteCalls(Calls):
+    """What members say to each other before they trade."""
+
+    def communications_id(self) -> str:
+        """The public id under which others see this account."""
+        return wire_quotes.read_identity(self._get("/communications/id"))
+
+    # -- requests --
+
+    def rfqs(
+        self,
+        status: str | None = None,
+        ticker: str | None = None,
+        event: str | None = None,
+        *,
+        is_mine: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Rfq]:
+        """Requests of everybody, or one's own; `status` is open or closed."""
+        params = {
+            "status": status,
+            "market_ticker": ticker,
+            "event_ticker": event,
+            "user_filter": "self" if is_mine else None,
+        }
+        return self._pages(_RFQS, params, wire_quotes.read_rfqs, limit, most=RFQS_A_PAGE)
+
+    def rfq(self, rfq_id: str) -> Rfq:
+        """One request, of anybody."""
+        try:
+            return wire_quotes.read_rfq(self._get(f"{_RFQS}/{part(rfq_id)}"))
+        except NotFoundError as error:
+            raise _missing(f"there is no RFQ {rfq_id}, or no longer", "kalshi rfq list --status all", error) from error
+
+    def create_rfq(self, new: NewRfq) -> str:
+        """Ask; the id of the request. 409 where there is an open one on this market. It binds nobody."""
+        subject, hint = f"the RFQ on {new.ticker}", "look whether it is there: kalshi rfq list"
+        body = wire_quotes.rfq_body(new)
+        with named(new.ticker):
+            reply = self._rest.call("POST", _RFQS, ONCE, subject=subject, body=body, also=(409,), if_unknown=hint)
+        refusal = read_refusal(reply)
+        if is_definite(409, refusal):  # a pause is answered with 409 too
+            raise refused(subject, 409, reply)
+        if refusal.code:
+            raise ExchangeError(
+                f"you have an open RFQ on {new.ticker} already",
+                hint="look at it: kalshi rfq list; or ask anew with --replace",
+                code=refusal.code,
+                status=409,
+            )
+        return _made(reply, subject, hint)
+
+    def delete_rfq(self, rfq_id: str) -> None:
+        """Take a request back, with its quotes; NotFoundError where it is closed already."""
+        subject, hint = f"the end of RFQ {rfq_id}", "look at it: kalshi rfq list"
+        self._rest.call("DELETE", f"{_RFQS}/{part(rfq_id)}", CANCEL, subject=subject, if_unknown=hint)
+
+    # -- quotes --
+
+    def quotes(
+        self,
+        rfq_id: str | None = None,
+        status: str | None = None,
+        *,
+        is_maker: bool = False,
+        min_updated: Ts | None = None,
+        max_updated: Ts | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Quote]:
+        """Quotes that others made on one's own requests, or (`is_maker`) that one made oneself."""
+        params = {
+            "rfq_id": rfq_id,
+            "status": status,
+            "user_filter": "self" if is_maker else None,
+            "rfq_user_filter": None if is_maker else "self",
+            "min_ts": seconds(min_updated),
+            "max_ts": seconds(max_updated),
+        }
+        return self._pages(_QUOTES, params, wire_quotes.read_quotes, limit, most=QUOTES_A_PAGE)
+
+    def quote(self, quote_id: str, rfq_id: str = "") -> Quote:
+        """One quote, of one's own or on one's own request. Open and cancelled ones are not kept for long."""
+        try:
+            return wire_quotes.read_quote(self._get(_quote_path(quote_id, rfq_id)))
+        except NotFoundError as error:
+            text = f"there is no quote {quote_id}, or no longer"
+            raise _missing(text, "kalshi rfq quotes RFQ, or kalshi quote list", error) from error
+
+    def create_quote(
+        self,
+        rfq_id: str,
+        yes_bid: Price | None,
+        no_bid: Price | None,
+        *,
+        rest_remainder: bool = False,
+        post_only: bool = False,
+        subaccount: int = 0,
+    ) -> str:
+        """Answer a request; the id of the quote, which replaces an earlier one. None is a side not bid for."""
+        body = wire_quotes.quote_body(
+            rfq_id, yes_bid, no_bid, rest_remainder=rest_remainder, post_only=post_only, subaccount=subaccount
+        )
+        subject, hint = f"the quote on RFQ {rfq_id}", "look whether it is there: kalshi quote list"
+        return _made(
+            self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint), subject, hint
+        )
+
+    def delete_quote(self, quote_id: str, rfq_id: str = "") -> None:
+        """Take a quote back; NotFoundError where it is over already."""
+        subject, hint = f"the end of quote {quote_id}", "look at it: kalshi quote list"
+        self._rest.call("DELETE", _quote_path(quote_id, rfq_id), CANCEL, subject=subject, if_unknown=hint)
+
+    def accept_quote(self, quote_id: str, side: str, rfq_id: str = "") -> None:
+        """Sell `side` to the maker at its bid, if it confirms. OutcomeUnknownError where it may have been accepted."""
+        path = f"{_quote_path(quote_id, rfq_id)}/accept"
+        subject = f"the acceptance of quote {quote_id}"
+        hint = f"see what became of it: kalshi rfq quotes {rfq_id or 'RFQ'}"
+        body = wire_quotes.accept_body(side)
+        self._rest.call("PUT", path, CREATE, subject=subject, body=body, if_unknown=hint)
+
+    def confirm_quote(self, quote_id: str, rfq_id: str = "") -> None:
+        """Stand by an accepted quote: it will trade. OutcomeUnknownError where it may have been confirmed."""
+        path = f"{_quote_path(quote_id, rfq_id)}/confirm"
+        subject, hint = f"the confirmation of quote {quote_id}", "see what became of it: kalshi quote list"
+        self._rest.call("PUT", path, CREATE, subject=subject, if_unknown=hint)
+
+    # -- block trades --
+
+    def block_trades(
+        self, ticker: str | None = None, status: str | None = None, limit: int | None = None
+    ) -> Iterator[BlockTrade]:
+        """Proposals to which this account is a party."""
+        params = {"market_ticker": ticker, "status": status}
+        return self._pages(_BLOCKS, params, wire_quotes.read_blocks, limit, most=RFQS_A_PAGE)
+
+    def propose_block_trade(
+        self,
+        ticker: str,
+        price: Price,
+        qty: Qty,
+        *,
+        buyer_user_id: str,
+        seller_user_id: str,
+        maker_side: str,
+        expires: Ts,
+    ) -> str:
+        """Propose a trade that was agreed on outside; the id of the proposal. Both parties must accept it."""
+        body = wire_quotes.block_body(
+            ticker,
+            price,
+            qty,
+            buyer_user_id=buyer_user_id,
+            seller_user_id=seller_user_id,
+            maker_side=maker_side,
+            expires=expires,
+        )
+        subject, hint = f"the block trade on {ticker}", "look whether it is there: kalshi api GET " + _BLOCKS
+        reply = self._rest.call("POST", _BLOCKS, CREATE, subject=subject, body=body, if_unknown=hint)
+        try:
+            return wire_quotes.read_proposed(reply)
+        except WireError as error:
+            raise _unknown(subject, error, hint) from error
+
+    def accept_block_trade(self, block_id: str, subaccount: int = 0) -> None:
+        """Accept a proposal; with the second acceptance it trades."""
+        path, body = f"{_BLOCKS}/{part(block_id)}/accept", wire_quotes.block_accept_body(subaccount)
+        subject, hint = f"the acceptance of block trade {block_id}", "see what became of it: kalshi api GET " + _BLOCKS
+        self._rest.call("POST", path, CREATE, subject=subject, body=body, if_unknown=hint)
+
+
+def _quote_path(quote_id: str, rfq_id: str) -> str:
+    return f"{_RFQS}/{part(rfq_id)}/quotes/{part(quote_id)}" if rfq_id else f"{_QUOTES}/{part(quote_id)}"
+
+
+def _made(reply: bytes, subject: str, hint: str) -> str:
+    try:
+        return wire_quotes.read_made(reply)
+    except WireError as error:
+        raise _unknown(subject, error, hint) from error
+
+
+def _unknown(subject: str, error: WireError, hint: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(f"{subject}: it is not known whether this happened. {error}", hint=hint)
+
+
+def _missing(text: str, hint: str, error: NotFoundError) -> NotFoundError:
+    return NotFoundError(text, hint=hint, code=error.code, status=error.status)

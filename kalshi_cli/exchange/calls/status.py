@@ -1,0 +1,48 @@
+"""Calls about the exchange itself, and about what this account may ask of it."""
+
+from __future__ import annotations
+
+from kalshi_cli.core.model import ExchangeStatus
+from kalshi_cli.exchange.calls.base import Calls
+from kalshi_cli.exchange.rest import READ
+from kalshi_cli.exchange.wire import account as wire_account
+from kalshi_cli.exchange.wire import base as wire
+from kalshi_cli.exchange.wire.account import Costs, Limits
+from kalshi_cli.exchange.wire.base import Schedule
+from kalshi_cli.units import Ts
+
+
+class StatusCalls(Calls):
+    """Up or down, when, how current, and how fast."""
+
+    def exchange_status(self) -> ExchangeStatus:
+        """Whether the exchange and trading are up."""
+        # During maintenance the same body comes with 503 or 504.
+        body = self._rest.call("GET", "/exchange/status", READ, is_public=True, also=(503, 504))
+        return wire.read_status(body)
+
+    def schedule(self) -> Schedule:
+        """Opening hours and announced maintenance."""
+        return wire.read_schedule(self._get("/exchange/schedule", is_public=True))
+
+    def user_data_timestamp(self) -> Ts:
+        """Up to when the account's reads are complete. They trail the matching engine."""
+        return wire.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
+
+    def limits(self) -> Limits:
+        """The account's tier and allowances."""
+        return wire_account.read_limits(self._get("/account/limits"))
+
+    def endpoint_costs(self) -> Costs:
+        """What requests cost."""
+        return wire_account.read_costs(self._get("/account/endpoint_costs", is_public=True))
+
+    def refresh_limits(self) -> Limits:
+        """Read both and pace by them from now on."""
+        limits = self.limits()
+        self.pace(limits, self.endpoint_costs())
+        return limits
+
+    def pace(self, limits: Limits, costs: Costs) -> None:
+        """Ask no faster than that from now on."""
+        self._limiter.configure(limits, costs)

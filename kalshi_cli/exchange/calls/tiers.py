@@ -1,0 +1,103 @@
+"""Reads over both tiers: live first, then what moved to the historical tier. Complete, or an error.
+
+Markets, trades and positions stay live for about three months, orders that ended for two weeks (API.md section 5.11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from kalshi_cli.core.messages import PublicTrade
+from kalshi_cli.core.model import Candle, ExchangePosition, Fill, Market, Order, OrderStatus
+from kalshi_cli.core.tiers import newest_first
+from kalshi_cli.errors import NotFoundError
+from kalshi_cli.exchange.calls.events import EventCalls
+from kalshi_cli.exchange.calls.history import HistoryCalls
+from kalshi_cli.exchange.calls.markets import MarketCalls
+from kalshi_cli.exchange.calls.orders import OrderCalls
+from kalshi_cli.exchange.calls.portfolio import PortfolioCalls
+from kalshi_cli.exchange.wire.candles import Cutoff
+from kalshi_cli.units import Ts
+
+RECENT_MS = 7 * 86_400_000
+"""Younger than this nothing is history: half of the shortest time that was announced (24 September 2026)."""
+
+_ENDED = {"canceled": (OrderStatus.CANCELED, OrderStatus.EXPIRED), "executed": (OrderStatus.FILLED,)}
+
+
+class TierCalls(MarketCalls, EventCalls, HistoryCalls, OrderCalls, PortfolioCalls):
+    """The whole past of what the other groups read in parts."""
+
+    def all_trades(
+        self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
+    ) -> list[PublicTrade]:
+        """Public prints, newest first: all of the span, or the `limit` newest of it."""
+        live = list(self.trades(ticker, min_ts, max_ts, limit))
+        if len(live) == limit or not self._reaches_back(min_ts, lambda cutoff: cutoff.trades):
+            return live
+        old = self.historical_trades(ticker, min_ts, max_ts, limit)
+        return newest_first(live, old, lambda trade: trade.trade_id, lambda trade: trade.ts)[:limit]
+
+    def all_fills(self, ticker: str | None = None, min_ts: Ts | None = None, limit: int | None = None) -> list[Fill]:
+        """Our fills, newest first, of all subaccounts: all of the span, or the `limit` newest of it."""
+        live = list(islice(self.fills(ticker, min_ts), limit))
+        if len(live) == limit or not self._reaches_back(min_ts, lambda cutoff: cutoff.trades):
+            return live
+        old = islice(self.historical_fills(ticker, min_ts), limit)
+        # One trade between two of our own subaccounts is two fills of one id.
+        return newest_first(live, old, lambda fill: (fill.trade_id, fill.order_id), lambda fill: fill.ts)[:limit]
+
+    def all_orders(
+        self,
+        status: str | None = None,
+        ticker: str | None = None,
+        min_ts: Ts | None = None,
+        *,
+        event: str | None = None,
+        subaccount: int | None = None,
+    ) -> list[Order]:
+        """Orders, newest first; `status` is resting, canceled or executed. Those that rest are all live."""
+        live = list(self.orders(status, ticker, min_ts, event=event, subaccount=subaccount))
+        if status == "resting" or not self._reaches_back(min_ts, lambda cutoff: cutoff.orders):
+            return live
+        old = (
+            order
+            for order in self.historical_orders(ticker, min_ts, subaccount)
+            if status is None or order.status in _ENDED[status]
+        )
+        if event is not None:  # the historical tier does not filter by event
+            markets = {market.ticker for market in self.event(event, with_markets=True).markets}
+            markets |= {market.ticker for market in self.historical_markets(event=event)}
+            old = (order for order in old if order.ticker in markets)
+        return newest_first(live, old, lambda order: order.order_id, lambda order: order.created)
+
+    def all_positions(self) -> list[ExchangePosition]:
+        """Every position the primary account ever had, last changed first."""
+        live = list(self.positions(settlement_status="all"))
+        return newest_first(live, self.historical_positions(), lambda held: held.ticker, lambda held: held.updated)
+
+    def all_candles(self, market: Market, start: Ts, end: Ts, interval_min: int) -> list[Candle]:
+        """The candles of one market, oldest first: a market that settled before the cutoff has them over there."""
+        live: list[Candle] = []
+        is_gone = False
+        try:
+            live = self.candles(self.event(market.event_ticker).series_ticker, market.ticker, start, end, interval_min)
+        except NotFoundError:
+            is_gone = True
+        settled = market.settlement_ts
+        if not is_gone and (settled is None or settled >= self.historical_cutoff().markets):
+            return live
+        try:
+            old = self.historical_candles(market.ticker, start, end, interval_min)
+        except NotFoundError:
+            if is_gone:
+                raise
+            old = []
+        return newest_first(live, old, lambda candle: candle.end, lambda candle: candle.end)[::-1]
+
+    def _reaches_back(self, min_ts: Ts | None, which: Callable[[Cutoff], Ts]) -> bool:
+        """Whether anything of a span can be history. To be asked after the live tier was read: the cutoff moves on."""
+        if min_ts is None:
+            return True
+        return self._clock.now() - min_ts >= RECENT_MS and min_ts < which(self.historical_cutoff())

@@ -1,0 +1,1 @@
+"""The WebSocket: frames, sequence numbers, subscriptions, and the thread that reads."""

@@ -1,0 +1,493 @@
+"""The stream's frames: bytes -> typed frame -> message of the core.
+
+Two steps, because the first must happen even where the second yields nothing: every frame with a `seq` counts towards
+the sequence of its `sid`, whatever it says. `decode_frame` is strict about what is money and deaf to unknown fields; a
+type it does not know becomes an `OtherFrame`, so that its `seq` is still counted.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+from kalshi_cli.core.messages import (
+    BookDelta,
+    BookSnapshot,
+    Filled,
+    GroupChange,
+    Level,
+    Message,
+    OrderState,
+    PublicTrade,
+    Quote,
+    ReferencePrice,
+)
+from kalshi_cli.core.model import ASK, BID, Fill, PriceGrid
+from kalshi_cli.exchange.wire.order_fields import OrderFields, order_of
+from kalshi_cli.exchange.wire.scalars import (
+    PriceRange,
+    book_side,
+    count,
+    grid_of,
+    known_counts,
+    known_prices,
+    level_price,
+    no_negative,
+    outcome_price,
+    quote_price,
+    quote_size,
+    seconds,
+)
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_money
+
+FEES_CHANGED = "event_fees"
+"""The kind of a Lifecycle that says: this event charges otherwise than before."""
+
+TERMINAL_CODES = frozenset({10, 25})
+"""Errors after which the subscription is dead: channel error, buffer overflow."""
+
+
+class FrameError(ValueError):
+    """A frame that cannot be trusted: broken JSON, a missing or impossible field. Treat it as a gap."""
+
+
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a market or (`event_created`, `event_fees`) an event. The whole of it is one REST read away.
+
+    `kind` is the exchange's word: created, activated, deactivated, close_date_updated, determined, settled,
+    price_level_structure_updated, metadata_updated. Nothing is sent when a market opens or closes by its clock.
+    """
+
+    ts: Ts
+    ticker: str
+    kind: str
+    event_ticker: str = ""
+    open_time: Ts | None = None
+    close_time: Ts | None = None
+    result: str = ""
+    settlement_value: Price | None = None
+    grid: PriceGrid | None = None
+
+
+# -- bodies -------------------------------------------------------------------------------------------------------
+
+_Pair = tuple[str, str]
+
+
+class _Snapshot(msgspec.Struct, gc=False):
+    market_ticker: str
+    yes_dollars_fp: list[_Pair] = []  # an empty side's key is absent
+    no_dollars_fp: list[_Pair] = []
+
+
+class _Delta(msgspec.Struct, gc=False):
+    market_ticker: str
+    price_dollars: str
+    delta_fp: str
+    side: Literal["yes", "no"]
+    ts_ms: Ts | None = None
+
+
+class _Ticker(msgspec.Struct, gc=False):
+    market_ticker: str
+    price_dollars: str
+    yes_bid_dollars: str
+    yes_ask_dollars: str
+    yes_bid_size_fp: str
+    yes_ask_size_fp: str
+    volume_fp: str
+    ts_ms: Ts | None = None
+
+
+class _Trade(msgspec.Struct, gc=False):
+    trade_id: str
+    market_ticker: str
+    yes_price_dollars: str
+    count_fp: str
+    taker_book_side: str | None = None
+    taker_outcome_side: str | None = None
+    ts_ms: Ts | None = None
+
+
+class _Fill(msgspec.Struct, gc=False):
+    trade_id: str
+    order_id: str
+    market_ticker: str
+    is_taker: bool
+    yes_price_dollars: str
+    count_fp: str
+    fee_cost: str
+    book_side: str | None = None
+    outcome_side: str | None = None
+    client_order_id: str | None = None
+    ts_ms: Ts | None = None
+
+
+class _UserOrder(OrderFields, gc=False):
+    created_ts_ms: Ts | None = None
+    last_updated_ts_ms: Ts | None = None
+    expiration_ts_ms: Ts | None = None
+    last_update_reason: str | None = None
+
+
+class _EventNames(msgspec.Struct, gc=False):
+    event_ticker: str = ""
+
+
+class _Lifecycle(msgspec.Struct, gc=False):
+    event_type: str
+    market_ticker: str
+    open_ts: int | None = None
+    close_ts: int | None = None
+    result: str | None = None
+    settlement_value: str | None = None
+    price_ranges: tuple[PriceRange, ...] | None = None
+    additional_metadata: _EventNames | None = None
+
+
+class _EventLifecycle(msgspec.Struct, gc=False):
+    event_ticker: str
+
+
+class _EventFees(msgspec.Struct, gc=False):
+    event_ticker: str
+
+
+class _Group(msgspec.Struct, gc=False):
+    event_type: str
+    order_group_id: str
+    contracts_limit_fp: str | None = None
+    ts_ms: Ts | None = None
+
+
+class _Reference(msgspec.Struct, gc=False):
+    index_id: str
+    received_at: Ts
+    data: str  # the index provider's own JSON, as text
+
+
+class _Upstream(msgspec.Struct, gc=False):
+    value: str
+    time: Ts | None = None
+
+
+class Subscription(msgspec.Struct, gc=False):
+    """A channel and the id its frames carry."""
+
+    channel: str
+    sid: int
+
+
+class Tickers(msgspec.Struct, gc=False):
+    """What an `ok` reports: all markets of the subscription after the change."""
+
+    market_tickers: list[str] = []
+
+
+class Trouble(msgspec.Struct, gc=False):
+    """What an `error` reports."""
+
+    code: int
+    msg: str = ""
+    market_ticker: str | None = None
+    market_tickers: list[str] = []
+
+
+# -- frames -------------------------------------------------------------------------------------------------------
+
+
+class Frame(msgspec.Struct, tag_field="type", gc=False, kw_only=True):
+    """The envelope. `seq` counts per `sid`; `id` is that of the command it answers."""
+
+    sid: int | None = None
+    seq: int | None = None
+    id: int | None = None
+
+    @property
+    def type(self) -> str:
+        """The exchange's word for this kind of frame."""
+        return str(self.__struct_config__.tag)
+
+
+class SnapshotFrame(Frame, tag="orderbook_snapshot", gc=False):
+    msg: _Snapshot
+
+
+class DeltaFrame(Frame, tag="orderbook_delta", gc=False):
+    msg: _Delta
+
+
+class TickerFrame(Frame, tag="ticker", gc=False):
+    msg: _Ticker
+
+
+class TradeFrame(Frame, tag="trade", gc=False):
+    msg: _Trade
+
+
+class FillFrame(Frame, tag="fill", gc=False):
+    msg: _Fill
+
+
+class UserOrderFrame(Frame, tag="user_order", gc=False):
+    msg: _UserOrder
+
+
+class LifecycleFrame(Frame, tag="market_lifecycle_v2", gc=False):
+    msg: _Lifecycle
+
+
+class EventLifecycleFrame(Frame, tag="event_lifecycle", gc=False):
+    msg: _EventLifecycle
+
+
+class EventFeesFrame(Frame, tag="event_fee_update", gc=False):
+    msg: _EventFees
+
+
+class GroupFrame(Frame, tag="order_group_updates", gc=False):
+    msg: _Group
+
+
+class ReferenceFrame(Frame, tag="cfbenchmarks_value", gc=False):
+    msg: _Reference
+
+
+class SubscribedFrame(Frame, tag="subscribed", gc=False):
+    """One per channel asked for, all with the id of the one command; the sid is in the body."""
+
+    msg: Subscription
+
+
+class OkFrame(Frame, tag="ok", gc=False):
+    """Answers update_subscription (the markets now followed) and list_subscriptions (a list). Consumes a `seq`."""
+
+    msg: Tickers | list[Subscription] | None = None
+
+
+class UnsubscribedFrame(Frame, tag="unsubscribed", gc=False):
+    pass
+
+
+class ErrorFrame(Frame, tag="error", gc=False):
+    msg: Trouble
+
+    @property
+    def is_terminal(self) -> bool:
+        """The subscription is dead: subscribe again and rebuild."""
+        return self.msg.code in TERMINAL_CODES
+
+
+class OtherFrame(msgspec.Struct, gc=False):
+    """A type we have no use for, or that the exchange added later. Only its `seq` matters."""
+
+    type: str
+    sid: int | None = None
+    seq: int | None = None
+    id: int | None = None
+
+
+_BodyFrame = (
+    DeltaFrame
+    | SnapshotFrame
+    | TickerFrame
+    | TradeFrame
+    | FillFrame
+    | UserOrderFrame
+    | LifecycleFrame
+    | EventLifecycleFrame
+    | EventFeesFrame
+    | GroupFrame
+    | ReferenceFrame
+    | SubscribedFrame
+    | OkFrame
+    | UnsubscribedFrame
+    | ErrorFrame
+)
+AnyFrame = _BodyFrame | OtherFrame
+
+_decoder: msgspec.json.Decoder[_BodyFrame] = msgspec.json.Decoder(_BodyFrame)
+_envelope: msgspec.json.Decoder[OtherFrame] = msgspec.json.Decoder(OtherFrame)
+_upstream: msgspec.json.Decoder[_Upstream] = msgspec.json.Decoder(_Upstream)
+
+
+# -- bytes to frame -----------------------------------------------------------------------------------------------
+
+
+def decode_frame(raw: bytes | str) -> AnyFrame | None:
+    """One text frame. None where it is blank; FrameError where it cannot be trusted."""
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return _odd_frame(raw, error)
+
+
+def _odd_frame(raw: bytes | str, error: Exception) -> OtherFrame | None:
+    """What did not decode: a blank line (they occur), a type we do not know, or damage."""
+    if not raw.strip():
+        return None
+    try:
+        other = _envelope.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as broken:
+        raise FrameError(f"not a frame: {broken}") from broken
+    if other.type in FRAMES:
+        raise FrameError(f"{other.type}: {error}") from error
+    return other
+
+
+FRAMES: dict[str, type[Frame]] = {str(frame.__struct_config__.tag): frame for frame in get_args(_BodyFrame)}
+"""Every type of frame that we read, by the exchange's word for it."""
+
+
+# -- frame to message ---------------------------------------------------------------------------------------------
+
+
+def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> Message | Lifecycle | None:
+    """What the frame says, in the core's words; None where it says nothing to the core (acks, errors).
+
+    `use_yes_price` is what the subscription asked for: without it NO levels come in NO prices. `recv_ts` stands in
+    where the exchange sends no time (snapshots). FrameError where a value is impossible.
+    """
+    try:
+        if isinstance(frame, DeltaFrame):
+            return _delta(frame.msg, recv_ts, use_yes_price)
+        return _rarer(frame, recv_ts, use_yes_price)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise FrameError(f"{frame.type}: {error}") from error
+
+
+def _delta(body: _Delta, recv_ts: Ts, use_yes_price: bool) -> BookDelta:
+    """The hot path, 99 frames of 100: no call that a look-up can replace."""
+    price = known_prices.get(body.price_dollars) or level_price(body.price_dollars)
+    delta = known_counts.get(body.delta_fp) or count(body.delta_fp)
+    if body.side == "yes":
+        side = BID
+    else:
+        side = ASK
+        if not use_yes_price:
+            price = Price(ONE_DOLLAR - price)
+    at = body.ts_ms
+    return BookDelta(recv_ts if at is None else at, body.market_ticker, side, price, delta)
+
+
+def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | Lifecycle | None:
+    if isinstance(frame, SnapshotFrame):
+        return _snapshot(frame.msg, recv_ts, use_yes_price)
+    if isinstance(frame, TickerFrame):
+        return _quote(frame.msg, recv_ts)
+    if isinstance(frame, TradeFrame):
+        return _trade(frame.msg, recv_ts)
+    if isinstance(frame, FillFrame):
+        return _filled(frame.msg, recv_ts)
+    if isinstance(frame, UserOrderFrame):
+        return _order_state(frame.msg, recv_ts)
+    if isinstance(frame, LifecycleFrame):
+        return _lifecycle(frame.msg, recv_ts)
+    if isinstance(frame, EventLifecycleFrame):
+        return Lifecycle(ts=recv_ts, ticker="", kind="event_created", event_ticker=frame.msg.event_ticker)
+    if isinstance(frame, EventFeesFrame):
+        return Lifecycle(ts=recv_ts, ticker="", kind=FEES_CHANGED, event_ticker=frame.msg.event_ticker)
+    if isinstance(frame, GroupFrame):
+        return _group_change(frame.msg, recv_ts)
+    if isinstance(frame, ReferenceFrame):
+        upstream = _upstream.decode(frame.msg.data)
+        at = _at(upstream.time, frame.msg.received_at)
+        return ReferencePrice(at, frame.msg.index_id, _index_value(upstream.value))
+    return None
+
+
+def _at(ts_ms: Ts | None, recv_ts: Ts) -> Ts:
+    return recv_ts if ts_ms is None else ts_ms
+
+
+def _levels(pairs: list[_Pair], side: str, use_yes_price: bool) -> tuple[Level, ...]:
+    """NO bids are YES offers; without `use_yes_price` they come at the price of NO."""
+    flip = side == "no" and not use_yes_price
+    levels = [(level_price(price), no_negative(qty)) for price, qty in pairs]
+    return tuple((Price(ONE_DOLLAR - price), qty) for price, qty in levels) if flip else tuple(levels)
+
+
+def _snapshot(body: _Snapshot, recv_ts: Ts, use_yes_price: bool) -> BookSnapshot:
+    return BookSnapshot(
+        recv_ts,
+        body.market_ticker,
+        _levels(body.yes_dollars_fp, "yes", use_yes_price),
+        _levels(body.no_dollars_fp, "no", use_yes_price),
+    )
+
+
+def _quote(body: _Ticker, recv_ts: Ts) -> Quote:
+    return Quote(
+        _at(body.ts_ms, recv_ts),
+        body.market_ticker,
+        quote_price(body.yes_bid_dollars),
+        quote_size(body.yes_bid_size_fp),
+        quote_price(body.yes_ask_dollars),
+        quote_size(body.yes_ask_size_fp),
+        quote_price(body.price_dollars),
+        no_negative(body.volume_fp),
+    )
+
+
+def _trade(body: _Trade, recv_ts: Ts) -> PublicTrade:
+    return PublicTrade(
+        _at(body.ts_ms, recv_ts),
+        body.market_ticker,
+        body.trade_id,
+        level_price(body.yes_price_dollars),
+        no_negative(body.count_fp),
+        book_side(body.taker_book_side, body.taker_outcome_side),
+    )
+
+
+def _filled(body: _Fill, recv_ts: Ts) -> Filled:
+    ts = _at(body.ts_ms, recv_ts)
+    fill = Fill(
+        trade_id=body.trade_id,
+        order_id=body.order_id,
+        ticker=body.market_ticker,
+        side=book_side(body.book_side, body.outcome_side),
+        price=level_price(body.yes_price_dollars),
+        qty=no_negative(body.count_fp),
+        fee=parse_money(body.fee_cost),
+        is_taker=body.is_taker,
+        ts=ts,
+        client_order_id=body.client_order_id or "",
+    )
+    return Filled(ts, fill)
+
+
+def _order_state(body: _UserOrder, recv_ts: Ts) -> OrderState:
+    created = _at(body.created_ts_ms, recv_ts)
+    updated = _at(body.last_updated_ts_ms, recv_ts)
+    why = body.last_update_reason or ""
+    order = order_of(body, created=created, updated=updated, expires=body.expiration_ts_ms, why=why)
+    return OrderState(updated, order)
+
+
+def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> Lifecycle:
+    return Lifecycle(
+        ts=recv_ts,
+        ticker=body.market_ticker,
+        kind=body.event_type,
+        event_ticker=body.additional_metadata.event_ticker if body.additional_metadata else "",
+        open_time=None if body.open_ts is None else seconds(body.open_ts),
+        close_time=None if body.close_ts is None else seconds(body.close_ts),
+        result=body.result or "",
+        settlement_value=outcome_price(body.settlement_value) if body.settlement_value else None,
+        grid=grid_of(body.price_ranges) if body.price_ranges else None,
+    )
+
+
+def _group_change(body: _Group, recv_ts: Ts) -> GroupChange:
+    limit = None if body.contracts_limit_fp is None else no_negative(body.contracts_limit_fp)
+    return GroupChange(_at(body.ts_ms, recv_ts), body.order_group_id, body.event_type, limit)
+
+
+def _index_value(text: str) -> int:
+    """`"68000.12000000"` -> 680001200, ten-thousandths of a dollar. Decimals past the fourth are cut off."""
+    whole, _, part = text.partition(".")
+    if len(text) > 30 or not text.isascii() or not whole.isdigit() or (part and not part.isdigit()):
+        raise ValueError(f"not an index value: {text[:30]!r}")
+    return int(whole + part[:4].ljust(4, "0"))

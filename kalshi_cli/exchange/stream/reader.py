@@ -1,0 +1,349 @@
+"""The WebSocket: one thread reads, counts and decodes; the main thread takes messages from a bounded queue.
+
+The thread alone touches the socket; whoever else wants something sent leaves a request and wakes it. Whatever goes
+wrong ends the connection, says that no book can be believed, and begins again after a pause that grows.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+import websocket
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, FeedState
+from kalshi_cli.errors import CredentialsError, KalshiError
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.stream.framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
+from kalshi_cli.exchange.stream.inbox import Inbox
+from kalshi_cli.exchange.stream.subscriptions import CHANNELS, Said, Sequencer
+
+if TYPE_CHECKING:
+    import random
+
+_CHUNK = 256 * 1024
+_MAX_REFUSALS = 3
+"""A key that worked a minute ago is not given up on the first 401: gateways have bad moments too."""
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient the stream is, in seconds."""
+
+    connect_s: float = 10.0
+    silence_s: float = 15.0
+    """No frame of any kind for so long: dead. The exchange pings every 10 s."""
+    quiet_s: float = 5.0
+    """Nothing about a book for so long: ask for snapshots. They say that a quiet book is not an old one."""
+    repair_s: float = 5.0
+    """Ask again for channels and snapshots that did not come."""
+    patience_s: float = 15.0
+    """Subscriptions unanswered, or no message of any kind after such a question, for so long: dead, though it pings."""
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 30.0
+    healthy_s: float = 60.0
+    """A connection that lived so long was good: the next pause is the first again."""
+
+
+class Tap(Protocol):
+    """Who listens in on the raw frames, on the stream's own thread: the recorder."""
+
+    def connected(self, *, use_yes_price: bool) -> None: ...
+    def frame(self, raw: bytes | str) -> None: ...
+
+
+class _Signs:
+    """Of life, on the monotonic clock: when what was last seen of a connection."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.heard = now  # any frame
+        self.booked = now  # a message about a book
+        self.asked: float | None = None  # since then a probe waits for any message
+        self.answered = now  # no subscription was waiting for its answer
+        self.probed = now
+        self.repaired = now
+
+
+class _LostError(Exception):
+    """This connection is over; the text says why."""
+
+
+class Stream:
+    """The live feed of one account. `start`, `take` messages, `stop`.
+
+    `inbox` gives BookSnapshot, BookDelta, Quote, PublicTrade, Filled, OrderState, ReferencePrice, FeedGap, FeedState
+    and Lifecycle in the order of the wire. FeedState(is_live=True) comes once every channel was answered, so that a
+    read of the account after it misses nothing. A FeedGap without tickers means every book.
+    """
+
+    def __init__(
+        self,
+        ws_url: str,
+        signer: Signer,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        tickers: Iterable[str] = (),
+        channels: Iterable[str] = CHANNELS,
+        index_ids: Iterable[str] = (),
+        queue_size: int = 100_000,
+        pace: Pace | None = None,
+        tell: Callable[[str], None] = lambda _text: None,
+        tap: Tap | None = None,
+    ) -> None:
+        self._url = ws_url
+        self._signer = signer
+        self._clock = clock
+        self._rng = rng
+        self._pace = pace or Pace()
+        self._tap = tap
+        self._sequencer = Sequencer(tickers, channels=channels, index_ids=index_ids, tell=tell)
+        self._requests: deque[Callable[[], None]] = deque()
+        self._hang_up = ""
+        self._stopping = threading.Event()
+        self._waker, self._woken = socket.socketpair()
+        self._waker.setblocking(False)
+        self._woken.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
+        self._heard_at: float | None = None
+        self.inbox: Inbox[Said] = Inbox(queue_size)
+        self.is_connected = False
+        """There is a connection, perhaps without answers yet: books come from it and from nowhere else."""
+        self.is_live = False
+        """Every channel was answered."""
+        self.failure: KalshiError | None = None
+        """Why the stream stopped for good: the exchange does not let this key in, or `tap` cannot write."""
+        self.connections = 0
+
+    # -- for the main thread ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hang up and wait for the thread, at most as long as a connection attempt takes. Safe to repeat."""
+        self._stopping.set()
+        self._wake()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(self._pace.connect_s + 1)
+        if not self._thread.is_alive():
+            self._waker.close()
+            self._woken.close()
+
+    def subscribe(self, tickers: Iterable[str]) -> None:
+        """Follow these markets too; their snapshots come by themselves."""
+        wanted = tuple(tickers)
+        self._requests.append(lambda: self._sequencer.follow(wanted))
+        self._wake()
+
+    def unsubscribe(self, tickers: Iterable[str]) -> None:
+        """Follow these markets no longer."""
+        unwanted = tuple(tickers)
+        self._requests.append(lambda: self._sequencer.unfollow(unwanted))
+        self._wake()
+
+    def resync(self, ticker: str) -> None:
+        """Ask for a fresh snapshot of this book; its changes are held back until then."""
+        if self.is_connected:  # else the next connection brings it anyway
+            self._requests.append(lambda: self._sequencer.resync((ticker,)))
+            self._wake()
+
+    def reconnect(self, reason: str) -> None:
+        """Hang up and begin again: what came before cannot be believed."""
+        self._hang_up = reason
+        self._wake()
+
+    @property
+    def silent_s(self) -> float | None:
+        """Seconds since the last frame of any kind; None before the first."""
+        heard = self._heard_at
+        return None if heard is None else self._clock.monotonic() - heard
+
+    def _wake(self) -> None:
+        try:
+            self._waker.send(b"!")
+        except (BlockingIOError, OSError):
+            return  # awake already, or gone
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._keep_connected()
+        finally:
+            if not self._stopping.is_set():
+                self.failure = KalshiError("the stream's thread died", hint="this is a bug, please report it")
+            self.inbox.wake()
+
+    def _keep_connected(self) -> None:
+        attempt, refusals, told = 0, 0, False
+        while not self._stopping.is_set():
+            began: float | None = None
+            try:
+                connection = self._connect()
+                refusals, told, began = 0, False, self._clock.monotonic()
+                try:
+                    self._serve(connection)
+                finally:
+                    connection.shutdown()  # type: ignore[no-untyped-call]
+            except CredentialsError as error:
+                refusals += 1
+                reason = str(error)
+                if self.connections == 0 or refusals >= _MAX_REFUSALS:
+                    self.failure = error
+                    self._stopping.set()
+            except (_LostError, FramingError, websocket.WebSocketException, OSError, ValueError) as error:
+                reason = str(error) or type(error).__name__
+            else:
+                reason = "stopped"
+            self._hung_up(reason, is_news=not told)
+            told = True
+            if began is not None and self._clock.monotonic() - began >= self._pace.healthy_s:
+                attempt = 0
+            pause = min(self._pace.longest_pause_s, self._pace.first_pause_s * 2 ** min(attempt, 20))
+            attempt += 1
+            self._rest(pause * (0.5 + self._rng.random() / 2))
+
+    def _rest(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
+
+    def _hung_up(self, reason: str, *, is_news: bool) -> None:
+        self.is_connected = self.is_live = False
+        self._sequencer.forget()
+        now = self._clock.now()
+        if is_news:
+            self.inbox.put((FeedGap(now, (), reason), FeedState(now, False, reason)), is_urgent=True)
+
+    def _connect(self) -> websocket.WebSocket:
+        connection = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+        try:
+            connection.connect(  # type: ignore[no-untyped-call]
+                self._url,
+                timeout=self._pace.connect_s,
+                header=self._signer.headers("GET", urlsplit(self._url).path),
+                suppress_origin=True,
+                redirect_limit=0,  # the signed headers are for this host
+                http_no_proxy=["*"],
+            )
+        except websocket.WebSocketBadStatusException as error:
+            if error.status_code in (401, 403):
+                raise CredentialsError(
+                    f"the stream refused the API key ({error.status_code})",
+                    hint="check the API key id, the private key and the clock; keys of demo and prod are separate",
+                    code="unauthorized",
+                    status=error.status_code,
+                ) from None
+            raise _LostError(f"the stream answered {error.status_code} to the handshake") from None
+        return connection
+
+    def _serve(self, connection: websocket.WebSocket) -> None:
+        """Read until stopped; raises when the connection is no good any more."""
+        sock = connection.sock
+        assert sock is not None
+        sock.settimeout(min(self._pace.connect_s, self._pace.silence_s))
+        self.connections += 1
+        self.is_connected = True
+        self._hang_up = ""
+        self._do_requests()
+        self._sequencer.connect()
+        self._listen_in(lambda tap: tap.connected(use_yes_price=True))
+        framing = Framing()
+        signs = _Signs(self._clock.monotonic())
+        self._heard_at = signs.heard
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                while self._sequencer.outbox:
+                    connection.send(self._sequencer.outbox.pop(0))
+                is_readable = self._wait(sock, selector)
+                signs.now = self._clock.monotonic()
+                self._do_requests()  # before reading: after a suspension, what the socket holds is not wanted
+                if is_readable:
+                    self._heard_at = signs.heard = signs.now
+                    self._read(connection, sock, framing, signs)
+                self._judge(signs)
+
+    def _do_requests(self) -> None:
+        while self._requests:
+            self._requests.popleft()()
+        if self._hang_up:
+            raise _LostError(self._hang_up)
+
+    def _wait(self, sock: socket.socket, selector: selectors.BaseSelector) -> bool:
+        """Whether there is something to read; False after a while, or when woken."""
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return True  # decrypted already: the selector would not see it
+        pace = self._pace
+        is_readable = False
+        for key, _ in selector.select(min(pace.silence_s, pace.quiet_s, pace.repair_s) / 4):
+            if key.fileobj is self._woken:
+                self._woken.recv(4096)
+            else:
+                is_readable = True
+        return is_readable
+
+    def _read(self, connection: websocket.WebSocket, sock: socket.socket, framing: Framing, signs: _Signs) -> None:
+        """Take what the socket has."""
+        chunk = sock.recv(_CHUNK)
+        if not chunk:
+            raise _LostError("the exchange hung up")
+        now = self._clock.now()
+        said: list[Said] = []
+        try:
+            for opcode, payload in framing.feed(chunk):
+                if opcode in (TEXT, BINARY):
+                    signs.asked = None
+                    if self._tap is not None:
+                        self._listen_in(lambda tap, raw=payload: tap.frame(raw))  # type: ignore[misc]
+                    said += self._sequencer.on_frame(payload, now)
+                elif opcode == PING:
+                    connection.pong(payload)
+                elif opcode == CLOSE:
+                    raise _LostError(
+                        f"the exchange closed the stream ({int.from_bytes(payload[:2], 'big') or 'no code'})"
+                    )
+        finally:
+            if said and not self.inbox.put(said):
+                raise _LostError(f"too slow: {len(self.inbox)} messages wait to be taken")
+        if any(isinstance(each, BookDelta | BookSnapshot) for each in said):
+            signs.booked = signs.now
+
+    def _judge(self, signs: _Signs) -> None:
+        """Is it alive, is it complete? Ask for what is missing, give up on what does not answer."""
+        now, pace, sequencer = signs.now, self._pace, self._sequencer
+        if now - signs.heard >= pace.silence_s:
+            raise _LostError(f"nothing came for {now - signs.heard:.0f} s")
+        if sequencer.is_answered:
+            signs.answered = now
+            if not self.is_live:
+                self.is_live = True
+                self.inbox.put((FeedState(self._clock.now(), True),), is_urgent=True)
+        if now - signs.answered >= pace.patience_s:
+            raise _LostError("the subscriptions were not answered")
+        if signs.asked is not None and now - signs.asked >= pace.patience_s:
+            raise _LostError("it pings, but does not answer")
+        if now - max(signs.booked, signs.probed) >= pace.quiet_s and sequencer.probe():
+            signs.probed = now
+            signs.asked = now if signs.asked is None else signs.asked
+        if not sequencer.is_whole and now - signs.repaired >= pace.repair_s:
+            signs.repaired = now
+            sequencer.repair()
+
+    def _listen_in(self, call: Callable[[Tap], None]) -> None:
+        """A recording that cannot be written ends everything: it would be silently incomplete."""
+        try:
+            if self._tap is not None:
+                call(self._tap)
+        except OSError as error:
+            self.failure = KalshiError(f"the recording cannot be written: {error.strerror}", hint="is the disk full?")
+            self._stopping.set()

@@ -1,0 +1,348 @@
+"""The state of one connection, without the connection: frames in, messages and commands out.
+
+Every subscription has a `sid`, and every frame of it counts: `seq` starts at 1 and rises by one with each snapshot,
+delta, `ok`, `unsubscribed` and error, over all markets of the sid. A number that is skipped means that something was
+missed, so that no book of the sid can be believed until a snapshot of it arrives (API.md, 7.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import msgspec
+
+from kalshi_cli.core.messages import FeedGap, Message
+from kalshi_cli.exchange.stream.frames import (
+    AnyFrame,
+    DeltaFrame,
+    ErrorFrame,
+    FrameError,
+    Lifecycle,
+    LifecycleFrame,
+    OkFrame,
+    OtherFrame,
+    SnapshotFrame,
+    SubscribedFrame,
+    UnsubscribedFrame,
+    decode_frame,
+    to_message,
+)
+from kalshi_cli.units import Ts
+
+BOOK = "orderbook_delta"
+LIFECYCLE = "market_lifecycle_v2"
+REFERENCE = "cfbenchmarks_value"
+BY_TICKER = (BOOK, "ticker", "trade")
+CHANNELS = (*BY_TICKER, "fill", "user_orders", "order_group_updates", LIFECYCLE)
+
+MAX_TOLD = 100  # different things, each once: an exchange gone mad must not fill the log
+
+Said = Message | Lifecycle
+
+
+class _Subscription:
+    """One sid. `last` is None while no number is expected: the next one is believed, whatever it is."""
+
+    __slots__ = ("asked_id", "channel", "fresh", "last", "sid", "tickers")
+
+    def __init__(self, sid: int, channel: str, last: int | None, tickers: Iterable[str] = ()) -> None:
+        self.sid = sid
+        self.channel = channel
+        self.last = last
+        self.tickers = dict.fromkeys(tickers)
+        self.fresh: set[str] = set()  # those whose book can be believed
+        self.asked_id = 0  # the newest get_snapshot
+
+
+class Sequencer:
+    """Turns the frames of a connection into messages, and knows what to send so that every book becomes usable again.
+
+    `tell` hears, in plain words, what the exchange refused and what it sent that we do not know. A recording is read by
+    the same code: the commands are left in their list, and a sid that was never announced is taken as it comes.
+    """
+
+    def __init__(
+        self,
+        tickers: Iterable[str] = (),
+        *,
+        channels: Iterable[str] = CHANNELS,
+        index_ids: Iterable[str] = (),
+        use_yes_price: bool = True,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._wanted = dict.fromkeys(tickers)
+        self._index_ids = list(index_ids)
+        self._channels = [*channels, REFERENCE] if self._index_ids else list(channels)
+        self._use_yes_price = use_yes_price
+        self._tell = tell
+        self._told: set[str] = set()
+        self._next_id = 0
+        self.outbox: list[bytes] = []
+        """Commands to send, oldest first; whoever sends them empties the list."""
+        self.forget()
+
+    @property
+    def tickers(self) -> tuple[str, ...]:
+        """The markets that are followed."""
+        return tuple(self._wanted)
+
+    @property
+    def is_answered(self) -> bool:
+        """Every channel was granted or refused: from here on nothing of them is missed."""
+        return not self._pending
+
+    @property
+    def is_whole(self) -> bool:
+        """Every channel that is wanted is there, and the book of every market can be believed."""
+        book = self._of(BOOK)
+        is_fresh = book is None or self._wanted.keys() <= book.fresh
+        return is_fresh and all(self._of(channel) is not None for channel in self._needed())
+
+    # -- what we want -----------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """The connection is gone, and everything that it said with it."""
+        self._subscriptions: dict[int, _Subscription] = {}
+        self._pending: dict[int, tuple[str, tuple[str, ...]]] = {}
+        self._dead: set[int] = set()
+        self.outbox.clear()
+
+    def connect(self) -> None:
+        """A new connection begins: ask for everything. Sids and numbers start anew."""
+        self.forget()
+        self.repair()
+
+    def repair(self) -> None:
+        """Ask again for what is missing: channels, markets, snapshots. Call it now and then while not `is_whole`."""
+        asked = {channel for channel, _ in self._pending.values()}
+        for channel in self._needed():
+            if self._of(channel) is None and channel not in asked:
+                self._subscribe(channel)
+        self._add_missing()
+        book = self._of(BOOK)
+        if book is not None:
+            self._ask_snapshots(book, [ticker for ticker in book.tickers if ticker not in book.fresh])
+
+    def follow(self, tickers: Iterable[str]) -> None:
+        """Follow these markets too."""
+        self._wanted.update(dict.fromkeys(tickers))
+        self.repair()
+
+    def unfollow(self, tickers: Iterable[str]) -> None:
+        """Follow these markets no longer."""
+        for ticker in tickers:
+            self._wanted.pop(ticker, None)
+        for subscription in self._subscriptions.values():
+            gone = [ticker for ticker in subscription.tickers if ticker not in self._wanted]
+            if subscription.channel in BY_TICKER and gone:
+                self._update(subscription, "delete_markets", gone)
+                for ticker in gone:
+                    del subscription.tickers[ticker]
+                    subscription.fresh.discard(ticker)
+
+    def resync(self, tickers: Iterable[str]) -> None:
+        """Ask for fresh snapshots of these; until they come, their deltas are held back."""
+        book = self._of(BOOK)
+        if book is not None:
+            found = [ticker for ticker in tickers if ticker in book.tickers]
+            book.fresh.difference_update(found)
+            self._ask_snapshots(book, found)
+
+    def probe(self) -> bool:
+        """Ask for snapshots of everything while the books stay in use: a connection that lives answers.
+
+        False where there is nothing to ask for.
+        """
+        book = self._of(BOOK)
+        if book is not None:
+            self._ask_snapshots(book, book.tickers)
+        return book is not None and bool(book.tickers)
+
+    # -- what we hear -----------------------------------------------------------------------------------------------
+
+    def on_frame(self, raw: bytes | str, recv_ts: Ts) -> list[Said]:
+        """What a frame says, in order; nothing for acknowledgements, duplicates and unknown types. Never raises."""
+        try:
+            frame = decode_frame(raw)
+        except FrameError as error:
+            # It may have carried a number of any sid, so the next number of each is believed again.
+            return [said for each in self._subscriptions.values() for said in self._lost(each, str(error), recv_ts)]
+        if frame is None:
+            return []
+        sid = frame.sid
+        if sid is None or isinstance(frame, SubscribedFrame):
+            return self._on_reply(frame, recv_ts)
+        if sid in self._dead:
+            return []
+        subscription = self._subscriptions.get(sid) or self._adopt(sid, frame)
+        said = self._count(subscription, frame, recv_ts)
+        if said is None:
+            return []
+        try:
+            said += self._on_body(subscription, frame, recv_ts)
+        except FrameError as error:
+            said += self._lost(subscription, str(error), recv_ts, last=subscription.last)
+        return said
+
+    def _adopt(self, sid: int, frame: AnyFrame) -> _Subscription:
+        """A sid nobody announced: a recording that starts in the middle. Its first number is as good as any."""
+        channel = BOOK if isinstance(frame, DeltaFrame | SnapshotFrame) else ""
+        self._subscriptions[sid] = _Subscription(sid, channel, None)
+        return self._subscriptions[sid]
+
+    def _count(self, subscription: _Subscription, frame: AnyFrame, recv_ts: Ts) -> list[Said] | None:
+        """Check the number of a frame: what follows from a gap, or None where the frame is to be ignored."""
+        seq, last = frame.seq, subscription.last
+        if seq is None:
+            return []
+        if last is None or seq == last + 1 or (seq <= last and self._is_answer(subscription, frame)):
+            subscription.last = seq
+            return []
+        if seq <= last:
+            return None
+        reason = f"expected seq {last + 1} of sid {subscription.sid}, got {seq}"
+        return self._lost(subscription, reason, recv_ts, last=seq)
+
+    @staticmethod
+    def _is_answer(subscription: _Subscription, frame: AnyFrame) -> bool:
+        """A snapshot we asked for is believed whatever its number: an absurd one before it must not deafen us."""
+        return (
+            isinstance(frame, SnapshotFrame)
+            and frame.id is not None
+            and frame.id == subscription.asked_id
+            and frame.msg.market_ticker not in subscription.fresh
+        )
+
+    def _on_body(self, subscription: _Subscription, frame: AnyFrame, recv_ts: Ts) -> list[Said]:
+        if isinstance(frame, DeltaFrame):
+            if frame.msg.market_ticker not in subscription.fresh:
+                return self._early_delta(subscription, frame.msg.market_ticker, recv_ts)
+        elif isinstance(frame, LifecycleFrame):
+            if self._wanted and frame.msg.market_ticker not in self._wanted:
+                return []
+        elif isinstance(frame, OkFrame | ErrorFrame | UnsubscribedFrame | OtherFrame):
+            return self._on_reply(frame, recv_ts)
+        message = to_message(frame, recv_ts=recv_ts, use_yes_price=self._use_yes_price)
+        if isinstance(frame, SnapshotFrame):
+            subscription.tickers[frame.msg.market_ticker] = None
+            subscription.fresh.add(frame.msg.market_ticker)
+        return [] if message is None else [message]
+
+    def _early_delta(self, subscription: _Subscription, ticker: str, recv_ts: Ts) -> list[Said]:
+        """A change of a book that we do not have. Silence is right after a gap; without one, something is amiss."""
+        if ticker in subscription.tickers:
+            return []
+        subscription.tickers[ticker] = None
+        self._ask_snapshots(subscription, [ticker])
+        return [FeedGap(recv_ts, (ticker,), "a change of a book came before its snapshot")]
+
+    def _lost(self, subscription: _Subscription, reason: str, recv_ts: Ts, *, last: int | None = None) -> list[Said]:
+        """Something of this sid was missed; counting goes on from `last`."""
+        subscription.last = last
+        if subscription.channel == LIFECYCLE:
+            return [Lifecycle(ts=recv_ts, ticker=ticker, kind="missed") for ticker in self._wanted]
+        if subscription.channel != BOOK or not subscription.tickers:
+            return []
+        subscription.fresh.clear()
+        self._ask_snapshots(subscription, subscription.tickers)
+        return [FeedGap(recv_ts, tuple(subscription.tickers), reason)]
+
+    # -- replies ----------------------------------------------------------------------------------------------------
+
+    def _on_reply(self, frame: AnyFrame, recv_ts: Ts) -> list[Said]:
+        if isinstance(frame, SubscribedFrame):
+            channel, tickers = self._pending.pop(frame.id or 0, (frame.msg.channel, ()))
+            # A recording may hold a second `subscribed` for a sid that is counted already.
+            self._subscriptions.setdefault(frame.msg.sid, _Subscription(frame.msg.sid, channel, 0, tickers))
+            self._add_missing()
+        elif isinstance(frame, ErrorFrame):
+            return self._on_error(frame, recv_ts)
+        elif isinstance(frame, UnsubscribedFrame) and frame.sid is not None:
+            return self._end(frame.sid, "unsubscribed", recv_ts)
+        elif isinstance(frame, OtherFrame):
+            self._tell_once(f"the stream sends a type that this program does not know: {frame.type[:60]}; ignored")
+        return []
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(text)
+            self._tell(text)
+
+    def _on_error(self, frame: ErrorFrame, recv_ts: Ts) -> list[Said]:
+        trouble = frame.msg
+        reason = f"error {trouble.code} of the stream: {trouble.msg[:200]}"
+        if frame.is_terminal and frame.sid is not None:
+            self._tell_once(reason)
+            said = self._end(frame.sid, reason, recv_ts)
+            self.repair()
+            return said
+        channel, tickers = self._pending.pop(frame.id or 0, ("", ()))
+        self._tell_once(f"{reason} ({channel})" if channel else reason)
+        return [FeedGap(recv_ts, tickers, reason)] if channel == BOOK and tickers else []
+
+    def _end(self, sid: int, reason: str, recv_ts: Ts) -> list[Said]:
+        """A subscription is over. What still comes under its sid is not believed."""
+        self._dead.add(sid)
+        subscription = self._subscriptions.get(sid)
+        said = self._lost(subscription, reason, recv_ts) if subscription else []
+        self._subscriptions.pop(sid, None)
+        return said
+
+    # -- commands ---------------------------------------------------------------------------------------------------
+
+    def _of(self, channel: str) -> _Subscription | None:
+        return next((each for each in self._subscriptions.values() if each.channel == channel), None)
+
+    def _needed(self) -> list[str]:
+        """Channels by ticker are asked for once there is a ticker; without one, `ticker` would send every market."""
+        return [channel for channel in self._channels if self._wanted or channel not in BY_TICKER]
+
+    def _command(self, cmd: str, params: dict[str, Any]) -> int:
+        self._next_id += 1
+        self.outbox.append(msgspec.json.encode({"id": self._next_id, "cmd": cmd, "params": params}))
+        return self._next_id
+
+    def _subscribe(self, channel: str) -> None:
+        """One command a channel, so that one refusal costs one channel."""
+        params: dict[str, Any] = {"channels": [channel]}
+        tickers = tuple(self._wanted) if channel in BY_TICKER else ()
+        if tickers:
+            params["market_tickers"] = tickers
+        if channel == BOOK:
+            params["use_yes_price"] = self._use_yes_price  # its default is announced to change: always said
+        if channel == REFERENCE:
+            params["index_ids"] = self._index_ids
+        self._pending[self._command("subscribe", params)] = (channel, tickers)
+
+    def _update(self, subscription: _Subscription, action: str, tickers: Iterable[str]) -> int:
+        params = {"sids": [subscription.sid], "action": action, "market_tickers": list(tickers)}
+        return self._command("update_subscription", params)
+
+    def _ask_snapshots(self, subscription: _Subscription, tickers: Collection[str]) -> None:
+        if tickers:
+            subscription.asked_id = self._update(subscription, "get_snapshot", tickers)
+
+    def _add_missing(self) -> None:
+        """Markets that were wished for after the subscription was asked for; their snapshots follow by themselves."""
+        for subscription in self._subscriptions.values():
+            missing = [ticker for ticker in self._wanted if ticker not in subscription.tickers]
+            if subscription.channel in BY_TICKER and missing:
+                self._update(subscription, "add_markets", missing)
+                subscription.tickers.update(dict.fromkeys(missing))
+
+
+def recorded_frames(*, use_yes_price: bool) -> Callable[[bytes, Ts], list[Message]]:
+    """The reader of one connection of a recording: frame and time of receipt -> messages of the core.
+
+    `use_yes_price` is what the recorder's subscription had asked for. Lifecycle frames are left out: they only say that
+    a market should be read again.
+    """
+    sequencer = Sequencer(channels=(), use_yes_price=use_yes_price)
+
+    def read(raw: bytes, recv_ts: Ts) -> list[Message]:
+        said = sequencer.on_frame(raw, recv_ts)
+        sequencer.outbox.clear()  # nobody is there to be asked
+        return [each for each in said if isinstance(each, Message)]
+
+    return read

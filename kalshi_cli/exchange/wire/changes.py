@@ -1,0 +1,298 @@
+"""The REST bodies of what changes orders: amend, decrease, batches; and places in the queue. Strict, as `wire` is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from kalshi_cli.core.messages import (
+    AmendEnded,
+    CancelFailed,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderUnknown,
+)
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.exchange.wire.base import read
+from kalshi_cli.exchange.wire.orders import encoder
+from kalshi_cli.exchange.wire.replies import is_definite_item
+from kalshi_cli.exchange.wire.scalars import no_negative
+from kalshi_cli.units import Qty, Ts, format_price, format_qty
+
+# -- what we send -------------------------------------------------------------------------------------------------
+
+
+class _Amend(msgspec.Struct, omit_defaults=True, kw_only=True):
+    ticker: str
+    side: str
+    price: str
+    count: str
+    client_order_id: str = ""
+    expiration_time: int | None = None
+    exchange_index: int = 0
+
+
+class _Decrease(msgspec.Struct, omit_defaults=True, kw_only=True):
+    reduce_by: str | None = None
+    reduce_to: str | None = None
+    market_ticker: str = ""
+    exchange_index: int = 0
+
+
+class _CancelItem(msgspec.Struct, omit_defaults=True, kw_only=True):
+    order_id: str
+    market_ticker: str
+    subaccount: int = 0
+    exchange_index: int = 0
+
+
+class _CancelMany(msgspec.Struct):
+    orders: list[_CancelItem]
+
+
+def amend_body(before: Order, wanted: Order) -> bytes:
+    """The body of an amend. Its `count` is the total: what has filled and what shall be left."""
+    expires = None
+    if wanted.expires != before.expires:
+        expires = 0 if wanted.expires is None else wanted.expires // 1000
+    return encoder.encode(
+        _Amend(
+            ticker=before.ticker,
+            side=before.side.value,
+            price=format_price(wanted.price),
+            count=format_qty(wanted.qty),
+            client_order_id=before.client_order_id,  # the exchange compares it: a second proof that it is this order
+            expiration_time=expires,
+            exchange_index=before.exchange_index,
+        )
+    )
+
+
+def decrease_body(order: Order, *, by: Qty | None = None, to: Qty | None = None) -> bytes:
+    """The body of a decrease: one of the two."""
+    return encoder.encode(
+        _Decrease(
+            reduce_by=None if by is None else format_qty(by),
+            reduce_to=None if to is None else format_qty(to),
+            market_ticker=order.ticker,
+            exchange_index=order.exchange_index,
+        )
+    )
+
+
+def cancel_many_body(orders: Sequence[Order]) -> bytes:
+    """The body of a batch of cancels. Without the ticker an order of another shard is not found."""
+    items = [
+        _CancelItem(
+            order_id=order.order_id,
+            market_ticker=order.ticker,
+            subaccount=order.subaccount,
+            exchange_index=order.exchange_index,
+        )
+        for order in orders
+    ]
+    return encoder.encode(_CancelMany(items))
+
+
+# -- what came of it ----------------------------------------------------------------------------------------------
+
+
+class _Amended(msgspec.Struct):
+    order_id: str
+    ts_ms: Ts
+    remaining_count: str | None = None
+    fill_count: str | None = None
+
+
+class _Decreased(msgspec.Struct):
+    order_id: str
+    remaining_count: str
+    ts_ms: Ts
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+    details: str | None = None
+
+    @property
+    def text(self) -> str:
+        return ": ".join(part for part in (self.message or self.code, self.details or "") if part)
+
+
+class _Created(msgspec.Struct):
+    order_id: str | None = None
+    client_order_id: str | None = None
+    fill_count: str | None = None
+    remaining_count: str | None = None
+    ts_ms: Ts | None = None
+    error: _Error | None = None
+
+
+class _CreatedMany(msgspec.Struct):
+    orders: list[_Created]
+
+
+class _Canceled(msgspec.Struct):
+    order_id: str | None = None
+    reduced_by: str | None = None
+    ts_ms: Ts | None = None
+    error: _Error | None = None
+
+
+class _CanceledMany(msgspec.Struct):
+    orders: list[_Canceled]
+
+
+_amended = msgspec.json.Decoder(_Amended)
+_decreased = msgspec.json.Decoder(_Decreased)
+_created_many = msgspec.json.Decoder(_CreatedMany)
+_canceled_many = msgspec.json.Decoder(_CanceledMany)
+
+
+def read_amended(body: bytes, before: Order, wanted: Order) -> AmendEnded:
+    """The reply to an amend, as the order is now. Counts come only where it traded or its size changed."""
+
+    def convert(wire: _Amended) -> AmendEnded:
+        if wire.order_id != before.order_id:
+            raise ValueError(f"it is about {wire.order_id[:64]}, not {before.order_id}")
+        filled = before.filled + (no_negative(wire.fill_count) if wire.fill_count else 0)
+        if wire.remaining_count is not None:
+            left = no_negative(wire.remaining_count)
+            if left == 0 and filled < wanted.qty:  # such as PostOnlyCrossCancel; only a read tells which
+                raise ValueError("it does not say whether the rest filled or was canceled")
+            filled = max(filled, wanted.qty - left)
+        if filled > wanted.qty:
+            raise ValueError(f"more has filled than the {format_qty(wanted.qty)} asked for")
+        status = OrderStatus.RESTING if filled < wanted.qty else OrderStatus.FILLED
+        after = msgspec.structs.replace(
+            wanted, filled=Qty(filled), status=status, updated=wire.ts_ms, fees=before.fees, fill_cost=before.fill_cost
+        )
+        return AmendEnded(wire.ts_ms, after)
+
+    return read(_amended, convert, body, "an amend")
+
+
+def read_decreased(body: bytes, order: Order) -> Order:
+    """The reply to a decrease, as the order is now."""
+
+    def convert(wire: _Decreased) -> Order:
+        if wire.order_id != order.order_id:
+            raise ValueError(f"it is about {wire.order_id[:64]}, not {order.order_id}")
+        left = no_negative(wire.remaining_count)
+        gone = order.qty - order.filled - left
+        if gone < 0:
+            raise ValueError(f"{format_qty(left)} are left of {format_qty(order.remaining)}")
+        status = order.status if left else OrderStatus.CANCELED
+        return msgspec.structs.replace(order, reduced=Qty(gone), status=status, updated=wire.ts_ms)
+
+    return read(_decreased, convert, body, "a decrease")
+
+
+Placed = OrderAccepted | OrderRejected | OrderUnknown
+"""What became of one order of a batch."""
+
+
+def read_created_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[Placed]:
+    """The reply to a batch of creates, one answer for each order; OrderUnknown for one that it does not answer for.
+
+    The answers come in the order of the request. Those that name an order are found by that name all the same; only a
+    refusal may come without.
+    """
+
+    def convert(wire: _CreatedMany) -> list[Placed]:
+        by_id = {item.client_order_id: item for item in wire.orders if item.client_order_id}
+        is_whole = len(wire.orders) == len(orders)
+        placed: list[Placed] = []
+        for at, order in enumerate(orders):
+            item = by_id.get(order.client_order_id)
+            if item is None and is_whole and not wire.orders[at].client_order_id and wire.orders[at].error is not None:
+                item = wire.orders[at]
+            placed.append(_placed(item, order.client_order_id, now))
+        return placed
+
+    return read(_created_many, convert, body, "new orders")
+
+
+def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
+    if item is None:
+        return OrderUnknown(now, name, "the reply does not answer for it")
+    if item.error is not None:
+        code = item.error.code.lower()
+        if is_definite_item(code) and not item.order_id:
+            return OrderRejected(now, name, code, item.error.text)
+        return OrderUnknown(now, name, item.error.text or "an error without a reason")
+    if not item.order_id or item.fill_count is None or item.remaining_count is None:
+        return OrderUnknown(now, name, "the reply does not say what became of it")
+    filled, left = no_negative(item.fill_count), no_negative(item.remaining_count)
+    return OrderAccepted(now if item.ts_ms is None else item.ts_ms, name, item.order_id, filled, left)
+
+
+TakenBack = OrderCanceled | CancelFailed
+"""What became of one cancel of a batch."""
+
+
+def read_canceled_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[TakenBack]:
+    """The reply to a batch of cancels, one answer for each order."""
+
+    def convert(wire: _CanceledMany) -> list[TakenBack]:
+        by_id = {item.order_id: item for item in wire.orders if item.order_id}
+        return [_taken_back(by_id.get(order.order_id), order, now) for order in orders]
+
+    return read(_canceled_many, convert, body, "cancels")
+
+
+def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
+    if item is None:
+        return CancelFailed(now, order.order_id, order.client_order_id, "unanswered")
+    if item.error is not None:
+        return CancelFailed(now, order.order_id, order.client_order_id, item.error.code.lower() or "rejected")
+    return OrderCanceled(now if item.ts_ms is None else item.ts_ms, order.order_id, order.client_order_id)
+
+
+# -- the queue ----------------------------------------------------------------------------------------------------
+
+
+class QueuePosition(msgspec.Struct, frozen=True):
+    """How many contracts must trade before an order does: at better prices, and earlier at its own."""
+
+    order_id: str
+    ticker: str
+    ahead: Qty
+
+
+class _Position(msgspec.Struct):
+    queue_position_fp: str
+
+
+class _QueuePosition(msgspec.Struct):
+    order_id: str
+    market_ticker: str
+    queue_position_fp: str
+
+
+class _QueuePositions(msgspec.Struct):
+    queue_positions: list[_QueuePosition] | None = None
+
+
+_position = msgspec.json.Decoder(_Position)
+_positions = msgspec.json.Decoder(_QueuePositions)
+
+
+def read_queue_position(body: bytes) -> Qty:
+    """`GET /portfolio/orders/{order_id}/queue_position`."""
+    return read(_position, lambda wire: no_negative(wire.queue_position_fp), body, "a place in the queue")
+
+
+def read_queue_positions(body: bytes) -> list[QueuePosition]:
+    """`GET /portfolio/orders/queue_positions`."""
+
+    def convert(wire: _QueuePositions) -> list[QueuePosition]:
+        return [
+            QueuePosition(each.order_id, each.market_ticker, no_negative(each.queue_position_fp))
+            for each in wire.queue_positions or ()
+        ]
+
+    return read(_positions, convert, body, "places in the queue")

@@ -1,0 +1,114 @@
+"""The REST bodies of order groups."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.exchange.wire.base import read
+from kalshi_cli.exchange.wire.orders import encoder
+from kalshi_cli.exchange.wire.scalars import no_negative
+from kalshi_cli.units import Qty, format_qty
+
+
+class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders that are cancelled together once more than `limit` contracts of them matched within 15 seconds.
+
+    `orders` are ids, and None in a list of groups. `subaccount` is known only from whoever asked for it.
+    """
+
+    group_id: str
+    limit: Qty | None = None
+    is_auto_cancel_enabled: bool = True
+    exchange_index: int = 0
+    subaccount: int = 0
+    orders: tuple[str, ...] | None = None
+
+
+class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
+    contracts_limit_fp: str
+    subaccount: int = 0
+    exchange_index: int = 0
+
+
+class _Limit(msgspec.Struct):
+    contracts_limit_fp: str
+
+
+class _Created(msgspec.Struct):
+    order_group_id: str
+    subaccount: int = 0
+    exchange_index: int = 0
+
+
+class _Group(msgspec.Struct):
+    is_auto_cancel_enabled: bool
+    id: str = ""
+    contracts_limit_fp: str | None = None
+    exchange_index: int = 0
+    orders: tuple[str, ...] | None = None
+
+
+class _Groups(msgspec.Struct):
+    order_groups: list[_Group] | None = None  # an account with none was answered with `{}` (perps, 2026)
+
+
+_created = msgspec.json.Decoder(_Created)
+_group = msgspec.json.Decoder(_Group)
+_groups = msgspec.json.Decoder(_Groups)
+
+
+def create_body(limit: Qty, subaccount: int, exchange_index: int) -> bytes:
+    """The body of `POST /portfolio/order_groups/create`."""
+    return encoder.encode(
+        _Create(contracts_limit_fp=format_qty(limit), subaccount=subaccount, exchange_index=exchange_index)
+    )
+
+
+def limit_body(limit: Qty) -> bytes:
+    """The body of `PUT /portfolio/order_groups/{id}/limit`."""
+    return encoder.encode(_Limit(format_qty(limit)))
+
+
+def read_created(body: bytes, limit: Qty) -> OrderGroup:
+    """The reply to a create."""
+
+    def convert(wire: _Created) -> OrderGroup:
+        if not wire.order_group_id:
+            raise ValueError("it names no group")
+        return OrderGroup(
+            group_id=wire.order_group_id,
+            limit=limit,
+            is_auto_cancel_enabled=True,
+            exchange_index=wire.exchange_index,
+            subaccount=wire.subaccount,
+            orders=(),
+        )
+
+    return read(_created, convert, body, "a new order group")
+
+
+def read_group(body: bytes, group_id: str, subaccount: int) -> OrderGroup:
+    """`GET /portfolio/order_groups/{id}`, whose body does not name the group."""
+    return read(_group, lambda wire: _of(wire, group_id, subaccount, wire.orders or ()), body, "an order group")
+
+
+def read_groups(body: bytes, subaccount: int) -> list[OrderGroup]:
+    """`GET /portfolio/order_groups`."""
+
+    def convert(wire: _Groups) -> list[OrderGroup]:
+        return [_of(each, each.id, subaccount, each.orders) for each in wire.order_groups or ()]
+
+    return read(_groups, convert, body, "order groups")
+
+
+def _of(wire: _Group, group_id: str, subaccount: int, orders: tuple[str, ...] | None) -> OrderGroup:
+    if not group_id:
+        raise ValueError("a group without an id")
+    return OrderGroup(
+        group_id=group_id,
+        limit=no_negative(wire.contracts_limit_fp) if wire.contracts_limit_fp else None,
+        is_auto_cancel_enabled=wire.is_auto_cancel_enabled,
+        exchange_index=wire.exchange_index,
+        subaccount=subaccount,
+        orders=orders,
+    )

@@ -1,0 +1,211 @@
+"""The REST bodies of orders and fills, both ways. Strict, as `wire` is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from kalshi_cli.core.messages import OrderAccepted, OrderCanceled
+from kalshi_cli.core.model import Fill, Order, StpMode
+from kalshi_cli.exchange.wire.base import Page, read
+from kalshi_cli.exchange.wire.order_fields import OrderFields, order_of
+from kalshi_cli.exchange.wire.scalars import Moment, book_side, maybe_ts, no_negative, outcome_price, ts_of
+from kalshi_cli.units import Ts, format_price, format_qty, parse_money
+
+# -- what we send -------------------------------------------------------------------------------------------------
+
+
+class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
+    ticker: str
+    client_order_id: str
+    side: str
+    count: str  # text: the exchange refuses a JSON number here
+    price: str
+    time_in_force: str
+    self_trade_prevention_type: str
+    expiration_time: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    cancel_order_on_pause: bool = False
+    order_group_id: str = ""
+    subaccount: int = 0  # left out: the primary one, or that of a key which is locked to one
+    exchange_index: int = 0  # left out: the exchange finds the shard by the ticker
+
+
+class _CreateMany(msgspec.Struct):
+    orders: list[_Create]
+
+
+encoder = msgspec.json.Encoder()
+
+
+def create_body(order: Order) -> bytes:
+    """The body of `POST /portfolio/events/orders`."""
+    return encoder.encode(_create(order))
+
+
+def create_many_body(orders: Sequence[Order]) -> bytes:
+    """The body of `POST /portfolio/events/orders/batched`."""
+    return encoder.encode(_CreateMany([_create(order) for order in orders]))
+
+
+def _create(order: Order) -> _Create:
+    return _Create(
+        ticker=order.ticker,
+        client_order_id=order.client_order_id,
+        side=order.side.value,
+        count=format_qty(order.qty),
+        price=format_price(order.price),
+        time_in_force=order.tif.value,
+        self_trade_prevention_type=(order.self_trade_prevention or StpMode.TAKER).value,
+        expiration_time=None if order.expires is None else order.expires // 1000,
+        post_only=order.post_only,
+        reduce_only=order.reduce_only,
+        cancel_order_on_pause=order.cancel_on_pause,
+        order_group_id=order.order_group_id,
+        subaccount=order.subaccount,
+        exchange_index=order.exchange_index,
+    )
+
+
+def cancel_params(order: Order) -> dict[str, str | int]:
+    """The query of a cancel: without the ticker, shard 0 is asked and answers 404 for a live order of shard 2."""
+    params: dict[str, str | int] = {"market_ticker": order.ticker}
+    if order.exchange_index:
+        params["exchange_index"] = order.exchange_index
+    return params | subaccount_params(order)
+
+
+def subaccount_params(order: Order) -> dict[str, str | int]:
+    """The query that says whose order it is; nothing for the primary subaccount."""
+    return {"subaccount": order.subaccount} if order.subaccount else {}
+
+
+# -- what came of it ----------------------------------------------------------------------------------------------
+
+
+class _Created(msgspec.Struct):
+    order_id: str
+    fill_count: str
+    remaining_count: str
+    ts_ms: Ts
+    client_order_id: str | None = None
+
+
+class _Canceled(msgspec.Struct):
+    order_id: str
+    reduced_by: str
+    ts_ms: Ts
+    client_order_id: str | None = None
+
+
+_created = msgspec.json.Decoder(_Created)
+_canceled = msgspec.json.Decoder(_Canceled)
+
+
+def read_created(body: bytes, client_order_id: str) -> OrderAccepted:
+    """The reply to a create. It must name an order, and not somebody else's."""
+
+    def convert(wire: _Created) -> OrderAccepted:
+        if not wire.order_id or (wire.client_order_id or client_order_id) != client_order_id:
+            raise ValueError("it names no order, or another one")
+        return OrderAccepted(
+            wire.ts_ms, client_order_id, wire.order_id, no_negative(wire.fill_count), no_negative(wire.remaining_count)
+        )
+
+    return read(_created, convert, body, "a new order")
+
+
+def read_canceled(body: bytes, order: Order) -> OrderCanceled:
+    """The reply to a cancel. In May 2026 the exchange answered some with another order's: ids are compared."""
+
+    def convert(wire: _Canceled) -> OrderCanceled:
+        if wire.order_id != order.order_id:
+            raise ValueError(f"it is about {wire.order_id[:64]}, not {order.order_id}")
+        no_negative(wire.reduced_by)
+        return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id)
+
+    return read(_canceled, convert, body, "a cancel")
+
+
+# -- orders and fills ---------------------------------------------------------------------------------------------
+
+
+class _Order(OrderFields, gc=False):
+    created_time: Moment | None = None
+    last_update_time: Moment | None = None
+    expiration_time: Moment | None = None
+
+
+class _OrderBody(msgspec.Struct):
+    order: _Order
+
+
+class _OrdersBody(msgspec.Struct):
+    orders: list[_Order]
+    cursor: str | None = None
+
+
+def _order(wire: _Order) -> Order:
+    created = wire.created_time or wire.last_update_time
+    if created is None:
+        raise ValueError(f"order {wire.order_id[:64]} has no time")
+    return order_of(
+        wire,
+        created=ts_of(created),
+        updated=ts_of(wire.last_update_time or created),
+        expires=maybe_ts(wire.expiration_time),
+    )
+
+
+class _Fill(msgspec.Struct, gc=False):
+    trade_id: str
+    order_id: str
+    ticker: str
+    count_fp: str
+    yes_price_dollars: str
+    is_taker: bool
+    fee_cost: str
+    created_time: Moment
+    book_side: str | None = None
+    outcome_side: str | None = None
+
+
+class _FillsBody(msgspec.Struct):
+    fills: list[_Fill]
+    cursor: str | None = None
+
+
+def _fill(wire: _Fill) -> Fill:
+    return Fill(
+        trade_id=wire.trade_id,
+        order_id=wire.order_id,
+        ticker=wire.ticker,
+        side=book_side(wire.book_side, wire.outcome_side),
+        price=outcome_price(wire.yes_price_dollars),
+        qty=no_negative(wire.count_fp),
+        fee=parse_money(wire.fee_cost),
+        is_taker=wire.is_taker,
+        ts=ts_of(wire.created_time),
+    )
+
+
+_order_body = msgspec.json.Decoder(_OrderBody)
+_orders_body = msgspec.json.Decoder(_OrdersBody)
+_fills_body = msgspec.json.Decoder(_FillsBody)
+
+
+def read_order(body: bytes) -> Order:
+    """`GET /portfolio/orders/{order_id}`."""
+    return read(_order_body, lambda wire: _order(wire.order), body, "an order")
+
+
+def read_orders(body: bytes) -> Page[Order]:
+    """`GET /portfolio/orders`."""
+    return read(_orders_body, lambda w: Page([_order(o) for o in w.orders], w.cursor or ""), body, "orders")
+
+
+def read_fills(body: bytes) -> Page[Fill]:
+    """`GET /portfolio/fills`. Without client order ids since 30 March 2026."""
+    return read(_fills_body, lambda w: Page([_fill(f) for f in w.fills], w.cursor or ""), body, "fills")

@@ -1,0 +1,1 @@
+"""Simulated fills against books that are not ours: paper trading and backtests."""

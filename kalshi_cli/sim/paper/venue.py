@@ -1,0 +1,458 @@
+"""A venue for paper trading and backtests: our orders against a real or recorded book, which never notices them.
+
+An order or a cancel arrives `latency_ms` after it was sent: with the first message at or after that time, before that
+message changes the book. What the order can take it takes, level by level, at the resting prices; the rest queues (the
+rules are in queue_model.py). A resting order fills when trades reach it, or when the other side's best reaches its
+price: whoever came there would have met us first. Nothing is decided from a book that is unusable, crossed, or between
+two deltas of one matching event.
+
+What it does not know: that our orders move the market, collateral returned across markets of an event, and orders that
+a later shortage of cash would cancel.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from kalshi_cli.core.fees import estimate, trade_fee
+from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    BookDelta,
+    BookSnapshot,
+    CancelOrder,
+    Effect,
+    FeedGap,
+    FeedState,
+    Filled,
+    Level,
+    MarketChange,
+    Message,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderState,
+    PublicTrade,
+    Settled,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import (
+    BID,
+    Balance,
+    ExchangePosition,
+    FeeSchedule,
+    Fill,
+    Market,
+    MarketStatus,
+    Order,
+    OrderStatus,
+    Settlement,
+    Side,
+    Tif,
+)
+from kalshi_cli.sim.paper.market import NEVER, PaperMarket, Placed
+from kalshi_cli.sim.paper.queue_model import QueuePlace, reaches
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+
+MAX_ENDED = 10_000
+"""Orders remembered after their end, so that a late cancel is answered with what became of them."""
+
+_S = MarketStatus
+_OVER = frozenset({_S.CLOSED, _S.DETERMINED, _S.DISPUTED, _S.AMENDED, _S.FINALIZED})
+_VALUES = {"yes": Price(ONE_DOLLAR), "no": Price(0)}
+
+
+class PaperVenue:
+    """Performs effects against observed books. Deterministic: the same messages and ids give the same replies.
+
+    `cash` is what the account started with, before `fills` and `settlements` (what earlier runs left in the store).
+    `stale` are orders that earlier runs left live: paper orders end with their process, and `snapshot` says so.
+    `fees` gives the schedule of a ticker, `new_id` ids of orders and trades.
+    """
+
+    def __init__(
+        self,
+        *,
+        cash: Money,
+        fees: Callable[[str], FeeSchedule],
+        new_id: Callable[[], str],
+        latency_ms: int = 150,
+        fills: Iterable[Fill] = (),
+        settlements: Iterable[Settlement] = (),
+        stale: Iterable[Order] = (),
+    ) -> None:
+        self._start = cash
+        self._fees = fees
+        self._new_id = new_id
+        self._latency_ms = latency_ms
+        self._now = Ts(0)
+        self._markets: dict[str, PaperMarket] = {}
+        self._on_the_way: deque[tuple[Ts, SubmitOrder | CancelOrder]] = deque()
+        self._wake = NEVER
+        self._live: dict[str, Placed] = {}
+        self._ended: dict[str, Order] = {}
+        self._last_fill: dict[str, tuple[Money, Ts]] = {}
+        self._stale = tuple(order for order in stale if order.status.is_live)
+        self.ledger = Ledger()
+        for fill in fills:
+            self.ledger.book(fill)
+            self._count_traded(fill)
+        for settlement in settlements:
+            self.ledger.settle(settlement)
+        self._reactions: dict[type[Message], Callable[[Any], Iterable[Message]]] = {
+            BookDelta: self._on_delta,
+            BookSnapshot: self._on_snapshot,
+            PublicTrade: self._on_trade,
+            FeedGap: self._on_gap,
+            FeedState: self._on_feed_state,
+            MarketChange: self._on_market,
+        }
+
+    @property
+    def cash(self) -> Money:
+        """Cash of the account, what is reserved for resting orders included."""
+        return Money(self._start + self.ledger.cash)
+
+    def observe(self, message: Message) -> Iterable[Message]:
+        """What became due, then what the message itself does to our orders."""
+        if message.ts > self._now or type(message) is Tick:
+            self._now = message.ts
+        due = self._due() if self._now >= self._wake else ()
+        react = self._reactions.get(type(message))
+        if react is None:
+            return due
+        return (*due, *react(message)) if due else react(message)
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        """Send it on its way; the answer comes with a later message."""
+        if isinstance(effect, SubmitOrder | CancelOrder):
+            arrives = Ts(self._now + self._latency_ms)
+            self._on_the_way.append((arrives, effect))
+            self._wake = min(self._wake, arrives)
+        return ()
+
+    def snapshot(self, now: Ts) -> AccountSnapshot:
+        """A complete read of the paper account, for start-up and reconciliation."""
+        resting = [placed.order for placed in self._live.values()]
+        ended = [
+            msgspec.structs.replace(
+                order, status=OrderStatus.CANCELED, reduced=Qty(order.qty - order.filled), updated=now
+            )
+            for order in self._stale
+        ]
+        positions = []
+        value = 0
+        for ticker, position in self.ledger.positions.items():
+            if position.qty:
+                traded, updated = self._last_fill[ticker]
+                worth = position.value(self._mark(ticker, position.qty))
+                value += position.cost if worth is None else worth
+                positions.append(
+                    ExchangePosition(
+                        ticker=ticker,
+                        position=position.qty,
+                        exposure=position.cost,
+                        realized=position.realized,
+                        fees=position.fees,
+                        traded=traded,
+                        updated=updated,
+                    )
+                )
+        return AccountSnapshot(
+            ts=now,
+            as_of=now,
+            since=now,
+            orders=(*resting, *ended),
+            fills=(),
+            settlements=(),
+            positions=tuple(positions),
+            balance=Balance(cash=self.cash, portfolio_value=Money(value), ts=now),
+        )
+
+    def _mark(self, ticker: str, qty: Qty) -> Price | None:
+        paper = self._markets.get(ticker)
+        if paper is None:
+            return None
+        best = paper.book.best_bid if qty > 0 else paper.book.best_ask
+        return best if best is not None or paper.market is None else paper.market.last
+
+    # -- what becomes due -----------------------------------------------------------------------------------------
+
+    def _due(self) -> list[Message]:
+        replies: list[Message] = []
+        waiting: deque[tuple[Ts, SubmitOrder | CancelOrder]] = deque()
+        for arrives, effect in self._on_the_way:
+            paper = self._at(effect.order.ticker)
+            if arrives > self._now or paper.is_between:
+                waiting.append((arrives, effect))
+            elif isinstance(effect, SubmitOrder):
+                replies += self._arrive(paper, effect.order)
+            else:
+                replies.append(self._cancel(paper, effect))
+        self._on_the_way = waiting
+        ends = [NEVER]
+        for placed in tuple(self._live.values()):
+            paper = self._at(placed.order.ticker)
+            end = min(placed.order.expires or NEVER, paper.close_time)
+            if end > self._now:
+                ends.append(end)
+            elif paper.close_time <= self._now:
+                replies.append(self._withdraw(paper, placed, "CloseCancel"))
+            else:
+                replies.append(OrderState(self._now, self._end(paper, placed, OrderStatus.EXPIRED)))
+        self._wake = min(min(ends), min((arrives for arrives, _ in waiting), default=NEVER))
+        return replies
+
+    def _arrive(self, paper: PaperMarket, order: Order) -> Iterator[Message]:
+        """The exchange's side of a create: refuse it, or match it and let the rest queue."""
+        closable = self._closable(order.ticker, order.side)
+        wanted = Qty(min(order.qty, closable)) if order.reduce_only else order.qty
+        takes, is_self_cross = paper.takes(order, wanted)
+        opening = max(0, wanted - max(0, closable - sum(other.left for other in paper.on(order.side))))
+        order = msgspec.structs.replace(
+            order, order_id=self._new_id(), status=OrderStatus.RESTING, filled=Qty(0), updated=self._now
+        )
+        placed = Placed(order, Qty(opening))
+        refusal = self._refusal(paper, placed, wanted, takes, is_self_cross)
+        if refusal is not None:
+            yield OrderRejected(self._now, order.client_order_id, *refusal)
+            return
+        filled = sum(qty for _, qty in takes)
+        rests = order.tif is Tif.GTC and filled < wanted and not is_self_cross
+        left = Qty(wanted - filled if rests else 0)
+        yield OrderAccepted(self._now, order.client_order_id, order.order_id, Qty(filled), left)
+        self._live[order.client_order_id] = placed
+        if rests:
+            paper.rest(placed)
+            self._wake = min(self._wake, order.expires or NEVER, paper.close_time)
+        yield from self._take(paper, placed, takes)
+        if not rests and placed.left:
+            self._end(paper, placed, OrderStatus.CANCELED)
+        elif rests and paper.is_decidable:
+            placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
+
+    def _refusal(
+        self, paper: PaperMarket, placed: Placed, wanted: Qty, takes: list[Level], is_self_cross: bool
+    ) -> tuple[str, str] | None:
+        """Why the exchange would not take it, in its own code (API.md section 10), with the detail."""
+        order = placed.order
+        if order.client_order_id in self._live or order.client_order_id in self._ended:
+            return "order_already_exists", ""
+        if not paper.is_open(self._now):
+            return "market_inactive", ""
+        if paper.market is not None and not paper.market.grid.is_valid(order.price):
+            return "invalid_price", ""
+        if order.expires is not None and order.expires <= self._now:
+            return "invalid_parameters", "Expiration timestamp must be in the future"
+        if order.reduce_only and order.tif is Tif.GTC:
+            return "invalid_order", "reduce_only can only be used with IoC or FoK orders"
+        if order.post_only and (takes or is_self_cross):
+            return "invalid_order", "post only cross"
+        if order.tif is Tif.FOK and sum(qty for _, qty in takes) < wanted:
+            return "fill_or_kill_insufficient_resting_volume", ""
+        if not placed.opening:
+            return None  # what only closes a position brings cash, more than its fee
+        fee = estimate(self._fees(order.ticker), order.price, wanted, is_taker=not order.post_only)
+        free = self.cash - sum(other.reserved for other in self._live.values())
+        return ("insufficient_balance", "") if placed.reserved + fee > free else None
+
+    def _closable(self, ticker: str, side: Side) -> int:
+        """Contracts of the position that an order on this side would close."""
+        return max(0, -side.sign * self.ledger.position(ticker).qty)
+
+    def _cancel(self, paper: PaperMarket, effect: CancelOrder) -> Message:
+        """The exchange's side of a cancel. One that came too late is answered with what became of the order."""
+        order = effect.order
+        placed = self._live.get(order.client_order_id)
+        if placed is not None:
+            return self._withdraw(paper, placed, effect.reason)
+        ended = self._ended.get(order.client_order_id)
+        if ended is not None:
+            return OrderState(self._now, ended)
+        return OrderCanceled(self._now, order.order_id, order.client_order_id, "not an order of this run")
+
+    # -- what happens to resting orders ---------------------------------------------------------------------------
+
+    def _on_delta(self, message: BookDelta) -> Iterable[Message]:
+        paper = self._at(message.ticker)
+        book = paper.book
+        paper.is_between = message.has_more
+        if not book.is_usable:
+            return ()
+        book.apply(message.side, message.price, message.delta, message.ts)
+        if paper.taken.is_any:
+            paper.taken.follow(book, message.side, message.price)
+        if not paper.orders:
+            return ()
+        if message.delta < 0 and book.is_usable:
+            left = book.qty_at(message.side, message.price)
+            for placed in paper.on(message.side):
+                if placed.queue is not None and placed.order.price == message.price:
+                    placed.queue.shrink(Qty(-message.delta), left, self._now)
+        return self._meet(paper)
+
+    def _on_snapshot(self, message: BookSnapshot) -> Iterable[Message]:
+        """What happened since the last book is not known: everybody displayed is ahead of us again."""
+        paper = self._at(message.ticker)
+        paper.is_between = False
+        paper.book.load(message.bids, message.asks, message.ts)
+        paper.taken.follow_all(paper.book)
+        for placed in paper.orders:
+            if placed.queue is not None:
+                placed.queue = QueuePlace(paper.book.qty_at(placed.order.side, placed.order.price))
+        return self._meet(paper)
+
+    def _meet(self, paper: PaperMarket) -> list[Message]:
+        """Fill what the other side has reached, and give a place to what has none yet."""
+        replies: list[Message] = []
+        if not paper.orders or not paper.is_decidable or not paper.is_open(self._now):
+            return replies
+        for placed in tuple(paper.orders):
+            order = placed.order
+            best = paper.book.best_ask if order.side is BID else paper.book.best_bid
+            is_reached = best is not None and reaches(order.side, order.price, best)
+            takes = paper.taken.available(paper.book, order.side, order.price, placed.left) if is_reached else []
+            if placed.queue is not None:
+                replies += self._give(paper, placed, takes)
+            elif takes and order.post_only:
+                replies.append(self._withdraw(paper, placed, "PostOnlyCrossCancel"))
+            else:
+                replies += self._take(paper, placed, takes)
+                placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
+        return replies
+
+    def _on_trade(self, message: PublicTrade) -> list[Message]:
+        """A taker met the side we may rest on: those ahead of us first, and us before worse prices."""
+        paper = self._at(message.ticker)
+        replies: list[Message] = []
+        if not paper.orders or not paper.book.is_usable or not paper.is_open(self._now):
+            return replies
+        side = message.taker_side.opposite
+        left = message.qty
+        for placed in paper.on(side):
+            if placed.queue is None or not reaches(side, placed.order.price, message.price):
+                continue
+            reached = placed.queue.trade(message.qty, self._now) if placed.order.price == message.price else left
+            qty = Qty(min(reached, left, placed.left))
+            if qty:
+                left = Qty(left - qty)
+                replies.append(self._fill(paper, placed, placed.order.price, qty, is_taker=False))
+        return replies
+
+    def _on_gap(self, message: FeedGap) -> Iterable[Message]:
+        for ticker in message.tickers or tuple(self._markets):
+            paper = self._at(ticker)
+            paper.is_between = False
+            paper.book.invalidate(message.reason)
+        return ()
+
+    def _on_feed_state(self, message: FeedState) -> Iterable[Message]:
+        return () if message.is_live else self._on_gap(FeedGap(message.ts, (), message.reason))
+
+    def _on_market(self, message: MarketChange) -> list[Message]:
+        market = message.market
+        paper = self._at(market.ticker)
+        was, paper.market = paper.market, market
+        is_reopened = was is not None and was.status is MarketStatus.INACTIVE and market.status is MarketStatus.ACTIVE
+        replies: list[Message] = []
+        if market.status in _OVER or is_reopened:  # a reopened market has lost its resting orders (API.md, 2026)
+            why = "CloseCancel" if market.status in _OVER else "HaltCancel"
+            replies += [self._withdraw(paper, placed, why) for placed in tuple(paper.orders)]
+        if paper.orders:
+            self._wake = min(self._wake, market.close_time)
+        value = market.settlement_value if market.settlement_value is not None else _VALUES.get(market.result)
+        if market.result and value is not None:
+            replies += self._settle(market, value)
+        return replies
+
+    def _settle(self, market: Market, value: Price) -> Iterator[Message]:
+        """Pay out at once. The real payout comes after the settlement timer, with the same amount."""
+        position = self.ledger.position(market.ticker)
+        yes, no = Qty(max(0, position.qty)), Qty(max(0, -position.qty))
+        settlement = Settlement(
+            ticker=market.ticker,
+            event_ticker=market.event_ticker,
+            result=market.result,
+            value=value,
+            yes_qty=yes,
+            no_qty=no,
+            revenue=Money(notional(value, yes) + notional(Price(ONE_DOLLAR - value), no)),
+            fee=position.fees,
+            ts=self._now,
+        )
+        if position.qty and self.ledger.settle(settlement):
+            yield Settled(self._now, settlement)
+
+    # -- how ------------------------------------------------------------------------------------------------------
+
+    def _at(self, ticker: str) -> PaperMarket:
+        paper = self._markets.get(ticker)
+        if paper is None:
+            paper = self._markets[ticker] = PaperMarket(ticker)
+        return paper
+
+    def _take(self, paper: PaperMarket, placed: Placed, takes: list[Level]) -> list[Message]:
+        """Fill as a taker, at the prices of those who rested."""
+        for price, qty in takes:
+            paper.taken.take(placed.order.side.opposite, price, qty)
+        return [self._fill(paper, placed, price, qty, is_taker=True) for price, qty in takes]
+
+    def _give(self, paper: PaperMarket, placed: Placed, takes: list[Level]) -> list[Message]:
+        """Fill as a maker, at our own price, with what came to us."""
+        for price, qty in takes:
+            paper.taken.take(placed.order.side.opposite, price, qty)
+        total = Qty(sum(qty for _, qty in takes))
+        return [self._fill(paper, placed, placed.order.price, total, is_taker=False)] if total else []
+
+    def _fill(self, paper: PaperMarket, placed: Placed, price: Price, qty: Qty, *, is_taker: bool) -> Filled:
+        order = placed.order
+        amount = notional(price, qty)
+        fee = trade_fee(self._fees(order.ticker), price, qty, is_taker=is_taker)
+        fill = Fill(
+            trade_id=self._new_id(),
+            order_id=order.order_id,
+            ticker=order.ticker,
+            side=order.side,
+            price=price,
+            qty=qty,
+            fee=placed.rounding.charge(Money(-order.side.sign * amount), fee).net,
+            is_taker=is_taker,
+            ts=self._now,
+            client_order_id=order.client_order_id,
+        )
+        self.ledger.book(fill)
+        self._count_traded(fill)
+        placed.order = msgspec.structs.replace(
+            order,
+            filled=Qty(order.filled + qty),
+            fees=Money(order.fees + fill.fee),
+            fill_cost=Money(order.fill_cost + amount),
+            updated=self._now,
+        )
+        if not placed.left:
+            self._end(paper, placed, OrderStatus.FILLED)
+        return Filled(self._now, fill)
+
+    def _count_traded(self, fill: Fill) -> None:
+        traded, _ = self._last_fill.get(fill.ticker, (Money(0), Ts(0)))
+        self._last_fill[fill.ticker] = Money(traded + notional(fill.price, fill.qty)), fill.ts
+
+    def _withdraw(self, paper: PaperMarket, placed: Placed, reason: str) -> OrderCanceled:
+        order = self._end(paper, placed, OrderStatus.CANCELED)
+        return OrderCanceled(self._now, order.order_id, order.client_order_id, reason)
+
+    def _end(self, paper: PaperMarket, placed: Placed, status: OrderStatus) -> Order:
+        """Take an order off the market and remember how it ended."""
+        order = msgspec.structs.replace(placed.order, status=status, reduced=placed.left, updated=self._now)
+        if placed in paper.orders:
+            paper.orders.remove(placed)
+        del self._live[order.client_order_id]
+        self._ended[order.client_order_id] = order
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        return order

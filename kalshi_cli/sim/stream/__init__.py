@@ -1,0 +1,1 @@
+"""The stream side of the simulated exchange: connections, channels, frames."""
