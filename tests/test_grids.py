@@ -6,13 +6,21 @@ API.md section 6. Snapping in general is in `core/test_model`; here it is about 
 
 from __future__ import annotations
 
+import random
+from bisect import bisect_right
+from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from virtual import DAY_MS, T0, Virtual
 
-from kalshi_cli.core.model import ASK, BID, PriceGrid
+from kalshi_cli.core.model import ASK, BID, Band, Order, OrderStatus, PriceGrid, Side, Tif
+from kalshi_cli.errors import ExchangeError
 from kalshi_cli.sim.grids import STRUCTURES
-from kalshi_cli.units import ONE_DOLLAR, Price
+from kalshi_cli.sim.listing import MarketSpec, SimOptions
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, contracts
 
 # API.md section 6, in dollars: the step at the edges, the step between, and how wide an edge is.
 TABLE = {
@@ -49,17 +57,144 @@ def test_the_exchange_has_the_published_structures_and_no_others() -> None:
 
 
 def mistakes(name: str, grid: PriceGrid) -> list[str]:
-    """In what a grid is not what is published; every price there can be is tried, on both sides."""
-    valid = walk(name)
-    known, found = set(valid), []
-    for at in range(-1, ONE_DOLLAR + 2):
-        price = Price(at)
+    """In what a grid is not what is published: every price there can be is tried, on both sides."""
+    valid, found = walk(name), []
+    known = set(valid)
+    for price in map(Price, range(-1, ONE_DOLLAR + 2)):
+        at = bisect_right(valid, price)
+        below = valid[at - 1] if at else None
+        above = price if price in known else valid[at] if at < len(valid) else None
         if grid.is_valid(price) != (price in known):
-            found.append(f"{price} valid")
-        below = max((one for one in (grid.snap(BID, price),) if one is not None), default=None)
-        above = grid.snap(ASK, price)
-        if below is not None and (below > price or below not in known):
-            found.append(f"{price} bid {below}")
-        if above is not None and (above < price or above not in known):
-            found.append(f"{price} ask {above}")
+            found.append(f"{price} is_valid")
+        for side, nearest in ((BID, below), (ASK, above)):
+            if grid.snap(side, price) != nearest:
+                found.append(f"{price} snap {side}")
     return found
+
+
+@each_structure
+def test_a_grid_takes_and_snaps_as_the_naive_walk_does(name: str) -> None:
+    """Never worse for us, to the nearest, and nothing where there is nothing: all 10,003 prices, both sides."""
+    assert mistakes(name, STRUCTURES[name]) == []
+
+
+def test_a_grid_that_is_off_in_one_step_is_found_out() -> None:
+    for name, grid in STRUCTURES.items():
+        first, *rest = grid.bands
+        wrong = PriceGrid((Band(first.start, first.end, Price(first.step * 5)), *rest))
+        assert mistakes(name, wrong), name
+
+
+@each_structure
+def test_what_was_snapped_is_valid_and_stays_where_it_is(name: str) -> None:
+    grid = STRUCTURES[name]
+    for price in map(Price, range(1, ONE_DOLLAR)):
+        for side in (BID, ASK):
+            snapped = grid.snap(side, price)
+            if snapped is not None:
+                assert grid.is_valid(snapped)
+                assert grid.snap(side, snapped) == grid.snap(side.opposite, snapped) == snapped
+                assert (price - snapped) * side.sign >= 0, "worse for us"
+
+
+@each_structure
+def test_a_price_of_no_is_snapped_after_converting_and_is_no_worse_in_its_own_terms(name: str) -> None:
+    """Buying NO at q is an ask at 1 - q: rounded up, so that NO costs q or less; and NO prices have the same grid."""
+    grid = STRUCTURES[name]
+    for no_price in map(Price, range(1, ONE_DOLLAR)):
+        ask, bid = grid.snap(ASK, Price(ONE_DOLLAR - no_price)), grid.snap(BID, no_price)
+        assert (ask is None) == (bid is None)
+        if ask is not None:
+            assert ONE_DOLLAR - ask <= no_price
+            assert ONE_DOLLAR - ask == bid
+
+
+@each_structure
+def test_whole_cents_are_valid_in_every_structure_and_the_ends_are_not(name: str) -> None:
+    grid = STRUCTURES[name]
+    assert all(grid.is_valid(Price(cent * 100)) for cent in range(1, 100))
+    assert not grid.is_valid(Price(0))
+    assert not grid.is_valid(ONE_DOLLAR)
+
+
+# -- over the wire ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def virtual(tmp_path: Path) -> Iterator[Virtual]:
+    made = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0))
+    yield made
+    made.close()
+
+
+def list_market(virtual: Virtual, name: str) -> str:
+    ticker = f"KXSIM-26JUN-{name.upper()}"
+    spec = MarketSpec(
+        ticker=ticker,
+        event_ticker="KXSIM-26JUN",
+        title="On a grid?",
+        open_time=T0,
+        close_time=Ts(T0 + DAY_MS),
+        price_structure=name,
+        grid=STRUCTURES[name],
+    )
+    virtual.exchange.list_market(spec, T0)
+    return ticker
+
+
+def submit(virtual: Virtual, ticker: str, side: Side, price: Price) -> str:
+    """Alice's order over the wire: "taken", or the code of the refusal. Nothing is left of it."""
+    now = virtual.clock.now()
+    order = Order(
+        client_order_id=virtual.new_id(),
+        ticker=ticker,
+        side=side,
+        price=price,
+        qty=contracts(1),
+        tif=Tif.IOC,
+        status=OrderStatus.SUBMITTED,
+        created=now,
+        updated=now,
+    )
+    try:
+        virtual.client.create_order(order)
+    except ExchangeError as error:
+        return error.code
+    return "taken"
+
+
+def worth_trying(name: str) -> list[Price]:
+    """Both sides of every seam of a grid and of the ends, and some anywhere."""
+    seams = {0, ONE_DOLLAR, 5_000, *(at for band in STRUCTURES[name].bands for at in (band.start, band.end))}
+    near = {seam + off for seam in seams for off in (-10, -2, -1, 0, 1, 2, 5, 10, 20, 50)}
+    anywhere = random.Random(name).sample(range(1, ONE_DOLLAR), 10)
+    return [Price(at) for at in sorted(near | set(anywhere)) if 0 <= at <= ONE_DOLLAR]
+
+
+@each_structure
+def test_the_exchange_takes_exactly_the_valid_prices(virtual: Virtual, name: str) -> None:
+    ticker, known = list_market(virtual, name), set(walk(name))
+    market = virtual.client.market(ticker)
+    assert (market.price_structure, market.grid) == (name, STRUCTURES[name])
+    outcomes = []
+    for number, price in enumerate(worth_trying(name)):
+        outcome = submit(virtual, ticker, (BID, ASK)[number % 2], price)
+        assert outcome == ("taken" if price in known else "invalid_price"), price
+        outcomes.append(outcome)
+    assert "taken" in outcomes
+    assert "invalid_price" in outcomes
+
+
+@each_structure
+def test_an_amend_moves_to_the_valid_prices_alone(virtual: Virtual, name: str) -> None:
+    ticker, grid = list_market(virtual, name), STRUCTURES[name]
+    virtual.quote(BID, 40, ticker=ticker)
+    mine = virtual.place(ticker=ticker).order_id
+    order = virtual.client.order(mine)
+    off = next((Price(at) for at in range(4_001, 4_200) if not grid.is_valid(Price(at))), None)
+    step = next(Price(at) for at in range(4_001, 4_200) if grid.is_valid(Price(at)))
+    if off is not None:
+        with pytest.raises(ExchangeError) as caught:
+            virtual.client.amend_order(order, replace(order, price=off))
+        assert caught.value.code == "invalid_price"
+    assert virtual.client.amend_order(order, replace(order, price=step)).order.price == step
