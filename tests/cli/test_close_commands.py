@@ -134,6 +134,15 @@ def test_a_part_is_a_failure_that_says_what_is_left(exchange: Served) -> None:
     assert exchange.resting() == []
 
 
+def test_one_cent_is_taken_only_by_whoever_says_how_far(exchange: Served) -> None:
+    exchange.call(lambda: exchange.exchange.cancel_all("maker", exchange.clock.now(), TWO_SIDED))
+    exchange.submit("maker", TWO_SIDED, BID, "0.0100", "50")
+    assert error_of(kalshi("close", TWO_SIDED, "--json")) == (3, "AT_A_CENT")
+    assert held() == {TWO_SIDED: "10.00"}
+    assert kalshi("close", TWO_SIDED, "--max-slippage", "1c").code == 0
+    assert held() == {}
+
+
 @pytest.mark.parametrize(
     "words", [["--max-slippage", "x"], ["--tries", "0"], ["--tries", "101"], ["--subaccount", "64"], ["--within", "x"]]
 )

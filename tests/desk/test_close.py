@@ -268,6 +268,21 @@ def test_an_unknown_outcome_stops_at_once_and_names_the_order(virtual: Virtual) 
     assert why(again) == "NOT_CLOSING", "it may still arrive, and counts until then"
 
 
+def test_an_unknown_outcome_is_told_as_such_also_after_a_part_was_closed(virtual: Virtual) -> None:
+    hold(virtual, 30)
+    virtual.quote(BID, 40, 10)
+    virtual.quote(BID, 39, 100)
+
+    def from_now_on(_number: int) -> None:
+        virtual.wire.before = fails
+
+    each_post(virtual, from_now_on)
+    closing = close(virtual)
+    assert (closing.closed, closing.left) == (contracts(10), contracts(20))
+    assert exit_code(closing) == 7
+    assert virtual.wire.posts() == 2
+
+
 def test_a_refusal_in_one_market_does_not_hold_up_the_others(virtual: Virtual) -> None:
     hold(virtual, 30)
     hold(virtual, -20, ticker=OTHER)
