@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -13,8 +14,14 @@ def run() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process lives
     from kalshi_cli.cli.main import main
+    from kalshi_cli.errors import ExitCode
 
-    sys.exit(main())
+    try:
+        code = main()
+    except KeyboardInterrupt:  # in the moment after the command was done
+        code = ExitCode.INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to stop; Python would end by the raw signal
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,21 @@ def test_a_signal_ends_the_loop_in_good_order(
     assert (status["running"], status["state"], status["unknown_orders"]) == (False, "active", 0)
 
 
+def test_however_often_it_is_interrupted_it_ends_with_its_exit_code_and_without_a_traceback(
+    loop: subprocess.Popen[str],
+) -> None:
+    """Also in the moment after the command is done, where Python by itself ends by the raw signal."""
+
+    def gone() -> bool:
+        loop.send_signal(signal.SIGINT)
+        return loop.poll() is not None
+
+    eventually(gone)
+    ended = finish(loop)
+    assert ended.code == 130, ended.err
+    assert "Traceback" not in ended.err
+
+
 def test_a_second_loop_is_turned_away_and_the_first_goes_on(exchange: Served, loop: subprocess.Popen[str]) -> None:
     second = kalshi(exchange, "trade", "--strategy", "spike", "--json")
     assert (second.code, second.out, second.error["code"]) == (10, "", "another_instance")
