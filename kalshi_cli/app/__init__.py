@@ -262,9 +262,22 @@ class App:
 
     def find_order(self, any_id: str) -> Order:
         """An order by the exchange's id or by ours."""
+        return self.client.order(self._order_id(any_id))
+
+    def _order_id(self, any_id: str) -> str:
+        """The exchange's id of an order of ours; an id that is not known here is taken for the exchange's."""
         store = self.remembered()
         known = store.order(any_id) if store is not None else None
-        return self.client.order(known.order_id if known is not None and known.order_id else any_id)
+        return known.order_id if known is not None and known.order_id else any_id
+
+    def cancel_orders(self, ids: list[str]) -> list[cancel.Canceled]:
+        """Cancel these, by the exchange's ids or by ours. A broken state file holds up no cancel: only ours need it."""
+        try:
+            order_ids = [self._order_id(any_id) for any_id in ids]
+        except StateError as error:
+            self.tell(f"ids of your own are not understood: {error.message}")
+            order_ids = ids
+        return cancel.cancel_orders(self.client, order_ids)
 
     def reconcile(self) -> tuple[list[Order], list[Order]]:
         """Look for every order in doubt: those that are known now, and those that still are not."""

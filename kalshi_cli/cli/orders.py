@@ -170,10 +170,10 @@ def show(
 @app.command("cancel")
 def cancel(
     ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID... | -", help="Order ids; - reads them from stdin.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID... | -", help="Their ids or your own; - reads stdin.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
 ) -> None:
-    """Cancel orders by id.
+    """Cancel orders, by the exchange's ids or by your own client order ids.
 
     \b
     kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
@@ -183,13 +183,12 @@ def cancel(
     from kalshi_cli.cli.screen.cells import Prose
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.desk.cancel import cancel_orders
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
         if desk.needs_confirmation:
             confirm("cancel them?", [f"{desk.config.env}: {len(wanted)} orders"], yes=yes)
-        outcomes = cancel_orders(desk.client, wanted)
+        outcomes = desk.cancel_orders(wanted)
         rows = [
             CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)
             for o in outcomes

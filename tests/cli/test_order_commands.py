@@ -98,6 +98,20 @@ def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
     assert kalshi("order", "list", "--event", "KXWIND-40JAN01", "--json").json == []
 
 
+def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:
+    order_id = buy("0.41", "--client-order-id", "zz-1").json["order_id"]
+    ended = kalshi("order", "cancel", "zz-1", "--json")
+    assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}]), ended.err
+    assert exchange.resting() == []
+
+
+def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, mine: str) -> None:
+    (exchange.state / "sim" / "state.db").write_bytes(b"no database at all")
+    ended = kalshi("order", "cancel", mine, "--json")
+    assert (ended.code, exchange.resting()) == (0, []), ended.err
+    assert "ids of your own are not understood" in ended.err
+
+
 # -- batch ------------------------------------------------------------------------------------------------------------
 
 
