@@ -134,6 +134,7 @@ LEAST = {
     "order told: HaltCancel": 5,
     "order told: PostOnlyCrossCancel": 1,
     "orders gone at the close": 5,
+    "orders gone at a pause": 2,
     "amend confirmed": 50,
     "amend of price": 5,
     "amend of size": 5,

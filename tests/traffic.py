@@ -563,7 +563,10 @@ class Acts(Traffic):
     def pause(self, choice: Choice) -> None:
         """A pause of one shard or of all, and what is tried meanwhile."""
         kind, shard = choice.pick(("trading", "exchange")), choice.pick((None, 0, 1))
+        had = len(self.orders.live())
         self.exchange.pause(kind, self.now, shard=shard)
+        self.check()
+        self.seen["orders gone at a pause"] += had - len(self.orders.live())
         self.seen[f"pause of {kind}"] += 1
         for attempt in (self.place, self.amend, self.cancel):
             attempt(choice)
