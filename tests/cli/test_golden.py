@@ -174,6 +174,7 @@ READS = [
     Case("strategies", "strategies"),
     Case("strategies_spike", "strategies spike"),
     Case("health_check", "health-check"),
+    Case("check_schema", "check schema"),
     Case("config_path", "config path"),
     Case("config_check", "config check"),
     Case("order_dry_run", f"{BUY} --count 10 --price 0.41 --client-order-id dry --dry-run"),
