@@ -21,9 +21,11 @@ OLD_MS = 86_400_000
 
 
 class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
-    """A market as it was when the catalogue was refreshed."""
+    """A market as it was at `as_of`: when the refresh began that read it last."""
 
     as_of: Ts
+
+    shown = ("ticker", "title", "yes_bid", "yes_ask", "last", "as_of", "volume_24h", "close_time")
 
 
 def tell_age(choice: Choice[Any], search: str, now: Ts) -> None:
@@ -34,6 +36,8 @@ def tell_age(choice: Choice[Any], search: str, now: Ts) -> None:
         return
     old = "; kalshi catalogue refresh brings what is new" if now - choice.as_of > OLD_MS else ""
     note(f"catalogue as of {when(choice.as_of, now)}{old}")
+    if choice.seen:
+        note("a refresh of changes leaves out what only traded: prices are those of each row's as_of")
     if not choice.has_all:
         note("nothing has all of these words; these have some of them")
 

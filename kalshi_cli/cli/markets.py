@@ -77,7 +77,7 @@ def markets(
         if offline:
             render_rows(
                 CachedMarketRow,
-                (CachedMarketRow.of(market_row(each), as_of=choice.as_of) for each in some),
+                (CachedMarketRow.of(market_row(each), as_of=choice.seen[each.ticker]) for each in some),
                 form,
                 empty="no market fits",
                 now=now,

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
 from kalshi_cli import __version__
 from kalshi_cli.clock import Clock
-from kalshi_cli.config import Config, state_dir
+from kalshi_cli.config import HOSTS, Config, state_dir
 from kalshi_cli.errors import InstanceError, StateError, UnreachableError
 from kalshi_cli.store.catalogue import SqliteCatalogue, delete_catalogue
 from kalshi_cli.store.entries import ANYWHERE, Catalogue, Entry, Extent, Kind, Narrow, Progress
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FILE = "catalogue.db"
+FILE = "catalogue"
 
 MOST_ENTRIES = 300_000
 """Kept; beyond, the markets that close first go."""
@@ -64,8 +65,14 @@ CHANGES = ((Kind.SERIES, None), (Kind.EVENT, None), (Kind.MARKET, None))
 
 
 def catalogue_path(config: Config) -> Path:
-    """Beside the state file of this environment."""
-    return state_dir(config) / FILE
+    """Beside the state file of this environment; another host than its usual one has a file of its own."""
+    given = urlsplit(config.exchange.rest_url)
+    own = (
+        f"-{given.netloc}"
+        if given.netloc and given.netloc != urlsplit(HOSTS.get(config.env, ("", ""))[0]).netloc
+        else ""
+    )
+    return state_dir(config) / f"{FILE}{own}.db"
 
 
 def open_catalogue(config: Config, *, create: bool = False) -> SqliteCatalogue | None:

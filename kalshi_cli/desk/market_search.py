@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -38,12 +38,14 @@ class Choice(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What was asked for, one more than the limit where there are more.
 
     `as_of` is the age of the catalogue it was found in, None where the exchange's list was read; `has_all` is False
-    where nothing has every word that was searched for.
+    where nothing has every word that was searched for. `seen`, where the exchange was not asked, is how old each
+    one is, by its ticker.
     """
 
     items: Iterator[T]
     as_of: Ts | None = None
     has_all: bool = True
+    seen: Mapping[str, Ts] = {}
 
 
 def choose(
@@ -55,7 +57,7 @@ def choose(
     is_offline: bool = False,
     show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
 ) -> Choice[Market]:
-    """With `is_offline` the exchange is not asked, and everything is as old as the catalogue.
+    """With `is_offline` the exchange is not asked, and each market is as old as the catalogue's entry.
 
     UsageError where that is wanted and there is no catalogue. `show` sees the markets that the exchange lists go by.
     """
@@ -74,7 +76,8 @@ def choose(
     assert found is not None
     wanted = (market for market in listed if _has_status(market, query.status, now))
     bare = msgspec.structs.replace(query, search="")  # found already, and by more than the exact words
-    return Choice(items=narrowed(wanted, bare, now), as_of=found.as_of, has_all=found.has_all)
+    seen = {entry.ticker: entry.seen for entry in found.entries} if is_offline else {}
+    return Choice(items=narrowed(wanted, bare, now), as_of=found.as_of, has_all=found.has_all, seen=seen)
 
 
 def _cached(catalogue: Catalogue | None, found: Found | None) -> list[Market]:

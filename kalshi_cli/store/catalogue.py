@@ -215,14 +215,14 @@ class SqliteCatalogue:
         return self._entries(rest, [*patterns, *values], most)
 
     def _entries(self, rest: str, values: Sequence[object], most: int) -> list[Entry]:
-        names = ", ".join(f"entries.{name}" for name in _FIELDS)
+        names = ", ".join(f"entries.{name}" for name in (*_FIELDS, "seen"))
         rows = self._database.read(f"SELECT {names} FROM {rest}", (*values, most))  # noqa: S608 - constants
         return [
             Entry(
                 kind=Kind(kind), ticker=ticker, parent=parent, title=title, kin=kin,
-                closes=closes, is_over=bool(is_over), body=body,
+                closes=closes, is_over=bool(is_over), body=body, seen=seen,
             )
-            for kind, ticker, parent, title, kin, closes, is_over, body in rows
+            for kind, ticker, parent, title, kin, closes, is_over, body, seen in rows
         ]  # fmt: skip
 
     def completions(self, kind: Kind, start: str, most: int) -> list[tuple[str, str]]:

@@ -27,7 +27,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is listed. `parent` is the event of a market, the series of an event.
 
     `title` and `kin` (the titles of its family) are what it is found by, beside its ticker. `closes` is when its
-    trading ends, where it has such a time; `is_over` says that it settled. `body` is the object itself, as JSON.
+    trading ends, where it has such a time; `is_over` says that it settled. `body` is the object itself, as JSON, as it
+    was at `seen`: when the refresh began that read it last. That is the catalogue's to say; a refresh of changes leaves
+    out what only traded, so that its prices may be much older than the catalogue.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     closes: Ts | None = None
     is_over: bool = False
     body: bytes = b""
+    seen: Ts = Ts(0)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

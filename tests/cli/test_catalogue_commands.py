@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_prices_are_of_now_and_offline_those_of_then(one: Served) -> None:
     then = kalshi("markets", "--search", "wind", "--offline", "--json").json[0]
     assert then["yes_bid"] == "0.0310"
     assert then["as_of"].endswith("Z")
+
+
+def test_a_price_is_as_old_as_when_it_was_read_though_the_catalogue_was_refreshed_since(one: Served) -> None:
+    kalshi("catalogue", "refresh")
+    status = kalshi("catalogue", "status", "--json").json
+    with sqlite3.connect(status["path"]) as file:
+        file.execute("UPDATE entries SET seen = 1780000000000 WHERE ticker = ?", (FINE,))
+    offline = kalshi("markets", "--offline", "--json")
+    as_of = {row["ticker"]: row["as_of"] for row in offline.json}
+    assert as_of == dict.fromkeys(as_of, status["as_of"]) | {FINE: "2026-05-28T20:26:40Z"}
+    assert "those of each row's as_of" in offline.err
 
 
 def test_offline_works_while_the_exchange_is_away(one: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +109,8 @@ def test_reading_makes_no_catalogue(one: Served, words: tuple[str, ...]) -> None
 
 
 def test_two_refreshes_at_once_are_refused_with_the_one_that_runs(one: Served) -> None:
-    with lock(one.state / "sim" / "catalogue.lock", SystemClock()):
+    path = Path(kalshi("catalogue", "status", "--json").json["path"])
+    with lock(path.with_suffix(".lock"), SystemClock()):
         ended = kalshi("catalogue", "refresh")
     assert ended.code == 10
     assert "refreshed by another process (pid" in ended.err
@@ -120,6 +133,18 @@ def test_sim_reset_forgets_the_catalogue_of_the_simulated_exchange(
     assert kalshi("markets", "--offline", "--json").json != []
     assert kalshi("sim", "reset").code == 0
     assert kalshi("markets", "--offline", "--json").code == 2
+
+
+def test_a_client_of_another_host_leaves_the_catalogue_of_this_one_alone(
+    one: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kalshi("catalogue", "refresh")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("KALSHI_REST_URL", "http://127.0.0.1:1")
+        assert kalshi("catalogue", "refresh").code == 6
+        assert kalshi("markets", "--offline").code == 2
+        assert kalshi("catalogue", "status", "--json").json["path"].endswith("sim/catalogue-127.0.0.1:1.db")
+    assert kalshi("catalogue", "status", "--json").json["markets"] == 5
 
 
 def test_each_environment_has_its_own(one: Served) -> None:

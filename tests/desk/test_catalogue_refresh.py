@@ -93,6 +93,20 @@ def test_the_next_refresh_asks_only_for_what_changed(place: Place) -> None:
     assert search(place.catalogue, Kind.MARKET, "renamed").tickers == [market_body(5)["ticker"]]  # type: ignore[union-attr]
 
 
+def test_what_a_refresh_of_changes_leaves_out_stays_as_old_as_it_is(place: Place) -> None:
+    place.refresh()
+    place.clock.advance(3600)
+    place.listing.changed = [market_body(5)]
+    assert not place.refresh().is_full
+    query = MarketQuery(limit=None)
+    choice = choose(query, place.clock.now(), place.catalogue, lambda: place.client, is_offline=True)
+    assert choice.as_of == NOW + 3_600_000
+    ages = {market.ticker: choice.seen[market.ticker] for market in choice.items}
+    assert len(ages) == MARKETS
+    assert {ticker for ticker, seen in ages.items() if seen == choice.as_of} == {market_body(5)["ticker"]}
+    assert set(ages.values()) == {NOW, choice.as_of}
+
+
 def test_after_a_week_or_when_told_everything_is_read_anew(place: Place) -> None:
     place.refresh()
     place.clock.advance(1)

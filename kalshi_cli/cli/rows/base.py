@@ -55,7 +55,7 @@ class MarketRow(Row, frozen=True, kw_only=True):
     open_interest: Qty
     close_time: Ts
 
-    shown = ("ticker", "title", "yes_bid", "yes_ask", "last", "volume_24h", "close_time")
+    shown: ClassVar[tuple[str, ...]] = ("ticker", "title", "yes_bid", "yes_ask", "last", "volume_24h", "close_time")
 
 
 def market_row(market: Market) -> MarketRow:
