@@ -96,19 +96,21 @@ def frames(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, list[str]
     return found
 
 
-def main(specs: Path) -> None:
-    """Write the file."""
+def listed(specs: Path) -> str:
+    """The whole file, from the specifications in this folder."""
     openapi, asyncapi = (
         yaml.load((specs / name).read_text(), Loader=yaml.CSafeLoader) for name in ("openapi.yaml", "asyncapi.yaml")
     )
     objects: dict[str, Any] = {}
-    listed = {"replies": replies(openapi, objects)}
+    answers = replies(openapi, objects)
     told = frames(asyncapi, stream_objects := {})
     stream = {f"stream {name}": _prefixed(fields) for name, fields in stream_objects.items()}
-    listed |= {"frames": {kind: [f"stream {name}" for name in names] for kind, names in told.items()}}
-    listed |= {"objects": {name: fields for name, fields in sorted((objects | stream).items()) if fields}}
-    parts = [f"{json.dumps(part)}: {{\n{_lines(each)}\n}}" for part, each in listed.items()]
-    OUT.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    parts = {
+        "replies": answers,
+        "frames": {kind: [f"stream {name}" for name in names] for kind, names in told.items()},
+        "objects": {name: fields for name, fields in (objects | stream).items() if fields},
+    }
+    return "{\n" + ",\n".join(f"{json.dumps(part)}: {{\n{_lines(each)}\n}}" for part, each in parts.items()) + "\n}\n"
 
 
 def _lines(each: dict[str, Any]) -> str:
@@ -122,4 +124,4 @@ def _prefixed(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    OUT.write_text(listed(Path(sys.argv[1])))

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import TWO_SIDED, Served, bare_variables, finish, kalshi, served, set_variables, start
+from served import KEY_ID, TWO_SIDED, Served, bare_variables, finish, kalshi, served, set_variables, start
+
+from kalshi_cli.store.sqlite import SqliteStore
 
 CHECK = ("check", "schema")
 
@@ -164,9 +166,7 @@ def test_whatever_holds_it_up_it_ends_in_time_and_says_so(tmp_path: Path) -> Non
         assert (ended.code, ended.json["status"]) == (3, "UNKNOWN")
 
 
-def test_a_route_that_announces_its_end_is_said_in_normal_use_and_kept(
-    proxy: FaultProxy, shared: tuple[Served, FaultProxy]
-) -> None:
+def test_a_route_that_announces_its_end_is_said_in_normal_use(proxy: FaultProxy) -> None:
     proxy.headers["Sunset"] = "Wed, 02 Dec 2026 00:00:00 GMT"
     try:
         ended = kalshi("market", TWO_SIDED)
@@ -175,3 +175,19 @@ def test_a_route_that_announces_its_end_is_said_in_normal_use_and_kept(
     assert ended.code == 0
     assert f"CRITICAL ROUTE_ENDS GET /markets/{TWO_SIDED}" in ended.err
     assert "Sunset: Wed, 02 Dec 2026 00:00:00 GMT" in ended.err
+
+
+def test_a_route_that_announces_its_end_is_an_alert_of_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path) as one, fault_proxy(one.server.rest_url) as way:
+        set_variables(monkeypatch, one.home, one.variables(way.moved(one.server.rest_url)))
+        way.headers["Deprecation"] = "@1796083200"
+        ended = kalshi("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.2s")
+        assert ended.code == 0, ended.err
+        store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim", create=False)
+        alerts = [alert for alert in store.alerts() if alert.code == "ROUTE_ENDS"]
+        store.close()
+    assert {"GET /portfolio/fills", "GET /portfolio/orders"} <= {alert.subject for alert in alerts}
+    assert {alert.tier for alert in alerts} == {"critical"}
+    assert ended.err.count("ROUTE_ENDS GET /portfolio/fills:") == 1
