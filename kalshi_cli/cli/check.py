@@ -26,11 +26,12 @@ def schema(
     public: Annotated[bool, typer.Option("--public", help="Only routes that need no key.")] = False,
     within: Annotated[Any, duration_option("--within", text="Give up after this (14s).")] = None,
 ) -> None:
-    """Does the exchange still send what this program reads? A missing field is critical, an unknown one a note.
+    """Does the exchange still send what this program reads?
 
     Reads one sample of each route in use, with the account's own data where it has any, and the first frames of the
-    stream. Also critical: a route that is gone or announces its end, a field of another type, a legacy order route that
-    answers again (asked with requests that can do nothing). What could not be looked at is UNKNOWN, never OK.
+    stream. Critical: a field that is missing or of another type, a route that is gone or announces its end, a legacy
+    order route that answers again (asked with requests that can do nothing). What is new is a note. What could not be
+    looked at is UNKNOWN, never OK.
 
     \b
     kalshi check schema
