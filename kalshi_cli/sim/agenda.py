@@ -18,6 +18,10 @@ class Agenda:
         if ts is not None:
             heapq.heappush(self._heap, (ts, what, which))
 
+    def due(self, now: Ts) -> Ts | None:
+        """When the next entry due by `now` is due, or None."""
+        return self._heap[0][0] if self._heap and self._heap[0][0] <= now else None
+
     def take(self, now: Ts) -> tuple[str, str] | None:
         """The next entry due by `now`, or None."""
         if not self._heap or self._heap[0][0] > now:

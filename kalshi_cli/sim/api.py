@@ -156,11 +156,13 @@ class Exchange:
         self._hub.tick(now)
 
     def _pass_time(self, now: Ts) -> None:
-        self._life.advance(now)
+        self._life.forget_old(now)
+        while (due := self._life.advance(now)) is not None:
+            self._combos.advance(due)
+            self._state.observe()
         self._funds.advance(now)
         self._fees.advance(now)
         self._quotes.advance(now)
-        self._combos.advance(now)
         if self._pauses.advance(now):
             self._hub.hang_up(self.options.hang_up)
 
@@ -206,12 +208,13 @@ class Exchange:
         self._life.set_close_time(ticker, close_time, now)
         self._commit(now)
 
-    def settle(self, ticker: str, value: Price, now: Ts, expiration_value: str = "") -> None:
+    def settle(self, ticker: str, value: Price, now: Ts, expiration_value: str = "", *, at: Ts | None = None) -> None:
         """Determine a market: `value` is what one YES pays, in whole cents (0 to 10,000).
 
         It closes if it was open; `advance` pays after the settlement timer. Settling again before that amends it.
+        `at` is when it was determined, where that is known only now.
         """
-        self._life.settle(ticker, value, now, expiration_value)
+        self._life.settle(ticker, value, now if at is None else at, expiration_value)
         self._commit(now, everything=True)
 
     def dispute(self, ticker: str, now: Ts) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.matcher import Book
-from kalshi_cli.sim.records import BookChange, BookCleared, Happening, MarketRecord, TradeRecord
+from kalshi_cli.sim.records import BookChange, Happening, MarketRecord, TradeRecord
 from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE, local, moment
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
@@ -83,7 +83,7 @@ class Candles:
         self._seen: dict[str, tuple[Price, Price, int]] = {}
 
     def observe(self, happened: Sequence[Happening], books: dict[str, Book], markets: dict[str, MarketRecord]) -> None:
-        """Take in what just happened; the books are as it left them."""
+        """Take in what just happened; the books are as it left them. Clearing a closed market leaves no bar behind."""
         moments: dict[str, Ts] = {}
         prints: dict[str, list[TradeRecord]] = {}
         for happening in happened:
@@ -91,8 +91,6 @@ class Candles:
                 prints.setdefault(happening.ticker, []).append(happening)
             if isinstance(happening, BookChange | TradeRecord):
                 moments[happening.ticker] = happening.ts
-            elif isinstance(happening, BookCleared) and happening.ticker in markets:
-                moments[happening.ticker] = markets[happening.ticker].updated
         for ticker, now in moments.items():
             if ticker not in markets:
                 continue

@@ -18,7 +18,7 @@ from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, LegSpec, MarketSpec
-from kalshi_cli.sim.records import MarketChanged, MarketRecord
+from kalshi_cli.sim.records import MarketRecord
 from kalshi_cli.sim.rest.reads import whole_market
 from kalshi_cli.sim.rest.replies import Json, WireError, flat, nested, too_many
 from kalshi_cli.sim.rest.routing import Call, Route
@@ -179,9 +179,7 @@ class Combos:
 
     def advance(self, now: Ts) -> None:
         """Settle what the legs decide that were paid since the last time."""
-        paid = {
-            one.ticker for one in self._state.happened if isinstance(one, MarketChanged) and one.change == "settled"
-        }
+        paid, self._life.paid = set(self._life.paid), []
         if not paid:
             return
         for market in list(self._state.markets.values()):

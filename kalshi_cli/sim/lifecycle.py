@@ -39,6 +39,9 @@ class Lifecycle:
         self.state = state
         self.floor = floor
         self.agenda = agenda
+        self._old = Agenda()
+        self.paid: list[str] = []
+        """Markets that paid since somebody looked; whoever looks empties it."""
 
     def restart(self) -> None:
         """After a restore: put everything that will fall due on the agenda again."""
@@ -46,10 +49,11 @@ class Lifecycle:
             self.agenda.put(order.expires, "expire", order.order_id)
         for ticker, market in self.state.markets.items():
             self._plan(ticker, market)
+            if market.settled is not None:
+                self._old.put(Ts(market.settled + KEEP_SETTLED_MS), "drop", ticker)
 
     def _plan(self, ticker: str, market: MarketRecord) -> None:
         if market.settled is not None:
-            self.agenda.put(Ts(market.settled + KEEP_SETTLED_MS), "drop", ticker)
             return
         if market.determined is not None:
             self.agenda.put(Ts(market.determined + market.spec.settlement_timer_s * 1000), "pay", ticker)
@@ -167,24 +171,35 @@ class Lifecycle:
         market.is_disputed = True
         self.state.touch_market(market, now)
 
-    def advance(self, now: Ts) -> None:
-        """Do all that fell due."""
-        while (entry := self.agenda.take(now)) is not None:
+    def advance(self, now: Ts) -> Ts | None:
+        """Do what is due first, as of the moment at which it fell due, which is told; None where nothing is by `now`.
+
+        However late somebody looks, an order ends when it expires and a market pays when its timer is over. Whoever
+        calls goes on until there is nothing: what is done may make something else due.
+        """
+        due = self.agenda.due(now)
+        while due is not None and (entry := self.agenda.take(due)) is not None:
             what, which = entry
             if what == "expire":
                 order = self.state.live.get(which)
-                if order is not None and order.expires is not None and now >= order.expires:
-                    self.floor.release(order, "ExpiryCancel", now)
+                if order is not None and order.expires is not None and due >= order.expires:
+                    self.floor.release(order, "ExpiryCancel", due)
                 continue
             market = self.state.markets.get(which)
             if market is None:
                 continue
-            if what == "close" and now >= market.close_time + CLOSE_CANCEL_MS:
-                self._clear(market, now)
-            elif what == "pay" and self._is_payable(market, now):
-                self._pay(market, now)
-            elif what == "drop":
-                self._drop(which)
+            if what == "close" and due >= market.close_time + CLOSE_CANCEL_MS:
+                self._clear(market, due)
+            elif what == "pay" and self._is_payable(market, due):
+                self._pay(market, due)
+                self._old.put(Ts(now + KEEP_SETTLED_MS), "drop", which)
+        return due
+
+    def forget_old(self, now: Ts) -> None:
+        """Before anything else that time does: what became of a market is told before the market is forgotten."""
+        while (entry := self._old.take(now)) is not None:
+            if entry[1] in self.state.markets:
+                self._drop(entry[1])
 
     def _is_payable(self, market: MarketRecord, now: Ts) -> bool:
         if market.settled is not None or market.determined is None or market.is_disputed:
@@ -208,13 +223,14 @@ class Lifecycle:
                 if holding is not None:
                     self._pay_purse(member, purse, holding, market, now)
         market.settled = now
+        self.paid.append(market.spec.ticker)
         self._plan(market.spec.ticker, market)
         self._changed(market, "settled", now)
 
     def _drop(self, ticker: str) -> None:
-        """Forget a market that settled long ago, unless a person ever held something in it."""
+        """Forget a market that settled long ago, unless somebody with a key ever had an order in it."""
         readers = [member for member in self.state.members.values() if member.mirror is not None]
-        if not any(ticker in purse.holdings for member in readers for purse in member.purses.values()):
+        if not any(ticker in member.markets for member in readers):
             self.state.drop_market(ticker)
 
     def _pay_purse(self, member: Member, purse: Purse, holding: HoldingRecord, market: MarketRecord, now: Ts) -> None:

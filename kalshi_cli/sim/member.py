@@ -90,6 +90,8 @@ class Member:
         self.fills = 0
         self.settlements = 0
         self.mirror: Mirror | None = None
+        self.markets: set[str] = set()
+        """Where it ever had an order or a position, as far as the exchange knows those markets."""
 
     def purse(self, subaccount: int, exchange_index: int) -> Purse:
         """Of a subaccount on a shard; an empty one where there was none yet."""

@@ -93,6 +93,7 @@ class State:
         self.group_count = 0
         self.traded_groups: dict[str, None] = {}
         self.happened: list[Happening] = []
+        self._observed = 0
         self._untold: set[str] = set()
         self._terms: dict[FeeSchedule, Terms] = {}
         self._journal = journal
@@ -152,6 +153,7 @@ class State:
 
     def touch_order(self, order: OrderRecord, now: Ts) -> None:
         member = self.members[order.account]
+        member.markets.add(order.ticker)
         order.updated = now
         if order.status != RESTING and member.mirror is None:
             self.forget(f"order/{order.order_id}")  # nobody can ask for a dead order of the world's
@@ -212,16 +214,21 @@ class State:
         trades.append(trade)
         self.touch(f"trade/{trade.number % TRADES_KEPT}/{trade.ticker}", trade)
 
+    def observe(self) -> None:
+        """Let the candles see what happened, while the books are still as it left them."""
+        self.candles.observe(self.happened[self._observed :], self.books, self.markets)
+        self._observed = len(self.happened)
+
     def commit(self, *, everything: bool) -> list[Happening]:
         """Write down (all that changed, if any of it must be), then hand over what may now be told."""
-        self.candles.observe(self.happened, self.books, self.markets)
+        self.observe()
         if self._journal is not None and self._dirty and (self._must_save or everything):
             self._journal.save({k: None if r is None else self._encode(r) for k, r in self._dirty.items()})
             self._dirty.clear()
         elif self._journal is None:
             self._dirty.clear()
         self._must_save = False
-        happened, self.happened = self.happened, []
+        happened, self.happened, self._observed = self.happened, [], 0
         self._untold.clear()
         return happened
 
@@ -311,12 +318,14 @@ class State:
                 member.fills = record.number + 1
             case HoldingRecord():
                 member.purse(record.subaccount, record.exchange_index).holdings[record.ticker] = record
+                member.markets.add(record.ticker)
             case SettlementRecord():
                 member.settlements = record.number + 1
         if member.mirror is not None:
             member.mirror.put(record, Ts(0))
 
     def _take_order(self, order: OrderRecord) -> None:
+        self.members[order.account].markets.add(order.ticker)
         self.order_count = max(self.order_count, order.rank + 1)
         if order.client_order_id:
             self.members[order.account].client_ids[order.client_order_id] = order.order_id
@@ -344,6 +353,7 @@ class State:
         del self.books[ticker]
         del self.shards[ticker]
         for member in self.members.values():
+            member.markets.discard(ticker)
             for purse in member.purses.values():
                 held = purse.holdings.get(ticker)
                 purse.drop(ticker)

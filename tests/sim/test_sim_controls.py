@@ -88,6 +88,16 @@ def test_pauses_come_and_go(one: Upright) -> None:
     assert one.do("resume", ticker=ticker).inactive == ()
 
 
+def test_a_clock_set_forward_leaves_nothing_undone(one: Upright) -> None:
+    """Recorded in review: three hours on, closed markets with a timer of 30 s were still determined."""
+    closing = [t for t in one.exchange.tickers() if one.exchange.close_time(t) <= START + 3 * HOUR_MS - 61_000]
+    one.do("clock", forward_ms=3 * HOUR_MS)
+    assert closing
+    left = set(one.exchange.tickers(""))
+    assert {one.exchange.status(t) for t in closing if t in left} <= {MarketStatus.FINALIZED}
+    assert one.exchange.tickers("determined") == []
+
+
 def test_a_shard_is_paused_by_itself_if_there_is_one() -> None:
     one = Upright(SimOptions(shards=3))
     assert one.do("pause", shard=2).shards == {2: "trading"}

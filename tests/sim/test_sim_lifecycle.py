@@ -349,3 +349,52 @@ def test_the_status_of_a_market_follows_from_time_and_hand(alice: Caller) -> Non
     assert exchange.status(TICKER) is MarketStatus.ACTIVE
     exchange.advance(Ts(T0 + DAY))
     assert exchange.status(TICKER) is MarketStatus.CLOSED
+
+
+# -- looked at late --
+
+
+def test_what_fell_due_in_a_gap_is_done_as_of_its_moment(alice: Caller) -> None:
+    """Recorded in review: an order that ended at 06:35:54 was told to have changed at 09:26."""
+    expires = T0 // 1000 + 54
+    _, placed = alice.place("bid", "0.4", "1", expiration_time=expires)
+    _, resting = alice.place("bid", "0.3", "1")
+    alice.now = Ts(T0 + DAY + 3 * HOUR)
+
+    def changed(order_id: str) -> int:
+        return parse_ts(alice.get(f"/portfolio/orders/{order_id}")["order"]["last_update_time"])
+
+    assert changed(placed["order_id"]) == expires * 1000
+    assert changed(resting["order_id"]) == T0 + DAY + 1_000
+
+
+def test_a_payout_is_as_old_as_its_timer_however_late_it_is_looked_at(alice: Caller) -> None:
+    quote(alice.exchange, ASK, "0.5", "10")
+    alice.place("bid", "0.5", "10")
+    alice.exchange.settle(TICKER, ONE_DOLLAR, Ts(T0 + 1_000))
+    alice.now = Ts(T0 + 10 * DAY)
+    [settled] = alice.get("/portfolio/settlements")["settlements"]
+    assert parse_ts(settled["settled_time"]) == T0 + 61_000
+    assert parse_ts(alice.get(f"/markets/{TICKER}")["market"]["settlement_ts"]) == T0 + 61_000
+
+
+def test_a_bar_of_an_expiry_in_a_gap_shows_the_book_of_then(alice: Caller) -> None:
+    alice.place("bid", "0.4", "1", expiration_time=T0 // 1000 + 90)
+    alice.place("bid", "0.3", "1")
+    alice.now = Ts(T0 + 2 * DAY)
+    asked = {"start_ts": T0 // 1000, "end_ts": alice.now // 1000, "period_interval": 1}
+    bars = alice.get(f"/series/KXSIM/markets/{TICKER}/candlesticks", **asked)["candlesticks"]
+    assert {bar["yes_bid"]["close_dollars"] for bar in bars[2:]} == {"0.3000"}, "also the last: the clearing is no bar"
+    assert bars[-1]["end_period_ts"] * 1000 < T0 + DAY + MINUTE
+
+
+def test_a_market_somebody_had_an_order_in_is_never_forgotten(alice: Caller) -> None:
+    alice.exchange.list_market(make_market(OTHER), T0)
+    _, placed = alice.place("bid", "0.4", "1")
+    alice("DELETE", f"{ORDERS}/{placed['order_id']}")
+    for ticker in (TICKER, OTHER):
+        alice.exchange.settle(ticker, ONE_DOLLAR, T0)
+    for passed in (MINUTE, DAY):
+        alice.now = Ts(T0 + passed)
+        assert status_of(alice) == "finalized"
+    assert alice("GET", f"/markets/{OTHER}")[0] == 404, "nobody with a key had anything there"

@@ -182,9 +182,11 @@ class World:
     def _settle_closed(self, now: Ts) -> None:
         """Determine what is closed, also what a world before this one had listed.
 
-        What somebody closed early is decided by its reference at the close it was made for, or by hand before.
+        What somebody closed early is decided by its reference at the close it was made for, or by hand before. As of
+        its close, however long ago that was: after a gap it pays at once.
         """
-        for ticker in self._exchange.tickers("closed"):
+        closed = self._exchange.tickers("closed")
+        for ticker in closed:
             if self._exchange.legs(ticker):
                 continue  # combos follow from their legs
             listing = self._open.get(ticker) or self._early.get(ticker) or self._earlier(ticker)
@@ -193,7 +195,10 @@ class World:
             elif listing is not None:
                 self._early.pop(ticker, None)
                 is_yes, value = self._catalogue.outcome(listing)
-                self._exchange.settle(ticker, ONE_DOLLAR if is_yes else Price(0), now, value)
+                at = Ts(max(self._exchange.close_time(ticker), listing.market.close_time))
+                self._exchange.settle(ticker, ONE_DOLLAR if is_yes else Price(0), now, value, at=at)
+        if closed:
+            self._exchange.advance(now)
         for ticker in [ticker for ticker in self._open if self._exchange.close_time(ticker) <= now]:
             del self._open[ticker]
             for maker in self._makers:
