@@ -16,6 +16,7 @@ from kalshi_cli.sim.state import State
 from kalshi_cli.units import Qty, Ts
 
 NOT_FOUND = Refusal(404, "not_found")
+PAUSED = Refusal(409, "exchange_is_paused")
 
 
 class Groups:
@@ -31,6 +32,8 @@ class Groups:
         state, member = self.state, self.state.members[account]
         if not 0 <= exchange_index < state.options.shards:
             return NOT_FOUND
+        if state.switches.pause_of(exchange_index) == "exchange":
+            return PAUSED
         if not member.has_subaccount(subaccount):
             return Refusal(400, "invalid_parameters", "subaccount")
         if len(member.groups) >= state.options.max_order_groups:
@@ -52,12 +55,17 @@ class Groups:
         return group
 
     def find(self, account: str, group_id: str, subaccount: int, exchange_index: int) -> GroupRecord | Refusal:
-        """A group of this account, as a write names it: without its own subaccount and shard it is not found."""
+        """A group of this account, as a write names it: without its own subaccount and shard it is not found.
+
+        Nothing can be done with it in a pause of the whole exchange, which takes no cancel either.
+        """
         group = self.state.groups.get(group_id)
         if group is None or group.account != account:
             return NOT_FOUND
         is_named = (group.subaccount, group.exchange_index) == (subaccount, exchange_index)
-        return group if is_named else NOT_FOUND
+        if not is_named:
+            return NOT_FOUND
+        return PAUSED if self.state.switches.pause_of(exchange_index) == "exchange" else group
 
     def refuse(self, order: OrderRecord) -> Refusal | None:
         """Why an order may not join the group it names; None where it may, or names none."""

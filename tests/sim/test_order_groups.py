@@ -351,3 +351,26 @@ def test_the_window_property_sees_a_window_that_does_not_roll() -> None:
     alice.now = Ts(T0 + 15_000)
     take(alice, "9")
     assert len(orders_in(alice, group)) == 1
+
+
+def test_a_pause_of_the_whole_exchange_takes_no_write_of_a_group_and_one_of_trading_all(alice: Caller) -> None:
+    """API.md section 1: in an exchange pause nothing goes, no cancel either."""
+    group = create(alice)
+    rest(alice, group)
+
+    def answers() -> list[tuple[int, str]]:
+        asked = [
+            alice("PUT", f"{GROUPS}/{group}/limit", {"contracts_limit": 20}),
+            alice("PUT", f"{GROUPS}/{group}/reset", {}),
+            alice("POST", f"{GROUPS}/create", {"contracts_limit": 1}),
+            alice("PUT", f"{GROUPS}/{group}/trigger", {}),
+            alice("DELETE", f"{GROUPS}/{group}"),
+        ]
+        return [(status, body.get("error", {}).get("code", "")) for status, body in asked]
+
+    alice.exchange.pause("exchange", T0)
+    assert answers() == [(409, "exchange_is_paused")] * 5
+    assert len(orders_in(alice, group)) == 1
+    alice.exchange.resume(T0)
+    alice.exchange.pause("trading", T0)
+    assert [status for status, _ in answers()] == [200, 200, 201, 200, 200]
