@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from kalshi_cli.cli.rows import base as rows
 from kalshi_cli.cli.rows import run as run_rows
 from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
+from kalshi_cli.cli.rows.funds import SettlementRow
+from kalshi_cli.cli.rows.quotes import QuoteRow
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
 from kalshi_cli.cli.screen.tables import fit
 from kalshi_cli.core.messages import BookSnapshot
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side
+from kalshi_cli.core.model import ASK, BID, CENT_GRID, Market, MarketStatus, Order, OrderStatus, Side
 from kalshi_cli.desk.place import Ticket
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
@@ -44,6 +46,14 @@ def market(ticker: str = "KXHIGHNY-26NOV21-B53.5", title: str = "High in NYC?", 
         "close_time": CLOSE,
     }
     return MarketRow(**(given | more))  # type: ignore[arg-type]
+
+
+def listed(title: str = "", subtitle: str = "") -> Market:
+    return Market(
+        ticker="KX", event_ticker="KX", title=title, subtitle=subtitle, status=MarketStatus.ACTIVE, grid=CENT_GRID,
+        yes_bid=None, yes_bid_size=Qty(0), yes_ask=None, yes_ask_size=Qty(0), last=None, volume=Qty(0),
+        volume_24h=Qty(0), open_interest=Qty(0), open_time=Ts(0), close_time=Ts(0),
+    )  # fmt: skip
 
 
 class Every(Row, frozen=True, kw_only=True):
@@ -298,6 +308,35 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
         assert found == widths
 
 
+# As wide as they come: a ticker, an id of the exchange's, a moment, and numbers as wide as their labels at least.
+WIDE = {"ticker": 24, "order_id": 36, "quote_id": 36, "time": 22, "created": 22, "status": 8}
+
+
+@pytest.mark.parametrize(
+    ("of", "at_80", "at_60"),
+    [
+        (rows.OrderRow, "ticker action side price filled remaining status", "ticker action side price filled"),
+        (rows.PositionRow, "ticker side count unrealized realized average_price", "ticker side count unrealized"),
+        (rows.FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
+        (SettlementRow, "ticker result net time", "ticker result net"),
+        (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
+    ],
+)
+def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[Row], at_80: str, at_60: str) -> None:
+    by_name = {column.name: column for column in columns(of)}
+    fields = [by_name[name] for name in of.shown]
+    widths = {column.name: max(len(column.label), WIDE.get(column.name, 6)) for column in fields}
+    for room, wanted in ((80, at_80), (60, at_60)):
+        assert set(wanted.split()) <= set(fit(fields, widths, room)), room
+
+
+def test_siblings_differ_where_a_narrow_table_cuts_their_titles() -> None:
+    long = listed(title="Bitcoin price on November 21, 2026 at 2pm EST?", subtitle="$86,250 or above")
+    assert rows.market_row(long).title.startswith("$86,250 or above: Bitcoin")
+    whole = listed(title="Rain above 1 inch?", subtitle="above 1 inch")
+    assert rows.market_row(whole).title == "Rain above 1 inch?"
+
+
 def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     render_rows(MarketRow, [market()] * (SCREENFUL + 1), Format.TABLE)
     assert capsys.readouterr().out.startswith("ticker ")
@@ -416,14 +455,7 @@ def order(side: Side = BID, price: Price = FORTY, **more: object) -> Order:
     st.integers(min_value=1, max_value=99).map(cents),
 )
 def test_an_order_reads_back_as_it_was_typed(outcome: rows.Outcome, action: rows.Action, price: Price) -> None:
-    from kalshi_cli.core.model import CENT_GRID, Market, MarketStatus
-
-    where = Market(
-        ticker="KX", event_ticker="KX", title="", status=MarketStatus.ACTIVE, grid=CENT_GRID, yes_bid=None,
-        yes_bid_size=Qty(0), yes_ask=None, yes_ask_size=Qty(0), last=None, volume=Qty(0), volume_24h=Qty(0),
-        open_interest=Qty(0), open_time=Ts(0), close_time=Ts(0),
-    )  # fmt: skip
-    placed = Ticket(ticker="KX", outcome=outcome, action=action, qty=contracts(1), price=price).intent(where)
+    placed = Ticket(ticker="KX", outcome=outcome, action=action, qty=contracts(1), price=price).intent(listed())
     row = order_row(order(placed.side, placed.price), (outcome, action))
     assert (row.side, row.action, row.price, row.book_side) == (outcome, action, price, placed.side)
 

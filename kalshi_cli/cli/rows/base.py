@@ -25,8 +25,9 @@ Action = Literal["buy", "sell"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of everything printed. `shown` are the columns of a list on a terminal; without them, all. `screen` are the
-    lines of one object there, without those that are missing; without it, all.
+    """Base of everything printed. `shown` are the columns of a list on a terminal, what a person decides by first (a
+    narrow one leaves out the last); without them, all. `screen` are the lines of one object there, without those that
+    are missing; without it, all.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -63,9 +64,9 @@ def market_row(market: Market) -> MarketRow:
 
 
 def full_title(market: Market) -> str:
-    """The question, with the part that tells this market from its siblings where that is kept apart."""
+    """The question, behind what tells this market from its siblings where that is kept apart: tables cut the end."""
     if market.subtitle and market.subtitle not in market.title:
-        return f"{market.title} ({market.subtitle})"
+        return f"{market.subtitle}: {market.title}"
     return market.title
 
 
@@ -163,7 +164,7 @@ class OrderRow(Row, frozen=True, kw_only=True):
     subaccount: int
     exchange_index: int
 
-    shown = ("order_id", "ticker", "action", "side", "price", "filled", "remaining", "status")
+    shown = ("ticker", "action", "side", "price", "filled", "remaining", "status", "order_id")
 
 
 def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
@@ -221,7 +222,7 @@ class PositionRow(Row, frozen=True, kw_only=True):
     realized: Gain
     fees: Money
 
-    shown = ("ticker", "side", "count", "average_price", "mark", "value", "unrealized", "realized", "fees")
+    shown = ("ticker", "side", "count", "unrealized", "realized", "average_price", "mark", "value", "fees")
 
 
 def position_row(position: Position, mark: Price | None) -> PositionRow:
@@ -252,7 +253,7 @@ class FillRow(Row, frozen=True, kw_only=True):
     is_taker: bool
     time: Ts
 
-    shown = ("time", "ticker", "book_side", "price", "count", "fee", "is_taker")
+    shown = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
 
 
 def fill_row(fill: Fill) -> FillRow:

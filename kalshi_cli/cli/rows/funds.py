@@ -69,7 +69,7 @@ class SettlementRow(Row, frozen=True, kw_only=True):
     exchange_index: int
     time: Ts
 
-    shown = ("time", "ticker", "result", "yes_count", "no_count", "revenue", "fee", "net")
+    shown = ("ticker", "result", "net", "time", "revenue", "fee", "yes_count", "no_count")
 
 
 def settlement_row(paid: Payout) -> SettlementRow:

@@ -115,7 +115,7 @@ class QuoteRow(Row, frozen=True, kw_only=True):
     executed: Ts | None
     cancelled: Ts | None
 
-    shown = ("quote_id", "buy_yes", "buy_no", "status", "yes_bid", "no_bid", "accepted_side", "created", "ticker")
+    shown = ("buy_yes", "buy_no", "status", "quote_id", "yes_bid", "no_bid", "ticker", "accepted_side", "created")
 
 
 def quote_row(quote: Quote) -> QuoteRow:
