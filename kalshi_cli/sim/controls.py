@@ -259,7 +259,7 @@ class Controls:
             offset_ms=self._offset_ms(),
             pause=standing.pause_of(-1),
             shards=dict(standing.paused_shards),
-            resumes=standing.resumes,
+            resumes=standing.reopens(standing.paused_shards),
             inactive=tuple(exchange.tickers("inactive")),
             disputed=tuple(exchange.tickers("disputed")),
             shuffle=standing.shuffle,

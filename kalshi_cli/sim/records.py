@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -242,23 +243,40 @@ class FeeChangeRecord(msgspec.Struct, kw_only=True):
 class StateRecord(msgspec.Struct, kw_only=True):
     """The exchange's own switches and counters.
 
-    `paused_shards` says `trading` or `exchange` of those that are paused by themselves; `resumes` is when a pause is
-    expected to end, and ends; `maintained` is when the last maintenance began; `shuffle` is the seed of the order of
-    messages, None where they come in theirs.
+    Three pauses stand beside each other, and the strictest holds: of the whole (`is_active`, `is_trading`), which ends
+    at `resumes`; of the shards in `paused_shards` (`trading` or `exchange`), which end at `shard_resumes`; and the
+    maintenance, which ends at `maintenance_until`. No end is until somebody resumes. `maintained` is when the last
+    maintenance began; `shuffle` is the seed of the order of messages, None where they come in theirs.
     """
 
     is_active: bool = True
     is_trading: bool = True
     paused_shards: dict[int, str] = {}
     resumes: Ts | None = None
+    shard_resumes: dict[int, Ts] = {}
+    maintenance_until: Ts | None = None
     maintained: Ts | None = None
     shuffle: int | None = None
     fees_collected: Money = Money(0)
 
     def pause_of(self, shard: int) -> str:
         """`exchange` (nothing goes), `trading` (cancels go) or "" (everything does): the exchange's, or the shard's."""
-        kinds = {self.paused_shards.get(shard, ""), "" if self.is_trading else "trading"}
+        trades = self.is_trading and self.maintenance_until is None
+        kinds = {self.paused_shards.get(shard, ""), "" if trades else "trading"}
         return "exchange" if not self.is_active or "exchange" in kinds else max(kinds)
+
+    def reopens(self, shards: Iterable[int]) -> Ts | None:
+        """When all of these shards trade again; None where they do, and where a pause is without end."""
+        ends = [] if self.is_trading else [self.resumes]
+        ends += [] if self.maintenance_until is None else [self.maintenance_until]
+        ends += [self.shard_resumes.get(shard) for shard in shards if shard in self.paused_shards]
+        known = [end for end in ends if end is not None]
+        return max(known) if known and len(known) == len(ends) else None
+
+    def upgrade(self) -> None:
+        """From a journal of when all pauses shared one end."""
+        if self.is_trading and self.resumes is not None:
+            self.shard_resumes, self.resumes = dict.fromkeys(self.paused_shards, self.resumes), None
 
 
 # -- what just happened, for the channels --------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Standing:
     def status(self, _: Call) -> Json:
         """The fields at the top are those of shard 0."""
         shown = self._flags(0)
-        resumes = self._state.switches.resumes
+        resumes = self._state.switches.reopens([0])
         if resumes is not None:
             shown["exchange_estimated_resume_time"] = rfc3339(resumes)
         shards = range(self._state.options.shards)

@@ -273,6 +273,7 @@ class State:
     def _take(self, record: msgspec.Struct) -> None:
         match record:
             case StateRecord():
+                record.upgrade()
                 self.switches = record
             case SeriesSpec() | EventSpec() | MarketRecord() | CollectionSpec():
                 self._take_listed(record)

@@ -26,6 +26,7 @@ from kalshi_cli.core.model import ASK, FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.sim.records import StateRecord
 from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.world.calendar import HOUR, MINUTE
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
@@ -256,6 +257,70 @@ def test_without_the_switch_there_is_no_maintenance(alice: Caller) -> None:
     alice.now = Ts(THURSDAY + MINUTE)
     assert alice.place("bid", "0.4", "1")[0] == 201
     assert alice.get("/exchange/schedule")["schedule"]["maintenance_windows"] == []
+
+
+# -- pauses beside each other --
+
+
+def three_shards(journal: MemoryJournal | None = None) -> Caller:
+    return Caller(make_exchange(SimOptions(shards=3, read_rate=0, write_rate=0), journal))
+
+
+def trading(alice: Caller) -> list[tuple[bool, bool]]:
+    """(exchange, trading) of each shard."""
+    shown = alice.get("/exchange/status")["exchange_index_statuses"]
+    return [(one["exchange_active"], one["trading_active"]) for one in shown]
+
+
+OPEN, HALTED, SHUT = (True, True), (True, False), (False, False)
+
+
+def test_the_end_of_one_shards_pause_ends_no_other() -> None:
+    alice = three_shards()
+    alice.exchange.pause("exchange", T0)
+    alice.exchange.pause("trading", T0, shard=1, until=Ts(T0 + MINUTE))
+    alice.now = Ts(T0 + MINUTE)
+    assert trading(alice) == [SHUT] * 3
+    alice.exchange.resume(alice.now)
+    assert trading(alice) == [OPEN] * 3
+
+
+def test_a_pause_without_end_takes_no_end_from_another_shard_and_gives_it_none() -> None:
+    alice = three_shards()
+    alice.exchange.pause("trading", T0, shard=1, until=Ts(T0 + MINUTE))
+    alice.exchange.pause("exchange", T0, shard=2)
+    alice.now = Ts(T0 + MINUTE - 1)
+    assert trading(alice) == [OPEN, HALTED, SHUT]
+    alice.now = Ts(T0 + MINUTE)
+    assert trading(alice) == [OPEN, OPEN, SHUT]
+
+
+def test_the_strictest_pause_counts_and_announces_the_last_end() -> None:
+    alice = three_shards()
+    alice.exchange.pause("trading", T0, until=Ts(T0 + 2 * MINUTE))
+    alice.exchange.pause("exchange", T0, shard=0, until=Ts(T0 + MINUTE))
+    assert trading(alice) == [SHUT, HALTED, HALTED]
+    announced = alice.get("/exchange/status")["exchange_estimated_resume_time"]
+    assert parse_ts(announced) == T0 + 2 * MINUTE
+    alice.exchange.pause("exchange", T0, shard=0)
+    assert "exchange_estimated_resume_time" not in alice.get("/exchange/status"), "nobody knows"
+
+
+def test_maintenance_in_a_pause_without_end_neither_softens_nor_ends_it() -> None:
+    alice = Caller(make_exchange(SimOptions(maintenance=True)))
+    alice.exchange.pause("exchange", T0)
+    for moment in (THURSDAY, Ts(THURSDAY + 2 * HOUR)):
+        alice.now = moment
+        assert set(trading(alice)) == {SHUT}
+
+
+def test_a_journal_of_when_all_pauses_shared_one_end_goes_on() -> None:
+    shard = StateRecord(paused_shards={1: "trading"}, resumes=Ts(T0 + MINUTE))
+    shard.upgrade()
+    assert (shard.shard_resumes, shard.resumes) == ({1: T0 + MINUTE}, None)
+    whole = StateRecord(is_trading=False, resumes=Ts(T0 + MINUTE))
+    whole.upgrade()
+    assert (whole.shard_resumes, whole.resumes) == ({}, T0 + MINUTE)
 
 
 # -- two clocks --
