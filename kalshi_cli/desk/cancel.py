@@ -41,7 +41,10 @@ SKEW_ERROR_MS = 600
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """Which orders: all, or those of an event, or with a ticker like the pattern."""
+    """Which orders: all, or those of an event, or with a ticker like the pattern.
+
+    A ticker does not tell its event: the exchange is asked for the orders of one.
+    """
 
     event: str = ""
     ticker: str = ""
@@ -51,9 +54,8 @@ class Scope(msgspec.Struct, frozen=True):
         return not self.event and not self.ticker
 
     def holds(self, order: Order) -> bool:
-        if self.ticker and not fnmatchcase(order.ticker, self.ticker):
-            return False
-        return not self.event or order.ticker.startswith(f"{self.event}-") or order.ticker == self.event
+        """Whether an order of that event, where one is named, has such a ticker."""
+        return not self.ticker or fnmatchcase(order.ticker, self.ticker)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,7 +215,8 @@ def has_caught_up(client: KalshiClient, clock: Clock, asked: Ts) -> bool:
 
 
 def _resting(client: KalshiClient, scope: Scope) -> dict[str, Order]:
-    return {order.order_id: order for order in client.orders(status="resting") if scope.holds(order)}
+    listed = client.orders(status="resting", event=scope.event or None)
+    return {order.order_id: order for order in listed if scope.holds(order)}
 
 
 def on_the_way(live: Iterable[Order], now: Ts, timeout_s: float) -> list[str]:

@@ -156,6 +156,21 @@ def test_a_scope_leaves_the_rest_alone(trailing: Virtual, scope: dict[str, str],
     assert {t for t in (TICKER, OTHER) if trailing.exchange.resting("alice", t)} == left
 
 
+def test_an_order_belongs_to_the_event_that_the_exchange_says_whatever_its_ticker(virtual: Virtual) -> None:
+    odd, alike = "KXODD-T1", "KXSIM-26JUN-X-T1"
+    for ticker, event in ((odd, "KXSIM-26JUN"), (alike, "KXSIM-26JUL")):
+        spec = MarketSpec(
+            ticker=ticker, event_ticker=event, title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS)
+        )  # fmt: skip
+        virtual.exchange.list_market(spec, T0)
+    virtual.exchange.advance(T0)
+    for ticker in (TICKER, odd, alike):
+        rest(virtual, 2, ticker)
+    outcome = kill(virtual, event="KXSIM-26JUN")
+    assert (outcome.canceled, outcome.is_clean) == (4, True)
+    assert [len(virtual.exchange.resting("alice", ticker)) for ticker in (TICKER, odd, alike)] == [0, 0, 2]
+
+
 def test_while_the_exchange_is_paused_what_remains_is_told_within_the_deadline(virtual: Virtual) -> None:
     rest(virtual, 3)
     virtual.exchange.pause("exchange", virtual.clock.now())
