@@ -250,7 +250,7 @@ def test_a_field_that_may_be_missing_is_not_missed(bodies: dict[str, Body]) -> N
     assert optional > 100
 
 
-@pytest.mark.parametrize("put", [None, True, 0.25, "x", [7], {}], ids=repr)
+@pytest.mark.parametrize("put", [None, True, 0.25, "x", [7], [["0.5"]], {}, "2026-06-11T06:29:30"], ids=repr)
 def test_a_value_is_of_another_type_exactly_where_it_cannot_be_read(bodies: dict[str, Body], put: Any) -> None:
     unreadable = 0
     for route, body in bodies.items():
@@ -435,6 +435,16 @@ def test_what_there_was_no_time_for_is_unknown(worlds: dict[str, World]) -> None
     assert report.verdict is Verdict.UNKNOWN
     assert {b.code for b in report.breaches} == {"NOT_REACHED"}
     assert len(report.breaches) == len(SAMPLES)
+
+
+def test_it_asks_as_fast_as_the_account_may(worlds: dict[str, World]) -> None:
+    world = build_again(worlds)
+    clock = world.stage.world.clock
+    began, asked = clock.monotonic(), len(world.wire.sent)
+    world.whole()
+    # The slowest tier would need three seconds for so many.
+    assert len(world.wire.sent) - asked > 60
+    assert clock.monotonic() - began < 1.0
 
 
 # -- the stream ---------------------------------------------------------------------------------------------------
