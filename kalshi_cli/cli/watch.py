@@ -95,7 +95,8 @@ def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
     for _ in watching:
         is_stale = watching.board.stale_since(line, watching.now) is not None
         if is_stale and not was_stale:
-            note(f"the book of {line.ticker} is STALE: {watching.board.state}")
+            why = f"gone: the market is {line.status}" if line.is_over else f"STALE: {watching.board.state}"
+            note(f"the book of {line.ticker} is {why}")
         was_stale = is_stale
         if is_stale or line.heard is None or line.is_midway:
             continue

@@ -35,6 +35,8 @@ PATIENCE_MS = 10_000
 
 TRADES_A_POLL = 50
 
+OVER = ("closed", "determined", "disputed", "amended", "finalized")
+
 
 Told = Quote | PublicTrade | FeedState | FeedGap
 """A quote that changed, a trade, the connection coming or going, markets whose prices cannot be believed for now."""
@@ -47,6 +49,7 @@ class Line:
     def __init__(self, market: Market) -> None:
         self.ticker = market.ticker
         self.status = market.status.value
+        self.value = market.settlement_value
         self.book = OrderBook(market.ticker)
         self.bid: Price | None = None
         self.bid_size = Qty(0)
@@ -59,6 +62,11 @@ class Line:
         self.stale_since: Ts | None = None
         self.is_midway = False
         """More changes of the same matching belong to this state of the book."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing trades any more: that there are no prices is no failure then."""
+        return self.status in OVER
 
     def quote(self, ts: Ts) -> Quote:
         return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
@@ -129,7 +137,7 @@ class Board:
         """Whether anything that is shown of this market changed."""
         before = _shown(line)
         if isinstance(message, MarketChange):
-            line.status = message.market.status.value
+            line.status, line.value = message.market.status.value, message.market.settlement_value
             line.last, line.volume = message.market.last, message.market.volume
         elif isinstance(message, Quote):
             # Beside a book, the ticker channel brings what a book does not have; it comes without a sequence number.

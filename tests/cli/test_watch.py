@@ -39,11 +39,11 @@ from served import (
 from kalshi_cli.cli.screen.live import live_format
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
-from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, PublicTrade
-from kalshi_cli.core.model import ASK, BID, Market
+from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, MarketChange, PublicTrade
+from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
 from kalshi_cli.desk.watch import Board
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.units import Ts, cents, contracts
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, cents, contracts
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +296,37 @@ def test_a_stale_price_is_not_shown() -> None:
     ladder = drawn(draw_ladder(board, "sim", NOW, 10, 100, 24))
     assert "STALE since 20:26:40 UTC" in ladder
     assert "$0.47" not in ladder
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "says"),
+    [
+        (MarketStatus.CLOSED, None, "closed"),
+        (MarketStatus.DETERMINED, ONE_DOLLAR, "determined at $1.00"),
+        (MarketStatus.FINALIZED, cents(30), "finalized at $0.30"),
+    ],
+)
+def test_a_market_that_is_over_says_that_and_not_that_it_is_stale(
+    status: MarketStatus, value: Price | None, says: str
+) -> None:
+    board = a_board(1)
+    over = msgspec.structs.replace(MARKETS[0], status=status, settlement_value=value)
+    board.take(MarketChange(NOW, over), NOW)
+    board.take(FeedGap(NOW, (), "hung up"), NOW)
+    for what in (
+        draw_board(board, "sim", Ts(NOW + 12_000), 100, 24),
+        draw_ladder(board, "sim", Ts(NOW + 12_000), 10, 100, 24),
+    ):
+        assert says in drawn(what)
+        assert "STALE" not in drawn(what)
+        assert "$0.47" not in drawn(what)
+
+
+def test_a_market_that_is_paused_says_so() -> None:
+    board = a_board(1)
+    board.take(MarketChange(NOW, msgspec.structs.replace(MARKETS[0], status=MarketStatus.INACTIVE)), NOW)
+    assert "paused" in drawn(draw_board(board, "sim", NOW, 100, 24))
+    assert "paused" in drawn(draw_ladder(board, "sim", NOW, 10, 100, 24))
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 120])

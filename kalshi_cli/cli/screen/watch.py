@@ -142,14 +142,22 @@ def _fit(columns: list[_Column], width: int) -> list[_Column]:
 
 
 def _age(line: Line, stale: Ts | None, now: Ts) -> Text:
-    """How long ago this market changed; where its prices are no longer true, that instead."""
+    """How long ago this market changed; where it is over, or its prices are no longer true, that instead."""
+    if line.is_over:
+        return Text(_status(line), style="yellow")
     if stale is not None:
         return Text(f"STALE {_ago(stale, now)}", style="bold red")
     if line.heard is None:
         return Text("waiting", style="yellow")
     if line.status != "active":
-        return Text(safe_text(line.status), style="yellow")
+        return Text(_status(line), style="yellow")
     return Text(_ago(line.changed, now) if line.changed is not None else "", style="dim")
+
+
+def _status(line: Line) -> str:
+    """In words; with what a YES pays once that is known."""
+    word = "paused" if line.status == "inactive" else safe_text(line.status)
+    return word if line.value is None else f"{word} at {show_price(line.value)}"
 
 
 def _ago(ts: Ts, now: Ts) -> str:
@@ -177,6 +185,8 @@ def draw_ladder(board: Board, env: str, now: Ts, depth: int, width: int, height:
     line = next(iter(board.lines.values()))
     stale = board.stale_since(line, now)
     head = [_head(board, env, now, width), Text(safe_text(line.ticker), style="bold")]
+    if line.is_over:
+        return Group(*head, Text(f"{_status(line)}: nothing trades here any more", style="yellow"))
     if stale is not None:
         return Group(
             *head, Text(f"STALE since {format_ts(stale)[11:19]} UTC: what stood here is not shown", style="red")
@@ -185,9 +195,7 @@ def draw_ladder(board: Board, env: str, now: Ts, depth: int, width: int, height:
         return Group(*head, Text("waiting for the book", style="yellow"))
     view = book_view(line.book, min(depth, max(1, (height - 5) // 2)))
     bids, asks = levels_of("bid", view.yes_bids), levels_of("ask", view.yes_asks)
-    status = Text(
-        f"last {show_price(line.last)}   volume {show_qty(line.volume)}   {safe_text(line.status)}", style="dim"
-    )
+    status = Text(f"last {show_price(line.last)}   volume {show_qty(line.volume)}   {_status(line)}", style="dim")
     if not bids and not asks:
         return Group(*head, status, Text("nobody quotes it", style="yellow"))
     return Group(*head, status, ladder(view, bids, asks, width))
