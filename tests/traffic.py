@@ -212,7 +212,7 @@ class Traffic:
                     self._book_fills()
                     settlement = effect.settlement
                     for ledger in self.ledgers.values():
-                        if settlement.ticker in ledger.positions:
+                        if ledger.holdings(settlement.ticker):
                             ledger.settle(settlement)
 
     def _count(self, message: Message) -> None:
@@ -350,23 +350,23 @@ class Traffic:
         return max((market.settled for market in markets if market.settled is not None), default=Ts(0))
 
     def _check_money(self) -> None:
-        exchange, all_fees, net = self.exchange, 0, Counter[str]()
+        exchange, all_fees, net = self.exchange, 0, Counter[tuple[int, str]]()
         for (subaccount, shard), purse in exchange._state.members[ALICE].purses.items():
             ours = self.ledgers[subaccount, shard]
             cash = exchange.cash(ALICE, subaccount, shard)
             assert cash == self.deposited[subaccount, shard] + ours.cash, f"cash of {subaccount} on {shard}"
             assert cash >= -self.precision * 100, "deep in debt"
-            assert set(ours.positions) <= set(purse.holdings)
+            assert set(ours.positions) <= {(subaccount, ticker) for ticker in purse.holdings}
             for ticker, theirs in purse.holdings.items():
-                mine = ours.position(ticker)
+                mine = ours.position(ticker, subaccount)
                 assert mine.qty == exchange.position(ALICE, ticker, subaccount), ticker
                 stated = (theirs.qty, theirs.cost, theirs.realized, theirs.fees)
                 assert (mine.qty, mine.cost, mine.realized, mine.fees) == stated, f"{ticker} of {subaccount}"
-                net[ticker] += theirs.qty
+                net[subaccount, ticker] += theirs.qty
                 all_fees += theirs.fees
         assert self.engine.state.ledger.fees == all_fees
-        assert {t: p.qty for t, p in self.engine.state.ledger.positions.items() if p.qty} == {
-            t: q for t, q in net.items() if q
+        assert {key: held.qty for key, held in self.engine.state.ledger.positions.items() if held.qty} == {
+            key: qty for key, qty in net.items() if qty
         }
         for ticker in exchange.tickers(""):
             held = [
@@ -598,7 +598,7 @@ class Acts(Traffic):
         market = self.exchange._state.markets[ticker]
         assert market.settled is not None
         self.sequencer.unfollow([ticker])
-        held = [ledger for ledger in self.ledgers.values() if ticker in ledger.positions]
+        held = [ledger for ledger in self.ledgers.values() if ledger.holdings(ticker)]
         self.seen[f"settled {market.result}"] += bool(held)
 
     def close_early(self, choice: Choice) -> None:
@@ -644,7 +644,7 @@ class Acts(Traffic):
         for subaccount in range(SUBACCOUNTS):
             stated = {p.ticker: p for p in self.client.positions("all", subaccount)}
             for (number, _), ledger in self.ledgers.items():
-                for ticker, ours in ledger.positions.items() if number == subaccount else ():
+                for (_, ticker), ours in ledger.positions.items() if number == subaccount else ():
                     theirs = stated[ticker]
                     assert (theirs.position, theirs.realized, theirs.fees) == (ours.qty, ours.realized, ours.fees)
                     assert theirs.exposure == ours.cost

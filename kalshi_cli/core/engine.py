@@ -379,10 +379,10 @@ class Engine:
 
     def _on_filled(self, message: Filled) -> list[Effect]:
         fill = message.fill
-        before = self.state.ledger.position(fill.ticker)
+        before = self.state.ledger.position(fill.ticker, fill.subaccount)
         if not self._book(fill):
             return []
-        after = self.state.ledger.position(fill.ticker)
+        after = self.state.ledger.position(fill.ticker, fill.subaccount)
         is_closing = before.qty * fill.side.sign < 0
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
         effects: list[Effect] = [FillBooked(fill)]
@@ -409,11 +409,11 @@ class Engine:
 
     def _on_settled(self, message: Settled) -> list[Effect]:
         settlement = message.settlement
-        before = self.state.ledger.position(settlement.ticker)
+        held = [position for position in self.state.ledger.holdings(settlement.ticker) if position.qty]
         if not self._settle(settlement):
             return []
-        if before.qty:
-            after = self.state.ledger.position(settlement.ticker)
+        for before in held:
+            after = self.state.ledger.position(settlement.ticker, before.subaccount)
             self.tally.count_close(Money(after.realized - before.realized))
         return [SettlementBooked(settlement)]
 
@@ -463,11 +463,11 @@ class Engine:
         """Alert where our positions and the exchange's stay apart, once for each difference.
 
         Reads trail the matching engine: a snapshot older than our newest fill says nothing. And a difference seen once
-        can be a fill on its way; the same one in two snapshots running is not.
+        can be a fill on its way; the same one in two snapshots running is not. Its positions are the primary account's.
         """
         if self.state.last_entry > message.as_of:
             return []
-        ours = {ticker: position.qty for ticker, position in self.state.ledger.positions.items()}
+        ours = {p.ticker: p.qty for p in self.state.ledger.positions.values() if not p.subaccount}
         found = reconcile.drift(ours, message)
         stays = {ticker: found[ticker] for ticker in found if self._drift.get(ticker) == found[ticker]}
         effects: list[Effect] = []

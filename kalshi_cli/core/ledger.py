@@ -4,6 +4,9 @@ A short position is a holding of NO: it cost one dollar less the price, and is w
 what is held, buying it back and settling are one thing, a sale of the held side. So nothing here has a sign but the
 position, and YES and NO are accounted alike.
 
+Each subaccount holds for itself: the exchange nets none of them with another, so neither does anything here. A
+settlement does not say whose it is: it ends its market in all of them.
+
 The result depends on what was booked, never on the order or the number of times it was booked: the events of a market
 are kept sorted by time, and a late one makes its market be counted again. Times are often equal, because one order that
 meets several trades with all of them at once: then the better price for whoever came was met first, and what is left to
@@ -31,13 +34,15 @@ from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 
 class Position(msgspec.Struct, frozen=True):
-    """What is held in a market: `qty` plus for YES, minus for NO; `cost` what that cost, never below zero, no fees."""
+    """What one subaccount holds in a market: `qty` plus for YES, minus for NO; `cost` what that cost, never below
+    zero, no fees."""
 
     ticker: str
     qty: Qty = Qty(0)
     cost: Money = Money(0)
     realized: Money = Money(0)
     fees: Money = Money(0)
+    subaccount: int = 0
 
     @property
     def average_price(self) -> Price | None:
@@ -62,52 +67,15 @@ class Position(msgspec.Struct, frozen=True):
         return None if value is None else Money(value - self.cost)
 
 
-_Key = tuple[Ts, int, int, str]
+class _Holding:
+    """The position of one subaccount in one market, and the lots it was bought in."""
 
-
-class _Market:
-    """The events of one market in order, and the position after the first `_done` of them."""
-
-    def __init__(self, ticker: str, *, is_fifo: bool) -> None:
-        self.position = Position(ticker)
-        self.settlement: Settlement | None = None
+    def __init__(self, ticker: str, subaccount: int, *, is_fifo: bool) -> None:
+        self.position = Position(ticker, subaccount=subaccount)
         self._is_fifo = is_fifo
-        self._events: list[tuple[_Key, Fill | Settlement]] = []
         self._lots: deque[tuple[Qty, Money]] = deque()
-        self._done = 0
 
-    @property
-    def events(self) -> list[Fill | Settlement]:
-        return [event for _, event in self._events]
-
-    def insert(self, event: Fill | Settlement) -> None:
-        """Put an event in its place; if what follows it was counted already, count again from the start."""
-        # At one millisecond a settlement comes after the fills.
-        key = (event.ts, 0, _rank(event), event.trade_id) if isinstance(event, Fill) else (event.ts, 1, 0, "")
-        if self._done and key < self._events[self._done - 1][0]:
-            self._done = 0
-        insort(self._events, (key, event), key=itemgetter(0))
-
-    def replace_settlement(self, settlement: Settlement) -> None:
-        self._events = [entry for entry in self._events if entry[1] is not self.settlement]
-        self._done = 0
-        self.settlement = settlement
-        self.insert(settlement)
-
-    def count(self) -> Position:
-        """Count what has not been counted yet."""
-        if not self._done:
-            self.position = Position(self.position.ticker)
-            self._lots.clear()
-        for _, event in self._events[self._done :]:
-            if isinstance(event, Fill):
-                self._trade(event.side.sign * event.qty, event.price, event.fee)
-            else:
-                self._trade(-self.position.qty, event.value, Money(0))
-        self._done = len(self._events)
-        return self.position
-
-    def _trade(self, change: int, price: Price, fee: Money) -> None:
+    def trade(self, change: int, price: Price, fee: Money) -> None:
         """Close what the change closes, open with the rest."""
         was = self.position
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
@@ -123,6 +91,7 @@ class _Market:
             Money(was.cost - gone + paid),
             Money(was.realized + got - gone),
             Money(was.fees + fee),
+            was.subaccount,
         )
 
     def _put(self, qty: Qty, cost: Money) -> None:
@@ -145,6 +114,58 @@ class _Market:
         return gone
 
 
+_Key = tuple[Ts, int, int, str]
+
+
+class _Market:
+    """The events of one market in order, and what each subaccount holds after the first `_done` of them."""
+
+    def __init__(self, ticker: str, *, is_fifo: bool) -> None:
+        self.settlement: Settlement | None = None
+        self._ticker = ticker
+        self._is_fifo = is_fifo
+        self._events: list[tuple[_Key, Fill | Settlement]] = []
+        self._holdings: dict[int, _Holding] = {}
+        self._done = 0
+
+    @property
+    def events(self) -> list[Fill | Settlement]:
+        return [event for _, event in self._events]
+
+    def insert(self, event: Fill | Settlement) -> None:
+        """Put an event in its place; if what follows it was counted already, count again from the start."""
+        # At one millisecond a settlement comes after the fills.
+        key = (event.ts, 0, _rank(event), event.trade_id) if isinstance(event, Fill) else (event.ts, 1, 0, "")
+        if self._done and key < self._events[self._done - 1][0]:
+            self._done = 0
+        insort(self._events, (key, event), key=itemgetter(0))
+
+    def replace_settlement(self, settlement: Settlement) -> None:
+        self._events = [entry for entry in self._events if entry[1] is not self.settlement]
+        self._done = 0
+        self.settlement = settlement
+        self.insert(settlement)
+
+    @property
+    def positions(self) -> list[Position]:
+        return [holding.position for holding in self._holdings.values()]
+
+    def count(self) -> list[Position]:
+        """Count what has not been counted yet."""
+        if not self._done:
+            self._holdings.clear()
+        for _, event in self._events[self._done :]:
+            if isinstance(event, Fill):
+                if event.subaccount not in self._holdings:
+                    self._holdings[event.subaccount] = _Holding(self._ticker, event.subaccount, is_fifo=self._is_fifo)
+                self._holdings[event.subaccount].trade(event.side.sign * event.qty, event.price, event.fee)
+            else:
+                for holding in self._holdings.values():
+                    holding.trade(-holding.position.qty, event.value, Money(0))
+        self._done = len(self._events)
+        return self.positions
+
+
 class Ledger:
     """The account: positions and totals from everything booked, with average cost or first in, first out."""
 
@@ -153,7 +174,7 @@ class Ledger:
         self._markets: dict[str, _Market] = {}
         self._trades: set[str] = set()
         self._behind: set[str] = set()
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[int, str], Position] = {}
         self._realized = self._fees = self._cost = 0
 
     def book(self, fill: Fill) -> bool:
@@ -185,14 +206,19 @@ class Ledger:
         """Everything booked, market by market, each in order."""
         return [event for market in self._markets.values() for event in market.events]
 
-    def position(self, ticker: str) -> Position:
-        """The position in a market; a flat one where nothing ever happened."""
+    def position(self, ticker: str, subaccount: int = 0) -> Position:
+        """The position of a subaccount in a market; a flat one where nothing ever happened."""
         self._catch_up()
-        return self._positions.get(ticker) or Position(ticker)
+        return self._positions.get((subaccount, ticker)) or Position(ticker, subaccount=subaccount)
+
+    def holdings(self, ticker: str) -> list[Position]:
+        """The positions of all subaccounts in a market."""
+        self._catch_up()
+        return self._markets[ticker].positions if ticker in self._markets else []
 
     @property
-    def positions(self) -> Mapping[str, Position]:
-        """Every market ever booked, flat ones included: they carry realized profit."""
+    def positions(self) -> Mapping[tuple[int, str], Position]:
+        """Every subaccount and market ever traded, flat ones included: they carry realized profit."""
         self._catch_up()
         return self._positions
 
@@ -217,8 +243,8 @@ class Ledger:
     def unrealized(self, marks: Mapping[str, Price | None]) -> Money | None:
         """Value less cost of everything open, at YES prices; None where any open position has no mark."""
         total = 0
-        for ticker, position in self.positions.items():
-            part = position.unrealized(marks.get(ticker))
+        for position in self.positions.values():
+            part = position.unrealized(marks.get(position.ticker))
             if part is None:
                 return None
             total += part
@@ -235,11 +261,16 @@ class Ledger:
         """Count the markets that changed. On reading, not on booking: a thousand old fills cost one count."""
         while self._behind:
             market = self._markets[self._behind.pop()]
-            was, now = market.position, market.count()
-            self._positions[now.ticker] = now
-            self._realized += now.realized - was.realized
-            self._fees += now.fees - was.fees
-            self._cost += now.cost - was.cost
+            for was in market.positions:
+                self._add(was, -1)
+            for now in market.count():
+                self._add(now, 1)
+                self._positions[now.subaccount, now.ticker] = now
+
+    def _add(self, position: Position, sign: int) -> None:
+        self._realized += sign * position.realized
+        self._fees += sign * position.fees
+        self._cost += sign * position.cost
 
 
 def _rank(fill: Fill) -> int:

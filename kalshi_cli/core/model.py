@@ -287,6 +287,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     is_taker: bool
     ts: Ts
     client_order_id: str = ""
+    subaccount: int = 0
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,10 +128,12 @@ class OrderIndex:
             if ticker in (None, tracked.order.ticker)
         ]
 
-    def worst_case(self, ticker: str) -> tuple[Qty, Qty]:
-        """What the position may still gain and lose: everything left of the live bids, and of the live asks."""
+    def worst_case(self, ticker: str, subaccount: int = 0) -> tuple[Qty, Qty]:
+        """What the position of a subaccount may still gain and lose: all that is left of its live bids, and asks."""
         bids = asks = 0
         for tracked in self._live.get(ticker, ()):
+            if tracked.order.subaccount != subaccount:
+                continue
             if tracked.order.side is BID:
                 bids += tracked.order.remaining
             else:

@@ -58,17 +58,17 @@ def parts(
     ledger = Ledger()
     found: dict[str, Pnl] = {}
     for entry in in_order(entries):
-        before = ledger.position(entry.ticker)
+        before = _so_far(ledger, entry.ticker)
         if not _book(ledger, entry):
             continue
-        after = ledger.position(entry.ticker)
+        after = _so_far(ledger, entry.ticker)
         if since is None or entry.ts >= since:
             part = found.setdefault(key(entry.ticker, entry), Pnl())
             part.add(realized=after.realized - before.realized, fees=after.fees - before.fees)
-    for ticker, position in ledger.positions.items():
-        open_profit = position.unrealized(marks.get(ticker))
+    for position in ledger.positions.values():
+        open_profit = position.unrealized(marks.get(position.ticker))
         if position.qty and open_profit is not None:
-            found.setdefault(key(ticker, None), Pnl()).add(unrealized=open_profit)
+            found.setdefault(key(position.ticker, None), Pnl()).add(unrealized=open_profit)
     return found
 
 
@@ -77,6 +77,14 @@ def total(found: Iterable[Pnl]) -> Pnl:
     whole = Pnl()
     for part in found:
         whole.add(part.realized, part.unrealized, part.fees)
+    return whole
+
+
+def _so_far(ledger: Ledger, ticker: str) -> Pnl:
+    """What a market brought, over all subaccounts, without what is open."""
+    whole = Pnl()
+    for position in ledger.holdings(ticker):
+        whole.add(realized=position.realized, fees=position.fees)
     return whole
 
 

@@ -311,15 +311,17 @@ def self_cross(state: State, _limits: Limits, intent: Place) -> Objection | None
 
 
 def position_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """The position if every live order on this side fills, too."""
+    """The position if every live order on this side fills, too, and all that other subaccounts may hold on top of it.
+
+    What only closes the position of its own subaccount adds to nothing.
+    """
     if limits.max_position is None:
         return None
-    held = state.held(intent.ticker) * intent.side.sign
-    longest, shortest = state.orders.worst_case(intent.ticker)
-    if intent.subaccount:  # we count all subaccounts as one, and the exchange nets none of them with another
-        held = abs(held)
-    worst = Qty(held + (longest if intent.side is BID else shortest) + intent.qty)
-    if worst > limits.max_position:
+    held = state.held(intent.ticker, intent.subaccount) * intent.side.sign
+    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
+    own = held + (longest if intent.side is BID else shortest) + intent.qty
+    worst = Qty(own + state.most_held(intent.ticker, besides=intent.subaccount))
+    if own > 0 and worst > limits.max_position:
         return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
     return None
 
@@ -329,10 +331,7 @@ def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | N
     if limits.max_exposure is None:
         return None
     before = state.exposure(intent.ticker)
-    if intent.subaccount:
-        after = Money(before + _cost(intent))
-    else:
-        after = state.exposure(intent.ticker, (intent.side, intent.price, intent.qty))
+    after = state.exposure(intent.ticker, (intent.subaccount, intent.side, intent.price, intent.qty))
     total = state.total_exposure() - before + after
     if after > before and total > limits.max_exposure:
         return "EXPOSURE", f"worst_loss={format_money(Money(total))} limit={format_money(limits.max_exposure)}"
@@ -374,11 +373,9 @@ def _cost(intent: Place) -> Money:
 
 
 def _is_reducing(state: State, intent: Place) -> bool:
-    """Makes the position smaller without crossing zero, even if every live order on its side fills first."""
-    held = state.held(intent.ticker)
-    if intent.subaccount:  # whose position it is, is not known here
-        return False
-    longest, shortest = state.orders.worst_case(intent.ticker)
+    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first."""
+    held = state.held(intent.ticker, intent.subaccount)
+    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
     pending = longest if intent.side is BID else shortest
     closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)
     return intent.side is closing and pending + intent.qty <= abs(held)

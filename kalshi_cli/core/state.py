@@ -80,23 +80,52 @@ class State:
             self.sent.popleft()
         return len(self.sent)
 
-    def held(self, ticker: str) -> Qty:
-        """The position, with what our orders traded whose fills are still on their way."""
-        untold = sum(order.side.sign * qty for order, qty in self.orders.untold(ticker))
-        return Qty(self.ledger.position(ticker).qty + untold)
+    def held(self, ticker: str, subaccount: int = 0) -> Qty:
+        """The position of a subaccount, with what its orders traded whose fills are still on their way."""
+        untold = self.orders.untold(ticker)
+        traded = sum(order.side.sign * qty for order, qty in untold if order.subaccount == subaccount)
+        return Qty(self.ledger.position(ticker, subaccount).qty + traded)
 
-    def exposure(self, ticker: str, extra: tuple[Side, Price, Qty] | None = None) -> Money:
-        """The most that this market can still lose, whichever live orders fill and however it settles.
+    def subaccounts(self, ticker: str) -> set[int]:
+        """Those that hold anything in a market, or have live orders there."""
+        found = {position.subaccount for position in self.ledger.holdings(ticker) if position.qty}
+        found.update(order.subaccount for order in self.orders.live(ticker))
+        found.update(order.subaccount for order, _ in self.orders.untold(ticker))
+        return found
+
+    def most_held(self, ticker: str, *, besides: int) -> Qty:
+        """What the other subaccounts hold at most, on whichever side, once their live orders filled; nothing nets."""
+        total = 0
+        for number in self.subaccounts(ticker) - {besides}:
+            held, (longest, shortest) = self.held(ticker, number), self.orders.worst_case(ticker, number)
+            total += max(held + longest, shortest - held)
+        return Qty(total)
+
+    def exposure(self, ticker: str, extra: tuple[int, Side, Price, Qty] | None = None) -> Money:
+        """The most that this market can still lose, over all subaccounts: the worst of each, none netted with another.
+
+        `extra` is one more order on top of the live ones, with its subaccount in front. Never below zero.
+        """
+        numbers = self.subaccounts(ticker) | ({extra[0]} if extra else set())
+        return Money(
+            sum(
+                self._exposure(ticker, number, extra[1:] if extra is not None and extra[0] == number else None)
+                for number in numbers
+            )
+        )
+
+    def _exposure(self, ticker: str, subaccount: int, extra: tuple[Side, Price, Qty] | None) -> Money:
+        """The most that one subaccount can lose, whichever of its live orders fill and however the market settles.
 
         Profit and loss is linear in what fills, so the worst case is one of two: it settles NO after every bid filled,
-        or YES after every ask filled. `extra` is one more order on top of the live ones. Never below zero.
+        or YES after every ask filled.
         """
-        position = self.ledger.position(ticker)
+        position = self.ledger.position(ticker, subaccount)
         paid = position.cost
         size = Money(abs(position.qty) * ONE_DOLLAR)
         if_no, if_yes = (paid, paid - size) if position.qty >= 0 else (paid - size, paid)
-        live = [(order.side, order.price, order.remaining) for order in self.orders.live(ticker)]
-        live += [(order.side, order.price, qty) for order, qty in self.orders.untold(ticker)]
+        orders = [(order, order.remaining) for order in self.orders.live(ticker)] + self.orders.untold(ticker)
+        live = [(order.side, order.price, qty) for order, qty in orders if order.subaccount == subaccount]
         for side, price, qty in (*live, extra) if extra else live:
             if side is BID:
                 if_no += price * qty
@@ -106,7 +135,7 @@ class State:
 
     def total_exposure(self) -> Money:
         """The sum over all markets in which anything is held or rests."""
-        tickers = {ticker for ticker, position in self.ledger.positions.items() if position.qty}
+        tickers = {position.ticker for position in self.ledger.positions.values() if position.qty}
         tickers.update(order.ticker for order in self.orders.live())
         tickers.update(order.ticker for order, _ in self.orders.untold())
         return Money(sum(self.exposure(ticker) for ticker in tickers))
@@ -114,13 +143,14 @@ class State:
     def marks(self) -> dict[str, Price | None]:
         """What each held market is worth: the side one could sell to, else the last price.
 
-        A long is marked at the bid, a short at the ask. Where that side is empty and nothing ever traded: None.
+        A long is marked at the bid, a short at the ask. Where that side is empty and nothing ever traded: None. One
+        mark for a market: where subaccounts hold both sides, that of the larger.
         """
-        found: dict[str, Price | None] = {}
-        for ticker, position in self.ledger.positions.items():
+        net: dict[str, int] = {}
+        for position in self.ledger.positions.values():
             if position.qty:
-                found[ticker] = mark(self.books.get(ticker), self.markets.get(ticker), position.qty)
-        return found
+                net[position.ticker] = net.get(position.ticker, 0) + position.qty
+        return {ticker: mark(self.books.get(ticker), self.markets.get(ticker), Qty(qty)) for ticker, qty in net.items()}
 
 
 def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | None:
@@ -165,7 +195,7 @@ class View:
         What its orders traded counts from the reply on, also while the fills themselves are still on their way.
         """
         ledger = self._state.by_strategy.get(self._strategy)
-        booked = ledger.position(ticker).qty if ledger is not None else 0
+        booked = sum(position.qty for position in ledger.holdings(ticker)) if ledger is not None else 0
         untold = self._state.orders.untold(ticker)
         return Qty(booked + sum(order.side.sign * qty for order, qty in untold if order.strategy == self._strategy))
 

@@ -13,7 +13,7 @@ from kalshi_cli.core.ledger import Ledger, Position
 from kalshi_cli.core.model import ExchangePosition, Fill, Market, Settlement
 from kalshi_cli.core.state import mark
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Money, Price, Qty, Ts
+from kalshi_cli.units import Price, Qty, Ts
 
 KEYS = ("market", "event", "series", "strategy", "day")
 
@@ -25,7 +25,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     settlements: tuple[Settlement, ...]
     ledger: Ledger
     markets: dict[str, Market]
-    stated: dict[str, ExchangePosition]
+    stated: dict[tuple[int, str], ExchangePosition]
 
     @property
     def entries(self) -> list[pnl.Entry]:
@@ -33,20 +33,27 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def open_positions(self) -> list[Position]:
-        """What is held, by ticker."""
-        return [position for _, position in sorted(self.ledger.positions.items()) if position.qty]
+        """What is held, by ticker and subaccount."""
+        held = (position for position in self.ledger.positions.values() if position.qty)
+        return sorted(held, key=lambda position: (position.ticker, position.subaccount))
 
     @property
     def marks(self) -> dict[str, Price | None]:
-        """What each open position could be closed at, else the last price; None where there is neither."""
-        return {held.ticker: mark(None, self.markets.get(held.ticker), held.qty) for held in self.open_positions}
+        """What is open in each market could be closed at this, else the last price; None where there is neither.
+
+        One mark for a market: where subaccounts hold both sides, that of the larger.
+        """
+        net: dict[str, int] = {}
+        for held in self.open_positions:
+            net[held.ticker] = net.get(held.ticker, 0) + held.qty
+        return {ticker: mark(None, self.markets.get(ticker), Qty(qty)) for ticker, qty in net.items()}
 
     @property
     def drifting(self) -> list[str]:
-        """Markets where the fills add up to something else than the exchange states."""
-        ours = {held.ticker: held.qty for held in self.open_positions}
-        theirs = {ticker: stated.position for ticker, stated in self.stated.items() if stated.position}
-        return sorted(t for t in ours.keys() | theirs.keys() if ours.get(t, 0) != theirs.get(t, 0))
+        """Markets where the fills of a subaccount add up to something else than the exchange states of it."""
+        ours = {(held.subaccount, held.ticker): held.qty for held in self.open_positions}
+        theirs = {key: stated.position for key, stated in self.stated.items() if stated.position}
+        return sorted({key[1] for key in ours.keys() | theirs.keys() if ours.get(key, 0) != theirs.get(key, 0)})
 
 
 def read(client: KalshiClient) -> Portfolio:
@@ -54,36 +61,18 @@ def read(client: KalshiClient) -> Portfolio:
     # They come newest first, and what happened within one millisecond is folded in the order given.
     fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
     ledger = pnl.fold((*fills, *settlements))
-    held = [ticker for ticker, position in ledger.positions.items() if position.qty]
-    found = Portfolio(
+    held = sorted({position.ticker for position in ledger.positions.values() if position.qty})
+    subaccounts = sorted({0} | {number for number, _ in ledger.positions})
+    return Portfolio(
         fills=fills,
         settlements=settlements,
         ledger=ledger,
         markets={market.ticker: market for market in client.markets(tickers=held)} if held else {},
-        stated={position.ticker: position for position in client.positions()},
-    )
-    return msgspec.structs.replace(found, stated=_of_all_subaccounts(client, found.stated)) if found.drifting else found
-
-
-def _of_all_subaccounts(client: KalshiClient, primary: dict[str, ExchangePosition]) -> dict[str, ExchangePosition]:
-    """Fills are of all subaccounts, positions of the primary one: the others are asked where the two differ."""
-    stated = dict(primary)
-    for number in sorted({balance.subaccount for balance in client.subaccount_balances()} - {0}):
-        for other in client.positions(subaccount=number):
-            known = stated.get(other.ticker)
-            stated[other.ticker] = other if known is None else _together(known, other)
-    return stated
-
-
-def _together(one: ExchangePosition, other: ExchangePosition) -> ExchangePosition:
-    return ExchangePosition(
-        ticker=one.ticker,
-        position=Qty(one.position + other.position),
-        exposure=Money(one.exposure + other.exposure),
-        realized=Money(one.realized + other.realized),
-        fees=Money(one.fees + other.fees),
-        traded=Money(one.traded + other.traded),
-        updated=max(one.updated, other.updated),
+        stated={
+            (number, position.ticker): position
+            for number in subaccounts
+            for position in client.positions(subaccount=number or None)
+        },
     )
 
 

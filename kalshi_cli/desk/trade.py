@@ -146,7 +146,7 @@ class Score:
 
     def _now(self) -> Pnl:
         ledger, marks = self._engine.state.ledger, self._engine.state.marks()
-        held = sum(position.unrealized(marks.get(t)) or 0 for t, position in ledger.positions.items())
+        held = sum(position.unrealized(marks.get(position.ticker)) or 0 for position in ledger.positions.values())
         return Pnl(ledger.realized, Money(held), ledger.fees)
 
 

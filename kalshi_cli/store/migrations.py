@@ -29,7 +29,14 @@ def add_order_terms(execute: Execute) -> None:
         execute(f"ALTER TABLE orders ADD COLUMN {column}")
 
 
-STATE: tuple[Migration, ...] = (create_state, add_order_terms)
+def add_fill_subaccount(execute: Execute) -> None:
+    """Whose a fill is; of an older one its order says it, where we know that."""
+    execute("ALTER TABLE fills ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0")
+    whose = "SELECT MAX(subaccount) FROM orders WHERE order_id = fills.order_id AND order_id <> ''"
+    execute(f"UPDATE fills SET subaccount = COALESCE(({whose}), 0)")  # noqa: S608 - constants
+
+
+STATE: tuple[Migration, ...] = (create_state, add_order_terms, add_fill_subaccount)
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 
 _STATE = (

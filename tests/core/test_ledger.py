@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -151,7 +152,7 @@ def test_the_position_is_the_sum_of_signed_fills_and_fees_are_as_charged(method:
         assert ledger.position(ticker).qty == sum(item.side.sign * item.qty for item in fills if item.ticker == ticker)
         assert ledger.position(ticker).fees == sum(item.fee for item in fills if item.ticker == ticker)
     assert ledger.fees == sum(item.fee for item in fills)
-    assert set(ledger.positions) == {item.ticker for item in fills}
+    assert set(ledger.positions) == {(0, item.ticker) for item in fills}
 
 
 @each_method
@@ -386,3 +387,20 @@ def test_a_recorded_account_is_rebuilt_to_the_micro_dollar() -> None:
     """Two demo accounts before and after one trade: 1000 - 0.52 - 0.0175 is the recorded balance."""
     ledger = booked([fill("a", BID, 5_200, 100, parse_ts("2026-07-06T00:00:00Z"), fee=17_500)])
     assert dollars(1_000) + ledger.cash == dollars("999.4625")
+
+
+def test_subaccounts_net_nothing_and_a_settlement_ends_all_of_them(build: Build) -> None:
+    """Plus five here and minus five there are two positions, not none."""
+    ledger = Ledger()
+    ledger.book(build.fill("a", qty=contracts(5)))
+    ledger.book(build.fill("b", side=ASK, price=cents(50), qty=contracts(5), subaccount=1))
+    held = [(each.subaccount, each.qty, each.cost) for each in ledger.holdings("KXA-1")]
+    assert sorted(held) == [(0, contracts(5), dollars(2)), (1, -contracts(5), dollars("2.50"))]
+    assert (ledger.realized, ledger.cash) == (0, -dollars("4.50"))
+    assert ledger.holdings("KXB-1") == []
+    assert ledger.position("KXA-1", 2).qty == 0
+    ledger.settle(build.settlement(ts=Ts(NOW + 10)))
+    assert [each.qty for each in ledger.holdings("KXA-1")] == [0, 0]
+    assert (ledger.realized, ledger.cash) == (dollars("0.50"), dollars("0.50"))
+    ledger.book(build.fill("late", qty=contracts(1), price=cents(40), subaccount=2))
+    assert ledger.position("KXA-1", 2).realized == dollars("0.60"), "traded before the settlement, told after it"

@@ -32,7 +32,7 @@ def test_parts_by_any_key_add_up_to_the_change_of_the_account(
         entries.append(build.settlement(ticker="KXA-1"))
     prices = dict(zip(["KXA-1", "KXA-2", "KXB-1"], map(cents, marks), strict=True))
     ledger = pnl.fold(entries)
-    held = sum(position.value(prices[ticker]) or 0 for ticker, position in ledger.positions.items())
+    held = sum(position.value(prices[ticker]) or 0 for (_, ticker), position in ledger.positions.items())
     change_of_account = ledger.cash + held
     keys = {
         "market": lambda ticker, _: ticker,

@@ -323,3 +323,52 @@ def test_no_sequence_of_approved_orders_can_pass_a_limit(intents: list[tuple[Sid
         assert shortest <= Qty(5_000)
         assert state.total_exposure() <= 30_000_000
     event(f"denied some: {denied > 0}")
+
+
+# -- subaccounts: each holds for itself ----------------------------------------------------------------------------
+
+
+def elsewhere(side: Side, count: int, *, price: int = 42, subaccount: int = 1) -> Place:
+    return Place("KXA-1", side, cents(price), contracts(count), reason="test", subaccount=subaccount)
+
+
+def test_what_another_subaccount_holds_offsets_no_order(state: State, build: Build) -> None:
+    limits = Limits(max_position=contracts(5))
+    state.ledger.book(build.fill(qty=contracts(5), subaccount=1))
+    assert code(state, place(ASK, 45, 10), limits) == "POSITION_LIMIT", "it nets with nothing of the primary account"
+    assert code(state, place(ASK, 45, 1), limits) == "POSITION_LIMIT", "five and one are six"
+    assert code(state, elsewhere(ASK, 10, price=45), limits) == "approved", "there it closes five and opens five"
+    assert code(state, elsewhere(ASK, 11, price=45), limits) == "POSITION_LIMIT"
+
+
+def test_what_closes_a_subaccounts_own_position_passes_whatever_others_hold(state: State, build: Build) -> None:
+    state.ledger.book(build.fill(qty=contracts(5)))
+    state.ledger.book(build.fill("t2", qty=contracts(50), subaccount=1))
+    assert code(state, place(ASK, 45, 5), Limits(max_position=contracts(5))) == "approved"
+    assert code(state, place(ASK, 45, 6), Limits(max_position=contracts(5))) == "POSITION_LIMIT"
+
+
+def test_live_orders_of_another_subaccount_count_with_the_worse_of_their_sides(state: State, build: Build) -> None:
+    state.orders.add(build.order("b", price=cents(30), qty=contracts(3), subaccount=1))
+    state.orders.add(build.order("a", side=ASK, price=cents(60), qty=contracts(4), subaccount=1))
+    assert code(state, place(BID, 41, 1), Limits(max_position=contracts(5))) == "approved"
+    assert code(state, place(BID, 41, 2), Limits(max_position=contracts(5))) == "POSITION_LIMIT"
+
+
+def test_exposure_is_the_sum_of_the_worst_of_each_subaccount(state: State, build: Build) -> None:
+    state.ledger.book(build.fill(qty=contracts(5)))
+    state.ledger.book(build.fill("t2", side=ASK, qty=contracts(5), subaccount=1))
+    assert state.exposure("KXA-1") == state.total_exposure() == Money(5_000_000), "2 of YES and 3 of NO"
+    limits = Limits(max_exposure=Money(5_000_000), max_position=None)
+    assert code(state, place(BID, 42, 1), limits) == "EXPOSURE", "the NO of the other subaccount offsets nothing"
+    assert code(state, elsewhere(BID, 1), limits) == "approved", "its own does"
+    assert code(state, elsewhere(BID, 1, subaccount=2), limits) == "EXPOSURE"
+
+
+def test_only_the_own_position_can_be_reduced(state: State, build: Build) -> None:
+    state.trading = TradingState.REDUCING
+    state.ledger.book(build.fill(qty=contracts(5), subaccount=1))
+    assert code(state, place(ASK, 45, 5)) == "REDUCING"
+    assert code(state, elsewhere(ASK, 5, price=45)) == "approved"
+    assert code(state, elsewhere(ASK, 6, price=45)) == "REDUCING"
+    assert code(state, elsewhere(ASK, 5, price=45, subaccount=2)) == "REDUCING"

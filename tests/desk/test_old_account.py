@@ -78,7 +78,7 @@ def test_what_subaccounts_hold_counts_where_their_fills_do(virtual: Virtual) -> 
     order = NewOrder(ticker=OTHER, side=BID, price=cents(62), qty=contracts(3), subaccount=number)
     virtual.exchange.submit("alice", order, virtual.clock.now())
     found = portfolio.read(virtual.client)
-    assert [held.qty for held in found.open_positions] == [contracts(9)]
-    assert found.stated[OTHER].position == contracts(9)
+    assert [(held.subaccount, held.qty) for held in found.open_positions] == [(0, contracts(6)), (number, contracts(3))]
+    assert found.stated[number, OTHER].position == contracts(3)
     assert found.drifting == []
     assert [held.position for held in virtual.client.positions()] == [contracts(6)]

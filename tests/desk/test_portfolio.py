@@ -28,6 +28,7 @@ from kalshi_cli.core.model import (
 from kalshi_cli.core.pnl import fold, total
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.portfolio import KEYS, Portfolio, day_of, day_start
+from kalshi_cli.sim.listing import NewOrder
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 
 
@@ -119,9 +120,9 @@ def test_a_market_that_does_not_add_up_is_flagged(virtual: Virtual) -> None:
     traded(virtual)
     found = portfolio.read(virtual.client)
     assert msgspec.structs.replace(found, ledger=fold(())).drifting == [TICKER]
-    stated = found.stated[TICKER]
+    stated = found.stated[0, TICKER]
     more = msgspec.structs.replace(stated, position=contracts(7))
-    assert msgspec.structs.replace(found, stated={TICKER: more}).drifting == [TICKER]
+    assert msgspec.structs.replace(found, stated={(0, TICKER): more}).drifting == [TICKER]
     none = ExchangePosition(
         ticker=OTHER,
         position=Qty(0),
@@ -131,7 +132,7 @@ def test_a_market_that_does_not_add_up_is_flagged(virtual: Virtual) -> None:
         traded=Money(0),
         updated=Ts(0),
     )
-    assert msgspec.structs.replace(found, stated={**found.stated, OTHER: none}).drifting == []
+    assert msgspec.structs.replace(found, stated={**found.stated, (1, OTHER): none}).drifting == []
 
 
 def test_an_account_that_never_traded_is_empty(virtual: Virtual) -> None:
@@ -238,3 +239,21 @@ def test_every_moment_is_in_the_day_that_began_before_it(ts: int, name: str) -> 
     assert 0 <= ts - start < 25 * 3_600_000
     assert day_of(start, zone) == day_of(Ts(ts), zone)
     assert day_of(Ts(start - 1), zone) < day_of(start, zone)
+
+
+def test_yes_here_and_no_in_a_subaccount_are_two_positions_and_nothing_is_realized(virtual: Virtual) -> None:
+    number = virtual.exchange.add_subaccount("alice")
+    virtual.exchange.deposit("alice", dollars(10), subaccount=number)
+    virtual.market(40, 44)
+    virtual.place(price=cents(44), qty=contracts(5), tif=Tif.IOC)
+    there = NewOrder(ticker=TICKER, side=ASK, price=cents(40), qty=contracts(5), subaccount=number)
+    virtual.exchange.submit("alice", there, virtual.clock.now())
+    found = portfolio.read(virtual.client)
+    assert [(held.subaccount, held.qty) for held in found.open_positions] == [
+        (0, contracts(5)),
+        (number, -contracts(5)),
+    ]
+    assert (found.ledger.realized, found.drifting) == (0, [])
+    assert total(pnl.parts(found.entries, found.marks, lambda ticker, _: ticker).values()).realized == 0
+    swapped = {(number - key[0], key[1]): stated for key, stated in found.stated.items()}
+    assert msgspec.structs.replace(found, stated=swapped).drifting == [TICKER], "the sums agree, the parts do not"

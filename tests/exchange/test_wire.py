@@ -286,7 +286,7 @@ def test_the_documented_bodies_of_the_account_are_read():
     fills = b"""{"fills":[{"fill_id":"f4a4","trade_id":"f4a4","order_id":"97ec","ticker":"KX","market_ticker":"KX",
       "exchange_index":0,"outcome_side":"yes","book_side":"bid","side":"yes","action":"buy","count_fp":"1.00",
       "yes_price_dollars":"0.5200","no_price_dollars":"0.4800","is_taker":true,"fee_cost":"0.017500",
-      "created_time":"2026-06-11T06:29:30.164956Z","ts":1781159370,"subaccount_number":0}],"cursor":""}"""
+      "created_time":"2026-06-11T06:29:30.164956Z","ts":1781159370,"subaccount_number":2}],"cursor":""}"""
     assert wire_orders.read_fills(fills).items == [
         Fill(
             trade_id="f4a4",
@@ -298,6 +298,7 @@ def test_the_documented_bodies_of_the_account_are_read():
             fee=Money(17_500),
             is_taker=True,
             ts=Ts(1781159370164),
+            subaccount=2,
         )
     ]
     positions = b"""{"cursor":"","market_positions":[{"ticker":"KX","exchange_index":0,"position_fp":"-3.00",

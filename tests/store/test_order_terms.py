@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from store_build import NOW, Build, Open
 
-from kalshi_cli.core.messages import AmendOrder, OrderChanged, SubmitOrder
+from kalshi_cli.core.messages import AmendOrder, FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import Order, OrderStatus, StpMode, TradingState
 from kalshi_cli.core.orders import is_amend_open, worse_of
 from kalshi_cli.errors import HaltedError
@@ -89,3 +89,29 @@ def test_no_amend_begins_once_another_program_has_halted(open_store: Open, build
     with pytest.raises(HaltedError):
         store.record(amend(order))
     assert store.live_orders() == (order,)
+
+
+def test_the_fills_of_a_file_from_before_belong_to_the_subaccount_of_their_order(
+    open_store: Open, build: Build, path: Path
+) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    Database(path, migrations.STATE[:2]).close()
+    connection = sqlite3.connect(path)
+    connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row(build))
+    for trade_id, order_id in (("t1", "o1"), ("t2", "another")):
+        connection.execute(
+            "INSERT INTO fills VALUES (?, ?, 'KXA-1', 'bid', 4000, 500, 0, 0, ?, '')", (trade_id, order_id, NOW)
+        )
+    connection.commit()
+    connection.close()
+    store = open_store()
+    assert {fill.trade_id: fill.subaccount for fill in store.fills()} == {"t1": 3, "t2": 0}
+    store.record(FillBooked(replace(store.fills()[0], trade_id="t3", subaccount=7)))
+    assert {fill.trade_id: fill.subaccount for fill in open_store().fills()} == {"t1": 3, "t2": 0, "t3": 7}
+
+
+def order_row(build: Build) -> list[object]:
+    order = build.order(order_id="o1", subaccount=3)
+    values = [getattr(order, name) for name in Order.__struct_fields__]
+    return [order.client_order_id, *(str(value) if isinstance(value, str) else value for value in values)]

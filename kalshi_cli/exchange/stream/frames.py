@@ -122,6 +122,7 @@ class _Fill(msgspec.Struct, gc=False):
     outcome_side: str | None = None
     client_order_id: str | None = None
     ts_ms: Ts | None = None
+    subaccount: int | None = None
 
 
 class _UserOrder(OrderFields, gc=False):
@@ -454,6 +455,7 @@ def _filled(body: _Fill, recv_ts: Ts) -> Filled:
         is_taker=body.is_taker,
         ts=ts,
         client_order_id=body.client_order_id or "",
+        subaccount=body.subaccount or 0,
     )
     return Filled(ts, fill)
 

@@ -170,6 +170,7 @@ class _Fill(msgspec.Struct, gc=False):
     created_time: Moment
     book_side: str | None = None
     outcome_side: str | None = None
+    subaccount_number: int | None = None
 
 
 class _FillsBody(msgspec.Struct):
@@ -188,6 +189,7 @@ def _fill(wire: _Fill) -> Fill:
         fee=parse_money(wire.fee_cost),
         is_taker=wire.is_taker,
         ts=ts_of(wire.created_time),
+        subaccount=wire.subaccount_number or 0,
     )
 
 

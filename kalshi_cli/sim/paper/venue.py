@@ -147,7 +147,8 @@ class PaperVenue:
         ]
         positions = []
         value = 0
-        for ticker, position in self.ledger.positions.items():
+        for position in self.ledger.positions.values():
+            ticker = position.ticker
             if position.qty:
                 traded, updated = self._last_fill[ticker]
                 worth = position.value(self._mark(ticker, position.qty))
