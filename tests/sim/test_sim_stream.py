@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -366,3 +367,11 @@ def test_a_closed_connection_is_forgotten(alice: Caller) -> None:
     listener.connection.close()
     quote(alice.exchange, BID, "0.4", "1")
     assert listener.frames() == []
+
+
+def test_who_commands_and_never_reads_is_hung_up_on() -> None:
+    alice = Caller(make_exchange(SimOptions(outbox_limit=10, commands_a_second=1_000)))
+    connection = alice.connect().connection
+    for number in range(1, 100):
+        connection.receive(json.dumps({"id": number, "cmd": "list_subscriptions"}), T0)
+    assert (len(connection.outbox), connection.hung_up) == (10, "close")

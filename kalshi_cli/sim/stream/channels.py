@@ -56,8 +56,14 @@ class Connection:
         self._commands = 0
 
     def receive(self, text: str, now: Ts) -> None:
-        """Take one command; whatever it answers is in the outbox afterwards."""
+        """Take one command; whatever it answers is in the outbox afterwards.
+
+        Who goes on commanding while the outbox is full, and reads nothing, is hung up on: answers need room too.
+        """
         self.release()
+        if len(self.outbox) >= self._hub.state.options.outbox_limit:
+            self.hang_up("close")
+            return
         command_id = None
         try:
             command_id, name, params = read_command(text)
