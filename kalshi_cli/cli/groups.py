@@ -31,6 +31,9 @@ def list_(
 ) -> None:
     """The order groups of the account.
 
+    The exchange does not say here whether a group was triggered: in one that was there are no orders, and a new one
+    is refused until `kalshi order group reset`.
+
     \b
     kalshi order group list
     """
@@ -86,12 +89,16 @@ def create(
 def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose = 0, yes: Yes = False) -> None:
     """Set another limit. If that much matched within the last 15 seconds, the group is triggered at once.
 
+    While trading is halted a limit can only be lowered.
+
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
     """
+    from kalshi_cli.desk.place import sent
+
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "set the limit of", yes=yes)
-        desk.client.limit_order_group(group, limit)
+        sent(lambda: desk.client.limit_order_group(group, limit))
         _done(ctx, group, "limit set")
 
 
@@ -110,14 +117,16 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes
 
 @app.command("reset")
 def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes = False) -> None:
-    """Take orders again in a group that was triggered.
+    """Take orders again in a group that was triggered; not while trading is halted.
 
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
+    from kalshi_cli.desk.place import sent
+
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "reset", yes=yes)
-        desk.client.reset_order_group(group)
+        sent(lambda: desk.client.reset_order_group(group))
         _done(ctx, group, "reset")
 
 
