@@ -259,6 +259,26 @@ def test_a_lower_limit_forgets_what_left_the_window(alice: Caller) -> None:
     assert len(orders_in(alice, group)) == 1
 
 
+def test_the_window_is_fifteen_seconds(alice: Caller) -> None:
+    group = create(alice, 10)
+    rest(alice, group, count="20")
+    take(alice, "6")
+    alice.now = Ts(T0 + 14_999)
+    take(alice, "3.99")
+    assert len(orders_in(alice, group)) == 1
+    take(alice, "0.01")
+    assert orders_in(alice, group) == [], "the 6 are still in it, and the limit is met"
+
+
+def test_what_was_matched_fifteen_seconds_ago_is_out(alice: Caller) -> None:
+    group = create(alice, 10)
+    rest(alice, group, count="20")
+    take(alice, "6")
+    alice.now = Ts(T0 + 15_000)
+    take(alice, "4")
+    assert len(orders_in(alice, group)) == 1
+
+
 def test_a_deleted_group_takes_its_orders_along_and_is_gone(alice: Caller) -> None:
     group = create(alice)
     rest(alice, group)

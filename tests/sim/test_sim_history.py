@@ -11,6 +11,7 @@ from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import EventSpec, SimOptions
+from kalshi_cli.sim.tiers import Cutoff
 from kalshi_cli.units import ONE_DOLLAR, Ts
 
 MINUTE = 60_000
@@ -296,3 +297,8 @@ def test_fees_of_what_is_not_listed_cannot_be_changed() -> None:
         exchange.announce_fees("KXNONE", "", DEAR, T0, T0)
     with pytest.raises(ValueError, match="always has fees"):
         exchange.announce_fees("KXSIM", "", None, T0, T0)
+
+
+def test_what_happened_at_the_cutoff_itself_is_live() -> None:
+    cutoff = Cutoff(T0, T0)
+    assert [cutoff.has_moment(Ts(T0 + after)) for after in (-1, 0)] == [True, False]

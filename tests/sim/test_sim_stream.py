@@ -375,3 +375,10 @@ def test_who_commands_and_never_reads_is_hung_up_on() -> None:
     for number in range(1, 100):
         connection.receive(json.dumps({"id": number, "cmd": "list_subscriptions"}), T0)
     assert (len(connection.outbox), connection.hung_up) == (10, "close")
+
+
+def test_a_snapshot_of_a_market_that_is_not_followed_is_refused(alice: Caller) -> None:
+    alice.exchange.list_market(make_market(OTHER), T0)
+    listener, _ = subscribe(alice, "orderbook_delta", market_tickers=[TICKER])
+    [frame] = listener.send("update_subscription", 2, sids=[1], action="get_snapshot", market_tickers=[OTHER])
+    assert (frame["type"], frame["msg"]["code"]) == ("error", 11)

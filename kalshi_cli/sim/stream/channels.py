@@ -176,6 +176,8 @@ class Connection:
         if action == "get_snapshot":
             if sub.channel != BOOK:
                 raise CommandError(13)
+            if strange := sorted(set(tickers) - sub.tickers):
+                raise CommandError(11, strange)  # UNVERIFIED: nobody asked for a book that the subscription lacks
             self._snapshots(sub, tickers, now, command_id)
             return
         added = [ticker for ticker in tickers if ticker not in sub.tickers] if action == "add_markets" else []
