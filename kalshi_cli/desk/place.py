@@ -259,6 +259,14 @@ def halted(error: HaltedError) -> RefusedError:
     return RefusedError(error.message, hint=_HINTS["HALTED"], code="HALTED")
 
 
+def sent(write: Callable[[], None]) -> None:
+    """A write that a halt stops; RefusedError where it did, and nothing was sent."""
+    try:
+        write()
+    except HaltedError as error:
+        raise halted(error) from error
+
+
 def unwritten(what: str, error: StateError) -> OutcomeUnknownError:
     """Something was sent, and the state file took no note of what came of it."""
     return OutcomeUnknownError(

@@ -66,6 +66,7 @@ READ = Retry(tries=4, is_harmless_twice=True)
 CREATE = Retry(tries=3, is_harmless_twice=False, may_trade=True)
 CANCEL = Retry(tries=3, is_harmless_twice=True)
 ONCE = Retry(tries=3, is_harmless_twice=False)
+REARM = Retry(tries=3, is_harmless_twice=True, may_trade=True)
 
 _RECONCILE = "run `kalshi order reconcile` before anything else"
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.calls.base import Calls, part, unknown
-from kalshi_cli.exchange.rest import CANCEL, ONCE
+from kalshi_cli.exchange.rest import CANCEL, ONCE, REARM, Retry
 from kalshi_cli.exchange.wire import groups as wire_groups
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.groups import OrderGroup
@@ -51,16 +51,17 @@ class GroupCalls(Calls):
             raise unknown(subject, error) from error
 
     def limit_order_group(self, group: OrderGroup, limit: Qty) -> None:
-        """Another limit. A lower one may trigger the group at once."""
-        self._put(group, "limit", wire_groups.limit_body(limit))
+        """Another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
+        is_lower = group.limit is not None and limit <= group.limit
+        self._put(group, "limit", wire_groups.limit_body(limit), retry=CANCEL if is_lower else REARM)
 
     def trigger_order_group(self, group: OrderGroup) -> None:
         """Cancel all its orders, and refuse new ones until it is reset."""
         self._put(group, "trigger")
 
     def reset_order_group(self, group: OrderGroup) -> None:
-        """Take orders again, and count matches from zero."""
-        self._put(group, "reset")
+        """Take orders again, and count matches from zero. A halt stops it."""
+        self._put(group, "reset", retry=REARM)
 
     def delete_order_group(self, group: OrderGroup) -> None:
         """Cancel all its orders and forget it."""
@@ -69,12 +70,12 @@ class GroupCalls(Calls):
         with _named(group.group_id):
             self._rest.call("DELETE", path, CANCEL, subject=subject, params=_whose(group), if_unknown=_LOOK)
 
-    def _put(self, group: OrderGroup, verb: str, body: bytes = b"") -> None:
+    def _put(self, group: OrderGroup, verb: str, body: bytes = b"", *, retry: Retry = CANCEL) -> None:
         """Harmless twice: each of them says how the group shall be, not what to add."""
         path = f"{_GROUPS}/{part(group.group_id)}/{verb}"
         subject = f"the {verb} of order group {group.group_id}"
         with _named(group.group_id):
-            self._rest.call("PUT", path, CANCEL, subject=subject, params=_whose(group), body=body, if_unknown=_LOOK)
+            self._rest.call("PUT", path, retry, subject=subject, params=_whose(group), body=body, if_unknown=_LOOK)
 
     def _seen(self, look: Callable[[], T]) -> T:
         for _ in range(LOOKS - 1):
