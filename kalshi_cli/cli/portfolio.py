@@ -37,20 +37,26 @@ def balance(
 
 
 @app.command("positions")
-def positions(ctx: typer.Context) -> None:
-    """What is held, folded from fills and settlements, at the price it could be closed at.
+def positions(
+    ctx: typer.Context,
+    subaccount: Annotated[int | None, typer.Option(min=0, max=63, metavar="N", help="Only of this subaccount.")] = None,
+) -> None:
+    """What is held, folded from fills and settlements, at the price it could be closed at; in all subaccounts.
 
     \b
     kalshi positions
+    kalshi positions --subaccount 1
     """
-    from kalshi_cli.cli.rows.base import PositionRow, position_row
+    from kalshi_cli.cli.rows.base import PositionRow, SubaccountPositionRow, position_row
     from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
         found = desk.portfolio()
         marks = found.marks
-        rows = [position_row(position, marks[position.ticker]) for position in found.open_positions]
-        render_rows(PositionRow, rows, flags_of(ctx).form, empty="no open position")
+        held = [position for position in found.open_positions if subaccount in (None, position.subaccount)]
+        rows = [position_row(position, marks[position.ticker]) for position in held]
+        kind = SubaccountPositionRow if any(row.subaccount for row in rows) else PositionRow
+        render_rows(kind, rows, flags_of(ctx).form, empty="no open position")
 
 
 @app.command("fills")

@@ -402,7 +402,7 @@ CONTRACT = {
     rows.OrderbookView: "ticker yes_bids yes_asks best_bid best_ask spread mid",
     rows.OrderRow: "order_id client_order_id ticker side action book_side price count filled remaining status "
     "average_fill_price fees",
-    rows.PositionRow: "ticker position side count average_price cost mark value unrealized realized fees",
+    rows.PositionRow: "ticker position side count average_price cost mark value unrealized realized fees subaccount",
     rows.CancelAllView: "canceled remaining halted seconds",
     rows.PnlView: "realized unrealized fees net rows",
     run_rows.TradeSummary: "strategy env mode cycles intents orders fills denied realized unrealized fees net balance "

@@ -221,8 +221,15 @@ class PositionRow(Row, frozen=True, kw_only=True):
     unrealized: Gain | None
     realized: Gain
     fees: Money
+    subaccount: int
 
     shown = ("ticker", "side", "count", "unrealized", "realized", "average_price", "mark", "value", "fees")
+
+
+class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):
+    """The same where not all is held in the primary account."""
+
+    shown = ("ticker", "subaccount", *PositionRow.shown[1:])
 
 
 def position_row(position: Position, mark: Price | None) -> PositionRow:
