@@ -12,7 +12,7 @@ from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side, Tif
 from kalshi_cli.sim.accounts import Terms, book_fill, collateral, payout
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
-from kalshi_cli.units import Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
+from kalshi_cli.units import Money, Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
 
 QUADRATIC = FeeSchedule()
 TERMS = Terms()
@@ -196,3 +196,14 @@ def test_recorded_settlements_pay_what_we_pay() -> None:
         yes = HoldingRecord(account="a", ticker="T", qty=parse_qty(row["yes_count_fp"]))
         no = HoldingRecord(account="a", ticker="T", qty=Qty(-parse_qty(row["no_count_fp"])))
         assert (payout(yes, value) + payout(no, value)) // 10_000 == row["revenue"]
+
+
+@pytest.mark.parametrize(("rounding", "rebate"), [(10_000, 0), (10_001, 10_000)])
+def test_a_cent_comes_back_when_the_roundings_exceed_it_and_not_at_a_cent_exactly(rounding: int, rebate: int) -> None:
+    order = make_order(BID)
+    order.rounding = Money(rounding)
+    terms = Terms(FeeSchedule(multiplier=0))
+    booking = book_fill(
+        HoldingRecord(account="a", ticker="T"), order, parse_price("0.5"), parse_qty("1"), terms, is_taker=True
+    )
+    assert (booking.fee, booking.rounding) == (-rebate, rounding - rebate)
