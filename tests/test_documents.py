@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,20 @@ def test_every_command_has_a_help_with_an_example() -> None:
         return [] if "kalshi " in (command.help or "") else [name]
 
     assert [each for name in ENTRIES for each in without(name, root().get_command(None, name))] == []
+
+
+def test_the_reference_of_commands_is_what_the_commands_say() -> None:
+    """`make reference` writes it anew."""
+    spec = importlib.util.spec_from_file_location("reference", HERE / "scripts/reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.TARGET.read_text() == module.reference()
+
+
+def test_every_example_of_a_help_is_a_command_with_options_that_exist() -> None:
+    text = (HERE / "docs/cli.md").read_text()
+    examples = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    assert len(examples) > 100
+    assert [f"{line}: {wrong}" for line in examples for wrong in problems(line)] == []
