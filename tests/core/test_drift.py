@@ -1,4 +1,4 @@
-"""What a decoding struct requires, told of a body that does not have it. With real routes: tests/desk/test_schema.py."""
+"""What a decoding struct requires, told of a body that lacks it. With real routes: tests/desk/test_schema.py."""
 
 from __future__ import annotations
 

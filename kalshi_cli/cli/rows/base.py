@@ -223,7 +223,9 @@ class PositionRow(Row, frozen=True, kw_only=True):
     fees: Money
     subaccount: int
 
-    shown = ("ticker", "side", "count", "unrealized", "realized", "average_price", "mark", "value", "fees")
+    shown: ClassVar[tuple[str, ...]] = (
+        "ticker", "side", "count", "unrealized", "realized", "average_price", "mark", "value", "fees",
+    )  # fmt: skip
 
 
 class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):
