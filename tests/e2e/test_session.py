@@ -62,9 +62,10 @@ class Desk:
         }
 
     def quiet_ticker(self) -> str:
-        """A market with a bid well above a cent, so that a bid of one cent rests, and is allowed to."""
+        """A market with a bid well above a cent, so that a bid of one cent rests, and is allowed to; open for long."""
         markets = self.json("markets", "--limit", "100")
-        return next(m["ticker"] for m in markets if m["yes_bid"] and "0.0500" <= m["yes_bid"] <= "0.1000")
+        fitting = [m for m in markets if m["yes_ask"] and m["yes_bid"] and "0.0500" <= m["yes_bid"] <= "0.1000"]
+        return str(max(fitting, key=lambda market: str(market["close_time"]))["ticker"])
 
 
 @pytest.fixture
