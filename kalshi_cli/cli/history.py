@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker
 from kalshi_cli.cli.screen.output import note
+from kalshi_cli.errors import UsageError
 from kalshi_cli.units import Ts
 
 app = Commands("Trades and candles.")
@@ -49,7 +50,10 @@ def trades(
 @app.command("candles")
 def candles(
     ctx: typer.Context,
-    name: Annotated[str, ticker()],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="TICKER...", help="One market or several.", show_default=False)
+    ] = None,
+    event: Annotated[str, typer.Option(metavar="EVENT", help="All markets of this event instead.")] = "",
     interval: Annotated[str, choice_option("--interval", choices=tuple(INTERVALS), text="Length of a candle.")] = "1h",
     since: Annotated[Any, duration_option("--since", text="How far back; 3h, 7d or 90d where nothing is said.")] = None,
     until: Annotated[Any, duration_option("--until", text="Only what is older than that.")] = None,
@@ -60,20 +64,35 @@ def candles(
     \b
     kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1m --since 2h
     kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1h --plot
+    kalshi candles --event KXHIGHNY-26NOV21 --interval 1d --format csv
     """
-    from kalshi_cli.cli.rows.history import CandleRow, candle_row, render_chart
+    from kalshi_cli.cli.rows.history import CandleRow, MarketCandleRow, candle_row, market_candle_row, render_chart
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.candles import of_event, of_markets
 
     minutes, usual_s = INTERVALS[interval]
     form = flags_of(ctx).form
+    tickers = [name.upper() for name in names or ()]
+    if bool(tickers) == bool(event):
+        raise UsageError("name markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
+    if plot and len(tickers) != 1:
+        raise UsageError("a chart is of one market", hint="kalshi candles TICKER --plot")
     with opened(ctx) as desk:
         now = desk.clock.now()
-        market = desk.client.market(name.upper())
-        end = _ago(now, until) or Ts(now + minutes * 60_000)
-        found = desk.client.all_candles(market, Ts(now - int((since or usual_s) * 1000)), end, minutes)
-        if plot and render_chart(found, f"{market.ticker}  {interval}", form):
+        start, end = Ts(now - int((since or usual_s) * 1000)), _ago(now, until) or Ts(now + minutes * 60_000)
+        if len(tickers) == 1:
+            market = desk.client.market(tickers[0])
+            found = desk.client.all_candles(market, start, end, minutes)
+            if not (plot and render_chart(found, f"{market.ticker}  {interval}", form)):
+                render_rows(CandleRow, [candle_row(one) for one in found], form, empty="no candles", now=now)
             return
-        render_rows(CandleRow, [candle_row(one) for one in found], form, empty="no candles", now=now)
+        of_each = (
+            of_event(desk.client, event.upper(), start, end, minutes)
+            if event
+            else of_markets(desk.client, tickers, start, end, minutes)
+        )
+        rows = [market_candle_row(name, one) for name, candles in of_each.items() for one in candles]
+        render_rows(MarketCandleRow, rows, form, empty="no candles", now=now)
 
 
 def _ago(now: Ts, seconds: float | None) -> Ts | None:

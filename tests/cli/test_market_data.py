@@ -257,3 +257,31 @@ def test_a_chart_is_text_without_escapes_and_a_program_gets_data_instead(monkeyp
 def test_the_weekly_maintenance_is_on_thursday_from_three_to_five_in_new_york(now: str, starts: str) -> None:
     found = weekly_maintenance(parse_ts(now))
     assert (format_ts(found.starts), found.ends - found.starts) == (starts, 2 * 3_600_000)
+
+
+def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
+    alone = {name: kalshi("candles", name, "--json").json for name in (TWO_SIDED, ONE_SIDED)}
+    assert all(alone.values())
+    both = kalshi("candles", TWO_SIDED, ONE_SIDED, "--json").json
+    of_event = kalshi("candles", "--event", EVENT, "--json").json
+    for name, candles in alone.items():
+        for found in (both, of_event):
+            mine = [
+                {key: value for key, value in row.items() if key != "ticker"} for row in found if row["ticker"] == name
+            ]
+            assert mine == candles
+    assert {row["ticker"] for row in both} == set(alone)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ([], 2, "name markets, or --event EVENT"),
+        ([TWO_SIDED, "--event", EVENT], 2, "name markets, or --event EVENT"),
+        ([TWO_SIDED, ONE_SIDED, "--plot"], 2, "a chart is of one market"),
+        ([TWO_SIDED, "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        (["--event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
+    ],
+)
+def test_candles_of_nothing_in_particular_are_refused(words: list[str], code: int, says: str) -> None:
+    assert_refused(kalshi("candles", *words), code, says)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from typing import ClassVar
 
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
@@ -51,7 +52,17 @@ class CandleRow(Row, frozen=True, kw_only=True):
     volume: Qty
     open_interest: Qty
 
-    shown = ("end", "open", "low", "high", "close", "volume", "yes_bid_close", "yes_ask_close")
+    shown: ClassVar[tuple[str, ...]] = (
+        "end", "open", "low", "high", "close", "volume", "yes_bid_close", "yes_ask_close",
+    )  # fmt: skip
+
+
+class MarketCandleRow(CandleRow, frozen=True, kw_only=True):
+    """The same where the candles are of several markets."""
+
+    ticker: str
+
+    shown = ("ticker", *CandleRow.shown)
 
 
 def candle_row(candle: Candle) -> CandleRow:
@@ -62,6 +73,10 @@ def candle_row(candle: Candle) -> CandleRow:
         for name in ("open", "low", "high", "close")
     }
     return CandleRow.of(candle, **named)
+
+
+def market_candle_row(ticker: str, candle: Candle) -> MarketCandleRow:
+    return MarketCandleRow.of(candle_row(candle), ticker=ticker)
 
 
 def render_chart(candles: Sequence[Candle], title: str, form: Format | None) -> bool:
