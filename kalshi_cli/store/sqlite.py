@@ -99,7 +99,7 @@ class Database:
         execute("PRAGMA foreign_keys = ON")
         if 0 < version < len(steps):
             self._back_up(version)
-        for _ in range(len(steps) - version):
+        if version < len(steps):
             self._migrate(steps)
 
     def _version(self) -> int:
@@ -119,19 +119,26 @@ class Database:
         self._connection.execute("PRAGMA journal_mode = WAL")
 
     def _back_up(self, version: int) -> None:
-        """A copy of the file as it was, beside it."""
+        """A copy of the file as it was, beside it; of several programs that bring it up to date, any one's will do."""
         copy = self.path.with_name(f"{self.path.name}.format{version}")
-        copy.unlink(missing_ok=True)
-        _create_private(copy)
-        self._connection.execute("VACUUM INTO ?", (str(copy),))
+        draft = copy.with_name(f"{copy.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        _create_private(draft)
+        try:
+            self._connection.execute("VACUUM INTO ?", (str(draft),))
+            if _format_of(draft) == version:  # else another program was faster, and has kept its own copy
+                draft.replace(copy)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def _migrate(self, steps: Sequence[migrations.Migration]) -> None:
-        """Take one step, unless another program just did."""
+        """Take every step that is missing, all or none: no other program ever sees a file half way."""
         with self.writing(durable=True) as execute:
             version = self._version()
-            if version < len(steps):
-                steps[version](execute)
-                execute(f"PRAGMA user_version = {version + 1}")
+            for step in steps[version:]:
+                step(execute)
+            if version < len(steps):  # another program, and a newer one, may have been faster
+                execute(f"PRAGMA user_version = {len(steps)}")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -437,6 +444,14 @@ def _ensure_file(path: Path, *, create: bool) -> None:
 def _create_private(path: Path) -> None:
     """An empty file that only its owner can read. FileExistsError where there is one."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+
+
+def _format_of(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
 
 
 def _primary(error: sqlite3.Error) -> int:

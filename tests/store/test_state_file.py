@@ -277,6 +277,16 @@ def test_many_programs_may_create_the_file_at_the_same_moment(open_store: Open, 
     assert open_store().orders() == ()
 
 
+def test_many_programs_may_bring_the_file_up_to_date_at_the_same_moment(path: Path) -> None:
+    Database(path, migrations.JOURNAL).close()
+    steps = (*migrations.JOURNAL, add_column)
+    children = [start(lambda: Database(path, steps).close()) for _ in range(20)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 20
+    assert journal_columns(path) == ["key", "value", "note"]
+    assert journal_columns(path.with_name("state.db.format1")) == ["key", "value"]
+    assert sorted(each.name for each in path.parent.glob("*.format*")) == ["state.db.format1"]
+
+
 def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path, build: Build) -> None:
     def write(name: str) -> None:
         store = SqliteStore.open(path, account="account-1", environment="sim")
