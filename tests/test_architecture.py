@@ -129,7 +129,7 @@ def layers(module: Module) -> Iterator[str]:
 
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "sqlite3": ("kalshi_cli/store/sqlite.py",),
+    "sqlite3": ("kalshi_cli/store/database.py", "kalshi_cli/store/sqlite.py"),
     "httpx": ("kalshi_cli/exchange/", "kalshi_cli/sim/transport.py"),
     "websocket": ("kalshi_cli/exchange/",),
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
@@ -240,7 +240,7 @@ def streams(module: Module) -> Iterator[str]:
 
 BROAD = {
     "kalshi_cli/cli/main.py": 1,  # the one place that catches
-    "kalshi_cli/core/engine.py": 1,  # the guard around a strategy
+    "kalshi_cli/core/hooks.py": 1,  # the guard around a strategy
     "kalshi_cli/strategies/registry.py": 1,  # the guard around the file of a strategy
     "kalshi_cli/sim/server.py": 3,  # an error of the server's thread is handed to whoever waits
     "kalshi_cli/ops/notify.py": 1,  # a sink that fails must not stop trading
@@ -364,7 +364,7 @@ def test_the_walk_sees_the_whole_tree(modules: list[Module]) -> None:
     found = {module.path for module in modules}
     assert {
         "kalshi_cli/units.py",
-        "kalshi_cli/core/engine.py",
+        "kalshi_cli/core/hooks.py",
         "kalshi_cli/sim/api.py",
         "tests/test_architecture.py",
     } <= found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from kalshi_cli.core import reconcile, risk
 from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.hooks import Hooks, Strategy
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -53,12 +54,9 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
-from kalshi_cli.core.state import MINUTE_MS, Limits, State, View
+from kalshi_cli.core.state import MINUTE_MS, Limits, State
 from kalshi_cli.core.stats import Tally
-from kalshi_cli.units import Money, Qty, Ts, show_qty
-
-MAX_INTENTS = 100
-"""Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
+from kalshi_cli.units import Money, Ts
 
 CROSSED_MS = 1_000
 """How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
@@ -69,17 +67,6 @@ MAX_UNOWNED = 1_000
 
 CANCEL_AGAIN_MS = 2_000
 """An unanswered cancel is asked for again after this long."""
-
-
-class Strategy(Protocol):
-    """What the engine calls. Hooks yield intents, or return None."""
-
-    @property
-    def name(self) -> str: ...
-    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None: ...
-    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None: ...
-    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None: ...
-    def on_tick(self, view: View) -> Iterable[Intent] | None: ...
 
 
 class Engine:
@@ -99,15 +86,12 @@ class Engine:
         self.tally = Tally()
         self.is_stopping = False
         self._cash_besides: Money | None = None
-        self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
-        self._names = {strategy.name for strategy in strategies}
-        self._failed: dict[str, str] = {}
+        self._hooks = Hooks(state, strategies, self._consider, self._withdraw)
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._cancelling: dict[str, Ts] = {}
         self._crossed: dict[str, Ts] = {}
-        self._drift: dict[str, tuple[Qty, Qty]] = {}
-        self._drift_told: dict[str, tuple[Qty, Qty]] = {}
+        self._drift = reconcile.DriftWatch()
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             BookDelta: self._on_delta,
@@ -142,7 +126,17 @@ class Engine:
     @property
     def failed(self) -> tuple[str, ...]:
         """Strategies that raised and were taken out, and why."""
-        return tuple(f"{name}: {why}" for name, why in sorted(self._failed.items()))
+        return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))
+
+    @property
+    def asked(self) -> str:
+        """The strategy whose code is running at this moment, else empty; another thread may look."""
+        return self._hooks.asked
+
+    @property
+    def _may_ask(self) -> bool:
+        """Whether strategies are asked at all."""
+        return not self.is_stopping and self.state.trading is not TradingState.HALTED
 
     def step(self, message: Message) -> list[Effect]:
         """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
@@ -206,10 +200,7 @@ class Engine:
             return [Resync(ticker, "crossed")]
         if self._crossed:
             self._crossed.pop(ticker, None)
-        effects: list[Effect] = []
-        for strategy, view in tuple(self._running):
-            effects += self._ask(strategy, strategy.on_book, view, ticker)
-        return effects
+        return self._hooks.on_book(ticker) if self._may_ask else []
 
     def _on_feed(self, message: Message) -> list[Effect]:
         self.state.feed_ts = message.ts
@@ -217,10 +208,7 @@ class Engine:
 
     def _on_trade(self, message: PublicTrade) -> list[Effect]:
         self.state.feed_ts = message.ts
-        effects: list[Effect] = []
-        for strategy, view in tuple(self._running):
-            effects += self._ask(strategy, strategy.on_trade, view, message)
-        return effects
+        return self._hooks.on_trade(message) if self._may_ask else []
 
     def _on_reference(self, message: ReferencePrice) -> list[Effect]:
         self.state.indexes[message.index] = message.value
@@ -249,35 +237,9 @@ class Engine:
 
     def _on_tick(self, _message: Tick) -> list[Effect]:
         effects = self._withdraw()
-        for strategy, view in tuple(self._running):
-            effects += self._ask(strategy, strategy.on_tick, view)
-        return effects
+        return effects + self._hooks.on_tick() if self._may_ask else effects
 
-    # -- strategies -----------------------------------------------------------------------------------------------
-
-    def _ask(self, strategy: Strategy, hook: Callable[..., Iterable[Intent] | None], *args: object) -> list[Effect]:
-        """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
-        if self.is_stopping or self.state.trading is TradingState.HALTED:
-            return []
-        effects: list[Effect] = []
-        try:
-            answer = hook(*args)
-            if answer is None:
-                return effects
-            for count, intent in enumerate(answer):
-                if count == MAX_INTENTS:
-                    text = f"more than {MAX_INTENTS} intents at once; the rest was dropped"
-                    effects.append(Alert(self.state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
-                    break
-                effects += self._consider(strategy.name, intent)
-        except (Exception, SystemExit) as error:
-            self._running = [(other, seen) for other, seen in self._running if other is not strategy]
-            why = f"{type(error).__name__}: {error}{_where(error)}"
-            self._failed[strategy.name] = why
-            text = f"{why}; its orders are being canceled"
-            effects.append(Alert(self.state.now, "critical", "STRATEGY_FAILED", strategy.name, text))
-            effects += self._withdraw()
-        return effects
+    # -- intents -----------------------------------------------------------------------------------------------------
 
     def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
         if isinstance(intent, Cancel):
@@ -346,7 +308,7 @@ class Engine:
         Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
         """
         is_over = self.is_stopping or self.state.trading is TradingState.HALTED
-        names, reason = (self._names, "stopping") if is_over else (set(self._failed), "strategy failed")
+        names, reason = (self._hooks.names, "stopping") if is_over else (set(self._hooks.failed), "strategy failed")
         if not names:
             return []
         effects: list[Effect] = []
@@ -401,11 +363,7 @@ class Engine:
         """Book a fill with the strategy whose order it was, and tell it."""
         if not order.strategy or not self.state.by_strategy.setdefault(order.strategy, Ledger()).book(fill):
             return []
-        effects: list[Effect] = []
-        for strategy, view in tuple(self._running):
-            if strategy.name == order.strategy:
-                effects += self._ask(strategy, strategy.on_fill, view, fill)
-        return effects
+        return self._hooks.on_fill(order.strategy, fill) if self._may_ask else []
 
     def _on_settled(self, message: Settled) -> list[Effect]:
         settlement = message.settlement
@@ -457,26 +415,9 @@ class Engine:
         for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
             effects += self.step(repair)
         self._cash_besides = Money(message.balance.cash - self.state.ledger.cash)
-        return effects + self._look_for_drift(message)
-
-    def _look_for_drift(self, message: AccountSnapshot) -> list[Effect]:
-        """Alert where our positions and the exchange's stay apart, once for each difference.
-
-        Reads trail the matching engine: a snapshot older than our newest fill says nothing. And a difference seen once
-        can be a fill on its way; the same one in two snapshots running is not. Its positions are the primary account's.
-        """
-        if self.state.last_entry > message.as_of:
-            return []
-        ours = {p.ticker: p.qty for p in self.state.ledger.positions.values() if not p.subaccount}
-        found = reconcile.drift(ours, message)
-        stays = {ticker: found[ticker] for ticker in found if self._drift.get(ticker) == found[ticker]}
-        effects: list[Effect] = []
-        for ticker, (mine, theirs) in stays.items():
-            if self._drift_told.get(ticker) != (mine, theirs):
-                text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
-                effects.append(Alert(message.ts, "critical", "DRIFT", ticker, text))
-        self._drift, self._drift_told = found, stays
-        return effects
+        state = self.state
+        held = {p.ticker: p.qty for p in state.ledger.positions.values() if not p.subaccount}
+        return effects + self._drift.look(held, message, booked_until=state.last_entry)
 
     def _on_command(self, message: Command) -> list[Effect]:
         if message.state is None:
@@ -486,11 +427,3 @@ class Engine:
             return []
         self.state.trading = message.state
         return [StateChanged(message.ts, message.state, message.source, message.reason), *self._withdraw()]
-
-
-def _where(error: BaseException) -> str:
-    """The innermost place in the code, for whoever wrote the strategy."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f" (line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename})" if trace is not None else ""

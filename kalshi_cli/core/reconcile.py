@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 
 from kalshi_cli.core.messages import (
     AccountSnapshot,
+    Alert,
     AmendEnded,
+    Effect,
     Filled,
     Message,
     OrderNeverArrived,
@@ -19,7 +21,7 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.orders import OrderIndex, is_amend_open
-from kalshi_cli.units import Qty
+from kalshi_cli.units import Qty, Ts, show_qty
 
 NEVER_ARRIVED_MARGIN_MS = 30_000
 """How much later than the send the exchange's own data must be before "not there" means "never was"."""
@@ -69,3 +71,29 @@ def drift(ours: Mapping[str, Qty], snapshot: AccountSnapshot) -> dict[str, tuple
         for ticker in sorted(held.keys() | theirs.keys())
         if held.get(ticker, 0) != theirs.get(ticker, 0)
     }
+
+
+class DriftWatch:
+    """Tells where our positions and the exchange's stay apart, once for each difference.
+
+    Reads trail the matching engine: a snapshot older than our newest fill says nothing. And a difference seen once can
+    be a fill on its way; the same one in two snapshots running is not.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[Qty, Qty]] = {}
+        self._told: dict[str, tuple[Qty, Qty]] = {}
+
+    def look(self, held: Mapping[str, Qty], snapshot: AccountSnapshot, *, booked_until: Ts) -> list[Effect]:
+        """`held` are our positions of the primary account, which is what a snapshot has."""
+        if booked_until > snapshot.as_of:
+            return []
+        found = drift(held, snapshot)
+        stays = {ticker: found[ticker] for ticker in found if self._seen.get(ticker) == found[ticker]}
+        alerts: list[Effect] = []
+        for ticker, (mine, theirs) in stays.items():
+            if self._told.get(ticker) != (mine, theirs):
+                text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
+                alerts.append(Alert(snapshot.ts, "critical", "DRIFT", ticker, text))
+        self._seen, self._told = found, stays
+        return alerts

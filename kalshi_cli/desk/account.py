@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.engine import Engine, Strategy
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import AccountSnapshot
 from kalshi_cli.core.model import FeeSchedule, Market, Order, OrderStatus
 from kalshi_cli.core.pnl import in_order

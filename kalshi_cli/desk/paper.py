@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from kalshi_cli.clock import Clock, ManualClock
-from kalshi_cli.core.engine import Engine, Strategy
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import MarketChange
 from kalshi_cli.core.model import FeeSchedule, Market
 from kalshi_cli.core.state import Limits, State

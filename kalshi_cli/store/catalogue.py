@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 
 from kalshi_cli.errors import StateError
+from kalshi_cli.store.database import Database
 from kalshi_cli.store.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.migrations import Execute
-from kalshi_cli.store.sqlite import Database
 from kalshi_cli.units import Ts
 
 MOST_WORDS = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kalshi_cli.store import migrations
-from kalshi_cli.store.sqlite import Database
+from kalshi_cli.store.database import Database
 
 
 class SqliteJournal:

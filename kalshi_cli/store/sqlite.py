@@ -1,4 +1,4 @@
-"""The state file: SQLite, opened with care.
+"""The state file: what one account of one environment remembers.
 
 Every write is one short `BEGIN IMMEDIATE` transaction (one that starts by reading and then upgrades fails at once,
 whatever the timeout). Intents, fills, settlements and halts are on the disk when a method returns; what the exchange
@@ -8,10 +8,8 @@ Use a store from the thread that opened it.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,10 +32,8 @@ from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory
+from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.units import Ts
-
-BUSY_TIMEOUT_MS = 5_000
-"""How long a write waits for another program to finish its own."""
 
 MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000
@@ -47,136 +43,6 @@ MAX_UNWRITTEN_DENIALS = 1_000
 """Causes counted in memory before they are written, however long the next heartbeat takes."""
 
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
-
-
-class Database:
-    """One SQLite file. Every failure is a StateError that names the file and says what to do."""
-
-    is_read_through = True  # when it is opened; not a cache, whose damage may be met later
-
-    def __init__(
-        self, path: Path, steps: Sequence[migrations.Migration], *, create: bool = True, is_handed_over: bool = False
-    ) -> None:
-        """Open, check, and bring up to date. Without `create` a missing file is a StateError `state_missing`.
-
-        Only the thread that opened it may use it, unless it `is_handed_over` to another one: never two at a time.
-        """
-        self.path = path
-        _ensure_file(path, create=create)
-        self._is_durable: bool | None = None
-        with self._explained():
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw",
-                uri=True,
-                isolation_level=None,
-                timeout=BUSY_TIMEOUT_MS / 1000,
-                check_same_thread=not is_handed_over,
-            )
-        try:
-            with self._explained():
-                self._prepare(steps)
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _prepare(self, steps: Sequence[migrations.Migration]) -> None:
-        """Nothing is written before the file has proven to be ours, whole, and not newer than this program."""
-        execute = self._connection.execute
-        execute("BEGIN")  # one view of both, or a file that another program is just creating looks like a stranger's
-        version, tables = self._version(), execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-        execute("ROLLBACK")
-        if version > len(steps):
-            raise StateError(
-                f"{self.path} was written by a newer version of this program (format {version}, known: {len(steps)})",
-                hint="install the newer version again; the file was left as it is",
-                code="state_newer",
-            )
-        if version == 0 and tables:
-            raise StateError(f"{self.path} is not a file of this program", hint="move it away", code="state_unusable")
-        if self.is_read_through and (found := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise _damaged(self.path, found)
-        self._switch_to_wal()
-        execute("PRAGMA foreign_keys = ON")
-        if 0 < version < len(steps):
-            self._back_up(version)
-        if version < len(steps):
-            self._migrate(steps)
-
-    def _version(self) -> int:
-        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
-
-    def _switch_to_wal(self) -> None:
-        """The switch does not wait for another program that is switching too; BEGIN IMMEDIATE does."""
-        for _ in range(10):
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if _primary(error) != sqlite3.SQLITE_BUSY:
-                    raise
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.execute("ROLLBACK")
-        self._connection.execute("PRAGMA journal_mode = WAL")
-
-    def _back_up(self, version: int) -> None:
-        """A copy of the file as it was, beside it; of several programs that bring it up to date, any one's will do."""
-        copy = self.path.with_name(f"{self.path.name}.format{version}")
-        draft = copy.with_name(f"{copy.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        _create_private(draft)
-        try:
-            self._connection.execute("VACUUM INTO ?", (str(draft),))
-            if _format_of(draft) == version:  # else another program was faster, and has kept its own copy
-                draft.replace(copy)
-        finally:
-            draft.unlink(missing_ok=True)
-
-    def _migrate(self, steps: Sequence[migrations.Migration]) -> None:
-        """Take every step that is missing, all or none: no other program ever sees a file half way."""
-        with self.writing(durable=True) as execute:
-            version = self._version()
-            for step in steps[version:]:
-                step(execute)
-            if version < len(steps):  # another program, and a newer one, may have been faster
-                execute(f"PRAGMA user_version = {len(steps)}")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise  # a bug of ours, such as a second thread; not a fault of the file
-        except sqlite3.DatabaseError as error:
-            raise _explain(self.path, error) from error
-
-    @contextmanager
-    def writing(self, *, durable: bool) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """One transaction, all or nothing; `durable` waits until it is on the disk. Yields `execute`."""
-        connection = self._connection
-        try:
-            if durable is not self._is_durable:
-                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                self._is_durable = durable
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection.execute
-            connection.execute("COMMIT")
-        except BaseException as error:
-            if connection.in_transaction:
-                with suppress(sqlite3.DatabaseError):
-                    connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
-                raise _explain(self.path, error) from error
-            raise
-
-    def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a SELECT."""
-        with self._explained():
-            return self._connection.execute(sql, values).fetchall()
-
-    def close(self) -> None:
-        """Let go of the file. Closing twice is fine."""
-        with self._explained():
-            self._connection.close()
 
 
 class SqliteStore:
@@ -385,7 +251,7 @@ class SqliteStore:
         try:
             return tuple(rows.read(kind, found) for found in self._database.read(sql, values))
         except msgspec.ValidationError as error:
-            raise _damaged(self._database.path, f"{kind.__name__}: {error}") from error
+            raise damaged(self._database.path, f"{kind.__name__}: {error}") from error
 
     def close(self) -> None:
         """Write what was only counted, and let go of the file."""
@@ -416,78 +282,6 @@ def _put(execute: Callable[..., sqlite3.Cursor], order: Order) -> None:
     elif twin is not None:
         execute("DELETE FROM orders WHERE key = ?", (twin[0],))
     execute(rows.PUT_ORDER, (key, *rows.row(order)))
-
-
-# -- failures, in words -------------------------------------------------------------------------------------------
-
-
-def _ensure_file(path: Path, *, create: bool) -> None:
-    try:
-        if path.is_symlink():
-            raise StateError(f"{path} is a symbolic link", hint="state is kept in a plain file", code="state_unusable")
-        if path.exists():
-            return
-        if not create:
-            raise StateError(f"there is no state file {path}", hint="nothing ran here yet", code="state_missing")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create_private(path)
-    except FileExistsError:
-        return  # another program was first
-    except OSError as error:
-        raise StateError(
-            f"cannot create {path}: {error.strerror}",
-            hint="choose a writable directory with --state or KALSHI_STATE",
-            code="state_unwritable",
-        ) from error
-
-
-def _create_private(path: Path) -> None:
-    """An empty file that only its owner can read. FileExistsError where there is one."""
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
-
-
-def _format_of(path: Path) -> int:
-    connection = sqlite3.connect(path)
-    try:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        connection.close()
-
-
-def _primary(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; its extended codes carry more in the upper bits."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _damaged(path: Path, detail: object) -> StateError:
-    return StateError(
-        f"the state file {path} is damaged: {detail}",
-        hint=f"it was left as it is; after `mv {path} {path}.damaged` the next start rebuilds from the exchange "
-        "(a halt is not rebuilt: repeat it)",
-        code="state_damaged",
-    )
-
-
-def _explain(path: Path, error: sqlite3.DatabaseError) -> StateError:
-    """A StateError that says which file, what happened and what to do."""
-    found = _primary(error)
-    if found in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return _damaged(path, error)
-    if found in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StateError(
-            f"{path} is locked: another program has been writing to it for more than {BUSY_TIMEOUT_MS // 1000} s",
-            hint="close other programs that use it (a sqlite3 shell?) and try again",
-            code="state_locked",
-        )
-    if found == sqlite3.SQLITE_FULL:
-        return StateError(f"no room left to write {path}", hint="free some disk space", code="state_full")
-    if found in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StateError(
-            f"cannot write {path}: {error}",
-            hint="check who owns the file and its directory, or choose another with --state",
-            code="state_unwritable",
-        )
-    return StateError(f"the state file {path} failed: {error}", hint="see kalshi health-check")
 
 
 def _ending(account: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-from kalshi_cli.core.engine import Engine, Strategy
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import BookSnapshot
 from kalshi_cli.core.model import (
     BID,

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from core_build import NOW, Build
 
-from kalshi_cli.core.engine import CANCEL_AGAIN_MS, CROSSED_MS, MAX_INTENTS, Engine
+from kalshi_cli.core.engine import CANCEL_AGAIN_MS, CROSSED_MS, Engine
+from kalshi_cli.core.hooks import MAX_INTENTS
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     Alert,

@@ -15,7 +15,7 @@ from kalshi_cli.core.orders import is_amend_open, worse_of
 from kalshi_cli.errors import HaltedError
 from kalshi_cli.store import migrations
 from kalshi_cli.store.base import Halt
-from kalshi_cli.store.sqlite import Database
+from kalshi_cli.store.database import Database
 from kalshi_cli.units import Ts, cents, contracts
 
 replace = msgspec.structs.replace

@@ -17,9 +17,10 @@ from store_build import NOW, Build, Child, Open, start
 from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import OrderStatus
 from kalshi_cli.errors import ExitCode, StateError
-from kalshi_cli.store import migrations, sqlite
+from kalshi_cli.store import database, migrations
+from kalshi_cli.store.database import Database
 from kalshi_cli.store.migrations import Execute
-from kalshi_cli.store.sqlite import Database, SqliteStore
+from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
 
@@ -318,8 +319,8 @@ def test_a_write_waits_while_another_program_holds_the_file(open_store: Open, pa
 def test_a_file_locked_for_too_long_is_a_state_error_and_no_intent_is_written(
     open_store: Open, path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert sqlite.BUSY_TIMEOUT_MS >= 5_000
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
+    assert database.BUSY_TIMEOUT_MS >= 5_000
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
     store = open_store()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

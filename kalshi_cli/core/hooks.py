@@ -1,0 +1,104 @@
+"""The strategies of a run: asked one after the other, and contained. One that raises is taken out; the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from kalshi_cli.core.messages import Alert, Effect, Intent, PublicTrade
+from kalshi_cli.core.model import Fill
+from kalshi_cli.core.state import State, View
+
+MAX_INTENTS = 100
+"""Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
+
+
+class Strategy(Protocol):
+    """What the engine calls. Hooks yield intents, or return None."""
+
+    @property
+    def name(self) -> str: ...
+    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None: ...
+    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None: ...
+    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None: ...
+    def on_tick(self, view: View) -> Iterable[Intent] | None: ...
+
+
+class Hooks:
+    """Asks the strategies. `consider` takes what they want, `withdraw` follows when one of them failed."""
+
+    def __init__(
+        self,
+        state: State,
+        strategies: Sequence[Strategy],
+        consider: Callable[[str, Intent], list[Effect]],
+        withdraw: Callable[[], list[Effect]],
+    ) -> None:
+        self._state = state
+        self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
+        self._consider = consider
+        self._withdraw = withdraw
+        self.names = {strategy.name for strategy in strategies}
+        self.failed: dict[str, str] = {}
+        """Strategies that were taken out, and why."""
+        self.asked = ""
+        """The strategy whose code is running at this moment; another thread may look."""
+
+    def on_book(self, ticker: str) -> list[Effect]:
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            effects += self._ask(strategy, strategy.on_book, view, ticker)
+        return effects
+
+    def on_trade(self, trade: PublicTrade) -> list[Effect]:
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            effects += self._ask(strategy, strategy.on_trade, view, trade)
+        return effects
+
+    def on_fill(self, owner: str, fill: Fill) -> list[Effect]:
+        """Tell the one strategy whose order it was."""
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            if strategy.name == owner:
+                effects += self._ask(strategy, strategy.on_fill, view, fill)
+        return effects
+
+    def on_tick(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for strategy, view in tuple(self._running):
+            effects += self._ask(strategy, strategy.on_tick, view)
+        return effects
+
+    def _ask(self, strategy: Strategy, hook: Callable[..., Iterable[Intent] | None], *args: object) -> list[Effect]:
+        """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
+        effects: list[Effect] = []
+        self.asked = strategy.name
+        try:
+            answer = hook(*args)
+            if answer is None:
+                return effects
+            for count, intent in enumerate(answer):
+                if count == MAX_INTENTS:
+                    text = f"more than {MAX_INTENTS} intents at once; the rest was dropped"
+                    effects.append(Alert(self._state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
+                    break
+                effects += self._consider(strategy.name, intent)
+        except (Exception, SystemExit) as error:
+            self._running = [(other, seen) for other, seen in self._running if other is not strategy]
+            why = f"{type(error).__name__}: {error}{_where(error)}"
+            self.failed[strategy.name] = why
+            text = f"{why}; its orders are being canceled"
+            effects.append(Alert(self._state.now, "critical", "STRATEGY_FAILED", strategy.name, text))
+            effects += self._withdraw()
+        finally:
+            self.asked = ""
+        return effects
+
+
+def _where(error: BaseException) -> str:
+    """The innermost place in the code, for whoever wrote the strategy."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" (line {trace.tb_lineno} of {trace.tb_frame.f_code.co_filename})" if trace is not None else ""
