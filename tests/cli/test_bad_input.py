@@ -277,7 +277,7 @@ def test_an_order_that_is_gone_cannot_be_canceled_and_the_others_are(exchange: S
     "words",
     [
         ("markets",), ("market", TWO_SIDED), ("orderbook", TWO_SIDED), ("exchange",), ("balance",), ("positions",),
-        ("fills",), ("pnl",), ("order", "list"), ("order", "show", "x"), ("order", "cancel", "x"), ("cancel-all",),
+        ("fills",), ("pnl",), ("order", "list"), ("order", "show", "x"), ("order", "cancel", "x"), ("cancel-all", "--within", "2s"),
         ("trade", "--strategy", "spike", "--duration", "1s"), ("record", TWO_SIDED, "--out", "x.jsonl"),
     ],
     ids=" ".join,
