@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ from kalshi_cli.core.messages import (
     FillBooked,
     Filled,
     GroupChange,
+    GroupSwitched,
     Intent,
     MarketChange,
     Message,
@@ -61,6 +63,8 @@ from kalshi_cli.units import Money, Ts
 CROSSED_MS = 1_000
 """How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
 May 2026); a book that is still crossed a second later is wrong."""
+
+_ABOUT_A_GROUP = re.compile("order.?group", re.IGNORECASE)
 
 MAX_UNOWNED = 1_000
 """Orders that nobody knows yet and that traded: their fills are credited once the order turns out to be ours."""
@@ -332,6 +336,7 @@ class Engine:
         effects: list[Effect] = [OrderChanged(order)]
         if isinstance(message, OrderRejected):
             self.tally.rejected += 1
+            effects += self._learn_of_group(order, message)
         if isinstance(message, OrderUnknown):
             text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
             effects.append(Alert(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
@@ -389,15 +394,33 @@ class Engine:
         return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
 
     def _on_group(self, message: GroupChange) -> list[Effect]:
-        """A group that trips takes its orders with it; only a person, or a policy of one, resets it."""
-        group, triggered = message.order_group_id, self.state.triggered_groups
-        if message.change != "triggered":
-            if message.change in ("reset", "deleted"):
-                triggered.discard(group)
+        """A group that trips takes its orders with it; only a person resets it. One of ours that somebody deletes is
+        as good as triggered: the exchange takes no order that names it."""
+        group, triggered, is_ours = message.order_group_id, self.state.triggered_groups, self._is_of_run(message)
+        if message.change == "reset" or (message.change == "deleted" and not is_ours):
+            if group not in triggered:
+                return []
+            triggered.discard(group)
+            return [GroupSwitched(group, is_triggered=False)]
+        if message.change not in ("triggered", "deleted") or group in triggered:
             return []
         triggered.add(group)
-        text = "the exchange cancels its orders and takes no new ones until it is reset"
-        return [Alert(self.state.now, "critical", "GROUP_TRIGGERED", group, text)]
+        what = "cancels its orders and takes no new ones"
+        text = f"the exchange {what} until it is reset: kalshi order group reset {group}"
+        if message.change == "deleted":
+            text = f"somebody deleted it: the exchange {what}; the next start makes another"
+        switched = GroupSwitched(group, is_triggered=True)
+        return [switched, Alert(self.state.now, "critical", "GROUP_TRIGGERED", group, text)]
+
+    def _is_of_run(self, message: GroupChange) -> bool:
+        return message.order_group_id in self.state.groups.values()
+
+    def _learn_of_group(self, order: Order, refusal: OrderRejected) -> list[Effect]:
+        """How a trigger is learned without the stream. The code is not published (October 2026), so any text about an
+        order group will do."""
+        if not order.order_group_id or not _ABOUT_A_GROUP.search(f"{refusal.code} {refusal.detail}"):
+            return []
+        return self._on_group(GroupChange(self.state.now, order.order_group_id, "triggered"))
 
     def _with_cause(self, message: OrderState) -> OrderState:
         """The exchange gives no reason where the group of an order was triggered; we know it."""

@@ -342,6 +342,13 @@ class FillBooked(Effect, frozen=True):
     fill: Fill
 
 
+class GroupSwitched(Effect, frozen=True):
+    """An order group takes no more orders (`is_triggered`), or takes them again. A restart resets none."""
+
+    order_group_id: str
+    is_triggered: bool
+
+
 class SettlementBooked(Effect, frozen=True):
     """A settlement that was not known before, or that amends an earlier one."""
 

@@ -44,12 +44,24 @@ def review(
     order whose intent does not name one; None leaves it good-till-cancelled.
     """
     controls = _CONTROLS if strategy else tuple(control for control in _CONTROLS if control is not min_edge)
+    if strategy:
+        intent = _in_group(state, intent)
     denied = _objection(state, limits, intent, controls, strategy)
     if denied is not None:
         return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
     return SubmitOrder(_order(state, intent, client_order_id, strategy, expires))
+
+
+def _in_group(state: State, intent: Place) -> Place:
+    """With the order group of its shard, where this run has one and the strategy named none; a group is of the primary
+    subaccount.
+    """
+    market = state.markets.get(intent.ticker)
+    if market is None or intent.order_group_id or intent.subaccount or market.exchange_index not in state.groups:
+        return intent
+    return msgspec.structs.replace(intent, order_group_id=state.groups[market.exchange_index])
 
 
 def review_close(state: State, limits: Limits, intent: Close, *, client_order_id: str) -> CloseOrder | Denied:

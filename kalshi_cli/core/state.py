@@ -52,6 +52,8 @@ class State:
         self.indexes: dict[str, int] = {}
         self.references: dict[str, str] = dict(references or {})
         self.triggered_groups: set[str] = set()
+        self.groups: dict[int, str] = {}
+        """The order group of this run on each shard; empty where it uses none. The desk sets it."""
         self.is_feed_live = False
         self.feed_ts = Ts(0)
         self.last_entry = Ts(0)

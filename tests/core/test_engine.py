@@ -26,6 +26,7 @@ from kalshi_cli.core.messages import (
     FillBooked,
     Filled,
     GroupChange,
+    GroupSwitched,
     Intent,
     MarketChange,
     Message,
@@ -616,7 +617,7 @@ def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_n
     engine.state.trading = TradingState.ACTIVE
     mine = build.order(order_id="o1", status=OrderStatus.RESTING, order_group_id="g1")
     engine.state.orders.add(mine)
-    [alert] = engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
+    _, alert = engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
     assert isinstance(alert, Alert)
     assert (alert.tier, alert.code, alert.subject) == ("critical", "GROUP_TRIGGERED", "g1")
     gone = msgspec.structs.replace(mine, status=OrderStatus.CANCELED, updated=Ts(NOW + 2))
@@ -627,7 +628,7 @@ def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_n
     refused = engine.place(again)
     assert isinstance(refused, Denied)
     assert refused.code == "GROUP_TRIGGERED"
-    assert engine.step(GroupChange(Ts(NOW + 3), "g1", "reset")) == []
+    assert engine.step(GroupChange(Ts(NOW + 3), "g1", "reset")) == [GroupSwitched("g1", is_triggered=False)]
     allowed = engine.place(again)
     assert not isinstance(allowed, Denied) or allowed.code != "GROUP_TRIGGERED"
 
