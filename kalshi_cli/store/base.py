@@ -13,6 +13,9 @@ from kalshi_cli.units import Money, Ts
 EVER = Ts(0)
 """Since the beginning."""
 
+PAUSED = "PAUSED"
+"""The code of a halt that is only a pause: a loop goes on after it by itself, and may be started into it."""
+
 
 class Halt(msgspec.Struct, frozen=True):
     """The durable trading state, and why it is what it is."""
@@ -21,6 +24,16 @@ class Halt(msgspec.Struct, frozen=True):
     code: str
     reason: str
     since: Ts
+
+    @property
+    def is_pause(self) -> bool:
+        """A halt that waits for its end, and needs no person to look into anything."""
+        return self.state is TradingState.HALTED and self.code == PAUSED
+
+    @property
+    def is_final(self) -> bool:
+        """A halt that only a person ends: what runs under a service manager must not be restarted."""
+        return self.state is TradingState.HALTED and self.code != PAUSED
 
 
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +50,14 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     feed_age_ms: int | None = None
     cash: Money | None = None
     day_pnl: Money | None = None
+
+
+class RunGroup(msgspec.Struct, frozen=True):
+    """An order group that a run made at the exchange: one on each shard, taken up again after a crash."""
+
+    group_id: str
+    exchange_index: int
+    is_triggered: bool = False
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,11 +98,26 @@ class Store(Notebook, Protocol):
     """One account of one environment. Every method may raise StateError; nothing is lost silently."""
 
     def halt(self) -> Halt:
-        """The trading state as of now; another process may have changed it. Cheap: read before every send."""
+        """The trading state as of now; another process may have changed it. Cheap: read before every send.
+
+        HALTED with the code PAUSED while there is a pause, unless a halt is there as well.
+        """
         ...
 
     def set_halt(self, halt: Halt) -> None:
         """Move the durable trading state, whatever it was: what a person decided."""
+        ...
+
+    def keep_group(self, group: RunGroup) -> None:
+        """Remember an order group of a run."""
+        ...
+
+    def forget_group(self, group_id: str) -> None:
+        """It is gone at the exchange."""
+        ...
+
+    def groups(self) -> tuple[RunGroup, ...]:
+        """Those that are remembered, by shard."""
         ...
 
     def beat(self, cycle: Cycle) -> None:

@@ -36,7 +36,15 @@ def add_fill_subaccount(execute: Execute) -> None:
     execute(f"UPDATE fills SET subaccount = COALESCE(({whose}), 0)")  # noqa: S608 - constants
 
 
-STATE: tuple[Migration, ...] = (create_state, add_order_terms, add_fill_subaccount)
+def add_run_groups(execute: Execute) -> None:
+    """The order groups that runs made at the exchange, and which of them take no orders until a person resets them."""
+    execute(
+        "CREATE TABLE run_groups (group_id TEXT PRIMARY KEY, exchange_index INTEGER NOT NULL,"
+        " is_triggered INTEGER NOT NULL DEFAULT 0)"
+    )
+
+
+STATE: tuple[Migration, ...] = (create_state, add_order_terms, add_fill_subaccount, add_run_groups)
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 
 _STATE = (

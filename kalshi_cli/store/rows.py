@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied
 from kalshi_cli.core.model import Fill, Order, Settlement
-from kalshi_cli.store.base import Cycle, Halt
+from kalshi_cli.store.base import Cycle, Halt, RunGroup
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -39,12 +39,16 @@ PUT_SETTLEMENT = _insert("settlements", Settlement, verb="INSERT OR REPLACE")
 PUT_HALT = _insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
 PUT_CYCLE = _insert("cycle", Cycle, key="id", verb="INSERT OR REPLACE")
 ADD_ALERT = _insert("alerts", Alert)
+PUT_GROUP = _insert("run_groups", RunGroup, verb="INSERT OR REPLACE")
+SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
+DROP_GROUP = "DELETE FROM run_groups WHERE group_id = ?"
 
 ORDERS = f"SELECT {columns(Order)} FROM orders"  # noqa: S608 - constants, as below
 FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id"  # noqa: S608
 SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
 HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
 CYCLE = f"SELECT {columns(Cycle)} FROM cycle"  # noqa: S608
+GROUPS = f"SELECT {columns(RunGroup)} FROM run_groups ORDER BY exchange_index"  # noqa: S608
 DENIED = f"SELECT {columns(Denied)} FROM denials WHERE ts >= ? AND ? IN ('', ticker) ORDER BY ts DESC LIMIT ?"  # noqa: S608
 ALERTS = f"SELECT {columns(Alert)} FROM alerts WHERE ts >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608
 

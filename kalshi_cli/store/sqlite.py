@@ -23,6 +23,7 @@ from kalshi_cli.core.messages import (
     Denied,
     Effect,
     FillBooked,
+    GroupSwitched,
     OrderChanged,
     SettlementBooked,
     StateChanged,
@@ -31,7 +32,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
-from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory
+from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory, RunGroup
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.units import Ts
 
@@ -60,6 +61,7 @@ class SqliteStore:
             FillBooked: self._book_fill,
             SettlementBooked: self._book_settlement,
             StateChanged: self._change_state,
+            GroupSwitched: self._switch_group,
             Denied: self._count_denial,
             Alert: self._add_alert,
         }
@@ -184,6 +186,20 @@ class SqliteStore:
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
         self._seen_halt = halt
 
+    def _switch_group(self, effect: GroupSwitched) -> None:
+        with self._database.writing(durable=True) as execute:
+            execute(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
+
+    def keep_group(self, group: RunGroup) -> None:
+        """Remember an order group of a run, on the disk: what is forgotten here stays behind at the exchange."""
+        with self._database.writing(durable=True) as execute:
+            execute(rows.PUT_GROUP, rows.row(group))
+
+    def forget_group(self, group_id: str) -> None:
+        """It is gone at the exchange."""
+        with self._database.writing(durable=True) as execute:
+            execute(rows.DROP_GROUP, (group_id,))
+
     def beat(self, cycle: Cycle) -> None:
         """Write the heartbeat row, and the refusals counted since the last."""
         self._write_denials()
@@ -206,6 +222,10 @@ class SqliteStore:
         found = self._select(Halt, rows.HALT)
         self._seen_halt = found[0] if found else NO_HALT
         return self._seen_halt
+
+    def groups(self) -> tuple[RunGroup, ...]:
+        """The order groups of runs, by shard."""
+        return self._select(RunGroup, rows.GROUPS)
 
     def last_cycle(self) -> Cycle | None:
         """The heartbeat row, if any loop ever completed a cycle here."""

@@ -1,0 +1,39 @@
+"""The order groups of runs in the state file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kalshi_cli.core.messages import GroupSwitched
+from kalshi_cli.store.base import RunGroup
+from kalshi_cli.store.sqlite import SqliteStore
+
+
+def opened(folder: Path) -> SqliteStore:
+    return SqliteStore.open(folder / "state.db", account="a", environment="sim")
+
+
+def test_a_group_is_remembered_with_its_shard_and_forgotten_when_told(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.keep_group(RunGroup("g1", 1))
+        store.keep_group(RunGroup("g0", 0))
+    with opened(tmp_path) as store:
+        assert store.groups() == (RunGroup("g0", 0), RunGroup("g1", 1))
+        store.forget_group("g0")
+        assert store.groups() == (RunGroup("g1", 1),)
+
+
+def test_that_a_group_was_triggered_outlives_the_process_until_a_reset(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.keep_group(RunGroup("g0", 0))
+        store.record(GroupSwitched("g0", is_triggered=True))
+    with opened(tmp_path) as store:
+        assert store.groups() == (RunGroup("g0", 0, is_triggered=True),)
+        store.record(GroupSwitched("g0", is_triggered=False))
+        assert store.groups() == (RunGroup("g0", 0),)
+
+
+def test_a_group_that_no_run_made_is_not_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.record(GroupSwitched("somebody's", is_triggered=True))
+        assert store.groups() == ()
