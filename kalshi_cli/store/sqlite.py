@@ -34,6 +34,7 @@ from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory, RunGroup
 from kalshi_cli.store.database import Database, damaged
+from kalshi_cli.store.pause import read_pause
 from kalshi_cli.units import Ts
 
 MAX_DENIALS = 50_000
@@ -117,7 +118,7 @@ class SqliteStore:
         try:
             with self._database.writing(durable=True) as execute:
                 if not isinstance(effect, CloseOrder):
-                    _refuse_if_halted(execute)
+                    self._refuse_if_halted(execute)
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
         except StateError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):
@@ -131,8 +132,18 @@ class SqliteStore:
     def _amend(self, effect: AmendOrder) -> None:
         """The order counts as the worse of both from here on. Like an intent: on the disk, and not while halted."""
         with self._database.writing(durable=True) as execute:
-            _refuse_if_halted(execute)
+            self._refuse_if_halted(execute)
             _put(execute, effect.doubtful)
+
+    def _refuse_if_halted(self, execute: Callable[..., sqlite3.Cursor]) -> None:
+        found = execute(rows.HALT).fetchone()
+        if self._or_pause(rows.read(Halt, found) if found else NO_HALT).state is TradingState.HALTED:
+            raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
+
+    def _or_pause(self, halt: Halt) -> Halt:
+        """A pause counts wherever there is no halt, which outlasts it."""
+        pause = read_pause(self._database.path.parent)
+        return pause if pause is not None and halt.state is not TradingState.HALTED else halt
 
     def _put_order(self, effect: OrderChanged) -> None:
         """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
@@ -148,11 +159,18 @@ class SqliteStore:
             execute(rows.PUT_SETTLEMENT, rows.row(effect.settlement))
 
     def _change_state(self, effect: StateChanged) -> None:
-        """Follow the engine, but never loosen what another program tightened since we last looked (`cancel-all`)."""
+        """Follow the engine, but never loosen what another program tightened since we last looked (`cancel-all`).
+
+        Where the engine followed what is on file nothing is written, and a pause is a file of its own.
+        """
         after = Halt(effect.state, effect.code, effect.reason, effect.ts)
+        if after.is_pause:
+            return
         with self._database.writing(durable=True) as execute:
             found = execute(rows.HALT).fetchone()
             before = rows.read(Halt, found) if found else NO_HALT
+            if msgspec.structs.replace(after, since=before.since) == before:
+                return
             if _CAUTION[after.state] < _CAUTION[before.state] and before != self._seen_halt:
                 return
             execute(rows.PUT_HALT, (1, *rows.row(after)))
@@ -221,7 +239,7 @@ class SqliteStore:
         """The trading state as of now; ACTIVE where nobody ever moved it."""
         found = self._select(Halt, rows.HALT)
         self._seen_halt = found[0] if found else NO_HALT
-        return self._seen_halt
+        return self._or_pause(self._seen_halt)
 
     def groups(self) -> tuple[RunGroup, ...]:
         """The order groups of runs, by shard."""
@@ -282,12 +300,6 @@ class SqliteStore:
 
 
 # -- orders, within a transaction ---------------------------------------------------------------------------------
-
-
-def _refuse_if_halted(execute: Callable[..., sqlite3.Cursor]) -> None:
-    found = execute(rows.HALT).fetchone()
-    if found and rows.read(Halt, found).state is TradingState.HALTED:
-        raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
 
 
 def _put(execute: Callable[..., sqlite3.Cursor], order: Order) -> None:

@@ -1,0 +1,84 @@
+"""A pause: an empty file `.pause` beside the state file, or one with the reason in it. It lasts until it is removed.
+
+It is a file, and no row, so that anything may pause: `kalshi pause`, a signal handler, `touch`, a person without this
+program, on a full disk and beside a broken state file. `SqliteStore` looks at it wherever it looks at the halt.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.errors import StateError
+from kalshi_cli.store.base import PAUSED, Halt
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
+
+FILE = ".pause"
+_LONGEST_REASON = 200
+
+
+def read_pause(home: Path) -> Halt | None:
+    """The pause of this state directory, as a halt with the code PAUSED; None where there is none.
+
+    Whatever has the name is a pause, also what cannot be read. StateError where not even that can be found out.
+    """
+    path = home / FILE
+    try:
+        since = path.lstat().st_mtime_ns // 1_000_000
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
+    reason = b""
+    with suppress(OSError):
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            reason = os.read(file, 4 * _LONGEST_REASON)
+        finally:
+            os.close(file)
+    text = safe_text(reason.decode(errors="replace").strip(), _LONGEST_REASON)
+    return Halt(TradingState.HALTED, PAUSED, text, Ts(since))
+
+
+def pause(home: Path, reason: str) -> None:
+    """On the disk when it returns. A pause that is there already stays as it is. Safe in a signal handler."""
+    path = home / FILE
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StateError(f"cannot create {path}: {error.strerror}", code="state_unwritable") from error
+    try:
+        with suppress(OSError):  # a full disk: what counts is that the file is there
+            os.write(file, reason.encode())
+            os.fsync(file)
+        _sync(home)
+    finally:
+        os.close(file)
+
+
+def unpause(home: Path) -> bool:
+    """Whether there was a pause; now there is none. It lifts no halt. Safe in a signal handler."""
+    path = home / FILE
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StateError(f"cannot remove {path}: {error.strerror}", code="state_unwritable") from error
+    _sync(home)
+    return True
+
+
+def _sync(home: Path) -> None:
+    with suppress(OSError):
+        folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
