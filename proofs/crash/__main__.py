@@ -1,0 +1,62 @@
+"""`python -m proofs.crash`: many runs on a few workers, a table of what was reached, exit 1 where anything broke."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from proofs.crash.points import BY_NAME, POINTS
+from proofs.crash.session import FAULTS, Result
+from proofs.crash.workers import results_of
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m proofs.crash", description=__doc__)
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--point", choices=sorted(BY_NAME), default="", help="die here, whatever the seed says")
+    parser.add_argument("--faults", action="store_true", help="random network faults instead of kills")
+    parser.add_argument("--workers", type=int, default=2)
+    asked = parser.parse_args()
+    seeds = range(asked.first, asked.first + asked.runs) if asked.seed is None else range(asked.seed, asked.seed + 1)
+    started, results = time.monotonic(), []
+    for result in results_of(seeds, FAULTS if asked.faults else asked.point, asked.workers):
+        results.append(result)
+        for violation in result.violations:
+            say(f"VIOLATION {result}: {violation}")
+        if result.violations:
+            say(f"  again: {_again(result)}")
+    _table(results, time.monotonic() - started)
+    return 1 if any(result.violations for result in results) else 0
+
+
+def _again(result: Result) -> str:
+    how = "--faults" if result.point == FAULTS else f'--point "{result.point}"'
+    return f"python -m proofs.crash --seed {result.seed} {how}"
+
+
+def _table(results: list[Result], seconds: float) -> None:
+    say(f"{'point':24}{'runs':>6}{'hit':>6}{'sent':>7}{'in doubt':>10}{'left':>6}{'violations':>12}")
+    names = [FAULTS] if any(each.point == FAULTS for each in results) else [p.name for p in POINTS] + ["random"]
+    for name in [*names, "all"]:
+        some = [each for each in results if name in (each.point, "all")]
+        if some:
+            hits, sent = sum(each.is_hit for each in some), sum(each.sent for each in some)
+            unknown, left = sum(each.unknown for each in some), sum(each.left for each in some)
+            broken = sum(len(each.violations) for each in some)
+            say(f"{name:24}{len(some):6}{hits:6}{sent:7}{unknown:10}{left:6}{broken:12}")
+    faults = sum(each.faults for each in results)
+    if faults:
+        say(f"{faults} faults took effect")
+    say(f"{len(results)} runs in {seconds:.0f} s")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

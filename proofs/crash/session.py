@@ -1,0 +1,274 @@
+"""One run: the program trades, dies, starts again, time passes, it starts once more; and what each time must hold."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fault_proxy import Answer, Fault
+from served import KEY_ID
+
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.store import migrations
+from kalshi_cli.store.database import Database
+from proofs.crash import compare
+from proofs.crash.points import BY_NAME, CANCEL_ALL, COMES_BY, MIGRATE, POINTS, RANDOM, TRADE, Death, Point
+from proofs.crash.program import Nursery, Started
+from proofs.crash.stage import CREATES, JUMP_S, Stage, staged, words
+
+LIVES_S = 2.5
+"""So long a program is let live that does not come by its point."""
+
+FAULTS = "faults"
+FAULTS_A_RUN = 12
+_ACTIONS = ("drop_request", "drop_reply", "hang", "reset", "status_500")
+_ROUTES = (
+    ("POST", r"/events/orders"), ("POST", r"/events/orders"), ("DELETE", r"/events/orders"),
+    ("GET", r"/portfolio/orders"), ("GET", r"/portfolio/fills"), ("GET", r"user_data_timestamp"),
+    ("GET", r"/portfolio/"), ("GET", r"/markets"),
+)  # fmt: skip
+
+
+@dataclass
+class Result:
+    """What came of one run."""
+
+    seed: int
+    point: str
+    program: str
+    nth: int
+    is_hit: bool = False
+    is_killed: bool = False
+    sent: int = 0
+    unknown: int = 0
+    """Orders in doubt when the process was dead; all of them must have ended at the end."""
+    left: int = 0
+    """Orders that still rested at the exchange then."""
+    faults: int = 0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}: {self.program}, {self.point} ({self.nth})"
+
+
+def planned(seed: int, name: str = "") -> tuple[Point, str, int, random.Random]:
+    """What a seed stands for: half of them die at a named point, half at any time."""
+    dice = random.Random(seed)
+    point = BY_NAME[name] if name else POINTS[seed // 2 % len(POINTS)] if seed % 2 else RANDOM
+    program = dice.choice(point.programs)
+    return point, program, dice.randint(1, min(point.most, COMES_BY.get(program, point.most))), dice
+
+
+class Run:
+    """One exchange, one home, one death."""
+
+    def __init__(self, stage: Stage, nursery: Nursery, result: Result, dice: random.Random) -> None:
+        self.stage = stage
+        self.nursery = nursery
+        self.result = result
+        self.dice = dice
+
+    # -- with a death ------------------------------------------------------------------------------------------------
+
+    def crash(self, point: Point) -> None:
+        stage, result = self.stage, self.result
+        if result.program == MIGRATE and result.nth <= 6:
+            _older_file(stage.state)  # else there is none yet, and it is made
+        if result.program == CANCEL_ALL:
+            self._trade_before()
+        process = self.start(words(result.program, self.dice, stage.home), point.name, result.nth)
+        if point.is_outside and point is not RANDOM:
+            stage.answers.watch = self._assassin(process, point.name, result.nth)
+        lives_s = LIVES_S if point is not RANDOM else self._span(result.program)
+        self._live(process, lives_s)
+        result.is_killed = process.wait() == -9
+        mark = stage.home / "mark"
+        is_marked = mark.exists() and mark.read_bytes() == b"1"
+        result.is_hit = result.is_killed and (point is RANDOM or is_marked or (point.is_outside and self._is_hit))
+        self._look_at_what_is_left()
+        self.recover()
+
+    def _span(self, program: str) -> float:
+        return self.dice.uniform(0.05, LIVES_S if program == TRADE else 0.4)
+
+    def _trade_before(self) -> None:
+        """Something to cancel: a loop that was killed."""
+        process = self.start(words(TRADE, self.dice, self.stage.home))
+        self._live(process, 1.5)
+        process.wait()
+
+    def _assassin(self, process: Started, point: str, nth: int) -> Callable[[Answer], None]:
+        """Kills from outside, once the exchange has acted on the n-th such request and nobody has heard of it yet."""
+        self._is_hit, left = False, nth
+        method, path = {
+            "create at exchange": ("POST", "/events/orders"),
+            "cancel at exchange": ("DELETE", "/events/orders/"),
+        }.get(point, ("", ""))
+
+        def watch(answer: Answer) -> None:
+            nonlocal left
+            if answer.method == method or (not method and path in answer.path):
+                left -= 1
+                if left == 0:
+                    process.kill()
+                    self._is_hit = True
+
+        return watch
+
+    def _live(self, process: Started, seconds: float) -> None:
+        """The market moves while it runs; after so long, or when it has ended, it is dead."""
+        until = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < until:
+            self.stage.stir()
+            time.sleep(min(0.03, max(0.0, until - time.monotonic())))
+        process.kill()
+
+    def _look_at_what_is_left(self) -> None:
+        stage, result = self.stage, self.result
+        stage.answers.watch = lambda _answer: None
+        result.violations += compare.is_whole(stage.state)
+        if result.program in (TRADE, MIGRATE):
+            result.violations += stage.served.call(lambda: compare.bounded(stage))
+        result.left = len(stage.served.resting())
+        if stage.state.exists() and _is_made(stage.state):
+            held = compare.remembered(stage.state)
+            result.unknown = sum(1 for order in held.orders if order.status in compare.IN_DOUBT)
+            if any(method in ("PUT", "DELETE") for method, _ in stage.asked) and result.program == CANCEL_ALL:
+                self._hold(held.halt.state is TradingState.HALTED, "a cancel was sent before the halt was written")
+
+    # -- and its recovery --------------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Start again at once, and once more when everything has had its time to end."""
+        stage, result = self.stage, self.result
+        for _ in range(self.dice.randint(0, 3)):
+            stage.stir()  # it goes on while nobody runs
+        if result.program == CANCEL_ALL:
+            self._run(words(CANCEL_ALL, self.dice, stage.home), 0)
+            self._hold(not stage.served.resting(), "cancel-all said that nothing rests")
+            self._run(words(TRADE, self.dice, stage.home), 9)
+            self._run(["resume", "--reason", "the proof goes on"], 0)
+        elif self.dice.random() < 0.5:
+            self._trade_again()
+        else:
+            self._run(["order", "reconcile", "--json"], 0, 7)
+        if stage.state.exists():
+            result.violations += stage.served.call(lambda: compare.first(stage, stage.state))
+        stage.jump(JUMP_S)
+        self._run(["order", "reconcile", "--json"], 0)
+        result.violations += stage.served.call(lambda: compare.whole(stage, stage.state))
+        before = compare.remembered(stage.state)
+        self._run(["order", "reconcile", "--json"], 0)
+        self._hold(compare.remembered(stage.state) == before, "a second reconcile changed something")
+        result.violations += stage.violations
+        result.sent = sum(stage.created.values())
+
+    def _trade_again(self) -> None:
+        """The loop itself. It may send nothing before it has read the account."""
+        at = len(self.stage.asked)
+        process = self.start([*words(TRADE, self.dice, self.stage.home), "--duration", "0.5s"])
+        until = time.monotonic() + 1.5
+        while process.poll() is None and time.monotonic() < until:
+            self.stage.stir()
+            time.sleep(0.05)
+        code = process.wait()
+        self._hold(code in (0, 7), f"trade ended with {code}: {process.err.read_text()[-400:]}")
+        asked = self.stage.asked[at:]
+        creates = [number for number, (method, path) in enumerate(asked) if method == "POST" and path in CREATES]
+        reads = {path for method, path in asked[: creates[0] if creates else None] if method == "GET"}
+        wanted = {f"/portfolio/{each}" for each in ("orders", "fills", "settlements", "positions", "balance")}
+        self._hold(not wanted - reads, f"it ordered before it had read {wanted - reads}")
+
+    # -- without a death: random faults ------------------------------------------------------------------------------
+
+    def suffer(self) -> None:
+        """A whole session under faults, ended in good order; then the same recovery."""
+        stage, result = self.stage, self.result
+        process = self.start([*words(TRADE, self.dice, stage.home), "--duration", "2s"])
+        until = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < until:
+            stage.stir()
+            time.sleep(0.04)
+        code = process.wait()
+        said = process.err.read_text()
+        self._hold(code in (0, 6, 7), f"trade ended with {code}: {said[-400:]}")
+        self._hold("Traceback" not in said, f"a traceback: {said[-800:]}")
+        result.faults = sum(1 for fault in stage.proxy.faults if fault.hits >= fault.nth)
+        stage.proxy.faults.clear()
+        result.is_hit = True
+        self._look_at_what_is_left()
+        self.recover()
+
+    # -- small -------------------------------------------------------------------------------------------------------
+
+    def start(self, line: list[str], point: str = "", nth: int = 0) -> Started:
+        stage = self.stage
+        shift_s = stage.served.clock.shift_s
+        death = Death(point, nth, str(stage.home / "mark"), self.result.seed, shift_s)
+        return self.nursery.start(line, stage.variables, stage.home, death)
+
+    def _run(self, line: list[str], *codes: int) -> Started:
+        process = self.start(line)
+        code = process.wait()
+        self._hold(code in codes, f"`{' '.join(line[:2])}` ended with {code}: {process.err.read_text()[-400:]}")
+        return process
+
+    def _hold(self, is_so: bool, otherwise: str) -> None:
+        if not is_so:
+            self.result.violations.append(otherwise)
+
+    _is_hit = False
+
+
+def random_faults(dice: random.Random) -> list[Fault]:
+    """Twelve of them, spread over the requests of a session."""
+    faults: list[Fault] = []
+    for _ in range(FAULTS_A_RUN):
+        method, path = dice.choice(_ROUTES)
+        action: Any = dice.choice(_ACTIONS)
+        faults.append(Fault(action, method, path, nth=dice.randint(1, 12), times=dice.choice((1, 1, 1, 2, 4))))
+    return faults
+
+
+def run(seed: int, nursery: Nursery, name: str = "") -> Result:
+    """The run of this seed; `faults` is a session that nobody kills."""
+    started = time.monotonic()
+    if name == FAULTS:
+        dice = random.Random(seed)
+        result, point, faults = Result(seed, FAULTS, TRADE, FAULTS_A_RUN), RANDOM, random_faults(dice)
+    else:
+        point, program, nth, dice = planned(seed, name)
+        result, faults = Result(seed, point.name, program, nth), []
+    with tempfile.TemporaryDirectory(prefix="kalshi-crash-") as folder, staged(Path(folder), dice, *faults) as stage:
+        one = Run(stage, nursery, result, dice)
+        try:
+            one.suffer() if name == FAULTS else one.crash(point)
+        except AssertionError as error:
+            result.violations.append(str(error))
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _is_made(path: Path) -> bool:
+    """Whether the file got so far as to have its tables, and its owner."""
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("PRAGMA user_version").fetchone()[0]:
+            return False
+        return bool(connection.execute("SELECT 1 FROM identity").fetchone())
+
+
+def _older_file(path: Path) -> None:
+    """A state file as the first release made it, with one order and one alert in it."""
+    database = Database(path, migrations.STATE[:1])
+    with database.writing(durable=True) as execute:
+        execute("INSERT INTO identity VALUES (1, ?, 'sim')", (KEY_ID,))
+        execute("INSERT INTO alerts VALUES (1, 1, 'info', 'OLD', '', 'kept')")
+    database.close()

@@ -1,0 +1,31 @@
+"""Runs side by side, each worker with a nursery of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from proofs.crash.program import Nursery
+from proofs.crash.session import Result, run
+
+_nursery: Nursery | None = None
+
+
+def results_of(seeds: range, name: str, workers: int) -> Iterator[Result]:
+    """One run for each seed, in their order."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare) as pool:
+        yield from pool.map(_one, seeds, [name] * len(seeds))
+
+
+def _prepare() -> None:
+    """In a worker, before it has threads."""
+    global _nursery
+    logging.disable()  # a server whose client was killed has a lot to say
+    _nursery = Nursery()
+
+
+def _one(seed: int, name: str) -> Result:
+    assert _nursery is not None
+    return run(seed, _nursery, name)
