@@ -158,11 +158,12 @@ class AmendEnded(Message, frozen=True):
 
 
 class OrderCanceled(Message, frozen=True):
-    """A cancel was confirmed for this order."""
+    """A cancel was confirmed for this order; `reduced` is how much it took back, where that was said."""
 
     order_id: str
     client_order_id: str
     reason: str = ""
+    reduced: Qty | None = None
 
 
 class CancelFailed(Message, frozen=True):

@@ -33,6 +33,10 @@ MAX_HELD_FILLS = 1_000
 MAX_ENDED_ORDERS = 10_000
 """Orders remembered after their end, for late fills and late news. The store keeps them all."""
 
+OWN_ID = "kcli"
+"""How the client order ids begin that this program makes up: an order that has one, and is not on file here, was placed
+by this program elsewhere."""
+
 AMEND_UNANSWERED = "amend_unanswered"
 """The code of an order that may have been amended: it counts as the worse of both until that is known."""
 
@@ -111,6 +115,11 @@ class OrderIndex:
         tracked = self._by_order_id.get(order_id)
         return tracked.order if tracked else None
 
+    def known_as(self, order_id: str, client_order_id: str) -> Order | None:
+        """The order that both ids name, either of which may be empty."""
+        tracked = self._find(order_id, client_order_id)
+        return tracked.order if tracked else None
+
     def live(self, ticker: str | None = None) -> list[Order]:
         """Orders that may still trade, of one market or of all, oldest first within a market. Foreign ones are in."""
         if ticker is not None:
@@ -179,7 +188,7 @@ class OrderIndex:
         tracked = self._by_order_id.get(stated.order_id) or self._unacknowledged(stated)
         if tracked is None:
             twin = self.get(stated.client_order_id)
-            strategy = twin.strategy if twin else ""
+            strategy = twin.strategy if twin and twin.order_id else ""
             return self._insert(msgspec.structs.replace(stated, is_foreign=True, strategy=strategy), stated.updated)
         if (stated.ticker, stated.side) != (tracked.order.ticker, tracked.order.side):
             return None
@@ -248,6 +257,8 @@ class OrderIndex:
         tracked = self._find(message.order_id, message.client_order_id)
         if tracked is None or OrderStatus.CANCELED not in TRANSITIONS[tracked.order.status]:
             return None
+        if message.reduced is not None and message.reduced < tracked.order.remaining:
+            return None  # it traded before, and we have not heard of that: it counts in full until we have
         changes = {"order_id": message.order_id or tracked.order.order_id, "code": message.reason}
         return self._merge(tracked, message.ts, OrderStatus.CANCELED, Qty(0), changes)
 
@@ -288,12 +299,11 @@ class OrderIndex:
         return tracked
 
     def _unacknowledged(self, stated: Order) -> _Tracked | None:
-        """Our own order that this statement is the first to name."""
+        """Our own order that this statement is the first to name. One of other terms under its id is not it."""
         tracked = self._by_client_id.get(stated.client_order_id)
         if tracked is None or tracked.order.order_id:
             return None
-        same = (stated.ticker, stated.side) == (tracked.order.ticker, tracked.order.side)
-        return tracked if same else None
+        return tracked if is_as_sent(tracked.order, stated) else None
 
     def _hold(self, fill: Fill) -> None:
         """Keep a fill until the exchange's reply tells whose it is."""
@@ -368,6 +378,13 @@ class OrderIndex:
             if index.get(key) is tracked:
                 del index[key]
         self._untold.pop(tracked, None)
+
+
+def is_as_sent(sent: Order, stated: Order) -> bool:
+    """Whether an order on the exchange can be the one that we sent. A reduce-only one may be cut to the position."""
+    if (sent.ticker, sent.side, sent.price) != (stated.ticker, stated.side, stated.price):
+        return False
+    return stated.qty == sent.qty or (sent.reduce_only and stated.qty < sent.qty)
 
 
 def is_amend_open(order: Order) -> bool:

@@ -204,7 +204,10 @@ class LiveVenue:
 
     def _cancel(self, order: Order) -> list[Message]:
         try:
-            return [self._client.cancel_order(order)]
+            canceled = self._client.cancel_order(order)
+            if canceled.reduced is not None and canceled.reduced < order.remaining:
+                self._hurry()  # the rest of it traded before: the order itself will say how much
+            return [canceled]
         except KalshiError as error:
             self._note_refusal(error)
             self._hurry()

@@ -340,6 +340,15 @@ def test_a_late_fill_raises_what_a_cancelled_order_filled_but_not_beyond_its_siz
     assert (ours(index).status, ours(index).filled, ours(index).reduced) == (CANCELED, 1_000, 0)
 
 
+def test_a_cancel_that_took_back_less_than_was_left_ends_nothing_until_the_fill_is_heard_of() -> None:
+    took_back = OrderCanceled(Ts(130), "x1", "c1", reduced=Qty(600))
+    index = after([accepted(), took_back])
+    assert (ours(index).status, ours(index).remaining) == (RESTING, 1_000)
+    index.apply(fill("a", 400))
+    index.apply(took_back)
+    assert (ours(index).status, ours(index).filled, ours(index).reduced) == (CANCELED, 400, 600)
+
+
 def test_fills_up_to_the_size_end_an_order() -> None:
     index = after([accepted(), fill("a", 400), fill("b", 600)])
     assert ours(index).status is FILLED

@@ -285,7 +285,7 @@ def test_many_cancels_are_one_delete_that_names_market_and_shard(serve, connect)
     server = serve(ok(orders=items))
     outcomes = connect(server.url).cancel_orders(RESTING)
     assert outcomes == [
-        OrderCanceled(Ts(5), "o1", "c1"),
+        OrderCanceled(Ts(5), "o1", "c1", reduced=Qty(700)),
         CancelFailed(outcomes[1].ts, "o2", "c2", "not_found"),
         CancelFailed(outcomes[2].ts, "o3", "c3", "unanswered"),
     ]

@@ -37,7 +37,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.exchange.venue import LiveVenue, account_snapshot
-from kalshi_cli.units import Money, Ts, cents, contracts, parse_ts
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, parse_ts
 
 NOW = parse_ts("2026-06-11T06:30:00Z")
 MINE = Order(
@@ -204,7 +204,16 @@ def test_with_a_live_stream_fills_are_left_to_it(streaming: tuple[Desk, Scripted
 
 def test_a_confirmed_cancel_says_so(desk: Desk):
     desk.rest.routes[CANCEL] = {"order_id": "theirs", "client_order_id": "mine", "reduced_by": "10.00", "ts_ms": NOW}
-    assert desk.cancel() == [OrderCanceled(NOW, "theirs", "mine")]
+    desk.tick(0.0)
+    assert desk.cancel() == [OrderCanceled(NOW, "theirs", "mine", reduced=Qty(1_000))]
+    assert desk.tick(1.0) == []
+
+
+def test_after_a_cancel_that_took_back_less_than_was_left_the_account_is_read_soon(desk: Desk):
+    desk.rest.routes[CANCEL] = {"order_id": "theirs", "client_order_id": "mine", "reduced_by": "6.00", "ts_ms": NOW}
+    desk.tick(0.0)
+    assert desk.cancel() == [OrderCanceled(NOW, "theirs", "mine", reduced=Qty(600))]
+    assert desk.tick(1.0)
 
 
 @pytest.mark.parametrize(

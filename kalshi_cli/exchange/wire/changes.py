@@ -249,7 +249,9 @@ def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
         return CancelFailed(now, order.order_id, order.client_order_id, "unanswered")
     if item.error is not None:
         return CancelFailed(now, order.order_id, order.client_order_id, item.error.code.lower() or "rejected")
-    return OrderCanceled(now if item.ts_ms is None else item.ts_ms, order.order_id, order.client_order_id)
+    reduced = no_negative(item.reduced_by) if item.reduced_by else None
+    ts = now if item.ts_ms is None else item.ts_ms
+    return OrderCanceled(ts, order.order_id, order.client_order_id, reduced=reduced)
 
 
 # -- the queue ----------------------------------------------------------------------------------------------------

@@ -123,8 +123,8 @@ def read_canceled(body: bytes, order: Order) -> OrderCanceled:
     def convert(wire: _Canceled) -> OrderCanceled:
         if wire.order_id != order.order_id:
             raise ValueError(f"it is about {wire.order_id[:64]}, not {order.order_id}")
-        no_negative(wire.reduced_by)
-        return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id)
+        reduced = no_negative(wire.reduced_by)
+        return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id, reduced=reduced)
 
     return read(_canceled, convert, body, "a cancel")
 
