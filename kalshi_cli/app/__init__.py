@@ -23,7 +23,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
-from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.messages import Alert, GroupSwitched
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
@@ -309,6 +309,15 @@ class App:
                 self.tell(f"a loop is running ({who}) and will go on placing orders: kill {who.pid or ''}")
             return False
         return True
+
+    def note_group(self, group_id: str, *, is_triggered: bool) -> None:
+        """A person switched an order group: where a run made it, the next start must know."""
+        try:
+            store = self.remembered()
+            if store is not None:
+                store.record(GroupSwitched(group_id, is_triggered))
+        except StateError as error:
+            self.tell(f"the state file does not know of it: {error.message}")
 
     def resume(self, reason: str) -> Halt:
         """Leave a halt; what it was."""

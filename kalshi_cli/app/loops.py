@@ -17,7 +17,9 @@ from kalshi_cli.core.messages import Command, MarketChange
 from kalshi_cli.core.model import FeeSchedule, Market
 from kalshi_cli.desk import health, portfolio
 from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.start import agree
 from kalshi_cli.desk.trade import (
     BacktestReport,
     BacktestRequest,
@@ -69,9 +71,10 @@ class Loops:
             stream = self._stream(stack, markets)
             feed = LiveFeed(
                 stream, app.client, app.clock, markets=markets, interval_s=request.interval_s,
-                discover=lambda: self._newly_open(request, fees), charge=app.families.fees_anew, tell=app.tell,
+                discover=lambda: self._newly_open(request, fees, groups), charge=app.families.fees_anew, tell=app.tell,
             )  # fmt: skip
             venue: Venue
+            groups: RunGroups | None = None
             if is_paper:
                 engine, venue = load_paper(
                     store, app.clock, app.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
@@ -88,6 +91,8 @@ class Loops:
                     app.client, stream, app.clock,
                     live=engine.state.orders.live, since=engine.state.last_entry, tell=app.tell,
                 )  # fmt: skip
+                groups = RunGroups(app.client, store, engine.state, config.trade.group_limit, app.tell)
+                groups.open(markets)
             plan = self._plan(
                 request.strategies,
                 "paper" if is_paper else "sim" if config.env == "sim" else "live",
@@ -102,14 +107,20 @@ class Loops:
                 day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(config.day_zone)),
             )  # fmt: skip
             with stop_signals(app.clock, feed.request):
-                return session.run()
+                summary = session.run()
+            if groups is not None:
+                groups.close(engine.state.orders.live())
+            return summary
 
-    def _newly_open(self, request: TradeRequest, fees: dict[str, FeeSchedule]) -> list[MarketChange]:
+    def _newly_open(
+        self, request: TradeRequest, fees: dict[str, FeeSchedule], groups: RunGroups | None
+    ) -> list[MarketChange]:
         """What a loop would be started on now, without what it knows already; nothing where markets were named."""
         if request.tickers:
             return []
         now = self.app.clock.now()
         found = [m for m in universe(self.app.client, now, (), request.series) if m.ticker not in fees]
+        found = groups.admit(found) if groups is not None else found
         fees.update({market.ticker: self.app.families.fees(market) for market in found})
         return [MarketChange(now, market, fees[market.ticker]) for market in found]
 

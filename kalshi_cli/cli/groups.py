@@ -112,6 +112,7 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "trigger", yes=yes)
         desk.client.trigger_order_group(group)
+        desk.note_group(group_id, is_triggered=True)
         _done(ctx, group, "triggered")
 
 
@@ -127,6 +128,7 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes =
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "reset", yes=yes)
         sent(lambda: desk.client.reset_order_group(group))
+        desk.note_group(group_id, is_triggered=False)
         _done(ctx, group, "reset")
 
 

@@ -1,0 +1,249 @@
+"""The order groups of a run: made at the start, taken up after a crash, and what follows when one is triggered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from test_trade import Run
+from virtual import DAY_MS, T0, TICKER, Virtual
+
+from kalshi_cli.core.messages import Command, GroupChange, Message
+from kalshi_cli.core.model import Market, OrderStatus
+from kalshi_cli.core.state import State
+from kalshi_cli.desk.groups import RunGroups
+from kalshi_cli.errors import KalshiError, UnreachableError
+from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.sim.listing import MarketSpec, SimOptions
+from kalshi_cli.store.base import RunGroup
+from kalshi_cli.units import Qty, Ts, contracts
+
+FAR = "KXSIM-26JUN-T9"
+FIFTY = contracts(50)
+
+
+@pytest.fixture
+def sharded(tmp_path: Path) -> Iterator[Virtual]:
+    """A market on each of two shards."""
+    made = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    spec = MarketSpec(
+        ticker=FAR, event_ticker="KXSIM-26JUN", title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS),
+        exchange_index=1,
+    )  # fmt: skip
+    made.exchange.list_market(spec, T0)
+    made.exchange.advance(T0)
+    yield made
+    made.close()
+
+
+def groups_of(virtual: Virtual, state: State | None = None, limit: Qty | None = FIFTY) -> RunGroups:
+    return RunGroups(virtual.client, virtual.store, state or State(now=T0), limit, virtual.said.append)
+
+
+def markets(virtual: Virtual, *tickers: str) -> list[Market]:
+    return [virtual.client.market(ticker) for ticker in tickers]
+
+
+def at_exchange(virtual: Virtual) -> set[str]:
+    return {group.group_id for group in virtual.client.order_groups()}
+
+
+# -- made, taken up, deleted ------------------------------------------------------------------------------------------
+
+
+def test_a_start_makes_one_group_for_each_shard_that_it_trades(sharded: Virtual) -> None:
+    state = State(now=T0)
+    groups_of(sharded, state).open(markets(sharded, TICKER, FAR, TICKER))
+    assert sorted(state.groups) == [0, 1]
+    found = {group.group_id: (group.exchange_index, group.limit) for group in sharded.client.order_groups()}
+    assert found == {state.groups[0]: (0, contracts(50)), state.groups[1]: (1, contracts(50))}
+
+
+def test_a_start_after_a_crash_takes_the_groups_up_again(sharded: Virtual) -> None:
+    before, after = State(now=T0), State(now=T0)
+    groups_of(sharded, before).open(markets(sharded, TICKER, FAR))
+    groups_of(sharded, after, contracts(20)).open(markets(sharded, TICKER, FAR))
+    assert after.groups == before.groups
+    assert {group.limit for group in sharded.client.order_groups()} == {contracts(20)}
+
+
+def test_a_group_that_somebody_deleted_meanwhile_is_made_anew(virtual: Virtual) -> None:
+    before, after = State(now=T0), State(now=T0)
+    groups_of(virtual, before).open(markets(virtual, TICKER))
+    virtual.client.delete_order_group(OrderGroup(group_id=before.groups[0]))
+    groups_of(virtual, after).open(markets(virtual, TICKER))
+    assert at_exchange(virtual) == {after.groups[0]} != {before.groups[0]}
+    assert [group.group_id for group in virtual.store.groups()] == [after.groups[0]]
+
+
+def test_a_market_found_later_on_another_shard_gets_its_group_first(sharded: Virtual) -> None:
+    state = State(now=T0)
+    groups = groups_of(sharded, state)
+    groups.open(markets(sharded, TICKER))
+    found = markets(sharded, TICKER, FAR)
+    sharded.wire.before = lambda request: httpx.Response(503) if request.url.path.endswith("/create") else None
+    assert [market.ticker for market in groups.admit(found)] == [TICKER]
+    assert any("shard 1" in line for line in sharded.said)
+    sharded.wire.before = lambda _: None
+    assert [market.ticker for market in groups.admit(found)] == [TICKER, FAR]
+    assert sorted(state.groups) == [0, 1]
+
+
+def test_without_a_limit_no_group_is_made(virtual: Virtual) -> None:
+    state = State(now=T0)
+    groups = groups_of(virtual, state, None)
+    assert groups.admit(markets(virtual, TICKER)) != []
+    groups.close([])
+    assert (state.groups, at_exchange(virtual)) == ({}, set())
+
+
+def test_where_no_group_can_be_made_nothing_is_traded_and_it_is_told(virtual: Virtual) -> None:
+    virtual.wire.before = lambda request: (_ for _ in ()).throw(httpx.ConnectError("down"))
+    with pytest.raises(UnreachableError):
+        groups_of(virtual).open([virtual_market(virtual)])
+    assert any("trade.group_limit: null" in line for line in virtual.said)
+
+
+def virtual_market(virtual: Virtual) -> Market:
+    before, virtual.wire.before = virtual.wire.before, lambda _: None
+    market = virtual.client.market(TICKER)
+    virtual.wire.before = before
+    return market
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_exchange_without_order_groups_is_traded_without_and_asked_once(virtual: Virtual, status: int) -> None:
+    state, groups = State(now=T0), None
+    groups = groups_of(virtual, state)
+    body = b'{"error": {"code": "gone", "message": "gone"}}'
+    virtual.wire.before = lambda r: httpx.Response(status, content=body) if r.url.path.endswith("/create") else None
+    groups.open(markets(virtual, TICKER))
+    groups.open(markets(virtual, TICKER))
+    assert (state.groups, virtual.wire.posts()) == ({}, 1)
+
+
+def test_an_orderly_stop_leaves_no_group_behind(sharded: Virtual) -> None:
+    groups = groups_of(sharded)
+    groups.open(markets(sharded, TICKER, FAR))
+    groups.close([])
+    assert (at_exchange(sharded), sharded.store.groups()) == (set(), ())
+
+
+def test_no_group_is_deleted_while_an_order_of_the_run_may_be_live(virtual: Virtual) -> None:
+    run = Run(virtual)
+    groups = groups_of(virtual, run.engine.state)
+    groups.open(markets(virtual, TICKER))
+    for message in run.ticks(1):
+        for effect in run.engine.step(message):
+            virtual.store.record(effect)
+            for reply in run.venue.perform(effect):
+                run.engine.step(reply)
+    assert [order.order_group_id for order in run.engine.state.orders.live()] == [run.engine.state.groups[0]]
+    groups.close(run.engine.state.orders.live())
+    assert at_exchange(virtual) == {run.engine.state.groups[0]}
+
+
+def test_a_group_that_cannot_be_deleted_is_left_to_the_next_start(virtual: Virtual) -> None:
+    state = State(now=T0)
+    groups = groups_of(virtual, state)
+    groups.open(markets(virtual, TICKER))
+    group_id = state.groups[0]
+    virtual.wire.before = lambda _: httpx.Response(503)
+    groups.close([])
+    assert [group.group_id for group in virtual.store.groups()] == [group_id]
+    assert any(group_id in line and "next start" in line for line in virtual.said)
+
+
+# -- triggered, in the loop -------------------------------------------------------------------------------------------
+
+
+def grouped(virtual: Virtual) -> tuple[Run, RunGroups]:
+    run = Run(virtual)
+    groups = groups_of(virtual, run.engine.state)
+    groups.open(markets(virtual, TICKER))
+    return run, groups
+
+
+def test_every_order_of_the_loop_is_in_its_group(virtual: Virtual) -> None:
+    run, groups = grouped(virtual)
+    group_id = run.engine.state.groups[0]
+    run.over(run.ticks(3))
+    orders = virtual.store.orders()
+    assert [order.order_group_id for order in orders] == [group_id]
+    groups.close(run.engine.state.orders.live())
+    assert at_exchange(virtual) == set()
+
+
+def trip(virtual: Virtual, run: Run, *, is_told: bool) -> Iterator[Message]:
+    """The group is triggered at the third look, by somebody; the stream tells of it, or nobody does."""
+    group_id = run.engine.state.groups[0]
+    for n, message in enumerate(run.ticks(12)):
+        if n == 4:
+            virtual.client.trigger_order_group(OrderGroup(group_id=group_id))
+            if is_told:
+                yield GroupChange(virtual.clock.now(), group_id, "triggered")
+        yield message
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_after_a_trigger_the_loop_quotes_no_more_and_says_so(virtual: Virtual, is_told: bool) -> None:
+    run, groups = grouped(virtual)
+    group_id = run.engine.state.groups[0]
+    run.over(trip(virtual, run, is_told=is_told))
+    assert virtual.exchange.resting("alice") == []
+    creates = [path for verb, path in virtual.wire.sent if verb == "POST" and path.endswith("/events/orders")]
+    assert len(creates) == (1 if is_told else 2), "without the stream one refusal tells of it"
+    assert run.engine.tally.denied.get("GROUP_TRIGGERED", 0) > 2
+    [alert] = [alert for alert in virtual.store.alerts() if alert.code == "GROUP_TRIGGERED"]
+    assert alert.subject == group_id
+    assert {order.status for order in virtual.store.orders()} <= {OrderStatus.CANCELED, OrderStatus.REJECTED}
+    groups.close(run.engine.state.orders.live())
+    assert at_exchange(virtual) == {group_id}, "a stop must not undo what only a person may"
+
+
+def test_with_the_stream_the_reason_of_the_cancel_is_kept(virtual: Virtual) -> None:
+    run, _ = grouped(virtual)
+    run.over(trip(virtual, run, is_told=True))
+    [order] = virtual.store.orders()
+    assert (order.status, order.code) == (OrderStatus.CANCELED, "GROUP_TRIGGERED")
+
+
+def test_a_restart_does_not_undo_a_trigger_and_a_reset_does(virtual: Virtual) -> None:
+    run, groups = grouped(virtual)
+    group_id = run.engine.state.groups[0]
+    run.over(trip(virtual, run, is_told=True))
+    groups.close(run.engine.state.orders.live())
+    virtual.said.clear()
+    again, _ = grouped(virtual)
+    assert again.engine.state.groups == {0: group_id}
+    assert any(f"kalshi order group reset {group_id}" in line for line in virtual.said)
+    posts = virtual.wire.posts()
+    again.over(again.ticks(3))
+    assert virtual.wire.posts() == posts
+
+    virtual.client.reset_order_group(OrderGroup(group_id=group_id))
+    virtual.store.keep_group(RunGroup(group_id, 0))  # as `kalshi order group reset` does
+    third, _ = grouped(virtual)
+    third.over(third.ticks(3))
+    assert virtual.wire.posts() == posts + 1
+
+
+def test_a_group_of_the_run_that_is_deleted_under_it_stops_it_quoting(virtual: Virtual) -> None:
+    run, _ = grouped(virtual)
+    group_id = run.engine.state.groups[0]
+
+    def feed() -> Iterator[Message]:
+        for n, message in enumerate(run.ticks(8)):
+            if n == 4:
+                virtual.client.delete_order_group(OrderGroup(group_id=group_id))
+                yield GroupChange(virtual.clock.now(), group_id, "deleted")
+            yield message
+        yield Command(virtual.clock.now(), None, "SIGTERM")
+
+    run.over(feed())
+    creates = [path for verb, path in virtual.wire.sent if verb == "POST" and path.endswith("/events/orders")]
+    assert len(creates) == 1
+    with pytest.raises(KalshiError):
+        virtual.client.order_group(group_id)
