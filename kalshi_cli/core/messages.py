@@ -338,9 +338,10 @@ class OrderChanged(Effect, frozen=True):
 
 
 class FillBooked(Effect, frozen=True):
-    """A fill that was not known before. Whose it was follows from its order."""
+    """A fill that was not known before, and its order as it is now, where that changed: one step, on file as well."""
 
     fill: Fill
+    order: Order | None = None
 
 
 class GroupSwitched(Effect, frozen=True):

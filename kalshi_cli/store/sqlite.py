@@ -153,6 +153,8 @@ class SqliteStore:
     def _book_fill(self, effect: FillBooked) -> None:
         with self._database.writing(durable=True) as execute:
             execute(rows.BOOK_FILL, rows.row(effect.fill))
+            if effect.order is not None:
+                _put(execute, effect.order)
 
     def _book_settlement(self, effect: SettlementBooked) -> None:
         with self._database.writing(durable=True) as execute:

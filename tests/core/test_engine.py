@@ -324,6 +324,7 @@ def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str]
     fill = build.fill(client_order_id=order, qty=contracts(4), fee=Money(100))
     effects = engine.step(Filled(NOW, fill))
     assert kinds(effects) == ["FillBooked", "OrderChanged"]
+    assert effects[0] == FillBooked(fill, engine.state.orders.get(order)), "in one step, with what it made of its order"
     assert engine.step(Filled(NOW, fill)) == []
     assert engine.state.ledger.position("KXA-1").qty == contracts(4)
     assert engine.tally.fills == engine.tally.maker_fills == 1

@@ -226,6 +226,22 @@ def test_a_fill_is_booked_once_and_the_first_account_of_it_stays(open_store: Ope
     assert store.fills(NOW) == (build.fill(),)
 
 
+def test_a_fill_and_what_it_made_of_its_order_are_one_step(open_store: Open, build: Build) -> None:
+    """Else a crash in between leaves a filled order that rests on file for ever: nobody asks about it again."""
+    store = open_store()
+    store.record(SubmitOrder(build.order()))
+    filled = build.order(order_id="o1", status=OrderStatus.FILLED, filled=contracts(10))
+    store._database._connection.execute(
+        "CREATE TRIGGER no_order BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with pytest.raises(StateError):
+        store.record(FillBooked(build.fill(), filled))
+    assert (store.fills(), store.live_orders()) == ((), (build.order(),))
+    store._database._connection.execute("DROP TRIGGER no_order")
+    store.record(FillBooked(build.fill(), filled))
+    assert (store.fills(), store.orders()) == ((build.fill(),), (filled,))
+
+
 def test_a_settlement_is_one_per_market_and_an_amended_one_replaces_it(open_store: Open, build: Build) -> None:
     store = open_store()
     amended = build.settlement(result="no", revenue=Money(0))
