@@ -352,8 +352,8 @@ class Engine:
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
         is_closing = before.qty * fill.side.sign < 0
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
-        effects: list[Effect] = [FillBooked(fill)]
         changed = self.state.orders.apply(message)
+        effects: list[Effect] = [FillBooked(fill, changed)]
         if changed is not None:
             effects.append(OrderChanged(changed))
         order = self._owner(fill)
