@@ -213,6 +213,7 @@ class Frame(msgspec.Struct, tag_field="type", gc=False, kw_only=True):
 
 class SnapshotFrame(Frame, tag="orderbook_snapshot", gc=False):
     msg: _Snapshot
+    sending_ts_ms: Ts | None = None  # the body has no time; a book that comes late must not look new
 
 
 class DeltaFrame(Frame, tag="orderbook_delta", gc=False):
@@ -374,7 +375,7 @@ def _delta(body: _Delta, recv_ts: Ts, use_yes_price: bool) -> BookDelta:
 
 def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | Lifecycle | None:
     if isinstance(frame, SnapshotFrame):
-        return _snapshot(frame.msg, recv_ts, use_yes_price)
+        return _snapshot(frame.msg, _at(frame.sending_ts_ms, recv_ts), use_yes_price)
     if isinstance(frame, TickerFrame):
         return _quote(frame.msg, recv_ts)
     if isinstance(frame, TradeFrame):

@@ -19,7 +19,7 @@ import msgspec
 import websocket
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, FeedState
+from kalshi_cli.core.messages import FeedGap, FeedState
 from kalshi_cli.errors import CredentialsError, KalshiError
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
@@ -43,9 +43,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     quiet_s: float = 5.0
     """Nothing about a book for so long: ask for snapshots. They say that a quiet book is not an old one."""
     repair_s: float = 5.0
-    """Ask again for channels and snapshots that did not come."""
+    """Ask again for channels, markets and snapshots that did not come; twice as long after each time."""
+    longest_repair_s: float = 60.0
     patience_s: float = 15.0
-    """Subscriptions unanswered, or no message of any kind after such a question, for so long: dead, though it pings."""
+    """Subscriptions unanswered, or nothing about any book after such a question, for so long: dead, though it pings and
+    other channels flow."""
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
     healthy_s: float = 60.0
@@ -62,14 +64,16 @@ class Tap(Protocol):
 class _Signs:
     """Of life, on the monotonic clock: when what was last seen of a connection."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, pace: Pace) -> None:
         self.now = now
         self.heard = now  # any frame
         self.booked = now  # a message about a book
-        self.asked: float | None = None  # since then a probe waits for any message
+        self.book_mark: tuple[int, int | None] | None = None  # the sequencer's, then
+        self.asked: float | None = None  # since then a probe waits for a message about a book
         self.answered = now  # no subscription was waiting for its answer
         self.probed = now
-        self.repaired = now
+        self.repair_at = now + pace.repair_s
+        self.repair_pause = pace.repair_s
 
 
 class _LostError(Exception):
@@ -81,7 +85,8 @@ class Stream:
 
     `inbox` gives BookSnapshot, BookDelta, Quote, PublicTrade, Filled, OrderState, ReferencePrice, FeedGap, FeedState
     and Lifecycle in the order of the wire. FeedState(is_live=True) comes once every channel was answered, so that a
-    read of the account after it misses nothing. A FeedGap without tickers means every book.
+    read of the account after it misses nothing; and before the first book, so that nobody decides before that read. A
+    FeedGap without tickers means every book.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class Stream:
         self._pace = pace or Pace()
         self._tap = tap
         self._sequencer = Sequencer(tickers, channels=channels, index_ids=index_ids, tell=tell)
+        self._queue_size = queue_size
         self._requests: deque[Callable[[], None]] = deque()
         self._hang_up = ""
         self._stopping = threading.Event()
@@ -114,6 +120,7 @@ class Stream:
         self._woken.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
         self._heard_at: float | None = None
+        self._held: list[Said] = []  # what was said before every channel was answered
         self.inbox: Inbox[Said] = Inbox(queue_size)
         self.is_connected = False
         """There is a connection, perhaps without answers yet: books come from it and from nowhere else."""
@@ -218,6 +225,7 @@ class Stream:
 
     def _hung_up(self, reason: str, *, is_news: bool) -> None:
         self.is_connected = self.is_live = False
+        self._held.clear()
         self._sequencer.forget()
         now = self._clock.now()
         if is_news:
@@ -257,7 +265,7 @@ class Stream:
         self._sequencer.connect()
         self._listen_in(lambda tap: tap.connected(use_yes_price=True))
         framing = Framing()
-        signs = _Signs(self._clock.monotonic())
+        signs = _Signs(self._clock.monotonic(), self._pace)
         self._heard_at = signs.heard
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_READ)
@@ -270,7 +278,7 @@ class Stream:
                 self._do_requests()  # before reading: after a suspension, what the socket holds is not wanted
                 if is_readable:
                     self._heard_at = signs.heard = signs.now
-                    self._read(connection, sock, framing, signs)
+                    self._read(connection, sock, framing)
                 self._judge(signs)
 
     def _do_requests(self) -> None:
@@ -292,7 +300,7 @@ class Stream:
                 is_readable = True
         return is_readable
 
-    def _read(self, connection: websocket.WebSocket, sock: socket.socket, framing: Framing, signs: _Signs) -> None:
+    def _read(self, connection: websocket.WebSocket, sock: socket.socket, framing: Framing) -> None:
         """Take what the socket has."""
         chunk = sock.recv(_CHUNK)
         if not chunk:
@@ -302,7 +310,6 @@ class Stream:
         try:
             for opcode, payload in framing.feed(chunk):
                 if opcode in (TEXT, BINARY):
-                    signs.asked = None
                     if self._tap is not None:
                         self._listen_in(lambda tap, raw=payload: tap.frame(raw))  # type: ignore[misc]
                     said += self._sequencer.on_frame(payload, now)
@@ -313,30 +320,42 @@ class Stream:
                         f"the exchange closed the stream ({int.from_bytes(payload[:2], 'big') or 'no code'})"
                     )
         finally:
-            if said and not self.inbox.put(said):
-                raise _LostError(f"too slow: {len(self.inbox)} messages wait to be taken")
-        if any(isinstance(each, BookDelta | BookSnapshot) for each in said):
-            signs.booked = signs.now
+            if said and not self._hand_over(said):
+                raise _LostError(f"too slow: {len(self.inbox) + len(self._held)} messages wait to be taken")
+
+    def _hand_over(self, said: list[Said]) -> bool:
+        """False where too much waits already."""
+        if self.is_live:
+            return self.inbox.put(said)
+        self._held += said
+        return len(self._held) <= self._queue_size
 
     def _judge(self, signs: _Signs) -> None:
         """Is it alive, is it complete? Ask for what is missing, give up on what does not answer."""
         now, pace, sequencer = signs.now, self._pace, self._sequencer
         if now - signs.heard >= pace.silence_s:
             raise _LostError(f"nothing came for {now - signs.heard:.0f} s")
+        mark = sequencer.book_mark
+        if mark != signs.book_mark:
+            signs.book_mark, signs.booked, signs.asked = mark, now, None
         if sequencer.is_answered:
             signs.answered = now
             if not self.is_live:
                 self.is_live = True
-                self.inbox.put((FeedState(self._clock.now(), True),), is_urgent=True)
+                self.inbox.put((FeedState(self._clock.now(), True), *self._held), is_urgent=True)
+                self._held.clear()
         if now - signs.answered >= pace.patience_s:
             raise _LostError("the subscriptions were not answered")
         if signs.asked is not None and now - signs.asked >= pace.patience_s:
-            raise _LostError("it pings, but does not answer")
+            raise _LostError("it lives, but says nothing about the books")
         if now - max(signs.booked, signs.probed) >= pace.quiet_s and sequencer.probe():
             signs.probed = now
             signs.asked = now if signs.asked is None else signs.asked
-        if not sequencer.is_whole and now - signs.repaired >= pace.repair_s:
-            signs.repaired = now
+        if sequencer.is_whole:
+            signs.repair_at, signs.repair_pause = now + pace.repair_s, pace.repair_s
+        elif now >= signs.repair_at:
+            signs.repair_pause = min(2 * signs.repair_pause, pace.longest_repair_s)
+            signs.repair_at = now + signs.repair_pause
             sequencer.repair()
 
     def _listen_in(self, call: Callable[[Tap], None]) -> None:

@@ -37,6 +37,10 @@ BY_TICKER = (BOOK, "ticker", "trade")
 CHANNELS = (*BY_TICKER, "fill", "user_orders", "order_group_updates", LIFECYCLE)
 
 MAX_TOLD = 100  # different things, each once: an exchange gone mad must not fill the log
+MAX_ASKED = 1_000  # commands whose refusal would still be understood
+
+PASSING_CODES = frozenset({1, 10, 18, 25, 27})
+"""Errors that say nothing about the markets of a command: timeout, too many commands, the exchange's own trouble."""
 
 Said = Message | Lifecycle
 
@@ -44,7 +48,7 @@ Said = Message | Lifecycle
 class _Subscription:
     """One sid. `last` is None while no number is expected: the next one is believed, whatever it is."""
 
-    __slots__ = ("asked_id", "channel", "fresh", "last", "sid", "tickers")
+    __slots__ = ("asked_id", "channel", "fresh", "last", "refused", "sid", "tickers")
 
     def __init__(self, sid: int, channel: str, last: int | None, tickers: Iterable[str] = ()) -> None:
         self.sid = sid
@@ -52,6 +56,7 @@ class _Subscription:
         self.last = last
         self.tickers = dict.fromkeys(tickers)
         self.fresh: set[str] = set()  # those whose book can be believed
+        self.refused: dict[str, None] = {}  # wanted, but the exchange will not give them: asked for one by one
         self.asked_id = 0  # the newest get_snapshot
 
 
@@ -97,7 +102,14 @@ class Sequencer:
         """Every channel that is wanted is there, and the book of every market can be believed."""
         book = self._of(BOOK)
         is_fresh = book is None or self._wanted.keys() <= book.fresh
-        return is_fresh and all(self._of(channel) is not None for channel in self._needed())
+        has_refused = any(each.refused for each in self._subscriptions.values())
+        return is_fresh and not has_refused and all(self._of(channel) is not None for channel in self._needed())
+
+    @property
+    def book_mark(self) -> tuple[int, int | None] | None:
+        """Changes with everything that is heard of the books; None while they are not subscribed to."""
+        book = self._of(BOOK)
+        return None if book is None else (book.sid, book.last)
 
     # -- what we want -----------------------------------------------------------------------------------------------
 
@@ -105,6 +117,8 @@ class Sequencer:
         """The connection is gone, and everything that it said with it."""
         self._subscriptions: dict[int, _Subscription] = {}
         self._pending: dict[int, tuple[str, tuple[str, ...]]] = {}
+        self._asked: dict[int, tuple[int, str, tuple[str, ...]]] = {}
+        self._unknown: dict[str, set[str]] = {}
         self._dead: set[int] = set()
         self.outbox.clear()
 
@@ -114,15 +128,23 @@ class Sequencer:
         self.repair()
 
     def repair(self) -> None:
-        """Ask again for what is missing: channels, markets, snapshots. Call it now and then while not `is_whole`."""
+        """Ask again for what is missing: channels, markets, snapshots. Call it now and then while not `is_whole`.
+
+        What was refused is asked for alone, so that one market that is gone costs no other.
+        """
         asked = {channel for channel, _ in self._pending.values()}
         for channel in self._needed():
             if self._of(channel) is None and channel not in asked:
                 self._subscribe(channel)
-        self._add_missing()
         book = self._of(BOOK)
         if book is not None:
             self._ask_snapshots(book, [ticker for ticker in book.tickers if ticker not in book.fresh])
+        for subscription in self._subscriptions.values():
+            again, subscription.refused = subscription.refused, {}
+            for ticker in again:
+                self._update(subscription, "add_markets", [ticker])
+                subscription.tickers[ticker] = None
+        self._add_missing()
 
     def follow(self, tickers: Iterable[str]) -> None:
         """Follow these markets too."""
@@ -134,6 +156,8 @@ class Sequencer:
         for ticker in tickers:
             self._wanted.pop(ticker, None)
         for subscription in self._subscriptions.values():
+            for ticker in [ticker for ticker in subscription.refused if ticker not in self._wanted]:
+                del subscription.refused[ticker]
             gone = [ticker for ticker in subscription.tickers if ticker not in self._wanted]
             if subscription.channel in BY_TICKER and gone:
                 self._update(subscription, "delete_markets", gone)
@@ -255,6 +279,7 @@ class Sequencer:
             channel, tickers = self._pending.pop(frame.id or 0, (frame.msg.channel, ()))
             # A recording may hold a second `subscribed` for a sid that is counted already.
             self._subscriptions.setdefault(frame.msg.sid, _Subscription(frame.msg.sid, channel, 0, tickers))
+            self._remember(frame.id or 0, frame.msg.sid, "subscribe", tickers)
             self._add_missing()
         elif isinstance(frame, ErrorFrame):
             return self._on_error(frame, recv_ts)
@@ -277,9 +302,50 @@ class Sequencer:
             said = self._end(frame.sid, reason, recv_ts)
             self.repair()
             return said
-        channel, tickers = self._pending.pop(frame.id or 0, ("", ()))
-        self._tell_once(f"{reason} ({channel})" if channel else reason)
-        return [FeedGap(recv_ts, tickers, reason)] if channel == BOOK and tickers else []
+        named = tuple(dict.fromkeys((*trouble.market_tickers, *([trouble.market_ticker or ""]))))
+        if frame.id in self._pending:
+            channel, tickers = self._pending.pop(frame.id)
+            self._tell_once(f"{reason} ({channel})")
+            self._subscribe_without(channel, set(tickers), set(named))
+            return [FeedGap(recv_ts, tickers, reason)] if channel == BOOK and tickers else []
+        sid, action, tickers = self._asked.pop(frame.id or 0, (0, "", ()))
+        subscription = self._subscriptions.get(sid)
+        if subscription is None or trouble.code in PASSING_CODES:
+            self._tell_once(reason)
+            return []
+        return self._refused(subscription, action, tickers, named, reason, recv_ts)
+
+    def _subscribe_without(self, channel: str, tickers: set[str], named: set[str]) -> None:
+        """The whole channel was refused because of some of its markets: ask for the others."""
+        self._unknown.setdefault(channel, set()).update(tickers & named)
+        if tickers & named and tickers - named:
+            self._subscribe(channel)
+
+    def _refused(
+        self,
+        subscription: _Subscription,
+        action: str,
+        tickers: tuple[str, ...],
+        named: tuple[str, ...],
+        reason: str,
+        recv_ts: Ts,
+    ) -> list[Said]:
+        """A command about some markets was refused: which of them it was, and the others again."""
+        culprits = tickers if len(tickers) == 1 else tuple(ticker for ticker in tickers if ticker in named)
+        others = tuple(ticker for ticker in tickers if ticker not in culprits)
+        if action in ("add_markets", "get_snapshot"):
+            for some in (others,) if culprits else ((each,) for each in others):
+                if some:
+                    self._update(subscription, action, some)
+        if not culprits or action == "delete_markets":
+            return []
+        self._tell_once(f"{reason} ({subscription.channel}: {', '.join(culprits[:5])})")
+        for ticker in culprits:
+            subscription.tickers.pop(ticker, None)
+            subscription.fresh.discard(ticker)
+            if ticker in self._wanted:
+                subscription.refused[ticker] = None
+        return [FeedGap(recv_ts, culprits, reason)] if subscription.channel == BOOK else []
 
     def _end(self, sid: int, reason: str, recv_ts: Ts) -> list[Said]:
         """A subscription is over. What still comes under its sid is not believed."""
@@ -306,7 +372,9 @@ class Sequencer:
     def _subscribe(self, channel: str) -> None:
         """One command a channel, so that one refusal costs one channel."""
         params: dict[str, Any] = {"channels": [channel]}
+        unknown = self._unknown.get(channel, set())
         tickers = tuple(self._wanted) if channel in BY_TICKER else ()
+        tickers = tuple(ticker for ticker in tickers if ticker not in unknown) or tickers
         if tickers:
             params["market_tickers"] = tickers
         if channel == BOOK:
@@ -316,8 +384,18 @@ class Sequencer:
         self._pending[self._command("subscribe", params)] = (channel, tickers)
 
     def _update(self, subscription: _Subscription, action: str, tickers: Iterable[str]) -> int:
-        params = {"sids": [subscription.sid], "action": action, "market_tickers": list(tickers)}
-        return self._command("update_subscription", params)
+        asked = tuple(tickers)
+        params = {"sids": [subscription.sid], "action": action, "market_tickers": asked}
+        command = self._command("update_subscription", params)
+        self._remember(command, subscription.sid, action, asked)
+        return command
+
+    def _remember(self, command: int, sid: int, action: str, tickers: tuple[str, ...]) -> None:
+        """What a command was about, should it be refused."""
+        if tickers:
+            self._asked[command] = (sid, action, tickers)
+            if len(self._asked) > MAX_ASKED:
+                del self._asked[next(iter(self._asked))]
 
     def _ask_snapshots(self, subscription: _Subscription, tickers: Collection[str]) -> None:
         if tickers:
@@ -326,7 +404,8 @@ class Sequencer:
     def _add_missing(self) -> None:
         """Markets that were wished for after the subscription was asked for; their snapshots follow by themselves."""
         for subscription in self._subscriptions.values():
-            missing = [ticker for ticker in self._wanted if ticker not in subscription.tickers]
+            held = subscription.tickers.keys() | subscription.refused.keys()
+            missing = [ticker for ticker in self._wanted if ticker not in held]
             if subscription.channel in BY_TICKER and missing:
                 self._update(subscription, "add_markets", missing)
                 subscription.tickers.update(dict.fromkeys(missing))
