@@ -125,6 +125,10 @@ class HaltedError(KalshiError):
     default_code = "halted"
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM or SIGHUP where nothing has to be put in order: the process ends, by way of every `finally`."""
+
+
 class InstanceError(KalshiError):
     exit_code = ExitCode.INSTANCE
     default_code = "another_instance"

@@ -16,7 +16,7 @@ from typer.main import get_group, get_install_completion_arguments
 
 from kalshi_cli.cli.options import Flags, Group
 from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, tell, write_out
-from kalshi_cli.errors import ExitCode, KalshiError, UsageError
+from kalshi_cli.errors import ExitCode, KalshiError, TerminatedError, UsageError
 from kalshi_cli.text import redact, safe_lines, safe_text
 
 
@@ -178,6 +178,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words, flags)
     except BrokenPipeError:
         return ExitCode.OK
+    except TerminatedError:
+        tell("terminated")
+        return ExitCode.TERMINATED
     except (KeyboardInterrupt, typer.Abort):
         tell("interrupted")
         return ExitCode.INTERRUPTED

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from kalshi_cli.core.messages import Alert, Effect, Intent, PublicTrade
 from kalshi_cli.core.model import Fill
@@ -24,6 +24,17 @@ class Strategy(Protocol):
     def on_tick(self, view: View) -> Iterable[Intent] | None: ...
 
 
+class Asked(NamedTuple):
+    """Code of a strategy that is running: in which call of a hook, counted from 1, and whose."""
+
+    call: int
+    strategy: str
+
+
+class HungError(BaseException):
+    """Raised in the middle of a hook that does not come back, by whoever watches it. Not for a strategy to catch."""
+
+
 class Hooks:
     """Asks the strategies. `consider` takes what they want, `withdraw` follows when one of them failed."""
 
@@ -41,8 +52,9 @@ class Hooks:
         self.names = {strategy.name for strategy in strategies}
         self.failed: dict[str, str] = {}
         """Strategies that were taken out, and why."""
-        self.asked = ""
-        """The strategy whose code is running at this moment; another thread may look."""
+        self.asked: Asked | None = None
+        """Set exactly while a strategy's own code is running; another thread, or a signal handler, may look."""
+        self._calls = 0
 
     def on_book(self, ticker: str) -> list[Effect]:
         effects: list[Effect] = []
@@ -73,27 +85,45 @@ class Hooks:
     def _ask(self, strategy: Strategy, hook: Callable[..., Iterable[Intent] | None], *args: object) -> list[Effect]:
         """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
         effects: list[Effect] = []
-        self.asked = strategy.name
         try:
-            answer = hook(*args)
-            if answer is None:
-                return effects
-            for count, intent in enumerate(answer):
+            for count, intent in enumerate(self._answers(strategy.name, hook, args)):
                 if count == MAX_INTENTS:
                     text = f"more than {MAX_INTENTS} intents at once; the rest was dropped"
                     effects.append(Alert(self._state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
                     break
                 effects += self._consider(strategy.name, intent)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, HungError) as error:
             self._running = [(other, seen) for other, seen in self._running if other is not strategy]
             why = f"{type(error).__name__}: {error}{_where(error)}"
             self.failed[strategy.name] = why
             text = f"{why}; its orders are being canceled"
-            effects.append(Alert(self._state.now, "critical", "STRATEGY_FAILED", strategy.name, text))
+            code = "STRATEGY_HUNG" if isinstance(error, HungError) else "STRATEGY_FAILED"
+            effects.append(Alert(self._state.now, "critical", code, strategy.name, text))
             effects += self._withdraw()
-        finally:
-            self.asked = ""
         return effects
+
+    def _answers(
+        self, name: str, hook: Callable[..., Iterable[Intent] | None], args: tuple[object, ...]
+    ) -> Iterator[Intent]:
+        """What a strategy wants. `asked` is set while its own code runs, and never while ours does."""
+        self._calls += 1
+        asked = Asked(self._calls, name)
+        try:
+            self.asked = asked
+            answer = hook(*args)
+            if answer is None:
+                return
+            wants = iter(answer)
+            while True:
+                self.asked = asked
+                try:
+                    intent = next(wants)
+                except StopIteration:
+                    return
+                self.asked = None
+                yield intent
+        finally:
+            self.asked = None
 
 
 def _where(error: BaseException) -> str:

@@ -9,6 +9,7 @@ What may be repeated after what is the heart of the matter, so it is data (`Retr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -35,6 +36,7 @@ from kalshi_cli.exchange.transport import DeadlineTransport
 from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
 from kalshi_cli.exchange.wire.scalars import ts_of
 from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     import random
@@ -75,7 +77,10 @@ _NOTICES = ("Deprecation", "Sunset")
 """Headers by which a route says, beside a polite 2xx, that it will be switched off (RFC 9745, RFC 8594)."""
 _MOST_NOTICES, _LONGEST_NOTICE = 100, 200
 _FIRST_PAUSE_S = 0.1
+_BOUNDS_LAST_S = 60.0  # two clocks drift apart, by less than a millisecond in this time
 _FIRST_PAUSE_429_S = 0.05
+_MOST_429 = 3
+"""Refusals for pace that one call takes; more would make a storm of many callers."""
 
 Params = Mapping[str, str | int | Sequence[str] | None]
 
@@ -85,6 +90,14 @@ class _Reply(NamedTuple):
     body: bytes
     wait_s: float
     notice: str
+
+
+class _Bounds(NamedTuple):
+    """The exchange's clock less our monotonic one, in milliseconds: at least, at most; and since when (seconds)."""
+
+    least: float
+    most: float
+    since: float
 
 
 class _Failure(NamedTuple):
@@ -127,6 +140,7 @@ class Rest:
         self._host = base.host
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"kalshi/{__version__}"}
         self._last_date = ""
+        self._ahead: _Bounds | None = None
         self.clock_skew_ms: int | None = None
         self.notices: dict[str, str] = {}
         """Routes that said of themselves that they are or will be switched off, and in which words."""
@@ -157,7 +171,7 @@ class Rest:
         self._check_allowed(method, is_public)
         until = self._clock.monotonic() + self._timeouts.total
         url = self._url(path + _query(params))
-        is_unknown = False
+        is_unknown, refusals = False, 0
         failure: _Failure | None = None
         for attempt in range(retry.tries):
             if failure and not self._pause(attempt, failure, until):
@@ -169,11 +183,14 @@ class Rest:
                 break
             if retry.may_trade:
                 self._before_create()  # each time: waiting for the pace, or for another try, can take seconds
-            outcome = self._attempt(method, path, url, body, until, also)
+            outcome = self._attempt(method, path, url, body, until, also, may_trade=retry.may_trade)
             if isinstance(outcome, bytes):
                 return outcome
             failure = outcome
+            refusals += isinstance(failure.error, RateLimitedError)
             is_unknown = is_unknown or failure.is_unknown
+            if refusals == _MOST_429:
+                break
             if failure.is_unknown and not retry.is_harmless_twice:
                 break
         assert failure is not None
@@ -196,12 +213,20 @@ class Rest:
             )
 
     def _attempt(
-        self, method: str, path: str, url: httpx.URL, body: bytes, until: float, also: tuple[int, ...]
+        self,
+        method: str,
+        path: str,
+        url: httpx.URL,
+        body: bytes,
+        until: float,
+        also: tuple[int, ...],
+        *,
+        may_trade: bool,
     ) -> bytes | _Failure:
         """Send once. Raises what is certain, returns the rest for the table to decide."""
         what = f"{method} {path}"
         try:
-            reply = self._send(method, url, body, until)
+            reply = self._send(method, url, body, until, self._before_create if may_trade else None)
         except _NEVER_LEFT as error:
             return _Failure(self._unreachable(what, error), is_unknown=False)
         except httpx.RequestError as error:
@@ -219,7 +244,9 @@ class Rest:
             return _Failure(refusal, is_unknown=True)
         raise refusal
 
-    def _send(self, method: str, url: httpx.URL, body: bytes, until: float) -> _Reply:
+    def _send(
+        self, method: str, url: httpx.URL, body: bytes, until: float, before_write: Callable[[], None] | None
+    ) -> _Reply:
         headers = dict(self._headers)
         if method in ("POST", "PUT"):
             body = body or b"{}"  # asked for even where there is nothing to say
@@ -240,14 +267,15 @@ class Rest:
                     "write": min(receive, left),
                 },
                 "deadline": until,
+                "before_write": before_write,  # again: connecting, too, can take seconds
             },
         )
         if self._signer is not None:
             request = next(self._signer.auth_flow(request))
-        sent = self._clock.now()
+        sent, sent_s = self._clock.now(), self._clock.monotonic()
         response = self._transport.handle_request(request)
         try:
-            self._note_date(response.headers.get("date", ""), sent)
+            self._note_date(response.headers.get("date", ""), sent, sent_s)
             chunks, size = [], 0
             for chunk in response.iter_bytes():
                 size += len(chunk)
@@ -266,16 +294,33 @@ class Rest:
             self.notices[what] = safe_text(notice, _LONGEST_NOTICE)
             self._on_notice(what, self.notices[what])
 
-    def _note_date(self, date: str, sent: int) -> None:
+    def latest_there(self, at_s: float) -> Ts:
+        """What the exchange's clock showed at most when our monotonic one showed `at_s`.
+
+        Each reply was dated, in whole seconds, between its request and its arrival: together they tell it closely. Our
+        own wall clock stands in where no reply was ever dated.
+        """
+        if self._ahead is None:
+            return Ts(int(self._clock.now() - (self._clock.monotonic() - at_s) * 1000))
+        return Ts(math.ceil(at_s * 1000 + self._ahead.most))
+
+    def _note_date(self, date: str, sent: int, sent_s: float) -> None:
         """How far our clock is ahead of the exchange's, to about half a second: `Date` has whole seconds."""
-        if not date or date == self._last_date:
+        if not date:
             return
-        self._last_date = date
         try:
-            theirs = ts_of(parsedate_to_datetime(date)) + 500
+            theirs = _moment(date)
         except (ValueError, TypeError):
             return
-        self.clock_skew_ms = (sent + self._clock.now()) // 2 - theirs
+        now = self._clock.monotonic()
+        found, old = _Bounds(theirs - now * 1000, theirs + 1000 - sent_s * 1000, now), self._ahead
+        if old is not None and now - old.since < _BOUNDS_LAST_S:
+            both = _Bounds(max(old.least, found.least), min(old.most, found.most), old.since)
+            found = both if both.least <= both.most else found  # else a clock was set, or this host was asleep
+        self._ahead = found
+        if date != self._last_date:
+            self._last_date = date
+            self.clock_skew_ms = (sent + self._clock.now()) // 2 - (theirs + 500)
 
     def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:
         """Back off; False where the call's time would be over before the next attempt."""
@@ -292,6 +337,11 @@ class Rest:
             f"{what}: no usable answer from {self._host} ({why[:200]})",
             hint="check the network; `kalshi exchange` tells whether the exchange is up",
         )
+
+
+@lru_cache(maxsize=2)
+def _moment(date: str) -> Ts:
+    return ts_of(parsedate_to_datetime(date))
 
 
 def _query(params: Params | None) -> str:

@@ -21,10 +21,12 @@ _MOST_CONNECTIONS = 8
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """httpx's transport, except that `deadline_s` bounds a whole exchange.
+    """httpx's transport, except that `deadline` bounds a whole exchange, and `before_write` may still refuse it.
 
     httpx bounds each single receive only, so that a server which sends a byte now and then would hold a call for ever.
-    The deadline (monotonic seconds, per thread) is checked before each receive.
+    The deadline (monotonic seconds, per thread) is checked before each receive, and before the first byte is written:
+    a process that was suspended while it connected sends nothing, and a ConnectTimeout says so. `before_write` is
+    called at the same moment, the last at which the request can be taken back; what it raises is raised.
     """
 
     def __init__(self, clock: Clock, *, is_tls: bool) -> None:
@@ -41,7 +43,9 @@ class DeadlineTransport(httpx.HTTPTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self._backend.local.deadline = request.extensions.get("deadline")
+        local = self._backend.local
+        local.deadline = request.extensions.get("deadline")
+        local.before_write, local.has_written = request.extensions.get("before_write"), False
         return super().handle_request(request)
 
 
@@ -71,6 +75,17 @@ class _Backend(httpcore.SyncBackend):
         stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
         return _Stream(stream, self)
 
+    def about_to_write(self) -> None:
+        """Before the first byte of a request, and only then."""
+        if self.local.has_written:
+            return
+        deadline: float | None = self.local.deadline
+        if deadline is not None and self._clock.monotonic() >= deadline:
+            raise httpcore.ConnectTimeout("its time was over before anything was sent")
+        if self.local.before_write is not None:
+            self.local.before_write()
+        self.local.has_written = True
+
     def left(self, timeout: float | None) -> float | None:
         """The part of `timeout` that the deadline leaves."""
         deadline: float | None = getattr(self.local, "deadline", None)
@@ -91,6 +106,7 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._backend.left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._backend.about_to_write()
         self._stream.write(buffer, timeout)
 
     def close(self) -> None:

@@ -199,20 +199,36 @@ def test_a_gateway_that_says_how_long_to_wait_is_heard(serve, connect, clock):
 
 
 def test_every_attempt_to_place_asks_first_whether_it_still_may(serve, connect):
-    """A halt can come while a create waits for its next try."""
-    server = serve(TOO_MANY, Reply(201, CREATED))
-    asked: list[int] = []
+    """A halt can come while a create waits for its next try, or while it connects."""
+    for halted_at, sent in ((3, 1), (2, 0)):
+        server = serve(TOO_MANY, Reply(201, CREATED))
+        asked: list[int] = []
 
-    def may() -> None:
-        asked.append(server.count("POST"))
-        if len(asked) == 2:
-            raise HaltedError("halted meanwhile")
+        def may(server=server, asked=asked, halted_at=halted_at) -> None:
+            asked.append(server.count("POST"))
+            if len(asked) == halted_at:
+                raise HaltedError("halted meanwhile")
 
-    client = connect(server.url, before_create=may)
-    with pytest.raises(HaltedError):
-        client.create_order(ORDER)
-    assert asked == [0, 1]
-    assert server.count("POST") == 1
+        client = connect(server.url, before_create=may)
+        with pytest.raises(HaltedError):
+            client.create_order(ORDER)
+        assert asked == [0, 0, 1][:halted_at], "before an attempt, and before its first byte is written"
+        assert server.count("POST") == sent
+
+
+def test_an_order_whose_time_is_over_before_its_first_byte_is_not_sent(serve, connect, clock):
+    """The process was suspended while it connected."""
+    server = serve(Reply(201, CREATED))
+    waited: list[float] = []
+
+    def sleep_through() -> None:
+        if not waited:
+            waited.append(60.0)
+            clock.advance(60.0)
+
+    with pytest.raises(UnreachableError, match="before anything was sent"):
+        connect(server.url, before_create=sleep_through).create_order(ORDER)
+    assert server.count("POST") == 0
 
 
 def test_reads_and_cancels_do_not_ask(serve, connect):

@@ -1,0 +1,50 @@
+"""What signals mean to a run: an orderly stop, at once, a pause."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import Command
+from kalshi_cli.errors import TerminatedError
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopSignals:
+    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once. `nohup` is respected.
+
+    Until `ask` is set there is nothing to put in order: the first one interrupts then (KeyboardInterrupt), and for
+    SIGTERM and SIGHUP that is a TerminatedError.
+    """
+
+    def __init__(self, clock: Clock, ask: Callable[[Command], None] | None = None) -> None:
+        self.ask = ask
+        self.heard = ""
+        """The first one, once it came."""
+        self._clock = clock
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> StopSignals:
+        heard = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._stop) for number in heard}
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        is_first, name = not self.heard, signal.Signals(number).name
+        self.heard = self.heard or name
+        if self.ask is None:
+            raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
+        if number == signal.SIGINT and not is_first:
+            signal.signal(
+                signal.SIGINT, signal.SIG_IGN
+            )  # what is still live is being told: a third must not cut it off
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            raise KeyboardInterrupt
+        self.ask(Command(self._clock.now(), None, name))

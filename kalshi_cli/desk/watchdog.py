@@ -1,0 +1,89 @@
+"""A strategy that does not come back: noticed from another thread, interrupted, and its orders looked after.
+
+The loop is one thread, so that a hook which hangs stops everything: fills, cancels, the heartbeat. This thread sees it
+(`engine.asked` stays the same call), and breaks into the hook by a signal whose handler raises there. Where even that
+does not help (code in C that never comes back, a bare `except` in a loop), it cancels the orders of the loop itself, and
+says so. Code that never lets go of Python's lock stops this thread too: then orders end by their short expiry.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kalshi_cli.core.hooks import Asked, HungError
+
+LOOKS = 10
+"""Looks at a call within its time. They are counted, not the seconds: while the whole process was suspended, nobody
+looked, and the strategy had no time to come back either."""
+
+PATIENCE = 3
+"""Looks between the first interruption and believing that none will help."""
+
+BREAK_IN = signal.SIGURG
+"""Ignored by default, so that a late one does no harm; sockets raise it only for those who asked."""
+
+
+class Watchdog:
+    """Watches the hooks of one loop: `with Watchdog(...).watching():` in the main thread.
+
+    `asked` says whose code runs now. `give_up` is called, from the thread of the watchdog and again at each look until
+    it says that nothing is left to do, once a strategy cannot be interrupted.
+    """
+
+    def __init__(
+        self,
+        asked: Callable[[], Asked | None],
+        limit_s: float,
+        *,
+        tell: Callable[[str], None],
+        give_up: Callable[[Asked], bool],
+    ) -> None:
+        self._asked = asked
+        self._limit_s = limit_s
+        self._tell = tell
+        self._give_up = give_up
+        self._hung: Asked | None = None
+        self._is_over = threading.Event()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """For as long as it lasts. In the main thread, which is where signal handlers run."""
+        before = signal.signal(BREAK_IN, self._break_in)
+        thread = threading.Thread(target=self._watch, args=(threading.get_ident(),), name="watchdog", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            thread.join(2 * self._limit_s)  # it may be in the middle of a cancel; as a daemon it holds up no exit
+            signal.signal(BREAK_IN, before)
+
+    def _break_in(self, _number: int, _frame: object) -> None:
+        """Runs in the main thread, between two of its instructions: nothing moves between this check and the raise.
+
+        As soon as that call of the strategy does not run any more there is nothing to raise into.
+        """
+        if self._hung is not None and self._asked() == self._hung:
+            raise HungError(f"did not come back for {self._limit_s:g} s")
+
+    def _watch(self, main: int) -> None:
+        seen: Asked | None = None
+        looks, is_done = 0, False
+        while not self._is_over.wait(self._limit_s / LOOKS):
+            asked = self._asked()
+            looks = looks + 1 if asked is not None and asked == seen else 0
+            seen = asked
+            if asked is None or looks < LOOKS or is_done:
+                is_done = is_done and looks > 0
+                continue
+            if looks == LOOKS:
+                self._tell(
+                    f"CRITICAL STRATEGY_HUNG {asked.strategy}: no answer for {self._limit_s:g} s; interrupting it"
+                )
+            self._hung = asked
+            signal.pthread_kill(main, BREAK_IN)
+            if looks >= LOOKS + PATIENCE:
+                is_done = self._give_up(asked)

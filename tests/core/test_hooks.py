@@ -1,0 +1,114 @@
+"""How strategies are asked: what of theirs runs when, and what becomes of one that does not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+from core_build import NOW
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.hooks import Asked, HungError
+from kalshi_cli.core.messages import Alert, Cancel, Effect, Intent, Tick
+from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Ts
+
+
+class Told(Strategy):
+    """On a tick, does what the test says."""
+
+    name = "told"
+
+    def __init__(self, do: Callable[[], Any]) -> None:
+        super().__init__(StrategyParams())
+        self.do = do
+        self.ticks = 0
+
+    def on_tick(self, view: View) -> Iterable[Intent] | None:
+        self.ticks += 1
+        answer: Iterable[Intent] | None = self.do()
+        return answer
+
+
+def engine_of(*strategies: Strategy) -> Engine:
+    return Engine(State(now=NOW), Limits(), strategies, new_id=lambda: "c", order_expiry_s=90.0)
+
+
+def alerts(effects: list[Effect]) -> list[tuple[str, str]]:
+    return [(effect.code, effect.subject) for effect in effects if isinstance(effect, Alert)]
+
+
+def test_who_is_asked_is_known_exactly_while_its_own_code_runs() -> None:
+    seen: list[Asked | None] = []
+
+    class Watched(State):
+        """Its orders are looked at when an intent to cancel is considered: then our code runs."""
+
+        @property
+        def orders(self) -> Any:
+            seen.append(engine.asked)
+            return self._orders
+
+        @orders.setter
+        def orders(self, value: Any) -> None:
+            self._orders = value
+
+    def answer() -> Iterator[Cancel]:
+        seen.append(engine.asked)
+        yield Cancel("nothing")
+        seen.append(engine.asked)
+
+    state = Watched(now=NOW)
+    engine = Engine(state, Limits(), [Told(answer)], new_id=lambda: "c", order_expiry_s=90.0)
+    engine.step(Tick(Ts(NOW + 1)))
+    assert seen[-3:] == [Asked(1, "told"), None, Asked(1, "told")], "its code, ours, its code"
+    assert engine.asked is None
+
+
+def test_every_call_of_a_hook_has_a_number_of_its_own() -> None:
+    seen: list[Asked | None] = []
+    engine = engine_of(Told(lambda: seen.append(engine.asked)))
+    for n in range(3):
+        engine.step(Tick(Ts(NOW + n)))
+    assert seen == [Asked(1, "told"), Asked(2, "told"), Asked(3, "told")]
+
+
+def hang() -> None:
+    raise HungError("did not come back")
+
+
+def hang_between() -> Iterator[Intent]:
+    yield Cancel("nothing")
+    hang()
+
+
+@pytest.mark.parametrize("how", [hang, hang_between], ids=["in the hook", "between two intents"])
+def test_a_strategy_that_hangs_is_taken_out_and_the_others_go_on(how: Callable[[], Any]) -> None:
+    stuck, other = Told(how), Told(lambda: None)
+    engine = engine_of(stuck, other)
+    assert alerts(engine.step(Tick(NOW))) == [("STRATEGY_HUNG", "told")]
+    assert engine.asked is None
+    engine.step(Tick(Ts(NOW + 1)))
+    assert (stuck.ticks, other.ticks) == (1, 2)
+    assert "did not come back" in engine.failed[0]
+
+
+def test_what_a_strategy_catches_is_not_what_takes_it_out_when_it_hangs() -> None:
+    def swallow() -> None:
+        try:
+            hang()
+        except Exception:
+            pytest.fail("a strategy must not be able to swallow this by habit")
+
+    assert alerts(engine_of(Told(swallow)).step(Tick(NOW))) == [("STRATEGY_HUNG", "told")]
+
+
+@pytest.mark.parametrize(
+    "nonsense", [42, "text", [None], [7], [{"ticker": "T"}], iter([object()])], ids=lambda value: str(value)[:20]
+)
+def test_an_answer_that_makes_no_sense_takes_the_strategy_out_with_a_reason(nonsense: Any) -> None:
+    engine = engine_of(Told(lambda: nonsense))
+    assert alerts(engine.step(Tick(NOW))) == [("STRATEGY_FAILED", "told")]
+    assert "TypeError" in engine.failed[0]
