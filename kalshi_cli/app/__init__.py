@@ -279,9 +279,14 @@ class App:
             order_ids = ids
         return cancel.cancel_orders(self.client, order_ids)
 
-    def reconcile(self) -> tuple[list[Order], list[Order]]:
-        """Look for every order in doubt: those that are known now, and those that still are not."""
-        return reconcile_unknown(self.client, self.store, self.clock, self.limits, self.new_id)
+    def reconcile(self, wait_s: float = 0.0) -> tuple[list[Order], list[Order]]:
+        """Look for every order in doubt: those that are known now, and those that still are not.
+
+        For up to `wait_s`, where the proof of one that is not found falls due within that time.
+        """
+        return reconcile_unknown(
+            self.client, self.store, self.clock, self.limits, self.new_id, wait_s=wait_s, note=self.note
+        )
 
     def cancel_everything(
         self, scope: cancel.Scope, within_s: float = cancel.DEADLINE_S, *, with_groups: bool = False

@@ -31,6 +31,7 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.units import format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.place import Proposal, Ticket
@@ -215,24 +216,32 @@ def cancel(
 
 
 @app.command("reconcile")
-def reconcile(ctx: typer.Context) -> None:
+def reconcile(
+    ctx: typer.Context,
+    wait: Annotated[Any, duration_option("--wait", text="Wait for a proof that is due within this (60s).")] = None,
+) -> None:
     """Find out what became of every order whose outcome is unknown; exit 7 while any stays so.
+
+    An order is adopted where the exchange has it, and proven never to have arrived where a complete and fresh read does
+    not: that takes 45 seconds after it was made, and until its own expiry. Nothing is sent.
 
     \b
     kalshi order reconcile
+    kalshi order reconcile --wait 1s --json
     """
-    from kalshi_cli.cli.rows.base import OrderRow, order_row
+    from kalshi_cli.cli.rows.orders import ReconciledRow, reconciled_row
     from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
-        settled, open_ = desk.reconcile()
-        rows = [order_row(order) for order in (*settled, *open_)]
-        render_rows(OrderRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())
+        settled, open_ = desk.reconcile(60.0 if wait is None else wait)
+        rows = [reconciled_row(order) for order in (*settled, *open_)]
+        render_rows(ReconciledRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())
         if open_:
+            last = max(row.provable_at for row in rows if row.provable_at is not None)
             ids = ", ".join(order.client_order_id for order in open_[:5])
             raise OutcomeUnknownError(
-                f"{len(open_)} orders are still unknown: {ids}",
-                hint="an order that never arrived is proven so about 30 s after its own expiry; run this again",
+                f"{len(open_)} orders are still unknown and may be live: {ids}",
+                hint=f"what never arrived is proven so after {format_ts(last)}: run this again then",
             )
 
 

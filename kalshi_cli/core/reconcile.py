@@ -23,8 +23,12 @@ from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.orders import OrderIndex, is_amend_open
 from kalshi_cli.units import Qty, Ts, show_qty
 
-NEVER_ARRIVED_MARGIN_MS = 30_000
-"""How much later than the send the exchange's own data must be before "not there" means "never was"."""
+NEVER_ARRIVED_MARGIN_MS = 45_000
+"""How much later than the order's making the exchange's own data must be before "not there" means "never was".
+
+Half a minute for a request that is delivered late; ten seconds, because the request may leave as late as the whole call
+may last; five, because the order's time is that of our clock, and with one that is further off nothing is traded.
+"""
 
 
 def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: AccountSnapshot) -> list[Message]:
@@ -38,11 +42,11 @@ def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: Account
             repairs.append(AmendEnded(order.updated, order))
         repairs.append(OrderState(order.updated, order))
     repairs += [Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
-    seen = {order.client_order_id for order in snapshot.orders if order.client_order_id}
+    seen = {(order.client_order_id, order.ticker, order.side) for order in snapshot.orders}
     repairs += [
         OrderNeverArrived(snapshot.ts, order.client_order_id)
         for order in orders.live()
-        if order.client_order_id not in seen and _cannot_be_there(order, snapshot)
+        if (order.client_order_id, order.ticker, order.side) not in seen and _cannot_be_there(order, snapshot)
     ]
     return repairs
 
@@ -51,15 +55,24 @@ def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
     """Not acknowledged, not in a fresh and complete read, and past the time at which it could still arrive and rest."""
     if order.order_id or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
         return False
-    is_fresh = snapshot.as_of > order.created + NEVER_ARRIVED_MARGIN_MS
-    return is_fresh and (order.expires is None or snapshot.as_of > order.expires)
+    return snapshot.as_of > provable_at(order)
+
+
+def provable_at(order: Order) -> Ts:
+    """A complete read that is valid for longer than this tells what became of an order, or an amend, without an answer.
+
+    Until then it may still arrive, and after that an order may no longer rest: it has expired.
+    """
+    if is_amend_open(order):
+        return Ts(order.updated + NEVER_ARRIVED_MARGIN_MS)
+    return Ts(max(order.created + NEVER_ARRIVED_MARGIN_MS, order.expires or 0))
 
 
 def _tells_of_amend(order: Order | None, snapshot: AccountSnapshot) -> bool:
     """The read is so much later than the amend that it is either in there or never arrived."""
     if order is None or not is_amend_open(order):
         return False
-    return snapshot.as_of > order.updated + NEVER_ARRIVED_MARGIN_MS
+    return snapshot.as_of > provable_at(order)
 
 
 def drift(ours: Mapping[str, Qty], snapshot: AccountSnapshot) -> dict[str, tuple[Qty, Qty]]:

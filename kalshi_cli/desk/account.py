@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
-from kalshi_cli.core.messages import AccountSnapshot
+from kalshi_cli.core.messages import AccountSnapshot, Effect
 from kalshi_cli.core.model import FeeSchedule, Market, Order, OrderStatus
+from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.pnl import in_order
+from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.stats import Tally
+from kalshi_cli.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import account_snapshot
 from kalshi_cli.store.base import Memory, Notebook
@@ -19,6 +22,12 @@ from kalshi_cli.units import Ts
 
 OVERLAP_MS = 3_600_000
 """Fills are read again from this long before the last one booked; they are booked once by their trade id."""
+
+LOOK_EVERY_S = 1.0
+"""How often the account is read while somebody waits for what became of an order."""
+
+SLACK_MS = 10_000
+"""How much longer than to the moment of proof a wait may take: reads trail the matching engine."""
 
 
 def load_engine(
@@ -33,8 +42,12 @@ def load_engine(
     strategies: Sequence[Strategy] = (),
     references: Mapping[str, str] | None = None,
     order_expiry_s: float | None = None,
+    agree: Callable[[KalshiClient, Notebook, Clock, Engine], object] | None = None,
 ) -> Engine:
-    """An engine that remembers everything and agrees with the exchange: load, reconcile, repair."""
+    """An engine that remembers everything and agrees with the exchange: load, reconcile, repair.
+
+    `agree` is how: one read, where nothing else is said; `start.agree` before any strategy acts.
+    """
     engine = restore(
         store.load(),
         State(markets=markets, fees=fees, references=references, now=clock.now()),
@@ -43,7 +56,7 @@ def load_engine(
         new_id=new_id,
         order_expiry_s=order_expiry_s,
     )
-    read_account(client, store, clock, engine)
+    (agree or read_account)(client, store, clock, engine)
     engine.tally = Tally()  # what was missed while nobody ran is not this run's doing
     return engine
 
@@ -72,31 +85,102 @@ def read_account(
     *,
     since: Ts | None = None,
     lookup: Sequence[Order] = (),
-) -> AccountSnapshot:
-    """Read the whole account and repair what differs; every repair is written down."""
+) -> tuple[AccountSnapshot, list[Effect]]:
+    """Read the whole account and repair what differs; the read, and the repairs, which are written down."""
     start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
     orders = [*engine.state.orders.live(), *lookup]
     snapshot = account_snapshot(client, clock, since=start, live=orders)
-    for effect in engine.step(snapshot):
+    effects = engine.step(snapshot)
+    for effect in effects:
         store.record(effect)
-    return snapshot
+    return snapshot, effects
+
+
+def in_doubt(engine: Engine) -> list[Order]:
+    """Orders of which nobody knows whether they are on the exchange, and those of which nobody knows the terms."""
+    return [order for order in engine.state.orders.live() if is_in_doubt(order)]
+
+
+def is_in_doubt(order: Order) -> bool:
+    """It may or may not be there; or an amend of it may or may not have been taken."""
+    return order.status in _IN_DOUBT and (not order.order_id or is_amend_open(order))
+
+
+def found_as(order: Order) -> str:
+    """What became of an order that was in doubt, in one word for people and scripts."""
+    if order.status in _IN_DOUBT:
+        return "still_unknown"
+    return {OrderStatus.NEVER_ARRIVED: "never_arrived", OrderStatus.REJECTED: "refused"}.get(order.status, "adopted")
 
 
 def reconcile_unknown(
-    client: KalshiClient, store: Notebook, clock: Clock, limits: Limits, new_id: Callable[[], str]
+    client: KalshiClient,
+    store: Notebook,
+    clock: Clock,
+    limits: Limits,
+    new_id: Callable[[], str],
+    *,
+    wait_s: float = 0.0,
+    note: Callable[[str], None] = lambda _text: None,
 ) -> tuple[list[Order], list[Order]]:
-    """Orders that were in doubt and are known now, and those that still are not. One fresh, complete read."""
+    """Orders that were in doubt and are known now, and those that still are not.
+
+    Fresh, complete reads: one, and more for up to `wait_s` while the proof of an order that is not found falls due
+    within that time. `note` says what is waited for.
+    """
     memory = store.load()
     doubtful = [order for order in memory.orders if order.status in _IN_DOUBT]
-    state = State(now=clock.now())
-    engine = restore(memory, state, limits, (), new_id=new_id, order_expiry_s=None)
+    engine = restore(memory, State(now=clock.now()), limits, (), new_id=new_id, order_expiry_s=None)
+    until = clock.monotonic() + wait_s
     read_account(client, store, clock, engine)
-    found = (state.orders.get(old.client_order_id) or state.orders.by_order_id(old.order_id) for old in doubtful)
+    if wait_s:
+        wait_for_proof(client, store, clock, engine, until=until, note=note)
+    known = engine.state.orders
+    found = (known.get(old.client_order_id) or known.by_order_id(old.order_id) for old in doubtful)
     orders = [order for order in found if order is not None]
     return (
         [order for order in orders if order.status not in _IN_DOUBT],
         [order for order in orders if order.status in _IN_DOUBT],
     )
+
+
+def wait_for_proof(
+    client: KalshiClient,
+    store: Notebook,
+    clock: Clock,
+    engine: Engine,
+    *,
+    until: float,
+    note: Callable[[str], None],
+    heard: Callable[[AccountSnapshot, list[Effect]], None] = lambda _snapshot, _effects: None,
+) -> list[Order]:
+    """Read until no order is in doubt whose proof falls due before `until` (monotonic seconds); what still is.
+
+    A read that fails is a read later. `heard` takes the repairs of each.
+    """
+    noted, is_blind = 0, False
+    while True:
+        left_ms = (until - clock.monotonic()) * 1000
+        doubtful = in_doubt(engine)
+        due = [order for order in doubtful if provable_at(order) - clock.now() <= left_ms]
+        if not due or left_ms <= 0:
+            return doubtful
+        if len(due) != noted:
+            noted = len(due)
+            last = max(provable_at(order) for order in due)
+            seconds = max(1, (last - clock.now()) // 1000 + 1)
+            names = ", ".join(order.client_order_id for order in due[:5])
+            note(f"waiting up to {seconds} s for what became of {len(due)} orders: {names}")
+        clock.sleep(LOOK_EVERY_S)
+        try:
+            heard(*read_account(client, store, clock, engine))
+            is_blind = False
+        except CredentialsError:
+            raise
+        except (ExchangeError, UnreachableError) as error:
+            if not is_blind:
+                note(f"the account cannot be read: {error.message}")
+            is_blind = True
 
 
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})

@@ -56,20 +56,27 @@ LONGEST_PAUSE_S = 30.0
 OVERLAP_MS = 60_000
 """How far a read of fills and settlements reaches back behind the last one; booking is idempotent."""
 
+MARKETS_ONE_BY_ONE = 3
+"""Orders of more markets than this are looked up in one list: after a while away all orders of a loop have ended."""
+
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
 
 def account_snapshot(client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order] = ()) -> AccountSnapshot:
     """A complete read of the account, or an error; `live` are the orders that we believe to be live.
 
-    Those of them that the list of resting orders does not show are looked up among all orders of their market. What is
-    found neither here nor there is left to whoever compares: absence proves something only when `as_of` is late enough.
+    Those of them that the list of resting orders does not show are looked up among all orders of their market, also
+    among those that left for the historical tier; of many markets, in one list of the whole account. What is found
+    neither here nor there is left to whoever compares: absence proves something only when `as_of` is late enough.
     `as_of` is asked for first, so that everything read after it is at least as new.
     """
     as_of = client.user_data_timestamp()
     orders = {order.order_id: order for order in client.orders(status="resting")}
-    for ticker, oldest in _missing(orders.values(), live).items():
-        for order in client.orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS)):
+    missing = _missing(orders.values(), live)
+    if len(missing) > MARKETS_ONE_BY_ONE:
+        missing = {None: min(missing.values())}
+    for ticker, oldest in missing.items():
+        for order in client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS)):
             orders[order.order_id] = order
     return AccountSnapshot(
         clock.now(),
@@ -83,7 +90,7 @@ def account_snapshot(client: KalshiClient, clock: Clock, *, since: Ts, live: Ite
     )
 
 
-def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str, Ts]:
+def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:
     """Markets with orders of ours that do not rest, and when the oldest of those was made.
 
     An order without an exchange id is known by our own; foreign ones may have none of ours.
@@ -92,7 +99,7 @@ def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str, Ts]:
     for order in resting:
         ids.add(order.order_id)
         client_ids.add(order.client_order_id)
-    missing: dict[str, Ts] = {}
+    missing: dict[str | None, Ts] = {}
     for order in live:
         is_resting = order.order_id in ids if order.order_id else order.client_order_id in client_ids
         if not is_resting:

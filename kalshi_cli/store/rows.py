@@ -57,7 +57,9 @@ ORDERS_SINCE = ORDERS + " WHERE updated >= ? AND ? IN ('', ticker) ORDER BY crea
 _LIVE = ORDERS + " WHERE status IN ('submitted', 'unknown', 'resting')"
 _OLDEST_OPEN = "(SELECT MIN(ts) FROM fills WHERE ticker NOT IN (SELECT ticker FROM settlements))"
 LIVE_ORDERS = _LIVE + " ORDER BY created, key"
-ORDERS_OF_OPEN_POSITIONS = _LIVE + " OR updated >= " + _OLDEST_OPEN + " ORDER BY created, key"
+# What an order traded is told before its fills are: those of one that traded lately may not be booked yet.
+_LATELY = "filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"
+ORDERS_OF_OPEN_POSITIONS = _LIVE + " OR updated >= " + _OLDEST_OPEN + " OR " + _LATELY + " ORDER BY created, key"
 TWIN = "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ? AND order_id <> '' AND key <> ?"
 
 COUNT_DENIALS = "SELECT code, SUM(count) FROM denials WHERE minute >= ? AND ? IN ('', ticker) GROUP BY code"

@@ -16,6 +16,7 @@ from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import BID
 from kalshi_cli.store.lock import lock
+from kalshi_cli.units import Ts, format_ts, parse_ts
 
 CREATE = r"/portfolio/events/orders$"
 
@@ -146,9 +147,10 @@ def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) 
 def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
 ) -> None:
-    """The proof is that the exchange's own data is half a minute newer than the send: its clock is set ahead here."""
-    with served(tmp_path, clock_window_ms=600_000) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
-        exchange.clock.shift_s = 40
+    """The proof is that the exchange's own data is newer than the send by a margin: it says so here, a minute early."""
+    with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
+        later = lambda body: {"as_of_time": format_ts(Ts(parse_ts(body["as_of_time"]) + 60_000))}  # noqa: E731
+        proxy.edits["user_data_timestamp"] = later
         set_variables(monkeypatch, tmp_path, exchange.variables(proxy.moved(exchange.server.rest_url)))
         proxy.faults.append(Fault(action, "POST", CREATE))
         assert_error(place(), 6, "never_arrived", "exit-code")
@@ -163,7 +165,7 @@ def test_7_an_order_that_nobody_can_find(exchange: Served, proxy: FaultProxy) ->
     assert_error(place(), 7, "outcome_unknown", "exit-code", "kalshi order reconcile")
     assert exchange.resting() == []
     assert kalshi("status", "--json").json["unknown_orders"] == 1
-    again = kalshi("order", "reconcile", "--json")
+    again = kalshi("order", "reconcile", "--wait", "1s", "--json")
     assert again.code == 7
     assert [row["client_order_id"] for row in again.json] == ["exit-code"]
 

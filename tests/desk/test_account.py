@@ -58,7 +58,7 @@ def test_an_intent_that_never_left_counts_until_it_cannot_be_there(virtual: Virt
     intend(virtual, "mine")
     engine = start(virtual)
     assert engine.state.orders.worst_case(TICKER) == (contracts(10), 0), "too fresh to be sure"
-    virtual.clock.advance(31)
+    virtual.clock.advance(46)
     engine = start(virtual)
     order = engine.state.orders.get("mine")
     assert order is not None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from kalshi_cli.cli.rows.base import Action, OrderRow, Outcome, Row, order_row
 from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.core.model import Order, Side
+from kalshi_cli.core.reconcile import provable_at
+from kalshi_cli.desk.account import found_as
 from kalshi_cli.desk.batch import Judged, Result
 from kalshi_cli.desk.place import Ticket
 from kalshi_cli.errors import KalshiError
@@ -34,6 +36,25 @@ def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: s
         remaining_before=before.remaining,
         expires_before=before.expires,
     )
+
+
+class ReconciledRow(OrderRow, frozen=True, kw_only=True):
+    """An order that was in doubt. `found`: adopted, refused, never_arrived or still_unknown.
+
+    `provable_at`: after this a fresh read ends the doubt; null where it has ended.
+    """
+
+    found: str
+    provable_at: Ts | None
+
+    shown = ("client_order_id", "found", "ticker", "action", "side", "price", "filled", "order_id")
+
+
+def reconciled_row(order: Order) -> ReconciledRow:
+    row, found = order_row(order), found_as(order)
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    due = provable_at(order) if found == "still_unknown" else None
+    return ReconciledRow(**fields, found=found, provable_at=due)
 
 
 class BatchRow(Row, frozen=True, kw_only=True):

@@ -1,0 +1,260 @@
+"""Before any strategy acts the account agrees with the exchange, or nothing starts; and a person reads what differed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from test_account import intend
+from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.start import agree
+from kalshi_cli.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
+from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.units import ONE_DOLLAR, Ts, cents, contracts
+
+
+class Start:
+    """A loop's start, as far as the account goes; `said` is what a person reads."""
+
+    def __init__(self, virtual: Virtual) -> None:
+        self.virtual = virtual
+        self.said: list[str] = []
+
+    def __call__(self, *tickers: str) -> Engine:
+        one = self.virtual
+
+        def settle(*parts: Any) -> None:
+            agree(*parts, tell=self.said.append, note=self.said.append)
+
+        markets = [one.client.market(ticker) for ticker in tickers or (TICKER,)]
+        return load_engine(
+            one.client, one.store, one.clock, Limits(), markets=markets, fees={}, new_id=one.new_id, agree=settle
+        )
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.said)
+
+
+@pytest.fixture
+def start(virtual: Virtual) -> Start:
+    return Start(virtual)
+
+
+def answering(virtual: Virtual, path: str, answer: Callable[[Any], Any]) -> None:
+    """From now on the exchange's JSON for a GET of this path is changed on its way."""
+
+    def changed(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "GET" or not request.url.path.endswith(path):
+            return None
+        response = virtual.checked.handle_request(request)
+        return httpx.Response(response.status_code, json=answer(json.loads(response.read())), request=request)
+
+    virtual.wire.before = changed
+
+
+def test_where_nothing_differs_nothing_is_waited_for(virtual: Virtual, start: Start) -> None:
+    start()
+    assert start.said == ["reconciled: nothing differs"]
+    assert virtual.clock.now() == T0
+
+
+def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(virtual: Virtual, start: Start) -> None:
+    for ticker in (TICKER, OTHER):
+        virtual.market(39, 44, ticker=ticker)
+    virtual.place(price=cents(44), qty=contracts(3), tif=Tif.IOC, ticker=OTHER)
+    virtual.client.create_order(intend(virtual, "filled"))
+    virtual.client.create_order(intend(virtual, "rests", price=cents(38)))
+    intend(virtual, "lost", price=cents(30))
+    virtual.quote(BID, 20, 3, who="alice")
+    virtual.take(ASK, 40, 10)
+    virtual.exchange.settle(OTHER, ONE_DOLLAR, virtual.clock.now())
+    virtual.clock.advance(7_200)
+    engine = start(TICKER, OTHER)
+    (said,) = start.said
+    head, *lines = said.splitlines()
+    assert head == ("reconciled: 1 fill, 1 settlement, 1 order foreign, 2 orders adopted, 1 order never arrived")
+    assert sorted(line.split()[0] for line in lines) == ["bought", "order", "order", "order", "order", "settled"]
+    assert engine.state.ledger.position(TICKER).qty == contracts(10)
+    assert engine.cash == virtual.exchange.cash("alice")
+    again = Start(virtual)
+    again(TICKER, OTHER)
+    assert again.said == ["reconciled: nothing differs"]
+
+
+def test_after_weeks_an_order_that_only_history_has_is_over_and_its_fills_are_booked(virtual: Virtual) -> None:
+    """F14: orders leave the live endpoint two weeks after their end, with what we never heard of them."""
+    virtual.market(39, 44)
+    virtual.exchange.set_close_time(TICKER, Ts(T0 + 90 * DAY_MS), T0)
+    virtual.client.create_order(intend(virtual, "unheard", expires=Ts(T0 + 90_000)))
+    virtual.place(price=cents(38), qty=contracts(7), client_order_id="rested", expires_in_s=60)
+    virtual.take(ASK, 40, 4)
+    virtual.clock.advance(20 * 86_400)
+    virtual.exchange.advance(virtual.clock.now())
+    start = Start(virtual)
+    engine = start()
+    assert list(virtual.client.orders()) == [], "the live endpoint knows none of them"
+    orders = engine.state.orders
+    found = {name: order for name in ("unheard", "rested") if (order := orders.get(name)) is not None}
+    assert {name: order.status for name, order in found.items()} == dict.fromkeys(found, OrderStatus.CANCELED)
+    assert found["unheard"].filled == contracts(4)
+    assert engine.state.ledger.position(TICKER).qty == contracts(4)
+    assert engine.state.orders.live() == []
+
+
+# -- doubt ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_in_doubt_is_waited_for_until_a_fresh_read_proves_that_it_never_arrived(
+    virtual: Virtual, start: Start
+) -> None:
+    intend(virtual, "lost", expires=Ts(T0 + 90_000))
+    engine = start()
+    assert engine.state.orders.live() == []
+    assert 90_000 < virtual.clock.now() - T0 < 100_000
+    assert start.said[0] == "waiting up to 91 s for what became of 1 orders: lost"
+    assert start.said[1].startswith("reconciled: 1 order never arrived")
+
+
+def test_an_order_that_lands_while_the_start_waits_is_adopted(virtual: Virtual, start: Start) -> None:
+    virtual.market(39, 44)
+    late = intend(virtual, "late", expires=Ts(T0 + 90_000))
+
+    def land(request: httpx.Request) -> None:
+        if virtual.clock.now() > T0 + 20_000 and virtual.wire.posts() == 0:
+            virtual.client.create_order(late)
+
+    virtual.wire.after = land
+    engine = start()
+    order = engine.state.orders.get("late")
+    assert order is not None
+    assert order.status is OrderStatus.RESTING
+    assert virtual.clock.now() < T0 + 30_000, "and then there is nothing left to wait for"
+
+
+def test_an_order_that_lives_for_days_keeps_its_exposure_reserved_and_the_start_goes_on(
+    virtual: Virtual, start: Start
+) -> None:
+    intend(virtual, "long", strategy="", expires=Ts(T0 + DAY_MS))
+    engine = start()
+    assert engine.state.orders.worst_case(TICKER) == (contracts(10), 0)
+    assert virtual.clock.now() == T0
+    assert "still in doubt until 2026-05-29" in start.text
+
+
+def test_where_reads_stay_stale_the_doubt_stays_and_nothing_starts(virtual: Virtual, start: Start) -> None:
+    """F40: "not there" of a list that is not newer than the send proves nothing, however often it is read."""
+    intend(virtual, "lost", expires=Ts(T0 + 90_000))
+    answering(virtual, "/user_data_timestamp", lambda _: {"as_of_time": "2026-05-28T20:26:40Z"})
+    with pytest.raises(OutcomeUnknownError, match=r"not started: 1 orders are in doubt.*lost"):
+        start()
+    order = virtual.store.order("lost")
+    assert order is not None
+    assert order.status.is_live
+
+
+# -- reads that are not complete --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["/user_data_timestamp", "/orders", "/fills", "/settlements", "/positions", "/balance"]
+)
+def test_an_account_that_cannot_be_read_whole_is_waited_for_and_then_there_is_no_start(
+    virtual: Virtual, start: Start, path: str
+) -> None:
+    broken = httpx.Response(503, json={"error": "down"})
+    virtual.wire.before = lambda request: broken if request.url.path.endswith(path) else None
+    with pytest.raises(UnreachableError, match="not started: the account could not be read for 60 s"):
+        start()
+    assert start.said[0].startswith("cannot read the account yet")
+    assert len(start.said) == 2, "the second is what was reconciled"
+    assert virtual.clock.now() - T0 >= 50_000
+
+
+def test_once_it_can_be_read_the_start_goes_on(virtual: Virtual, start: Start) -> None:
+    broken = httpx.Response(503, json={"error": "down"})
+    virtual.wire.before = lambda _: broken if virtual.clock.now() < T0 + 20_000 else None
+    virtual.quote(BID, 30, 4, who="alice")
+    engine = start.virtual and load_later(virtual, start)
+    assert len(engine.state.orders.live()) == 1
+    assert "1 order foreign" in start.text
+
+
+def load_later(virtual: Virtual, start: Start) -> Engine:
+    """As a start does whose markets were read before the exchange went away."""
+    return load_engine(
+        virtual.client, virtual.store, virtual.clock, Limits(), markets=[], fees={}, new_id=virtual.new_id,
+        agree=lambda *parts: agree(*parts, tell=start.said.append, note=start.said.append),
+    )  # fmt: skip
+
+
+def test_a_key_that_is_refused_is_not_waited_for(virtual: Virtual, start: Start) -> None:
+    refused = httpx.Response(401, json={"error": {"code": "authentication_error", "message": "no"}})
+    virtual.wire.before = lambda request: refused if request.url.path.endswith("/balance") else None
+    with pytest.raises(CredentialsError):
+        start()
+    assert virtual.clock.now() == T0
+
+
+# -- positions that nobody can explain --------------------------------------------------------------------------------
+
+
+def hidden(body: Any) -> Any:
+    return {"fills": [], "cursor": ""}
+
+
+def test_a_position_that_the_fills_do_not_explain_is_not_traded(virtual: Virtual, start: Start) -> None:
+    virtual.market()
+    virtual.quote(BID, 44, 10, who="alice")
+    answering(virtual, "/portfolio/fills", hidden)
+    with pytest.raises(RefusedError, match=f"{TICKER}: our fills make it 0, the exchange says 10") as error:
+        start()
+    assert (error.value.code, "--ticker" in error.value.hint) == ("DRIFT", True)
+
+
+def test_elsewhere_it_is_said_and_the_other_markets_are_traded(virtual: Virtual, start: Start) -> None:
+    virtual.market()
+    virtual.quote(BID, 44, 10, who="alice")
+    answering(virtual, "/portfolio/fills", hidden)
+    start(OTHER)
+    assert f"not traded here. {TICKER}" in start.text
+
+
+def test_fills_that_trail_the_positions_by_a_moment_are_waited_for(virtual: Virtual, start: Start) -> None:
+    virtual.market()
+    virtual.quote(BID, 44, 10, who="alice")
+    answering(virtual, "/portfolio/fills", lambda body: body if virtual.clock.now() > T0 + 3_000 else hidden(body))
+    assert start().state.ledger.position(TICKER).qty == contracts(10)
+
+
+def test_a_fill_from_before_the_overlap_is_found_by_the_position_that_it_explains(
+    virtual: Virtual, start: Start
+) -> None:
+    """The usual read begins an hour before the last fill booked; where that does not explain it, all is read again."""
+    virtual.market()
+    virtual.quote(BID, 44, 10, who="alice")
+    virtual.clock.advance(3 * 3_600)
+    virtual.market()
+    virtual.quote(BID, 44, 5, who="alice")
+    newest = next(virtual.client.fills())
+    from kalshi_cli.core.messages import FillBooked
+
+    virtual.store.record(FillBooked(newest))
+    assert start().state.ledger.position(TICKER).qty == contracts(15)
+
+
+def test_reads_that_trail_the_matching_engine_do_not_stop_a_start(tmp_path: Any) -> None:
+    one = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=2_000))
+    one.market()
+    one.place(price=cents(44), tif=Tif.IOC)
+    start = Start(one)
+    assert start().state.ledger.position(TICKER).qty == contracts(10)
+    one.close()
