@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -31,6 +32,7 @@ from kalshi_cli.desk.trade import (
     stop_signals,
 )
 from kalshi_cli.errors import CredentialsError
+from kalshi_cli.exchange.ratelimit import Rank
 from kalshi_cli.runner import Venue
 from kalshi_cli.store.base import Store
 from kalshi_cli.store.lock import lock
@@ -63,6 +65,7 @@ class Loops:
             store = self._open_paper(stack, home) if is_paper else app.store
             refuse_if_halted(store)
             self._serve_if_nobody_does(stack)
+            app.limiter.rank = Rank.TRADER
             health.refuse_unless_fit(app.client, home, app.tell)
             if app.signer is not None:
                 app.client.refresh_limits()
@@ -85,7 +88,7 @@ class Loops:
                 engine = load_engine(
                     app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_id,
                     strategies=strategies, references=config.references,
-                    order_expiry_s=config.trade.order_expiry_s,
+                    order_expiry_s=config.trade.order_expiry_s, agree=partial(agree, tell=app.tell, note=app.note),
                 )  # fmt: skip
                 venue = LiveVenue(
                     app.client, stream, app.clock,
