@@ -10,7 +10,8 @@ import msgspec
 
 from kalshi_cli.core import reconcile, risk
 from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.hooks import Hooks, Strategy
+from kalshi_cli.core.guards import Guards
+from kalshi_cli.core.hooks import Asked, Hooks, Strategy
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -96,6 +97,8 @@ class Engine:
         self._cancelling: dict[str, Ts] = {}
         self._crossed: dict[str, Ts] = {}
         self._drift = reconcile.DriftWatch()
+        self._guards = Guards(state, limits, self._tighten)
+        self._untold_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             BookDelta: self._on_delta,
@@ -133,8 +136,8 @@ class Engine:
         return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))
 
     @property
-    def asked(self) -> str:
-        """The strategy whose code is running at this moment, else empty; another thread may look."""
+    def asked(self) -> Asked | None:
+        """The strategy whose code is running at this moment, if any; another thread may look."""
         return self._hooks.asked
 
     @property
@@ -170,6 +173,7 @@ class Engine:
                 owner = self._owner(entry)
                 if owner is not None and owner.strategy:
                     self.state.by_strategy.setdefault(owner.strategy, Ledger()).book(entry)
+        self._guards.recalled()
 
     # -- market data ----------------------------------------------------------------------------------------------
 
@@ -240,7 +244,7 @@ class Engine:
         return []
 
     def _on_tick(self, _message: Tick) -> list[Effect]:
-        effects = self._withdraw()
+        effects = self._guards.tick() + self._withdraw()
         return effects + self._hooks.on_tick() if self._may_ask else effects
 
     # -- intents -----------------------------------------------------------------------------------------------------
@@ -255,7 +259,6 @@ class Engine:
 
     def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | Denied:
         """Review an intent and, if it passes, count its order as live from now on. A person's order has no strategy."""
-        self.tally.intents += 1
         verdict = risk.review(
             self.state,
             self.limits,
@@ -264,76 +267,84 @@ class Engine:
             strategy=strategy,
             expiry_s=self._order_expiry_s if strategy else None,
         )
-        if isinstance(verdict, Denied):
-            self.tally.count_denied(verdict.code)
-            return verdict
-        self.tally.orders += 1
-        self.state.orders.add(verdict.order)
-        self.state.sent.append(self.state.now)
+        self._count(verdict)
+        if not isinstance(verdict, Denied):
+            self.state.orders.add(verdict.order)
         return verdict
 
     def close(self, intent: Close) -> CloseOrder | Denied:
         """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""
-        self.tally.intents += 1
         verdict = risk.review_close(self.state, self.limits, intent, client_order_id=self._new_id())
-        if isinstance(verdict, Denied):
-            self.tally.count_denied(verdict.code)
-            return verdict
-        self.tally.orders += 1
-        self.state.orders.add(verdict.order)
-        self.state.sent.append(self.state.now)
+        self._count(verdict)
+        if not isinstance(verdict, Denied):
+            self.state.orders.add(verdict.order)
         return verdict
 
     def amend(self, intent: Amend) -> AmendOrder | Denied:
         """Review a person's amend and, if it passes, count the order as the worse of both from now on."""
-        self.tally.intents += 1
         verdict = risk.review_amend(self.state, self.limits, intent)
+        self._count(verdict)
+        if not isinstance(verdict, Denied):
+            self.state.orders.doubt(verdict.doubtful)
+        return verdict
+
+    def _count(self, verdict: SubmitOrder | CloseOrder | AmendOrder | Denied) -> None:
+        self.tally.intents += 1
         if isinstance(verdict, Denied):
             self.tally.count_denied(verdict.code)
-            return verdict
-        self.tally.orders += 1
-        self.state.orders.doubt(verdict.doubtful)
-        self.state.sent.append(self.state.now)
-        return verdict
+        else:
+            self.tally.orders += 1
+            self.state.sent.append(self.state.now)
 
     def _cancel(self, order: Order, reason: str) -> list[Effect]:
         """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""
-        asked = self._cancelling.get(order.client_order_id)
+        asked = self._cancelling.get(order.order_id)
         if not order.status.is_live or not order.order_id:
             return []
         if asked is not None and self.state.now - asked < CANCEL_AGAIN_MS:
             return []
-        self._cancelling[order.client_order_id] = self.state.now
+        self._cancelling[order.order_id] = self.state.now
         return [CancelOrder(order, reason)]
 
     def _withdraw(self) -> list[Effect]:
-        """Cancel what must not rest: everything of ours when halted or stopping, else what failed strategies left.
+        """Cancel what must not rest: everything of ours when halted or stopping, what may add risk when reducing, else
+        what failed strategies left.
 
         Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
         """
-        is_over = self.is_stopping or self.state.trading is TradingState.HALTED
-        names, reason = (self._hooks.names, "stopping") if is_over else (set(self._hooks.failed), "strategy failed")
-        if not names:
-            return []
-        effects: list[Effect] = []
-        for order in self.state.orders.live():
-            if order.strategy in names:
-                effects += self._cancel(order, reason)
-        return effects
+        trading, names, failed = self.state.trading, self._hooks.names, self._hooks.failed
+        doomed: list[tuple[Order, str]] = []
+        if self.is_stopping or trading is TradingState.HALTED:
+            doomed = [(order, "stopping") for order in self.state.orders.live() if order.strategy in names]
+        elif failed:
+            doomed = [(order, "strategy failed") for order in self.state.orders.live() if order.strategy in failed]
+        if trading is TradingState.REDUCING:
+            doomed += [(order, "reducing") for order in risk.adding(self.state) if order.strategy in names]
+        return [effect for order, reason in doomed for effect in self._cancel(order, reason)]
+
+    def _tighten(self, trading: TradingState, code: str, subject: str, text: str) -> list[Effect]:
+        """A guard stops trading, or all of it that adds risk. Never loosens; what it found is told in any case."""
+        alert = Alert(self.state.now, "critical", code, subject, text)
+        if self.state.trading in (trading, TradingState.HALTED):
+            return [alert]
+        self.state.trading = trading
+        return [StateChanged(self.state.now, trading, code, text), alert, *self._withdraw()]
 
     # -- orders, fills, settlements -------------------------------------------------------------------------------
 
     def _on_order(self, message: Message) -> list[Effect]:
         if isinstance(message, OrderState):
             message = self._with_cause(message)
+        before = self.state.orders.known_as(*_ids(message))
         order = self.state.orders.apply(message)
         if isinstance(message, CancelFailed):
-            self._cancelling.pop(message.client_order_id, None)
+            self._cancelling.pop(message.order_id, None)
+        guarded = self._guards.order(message, before, order)
         if order is None:
-            return []
+            return guarded
         if not order.status.is_live:
-            self._cancelling.pop(order.client_order_id, None)
-        effects: list[Effect] = [OrderChanged(order)]
+            self._cancelling.pop(order.order_id, None)
+        effects: list[Effect] = [OrderChanged(order), *guarded]
         if isinstance(message, OrderRejected):
             self.tally.rejected += 1
             effects += self._learn_of_group(order, message)
@@ -352,12 +363,15 @@ class Engine:
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
         is_closing = before.qty * fill.side.sign < 0
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
+        known = self.state.orders.known_as(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
         effects: list[Effect] = [FillBooked(fill, changed)]
         if changed is not None:
-            effects.append(OrderChanged(changed))
+            effects += [OrderChanged(changed), *self._guards.order(message, known, changed)]
+        effects += self._count_day(fill)
         order = self._owner(fill)
         if order is None:
+            self._guards.unowned(fill)
             self._unowned.setdefault(fill.order_id, []).append(fill)
             if len(self._unowned) > MAX_UNOWNED:
                 del self._unowned[next(iter(self._unowned))]
@@ -365,10 +379,19 @@ class Engine:
         return effects + self._credit(order, fill)
 
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
-        """Book a fill with the strategy whose order it was, and tell it."""
+        """Book a fill with the strategy whose order it was, and tell it; at once, or when a whole read is booked."""
+        effects = self._guards.owned(fill, order)
         if not order.strategy or not self.state.by_strategy.setdefault(order.strategy, Ledger()).book(fill):
-            return []
-        return self._hooks.on_fill(order.strategy, fill) if self._may_ask else []
+            return effects
+        if self._untold_fills is not None:
+            self._untold_fills.append((order.strategy, fill))
+            return effects
+        return effects + (self._hooks.on_fill(order.strategy, fill) if self._may_ask else [])
+
+    def _count_day(self, entry: Fill | Settlement) -> list[Effect]:
+        """Before anybody may act on it. What a read of the account brings is counted once all of it is booked."""
+        self._guards.booked(entry)
+        return self._guards.loss() if self._untold_fills is None else []
 
     def _on_settled(self, message: Settled) -> list[Effect]:
         settlement = message.settlement
@@ -378,7 +401,7 @@ class Engine:
         for before in held:
             after = self.state.ledger.position(settlement.ticker, before.subaccount)
             self.tally.count_close(Money(after.realized - before.realized))
-        return [SettlementBooked(settlement)]
+        return [SettlementBooked(settlement), *self._count_day(settlement)]
 
     def _book(self, fill: Fill) -> bool:
         self.state.last_entry = max(self.state.last_entry, fill.ts)
@@ -435,12 +458,18 @@ class Engine:
 
     def _on_account(self, message: AccountSnapshot) -> list[Effect]:
         effects: list[Effect] = []
+        untold: list[tuple[str, Fill]] = []
+        self._untold_fills = untold
         for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
             effects += self.step(repair)
+        self._untold_fills = None
         self._cash_besides = Money(message.balance.cash - self.state.ledger.cash)
         state = self.state
         held = {p.ticker: p.qty for p in state.ledger.positions.values() if not p.subaccount}
-        return effects + self._drift.look(held, message, booked_until=state.last_entry)
+        effects += self._drift.look(held, message, booked_until=state.last_entry) + self._guards.loss()
+        for strategy, fill in untold:
+            effects += self._hooks.on_fill(strategy, fill) if self._may_ask else []
+        return effects
 
     def _on_command(self, message: Command) -> list[Effect]:
         if message.state is None:
@@ -449,4 +478,12 @@ class Engine:
         if message.state is self.state.trading:
             return []
         self.state.trading = message.state
-        return [StateChanged(message.ts, message.state, message.source, message.reason), *self._withdraw()]
+        changed = StateChanged(message.ts, message.state, message.source, message.reason)
+        resumed = self._guards.resumed() if message.state is TradingState.ACTIVE else []
+        return [changed, *resumed, *self._withdraw()]
+
+
+def _ids(message: Any) -> tuple[str, str]:
+    """The exchange's id and ours of the order that some news is about; empty where it does not say."""
+    about = getattr(message, "order", message)
+    return getattr(about, "order_id", ""), about.client_order_id

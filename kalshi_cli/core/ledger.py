@@ -240,6 +240,23 @@ class Ledger:
         self._catch_up()
         return Money(self._realized - self._fees - self._cost)
 
+    def net_before(self, ticker: str, ts: Ts) -> Money:
+        """What a market had brought by then, realized less fees: a count of its entries older than that."""
+        earlier = Ledger("fifo" if self._is_fifo else "average")
+        for entry in self._markets[ticker].events if ticker in self._markets else ():
+            if entry.ts >= ts:
+                break
+            if isinstance(entry, Fill):
+                earlier.book(entry)
+            else:
+                earlier.settle(entry)
+        return Money(earlier.realized - earlier.fees)
+
+    @property
+    def tickers(self) -> list[str]:
+        """Every market that anything was ever booked in."""
+        return list(self._markets)
+
     def unrealized(self, marks: Mapping[str, Price | None]) -> Money | None:
         """Value less cost of everything open, at YES prices; None where any open position has no mark."""
         total = 0

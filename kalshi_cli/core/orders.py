@@ -299,11 +299,12 @@ class OrderIndex:
         return tracked
 
     def _unacknowledged(self, stated: Order) -> _Tracked | None:
-        """Our own order that this statement is the first to name. One of other terms under its id is not it."""
+        """Our own order that this statement is the first to name."""
         tracked = self._by_client_id.get(stated.client_order_id)
         if tracked is None or tracked.order.order_id:
             return None
-        return tracked if is_as_sent(tracked.order, stated) else None
+        same = (stated.ticker, stated.side) == (tracked.order.ticker, tracked.order.side)
+        return tracked if same else None
 
     def _hold(self, fill: Fill) -> None:
         """Keep a fill until the exchange's reply tells whose it is."""
@@ -381,7 +382,7 @@ class OrderIndex:
 
 
 def is_as_sent(sent: Order, stated: Order) -> bool:
-    """Whether an order on the exchange can be the one that we sent. A reduce-only one may be cut to the position."""
+    """Whether an order on the exchange has the terms of ours. A reduce-only one may be cut to the position."""
     if (sent.ticker, sent.side, sent.price) != (stated.ticker, stated.side, stated.price):
         return False
     return stated.qty == sent.qty or (sent.reduce_only and stated.qty < sent.qty)

@@ -15,6 +15,7 @@ from kalshi_cli.core.messages import Amend, AmendOrder, Close, CloseOrder, Denie
 from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderStatus, Side, StpMode, Tif, TradingState
 from kalshi_cli.core.orders import worse_of
 from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.surroundings import pause_of
 from kalshi_cli.units import (
     ONE_DOLLAR,
     Money,
@@ -160,18 +161,24 @@ def _objection(
 # -- the controls -------------------------------------------------------------------------------------------------
 
 
-def trading_state(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """HALTED sends nothing; REDUCING only what makes the position smaller."""
-    if state.trading is TradingState.HALTED:
-        return "HALTED", "trading is halted"
+def not_halted(state: State, _limits: Limits, _intent: Place) -> Objection | None:
+    """Nothing is sent, and no order changed, while trading is halted; it can be decreased or cancelled."""
+    return ("HALTED", "trading is halted") if state.trading is TradingState.HALTED else None
+
+
+def daily_loss(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """A day that lost too much takes nothing but what makes a position smaller, whatever the trading state."""
+    limit, net = limits.max_daily_loss, state.day_net
+    if limit is None or net is None or -net <= limit or _is_reducing(state, intent):
+        return None
+    return "DAILY_LOSS", f"net={format_money(net)} limit={format_money(limit)}"
+
+
+def only_reducing(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """REDUCING sends only what makes the position smaller."""
     if state.trading is TradingState.REDUCING and not _is_reducing(state, intent):
         return "REDUCING", "only orders that reduce a position"
     return None
-
-
-def not_halted(state: State, _limits: Limits, _intent: Place) -> Objection | None:
-    """Nothing of an order may change while trading is halted; it can be decreased or cancelled."""
-    return ("HALTED", "trading is halted") if state.trading is TradingState.HALTED else None
 
 
 def market_is_known(state: State, _limits: Limits, intent: Place) -> Objection | None:
@@ -353,7 +360,9 @@ def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | N
 _CONTROLS: tuple[Control, ...] = (
     market_is_known,
     well_formed,
-    trading_state,
+    not_halted,
+    daily_loss,
+    only_reducing,
     group_is_open,
     market_is_open,
     fresh_book,
@@ -377,6 +386,27 @@ _BEFORE_CLOSES: tuple[Control, ...] = (
     price_collar,
     self_cross,
 )
+
+
+def adding(state: State) -> list[Order]:
+    """Live orders of strategies that are not sure to make a position smaller, whichever of all orders fill.
+
+    Of those on the closing side the oldest stay, up to the position, after what people and others have there.
+    """
+    found: list[Order] = []
+    room: dict[tuple[str, int], int] = {}
+    for order in state.orders.live():
+        key, held = (order.ticker, order.subaccount), state.held(order.ticker, order.subaccount)
+        if key not in room:
+            others = (o for o in state.orders.live(order.ticker) if not o.strategy and o.subaccount == order.subaccount)
+            room[key] = abs(held) - sum(other.remaining for other in others if other.side.sign * held < 0)
+        if not order.strategy:
+            continue
+        if order.side.sign * held < 0 and order.remaining <= room[key]:
+            room[key] -= order.remaining
+        else:
+            found.append(order)
+    return found
 
 
 def _cost(intent: Place) -> Money:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -14,6 +14,12 @@ from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+
+
+def utc_midnight(ts: Ts) -> Ts:
+    """Where the trading day of a moment began, for whoever names no zone."""
+    return Ts(ts - ts % DAY_MS)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +34,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     min_edge: Price | None = Price(100)
     max_book_age_ms: int | None = 10_000
     close_margin_ms: int = 5_000
+    max_daily_loss: Money | None = Money(100_000_000)
+    day_start: Callable[[Ts], Ts] = utc_midnight
+    """The midnight before a moment, in the zone of the trading day: a pure function, made where zones are known."""
 
 
 class State:
@@ -59,6 +68,8 @@ class State:
         self.last_entry = Ts(0)
         """The time of the newest fill or settlement booked: where the next read of the account begins."""
         self.sent: deque[Ts] = deque()
+        self.day_net: Money | None = None
+        """What the trading day has brought so far, what is open included; None until it was counted."""
 
     def index_of(self, ticker: str) -> str | None:
         """The outside index behind a market, by the longest configured prefix of its ticker."""

@@ -414,7 +414,8 @@ def test_the_account_repairs_what_we_missed_and_twice_changes_nothing(build: Bui
         positions=(stated(10),),
     )
     effects = engine.step(found)
-    assert sorted(set(kinds(effects))) == ["FillBooked", "OrderChanged", "SettlementBooked"]
+    assert sorted(set(kinds(effects))) == ["Alert", "FillBooked", "OrderChanged", "SettlementBooked"]
+    assert [effect.code for effect in effects if isinstance(effect, Alert)] == ["FOREIGN_ACTIVITY"] * 2
     assert engine.cash == Money(1_000_000_000)
     assert [order.is_foreign for order in engine.state.orders.live()] == [True, True]
     assert engine.step(found) == []
