@@ -12,6 +12,7 @@ import msgspec
 from kalshi_cli.core.model import (
     Balance,
     ExchangePosition,
+    ExchangeStatus,
     FeeSchedule,
     Fill,
     Market,
@@ -196,6 +197,20 @@ class GroupChange(Message, frozen=True):
     order_group_id: str
     change: str
     limit: Qty | None = None
+
+
+class ExchangeChange(Message, frozen=True):
+    """The exchange, or trading on it, was paused or goes on. An announced pause is scheduled maintenance."""
+
+    status: ExchangeStatus
+    is_announced: bool = False
+
+
+class Sight(Message, frozen=True):
+    """The account cannot be read, since `blind_since`; or, with None, it can again."""
+
+    blind_since: Ts | None
+    reason: str = ""
 
 
 class AccountSnapshot(Message, frozen=True, kw_only=True):

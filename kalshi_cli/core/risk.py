@@ -16,6 +16,7 @@ from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderSt
 from kalshi_cli.core.orders import worse_of
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.surroundings import pause_of
+from kalshi_cli.core.surroundings import pause_of
 from kalshi_cli.units import (
     ONE_DOLLAR,
     Money,
@@ -195,6 +196,9 @@ def group_is_open(state: State, _limits: Limits, intent: Place) -> Objection | N
 def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | None:
     """Active, and not about to close: closes come by the clock, without a message."""
     market = state.markets[intent.ticker]
+    pause = pause_of(state.exchange, market.exchange_index)
+    if pause:
+        return pause, f"shard={market.exchange_index}"
     if market.status is not MarketStatus.ACTIVE:
         return "MARKET_NOT_OPEN", f"status={market.status.value}"
     if state.now >= market.close_time - limits.close_margin_ms:

@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, Side, TradingState
+from kalshi_cli.core.model import ASK, BID, ExchangeStatus, FeeSchedule, Market, Order, Side, TradingState
 from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
@@ -63,6 +63,10 @@ class State:
         self.triggered_groups: set[str] = set()
         self.groups: dict[int, str] = {}
         """The order group of this run on each shard; empty where it uses none. The desk sets it."""
+        self.exchange: ExchangeStatus | None = None
+        """As far as it is known: pauses of the exchange, of trading, of a shard."""
+        self.blind_since: Ts | None = None
+        """The account cannot be read since then; None while it can."""
         self.is_feed_live = False
         self.feed_ts = Ts(0)
         self.last_entry = Ts(0)
