@@ -10,15 +10,18 @@ import msgspec
 
 from kalshi_cli.core import reconcile, risk
 from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.book_watch import BookWatch
 from kalshi_cli.core.guards import Guards
 from kalshi_cli.core.hooks import Asked, Hooks, Strategy
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import (
     AccountSnapshot,
+    AccountUnread,
     Alert,
     Amend,
     AmendEnded,
     AmendOrder,
+    BookCheck,
     BookDelta,
     BookSnapshot,
     Cancel,
@@ -49,7 +52,6 @@ from kalshi_cli.core.messages import (
     PublicTrade,
     Quote,
     ReferencePrice,
-    Resync,
     Settled,
     SettlementBooked,
     StateChanged,
@@ -60,10 +62,6 @@ from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingS
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.units import Money, Ts
-
-CROSSED_MS = 1_000
-"""How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
-May 2026); a book that is still crossed a second later is wrong."""
 
 _ABOUT_A_GROUP = re.compile("order.?group", re.IGNORECASE)
 
@@ -95,7 +93,8 @@ class Engine:
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._cancelling: dict[str, Ts] = {}
-        self._crossed: dict[str, Ts] = {}
+        self._book_watch = BookWatch(state, limits)
+        self._is_account_unread = False
         self._drift = reconcile.DriftWatch()
         self._guards = Guards(state, limits, self._tighten)
         self._untold_fills: list[tuple[str, Fill]] | None = None
@@ -103,7 +102,8 @@ class Engine:
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             BookDelta: self._on_delta,
             BookSnapshot: self._on_snapshot,
-            Quote: self._on_feed,
+            BookCheck: self._book_watch.check,
+            Quote: self._on_quote,
             PublicTrade: self._on_trade,
             ReferencePrice: self._on_reference,
             FeedGap: self._on_gap,
@@ -122,6 +122,7 @@ class Engine:
             Settled: self._on_settled,
             GroupChange: self._on_group,
             AccountSnapshot: self._on_account,
+            AccountUnread: self._on_account_unread,
             Command: self._on_command,
         }
 
@@ -143,7 +144,7 @@ class Engine:
     @property
     def _may_ask(self) -> bool:
         """Whether strategies are asked at all."""
-        return not self.is_stopping and self.state.trading is not TradingState.HALTED
+        return not (self.is_stopping or self._is_account_unread or self.state.trading is TradingState.HALTED)
 
     def step(self, message: Message) -> list[Effect]:
         """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
@@ -192,30 +193,23 @@ class Engine:
         if book is None:
             return []
         book.load(message.bids, message.asks, message.ts)
-        self._crossed.pop(message.ticker, None)
+        self._book_watch.crossed.pop(message.ticker, None)
         return self._decide(book)
 
     def _decide(self, book: OrderBook) -> list[Effect]:
         """Let the strategies look at a book that changed, if it can be believed."""
-        ticker = book.ticker
-        if not book.is_usable:
-            return [Resync(ticker, book.unusable_reason)]
-        if book.is_crossed:
-            since = self._crossed.setdefault(ticker, book.ts)
-            if book.ts - since <= CROSSED_MS:
-                return []
-            book.invalidate("crossed")
-            return [Resync(ticker, "crossed")]
-        if self._crossed:
-            self._crossed.pop(ticker, None)
-        return self._hooks.on_book(ticker) if self._may_ask else []
+        if not book.is_usable or book.is_crossed:
+            return self._book_watch.odd(book)
+        if self._book_watch.crossed:
+            self._book_watch.crossed.pop(book.ticker, None)
+        return self._hooks.on_book(book.ticker) if self._may_ask else []
 
-    def _on_feed(self, message: Message) -> list[Effect]:
-        self.state.feed_ts = message.ts
+    def _on_quote(self, message: Quote) -> list[Effect]:
+        if message.ticker in self.state.books:
+            self.state.quotes[message.ticker] = message
         return []
 
     def _on_trade(self, message: PublicTrade) -> list[Effect]:
-        self.state.feed_ts = message.ts
         return self._hooks.on_trade(message) if self._may_ask else []
 
     def _on_reference(self, message: ReferencePrice) -> list[Effect]:
@@ -245,6 +239,9 @@ class Engine:
 
     def _on_tick(self, _message: Tick) -> list[Effect]:
         effects = self._guards.tick() + self._withdraw()
+        for order, reason in self._book_watch.unwatched():
+            effects += self._cancel(order, reason)
+        effects += self._book_watch.tick()
         return effects + self._hooks.on_tick() if self._may_ask else effects
 
     # -- intents -----------------------------------------------------------------------------------------------------
@@ -457,6 +454,7 @@ class Engine:
     # -- the account, and people ----------------------------------------------------------------------------------
 
     def _on_account(self, message: AccountSnapshot) -> list[Effect]:
+        self._is_account_unread = False
         effects: list[Effect] = []
         untold: list[tuple[str, Fill]] = []
         self._untold_fills = untold
@@ -470,6 +468,11 @@ class Engine:
         for strategy, fill in untold:
             effects += self._hooks.on_fill(strategy, fill) if self._may_ask else []
         return effects
+
+    def _on_account_unread(self, _message: AccountUnread) -> list[Effect]:
+        """Nobody decides until the account was read again."""
+        self._is_account_unread = True
+        return []
 
     def _on_command(self, message: Command) -> list[Effect]:
         if message.state is None:

@@ -59,6 +59,14 @@ class BookDelta(Message, frozen=True, gc=False):
     has_more: bool = False
 
 
+class BookCheck(Message, frozen=True):
+    """The book of a market by a read beside the stream, asked for at `ts`: a second view, nothing to trade on."""
+
+    ticker: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
 class FeedGap(Message, frozen=True):
     """What was missed is not known. The books of these markets are unusable until a snapshot."""
 
@@ -226,6 +234,12 @@ class AccountSnapshot(Message, frozen=True, kw_only=True):
     settlements: tuple[Settlement, ...]
     positions: tuple[ExchangePosition, ...]
     balance: Balance
+
+
+class AccountUnread(Message, frozen=True):
+    """After a reconnect the account could not be read: what happened to it meanwhile is not known."""
+
+    reason: str
 
 
 class Command(Message, frozen=True):

@@ -9,6 +9,7 @@ import msgspec
 
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.messages import Quote
 from kalshi_cli.core.model import ASK, BID, ExchangeStatus, FeeSchedule, Market, Order, Side, TradingState
 from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
@@ -69,6 +70,10 @@ class State:
         """The account cannot be read since then; None while it can."""
         self.is_feed_live = False
         self.feed_ts = Ts(0)
+        """The time of the newest message about any book, the exchange's where it gave one: messages that come late do
+        not make a book look fresh, nor do other channels. A stream that lives says something every few seconds."""
+        self.quotes: dict[str, Quote] = {}
+        """What the ticker channel said last."""
         self.last_entry = Ts(0)
         """The time of the newest fill or settlement booked: where the next read of the account begins."""
         self.sent: deque[Ts] = deque()

@@ -1,0 +1,143 @@
+"""Whether books can be believed: impossible ones, those that a second view contradicts, and orders left without one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kalshi_cli.core.book import OrderBook, Quoted
+from kalshi_cli.core.messages import Alert, BookCheck, Effect, Resync
+from kalshi_cli.core.model import ASK, BID, Order, Side
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.units import Ts, show_price, show_qty
+
+CROSSED_MS = 1_000
+"""How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
+May 2026); a book that is still crossed a second later is wrong."""
+
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1_000, 60_000
+"""After a snapshot was asked for: how long until the next, where the book is still wrong; doubled each time."""
+
+FORGET_MS = 60_000
+"""A book that was right for so long is a good one again: the next doubt is news."""
+
+
+class _Doubt:
+    """A book that was found wrong."""
+
+    __slots__ = ("again_at", "last", "pause_ms")
+
+    def __init__(self, now: Ts) -> None:
+        self.last = now
+        self.pause_ms = FIRST_PAUSE_MS
+        self.again_at = now + FIRST_PAUSE_MS
+
+
+class _Pair(NamedTuple):
+    """The best of one side, as we have it and as the exchange's own read has it."""
+
+    ours: Quoted | None
+    theirs: Quoted | None
+
+
+class BookWatch:
+    """Distrusts books, asks for new ones at growing intervals, and says once what was wrong with both views of it."""
+
+    def __init__(self, state: State, limits: Limits) -> None:
+        self._state = state
+        self._limits = limits
+        self.crossed: dict[str, Ts] = {}
+        """Books that look crossed, and since when."""
+        self._doubts: dict[str, _Doubt] = {}
+        self._differing: dict[str, dict[Side, _Pair]] = {}
+        self._blind: dict[str, Ts] = {}
+
+    def odd(self, book: OrderBook) -> list[Effect]:
+        """What follows from a book that changed and is unusable or crossed now."""
+        if not book.is_usable:
+            return self._distrust(book, "BOOK_IMPOSSIBLE", book.unusable_reason)
+        if book.ts - self.crossed.setdefault(book.ticker, book.ts) <= CROSSED_MS:
+            return []
+        return self._cross(book)
+
+    def _cross(self, book: OrderBook) -> list[Effect]:
+        views = f"our bid {_shown(book.bid)} reaches our ask {_shown(book.ask)}"
+        book.invalidate("crossed")
+        return self._distrust(book, "BOOK_IMPOSSIBLE", views)
+
+    def check(self, message: BookCheck) -> list[Effect]:
+        """Compare with a read beside the stream. Contradicted is what differs in two reads running while ours stands
+        still: one that moves differs because it is newer, or older, by the time that the read took."""
+        book = self._state.books.get(message.ticker)
+        before = self._differing.pop(message.ticker, {})
+        if book is None or not book.is_usable:
+            return []
+        theirs = {BID: _best(max(message.bids, default=None)), ASK: _best(min(message.asks, default=None))}
+        pairs = {side: _Pair(book.bid if side is BID else book.ask, theirs[side]) for side in (BID, ASK)}
+        differing = {side: pair for side, pair in pairs.items() if pair.ours != pair.theirs}
+        wrong = [side for side, pair in differing.items() if side in before and before[side].ours == pair.ours]
+        if not wrong:
+            self._differing[message.ticker] = differing
+            return []
+        views = "; ".join(
+            f"{side.value} {_shown(pairs[side].ours)} on the stream, {_shown(pairs[side].theirs)} by a read"
+            for side in wrong
+        )
+        book.invalidate("the exchange says otherwise when asked")
+        return self._distrust(book, "BOOK_DISPUTED", views)
+
+    def _distrust(self, book: OrderBook, code: str, views: str) -> list[Effect]:
+        now, doubt = self._state.now, self._doubts.get(book.ticker)
+        self.crossed.pop(book.ticker, None)
+        if doubt is not None and now - doubt.last <= FORGET_MS:
+            doubt.last = now
+            return []  # asked for again in time; told already
+        self._doubts[book.ticker] = _Doubt(now)
+        quote = self._state.quotes.get(book.ticker)
+        if quote is not None and code == "BOOK_IMPOSSIBLE":
+            views += f"; the ticker channel last said {show_price(quote.bid)} and {show_price(quote.ask)}"
+        return [Resync(book.ticker, book.unusable_reason), Alert(now, "warning", code, book.ticker, views)]
+
+    def tick(self) -> list[Effect]:
+        """Ask again for books that are still wrong; and one that is crossed may not wait for its next change."""
+        now, effects = self._state.now, list[Effect]()
+        for ticker, since in list(self.crossed.items()):
+            if now - since > CROSSED_MS:
+                del self.crossed[ticker]
+                book = self._state.books[ticker]
+                effects += self._cross(book) if book.is_crossed else []
+        for ticker, doubt in list(self._doubts.items()):
+            book = self._state.books[ticker]
+            if now - doubt.last > max(FORGET_MS, 2 * doubt.pause_ms):
+                del self._doubts[ticker]
+            elif not book.is_usable and now >= doubt.again_at:
+                doubt.pause_ms = min(2 * doubt.pause_ms, LONGEST_PAUSE_MS)
+                doubt.last, doubt.again_at = now, now + doubt.pause_ms
+                effects.append(Resync(ticker, book.unusable_reason))
+        return effects
+
+    def unwatched(self) -> list[tuple[Order, str]]:
+        """Orders of strategies that must not rest: nobody can see the book of their market, or it closes."""
+        state, limit = self._state, self._limits.max_book_age_ms
+        blind, found = dict[str, Ts](), list[tuple[Order, str]]()
+        for order in state.orders.live():
+            ticker, market = order.ticker, state.markets.get(order.ticker)
+            if not order.strategy:
+                continue
+            if market is not None and state.now >= market.close_time - self._limits.close_margin_ms:
+                found.append((order, "the market closes"))
+            age = state.book_age_ms(ticker)
+            if limit is None or (age is not None and age <= limit):
+                continue
+            blind[ticker] = self._blind.get(ticker, state.now)
+            if age is not None or state.now - blind[ticker] > limit:
+                found.append((order, "no book that can be believed"))
+        self._blind = blind
+        return found
+
+
+def _best(level: tuple[int, int] | None) -> Quoted | None:
+    return None if level is None else Quoted(*level)  # type: ignore[arg-type]
+
+
+def _shown(quoted: Quoted | None) -> str:
+    return "nothing" if quoted is None else f"{show_qty(quoted.qty)} at {show_price(quoted.price)}"

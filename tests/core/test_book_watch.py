@@ -1,0 +1,271 @@
+"""Impossible books are not believed, nor those that a second view contradicts; orders left in the dark are pulled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from core_build import HOUR, NOW, Build
+
+from kalshi_cli.core.book_watch import CROSSED_MS, FIRST_PAUSE_MS, FORGET_MS, LONGEST_PAUSE_MS
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    AccountUnread,
+    Alert,
+    BookCheck,
+    BookDelta,
+    BookSnapshot,
+    CancelOrder,
+    Effect,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Place,
+    Quote,
+    Resync,
+    Tick,
+)
+from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Qty, Ts, cents, contracts
+
+
+class Watcher:
+    """Rests one bid at once, and counts how often it was asked about a book."""
+
+    name = "watcher"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def on_book(self, _view: Any, _ticker: str) -> Iterable[Place]:
+        self.asked += 1
+        if self.asked == 1:
+            yield Place("KXA-1", BID, cents(40), contracts(1))
+
+    def on_trade(self, *_: Any) -> None:
+        return None
+
+    def on_fill(self, *_: Any) -> None:
+        return None
+
+    def on_tick(self, *_: Any) -> None:
+        return None
+
+
+def delta(side: Side, price: int, change: int, ts: int) -> BookDelta:
+    return BookDelta(Ts(ts), "KXA-1", side, cents(price), contracts(change))
+
+
+def check(bid: int, ask: int, *, size: int = 100, ts: int = NOW, ticker: str = "KXA-1") -> BookCheck:
+    return BookCheck(Ts(ts), ticker, ((cents(bid), contracts(size)),), ((cents(ask), contracts(size)),))
+
+
+def tick(engine: Engine, after_ms: int) -> list[Effect]:
+    return engine.step(Tick(Ts(NOW + after_ms)))
+
+
+def resyncs(effects: Iterable[Effect]) -> int:
+    return sum(1 for effect in effects if isinstance(effect, Resync))
+
+
+def alerts(effects: Iterable[Effect]) -> list[tuple[str, str]]:
+    return [(effect.code, effect.text) for effect in effects if isinstance(effect, Alert)]
+
+
+@pytest.fixture
+def engine(build: Build) -> Engine:
+    made = build.engine()
+    made.step(FeedState(NOW, is_live=True))
+    made.step(build.book())
+    return made
+
+
+def is_usable(engine: Engine) -> bool:
+    return engine.state.books["KXA-1"].is_usable
+
+
+# -- impossible books ---------------------------------------------------------------------------------------------
+
+
+def test_an_impossible_book_is_told_once_with_both_views_of_it(engine: Engine) -> None:
+    engine.step(Quote(NOW, "KXA-1", cents(41), Qty(1), cents(43), Qty(1), None, Qty(0)))
+    engine.step(Quote(NOW, "KXUNKNOWN", None, Qty(0), None, Qty(0), None, Qty(0)))
+    effects = engine.step(delta(BID, 40, -101, NOW + 1))
+    assert not is_usable(engine)
+    assert resyncs(effects) == 1
+    ((code, text),) = alerts(effects)
+    assert code == "BOOK_IMPOSSIBLE"
+    assert "impossible change of -101" in text
+    assert "$0.41 and $0.43" in text
+
+
+def test_a_book_that_is_crossed_and_changes_no_more_is_thrown_away_by_the_clock(engine: Engine) -> None:
+    engine.step(delta(BID, 45, 1, NOW + 1))
+    assert tick(engine, CROSSED_MS) == []
+    effects = tick(engine, CROSSED_MS + 2)
+    assert (resyncs(effects), is_usable(engine)) == (1, False)
+    assert "reaches our ask" in alerts(effects)[0][1]
+
+
+def test_a_crossing_that_a_gap_ended_is_forgotten(engine: Engine) -> None:
+    engine.step(delta(BID, 45, 1, NOW + 1))
+    engine.step(FeedGap(NOW, (), "cut"))
+    assert tick(engine, CROSSED_MS + 2) == []
+
+
+def test_an_exchange_that_goes_on_sending_impossible_books_is_asked_at_growing_intervals_and_told_of_once(
+    engine: Engine, build: Build
+) -> None:
+    wrong = BookSnapshot(Ts(NOW + 1), "KXA-1", ((cents(40), Qty(0)),), ())
+    effects = engine.step(wrong)
+    asked_at = [0]
+    for second in range(1, 200):
+        found = tick(engine, second * 1_000)
+        effects += found
+        if resyncs(found):
+            asked_at.append(second)
+            assert engine.step(wrong) == [], "no question follows from the answer itself"
+    assert asked_at == [0, 2, 4, 8, 16, 32, 64, 124, 184]
+    assert len(alerts(effects)) == 1
+    engine.step(build.book())
+    tick(engine, 200_000 + 2 * LONGEST_PAUSE_MS)
+    assert alerts(engine.step(delta(BID, 40, -101, NOW + 400_000))), "after a good while it is news again"
+
+
+def test_a_book_that_breaks_again_soon_is_asked_for_at_the_next_tick_without_another_alert(
+    engine: Engine, build: Build
+) -> None:
+    engine.step(delta(BID, 40, -101, NOW + 1))
+    engine.step(build.book())
+    tick(engine, 2 * FIRST_PAUSE_MS)
+    assert engine.step(delta(BID, 40, -101, NOW + 2_001)) == []
+    assert [type(effect) for effect in tick(engine, 3_000)] == [Resync]
+
+
+# -- a second view --------------------------------------------------------------------------------------------------
+
+
+def test_a_book_that_two_reads_contradict_while_it_stands_still_is_distrusted_with_both_views(engine: Engine) -> None:
+    assert engine.step(check(39, 44)) == []
+    assert is_usable(engine), "one difference can be a change on its way"
+    effects = engine.step(check(38, 44, ts=NOW + 15_000))
+    assert (resyncs(effects), is_usable(engine)) == (1, False)
+    ((code, text),) = alerts(effects)
+    assert code == "BOOK_DISPUTED"
+    assert "bid 100 at $0.4 on the stream" in text.replace("$0.40", "$0.4")
+    assert "$0.38 by a read" in text
+    assert "ask" not in text, "that side agrees"
+    assert engine.step(check(38, 44, ts=NOW + 30_000)) == [], "there is nothing left to compare"
+
+
+def test_reads_that_agree_or_a_book_that_moves_are_no_contradiction(engine: Engine) -> None:
+    assert engine.step(check(39, 44)) == []
+    assert engine.step(check(40, 44)) == [], "it was late"
+    assert engine.step(check(39, 44)) == []
+    engine.step(delta(BID, 40, 5, NOW + 1))
+    assert engine.step(check(38, 44)) == [], "it moves: it may be newer"
+    assert engine.step(check(38, 44, ticker="KXUNKNOWN")) == []
+    assert is_usable(engine)
+
+
+def test_an_empty_side_that_the_exchange_does_not_see_is_a_contradiction_too(engine: Engine) -> None:
+    empty = BookCheck(NOW, "KXA-1", ((cents(40), contracts(100)),), ())
+    engine.step(empty)
+    assert "nothing by a read" in alerts(engine.step(empty))[0][1]
+
+
+def test_a_book_that_was_disputed_is_believed_again_with_its_snapshot(engine: Engine, build: Build) -> None:
+    engine.step(check(38, 44))
+    engine.step(check(38, 44))
+    engine.step(build.book(bid=38))
+    assert is_usable(engine)
+    assert engine.step(check(38, 44)) == []
+    assert tick(engine, FORGET_MS * 3) == []
+
+
+# -- orders in the dark -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def resting(build: Build) -> Engine:
+    """One order of a strategy rests, one of a person; the feed is live."""
+    watcher = Watcher()
+    engine = build.engine(watcher)
+    engine.step(FeedState(NOW, is_live=True))
+    (submit,) = engine.step(build.book())
+    engine.step(order_rests(submit))
+    engine.state.orders.add(build.order("person", order_id="o2"))
+    return engine
+
+
+def order_rests(submit: Any) -> Any:
+    from kalshi_cli.core.messages import OrderAccepted
+
+    return OrderAccepted(NOW, submit.order.client_order_id, "o1", Qty(0), contracts(1))
+
+
+def canceled(effects: Iterable[Effect]) -> list[tuple[str, str]]:
+    return [(effect.order.order_id, effect.reason) for effect in effects if isinstance(effect, CancelOrder)]
+
+
+def test_quotes_are_pulled_once_nobody_has_seen_their_book_for_as_long_as_a_book_may_be_old(resting: Engine) -> None:
+    resting.step(FeedGap(Ts(NOW + 1_000), (), "cut"))
+    assert canceled(tick(resting, 1_000)) == []
+    assert canceled(tick(resting, 11_000)) == []
+    assert canceled(tick(resting, 11_001)) == [("o1", "no book that can be believed")]
+
+
+def test_quotes_are_pulled_when_the_book_is_old_although_nobody_called_it_unusable(resting: Engine) -> None:
+    assert canceled(tick(resting, 10_000)) == []
+    assert canceled(tick(resting, 10_001)) == [("o1", "no book that can be believed")]
+
+
+def test_a_book_that_comes_back_in_time_keeps_the_quotes(resting: Engine, build: Build) -> None:
+    resting.step(FeedGap(Ts(NOW + 1_000), (), "cut"))
+    tick(resting, 1_000)
+    resting.step(build.book(ts=NOW + 9_000))
+    assert canceled(tick(resting, 12_000)) == []
+
+
+def test_without_a_limit_for_the_age_of_books_nothing_is_pulled(build: Build) -> None:
+    engine = build.engine(Watcher(), limits=Limits(min_edge=None, max_book_age_ms=None))
+    (submit,) = engine.step(build.book())
+    engine.step(order_rests(submit))
+    assert canceled(tick(engine, 60_000)) == []
+
+
+def test_no_quote_rests_inside_the_margin_before_the_close_also_when_the_close_moved(
+    resting: Engine, build: Build
+) -> None:
+    resting.step(build.book(ts=NOW + 2_000))
+    resting.step(MarketChange(NOW, build.market(close_time=Ts(NOW + 8_000))))
+    assert canceled(tick(resting, 2_999)) == []
+    assert canceled(tick(resting, 3_000)) == [("o1", "the market closes")]
+
+
+def test_an_order_of_a_market_that_nobody_described_is_judged_by_its_book_alone(build: Build) -> None:
+    engine = build.engine(Watcher())
+    engine.state.orders.add(build.order("c9", ticker="KXZ", order_id="o9", strategy="watcher"))
+    assert canceled(tick(engine, 0)) == []
+    assert canceled(tick(engine, HOUR // 2)) == [("o9", "no book that can be believed")]
+
+
+# -- after a reconnect ------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_asked_before_the_account_was_read_again(build: Build) -> None:
+    watcher = Watcher()
+    engine = build.engine(watcher)
+    engine.step(AccountUnread(NOW, "no answer"))
+    engine.step(FeedState(NOW, is_live=True))
+    assert engine.step(build.book()) == []
+    assert watcher.asked == 0
+    read = AccountSnapshot(
+        NOW, as_of=NOW, since=Ts(0), orders=(), fills=(), settlements=(), positions=(), balance=build.balance()
+    )
+    engine.step(read)
+    engine.step(delta(ASK, 44, 1, NOW + 1))
+    assert watcher.asked == 1
