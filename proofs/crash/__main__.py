@@ -10,6 +10,9 @@ from proofs.crash.points import BY_NAME, POINTS
 from proofs.crash.session import FAULTS, Result
 from proofs.crash.workers import results_of
 
+TOO_MANY = 10
+"""Runs with violations after which it stops: something is broken, and it is known how."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs.crash", description=__doc__)
@@ -28,6 +31,9 @@ def main() -> int:
             say(f"VIOLATION {result}: {violation}")
         if result.violations:
             say(f"  again: {_again(result)}")
+        if sum(1 for each in results if each.violations) >= TOO_MANY:
+            say(f"{TOO_MANY} runs were bad; the others are left out")
+            break
     _table(results, time.monotonic() - started)
     return 1 if any(result.violations for result in results) else 0
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import random
 import signal
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,8 +63,8 @@ class Death:
     nth: int
     mark: str
     seed: int
-    shift_s: float = 0.0
-    """How far the machine's clock is ahead, for this child."""
+    ahead: str
+    """A file that says how far the clock of this machine is ahead, for this run: a double, in seconds."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,17 +72,23 @@ class Death:
 
 def arm(death: Death) -> None:
     """Wrap what the point needs. Called in the child, before `main`."""
-    if death.shift_s:
-        _move_clock(death.shift_s)
+    _move_clock(death.ahead)
     if death.point in BY_NAME and not BY_NAME[death.point].is_outside:
         _Bomb(death).arm()
 
 
-def _move_clock(shift_s: float) -> None:
+def _move_clock(path: str) -> None:
+    """The wall time of the run; it may jump at any moment, as that of a machine that slept."""
     from kalshi_cli.clock import SystemClock
     from kalshi_cli.units import Ts
 
-    SystemClock.now = lambda _self: Ts(time.time_ns() // 1_000_000 + int(shift_s * 1000))  # type: ignore[method-assign]
+    with open(path, "rb") as file:
+        ahead = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
+
+    def now(_clock: SystemClock) -> Ts:
+        return Ts(time.time_ns() // 1_000_000 + int(struct.unpack("d", ahead[:8])[0] * 1000))
+
+    SystemClock.now = now  # type: ignore[method-assign]
 
 
 class _Bomb:

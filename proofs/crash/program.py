@@ -58,7 +58,12 @@ class Nursery:
         self.pid = os.fork()
         if self.pid == 0:
             here.close()
-            _serve(there)
+            try:
+                _serve(there)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
         there.close()
         self._wire = here.makefile("rw")
         self._runs = 0
@@ -67,6 +72,8 @@ class Nursery:
         """Run `kalshi WORDS` with these variables and no others of ours, to die as it is told."""
         self._runs += 1
         out, err = home / f"{self._runs}.out", home / f"{self._runs}.err"
+        out.touch()
+        err.touch()
         asked: dict[str, Any] = {"words": words, "variables": variables, "home": str(home)}
         pid = self.ask(**asked, out=str(out), err=str(err), death=death.as_dict())["pid"]
         return Started(pid, out, err, self)
@@ -101,7 +108,6 @@ def _serve(wire: socket.socket) -> None:
             answer = {"pid": child}
         lines.write(json.dumps(answer) + "\n")
         lines.flush()
-    os._exit(0)
 
 
 def _load() -> None:

@@ -20,7 +20,7 @@ from kalshi_cli.store import migrations
 from kalshi_cli.store.database import Database
 from proofs.crash import compare
 from proofs.crash.points import BY_NAME, CANCEL_ALL, COMES_BY, MIGRATE, POINTS, RANDOM, TRADE, Death, Point
-from proofs.crash.program import Nursery, Started
+from proofs.crash.program import STUCK_S, Nursery, Started
 from proofs.crash.stage import CREATES, JUMP_S, Stage, staged, words
 
 LIVES_S = 2.5
@@ -84,6 +84,7 @@ class Run:
             _older_file(stage.state)  # else there is none yet, and it is made
         if result.program == CANCEL_ALL:
             self._trade_before()
+        self._asked_before = len(stage.asked)
         process = self.start(words(result.program, self.dice, stage.home), point.name, result.nth)
         if point.is_outside and point is not RANDOM:
             stage.answers.watch = self._assassin(process, point.name, result.nth)
@@ -141,7 +142,8 @@ class Run:
         if stage.state.exists() and _is_made(stage.state):
             held = compare.remembered(stage.state)
             result.unknown = sum(1 for order in held.orders if order.status in compare.IN_DOUBT)
-            if any(method in ("PUT", "DELETE") for method, _ in stage.asked) and result.program == CANCEL_ALL:
+            asked = {method for method, _ in stage.asked[self._asked_before :]}
+            if asked & {"PUT", "DELETE"} and result.program == CANCEL_ALL:
                 self._hold(held.halt.state is TradingState.HALTED, "a cancel was sent before the halt was written")
 
     # -- and its recovery --------------------------------------------------------------------------------------------
@@ -156,6 +158,7 @@ class Run:
             self._hold(not stage.served.resting(), "cancel-all said that nothing rests")
             self._run(words(TRADE, self.dice, stage.home), 9)
             self._run(["resume", "--reason", "the proof goes on"], 0)
+            self._run(["order", "reconcile", "--json"], 0, 7)
         elif self.dice.random() < 0.5:
             self._trade_again()
         else:
@@ -175,11 +178,7 @@ class Run:
         """The loop itself. It may send nothing before it has read the account."""
         at = len(self.stage.asked)
         process = self.start([*words(TRADE, self.dice, self.stage.home), "--duration", "0.5s"])
-        until = time.monotonic() + 1.5
-        while process.poll() is None and time.monotonic() < until:
-            self.stage.stir()
-            time.sleep(0.05)
-        code = process.wait()
+        code = self._accompany(process)
         self._hold(code in (0, 7), f"trade ended with {code}: {process.err.read_text()[-400:]}")
         asked = self.stage.asked[at:]
         creates = [number for number, (method, path) in enumerate(asked) if method == "POST" and path in CREATES]
@@ -193,11 +192,7 @@ class Run:
         """A whole session under faults, ended in good order; then the same recovery."""
         stage, result = self.stage, self.result
         process = self.start([*words(TRADE, self.dice, stage.home), "--duration", "2s"])
-        until = time.monotonic() + 30
-        while process.poll() is None and time.monotonic() < until:
-            stage.stir()
-            time.sleep(0.04)
-        code = process.wait()
+        code = self._accompany(process)
         said = process.err.read_text()
         self._hold(code in (0, 6, 7), f"trade ended with {code}: {said[-400:]}")
         self._hold("Traceback" not in said, f"a traceback: {said[-800:]}")
@@ -211,13 +206,26 @@ class Run:
 
     def start(self, line: list[str], point: str = "", nth: int = 0) -> Started:
         stage = self.stage
-        shift_s = stage.served.clock.shift_s
-        death = Death(point, nth, str(stage.home / "mark"), self.result.seed, shift_s)
+        death = Death(point, nth, str(stage.home / "mark"), self.result.seed, str(stage.ahead))
         return self.nursery.start(line, stage.variables, stage.home, death)
+
+    def _accompany(self, process: Started) -> int:
+        """The market moves until it has ended; where it waits for a proof, the time is up at once."""
+        until = time.monotonic() + STUCK_S
+        while (code := process.poll()) is None:
+            if time.monotonic() > until:
+                return process.wait(0)
+            if self.dice.random() < 0.5:
+                self.stage.stir()
+            if "waiting up to" in process.err.read_text() and not self._is_up:
+                self._is_up = True
+                self.stage.jump(JUMP_S)
+            time.sleep(0.03)
+        return code
 
     def _run(self, line: list[str], *codes: int) -> Started:
         process = self.start(line)
-        code = process.wait()
+        code = self._accompany(process)
         self._hold(code in codes, f"`{' '.join(line[:2])}` ended with {code}: {process.err.read_text()[-400:]}")
         return process
 
@@ -226,6 +234,8 @@ class Run:
             self.result.violations.append(otherwise)
 
     _is_hit = False
+    _is_up = False
+    _asked_before = 0
 
 
 def random_faults(dice: random.Random) -> list[Fault]:

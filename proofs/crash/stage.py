@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,7 +118,13 @@ class Stage:
         self.exchange.handle = self._watch  # type: ignore[method-assign]
         (home / "busy.py").write_text(_BUSY.replace("{seed}", str(dice.randrange(1 << 30))))
         (home / "config.yaml").write_text(_CONFIG)
+        self.ahead.write_bytes(struct.pack("d", 0.0))
         self.start_cash = self.exchange.cash(ME)
+
+    @property
+    def ahead(self) -> Path:
+        """Where the program reads how far this run is ahead of the machine's clock."""
+        return self.home / "ahead"
 
     @property
     def state(self) -> Path:
@@ -130,8 +137,10 @@ class Stage:
         return self.served.variables(rest_url, ws_url) | {"KALSHI_CONFIG": str(self.home / "config.yaml")}
 
     def jump(self, seconds: float = JUMP_S) -> None:
-        """Time passes, for the exchange at once; whoever is started from now on is told of it."""
+        """Time passes, for the exchange and for the program, whoever runs."""
         self.served.clock.shift_s += seconds
+        with self.ahead.open("r+b") as file:
+            file.write(struct.pack("d", self.served.clock.shift_s))
         self.served.call(lambda: self.exchange.advance(self.now))
 
     @property

@@ -16,7 +16,13 @@ _nursery: Nursery | None = None
 def results_of(seeds: range, name: str, workers: int) -> Iterator[Result]:
     """One run for each seed, in their order."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare) as pool:
-        yield from pool.map(_one, seeds, [name] * len(seeds))
+        running = [pool.submit(_one, seed, name) for seed in seeds]
+        try:
+            for each in running:
+                yield each.result()
+        finally:
+            for each in running:
+                each.cancel()
 
 
 def _prepare() -> None:
