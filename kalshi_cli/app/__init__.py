@@ -27,7 +27,7 @@ from kalshi_cli.core.messages import Alert, GroupSwitched
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import cancel, health, portfolio
+from kalshi_cli.desk import cancel, health, kill, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
 from kalshi_cli.desk.listing import Families
@@ -38,11 +38,14 @@ from kalshi_cli.desk.trade import (
 )
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.store.base import Glance, Halt, Store
 from kalshi_cli.store.entries import Catalogue
 from kalshi_cli.store.lock import holder, lock
+from kalshi_cli.store.shared import SharedNumbers
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -146,6 +149,15 @@ class App:
         return Signer(credential.key_id, load_key(credential.private_key_path.expanduser()), self.clock)
 
     @cached_property
+    def limiter(self) -> RateLimiter:
+        """The pace of this account, shared with the other programs that use this state directory, once there is one."""
+        if self.signer is None or not self.state_dir.is_dir():
+            return RateLimiter(self.clock)
+        pace = SharedNumbers(self.state_dir / "pace", NUMBERS, self.machine)
+        self.stack.callback(pace.close)
+        return RateLimiter(self.clock, shared=pace, tell=self.note)
+
+    @cached_property
     def client(self) -> KalshiClient:
         """The REST client of this environment; nothing that could trade starts after a halt."""
         return self._connected(lambda: refuse_if_halted(self.store), self._announced)
@@ -174,6 +186,7 @@ class App:
             rng=self.rng,
             signer=self.signer,
             transport=transport,
+            limiter=self.limiter,
             timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
             is_read_only=self.config.read_only,
             before_create=before_create,
@@ -289,19 +302,41 @@ class App:
         )
 
     def cancel_everything(
-        self, scope: cancel.Scope, within_s: float = cancel.DEADLINE_S, *, with_groups: bool = False
-    ) -> cancel.Outcome:
-        """The kill switch, without the halt; `with_groups` triggers the order groups first."""
+        self,
+        scope: cancel.Scope,
+        within_s: float = kill.DEADLINE_S,
+        *,
+        with_groups: bool = False,
+        progress: Callable[[int, int], None] = lambda _gone, _known: None,
+    ) -> kill.Outcome:
+        """The kill switch, without the halt; `with_groups` triggers the order groups first.
+
+        Whatever the state file would tell is asked for once, and done without where it cannot be read.
+        """
+        if scope.is_everything:
+            self.limiter.rank = Rank.KILL
+        groups: list[OrderGroup] = []
+        ours: set[str] | None = None
+        with suppress(StateError):  # said already, when the halt could not be written
+            groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in self.store.groups()]
+            ours = {order.order_id for order in self.store.live_orders() if not order.is_foreign}
         timeout_s = self.config.exchange.total_timeout_s
 
         def on_the_way() -> list[str]:
-            with suppress(StateError):  # said already, when the halt could not be written
-                return cancel.on_the_way(self.store.live_orders(), self.clock.now(), timeout_s)
+            if ours is not None:
+                with suppress(StateError):
+                    return kill.on_the_way(self.store.live_orders(), self.clock.now(), timeout_s)
             return []
 
-        return cancel.cancel_everything(
-            self.client, self.clock, scope, self.note, within_s, on_the_way, with_groups=with_groups
-        )
+        switch = kill.KillSwitch(
+            self.client, self.clock, scope, tell=self.note, progress=progress, on_the_way=on_the_way,
+            is_ours=None if ours is None else lambda order: order.order_id in ours,
+        )  # fmt: skip
+        outcome = switch.run(within_s, groups if with_groups else None)
+        if ours is not None:
+            for group_id in outcome.triggered:
+                self.note_group(group_id, is_triggered=True)
+        return outcome
 
     def halt(self, code: str, reason: str) -> bool:
         """Halt for good; False, and told, where the state file cannot be written."""

@@ -270,7 +270,8 @@ def cancel_all(
     """
     from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.cancel import DEADLINE_S, Scope
+    from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.desk.kill import DEADLINE_S
 
     for given in (event, pattern):
         if given is not None and not given.strip():

@@ -111,7 +111,7 @@ class CloseDesk:
         self._walk = walk
         self._tell = tell
         self._subaccount = subaccount
-        self._written = self._clock.now()
+        self._written = self._clock.monotonic()
 
     # -- what is held ---------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class CloseDesk:
                 signed = Qty(-plan.side.sign * held)
                 verdict = engine.close(Close(ticker, limit, left, held=signed, subaccount=self._subaccount))
                 order = self._orders.send(engine, self._orders.judged(engine, market, verdict))
-                self._written = self._clock.now()
+                self._written = self._clock.monotonic()
                 filled = order.filled
                 sent.note(order)
                 price = show_price(plan.own(limit))

@@ -26,6 +26,7 @@ from kalshi_cli.exchange.calls.tiers import TierCalls
 from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, Params, Rest, Retry, Timeouts
 from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     import random
@@ -98,6 +99,10 @@ class KalshiClient(
         """Routes that announced their end in a header -> the notice."""
         return dict(self._rest.notices)
 
+    def bound_reads(self, seconds: float) -> None:
+        """From now on no GET takes longer in all: for whoever has something to do at intervals."""
+        self._rest.read_total_s = min(seconds, self._rest.read_total_s)
+
     @property
     def clock_skew_ms(self) -> int | None:
         """How far this machine's clock is ahead of the exchange's (minus: behind), within about half a second.
@@ -105,6 +110,10 @@ class KalshiClient(
         From the `Date` of the replies; None until there was one.
         """
         return self._rest.clock_skew_ms
+
+    def latest_there(self, at_s: float) -> Ts:
+        """What the exchange's clock showed at most when our monotonic one showed `at_s`, by the dates of replies."""
+        return self._rest.latest_there(at_s)
 
     def request(self, method: str, path: str, params: Params | None = None, body: bytes = b"") -> bytes:
         """A raw, signed call; `path` with or without `/trade-api/v2`.

@@ -4,16 +4,25 @@ Each account has a bucket for reads and one for writes. A request takes its cost
 the bucket refills continuously. The local buckets hold a tenth less than the exchange's: requests that left evenly can
 arrive bunched. Creates leave room for a few cancels, and waiting creates hold no place in any queue, so that a cancel
 never waits behind one.
+
+The programs of one account on one machine share what is spent (`Numbers`): none of them plans with tokens that another
+has taken. Of the reads, a few are left to the trade loop; and while the kill switch writes, nobody else does.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import IntEnum
+from typing import Protocol, TypeVar
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.errors import RateLimitedError
+from kalshi_cli.errors import RateLimitedError, StateError
 from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
+
+T = TypeVar("T")
 
 API_ROOT = "/trade-api/v2"
 
@@ -32,68 +41,120 @@ KNOWN_COSTS = Costs(
 """Costs other than ten, as of October 2026; used until `GET /account/endpoint_costs` was read."""
 
 CANCELS_IN_RESERVE = 5
+READS_IN_RESERVE = 5
+"""Left in the buckets by creates, and, where a trade loop may share them, by the reads of everybody else."""
 
 _DEAREST = 30.0  # tokens; a bucket too small for a tenth less and any common request is used whole
 _A_MICROSECOND = 1e-6  # below it, waiting is only rounding
 
 
-class TokenBucket:
-    """Tokens up to `capacity`, refilled at `refill` a second, by a clock that never goes back."""
+NUMBERS = 5
+"""How many numbers the programs share: spent and since when, of reads and of writes; and until when to keep quiet."""
 
-    def __init__(self, capacity: float, refill: float, clock: Clock) -> None:
+_READ, _WRITE, _QUIET_UNTIL = 0, 2, 4
+
+QUIET_S = 2.0
+"""How long after a write of the kill switch nobody else writes."""
+
+
+class Rank(IntEnum):
+    """Who goes first where tokens are short."""
+
+    CHECK = 0
+    """Leaves a few reads to the trade loop."""
+    TRADER = 1
+    KILL = 2
+    """The kill switch: for as long as it writes, nobody else of this account does."""
+
+
+class Numbers(Protocol):
+    """A few numbers, all zero at first, which one program or thread at a time may change."""
+
+    def held(self) -> AbstractContextManager[list[float]]:
+        """Changed in place, and kept unless the body raises. StateError where that cannot be done."""
+        ...
+
+
+class LocalNumbers:
+    """Those of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values = [0.0] * NUMBERS
+
+    @contextmanager
+    def held(self) -> Iterator[list[float]]:
+        with self._lock:
+            yield self._values
+
+
+class TokenBucket:
+    """Tokens up to `capacity`, refilled at `refill` a second. What is spent of it stands in `numbers[at:at + 2]`."""
+
+    def __init__(self, at: int, capacity: float, refill: float) -> None:
         self.capacity = capacity
         self.refill = refill
-        self._clock = clock
-        self._tokens = capacity
-        self._at = clock.monotonic()
+        self._at = at
 
-    def level(self) -> float:
-        """Tokens in it now."""
-        now = self._clock.monotonic()
-        self._tokens = min(self.capacity, self._tokens + (now - self._at) * self.refill)
-        self._at = now
-        return self._tokens
+    def level(self, numbers: list[float], now: float) -> float:
+        """Tokens in it now, by a clock that never goes back while this machine runs; `now` is in seconds."""
+        elapsed = max(0.0, now - numbers[self._at + 1])
+        numbers[self._at] = max(0.0, numbers[self._at] - elapsed * self.refill)
+        numbers[self._at + 1] = now
+        return self.capacity - numbers[self._at]
 
-    def wait(self, cost: float, reserve: float = 0) -> float:
+    def wait(self, numbers: list[float], now: float, cost: float, reserve: float = 0) -> float:
         """Seconds until `cost` can be taken with `reserve` still left: 0 now, infinite when it never can."""
         if cost > self.capacity:
             return math.inf
-        return max(0.0, (cost + min(reserve, self.capacity - cost) - self.level()) / self.refill)
+        return max(0.0, (cost + min(reserve, self.capacity - cost) - self.level(numbers, now)) / self.refill)
 
-    def take(self, cost: float) -> None:
+    def take(self, numbers: list[float], cost: float) -> None:
         """Take it. The caller has asked `wait` before."""
-        self._tokens = self.level() - cost
+        numbers[self._at] += cost
 
-    def empty(self) -> None:
+    def empty(self, numbers: list[float], now: float) -> None:
         """The exchange said that nothing is left."""
-        self.level()
-        self._tokens = min(self._tokens, 0.0)
-
-    def resize(self, capacity: float, refill: float) -> None:
-        """Another allowance; what was spent stays spent."""
-        spent = self.capacity - self.level()
-        self.capacity, self.refill = capacity, refill
-        self._tokens = capacity - spent
+        self.level(numbers, now)
+        numbers[self._at] = max(numbers[self._at], self.capacity)
 
 
 class RateLimiter:
-    """A read and a write bucket, shared by the threads of this process."""
+    """A read and a write bucket, shared by the threads of this process, and by programs through `shared`.
 
-    def __init__(self, clock: Clock, limits: Limits = BASIC, costs: Costs = KNOWN_COSTS) -> None:
+    `tell` hears, once, where what is shared cannot be used: then this process keeps to half of the allowance.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        limits: Limits = BASIC,
+        costs: Costs = KNOWN_COSTS,
+        *,
+        shared: Numbers | None = None,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self.rank = Rank.CHECK
         self._clock = clock
-        self._lock = threading.Lock()
-        self._read = TokenBucket(*_less_a_tenth(limits.read), clock)
-        self._write = TokenBucket(*_less_a_tenth(limits.write), clock)
+        self._shared = shared
+        self._numbers: Numbers = shared or LocalNumbers()
+        self._tell = tell
+        self._part = 1.0
+        self._limits = limits
+        self._fit()
         self._costs = _by_shape(costs)
         self._default = costs.default
 
     def configure(self, limits: Limits, costs: Costs) -> None:
-        """Use the account's own allowance and the exchange's own costs from now on."""
-        with self._lock:
-            self._read.resize(*_less_a_tenth(limits.read))
-            self._write.resize(*_less_a_tenth(limits.write))
-            self._costs = _by_shape(costs)
-            self._default = costs.default
+        """Use the account's own allowance and the exchange's own costs from now on. What was spent stays spent."""
+        self._limits = limits
+        self._fit()
+        self._costs = _by_shape(costs)
+        self._default = costs.default
+
+    def _fit(self) -> None:
+        self._read = TokenBucket(_READ, *_less_a_tenth(self._limits.read, self._part))
+        self._write = TokenBucket(_WRITE, *_less_a_tenth(self._limits.write, self._part))
 
     def cost(self, method: str, path: str) -> int:
         """Tokens for a request to `path` (with or without `/trade-api/v2`)."""
@@ -112,24 +173,21 @@ class RateLimiter:
 
     def largest_batch(self, method: str, path: str) -> int:
         """How many items one request may have: they must fit into the bucket at once. At least one."""
-        with self._lock:
-            bucket, reserve = self._bucket(method, path)
-            return max(1, int((bucket.capacity - reserve) / max(1, self.cost(method, path))))
+        bucket, reserve = self._bucket(method, path)
+        return max(1, int((bucket.capacity - reserve) / max(1, self.cost(method, path))))
 
     def acquire(self, method: str, path: str, *, within_s: float, items: int = 1) -> None:
-        """Wait until the request may go. RateLimitedError, at once, where that would take longer than `within_s`.
+        """Wait until the request may go. RateLimitedError, at once, where that would take longer than `within_s`, and
+        for a write while the kill switch of this account runs.
 
         A batch costs as much as its `items` would one by one.
         """
         cost = self.cost(method, path) * items
-        bucket, reserve = self._bucket(method, path)
         until = self._clock.monotonic() + within_s
         while True:
-            with self._lock:
-                wait = bucket.wait(cost, reserve)
-                if wait <= _A_MICROSECOND:
-                    bucket.take(cost)
-                    return
+            wait = self._change(lambda numbers: self._take(numbers, method, path, cost))
+            if wait <= _A_MICROSECOND:
+                return
             if self._clock.monotonic() + wait > until:
                 raise RateLimitedError(
                     f"{method} {path} would have to wait {wait:.1f} s for the rate limit; it was not sent",
@@ -137,27 +195,59 @@ class RateLimiter:
                 )
             self._clock.sleep(wait)
 
+    def _take(self, numbers: list[float], method: str, path: str, cost: float) -> float:
+        """Take the tokens, or say how many seconds that must wait."""
+        bucket, reserve = self._bucket(method, path)  # anew each time: what is shared may have become unusable
+        now = self._clock.monotonic()
+        is_write = bucket is self._write
+        if is_write and self.rank is not Rank.KILL and now < numbers[_QUIET_UNTIL] <= now + QUIET_S:
+            raise RateLimitedError(
+                f"{method} {path} was not sent: `kalshi cancel-all` is running on this account",
+                hint="try again when it is done",
+                code="kill_switch",
+            )
+        wait = bucket.wait(numbers, now, cost, reserve)
+        if wait <= _A_MICROSECOND:
+            bucket.take(numbers, cost)
+            if is_write and self.rank is Rank.KILL:
+                numbers[_QUIET_UNTIL] = now + QUIET_S
+        return wait
+
     def refused(self, method: str, path: str) -> None:
         """A 429 came back: somebody else uses the account, or the model is off. Start again from nothing."""
-        with self._lock:
-            self._bucket(method, path)[0].empty()
+        self._change(lambda numbers: self._bucket(method, path)[0].empty(numbers, self._clock.monotonic()))
+
+    def _change(self, change: Callable[[list[float]], T]) -> T:
+        """Change the numbers; where the shared ones cannot be used, those of this process, for good."""
+        if self._shared is not None:
+            try:
+                with self._shared.held() as numbers:
+                    return change(numbers)
+            except StateError as error:
+                self._shared, self._numbers, self._part = None, LocalNumbers(), 0.5
+                self._fit()
+                self._tell(f"the pace is not shared with other programs, so half of it is used: {error.message}")
+        with self._numbers.held() as numbers:
+            return change(numbers)
 
     def _bucket(self, method: str, path: str) -> tuple[TokenBucket, float]:
-        """The bucket that pays, and how much has to be left in it for cancels."""
+        """The bucket that pays, and how much has to be left in it for those who go first."""
         short = path.removeprefix(API_ROOT)
         if method == "GET" or not short.startswith(
             ("/portfolio/events/orders", "/portfolio/order_groups", "/communications", "/account/api_usage_level")
         ):
-            return self._read, 0.0
+            is_last = self._shared is not None and self.rank is Rank.CHECK
+            return self._read, float(READS_IN_RESERVE * self._default if is_last else 0)
         if method == "DELETE" or short.endswith("/trigger"):
             return self._write, 0.0
         cancel = self.cost("DELETE", "/portfolio/events/orders/:order_id")
         return self._write, float(CANCELS_IN_RESERVE * cancel)
 
 
-def _less_a_tenth(allowance: Allowance) -> tuple[float, float]:
+def _less_a_tenth(allowance: Allowance, part: float) -> tuple[float, float]:
+    """Capacity and refill, of that part of the allowance."""
     capacity = float(allowance.bucket_capacity)
-    return max(capacity * 0.9, min(capacity, _DEAREST)), float(allowance.refill_rate)
+    return max(capacity * 0.9 * part, min(capacity, _DEAREST)), float(allowance.refill_rate) * part
 
 
 _Shape = tuple[str, ...]

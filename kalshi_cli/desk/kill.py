@@ -1,0 +1,312 @@
+"""The kill switch: trigger the groups, cancel everything, and believe only a fresh list.
+
+Whoever calls it has halted the account before. What is fastest comes first: a group takes its orders away in one
+request, known from the state file even where nothing can be read; the exchange's own cancel of everything is another;
+what still rests then is cancelled in batches at the account's pace. Nothing here is proof but a list that is newer than
+the last cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import CancelFailed
+from kalshi_cli.core.model import Order
+from kalshi_cli.desk.cancel import SETTLE_S, Scope, has_caught_up
+from kalshi_cli.errors import CredentialsError, KalshiError, NotFoundError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.units import Ts
+
+DEADLINE_S = 60.0
+
+BATCH = 45
+"""Cancels between two looks at the time: what the slowest tier takes at once."""
+
+GROUPS_S = 10.0
+"""How long triggering order groups that hold nothing may hold up the proof: at ten a second, a hundred of them."""
+
+PAUSED = "exchange_is_paused"
+PAUSE_S = 1.0
+"""Between two tries while the exchange takes no cancel."""
+
+REFUSALS = 3
+"""Refusals of the key after which it is believed: one can be a clock that was just set."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list still shows, and whether that list is proof: read complete, and newer than the last cancel.
+
+    `triggered` are the order groups that take nothing now until a person resets them.
+    """
+
+    canceled: int
+    remaining_orders: tuple[Order, ...]
+    is_verified: bool
+    seconds: float
+    triggered: tuple[str, ...] = ()
+
+    @property
+    def remaining(self) -> int:
+        return len(self.remaining_orders)
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing rests, and that is proven: the only success."""
+        return self.is_verified and not self.remaining_orders
+
+
+class KillSwitch:
+    """Cancels all resting orders in scope, until a fresh list shows none, or the deadline.
+
+    Orders that other programs placed are included: this is the account's kill switch; `is_ours` only counts them. An
+    order that cannot be cancelled holds up no other and is tried again each round. `on_the_way` names orders of ours
+    that may still arrive: while there are any, an empty list is no proof. `progress` hears how many of how many are
+    gone.
+    """
+
+    def __init__(
+        self,
+        client: KalshiClient,
+        clock: Clock,
+        scope: Scope,
+        *,
+        tell: Callable[[str], None],
+        progress: Callable[[int, int], None] = lambda _gone, _known: None,
+        on_the_way: Callable[[], list[str]] = list,
+        is_ours: Callable[[Order], bool] | None = None,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._scope = scope
+        self._tell = tell
+        self._progress = progress
+        self._on_the_way = on_the_way
+        self._is_ours = is_ours
+        self._known: dict[str, Order] = {}
+        self._triggered: dict[str, None] = {}
+        self._travelling: list[str] = []
+        self._said: set[str] = set()
+        self._refusals = 0
+        self._is_paused = False
+        self._wrote_s = clock.monotonic()
+
+    def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> Outcome:
+        """Until a proof or the deadline. CredentialsError where the key is refused again and again.
+
+        Given `groups`, the order groups of the account are triggered before all else, these without a look at the rest:
+        no program can place in them then.
+        """
+        started = self._clock.monotonic()
+        self._until = started + deadline_s
+        if groups is not None:
+            self._trigger(groups, self._until)
+        self._try(self._look)
+        if groups is not None:
+            self._trigger(_groups_of(self._known.values()), self._until)
+        is_gone = self._cancel_all()
+        if groups is not None:
+            self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
+        if self._triggered:
+            self._say(f"{len(self._triggered)} order groups triggered; to use one again: kalshi order group reset ID")
+        resting = self._emptied({} if is_gone else self._known)
+        left = tuple((self._known if resting is None else resting).values())
+        return Outcome(
+            canceled=len(self._known) - len(left),
+            remaining_orders=left,
+            is_verified=resting is not None and not self._travelling,
+            seconds=round(self._clock.monotonic() - started, 3),
+            triggered=tuple(self._triggered),
+        )
+
+    def _emptied(self, pending: dict[str, Order]) -> dict[str, Order] | None:
+        """Sweep and look, in rounds; what the last fresh list showed, None where there never was one."""
+        resting: dict[str, Order] | None = None
+        while self._clock.monotonic() < self._until:
+            self._sweep(pending)
+            found = self._fresh_list()
+            if found is None:
+                self._rest(SETTLE_S)
+            else:
+                resting = pending = found
+                self._progress(len(self._known) - len(resting), len(self._known))
+                self._travelling = self._on_the_way()
+                if not resting and not self._travelling:
+                    break
+            if self._travelling:
+                self._say(f"{len(self._travelling)} orders of our own may be on the way")
+                self._rest(SETTLE_S)
+            if self._is_paused:
+                self._rest(PAUSE_S)
+            if self._clock.monotonic() < self._until:
+                self._cancel_all()
+        return resting
+
+    # -- what is cancelled --------------------------------------------------------------------------------------------
+
+    def _trigger(self, groups: Iterable[OrderGroup], until: float) -> None:
+        """What goes wrong here is told and holds up nothing: the cancels follow."""
+        asked = [group for group in groups if group.group_id not in self._triggered]
+        for number, group in enumerate(asked):
+            if self._clock.monotonic() >= until:
+                self._say(f"{len(asked) - number} order groups were not triggered, for want of time")
+                return
+            try:
+                self._client.trigger_order_group(group)
+            except CredentialsError as error:
+                self._say(f"order groups cannot be triggered: {error.message}")
+                return
+            except NotFoundError:
+                continue  # deleted, or of a subaccount that no order tells of
+            except KalshiError as error:
+                self._say(_words(error))
+                if error.code == PAUSED:
+                    return
+                continue
+            self._triggered[group.group_id] = None
+
+    def _listed(self) -> list[OrderGroup]:
+        listed: list[OrderGroup] = []
+        self._try(lambda: listed.extend(self._client.order_groups()))
+        return listed
+
+    def _cancel_all(self) -> bool:
+        """The exchange's own cancel of everything; whether it was taken. Not for a part of the orders."""
+        self._is_paused = False
+        return self._scope.is_everything and self._write(self._client.cancel_all)
+
+    def _may_go_on(self) -> bool:
+        return not self._is_paused and self._clock.monotonic() < self._until
+
+    def _sweep(self, orders: dict[str, Order]) -> None:
+        """Cancel these in batches, and one by one what a batch did not; at the pace of this account."""
+        if not orders or not self._may_go_on():
+            return
+        self._try(self._client.refresh_limits)
+        todo, gone = list(orders.values()), len(self._known) - len(orders)
+        for at in range(0, len(todo), BATCH):
+            if not self._may_go_on():
+                return
+            batch = todo[at : at + BATCH]
+            failed: list[CancelFailed] = []
+            self._write(partial(self._batch, batch, failed))
+            self._progress(gone + at + len(batch) - len(failed), len(self._known))
+            for each in failed:
+                if self._may_go_on():
+                    self._write(partial(self._client.cancel_order, orders[each.order_id]))
+
+    def _batch(self, orders: Sequence[Order], failed: list[CancelFailed]) -> None:
+        """Cancel a batch; adds those for which that failed, but for what is filled, gone, or not visible yet."""
+        for each in self._client.cancel_orders(orders):
+            if isinstance(each, CancelFailed) and each.code != "not_found":
+                failed.append(each)
+                if each.code == PAUSED:
+                    self._is_paused = True
+                    self._say(_PAUSED_TEXT)
+
+    # -- what is left -------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """The first list: for the count. It may be old."""
+        self._list()
+        if not self._known:
+            return
+        text = f"{len(self._known)} resting"
+        if self._is_ours is not None:
+            strange = sum(not self._is_ours(order) for order in self._known.values())
+            text += f", {strange} of them not ours" if strange else ""
+        self._say(text)
+
+    def _list(self) -> dict[str, Order]:
+        """What rests, as a read shows it."""
+        listed = self._client.orders(status="resting", event=self._scope.event or None)
+        resting = {order.order_id: order for order in listed if self._scope.holds(order)}
+        self._known.update(resting)
+        return resting
+
+    def _fresh_list(self) -> dict[str, Order] | None:
+        """What rests, by a list that holds everything up to the last cancel; None where there is none yet."""
+        found: list[dict[str, Order]] = []
+
+        def look() -> None:
+            if has_caught_up(self._client, self._clock, self._wrote_s):
+                found.append(self._list())
+            else:
+                self._say("the exchange's lists trail behind; trying again")
+
+        self._try(look)
+        return found[0] if found else None
+
+    # -- how ------------------------------------------------------------------------------------------------------
+
+    def _write(self, call: Callable[[], object]) -> bool:
+        """As `_try`; a list must be newer than the end of this."""
+        try:
+            return self._try(call)
+        finally:
+            self._wrote_s = self._clock.monotonic()
+
+    def _try(self, call: Callable[[], object]) -> bool:
+        """One call; whether it was answered well. A failure holds up nothing: the next list decides."""
+        try:
+            call()
+        except CredentialsError as error:
+            self._refusals += 1
+            if self._refusals >= REFUSALS:
+                raise self._locked_out(error) from error
+            self._say(error.message)
+            return False
+        except NotFoundError:
+            return True  # filled, canceled, or not visible yet: proves nothing
+        except KalshiError as error:
+            self._is_paused = self._is_paused or error.code == PAUSED
+            self._say(_words(error))
+            return False
+        return True
+
+    def _locked_out(self, error: CredentialsError) -> CredentialsError:
+        ids = ", ".join(list(self._known)[:5])
+        return CredentialsError(
+            f"{error.message}; this key cannot cancel, and {len(self._known) or 'some'} orders may rest: {ids}",
+            hint="cancel them on the web site (kalshi.com, Portfolio, Orders), and look at the key (Account, API keys)",
+            code=error.code,
+            status=error.status,
+        )
+
+    def _rest(self, seconds: float) -> None:
+        self._clock.sleep(max(0.0, min(seconds, self._until - self._clock.monotonic())))
+
+    def _say(self, text: str) -> None:
+        """Each thing once: a minute of the same trouble is one line."""
+        if text not in self._said:
+            self._said.add(text)
+            self._tell(text)
+
+
+_PAUSED_TEXT = "the exchange is paused and takes no cancel until it resumes; trying again until the deadline"
+
+
+def _words(error: KalshiError) -> str:
+    return _PAUSED_TEXT if error.code == PAUSED else f"{error.message}; trying again"
+
+
+def _groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
+    """The groups of these orders, with what a request must name. The list of groups does not say whose one is."""
+    found = {
+        order.order_group_id: OrderGroup(
+            group_id=order.order_group_id, exchange_index=order.exchange_index, subaccount=order.subaccount
+        )
+        for order in orders
+        if order.order_group_id
+    }
+    return list(found.values())
+
+
+def on_the_way(live: Iterable[Order], now: Ts, timeout_s: float) -> list[str]:
+    """Our own orders that may still be travelling: sent within a call's timeout, and not answered yet."""
+    young = now - int(1000 * (timeout_s + 1))
+    return [order.client_order_id for order in live if not order.order_id and order.created > young]

@@ -1,0 +1,72 @@
+"""A few numbers in a file, changed by one program at a time: what the programs of an account must agree on at once.
+
+A lock, a read and a write of 40 bytes take some ten microseconds. Nothing waits for the disk: the numbers mean nothing
+after a power cut. A lock that another program does not let go of (it may be stopped) is not waited for long.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.errors import StateError
+
+TRIES = 100
+BETWEEN_S = 0.001
+
+
+class SharedNumbers:
+    """`count` numbers, zero in a new file and in one that holds anything else. Threads may share it."""
+
+    def __init__(self, path: Path, count: int, clock: Clock) -> None:
+        self._path = path
+        self._layout = struct.Struct(f"<{count}d")
+        self._clock = clock
+        self._threads = threading.Lock()
+        self._file: int | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[list[float]]:
+        """The numbers, changed in place and written back unless the body raises. StateError where they cannot be."""
+        with self._threads:
+            try:
+                file = self._locked()
+                try:
+                    numbers = self._read(file)
+                    yield numbers
+                    os.pwrite(file, self._layout.pack(*numbers), 0)
+                finally:
+                    fcntl.flock(file, fcntl.LOCK_UN)
+            except OSError as error:
+                raise StateError(f"{self._path} cannot be used: {error.strerror}", code="state_unwritable") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._threads:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+
+    def _locked(self) -> int:
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        for _ in range(TRIES):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._clock.sleep(BETWEEN_S)
+                continue
+            return self._file
+        raise StateError(f"{self._path} is locked: another program does not let go of it", code="state_locked")
+
+    def _read(self, file: int) -> list[float]:
+        raw = os.pread(file, self._layout.size, 0)
+        numbers = list(self._layout.unpack(raw)) if len(raw) == self._layout.size else []
+        return numbers if numbers and all(map(math.isfinite, numbers)) else [0.0] * (self._layout.size // 8)
