@@ -25,6 +25,7 @@ from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
 from kalshi_cli.core.messages import Alert, GroupSwitched
 from kalshi_cli.core.model import Order, TradingState
+from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, kill, portfolio
@@ -82,8 +83,13 @@ class App:
 
     @staticmethod
     def new_id() -> str:
-        """An id for an order: a UUID, as text."""
+        """An id for anything but an order: a UUID, as text."""
         return str(uuid.uuid4())
+
+    @staticmethod
+    def new_order_id() -> str:
+        """A client order id: 36 characters, unique for ever, and to be known as one of this program's."""
+        return f"{OWN_ID}{uuid.uuid4().hex}"
 
     # -- what this environment is ---------------------------------------------------------------------------------
 
@@ -117,7 +123,7 @@ class App:
 
     @cached_property
     def limits(self) -> Limits:
-        risk = self.config.risk
+        risk, zone = self.config.risk, ZoneInfo(self.config.day_zone)
         return Limits(
             max_position=risk.max_position,
             max_exposure=risk.max_exposure,
@@ -128,6 +134,8 @@ class App:
             min_edge=risk.min_edge,
             max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
             close_margin_ms=int(risk.close_margin_s * 1000),
+            max_daily_loss=risk.max_daily_loss,
+            day_start=lambda ts: portfolio.day_start(ts, zone),
         )
 
     # -- parts ----------------------------------------------------------------------------------------------------
@@ -266,12 +274,12 @@ class App:
         """Places one order; refused at once where writes are switched off. A dry run leaves no trace."""
         if is_dry_run:
             store = Glance(self.remembered())
-            return OrderDesk(self.client, store, self.clock, self.limits, self.families.fees, self.new_id)
+            return OrderDesk(self.client, store, self.clock, self.limits, self.families.fees, self.new_order_id)
         if self.config.read_only:
             raise RefusedError(
                 "writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY"
             )
-        return OrderDesk(self.client, self.store, self.clock, self.limits, self.families.fees, self.new_id)
+        return OrderDesk(self.client, self.store, self.clock, self.limits, self.families.fees, self.new_order_id)
 
     def find_order(self, any_id: str) -> Order:
         """An order by the exchange's id or by ours."""

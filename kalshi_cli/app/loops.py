@@ -86,7 +86,7 @@ class Loops:
                 )  # fmt: skip
             else:
                 engine = load_engine(
-                    app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_id,
+                    app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_order_id,
                     strategies=strategies, references=config.references,
                     order_expiry_s=config.trade.order_expiry_s, agree=partial(agree, tell=app.tell, note=app.note),
                 )  # fmt: skip
@@ -139,7 +139,8 @@ class Loops:
 
         numbers = random.Random(self.app.config.sim.seed)
         return over_recordings(
-            request, self._plan(request.strategies, "backtest", 0), self.app.limits,
+            request, self._plan(request.strategies, "backtest", 0),
+            msgspec.structs.replace(self.app.limits, max_daily_loss=None),  # nobody is there to resume it
             [self._strategy(name, request.params) for name in request.strategies],
             cash=self.app.config.sim.starting_cash,
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),

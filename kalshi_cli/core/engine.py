@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import msgspec
-
-from kalshi_cli.core import reconcile, risk
+from kalshi_cli.core import reconcile, risk, surroundings
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.book_watch import BookWatch
+from kalshi_cli.core.group_watch import GroupWatch
 from kalshi_cli.core.guards import Guards
 from kalshi_cli.core.hooks import Asked, Hooks, Strategy
 from kalshi_cli.core.ledger import Ledger
@@ -37,7 +35,6 @@ from kalshi_cli.core.messages import (
     FillBooked,
     Filled,
     GroupChange,
-    GroupSwitched,
     Intent,
     MarketChange,
     Message,
@@ -58,12 +55,10 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
+from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.units import Money, Ts
-
-_ABOUT_A_GROUP = re.compile("order.?group", re.IGNORECASE)
 
 MAX_UNOWNED = 1_000
 """Orders that nobody knows yet and that traded: their fills are credited once the order turns out to be ours."""
@@ -83,7 +78,10 @@ class Engine:
         *,
         new_id: Callable[[], str],
         order_expiry_s: float | None,
+        on_file: Callable[[str], Order | None] = lambda _any_id: None,
     ) -> None:
+        """`on_file` finds an order, by either id, that another program of this machine placed, or that was forgotten
+        here since."""
         self.state = state
         self.limits = limits
         self.tally = Tally()
@@ -92,11 +90,13 @@ class Engine:
         self._hooks = Hooks(state, strategies, self._consider, self._withdraw)
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
+        self._on_file = on_file
         self._cancelling: dict[str, Ts] = {}
         self._book_watch = BookWatch(state, limits)
         self._is_account_unread = False
         self._drift = reconcile.DriftWatch()
-        self._guards = Guards(state, limits, self._tighten)
+        self._group_watch = GroupWatch(state)
+        self._guards = Guards(state, limits, self._tighten, self._known)
         self._untold_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
@@ -120,9 +120,10 @@ class Engine:
             AmendEnded: self._on_order,
             Filled: self._on_filled,
             Settled: self._on_settled,
-            GroupChange: self._on_group,
+            GroupChange: self._group_watch.heard,
             AccountSnapshot: self._on_account,
             AccountUnread: self._on_account_unread,
+            **surroundings.reactions(state, self._cancelling.clear),
             Command: self._on_command,
         }
 
@@ -235,7 +236,7 @@ class Engine:
         if message.fees is not None:
             self.state.fees[market.ticker] = message.fees
         self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
-        return []
+        return self._guards.loss()
 
     def _on_tick(self, _message: Tick) -> list[Effect]:
         effects = self._guards.tick() + self._withdraw()
@@ -331,11 +332,13 @@ class Engine:
 
     def _on_order(self, message: Message) -> list[Effect]:
         if isinstance(message, OrderState):
-            message = self._with_cause(message)
-        before = self.state.orders.known_as(*_ids(message))
+            message = self._group_watch.with_cause(message)
+        before = self._known(*_ids(message))
         order = self.state.orders.apply(message)
         if isinstance(message, CancelFailed):
             self._cancelling.pop(message.order_id, None)
+            if surroundings.is_closed(message.code):
+                self._cancelling[message.order_id] = Ts(self.state.now + surroundings.CLOSED_AGAIN_MS)
         guarded = self._guards.order(message, before, order)
         if order is None:
             return guarded
@@ -344,7 +347,7 @@ class Engine:
         effects: list[Effect] = [OrderChanged(order), *guarded]
         if isinstance(message, OrderRejected):
             self.tally.rejected += 1
-            effects += self._learn_of_group(order, message)
+            effects += self._group_watch.refused(order, message)
         if isinstance(message, OrderUnknown):
             text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
             effects.append(Alert(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
@@ -360,7 +363,7 @@ class Engine:
         after = self.state.ledger.position(fill.ticker, fill.subaccount)
         is_closing = before.qty * fill.side.sign < 0
         self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
-        known = self.state.orders.known_as(fill.order_id, fill.client_order_id)
+        known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
         effects: list[Effect] = [FillBooked(fill, changed)]
         if changed is not None:
@@ -410,46 +413,17 @@ class Engine:
             ledger.settle(settlement)
         return self.state.ledger.settle(settlement)
 
+    def _known(self, order_id: str, client_order_id: str) -> Order | None:
+        """The order that these ids name; one that was placed beside us joins with what the state file has of it."""
+        orders = self.state.orders
+        known = orders.known_as(order_id, client_order_id)
+        filed = self._on_file(client_order_id or order_id) if known is None else None
+        if filed is None or filed.is_foreign or orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
+            return known
+        return orders.add(filed)
+
     def _owner(self, fill: Fill) -> Order | None:
         return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
-
-    def _on_group(self, message: GroupChange) -> list[Effect]:
-        """A group that trips takes its orders with it; only a person resets it. One of ours that somebody deletes is
-        as good as triggered: the exchange takes no order that names it."""
-        group, triggered, is_ours = message.order_group_id, self.state.triggered_groups, self._is_of_run(message)
-        if message.change == "reset" or (message.change == "deleted" and not is_ours):
-            if group not in triggered:
-                return []
-            triggered.discard(group)
-            return [GroupSwitched(group, is_triggered=False)]
-        if message.change not in ("triggered", "deleted") or group in triggered:
-            return []
-        triggered.add(group)
-        what = "cancels its orders and takes no new ones"
-        text = f"the exchange {what} until it is reset: kalshi order group reset {group}"
-        if message.change == "deleted":
-            text = f"somebody deleted it: the exchange {what}; the next start makes another"
-        switched = GroupSwitched(group, is_triggered=True)
-        return [switched, Alert(self.state.now, "critical", "GROUP_TRIGGERED", group, text)]
-
-    def _is_of_run(self, message: GroupChange) -> bool:
-        return message.order_group_id in self.state.groups.values()
-
-    def _learn_of_group(self, order: Order, refusal: OrderRejected) -> list[Effect]:
-        """How a trigger is learned without the stream. The code is not published (October 2026), so any text about an
-        order group will do."""
-        if not order.order_group_id or not _ABOUT_A_GROUP.search(f"{refusal.code} {refusal.detail}"):
-            return []
-        return self._on_group(GroupChange(self.state.now, order.order_group_id, "triggered"))
-
-    def _with_cause(self, message: OrderState) -> OrderState:
-        """The exchange gives no reason where the group of an order was triggered; we know it."""
-        order = message.order
-        if order.status is not OrderStatus.CANCELED or order.code:
-            return message
-        if order.order_group_id not in self.state.triggered_groups:
-            return message
-        return OrderState(message.ts, msgspec.structs.replace(order, code="GROUP_TRIGGERED"))
 
     # -- the account, and people ----------------------------------------------------------------------------------
 

@@ -38,6 +38,9 @@ MAX_WATCHED = 1_000
 Tighten = Callable[[TradingState, str, str, str], list[Effect]]
 """The state to move to, a code, what it is about, and why."""
 
+Known = Callable[[str, str], Order | None]
+"""The order that the exchange's id and ours name, also where only the state file has it."""
+
 _GIVEN_UP = frozenset({OrderStatus.NEVER_ARRIVED, OrderStatus.REJECTED})
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
@@ -45,12 +48,12 @@ _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 class Guards:
     """All of them. The engine tells what happened; what must be done comes back."""
 
-    def __init__(self, state: State, limits: Limits, tighten: Tighten) -> None:
+    def __init__(self, state: State, limits: Limits, tighten: Tighten, known: Known) -> None:
         self._state = state
         self._answers = _Answers(tighten)
         self._crossings = _Crossings(state)
         self._fees = _Fees(state)
-        self._strangers = _Strangers(state, tighten)
+        self._strangers = _Strangers(state, tighten, known)
         self._doubts = _Doubts(state)
         self._loss = _LossLimit(state, limits, tighten)
 
@@ -201,9 +204,10 @@ class _Strangers:
     state file was lost. DOUBLE_ORDER and ID_CLASH must not be possible, so they stop everything.
     """
 
-    def __init__(self, state: State, tighten: Tighten) -> None:
+    def __init__(self, state: State, tighten: Tighten, known: Known) -> None:
         self._state = state
         self._tighten = tighten
+        self._known = known
         self._unowned: dict[str, tuple[Ts, Fill]] = {}
         self.since = state.now
 
@@ -240,10 +244,9 @@ class _Strangers:
     def look(self) -> list[Effect]:
         """A fill can come before the reply that tells whose it is; after a while it is nobody's here."""
         effects: list[Effect] = []
-        orders = self._state.orders
         for order_id, (ts, fill) in list(self._unowned.items()):
-            if orders.by_order_id(order_id) is None:
-                is_maybe_ours = any(not order.order_id for order in orders.live(fill.ticker))
+            if self._known(order_id, fill.client_order_id) is None:
+                is_maybe_ours = any(not order.order_id for order in self._state.orders.live(fill.ticker))
                 if self._state.now - ts <= LONG_MS or is_maybe_ours:
                     continue
                 what = f"{fill.side.value} {show_qty(fill.qty)} {fill.ticker} at {show_price(fill.price)} traded"

@@ -16,7 +16,6 @@ from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderSt
 from kalshi_cli.core.orders import worse_of
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.surroundings import pause_of
-from kalshi_cli.core.surroundings import pause_of
 from kalshi_cli.units import (
     ONE_DOLLAR,
     Money,

@@ -55,6 +55,7 @@ def load_engine(
         strategies,
         new_id=new_id,
         order_expiry_s=order_expiry_s,
+        on_file=store.order,
     )
     (agree or read_account)(client, store, clock, engine)
     engine.tally = Tally()  # what was missed while nobody ran is not this run's doing
@@ -69,9 +70,10 @@ def restore(
     *,
     new_id: Callable[[], str],
     order_expiry_s: float | None,
+    on_file: Callable[[str], Order | None] = lambda _any_id: None,
 ) -> Engine:
-    """The engine as the state file left it."""
-    engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
+    """The engine as the state file left it; `on_file` looks there for an order that the engine does not remember."""
+    engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
     engine.recall(memory.orders, in_order((*memory.fills, *memory.settlements)))
     state.trading = memory.halt.state
     return engine
@@ -130,7 +132,9 @@ def reconcile_unknown(
     """
     memory = store.load()
     doubtful = [order for order in memory.orders if order.status in _IN_DOUBT]
-    engine = restore(memory, State(now=clock.now()), limits, (), new_id=new_id, order_expiry_s=None)
+    engine = restore(
+        memory, State(now=clock.now()), limits, (), new_id=new_id, order_expiry_s=None, on_file=store.order
+    )
     until = clock.monotonic() + wait_s
     read_account(client, store, clock, engine)
     if wait_s:

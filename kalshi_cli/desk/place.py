@@ -11,8 +11,9 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import CloseOrder, Denied, OrderRejected, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif
+from kalshi_cli.core.messages import CloseOrder, Denied, MarketChange, OrderRejected, Place, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif, TradingState
+from kalshi_cli.core.orders import is_as_sent
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.errors import (
@@ -164,7 +165,18 @@ class OrderDesk:
         else:
             for book in self.client.orderbooks([market.ticker for market in markets]):
                 engine.step(book)
+        self._mark_elsewhere(engine)
         return engine
+
+    def _mark_elsewhere(self, engine: Engine) -> None:
+        """What is held in other markets counts for the day's loss at what it is worth now."""
+        held = {position.ticker for position in engine.state.ledger.positions.values() if position.qty}
+        elsewhere = sorted(held - engine.state.markets.keys())
+        if self._limits.max_daily_loss is None or not elsewhere:
+            return
+        for market in self.client.markets(tickers=elsewhere):
+            for effect in engine.step(MarketChange(engine.state.now, market)):
+                self.store.record(effect)
 
     def refuse_used(self, client_order_id: str) -> None:
         """RefusedError where an order of ours has this id."""
@@ -222,6 +234,8 @@ class OrderDesk:
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
             raise rejection("nothing was placed", order, order.code, details)
+        if not is_as_sent(proposal.submit.order, order):
+            raise clash(order)
         return order
 
 
@@ -237,13 +251,26 @@ def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine,
 
     Raises OutcomeUnknownError, naming the client order id, where it is still not known after RESOLVE_S.
     """
+    before = engine.state.trading
     look_for(client, store, clock, engine, [order])
     found = engine.state.orders.get(order.client_order_id) or order
     if found.status is not OrderStatus.UNKNOWN:
         return found
+    if engine.state.trading is TradingState.HALTED and before is not TradingState.HALTED:
+        raise clash(order)
     raise OutcomeUnknownError(
         f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
         hint=f"kalshi order reconcile   (client order id {order.client_order_id})",
+    )
+
+
+def clash(order: Order) -> OutcomeUnknownError:
+    """What is on the exchange under our id is not what we sent; the engine has halted trading."""
+    return OutcomeUnknownError(
+        f"the exchange has another order than the one sent under the client order id {order.client_order_id}; trading "
+        "is halted",
+        hint="look at `kalshi order list`; is another state file in use? Then: kalshi resume --reason TEXT",
+        code="ID_CLASH",
     )
 
 
@@ -293,6 +320,7 @@ NEVER_THERE: dict[str, type[KalshiError]] = {
 _HINTS = {
     "HALTED": "trading is halted; see `kalshi status`, then `kalshi resume --reason ...`",
     "REDUCING": "only orders that make a position smaller are taken; see `kalshi status`",
+    "DAILY_LOSS": "only orders that make a position smaller are taken today; the limit is risk.max_daily_loss",
     "MARKET_NOT_OPEN": "see the market's times with `kalshi market TICKER`",
     "MARKET_CLOSING": "the market is about to close; pick another with `kalshi markets`",
     "STALE_BOOK": "the order book could not be trusted; look at `kalshi orderbook TICKER` and try again",

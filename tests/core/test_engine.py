@@ -546,7 +546,7 @@ def test_a_restart_does_not_reset_the_order_rate(build: Build) -> None:
 def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, str]) -> None:
     engine, order = live
     engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))
-    engine.step(CancelFailed(NOW, "o1", order, "market_inactive"))
+    engine.step(CancelFailed(NOW, "o1", order, "unanswered"))
     assert kinds(engine.step(Tick(Ts(NOW + 1)))) == ["CancelOrder"]
     assert engine.step(Tick(Ts(NOW + 2))) == [], "asked already"
     assert kinds(engine.step(Tick(Ts(NOW + 1 + CANCEL_AGAIN_MS)))) == ["CancelOrder"]
