@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
 from kalshi_cli.core.messages import Command, MarketChange
