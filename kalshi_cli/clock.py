@@ -18,12 +18,16 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Seconds on a clock that never goes back, and goes on while the process or the host is suspended."""
         ...
 
     def sleep(self, seconds: float) -> None:
         """Wait; a manual clock moves itself instead."""
         ...
+
+
+_NEVER_STOPS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""On Linux the clock called monotonic stands still while the host sleeps; elsewhere it does not."""
 
 
 class SystemClock:
@@ -33,7 +37,7 @@ class SystemClock:
         return Ts(time.time_ns() // 1_000_000)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_NEVER_STOPS)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))

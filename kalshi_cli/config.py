@@ -90,6 +90,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     order_expiry_s: Seconds = 90.0
     status_every_s: Seconds = 60.0
     stop_budget_s: Seconds = 10.0
+    decision_limit_s: Seconds = 5.0
+    strategy_limit_s: Seconds = 5.0
+    suspended_after_s: Seconds = 30.0
     group_limit: Annotated[Qty, Meta(ge=contracts(1), le=contracts(1_000_000))] | None = contracts(500)
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from kalshi_cli.app import App
+from kalshi_cli.app.halts import Halts
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.config import Config, Risk, Sim, Trade
 from kalshi_cli.core.checks import Verdict
@@ -85,7 +86,7 @@ def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
     with desk.app() as app, pytest.raises(HaltedError):
         Loops(app).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
     with desk.app() as app:
-        before = app.resume("looked into it")
+        before = Halts(app).resume("looked into it")
         assert (before.state, before.code) == (TradingState.HALTED, "MANUAL")
         assert app.status().halt.state is TradingState.ACTIVE
         assert place(app).status is OrderStatus.RESTING

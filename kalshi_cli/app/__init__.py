@@ -31,6 +31,7 @@ from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, health, kill, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
+from kalshi_cli.desk.halts import gravest
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.status import Status, read_status
@@ -74,6 +75,8 @@ class App:
         self.machine: Clock = SystemClock()
         self.rng = random.Random()
         self.stack = ExitStack()
+        self.before_order: Callable[[], None] = lambda: None
+        """Asked, like the halt, before each attempt to place an order; a loop refuses here what comes too late."""
 
     def __enter__(self) -> App:
         return self
@@ -168,7 +171,11 @@ class App:
     @cached_property
     def client(self) -> KalshiClient:
         """The REST client of this environment; nothing that could trade starts after a halt."""
-        return self._connected(lambda: refuse_if_halted(self.store), self._announced)
+        return self._connected(self._refuse_order, self._announced)
+
+    def _refuse_order(self) -> None:
+        refuse_if_halted(self.store)
+        self.before_order()
 
     @cached_property
     def _endpoint(self) -> tuple[str, BaseTransport | None]:
@@ -367,12 +374,6 @@ class App:
         except StateError as error:
             self.tell(f"the state file does not know of it: {error.message}")
 
-    def resume(self, reason: str) -> Halt:
-        """Leave a halt; what it was."""
-        before = self.store.halt()
-        self.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", reason, self.clock.now()))
-        return before
-
     def portfolio(self) -> portfolio.Portfolio:
         """Positions and P&L as of now."""
         found = portfolio.read(self.client)
@@ -396,14 +397,16 @@ class App:
     def status(self) -> Status:
         """What runs here and how it is doing, from the state file; nothing is asked of the exchange.
 
-        Of a loop and one on paper, the one that runs now, else the one that ran last; halts and doubts of the former.
+        Of a loop and one on paper, the one that runs now, else the one that ran last; doubts of the former, and the
+        graver halt of both.
         """
         found, day = [], portfolio.day_of(self.clock.now(), ZoneInfo(self.config.day_zone))
         for mode, account in (("", None), ("paper", "paper")):
             home = state_dir(self.config, mode)
-            found.append(read_status(self.remembered(home, account), holder(home / "trade.lock"), self.config.env, day))
+            found.append(read_status(home, self.remembered(home, account), self.config.env, day))
         last = max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
-        return msgspec.structs.replace(last, halt=found[0].halt, unknown_orders=found[0].unknown_orders)
+        halt = gravest([status.halt for status in found])
+        return msgspec.structs.replace(last, halt=halt, unknown_orders=found[0].unknown_orders)
 
     def health(self) -> list[health.Finding]:
         """Every check, in the order in which things depend on each other."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import random
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,15 @@ import msgspec
 
 from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
-from kalshi_cli.core.messages import Command, MarketChange
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Alert, Command, MarketChange
 from kalshi_cli.core.model import FeeSchedule, Market
 from kalshi_cli.desk import health, portfolio
 from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.signals import PauseSignal, StopSignals
 from kalshi_cli.desk.start import agree
 from kalshi_cli.desk.trade import (
     BacktestReport,
@@ -30,9 +33,9 @@ from kalshi_cli.desk.trade import (
     Session,
     Summary,
     TradeRequest,
-    refuse_if_halted,
-    stop_signals,
+    refuse_to_start,
 )
+from kalshi_cli.desk.watchdog import Watchdog, withdraw
 from kalshi_cli.errors import CredentialsError
 from kalshi_cli.exchange.ratelimit import Rank
 from kalshi_cli.runner import Venue
@@ -53,7 +56,10 @@ class Loops:
         self.app = app
 
     def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
-        """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated."""
+        """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated.
+
+        A signal before the loop began is a KeyboardInterrupt, and nothing was sent.
+        """
         from kalshi_cli.desk.paper import load_paper
         from kalshi_cli.exchange.feed import LiveFeed
         from kalshi_cli.exchange.venue import LiveVenue
@@ -63,9 +69,11 @@ class Loops:
         home = state_dir(config, "paper") if is_paper else app.state_dir
         strategies = [self._strategy(name, request.params) for name in request.strategies]
         with ExitStack() as stack:
+            signals = stack.enter_context(StopSignals(app.clock))
+            stack.enter_context(PauseSignal(home))
             stack.enter_context(lock(home / "trade.lock", app.clock))
             store = self._open_paper(stack, home) if is_paper else app.store
-            refuse_if_halted(store)
+            refuse_to_start(store)
             self._serve_if_nobody_does(stack)
             app.limiter.rank = Rank.TRADER
             health.refuse_unless_fit(app.client, home, app.tell)
@@ -76,6 +84,7 @@ class Loops:
             stream = self._stream(stack, markets)
             feed = LiveFeed(
                 stream, app.client, app.clock, markets=markets, interval_s=request.interval_s,
+                suspended_s=config.trade.suspended_after_s,
                 discover=lambda: self._newly_open(request, fees, groups), charge=app.families.fees_anew, tell=app.tell,
             )  # fmt: skip
             venue: Venue
@@ -104,18 +113,40 @@ class Loops:
                 len(markets),
                 request,
             )
+            decision = Decision(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
+            app.before_order = decision.refuse_if_late
             banner(plan)
             session = Session(
-                plan, engine, feed, venue, store, app.clock,
+                plan, engine, decision.over(feed), venue, store, app.clock,
                 ask=feed.request, tell=app.tell, note=app.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s,
                 day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(config.day_zone)),
             )  # fmt: skip
-            with stop_signals(app.clock, feed.request):
+            signals.ask = feed.request
+            with self._watched(engine, home, request.interval_s, is_paper=is_paper):
                 summary = session.run()
             if groups is not None:
                 groups.close(engine.state.orders.live())
             return summary
+
+    @contextmanager
+    def _watched(self, engine: Engine, home: Path, interval_s: float, *, is_paper: bool) -> Iterator[None]:
+        """A strategy that does not come back is noticed. On paper nothing is at the exchange to be cancelled."""
+        app = self.app
+
+        def remember(alert: Alert) -> None:
+            """From the thread of the watchdog, which needs a connection of its own."""
+            account = "paper" if is_paper else app.account
+            with SqliteStore.open(home / "state.db", account=account, environment=app.config.env) as store:
+                store.record(alert)
+
+        watchdog = Watchdog(
+            lambda: engine.asked, max(2 * interval_s, app.config.trade.strategy_limit_s), app.clock,
+            tell=app.tell, remember=remember,
+            withdraw=(lambda: True) if is_paper else partial(withdraw, app.client, engine.state.orders.live, app.tell),
+        )  # fmt: skip
+        with watchdog.watching():
+            yield
 
     def _newly_open(
         self, request: TradeRequest, fees: dict[str, FeeSchedule], groups: RunGroups | None
@@ -168,7 +199,7 @@ class Loops:
                 stream, self.app.client, self.app.clock, markets=markets, interval_s=1.0, tell=self.app.tell
             )
             until = None if duration_s is None else self.app.clock.monotonic() + duration_s
-            with stop_signals(self.app.clock, feed.request):
+            with StopSignals(self.app.clock, feed.request):
                 for message in feed:
                     if recorder.is_full:
                         self.app.tell(f"{path} is full at {recorder.lines} lines; record on into another file")

@@ -11,8 +11,8 @@ from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config
 from kalshi_cli.core.messages import Command, Message
 from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.signals import StopSignals
 from kalshi_cli.desk.status import Status
-from kalshi_cli.desk.trade import stop_signals
 from kalshi_cli.desk.watch import Board, Polled, Told
 from kalshi_cli.units import Ts
 
@@ -68,7 +68,7 @@ class Watch(Loops):
                 feed = Polled(app.client, clock, markets, is_book=is_book, tell=tell)
             else:
                 feed = LiveFeed(stream, app.client, clock, markets=markets, interval_s=INTERVAL_S, tell=tell)
-            with stop_signals(clock, feed.request):
+            with StopSignals(clock, feed.request):
                 board = Board(markets, clock.now(), is_streamed=stream is not None)
                 yield Watching(board, feed, clock, duration_s)
 
@@ -103,5 +103,5 @@ def statuses(config: Config, tell: Callable[[str], None]) -> Iterator[Statuses]:
     """Watch what runs here, from the state file alone."""
     clock = SystemClock()
     watched = Statuses(config, tell, clock)
-    with stop_signals(clock, watched.stop):
+    with StopSignals(clock, watched.stop):
         yield watched

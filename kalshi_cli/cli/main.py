@@ -79,7 +79,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "backtest": Entry("trading", "Run a strategy over recordings."),
         "record": Entry("trading", "Write the stream of some markets to a file."),
         "status": Entry("trading", "What runs here, and how it is doing."),
-        "resume": Entry("trading", "Leave a halt."),
+        "pause": Entry("halts", "No new orders until resume."),
+        "resume": Entry("halts", "Leave a halt or a pause."),
+        "stop": Entry("halts", "Stop the running loop in good order."),
         "strategies": Entry("trading", "The strategies and their parameters."),
     },
     "Operations": {

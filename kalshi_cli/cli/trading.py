@@ -1,4 +1,4 @@
-"""`kalshi trade`, `backtest`, `record`, `status`, `resume`, `strategies`: running strategies, and watching them run."""
+"""`kalshi trade`, `backtest`, `record`, `status`, `strategies`: running strategies, and watching them run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError, UsageError
+from kalshi_cli.errors import HaltedError, KalshiError, OutcomeUnknownError, UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.trade import Plan, Summary
@@ -34,6 +34,12 @@ def trade(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod --live asks).")] = False,
 ) -> None:
     """Run strategies until stopped. Ctrl-C stops in good order: own orders canceled, state saved, summary printed.
+
+    SIGTERM, SIGHUP (a terminal that is closed, without nohup) and `kalshi stop` do the same. A second Ctrl-C ends it at
+    once and names what is still live. SIGUSR1 and `kalshi pause` pause it; started into a pause it waits.
+
+    Ends with 130 after Ctrl-C and 143 after SIGTERM or SIGHUP; with 7, whatever ended it, where an order may still be
+    live; with 9 where the account is halted when it ends otherwise, or before it starts: do not restart it then.
 
     \b
     kalshi trade --strategy spike
@@ -68,13 +74,15 @@ def trade(
         with status_display() as show:
             summary = Loops(desk).trade(request, _banner, show)
         render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
-    if summary.stopped_by in _SIGNALS:
-        raise typer.Exit(_SIGNALS[summary.stopped_by])
     if summary.live_orders:
         raise OutcomeUnknownError(
             f"{summary.live_orders} orders of this run may still be live",
             hint="kalshi order reconcile, or kalshi cancel-all",
         )
+    if summary.stopped_by in _SIGNALS:
+        raise typer.Exit(_SIGNALS[summary.stopped_by])
+    if summary.halt:
+        raise HaltedError(f"trading is halted: {summary.halt}", hint="find out why, then: kalshi resume --reason TEXT")
     if summary.failed:
         raise _failure(summary)
 
@@ -182,23 +190,6 @@ def status(
         return
     with opened(ctx) as desk:
         render_one(status_view(desk.status()), flags_of(ctx).form, title="status", now=desk.clock.now())
-
-
-@app.command("resume")
-def resume(
-    ctx: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is safe again; kept.")] = "",
-) -> None:
-    """Leave a halt. The only way out of it, and it wants a reason.
-
-    \b
-    kalshi resume --reason "checked positions with the web site"
-    """
-    if not reason.strip():
-        raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
-    with opened(ctx) as desk:
-        before = desk.resume(reason.strip())
-        note(f"trading is active (it was {before.state.value}: {before.code} {before.reason})")
 
 
 @app.command("strategies")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import Command
-from kalshi_cli.errors import TerminatedError
+from kalshi_cli.errors import KalshiError, TerminatedError
+from kalshi_cli.store.pause import pause, unpause
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -48,3 +52,27 @@ class StopSignals:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.ask(Command(self._clock.now(), None, name))
+
+
+class PauseSignal:
+    """SIGUSR1 pauses, and lifts a pause; a halt it never lifts. What it does is on the disk when it returns."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._before: object = None
+
+    def __enter__(self) -> PauseSignal:
+        self._before = signal.signal(signal.SIGUSR1, self._toggle)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        signal.signal(signal.SIGUSR1, self._before)  # type: ignore[arg-type]
+
+    def _toggle(self, _number: int, _frame: FrameType | None) -> None:
+        """Anything may be interrupted by this: it must not raise, nor print by way of a stream in use."""
+        try:
+            if not unpause(self._home):
+                pause(self._home, "SIGUSR1")
+        except KalshiError as error:
+            with suppress(OSError):
+                os.write(2, f"{error.message}\n".encode())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from kalshi_cli.core.model import OrderStatus
 from kalshi_cli.core.pnl import fold
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
-from kalshi_cli.store.lock import LockHolder
+from kalshi_cli.store.lock import holder
+from kalshi_cli.store.pause import read_pause
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,17 +26,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unknown_orders: int
 
 
-def read_status(store: Store | None, who: LockHolder | None, env: str, trading_day: str) -> Status:
-    """Without a state file nothing ever ran here."""
+def read_status(home: Path, store: Store | None, env: str, trading_day: str) -> Status:
+    """Of one state directory. Without a state file nothing ever ran here, but it may be paused."""
+    who = holder(home / "trade.lock")
     cycle = store.last_cycle() if store is not None else None
     ledger = fold((*store.fills(), *store.settlements())) if store is not None else fold(())
     live = store.live_orders() if store is not None else ()
+    halt = store.halt() if store is not None else read_pause(home) or NO_HALT
     return Status(
         env=env,
         trading_day=trading_day,
         pid=who.pid if who is not None else None,
         is_running=who is not None,
-        halt=store.halt() if store is not None else NO_HALT,
+        halt=halt,
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
         unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -12,15 +10,28 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Alert, Command, Effect, FillBooked, Message, SettlementBooked, StateChanged, Tick
+from kalshi_cli.core.messages import (
+    Alert,
+    Command,
+    Effect,
+    FeedGap,
+    FillBooked,
+    Message,
+    SettlementBooked,
+    StateChanged,
+    Tick,
+)
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
 from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.runner import Recorder, Venue, run
-from kalshi_cli.store.base import Cycle, Store
+from kalshi_cli.store.base import PAUSED, Cycle, Halt, Store
 from kalshi_cli.units import Money, Ts, format_ts, show_money, show_price, show_qty
 
 DAY_EVERY_S = 10.0
+
+MOST_TOLD = 20
+"""Orders that are named one by one when a run ends with them live."""
 
 
 class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +97,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     day_net: Money
     stopped_by: str
     failed: tuple[str, ...]
-    """Strategies that raised and were taken out, and why."""
+    """Strategies that raised or hung and were taken out, and why."""
+    halt: str = ""
+    """Why the account is halted as the run ends; empty where it is not, or only paused."""
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +123,7 @@ class Reported:
         if isinstance(effect, Alert):
             self._tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
         elif isinstance(effect, StateChanged):
-            self._tell(f"TRADING IS {effect.state.value.upper()}: {effect.code} {effect.reason}".rstrip())
+            self._tell(_said(effect.state, effect.code, effect.reason))
         elif isinstance(effect, FillBooked):
             fill = effect.fill
             verb = "bought" if fill.side is BID else "sold"
@@ -191,13 +204,19 @@ class Session:
         self._complaints: set[str] = set()
         self._day = Money(0)
         self._day_counted = -DAY_EVERY_S
+        self._halt = store.halt()
 
     def run(self) -> Summary:
-        """Until a command, the duration or the feed ends it; then cancel what is live, within the stop budget."""
+        """Until a command, the duration or the feed ends it; then cancel what is live, within the stop budget.
+
+        A second SIGINT ends it at once, with what is live.
+        """
+        if self._engine.state.trading is TradingState.HALTED:
+            self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
         try:
             try:
                 run(self._feed, self._engine, self._venue, self._recorder, self._after)
-            except KeyboardInterrupt:  # the second one: at once
+            except KeyboardInterrupt:
                 raise
             except BaseException:
                 self._wind_down()
@@ -205,10 +224,10 @@ class Session:
             self._wind_down()
         finally:
             self._day_counted = -DAY_EVERY_S
-            for order in self._own_live():
-                self._tell(f"STILL LIVE {order.ticker} {order.client_order_id} {order.order_id}: kalshi cancel-all")
+            self._tell_live()
             self._beat(is_running=False)
-        return self.summary()
+        halt = self._store.halt()
+        return msgspec.structs.replace(self.summary(), halt=halt.code if halt.is_final else "")
 
     def summary(self) -> Summary:
         """The run so far."""
@@ -240,18 +259,22 @@ class Session:
             self._ask(Command(self._clock.now(), None, "duration"))
 
     def _obey_halt(self) -> None:
-        """Another process may have halted or resumed this account: the state file decides."""
-        halt = self._store.halt()
-        if halt.state is not self._engine.state.trading:
-            self._ask(Command(self._clock.now(), halt.state, halt.code, halt.reason))
+        """Another process may have halted, paused or resumed this account: what is on file decides."""
+        before, self._halt = self._halt, self._store.halt()
+        if self._halt.state is not self._engine.state.trading:
+            self._ask(Command(self._clock.now(), self._halt.state, self._halt.code, self._halt.reason))
+        elif self._halt.is_final and before.is_pause:
+            self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
 
     def _wind_down(self) -> None:
-        """Cancel own orders and wait for the answers, within the stop budget."""
+        """Cancel own orders and wait for the answers, within the stop budget; look for what is in doubt."""
         until = self._clock.monotonic() + self._plan.stop_budget_s
         self._withdraw(until)
+        heard: Message = FeedGap(self._clock.now(), (), "stopping")
         while self._own_live() and self._clock.monotonic() < until:
+            self._withdraw(until, heard)
             self._clock.sleep(0.2)
-            self._withdraw(until, Tick(self._clock.now()))
+            heard = Tick(self._clock.now())
 
     def _withdraw(self, until: float, *heard: Message) -> None:
         """Ask for the cancels, whatever else fails: what cannot be written down is found again at the next start."""
@@ -283,6 +306,17 @@ class Session:
         if error.message not in self._complaints:
             self._complaints.add(error.message)
             self._tell(f"while stopping: {error.message}")
+
+    def _tell_live(self) -> None:
+        """What this run leaves behind, and what to do about it."""
+        live = self._own_live()
+        for order in live[:MOST_TOLD]:
+            what = f"{order.side.value} {show_qty(order.remaining)} at {show_price(order.price)} {order.ticker}"
+            name = f"order {order.order_id}" if order.order_id else f"client order id {order.client_order_id}"
+            self._tell(f"{'STILL LIVE' if order.order_id else 'MAY BE LIVE'} {what}: {name}")
+        if live:
+            more = f"and {len(live) - MOST_TOLD} more; " if len(live) > MOST_TOLD else ""
+            self._tell(f"{more}next: kalshi cancel-all (it halts), or kalshi order reconcile, kalshi order cancel ID")
 
     def _own_live(self) -> list[Order]:
         return [order for order in self._engine.state.orders.live() if order.strategy]
@@ -378,28 +412,29 @@ def summarize(
 
 
 def refuse_if_halted(store: Store) -> None:
-    """A halt outlives every process; only a person ends it."""
+    """A halt outlives every process; only a person ends it. Asked before each order is sent, and before each retry."""
     halt = store.halt()
     if halt.state is TradingState.HALTED:
-        raise HaltedError(
-            f"trading is halted since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip(),
-            hint="find out why, then: kalshi resume --reason TEXT",
-        )
+        raise _halted(halt)
 
 
-@contextmanager
-def stop_signals(clock: Clock, ask: Callable[[Command], None]) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once. `nohup` is respected."""
+def refuse_to_start(store: Store) -> None:
+    """No loop starts into a halt. It may start into a pause, and waits for its end."""
+    halt = store.halt()
+    if halt.is_final:
+        raise _halted(halt)
 
-    def stop(number: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        ask(Command(clock.now(), None, signal.Signals(number).name))
 
-    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    heard = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _halted(halt: Halt) -> HaltedError:
+    what = "paused" if halt.is_pause else "halted"
+    return HaltedError(
+        f"trading is {what} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip(),
+        hint="find out why, then: kalshi resume --reason TEXT",
+    )
+
+
+def _said(state: TradingState, code: str, reason: str) -> str:
+    """The trading state, when it moves."""
+    if code == PAUSED:
+        return f"TRADING IS PAUSED: {reason or 'somebody paused it'}. No new orders until: kalshi resume"
+    return f"TRADING IS {state.value.upper()}: {code} {reason}".rstrip(": ")

@@ -2,18 +2,24 @@
 
 The loop is one thread, so that a hook which hangs stops everything: fills, cancels, the heartbeat. This thread sees it
 (`engine.asked` stays the same call), and breaks into the hook by a signal whose handler raises there. Where even that
-does not help (code in C that never comes back, a bare `except` in a loop), it cancels the orders of the loop itself, and
+does not help (C code that never comes back, a bare `except` in a loop), it cancels the orders of the loop itself, and
 says so. Code that never lets go of Python's lock stops this thread too: then orders end by their short expiry.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from kalshi_cli.clock import Clock
 from kalshi_cli.core.hooks import Asked, HungError
+from kalshi_cli.core.messages import Alert, CancelFailed
+from kalshi_cli.core.model import Order
+from kalshi_cli.errors import KalshiError, StateError
+from kalshi_cli.exchange.client import KalshiClient
 
 LOOKS = 10
 """Looks at a call within its time. They are counted, not the seconds: while the whole process was suspended, nobody
@@ -29,22 +35,26 @@ BREAK_IN = signal.SIGURG
 class Watchdog:
     """Watches the hooks of one loop: `with Watchdog(...).watching():` in the main thread.
 
-    `asked` says whose code runs now. `give_up` is called, from the thread of the watchdog and again at each look until
-    it says that nothing is left to do, once a strategy cannot be interrupted.
+    `asked` says whose code runs now. Once a strategy cannot be interrupted `withdraw` is called, from the thread of the
+    watchdog, at each look until it says that nothing is left to cancel; and `remember` keeps the alert.
     """
 
     def __init__(
         self,
         asked: Callable[[], Asked | None],
         limit_s: float,
+        clock: Clock,
         *,
         tell: Callable[[str], None],
-        give_up: Callable[[Asked], bool],
+        remember: Callable[[Alert], None],
+        withdraw: Callable[[], bool],
     ) -> None:
         self._asked = asked
         self._limit_s = limit_s
+        self._clock = clock
         self._tell = tell
-        self._give_up = give_up
+        self._remember = remember
+        self._withdraw = withdraw
         self._hung: Asked | None = None
         self._is_over = threading.Event()
 
@@ -58,7 +68,7 @@ class Watchdog:
             yield
         finally:
             self._is_over.set()
-            thread.join(2 * self._limit_s)  # it may be in the middle of a cancel; as a daemon it holds up no exit
+            thread.join(self._limit_s)  # it may be in the middle of a cancel; as a daemon it holds up no exit
             signal.signal(BREAK_IN, before)
 
     def _break_in(self, _number: int, _frame: object) -> None:
@@ -71,19 +81,47 @@ class Watchdog:
 
     def _watch(self, main: int) -> None:
         seen: Asked | None = None
-        looks, is_done = 0, False
+        looks, is_withdrawn = 0, False
         while not self._is_over.wait(self._limit_s / LOOKS):
             asked = self._asked()
             looks = looks + 1 if asked is not None and asked == seen else 0
             seen = asked
-            if asked is None or looks < LOOKS or is_done:
-                is_done = is_done and looks > 0
+            if asked is None or looks < LOOKS:
+                is_withdrawn = False
                 continue
             if looks == LOOKS:
-                self._tell(
-                    f"CRITICAL STRATEGY_HUNG {asked.strategy}: no answer for {self._limit_s:g} s; interrupting it"
-                )
+                self._tell(f"CRITICAL STRATEGY_HUNG {asked.strategy}: silent for {self._limit_s:g} s; breaking in")
             self._hung = asked
             signal.pthread_kill(main, BREAK_IN)
-            if looks >= LOOKS + PATIENCE:
-                is_done = self._give_up(asked)
+            if looks == LOOKS + PATIENCE:
+                self._say_stuck(asked)
+            if looks >= LOOKS + PATIENCE and not is_withdrawn:
+                is_withdrawn = self._withdraw()
+
+    def _say_stuck(self, asked: Asked) -> None:
+        text = f"cannot be interrupted, and the loop stands still: kill -9 {os.getpid()}; its orders are being canceled"
+        alert = Alert(self._clock.now(), "critical", "STRATEGY_STUCK", asked.strategy, text)
+        self._tell(f"CRITICAL {alert.code} {alert.subject}: {alert.text}")
+        try:
+            self._remember(alert)
+        except StateError as error:
+            self._tell(f"that could not be written down: {error.message}")
+
+
+def withdraw(client: KalshiClient, live: Callable[[], list[Order]], tell: Callable[[str], None]) -> bool:
+    """Cancel what a loop that stands still has resting; whether nothing of that is left. From any thread.
+
+    `live` are its orders and others. Nothing of the loop is changed: it hears of it by itself if it ever goes on.
+    """
+    try:
+        own = [order for order in live() if order.strategy and order.order_id]
+    except RuntimeError:  # they move: so does the loop
+        return False
+    try:
+        failed = [each for each in client.cancel_orders(own) if isinstance(each, CancelFailed)]
+    except KalshiError as error:
+        tell(f"the orders of the loop could not be canceled: {error.message}")
+        return False
+    left = [each for each in failed if each.code != "not_found"]
+    tell(f"{len(own) - len(left)} orders of the loop are canceled or over, {len(left)} could not be canceled")
+    return not left

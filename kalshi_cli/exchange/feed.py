@@ -46,6 +46,7 @@ class LiveFeed:
         *,
         markets: Iterable[Market],
         interval_s: float = 2.0,
+        suspended_s: float = SUSPENDED_S,
         discover: Callable[[], Iterable[MarketChange]] = tuple,
         charge: Callable[[Market], FeeSchedule] | None = None,
         tell: Callable[[str], None] = lambda _text: None,
@@ -54,6 +55,7 @@ class LiveFeed:
         self._client = client
         self._clock = clock
         self._interval_s = interval_s
+        self._suspended_s = suspended_s
         self._discover = discover
         self._discover_at = clock.monotonic() + DISCOVER_EVERY_S
         self._charge = charge
@@ -93,11 +95,11 @@ class LiveFeed:
         next_tick, owed = seen, 0
         while True:
             now, wall = clock.monotonic(), clock.now()
-            # Linux stops the monotonic clock while the host sleeps, so the wall clock is asked too; that it may have
-            # been set instead costs no more than a reconnect.
+            # A virtual machine that was paused may not have counted it, so the wall clock is asked too; that it may
+            # have been set instead costs no more than a reconnect.
             away_s = max(now - seen, (wall - seen_wall) / 1000)
             seen, seen_wall = now, wall
-            if away_s > SUSPENDED_S:
+            if away_s > self._suspended_s:
                 yield self._distrust(f"nothing ran for {away_s:.0f} s")
             while self._commands:
                 command = self._commands.popleft()

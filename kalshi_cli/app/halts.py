@@ -1,0 +1,71 @@
+"""Pausing, resuming and stopping what runs in an environment, whether on the account or on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from kalshi_cli.app import App
+from kalshi_cli.config import state_dir
+from kalshi_cli.desk import halts
+from kalshi_cli.errors import KalshiError, OutcomeUnknownError
+from kalshi_cli.store.base import Halt, Store
+from kalshi_cli.store.pause import pause, read_pause
+
+
+class Halts:
+    """What a person says to everything that runs here: `Halts(app).pause(...)`."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    def _homes(self) -> Iterator[tuple[Path, str | None]]:
+        """The state directory of the account, and that of trading on paper where there ever was any; whose they are."""
+        yield self.app.state_dir, None
+        paper = state_dir(self.app.config, "paper")
+        if paper.is_dir():
+            yield paper, "paper"
+
+    def _store(self, home: Path, account: str | None) -> Store | None:
+        return self.app.remembered(home, account)
+
+    def pause(self, reason: str) -> Halt:
+        """No new orders until `resume`; what holds them up now, a halt where there is one.
+
+        Needs neither the state file nor a key.
+        """
+        for home, _ in self._homes():
+            pause(home, reason)
+        found = [halt for home, _ in self._homes() if (halt := read_pause(home)) is not None]
+        with suppress(KalshiError):
+            stores = [self._store(*home) for home in self._homes()]
+            found += [store.halt() for store in stores if store is not None]
+        return halts.gravest(found)
+
+    def resume(self, reason: str) -> Halt:
+        """Leave every halt and pause; the gravest of them."""
+        clock = self.app.clock
+        left = [halts.resume(home, self._store(home, whose), reason, clock) for home, whose in self._homes()]
+        return halts.gravest(left)
+
+    def stop(self) -> list[int]:
+        """Stop every loop in good order and wait for it; their pids.
+
+        OutcomeUnknownError where one does not end, or where orders of one may be live.
+        """
+        stopped = []
+        within_s = self.app.config.trade.stop_budget_s + halts.BEYOND_BUDGET_S
+        for home, whose in self._homes():
+            pid = halts.stop(home / "trade.lock", self.app.machine, within_s)
+            if pid is None:
+                continue
+            stopped.append(pid)
+            store = self._store(home, whose)
+            left = [order for order in store.live_orders() if order.strategy] if store is not None else []
+            if left:
+                raise OutcomeUnknownError(
+                    f"the loop (pid {pid}) has stopped, but {len(left)} of its orders may still be live",
+                    hint="kalshi order reconcile, or kalshi cancel-all",
+                )
+        return stopped

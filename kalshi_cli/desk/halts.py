@@ -1,0 +1,73 @@
+"""Pause, resume, stop: what a person says to whatever runs on this account, from another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.errors import OutcomeUnknownError, RefusedError
+from kalshi_cli.store.base import NO_HALT, Halt, Store
+from kalshi_cli.store.lock import LockHolder, holder
+from kalshi_cli.store.pause import read_pause, unpause
+
+BEYOND_BUDGET_S = 15.0
+"""How much longer than its stop budget a loop may take to end: a call that had begun, and its last words."""
+
+_LOOK_S = 0.05
+
+
+def gravest(halts: list[Halt]) -> Halt:
+    """Of several, the one that a person has to know of first."""
+    ranks = (lambda halt: halt.is_final, lambda halt: halt.is_pause, lambda halt: halt.state is TradingState.REDUCING)
+    return next((halt for is_so in ranks for halt in halts if is_so(halt)), halts[0] if halts else NO_HALT)
+
+
+def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
+    """Leave halt and pause of one state directory; what it was. Where the halt cannot be left, the pause stays too."""
+    before = (store.halt() if store is not None else read_pause(home)) or NO_HALT
+    if store is not None and before.state is not TradingState.ACTIVE:
+        store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", reason, clock.now()))
+    unpause(home)
+    return before
+
+
+def stop(lock: Path, clock: Clock, within_s: float) -> int | None:
+    """Ask the loop that holds this lock to stop in good order, and wait until it did; its pid, None where none runs.
+
+    By SIGTERM, so that nothing is left behind which the next loop could take for itself. OutcomeUnknownError where it
+    has not ended within that time: what it placed may be live.
+    """
+    who = _sure_holder(lock, clock)
+    if who is None:
+        return None
+    try:
+        os.kill(who.pid or 0, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it has just ended by itself
+    except PermissionError as error:
+        raise RefusedError(f"the loop ({who}) belongs to another user", hint=f"as that user: kill {who.pid}") from error
+    until = clock.monotonic() + within_s
+    while holder(lock) == who:
+        if clock.monotonic() >= until:
+            raise OutcomeUnknownError(
+                f"the loop ({who}) was asked to stop, and has not ended within {within_s:.0f} s",
+                hint=f"kalshi cancel-all, then kill -9 {who.pid}",
+                code="still_running",
+            )
+        clock.sleep(_LOOK_S)
+    return who.pid
+
+
+def _sure_holder(lock: Path, clock: Clock) -> LockHolder | None:
+    """Who holds the lock, read twice: in the moment after it was taken, the name in it is still that of the last."""
+    who = holder(lock)
+    while who is not None:
+        clock.sleep(_LOOK_S)
+        again = holder(lock)
+        if again == who and who.pid:
+            return who
+        who = again
+    return None
