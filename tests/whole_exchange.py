@@ -35,7 +35,7 @@ EXCLUDED = {
 
 A_UUID = "11111111-2222-4333-8444-555555555555"
 
-NOT_CALLS = {"close", "request", "refresh_limits", "pace", "largest_batch", "clock_skew_ms", "notices"}
+NOT_CALLS = {"close", "request", "refresh_limits", "pace", "largest_batch", "clock_skew_ms", "notices", "bound_reads"}
 """Public names of the client that are no call of their own."""
 
 

@@ -85,7 +85,7 @@ def _on_sight(state: State, message: Sight) -> list[Effect]:
         return []
     live = len(state.orders.live())
     text = f"it cannot be read since {format_ts(message.blind_since)} ({message.reason}); {live} orders may be live"
-    return [Alert(message.ts, "critical", "BLIND", "account", f"{text}; on the web site they can be canceled")]
+    return [Alert(message.blind_since, "critical", "BLIND", "account", f"{text}; on the web site they can be canceled")]
 
 
 def _span(since: Ts | None, now: Ts) -> str:

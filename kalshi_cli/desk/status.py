@@ -11,6 +11,7 @@ from kalshi_cli.core.pnl import fold
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.lock import holder
 from kalshi_cli.store.pause import read_pause
+from kalshi_cli.units import Ts
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     cycle: Cycle | None
     open_positions: int
     unknown_orders: int
+    blind_since: Ts | None
+    """The running loop cannot read the account since then; None where it can, or where none runs."""
 
 
 def read_status(home: Path, store: Store | None, env: str, trading_day: str) -> Status:
@@ -42,4 +45,12 @@ def read_status(home: Path, store: Store | None, env: str, trading_day: str) -> 
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
         unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),
+        blind_since=_blind_since(store, cycle) if store is not None and cycle is not None and who is not None else None,
     )
+
+
+def _blind_since(store: Store, cycle: Cycle) -> Ts | None:
+    """When the account was last seen, if the newest alert of this run about it says that it is not."""
+    about = (alert for alert in store.alerts(cycle.started) if alert.code in ("BLIND", "SIGHTED"))
+    newest = next(about, None)
+    return newest.ts if newest is not None and newest.code == "BLIND" else None

@@ -139,9 +139,9 @@ class Rest:
         self._url = lru_cache(maxsize=256)(lambda target: httpx.URL(root + target))  # parsing one costs 70 us
         self._host = base.host
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"kalshi/{__version__}"}
-        self._last_date = ""
+        self.read_total_s = timeouts.total
+        """Seconds for a whole GET; a loop, which waits for each, gives them less."""
         self._ahead: _Bounds | None = None
-        self.clock_skew_ms: int | None = None
         self.notices: dict[str, str] = {}
         """Routes that said of themselves that they are or will be switched off, and in which words."""
 
@@ -169,7 +169,7 @@ class Rest:
         `if_unknown`; everything else in the tree means that nothing is outstanding. A batch has `items`.
         """
         self._check_allowed(method, is_public)
-        until = self._clock.monotonic() + self._timeouts.total
+        until = self._clock.monotonic() + (self.read_total_s if method == "GET" else self._timeouts.total)
         url = self._url(path + _query(params))
         is_unknown, refusals = False, 0
         failure: _Failure | None = None
@@ -272,10 +272,10 @@ class Rest:
         )
         if self._signer is not None:
             request = next(self._signer.auth_flow(request))
-        sent, sent_s = self._clock.now(), self._clock.monotonic()
+        sent_s = self._clock.monotonic()
         response = self._transport.handle_request(request)
         try:
-            self._note_date(response.headers.get("date", ""), sent, sent_s)
+            self._note_date(response.headers.get("date", ""), sent_s)
             chunks, size = [], 0
             for chunk in response.iter_bytes():
                 size += len(chunk)
@@ -304,8 +304,19 @@ class Rest:
             return Ts(int(self._clock.now() - (self._clock.monotonic() - at_s) * 1000))
         return Ts(math.ceil(at_s * 1000 + self._ahead.most))
 
-    def _note_date(self, date: str, sent: int, sent_s: float) -> None:
-        """How far our clock is ahead of the exchange's, to about half a second: `Date` has whole seconds."""
+    @property
+    def clock_skew_ms(self) -> int | None:
+        """How far our clock is ahead of the exchange's now, to half a second at the first reply, and soon to less.
+
+        A reply that took long leaves it open by as much, and so takes nothing away from what others tell.
+        """
+        if self._ahead is None:
+            return None
+        there = self._clock.monotonic() * 1000 + (self._ahead.least + self._ahead.most) / 2
+        return round(self._clock.now() - there)
+
+    def _note_date(self, date: str, sent_s: float) -> None:
+        """Between which bounds the exchange's clock is ahead of our monotonic one: `Date` has whole seconds."""
         if not date:
             return
         try:
@@ -318,9 +329,6 @@ class Rest:
             both = _Bounds(max(old.least, found.least), min(old.most, found.most), old.since)
             found = both if both.least <= both.most else found  # else a clock was set, or this host was asleep
         self._ahead = found
-        if date != self._last_date:
-            self._last_date = date
-            self.clock_skew_ms = (sent + self._clock.now()) // 2 - (theirs + 500)
 
     def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:
         """Back off; False where the call's time would be over before the next attempt."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import (
     AccountSnapshot,
+    AccountUnread,
     AmendEnded,
     AmendOrder,
     CancelFailed,
     CancelOrder,
     CloseOrder,
     Effect,
+    ExchangeChange,
+    FeedGap,
     FeedState,
     Filled,
     GroupChange,
@@ -23,10 +27,11 @@ from kalshi_cli.core.messages import (
     OrderRejected,
     OrderUnknown,
     Resync,
+    Sight,
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import MarketStatus, Order, OrderStatus
+from kalshi_cli.core.model import ExchangeStatus, MarketStatus, Order, OrderStatus
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -41,8 +46,10 @@ from kalshi_cli.units import Qty, Ts
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream
 
-EVERY_S = 10.0
-"""How often the account is read while all is well."""
+T = TypeVar("T")
+
+EVERY_S = 8.0
+"""How often the account is read while all is well: what no message told is found within ten seconds, ticks included."""
 
 SOON_S = 1.0
 """... and while an order or a cancel is in doubt: at the next tick."""
@@ -53,16 +60,33 @@ REFUSALS = 3
 LONGEST_PAUSE_S = 30.0
 """... and, at most, after reads that failed: each of them holds up the loop."""
 
+LONGEST_PAUSE_IN_DOUBT_S = 5.0
+"""... and while an order is in doubt: what became of it is known soon after the exchange answers again."""
+
+READ_WITHIN_S = 10.0
+"""How long a loop waits for one read of the account, all its requests together."""
+
+BLIND_AFTER_S = 15.0
+"""The account could not be read for about so long: somebody is told, well within half a minute."""
+
+SKEW_TOLD_MS, SKEW_REFUSED_MS = 1_250, 5_000
+"""How far our clock may be off: the first, a second and what the dates of replies leave open, is told; beyond the
+second nothing is signed or dated rightly, and the run ends."""
+
 OVERLAP_MS = 60_000
 """How far a read of fills and settlements reaches back behind the last one; booking is idempotent."""
 
 MARKETS_ONE_BY_ONE = 3
 """Orders of more markets than this are looked up in one list: after a while away all orders of a loop have ended."""
 
+_SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
+
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
 
-def account_snapshot(client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order] = ()) -> AccountSnapshot:
+def account_snapshot(
+    client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order] = (), within_s: float = math.inf
+) -> AccountSnapshot:
     """A complete read of the account, or an error; `live` are the orders that we believe to be live.
 
     Those of them that the list of resting orders does not show are looked up among all orders of their market, also
@@ -70,24 +94,43 @@ def account_snapshot(client: KalshiClient, clock: Clock, *, since: Ts, live: Ite
     neither here nor there is left to whoever compares: absence proves something only when `as_of` is late enough.
     `as_of` is asked for first, so that everything read after it is at least as new.
     """
+    in_time = _Deadline(clock, within_s)
     as_of = client.user_data_timestamp()
-    orders = {order.order_id: order for order in client.orders(status="resting")}
+    orders = {order.order_id: order for order in in_time(client.orders(status="resting"))}
     missing = _missing(orders.values(), live)
     if len(missing) > MARKETS_ONE_BY_ONE:
         missing = {None: min(missing.values())}
     for ticker, oldest in missing.items():
-        for order in client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS)):
+        for order in in_time(client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS))):
             orders[order.order_id] = order
     return AccountSnapshot(
         clock.now(),
         as_of=as_of,
         since=since,
         orders=tuple(orders.values()),
-        fills=tuple(client.all_fills(min_ts=since)),
-        settlements=tuple(client.settlements(min_ts=since)),
-        positions=tuple(client.positions()),
+        fills=tuple(in_time(client.all_fills(min_ts=since))),
+        settlements=tuple(in_time(client.settlements(min_ts=since))),
+        positions=tuple(in_time(client.positions())),
         balance=client.balance(),
     )
+
+
+class _Deadline:
+    """Ends a read that takes too long: a server that answers each page just in time must not hold a loop for ever."""
+
+    def __init__(self, clock: Clock, within_s: float) -> None:
+        self._clock = clock
+        self._until = clock.monotonic() + within_s
+
+    def __call__(self, items: Iterable[T]) -> Iterator[T]:
+        for item in items:
+            self._check()
+            yield item
+        self._check()
+
+    def _check(self) -> None:
+        if self._clock.monotonic() > self._until:
+            raise UnreachableError("the account takes longer to read than a loop can wait", code="too_slow")
 
 
 def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:
@@ -136,7 +179,14 @@ class LiveVenue:
         self._failures = 0
         self._refusal: CredentialsError | None = None
         self._refusals = 0
+        self._refused_writes = 0
         self._inactive: set[str] = set()
+        self._sighted = clock.now()
+        self._failing_since: float | None = None
+        self._is_blind = False
+        self._status: ExchangeStatus | None = None
+        self._status_due_at = clock.monotonic()
+        self._skewed = 0
 
     # -- effects ----------------------------------------------------------------------------------------------------
 
@@ -158,12 +208,13 @@ class LiveVenue:
         name = order.client_order_id
         try:
             accepted = create(order)
+            self._refused_writes = 0
         except OutcomeUnknownError as error:
             self._hurry()
             return [OrderUnknown(self._clock.now(), name, error.message)]
         except KalshiError as error:
             # Everything else in the tree says for certain that nothing is live.
-            self._note_refusal(error)
+            self._note_refusal(error, is_write=True)
             return [OrderRejected(self._clock.now(), name, _code(error), error.message)]
         return self._with_fills(accepted, order.ticker)
 
@@ -190,7 +241,7 @@ class LiveVenue:
             self._hurry()
             return []
         except KalshiError as error:
-            self._note_refusal(error)
+            self._note_refusal(error, is_write=True)
             return [AmendEnded(self._clock.now(), effect.before, _code(error), error.message)]
         filled = Qty(ended.order.filled - effect.before.filled)
         if not filled:
@@ -212,11 +263,12 @@ class LiveVenue:
     def _cancel(self, order: Order) -> list[Message]:
         try:
             canceled = self._client.cancel_order(order)
+            self._refused_writes = 0
             if canceled.reduced is not None and canceled.reduced < order.remaining:
                 self._hurry()  # the rest of it traded before: the order itself will say how much
             return [canceled]
         except KalshiError as error:
-            self._note_refusal(error)
+            self._note_refusal(error, is_write=True)
             self._hurry()
             return [CancelFailed(self._clock.now(), order.order_id, order.client_order_id, _code(error))]
 
@@ -234,18 +286,20 @@ class LiveVenue:
     def observe(self, message: Message) -> Iterable[Message]:
         """The account as it is now, when a read of it is due: at first, after each reconnect, and at intervals.
 
-        Raises CredentialsError where the key is refused again and again: nothing can be sent, and nothing cancelled.
+        Raises CredentialsError where the key is refused again and again, for reads or for writes, and where our clock
+        is so far off that it will be: nothing can be sent, and nothing cancelled.
         """
-        if self._refusal is not None and self._refusals >= REFUSALS:
+        if self._refusal is not None and max(self._refusals, self._refused_writes) >= REFUSALS:
             raise self._refusal
-        if isinstance(message, FeedState) and message.is_live:
+        is_back = isinstance(message, FeedState) and message.is_live
+        if is_back or (isinstance(message, FeedGap) and not message.tickers):
             self._due_at = self._clock.monotonic()  # the private channels do not repeat what was missed
         elif not isinstance(message, Tick):
             self._note(message)
             return ()
         if self._clock.monotonic() < self._due_at:
             return ()
-        return self._read()
+        return [*self._read(is_back=not isinstance(message, Tick)), *self._look_at_exchange()]
 
     def _note(self, message: Message) -> None:
         """What takes orders of ours away without asking: a group that trips, a market that trades again."""
@@ -259,32 +313,90 @@ class LiveVenue:
                 self._inactive.discard(ticker)
                 self._hurry()
 
-    def _read(self) -> list[Message]:
+    def _read(self, *, is_back: bool) -> list[Message]:
+        """A whole read or none; `is_back` after a reconnect, when nobody may decide without one."""
         try:
-            snapshot = account_snapshot(self._client, self._clock, since=self._since, live=self._live())
+            snapshot = account_snapshot(
+                self._client, self._clock, since=self._since, live=self._live(), within_s=READ_WITHIN_S
+            )
         except (ExchangeError, UnreachableError) as error:
-            self._note_refusal(error)
-            if not self._failures:
-                self._tell(f"the account could not be read: {error}")
-            self._failures += 1
-            self._due_at = self._clock.monotonic() + min(LONGEST_PAUSE_S, SOON_S * 2 ** min(self._failures, 10))
-            return []
+            return self._unread(error, is_back=is_back)
         if self._failures:
             self._tell("the account can be read again")
         self._failures = self._refusals = 0
         self._since = max(self._since, Ts(snapshot.as_of - OVERLAP_MS))
-        is_in_doubt = any(order.status in _IN_DOUBT for order in self._live())
-        self._due_at = self._clock.monotonic() + (SOON_S if is_in_doubt else self._every_s)
-        return [snapshot]
+        self._due_at = self._clock.monotonic() + (SOON_S if self._is_in_doubt else self._every_s)
+        self._sighted = snapshot.ts
+        self._check_clock()
+        self._failing_since = None
+        was_blind, self._is_blind = self._is_blind, False
+        return [Sight(snapshot.ts, None), snapshot] if was_blind else [snapshot]
 
-    def _note_refusal(self, error: KalshiError) -> None:
-        """One 401 can be a clock that was just set, or a gateway; several in a row are the key."""
+    @property
+    def _is_in_doubt(self) -> bool:
+        return any(order.status in _IN_DOUBT for order in self._live())
+
+    def _unread(self, error: ExchangeError | UnreachableError, *, is_back: bool) -> list[Message]:
+        """It is not known how the account is. Whatever was live counts as live, for however long this lasts."""
+        now, at = self._clock.now(), self._clock.monotonic()
+        self._note_refusal(error)
+        if not self._failures:
+            self._tell(f"the account could not be read: {error}")
+        self._failing_since = at if self._failing_since is None else self._failing_since
+        self._failures += 1
+        heard: list[Message] = [AccountUnread(now, error.message)] if is_back else []
+        if not self._is_blind and at - self._failing_since >= BLIND_AFTER_S - SOON_S:
+            self._is_blind = True
+            heard.append(Sight(now, self._sighted, error.message))
+        longest = LONGEST_PAUSE_IN_DOUBT_S if self._is_in_doubt else LONGEST_PAUSE_S
+        self._due_at = at + min(longest, SOON_S * 2 ** min(self._failures, 10))
+        return heard
+
+    def _look_at_exchange(self) -> list[Message]:
+        """Whether it is paused, where that is news; what cannot be read now is read next time."""
+        if self._clock.monotonic() < self._status_due_at:
+            return []
+        self._status_due_at = self._clock.monotonic() + self._every_s
+        try:
+            status = self._client.exchange_status()
+            paused = not (status.exchange_active and status.trading_active)
+            windows = self._client.schedule().maintenance if paused and status != self._status else ()
+        except (ExchangeError, UnreachableError):
+            return []
+        if status == self._status:
+            return []
+        self._status = status
+        now = self._clock.now()
+        return [ExchangeChange(now, status, is_announced=any(start <= now < end for start, end in windows))]
+
+    def _check_clock(self) -> None:
+        """Told from a second on, once; two measures in a row beyond five end the run: one can be a slow reply."""
+        skew = self._client.clock_skew_ms or 0
+        way = "ahead of" if skew > 0 else "behind"
+        text = f"your clock is {abs(skew) / 1000:.1f} s {way} the exchange"
+        if abs(skew) <= SKEW_TOLD_MS:
+            self._skewed = 0
+            return
+        if not self._skewed:
+            self._tell(f"warning: {text}; orders expire by the exchange's clock. {_SET_CLOCK}")
+        self._skewed += 1
+        if self._skewed > 1 and abs(skew) > SKEW_REFUSED_MS:
+            raise CredentialsError(f"not fit to trade: {text}", hint=_SET_CLOCK, code="CLOCK")
+
+    def _note_refusal(self, error: KalshiError, *, is_write: bool = False) -> None:
+        """One 401 can be a clock that was just set, or a gateway; several in a row are the key.
+
+        Reads and writes are counted apart: a key that may only read is refused all writes, between reads that succeed.
+        """
         if not isinstance(error, CredentialsError):
             return
-        self._refusals += 1
+        if is_write:
+            self._refused_writes += 1
+        else:
+            self._refusals += 1
         self._refusal = CredentialsError(
             f"{error.message}; resting orders cannot be canceled with this key",
-            hint=f"cancel on the web site what must not rest. {error.hint}",
+            hint=f"cancel on the web site (Portfolio, Orders) what must not rest. {error.hint}",
             code=error.code,
         )
 

@@ -91,6 +91,8 @@ class ScriptedRest(httpx.BaseTransport):
             answer = answer(request)
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, httpx.Response):
+            return answer
         if isinstance(answer, int):
             return httpx.Response(answer, content=json.dumps({"error": {"code": f"code_{answer}"}}))
         return httpx.Response(200, content=json.dumps(answer))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from itertools import pairwise
 from typing import Any
 
@@ -14,10 +16,12 @@ from scripted_ws import ScriptedWs, wait_until
 from kalshi_cli.clock import ManualClock, SystemClock
 from kalshi_cli.core.messages import (
     AccountSnapshot,
+    AccountUnread,
     BookSnapshot,
     CancelFailed,
     CancelOrder,
     Denied,
+    ExchangeChange,
     FeedState,
     Filled,
     GroupChange,
@@ -28,6 +32,7 @@ from kalshi_cli.core.messages import (
     OrderUnknown,
     PublicTrade,
     Resync,
+    Sight,
     SubmitOrder,
     Tick,
 )
@@ -55,6 +60,8 @@ CREATE = "POST /portfolio/events/orders"
 CANCEL = "DELETE /portfolio/events/orders/theirs"
 ORDERS = "GET /portfolio/orders"
 FILLS = "GET /portfolio/fills"
+STATUS = "GET /exchange/status"
+SCHEDULE = "GET /exchange/schedule"
 
 
 def created(filled: str = "0.00", remaining: str = "10.00") -> dict[str, Any]:
@@ -100,6 +107,12 @@ class Desk:
     def tick(self, after_s: float = 0.0) -> list[Any]:
         self.clock.advance(after_s)
         return list(self.venue.observe(Tick(self.clock.now())))
+
+
+def snapshots(desk: Desk, reads: int) -> list[AccountSnapshot]:
+    """What so many reads bring, none of them hurried."""
+    found = (message for _ in range(reads) for message in desk.tick(40))
+    return [message for message in found if isinstance(message, AccountSnapshot)]
 
 
 @pytest.fixture
@@ -262,9 +275,9 @@ def test_other_effects_are_not_the_exchanges_business(desk: Desk):
 # -- the account ------------------------------------------------------------------------------------------------------
 
 
-def test_the_account_is_read_at_the_first_tick_and_then_every_ten_seconds(desk: Desk):
+def test_the_account_is_read_at_the_first_tick_and_then_within_every_ten_seconds(desk: Desk):
     reads = [bool(desk.tick(after_s)) for after_s in (0, 2, 2, 2, 2, 2, 2)]
-    assert reads == [True, False, False, False, False, True, False]
+    assert reads == [True, False, False, False, True, False, False]
 
 
 def test_other_messages_read_nothing(desk: Desk):
@@ -345,10 +358,10 @@ def test_orders_that_rest_as_believed_cost_no_look_up(desk: Desk):
 def test_a_read_that_is_not_complete_is_no_snapshot_and_is_told_once(desk: Desk, broken: str, answer: Any):
     whole = desk.rest.routes[broken]
     desk.rest.routes[broken] = answer
-    assert [desk.tick(40) for _ in range(3)] == [[], [], []]
+    assert snapshots(desk, 3) == []
     assert len(desk.told) == 1
     desk.rest.routes[broken] = whole
-    assert len(desk.tick(40)) == 1
+    assert len(snapshots(desk, 1)) == 1
     assert "again" in desk.told[1]
 
 
@@ -364,9 +377,138 @@ def test_reads_that_fail_are_tried_less_and_less_often_because_each_holds_up_the
     assert pauses == [2, 4, 8, 16, 30, 30]
 
 
+def test_while_an_order_is_in_doubt_a_failed_read_is_never_longer_than_five_seconds_ago(desk: Desk):
+    """T7: what became of it is known within ten seconds of the exchange answering again, however long it did not."""
+    desk.live = [msgspec.structs.replace(MINE, status=OrderStatus.UNKNOWN)]
+    desk.rest.routes["GET /exchange/user_data_timestamp"] = 400
+    asked = []
+    for _ in range(60):
+        desk.tick(1)
+        asked.append(len(desk.rest.calls("GET /exchange/user_data_timestamp")))
+    times = [asked.index(count) for count in range(1, asked[-1] + 1)]
+    assert [later - earlier for earlier, later in pairwise(times)][:5] == [2, 4, 5, 5, 5]
+
+
+def test_an_account_that_stays_unread_is_told_once_with_since_when_and_once_when_it_is_over(desk: Desk):
+    """F43: an hour without an answer; nothing about it depends on the wall clock."""
+    good = desk.rest.routes["GET /exchange/user_data_timestamp"]
+    assert len(snapshots(desk, 1)) == 1
+    seen = desk.clock.now()
+    desk.rest.routes["GET /exchange/user_data_timestamp"] = 503
+    heard = [(desk.clock.now(), message) for _ in range(1_800) for message in desk.tick(2)]
+    ((at, told),) = heard
+    assert isinstance(told, Sight)
+    assert told.blind_since == seen
+    assert 15_000 <= at - seen <= 45_000
+    desk.rest.routes["GET /exchange/user_data_timestamp"] = good
+    sighted, snapshot = (desk.tick(30) or desk.tick(30))[:2]
+    assert isinstance(sighted, Sight)
+    assert sighted.blind_since is None
+    assert isinstance(snapshot, AccountSnapshot)
+
+
+def test_after_a_reconnect_nobody_decides_before_the_account_was_read(desk: Desk):
+    desk.rest.routes["GET /portfolio/positions"] = 503
+    (unread,) = desk.venue.observe(FeedState(NOW, True))
+    assert isinstance(unread, AccountUnread)
+    assert desk.tick(2) == [], "which is said once"
+
+
+@pytest.mark.parametrize("write", ["submit", "cancel"])
+def test_a_key_that_may_only_read_ends_the_run_although_every_read_succeeds(desk: Desk, write: str):
+    """F51: 403 to each write, and the account is read well in between."""
+    desk.rest.routes[CREATE] = desk.rest.routes[CANCEL] = 403
+    for _ in range(3):
+        assert len(snapshots(desk, 1)) == 1
+        getattr(desk, write)()
+    with pytest.raises(CredentialsError, match="resting orders cannot be canceled with this key") as error:
+        desk.tick(40)
+    assert "web site" in error.value.hint
+
+
+def test_a_write_that_is_taken_forgets_the_refusals_before_it(desk: Desk):
+    for answer in (403, 403, created(), 403, 403):
+        desk.rest.routes[CREATE] = answer
+        desk.submit()
+    assert len(snapshots(desk, 1)) == 1
+
+
+# -- pauses, and the clock --------------------------------------------------------------------------------------------
+
+
+def up(**changes: bool) -> dict[str, bool]:
+    return {"exchange_active": True, "trading_active": True} | changes
+
+
+def changes(desk: Desk, ticks: int = 1) -> list[ExchangeChange]:
+    found = (message for _ in range(ticks) for message in desk.tick(10))
+    return [message for message in found if isinstance(message, ExchangeChange)]
+
+
+@pytest.mark.parametrize("paused", ["exchange_active", "trading_active"])
+def test_a_pause_is_told_when_it_begins_and_when_it_ends_also_while_the_account_cannot_be_read(desk: Desk, paused: str):
+    desk.rest.routes[STATUS] = up()
+    desk.rest.routes[SCHEDULE] = {"schedule": {"standard_hours": [], "maintenance_windows": []}}
+    assert [change.status.trading_active for change in changes(desk, 3)] == [True], "as it is at first, and no more"
+    desk.rest.routes["GET /portfolio/orders"] = 503
+    desk.rest.routes[STATUS] = up(**{paused: False})
+    (change,) = changes(desk, 6)
+    assert (getattr(change.status, paused), change.is_announced) == (False, False)
+    desk.rest.routes[STATUS] = up()
+    (change,) = changes(desk, 6)
+    assert change.status.exchange_active
+    assert change.status.trading_active
+
+
+def test_a_pause_inside_an_announced_window_is_announced(desk: Desk):
+    window = {"start_datetime": "2026-06-11T06:00:00Z", "end_datetime": "2026-06-11T08:00:00Z"}
+    desk.rest.routes[STATUS] = up(trading_active=False)
+    desk.rest.routes[SCHEDULE] = {"schedule": {"maintenance_windows": [window]}}
+    assert [change.is_announced for change in changes(desk)] == [True]
+
+
+def dated(desk: Desk, ahead_s: float) -> None:
+    """Every account read is dated as if our clock were so far ahead."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        theirs = datetime.fromtimestamp(desk.clock.now() / 1000 - ahead_s, UTC)
+        body = {"as_of_time": theirs.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        return httpx.Response(200, headers={"date": format_datetime(theirs, usegmt=True)}, json=body)
+
+    desk.rest.routes["GET /exchange/user_data_timestamp"] = answer
+
+
+@pytest.mark.parametrize("ahead_s", [-3_600, -37, -6, 6, 37, 3_600])
+def test_a_clock_that_is_off_by_more_than_five_seconds_ends_the_run_and_the_offset_is_named(desk: Desk, ahead_s: int):
+    """F53, T19: at the second measure, because the first can be a slow reply."""
+    dated(desk, ahead_s)
+    assert len(snapshots(desk, 1)) == 1
+    way = "ahead of" if ahead_s > 0 else "behind"
+    with pytest.raises(CredentialsError, match=rf"your clock is [\d.]+ s {way} the exchange") as error:
+        desk.tick(40)
+    assert (error.value.code, abs(ahead_s) - 1 <= float(error.value.message.split()[7]) <= abs(ahead_s) + 1) == (
+        "CLOCK",
+        True,
+    )
+
+
+@pytest.mark.parametrize(("ahead_s", "told"), [(-4, 1), (-2, 1), (0, 0), (2, 1), (4, 1)])
+def test_a_smaller_skew_is_told_once(desk: Desk, ahead_s: int, told: int):
+    dated(desk, ahead_s)
+    assert len(snapshots(desk, 5)) == 5
+    assert len([text for text in desk.told if "clock" in text]) == told
+
+
+def test_our_clock_stepping_back_an_hour_ends_no_timeout_and_begins_none(desk: Desk):
+    """F54: durations are of the monotonic clock; the skew that follows is found at the next reads."""
+    assert len(snapshots(desk, 1)) == 1
+    desk.clock.set(Ts(NOW - 3_600_000))
+    assert [bool(desk.tick(2)) for _ in range(5)] == [False, False, False, True, False]
+
+
 def test_a_key_that_is_refused_again_and_again_ends_the_run(desk: Desk):
     desk.rest.routes["GET /exchange/user_data_timestamp"] = 401
-    assert [desk.tick(40) for _ in range(3)] == [[], [], []]
+    assert snapshots(desk, 3) == []
     with pytest.raises(CredentialsError, match="resting orders cannot be canceled with this key"):
         desk.tick(40)
 
@@ -375,9 +517,9 @@ def test_one_refusal_between_good_reads_is_forgotten(desk: Desk):
     good = desk.rest.routes["GET /exchange/user_data_timestamp"]
     for _ in range(5):
         desk.rest.routes["GET /exchange/user_data_timestamp"] = 401
-        assert desk.tick(40) == []
+        assert snapshots(desk, 1) == []
         desk.rest.routes["GET /exchange/user_data_timestamp"] = good
-        assert len(desk.tick(40)) == 1
+        assert len(snapshots(desk, 1)) == 1
 
 
 def test_at_start_up_a_failure_is_an_error(desk: Desk):

@@ -122,6 +122,7 @@ class StatusView(Row, frozen=True, kw_only=True):
     state_since: Ts | None
     open_positions: int
     unknown_orders: int
+    blind_since: Ts | None
     mode: str | None
     strategy: str | None
     started: Ts | None
@@ -146,6 +147,7 @@ def status_view(status: Status) -> StatusView:
         state_since=halt.since or None,
         open_positions=status.open_positions,
         unknown_orders=status.unknown_orders,
+        blind_since=status.blind_since,
         mode=cycle.mode if cycle else None,
         strategy=cycle.strategy if cycle else None,
         started=cycle.started if cycle else None,
