@@ -57,7 +57,7 @@ def pause(home: Path, reason: str) -> None:
         with suppress(OSError):  # a full disk: what counts is that the file is there
             os.write(file, reason.encode())
             os.fsync(file)
-        _sync(home)
+        sync_directory(home)
     finally:
         os.close(file)
 
@@ -71,11 +71,12 @@ def unpause(home: Path) -> bool:
         return False
     except OSError as error:
         raise StateError(f"cannot remove {path}: {error.strerror}", code="state_unwritable") from error
-    _sync(home)
+    sync_directory(home)
     return True
 
 
-def _sync(home: Path) -> None:
+def sync_directory(home: Path) -> None:
+    """What was made or removed in it is so after a power cut too, as far as the file system can."""
     with suppress(OSError):
         folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
         try:

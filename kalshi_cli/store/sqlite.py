@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,7 +35,7 @@ from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory, RunGroup
 from kalshi_cli.store.database import Database, damaged
-from kalshi_cli.store.pause import read_pause
+from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
 from kalshi_cli.units import Ts
 
 MAX_DENIALS = 50_000
@@ -52,6 +53,7 @@ class SqliteStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._home = database.path.parent
         self._seen_halt: Halt | None = None
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
@@ -68,12 +70,14 @@ class SqliteStore:
         }
 
     @classmethod
-    def open(cls, path: Path, *, account: str, environment: str, create: bool = True) -> SqliteStore:
+    def open(
+        cls, path: Path, *, account: str, environment: str, create: bool = True, busy_ms: int | None = None
+    ) -> SqliteStore:
         """Open the state file of this account; a file of another account or environment is refused.
 
         Without `create` a missing file is a StateError with the code `state_missing`, and nothing is created.
         """
-        database = Database(path, migrations.STATE, create=create)
+        database = Database(path, migrations.STATE, create=create, busy_ms=busy_ms)
         try:
             found = database.read("SELECT account, environment FROM identity")  # whoever only looks waits for nobody
             if not found:
@@ -137,13 +141,12 @@ class SqliteStore:
 
     def _refuse_if_halted(self, execute: Callable[..., sqlite3.Cursor]) -> None:
         found = execute(rows.HALT).fetchone()
-        if self._or_pause(rows.read(Halt, found) if found else NO_HALT).state is TradingState.HALTED:
+        if self._or_beside(rows.read(Halt, found) if found else NO_HALT).state is TradingState.HALTED:
             raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
 
-    def _or_pause(self, halt: Halt) -> Halt:
-        """A pause counts wherever there is no halt, which outlasts it."""
-        pause = read_pause(self._database.path.parent)
-        return pause if pause is not None and halt.state is not TradingState.HALTED else halt
+    def _or_beside(self, halt: Halt) -> Halt:
+        """What the files beside say counts wherever there is no halt on file: it was lost, or there is a pause."""
+        return halt if halt.state is TradingState.HALTED else beside(self._home) or halt
 
     def _put_order(self, effect: OrderChanged) -> None:
         """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
@@ -168,6 +171,7 @@ class SqliteStore:
         after = Halt(effect.state, effect.code, effect.reason, effect.ts)
         if after.is_pause:
             return
+        self._keep_beside(after)
         with self._database.writing(durable=True) as execute:
             found = execute(rows.HALT).fetchone()
             before = rows.read(Halt, found) if found else NO_HALT
@@ -176,7 +180,7 @@ class SqliteStore:
             if _CAUTION[after.state] < _CAUTION[before.state] and before != self._seen_halt:
                 return
             execute(rows.PUT_HALT, (1, *rows.row(after)))
-        self._seen_halt = after
+        self._follow_beside(after)
 
     def _count_denial(self, effect: Denied) -> None:
         """Counted in memory, written with the heartbeat: a control that refuses on every delta must cost nothing."""
@@ -202,8 +206,23 @@ class SqliteStore:
 
     def set_halt(self, halt: Halt) -> None:
         """Move the durable trading state, whatever it was: what a person decided."""
+        self._keep_beside(halt)
         with self._database.writing(durable=True) as execute:
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
+        self._follow_beside(halt)
+
+    def _keep_beside(self, halt: Halt) -> None:
+        """A halt is beside the state file before it is in it, and goes from there last: it is nowhere lifted early.
+
+        Where it can be written in one place only, that one counts.
+        """
+        if halt.state is TradingState.HALTED:
+            with suppress(StateError):
+                write_halt_file(self._home, halt)
+
+    def _follow_beside(self, halt: Halt) -> None:
+        if halt.state is not TradingState.HALTED:
+            remove_halt_file(self._home)
         self._seen_halt = halt
 
     def _switch_group(self, effect: GroupSwitched) -> None:
@@ -241,7 +260,7 @@ class SqliteStore:
         """The trading state as of now; ACTIVE where nobody ever moved it."""
         found = self._select(Halt, rows.HALT)
         self._seen_halt = found[0] if found else NO_HALT
-        return self._or_pause(self._seen_halt)
+        return self._or_beside(self._seen_halt)
 
     def groups(self) -> tuple[RunGroup, ...]:
         """The order groups of runs, by shard."""
