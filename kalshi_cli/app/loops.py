@@ -60,9 +60,7 @@ class Loops:
 
         A signal before the loop began is a KeyboardInterrupt, and nothing was sent.
         """
-        from kalshi_cli.desk.paper import load_paper
         from kalshi_cli.exchange.feed import LiveFeed
-        from kalshi_cli.exchange.venue import LiveVenue
 
         app, config = self.app, self.app.config
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
@@ -87,26 +85,7 @@ class Loops:
                 suspended_s=config.trade.suspended_after_s,
                 discover=lambda: self._newly_open(request, fees, groups), charge=app.families.fees_anew, tell=app.tell,
             )  # fmt: skip
-            venue: Venue
-            groups: RunGroups | None = None
-            if is_paper:
-                engine, venue = load_paper(
-                    store, app.clock, app.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
-                    new_id=app.new_id, strategies=strategies, references=config.references,
-                    order_expiry_s=config.trade.order_expiry_s,
-                )  # fmt: skip
-            else:
-                engine = load_engine(
-                    app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_order_id,
-                    strategies=strategies, references=config.references,
-                    order_expiry_s=config.trade.order_expiry_s, agree=partial(agree, tell=app.tell, note=app.note),
-                )  # fmt: skip
-                venue = LiveVenue(
-                    app.client, stream, app.clock,
-                    live=engine.state.orders.live, since=engine.state.last_entry, tell=app.tell,
-                )  # fmt: skip
-                groups = RunGroups(app.client, store, engine.state, config.trade.group_limit, app.tell)
-                groups.open(markets)
+            engine, venue, groups = self._account(store, stream, markets, fees, strategies, is_paper=is_paper)
             plan = self._plan(
                 request.strategies,
                 "paper" if is_paper else "sim" if config.env == "sim" else "live",
@@ -128,6 +107,41 @@ class Loops:
             if groups is not None:
                 groups.close(engine.state.orders.live())
             return summary
+
+    def _account(
+        self,
+        store: Store,
+        stream: Stream | None,
+        markets: Sequence[Market],
+        fees: dict[str, FeeSchedule],
+        strategies: Sequence[Strategy],
+        *,
+        is_paper: bool,
+    ) -> tuple[Engine, Venue, RunGroups | None]:
+        """The account that is traded on: that at the exchange, agreed with, in its order groups; or one on paper."""
+        from kalshi_cli.desk.paper import load_paper
+        from kalshi_cli.exchange.venue import LiveVenue
+
+        app, config = self.app, self.app.config
+        if is_paper:
+            engine, paper = load_paper(
+                store, app.clock, app.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
+                new_id=app.new_id, strategies=strategies, references=config.references,
+                order_expiry_s=config.trade.order_expiry_s,
+            )  # fmt: skip
+            return engine, paper, None
+        engine = load_engine(
+            app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_order_id,
+            strategies=strategies, references=config.references,
+            order_expiry_s=config.trade.order_expiry_s, agree=partial(agree, tell=app.tell, note=app.note),
+        )  # fmt: skip
+        venue = LiveVenue(
+            app.client, stream, app.clock,
+            live=engine.state.orders.live, since=engine.state.last_entry, tell=app.tell,
+        )  # fmt: skip
+        groups = RunGroups(app.client, store, engine.state, config.trade.group_limit, app.tell)
+        groups.open(markets)
+        return engine, venue, groups
 
     @contextmanager
     def _watched(self, engine: Engine, home: Path, interval_s: float, *, is_paper: bool) -> Iterator[None]:
