@@ -83,7 +83,8 @@ class Loops:
             feed = LiveFeed(
                 stream, app.client, app.clock, markets=markets, interval_s=request.interval_s,
                 suspended_s=config.trade.suspended_after_s,
-                discover=lambda: self._newly_open(request, fees, groups), charge=app.families.fees_anew, tell=app.tell,
+                discover=lambda: self._newly_open(request, fees, groups), charge=app.families.fees_anew,
+                quoted=lambda: [order.ticker for order in engine.state.orders.live()], tell=app.tell,
             )  # fmt: skip
             engine, venue, groups = self._account(store, stream, markets, fees, strategies, is_paper=is_paper)
             plan = self._plan(

@@ -6,8 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import BookDelta, Command, FeedGap, FeedState, MarketChange, Message, Tick
-from kalshi_cli.core.model import FeeSchedule, Market
+from kalshi_cli.core.messages import (
+    BookCheck,
+    BookDelta,
+    BookSnapshot,
+    Command,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Message,
+    Tick,
+)
+from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus
 from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
@@ -15,12 +25,21 @@ from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.market_watch import MarketWatch
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.exchange.stream.subscriptions import Said
+from kalshi_cli.units import Ts
 
 SUSPENDED_S = 30.0
 """Nothing ran for so long: the process was stopped, the host slept, or one message took as long to handle."""
 
-TURN = 1_000
-"""Messages that waited during a tick come before the next one, up to so many: slow reads must not starve the stream."""
+TURN, TURN_S = 1_000, 1.0
+"""Messages that waited during a tick come before the next one, up to so many: slow reads must not starve the stream.
+And for no longer than this: whoever handles them slowly must not lose track of the time."""
+
+MAX_LAG_MS = 10_000
+"""A message about a book that is so old when its turn comes (the exchange's time and ours, corrected by what is known of
+our clock) is from a stream that trails, or from a queue that we do not keep up with. All that waits is as old."""
+
+CHECK_EVERY_S, MOST_CHECKED = 15.0, 100
+"""Books are compared with a read of them: one request for so many. Two reads find a book that stands still."""
 
 DISCOVER_EVERY_S = 60.0
 MARKETS_EVERY_S = 30.0
@@ -33,7 +52,8 @@ class LiveFeed:
     """Iterate over it once. Ends after a Command without a state was given out.
 
     `discover` gives markets worth trading that may be new; it is asked once a minute, and those that are get followed.
-    `charge` reads anew what a market charges, when the stream says that this changed.
+    `charge` reads anew what a market charges, when the stream says that this changed. `quoted` are markets in which
+    orders rest: their books are the first to be compared with a read.
     Raises the stream's own failure (CredentialsError: the key is not let in) when it has stopped for good. Without a
     stream, which needs a key, the books are polled.
     """
@@ -49,6 +69,7 @@ class LiveFeed:
         suspended_s: float = SUSPENDED_S,
         discover: Callable[[], Iterable[MarketChange]] = tuple,
         charge: Callable[[Market], FeeSchedule] | None = None,
+        quoted: Callable[[], Iterable[str]] = tuple,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._stream = stream
@@ -60,6 +81,12 @@ class LiveFeed:
         self._discover_at = clock.monotonic() + DISCOVER_EVERY_S
         self._charge = charge
         self._charges_anew: set[str] = set()
+        self._quoted = quoted
+        self._check_at = clock.monotonic() + CHECK_EVERY_S
+        self._unchecked: deque[str] = deque()
+        self._cannot_check = False
+        self._ahead_ms = 0
+        self._worst_lag_ms: int | None = None
         self._tell = tell
         self._watch = MarketWatch(client, clock, tell)
         self._watch.follow(markets)
@@ -70,6 +97,8 @@ class LiveFeed:
         self._is_polling = False
         self._cannot_poll = False
         self._last_message_at: float | None = None
+        self.lag_ms: int | None = None
+        """How old the oldest message about a book was, when it was given out, of those between the last two ticks."""
 
     def request(self, command: Command) -> None:
         """Give this out as the next message. Any thread may call it, and any signal handler."""
@@ -92,7 +121,7 @@ class LiveFeed:
     def __iter__(self) -> Iterator[Message]:
         clock = self._clock
         seen, seen_wall = clock.monotonic(), clock.now()
-        next_tick, owed = seen, 0
+        next_tick, owed, overdue = seen, 0, seen
         while True:
             now, wall = clock.monotonic(), clock.now()
             # A virtual machine that was paused may not have counted it, so the wall clock is asked too; that it may
@@ -106,15 +135,17 @@ class LiveFeed:
                 yield command
                 if command.state is None:
                     return
-            if now >= next_tick and (owed <= 0 or not self._pending):
+            if now >= next_tick and (owed <= 0 or not self._pending or now >= overdue):
                 next_tick = now + self._interval_s
                 yield from self._on_interval()
                 yield Tick(clock.now())
-                self._inbox.take(self._pending)
-                owed = min(len(self._pending), TURN)
+                if not self._pending:
+                    self._inbox.take(self._pending)
+                owed = min(len(self._pending) + len(self._inbox), TURN)
+                overdue = clock.monotonic() + TURN_S
             elif self._pending:
                 owed -= 1
-                message = self._next()
+                message = self._next(now, wall)
                 if message is not None:
                     yield message
             else:
@@ -122,24 +153,35 @@ class LiveFeed:
                     raise self._stream.failure
                 self._inbox.take(self._pending, max(0.001, next_tick - now))
 
-    def _next(self) -> Message | None:
+    def _next(self, now: float, wall: Ts) -> Message | None:
         """The next thing the stream said; None where it is not for the engine."""
         said = self._pending.popleft()
-        self._last_message_at = self._clock.monotonic()
+        self._last_message_at = now
         if not self._pending:
             self._inbox.take(self._pending)
+        if isinstance(said, BookDelta | BookSnapshot):
+            lag_ms = wall - self._ahead_ms - said.ts
+            if self._worst_lag_ms is None or lag_ms > self._worst_lag_ms:
+                self._worst_lag_ms = max(0, lag_ms)
+                if lag_ms > MAX_LAG_MS:
+                    return self._distrust(f"messages come {lag_ms / 1000:.0f} s late")
+            if isinstance(said, BookDelta) and self._pending:
+                following = self._pending[0]
+                if isinstance(following, BookDelta) and following.ts == said.ts and following.ticker == said.ticker:
+                    return BookDelta(said.ts, said.ticker, said.side, said.price, said.delta, has_more=True)
+            return said
         if isinstance(said, Lifecycle):
-            self._watch.mark((said.ticker,))
-            if said.kind == FEES_CHANGED:
-                self._charges_anew.add(said.event_ticker)
-            return None
+            return self._live_on(said)
         if isinstance(said, FeedState) and said.is_live:
             self._watch.mark(self._watch.tickers)  # what changed meanwhile was not said
-        if isinstance(said, BookDelta) and self._pending:
-            following = self._pending[0]
-            if isinstance(following, BookDelta) and following.ts == said.ts and following.ticker == said.ticker:
-                return BookDelta(said.ts, said.ticker, said.side, said.price, said.delta, has_more=True)
         return said
+
+    def _live_on(self, said: Lifecycle) -> Message | None:
+        """A hint to read the market again; only a close that comes earlier is believed on the spot."""
+        self._watch.mark((said.ticker,))
+        if said.kind == FEES_CHANGED:
+            self._charges_anew.add(said.event_ticker)
+        return None if said.close_time is None else self._watch.hasten(said.ticker, said.close_time)
 
     def _distrust(self, reason: str) -> FeedGap:
         """Whatever waits is from before; begin again."""
@@ -151,6 +193,8 @@ class LiveFeed:
         return FeedGap(self._clock.now(), (), reason)
 
     def _on_interval(self) -> Iterator[Message]:
+        self.lag_ms, self._worst_lag_ms = self._worst_lag_ms, None
+        self._ahead_ms = self._client.clock_skew_ms or 0
         before = self._watch.tickers
         yield from self._watch.changes()
         final = set(before) - set(self._watch.tickers)
@@ -159,6 +203,7 @@ class LiveFeed:
         yield from self._read_charges()
         yield from self._find_new()
         yield from self._poll()
+        yield from self._check_books()
 
     def _read_charges(self) -> Iterator[Message]:
         """What the markets charge whose events said that it changed; asked again at the next tick where that fails."""
@@ -187,6 +232,37 @@ class LiveFeed:
         if found:
             self.follow(change.market for change in found)
             yield from found
+
+    def _check_books(self) -> Iterator[Message]:
+        """A second view of the books: those with orders of ours always, the others in turn."""
+        now = self._clock.monotonic()
+        if self._stream is None or not self._stream.is_live or now < self._check_at:
+            return
+        self._check_at = now + CHECK_EVERY_S
+        tickers = self._to_check()
+        if not tickers:
+            return
+        try:
+            books = self._client.orderbooks(tickers)
+        except (ExchangeError, UnreachableError) as error:
+            if not self._cannot_check:
+                self._tell(f"order books could not be compared with a read: {error}")
+            self._cannot_check = True
+            return
+        self._cannot_check = False
+        for book in books:
+            yield BookCheck(book.ts, book.ticker, book.bids, book.asks)
+
+    def _to_check(self) -> list[str]:
+        is_open = {market.ticker for market in self._watch.markets if market.status is MarketStatus.ACTIVE}
+        found = dict.fromkeys(ticker for ticker in self._quoted() if ticker in is_open)
+        if not self._unchecked:
+            self._unchecked.extend(is_open)
+        while self._unchecked and len(found) < MOST_CHECKED:
+            ticker = self._unchecked.popleft()
+            if ticker in is_open:
+                found[ticker] = None
+        return list(found)[:MOST_CHECKED]
 
     def _poll(self) -> Iterator[Message]:
         """Books over REST while there is no stream; never beside one: its changes belong to its own snapshots."""

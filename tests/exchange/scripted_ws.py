@@ -92,8 +92,10 @@ class ScriptedWs:
             frame = {"type": kind, "sid": sid, "seq": self.seqs[sid], "msg": body}
             self.send(frame if command is None else {**frame, "id": command})
 
-    def delta(self, ticker: str, price: str, delta: str, *, side: str = "yes", ts: int = 1000, skip: int = 0) -> None:
-        body = {"market_ticker": ticker, "price_dollars": price, "delta_fp": delta, "side": side, "ts_ms": ts}
+    def delta(self, ticker: str, price: str, delta: str, *, side: str = "yes", ts: int = 0, skip: int = 0) -> None:
+        """`ts` in milliseconds; 0 is now."""
+        at = ts or time.time_ns() // 1_000_000
+        body = {"market_ticker": ticker, "price_dollars": price, "delta_fp": delta, "side": side, "ts_ms": at}
         self.sequenced("orderbook_delta", "orderbook_delta", body, skip)
 
     def snapshot(self, ticker: str, command: int | None = None) -> None:

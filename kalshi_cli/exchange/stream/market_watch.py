@@ -14,6 +14,7 @@ from kalshi_cli.core.messages import MarketChange
 from kalshi_cli.core.model import Market, MarketStatus
 from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.units import Ts
 
 MOST_AT_ONCE = 100
 """Markets re-read by one request."""
@@ -61,6 +62,14 @@ class MarketWatch:
         for ticker in tickers:
             if ticker in self._markets:
                 self._due[ticker] = min(at, self._due.get(ticker, at))
+
+    def hasten(self, ticker: str, close_time: Ts) -> MarketChange | None:
+        """The market closes earlier than we thought, by the stream's own word: that may not wait for a read."""
+        market = self._markets.get(ticker)
+        if market is None or close_time >= market.close_time:
+            return None
+        self._markets[ticker] = msgspec.structs.replace(market, close_time=close_time)
+        return MarketChange(self._clock.now(), self._markets[ticker])
 
     def changes(self) -> list[MarketChange]:
         """What changed by the clock, and what the exchange says of the markets that were due. Never raises."""
