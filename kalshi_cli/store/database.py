@@ -26,11 +26,18 @@ class Database:
     is_read_through = True  # when it is opened; not a cache, whose damage may be met later
 
     def __init__(
-        self, path: Path, steps: Sequence[migrations.Migration], *, create: bool = True, is_handed_over: bool = False
+        self,
+        path: Path,
+        steps: Sequence[migrations.Migration],
+        *,
+        create: bool = True,
+        is_handed_over: bool = False,
+        busy_ms: int | None = None,
     ) -> None:
         """Open, check, and bring up to date. Without `create` a missing file is a StateError `state_missing`.
 
-        Only the thread that opened it may use it, unless it `is_handed_over` to another one: never two at a time.
+        Only the thread that opened it may use it, unless it `is_handed_over` to another one: never two at a time. A
+        write waits for `busy_ms`, else for BUSY_TIMEOUT_MS, at most.
         """
         self.path = path
         _ensure_file(path, create=create)
@@ -40,7 +47,7 @@ class Database:
                 f"{path.absolute().as_uri()}?mode=rw",
                 uri=True,
                 isolation_level=None,
-                timeout=BUSY_TIMEOUT_MS / 1000,
+                timeout=(BUSY_TIMEOUT_MS if busy_ms is None else busy_ms) / 1000,
                 check_same_thread=not is_handed_over,
             )
         try:
