@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench reference lock clean
+.PHONY: setup demo test lint types unit bench simulate reference lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -35,6 +35,9 @@ unit: setup
 
 bench: setup  ## ratios against named peers, measured in one run (their environments are made on first use)
 	$(BIN)/python -m bench
+
+simulate: setup  ## sessions full of faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
+	@$(BIN)/python -m proofs.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
 
 reference: setup  ## docs/cli.md, from the commands themselves
 	$(BIN)/python scripts/reference.py

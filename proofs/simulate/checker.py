@@ -1,0 +1,293 @@
+"""Looks at every request that leaves and at everything after every step; what is wrong is a violation in words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    Alert,
+    Effect,
+    FillBooked,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+)
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.sim.records import RESTING
+from kalshi_cli.store.sqlite import SqliteStore
+from proofs import invariants
+from proofs.simulate.world import ME
+
+if TYPE_CHECKING:
+    from proofs.simulate.stage import Stage
+    from proofs.simulate.wire import Sent
+
+CALL_MS = 10_000
+"""A call, with its waits for the pace and its tries, takes no longer; so long after a decision it may still leave."""
+
+COSTS = {("POST", "create"): 10, ("DELETE", "cancel"): 2}
+
+
+class Checker:
+    """Of one session, over all its processes."""
+
+    def __init__(self, stage: Stage, limits: Limits) -> None:
+        self._stage = stage
+        self._limits = limits
+        self._start = stage.exchange.cash(ME)
+        self._wealth = invariants.wealth(stage.exchange)
+        self._is_dirty = True
+        self._engine: Engine | None = None
+        self._before: dict[str, Order] = {}
+        self._posts: Counter[str] = Counter()
+        self._twins: dict[str, float] = {}
+        self._buckets = {
+            "read": invariants.Bucket("read", 200, 200),
+            "write": invariants.Bucket("write", 100, 100),
+        }
+        self._observer: SqliteStore | None = None
+        self.lost: dict[str, float] = {}
+        self._has_halted = False
+        self.slack = 0
+        self.slack_qty = 0
+        self.others_placed = 0
+        self.violations: list[str] = []
+        self.events = 0
+
+    def touch(self) -> None:
+        """Something happened at the exchange."""
+        self._is_dirty = True
+
+    def say(self, found: list[str]) -> None:
+        """Keep what is new of it."""
+        at = self._stage.timeline.seconds
+        for text in found:
+            if len(self.violations) < 20 and all(text not in known for known in self.violations):
+                self.violations.append(f"{at:.2f} s: {text}")
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    def leaves(self, sent: Sent, who: str) -> None:
+        """A request is about to go out."""
+        self.events += 1
+        if who == "loop":
+            self._pace(sent)
+        if not sent.name:
+            return
+        self._posts[sent.name] += 1
+        store = self._file()
+        if store.halt().state is TradingState.HALTED:
+            self.say([f"I-HALT {who} sends {sent.name} although trading is halted"])
+        order = store.order(sent.name)
+        if order is None:
+            self.say([f"I-ONCE {sent.name} is sent, and not on file"])
+        elif who == "loop" and self._engine is not None and order.strategy:
+            self._book_age(order)
+        self._unnoticed_twin(sent)
+
+    def _pace(self, sent: Sent) -> None:
+        is_write = sent.method != "GET" and "/portfolio/" in sent.path
+        cost = 10 if sent.method != "DELETE" else 2
+        if sent.method == "GET" and sent.path.rpartition("/")[0].endswith("/portfolio/orders"):
+            cost = 2
+        bucket = self._buckets["write" if is_write else "read"]
+        self.say(bucket.take(cost, self._stage.timeline.seconds))
+
+    def _book_age(self, order: Order) -> None:
+        """I-TIME, T9: the book from which it was priced existed, and no longer ago than allowed."""
+        assert self._engine is not None
+        limit = self._limits.max_book_age_ms
+        book = self._engine.state.books.get(order.ticker)
+        if limit is None or book is None:
+            return
+        levels = (tuple(book.levels(BID)), tuple(book.levels(ASK)))
+        age = self._stage.world.history.age_ms(order.ticker, levels, self._stage.timeline.now())
+        if age is None:
+            self.say(
+                [f"I-BOOK {order.client_order_id} is priced from a book of {order.ticker} that never was: {levels}"]
+            )
+        elif age > limit + CALL_MS + 2_000:
+            self.say([f"I-TIME {order.client_order_id} is priced from a book that ended {age} ms ago"])
+
+    def _unnoticed_twin(self, sent: Sent) -> None:
+        """F09 under the narrower rule: found within one reconcile, and then halted. Nothing looser."""
+        for name, seen in self._twins.items():
+            if seen < 0:
+                self.say([f"I-ONCE {sent.name} is sent although {name} was seen to be on the exchange twice (F09)"])
+
+    def never_left(self, sent: Sent) -> None:
+        """It provably did not arrive, or was refused for pace: it may be sent again."""
+        if sent.name:
+            self._posts[sent.name] -= 1
+
+    refused = never_left
+
+    def arrived(self, sent: Sent, status: int) -> None:
+        """The exchange handled it."""
+        self._is_dirty = True
+        if status == 429:
+            self._stage.count["429 by the exchange"] += 1
+            self.never_left(sent)
+
+    def answered(self, sent: Sent, status: int) -> None:
+        """The client was told."""
+
+    def twice(self, sent: Sent, first: int, second: int) -> None:
+        """The network delivered a create twice."""
+        if (first, second) == (201, 201):
+            self._twins.setdefault(sent.name, self._stage.timeline.seconds)
+            self._stage.hit("F09 accepted twice")
+            named = invariants.truth(self._stage.exchange, ME).named(sent.name)
+            for order in named[1:]:
+                leg = order.price if order.side is BID else 10_000 - order.price
+                self.slack += leg * order.qty
+                self.slack_qty += order.qty
+        elif first == 201:
+            self._stage.hit("F09")
+
+    # -- the program ------------------------------------------------------------------------------------------------
+
+    def begins(self, engine: Engine) -> None:
+        """A loop starts: what it remembers is what it is held to from now on."""
+        self._engine = engine
+        self._before = self._orders(engine)
+
+    def ends(self) -> None:
+        """There is no loop."""
+        self._engine = None
+
+    @staticmethod
+    def _orders(engine: Engine) -> dict[str, Order]:
+        index = engine.state.orders
+        found = {name: tracked.order for name, tracked in index._by_client_id.items()}
+        return found | {tracked.order.order_id: tracked.order for tracked in index._by_order_id.values()}
+
+    def recorded(self, effect: Effect) -> None:
+        """It is on file."""
+        self._is_dirty = True
+        if isinstance(effect, SubmitOrder):
+            self._stage.count["intents"] += 1
+        elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
+            self._has_halted = True
+        elif isinstance(effect, Alert) and effect.code == "DOUBLE_ORDER" and self._has_halted:
+            self._noticed(effect.subject)
+        elif isinstance(effect, FillBooked):
+            self._stage.count["fills booked"] += 1
+        elif isinstance(effect, SettlementBooked):
+            self._stage.hit("F46")
+
+    def _noticed(self, order_id: str) -> None:
+        """Trading was halted, and a person told of this order, which is there besides another under its name."""
+        name = invariants.truth(self._stage.exchange, ME).orders[order_id].client_order_id
+        if name in self._twins:
+            self._twins[name] = math.inf
+            self._stage.hit("F09 noticed and halted")
+
+    def looked(self, snapshot: AccountSnapshot) -> None:
+        """A read of the account was taken: what was there twice before it is known now, or never will be."""
+        for name, seen in self._twins.items():
+            shown = [order for order in snapshot.orders if order.client_order_id == name]
+            if 0 <= seen < math.inf and len(shown) > 1:
+                self._twins[name] = -1.0
+
+    # -- after every step -------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """All that holds at every moment."""
+        self.events += 1
+        engine = self._engine
+        if not self._is_dirty or engine is None:
+            return
+        self._is_dirty = False
+        exchange = self._stage.exchange
+        found = invariants.truth(exchange, ME)
+        orders = self._orders(engine)
+        fills = [entry for entry in engine.state.ledger.entries if hasattr(entry, "trade_id")]
+        self.say(invariants.once(found, self._twins))
+        self.say(invariants.sent_once(self._posts))
+        self.say(invariants.fills_are_real(found, fills))  # type: ignore[arg-type]
+        self.say(invariants.orders_add_up(found, orders.values()))
+        self.say(invariants.statuses_follow(self._before, orders))
+        known = {id(order): order for order in orders.values()}.values()
+        self.say(
+            invariants.nothing_hidden(found, [order for order in known if order.client_order_id not in self._twins])
+        )
+        self.say(invariants.contracts(exchange))
+        self.say(invariants.cash_adds_up(exchange, found, self._start))
+        if invariants.wealth(exchange) != self._wealth:
+            self.say(["I-CASH money came from nowhere, or went there"])
+        self._within_limits()
+        self._note_statuses(orders)
+        self._before = orders
+
+    def _within_limits(self) -> None:
+        exchange = self._stage.exchange
+        self.say(invariants.within_limits(exchange, ME, self._limits, slack=self.slack, slack_qty=self.slack_qty))
+
+    def _note_statuses(self, orders: dict[str, Order]) -> None:
+        for name, order in orders.items():
+            was = self._before.get(name)
+            if was is None or was.status is order.status:
+                continue
+            if order.status is OrderStatus.NEVER_ARRIVED and name in self.lost:
+                self._stage.hit("F03")
+            if order.status is OrderStatus.UNKNOWN:
+                self._stage.count["unknown"] += 1
+            if was.status is OrderStatus.NEVER_ARRIVED:
+                self._stage.hit("F04 after it was given up")
+
+    # -- when all is quiet ------------------------------------------------------------------------------------------
+
+    def quiet(self, engine: Engine) -> None:
+        """Everything is delivered: nothing is in doubt, and both sides say the same, to the micro-dollar."""
+        exchange, store = self._stage.exchange, self._file()
+        found = invariants.truth(exchange, ME)
+        memory = store.load()
+        orders = list(store.orders())
+        self.say(invariants.once(found, self._twins))
+        self.say(invariants.every_intent_ended(orders))
+        self.say(invariants.fills_are_real(found, memory.fills))
+        self.say(invariants.fills_are_all_booked(found, memory.fills))
+        self.say(invariants.settlements_are_all_booked(found, memory.settlements))
+        self.say(invariants.orders_add_up(found, orders))
+        self.say(invariants.orders_agree(found, orders))
+        self.say(invariants.written_first(self._posts, {order.client_order_id for order in orders}))
+        ledger = engine.state.ledger
+        ours = {
+            held.ticker: invariants.Booked(held.qty, held.cost, held.realized, held.fees)
+            for held in ledger.positions.values()
+        }
+        self.say(invariants.books_agree(exchange, ME, ours, msgspec.convert(self._start + ledger.cash, int)))
+        profit = {held.ticker: held.realized - held.fees for held in ledger.positions.values()}
+        self.say(invariants.profit_is_cash(memory.fills, memory.settlements, profit))  # type: ignore[arg-type]
+        resting = [order for order in found.orders.values() if order.status == RESTING]
+        self._stage.count["resting at the end"] += len(resting)
+
+    def _file(self) -> SqliteStore:
+        """The state file, seen from outside of the program."""
+        if self._observer is None:
+            path = self._stage.home / "sim" / "state.db"
+            self._observer = SqliteStore.open(path, account="alice-key", environment="sim")
+        return self._observer
+
+    def halted_state(self) -> TradingState:
+        """As the state file has it."""
+        return self._file().halt().state
+
+    def forget_file(self) -> None:
+        """The state file is gone, or an old one: nobody can be held to what was in it."""
+        self._posts = Counter()
+        self._has_halted = False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._observer is not None:
+            self._observer.close()
+            self._observer = None

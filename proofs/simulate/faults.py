@@ -1,0 +1,44 @@
+"""Which of the planned faults is due, and what has been counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from proofs.simulate.plan import Fault, Kind
+
+
+class Faults:
+    """The plan, as it is used up."""
+
+    def __init__(self, faults: Iterable[Fault], seconds: Callable[[], float]) -> None:
+        self._left: list[list[Any]] = [[fault, fault.count] for fault in faults]
+        self._seconds = seconds
+        self.outage_until = 0.0
+        self.is_over = False
+
+    def take(self, kinds: Mapping[str, Kind], targets: set[str]) -> Fault | None:
+        """The first fault of these kinds that is due and fits one of the targets; it is used up by one."""
+        if self.is_over:
+            return None
+        now = self._seconds()
+        if now < self.outage_until and "outage" in kinds:
+            return Fault(at=now, kind="refuse", target="any")
+        for entry in self._left:
+            fault, left = entry
+            if left and fault.target and fault.at <= now and fault.kind in kinds and fault.target in targets:
+                entry[1] -= 1
+                return fault
+        return None
+
+    def use(self, fault: Fault) -> bool:
+        """Use up one that begins by itself; False where it is gone already."""
+        for entry in self._left:
+            if entry[0] is fault and entry[1]:
+                entry[1] -= 1
+                return True
+        return False
+
+    def starts(self, kinds: Mapping[str, Kind]) -> list[Fault]:
+        """Those that begin by themselves, at their time."""
+        return [fault for fault, _ in self._left if fault.kind in kinds]

@@ -1,0 +1,196 @@
+"""The program as it is composed for a run, but for what it stands on: the wire, the stream, the clocks, the file."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from kalshi_cli.app import App
+from kalshi_cli.app import loops as loops_module
+from kalshi_cli.app.loops import Loops
+from kalshi_cli.config import Config, Credentials, CredentialsByEnv, Exchange, Risk, Trade
+from kalshi_cli.core.messages import AccountSnapshot, Effect, Message
+from kalshi_cli.core.model import Market
+from kalshi_cli.core.orders import OWN_ID
+from kalshi_cli.desk.trade import Session, TradeRequest
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.store.base import Store
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Money, contracts, dollars
+from proofs.simulate.plan import Plan
+from proofs.simulate.strategies import Troubled, make
+from proofs.simulate.wire import Wire
+from proofs.simulate.world import KEY_ID, TICKERS
+
+if TYPE_CHECKING:
+    from proofs.simulate.stage import Stage
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+def configuration(plan: Plan, home: Path) -> Config:
+    """Limits that are reached within a minute."""
+    return Config(
+        env="sim",
+        state=home,
+        credentials=CredentialsByEnv(sim=Credentials(key_id=KEY_ID)),
+        exchange=Exchange(rest_url="http://localhost/trade-api/v2", ws_url="ws://localhost/trade-api/ws/v2"),
+        risk=Risk(
+            max_position=contracts((30, 60)[plan.seed % 2]),
+            max_exposure=dollars((40, 60, 90)[plan.seed % 3]),
+            max_order_count=contracts(25),
+            max_order_cost=Money(20_000_000),
+        ),
+        trade=Trade(interval_s=plan.interval_s, order_expiry_s=plan.expiry_s, stop_budget_s=5.0),
+        references={},
+    )
+
+
+class WatchedStore:
+    """The state file of one process: nothing is written once it is dead, and every step can be the last."""
+
+    def __init__(self, inner: SqliteStore, stage: Stage, who: str) -> None:
+        self._inner = inner
+        self._stage = stage
+        self._who = who
+        inner._database._connection.execute("PRAGMA busy_timeout = 0")  # its five seconds would be real ones
+
+    def record(self, effect: Effect) -> None:
+        stage, kind = self._stage, type(effect).__name__
+        stage.alive(self._who)
+        stage.point(f"before_{kind}", self._who)
+        self._feel_disk()
+        self._inner.record(effect)
+        stage.checker.recorded(effect)
+        stage.point(f"after_{kind}", self._who)
+
+    def _feel_disk(self) -> None:
+        """A disk that is full, or can only be read: as SQLite itself finds it."""
+        execute, disk = self._inner._database._connection.execute, self._stage.upsets.disk
+        execute(f"PRAGMA query_only = {int(disk == 'readonly')}")
+        pages = execute("PRAGMA page_count").fetchone()[0] if disk == "full" else 1 << 20
+        execute(f"PRAGMA max_page_count = {pages}")
+
+    def __getattr__(self, name: str) -> Any:
+        self._stage.alive(self._who)
+        if name in ("beat", "set_halt"):
+            self._feel_disk()
+        return getattr(self._inner, name)
+
+
+class VirtualApp(App):
+    """The composition root, standing on the stage."""
+
+    def __init__(self, stage: Stage, who: str = "loop") -> None:
+        super().__init__(configuration(stage.plan, stage.home), lambda text: stage.tell(who, text), lambda _text: None)
+        self.stage = stage
+        self.who = who
+        self.machine = stage.clock
+        self.rng = random.Random(stage.dice.random())
+        self.__dict__["signer"] = Signer(KEY_ID, KEY, stage.clock)
+        self.__dict__["_endpoint"] = (self.config.rest_url, Wire(stage, who))
+        self.new_id = stage.new_id  # type: ignore[method-assign]
+        self.new_order_id = lambda: f"{OWN_ID}{stage.new_id():0>32}"  # type: ignore[method-assign]
+
+    @property
+    def store(self) -> Store:  # type: ignore[override]
+        if "_store" not in self.__dict__:
+            path = self.state_dir / "state.db"
+            inner = SqliteStore.open(path, account=self.account, environment=self.config.env)
+            self.__dict__["_store"] = WatchedStore(inner, self.stage, self.who)
+            self.stack.callback(inner.close)
+        return self.__dict__["_store"]
+
+    def remembered(self, home: Path | None = None, account: str | None = None) -> Store | None:
+        return self.store
+
+
+class VirtualLoops(Loops):
+    """The loop, as it is composed; with the stream in step and strategies that make trouble."""
+
+    def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Any = None) -> Any:
+        from proofs.simulate.stream import SteppedStream
+
+        app = self.app
+        assert isinstance(app, VirtualApp)
+        stream = SteppedStream(app.stage, app.signer, app.rng, [market.ticker for market in markets], app.tell)
+        stream.start()
+        stack.callback(stream.stop)
+        return stream
+
+    @contextmanager
+    def _watched(self, *_args: Any, **_options: Any) -> Iterator[None]:
+        """Without the watchdog: its thread looks at real time, and here a strategy that hangs would hang everything."""
+        yield
+
+    def _strategy(self, name: str, params: Mapping[str, str]) -> Any:
+        app = self.app
+        assert isinstance(app, VirtualApp)
+        return Troubled(make(name, random.Random(app.stage.dice.random())), app.stage.trouble)
+
+
+class WatchedSession(Session):
+    """Tells the checker after each step."""
+
+    def __init__(self, plan: Any, engine: Any, feed: Any, venue: Any, *args: Any, **options: Any) -> None:
+        stage = venue._stream.stage
+        stage.engine = engine
+        stage.ask = options["ask"]
+        stage.checker.begins(engine)
+        super().__init__(plan, engine, self._watched(feed, stage), _WatchedVenue(venue, stage), *args, **options)
+
+    @staticmethod
+    def _watched(feed: Any, stage: Stage) -> Iterator[Message]:
+        for message in feed:
+            stage.alive("loop")
+            stage.point("step", "loop")
+            stage.clock.stop_if_due()
+            yield message
+            stage.checker.step()
+
+
+class _WatchedVenue:
+    """Notes the reads of the account."""
+
+    def __init__(self, inner: Any, stage: Stage) -> None:
+        self._inner = inner
+        self._stage = stage
+
+    def observe(self, message: Message) -> list[Message]:
+        found = list(self._inner.observe(message))
+        for each in found:
+            if isinstance(each, AccountSnapshot):
+                self._stage.checker.looked(each)
+        return found
+
+    def perform(self, effect: Effect) -> Any:
+        return self._inner.perform(effect)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def trade(app: VirtualApp, duration_s: float) -> None:
+    """Run the loop until something ends it."""
+    request = TradeRequest(
+        strategies=app.stage.plan.strategies,
+        tickers=app.stage.tickers() or TICKERS,
+        interval_s=app.stage.plan.interval_s,
+        duration_s=duration_s,
+        status_every_s=10_000,
+    )
+    before = loops_module.Session
+    loops_module.Session = WatchedSession  # type: ignore[misc]
+    try:
+        VirtualLoops(app).trade(request, lambda _plan: None, lambda _summary: None)
+    finally:
+        loops_module.Session = before  # type: ignore[misc]
+
+
+Transport = httpx.BaseTransport

@@ -1,0 +1,198 @@
+"""One session: the exchange, the world, the program in its processes one after the other, and the checks."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kalshi_cli.app import App
+from kalshi_cli.core.messages import Command
+from kalshi_cli.core.model import MarketStatus
+from kalshi_cli.desk.account import load_engine, read_account
+from kalshi_cli.errors import HaltedError, KalshiError
+from kalshi_cli.units import Ts
+from proofs.simulate.checker import Checker
+from proofs.simulate.exchange_acts import ExchangeActs
+from proofs.simulate.faults import Faults
+from proofs.simulate.plan import PROCESS, Fault, Plan
+from proofs.simulate.program import KEY, VirtualApp, configuration, trade
+from proofs.simulate.stream_faults import StreamFaults
+from proofs.simulate.upsets import Crash, Upsets
+from proofs.simulate.vtime import MachineClock, Timeline
+from proofs.simulate.world import TICKERS, World, open_exchange
+
+T0 = Ts(1_780_000_000_000)
+RESTART_S = 3.0
+"""A service manager starts the loop again after so long."""
+
+MOST_STARTS = 40
+"""More in one session is a loop that cannot run at all."""
+
+
+class Stage:
+    """Everything of one session that the parts need from each other."""
+
+    def __init__(self, plan: Plan, home: Path) -> None:
+        self.plan = plan
+        self.home = home
+        self.dice = random.Random(plan.seed * 31 + 5)
+        self.timeline = Timeline(T0)
+        self.clock = MachineClock(self.timeline, self._still_runs)
+        public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        self.exchange = open_exchange(plan, T0, public)
+        self.faults = Faults(plan.faults, lambda: self.timeline.seconds)
+        self.hits: Counter[str] = Counter()
+        self.fired_kinds: Counter[str] = Counter()
+        self.count: Counter[str] = Counter()
+        self.late = 0
+        self.engine: Any = None
+        self.ask: Callable[[Command], None] = lambda _command: None
+        self.said: list[str] = []
+        self._dead: set[str] = set()
+        self._ids = iter(range(1, 10_000_000))
+        self._starts = 0
+        limits = App(configuration(plan, home), print).limits
+        self.checker = Checker(self, limits)
+        self.stream_faults = StreamFaults(self)
+        self.upsets = Upsets(self)
+        self.acts = ExchangeActs(self)
+        self.is_running = False
+        self.world = World(self, random.Random(plan.seed * 13 + 3))
+
+    # -- for the parts ----------------------------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        return f"-{self.plan.seed}-{next(self._ids)}"
+
+    def tell(self, who: str, text: str) -> None:
+        """What a person is told."""
+        self.said.append(f"{self.timeline.seconds:8.2f} {who}: {text}")
+
+    def hit(self, row: str) -> None:
+        """A row of the fault matrix was reached."""
+        if row:
+            self.hits[row] += 1
+
+    def fired(self, fault: Fault, kinds: set[str]) -> None:
+        """A fault took effect."""
+        self.fired_kinds[fault.kind] += 1
+        self.tell("fault", f"{fault.kind} on {sorted(kinds)} ({fault.size})")
+
+    def alive(self, who: str) -> None:
+        """A process that is gone does nothing more."""
+        if who in self._dead:
+            raise Crash(who)
+
+    def _still_runs(self) -> None:
+        self.alive("loop")
+
+    def point(self, name: str, who: str) -> None:
+        """A named point of the program: the process can end here, or stop for a while."""
+        if who != "loop":
+            return
+        fault = self.faults.take(PROCESS, {name})
+        if fault is not None:
+            self.fired(fault, {name})
+            self.upsets.at_point(fault, name)
+
+    def trouble(self) -> str:
+        """What a strategy is to do wrong now."""
+        fault = self.faults.take({name: PROCESS[name] for name in ("raise", "nonsense")}, {"hook"})
+        if fault is None:
+            return ""
+        self.fired(fault, {"hook"})
+        self.hit("F17")
+        return fault.kind
+
+    def noticed(self, error: KalshiError) -> None:
+        """A program ended with this error."""
+        rows = {"state_locked": "F56", "state_full": "F57", "state_unwritable": "F57"}
+        self.hit(rows.get(error.code, ""))
+
+    def kill(self, who: str) -> None:
+        """This process does nothing any more."""
+        self._dead.add(who)
+
+    def tickers(self) -> tuple[str, ...]:
+        """Markets a loop can be started on now."""
+        return tuple(ticker for ticker in TICKERS if self.exchange.status(ticker) is not MarketStatus.FINALIZED)
+
+    # -- the course -------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Faults for a while, then quiet until everything must be known, then the last checks."""
+        self.timeline.after(0.3, self.world.live)
+        self.timeline.after(1.0, self._advance)
+        drain_s = self.plan.expiry_s + 30 + self.plan.read_lag_ms / 1000 + 15
+        self.timeline.after(7.0, self.upsets.look)
+        self.timeline.at(self.plan.faulty_s, self._calm)
+        end_s = self.plan.faulty_s + drain_s
+        while self.timeline.seconds < end_s and not self.checker.violations:
+            self._process(end_s - self.timeline.seconds)
+            self.timeline.pass_(RESTART_S)
+        if not self.checker.violations:
+            self._last_checks()
+        self.checker.close()
+        self.upsets.close()
+
+    def _advance(self) -> None:
+        self.exchange.advance(self.timeline.now())
+        self.timeline.after(1.0, self._advance)
+
+    def _calm(self) -> None:
+        self.faults.is_over = True
+        self.world.is_quiet = True
+        self.upsets.calm()
+
+    def _process(self, duration_s: float) -> None:
+        """One life of the program, from its start to its end."""
+        self._starts += 1
+        if self._starts > MOST_STARTS:
+            self.checker.say([f"the loop was started {MOST_STARTS} times and never ran"])
+            return
+        self.upsets.before_start()
+        try:
+            with VirtualApp(self) as app:
+                self.is_running = True
+                trade(app, duration_s)
+            self.tell("stage", "the loop ended")
+        except Crash:
+            self.tell("stage", "the process is gone")
+        except HaltedError as error:
+            self.tell("stage", f"halted: {error}")
+            self.timeline.pass_(2)
+            self.upsets.resume()
+        except KalshiError as error:
+            self.tell("stage", f"the loop failed: {error} ({error.code})")
+            self.count[f"exit {type(error).__name__}"] += 1
+            self.noticed(error)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"the program fell: {type(error).__name__}: {error} (line {where.lineno} of {where.filename})"
+            self.checker.say([text])
+            self.said.append(traceback.format_exc())
+        except KeyboardInterrupt:
+            self.tell("stage", "interrupted")
+        finally:
+            self.is_running = False
+            self._dead.clear()
+            self.checker.ends()
+
+    def _last_checks(self) -> None:
+        """Reconcile twice: the second time nothing is left to do; then compare everything."""
+        self.timeline.pass_(self.plan.read_lag_ms / 1000 + 1)
+        with VirtualApp(self, "reconcile") as app:
+            app.reconcile()
+            engine = load_engine(app.client, app.store, app.clock, app.limits, markets=(), fees={}, new_id=self.new_id)
+            before = app.store.load()
+            read_account(app.client, app.store, app.clock, engine)
+            after = app.store.load()
+            if (before.orders, before.fills, before.settlements) != (after.orders, after.fills, after.settlements):
+                self.checker.say(["I-RECON reconciling again changed something"])
+            self.checker.quiet(engine)

@@ -1,0 +1,138 @@
+"""Strategies that do what makes trouble: they quote, take, cancel and order more than they may."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+
+from kalshi_cli.core.messages import Cancel, Intent, Place, PublicTrade
+from kalshi_cli.core.model import ASK, BID, Fill, Side, Tif
+from kalshi_cli.core.state import View
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.spike import Spike, SpikeParams
+from kalshi_cli.units import Price, Qty, cents, contracts
+
+
+class Dicey(Strategy):
+    """Base: draws from dice of its own."""
+
+    def __init__(self, dice: random.Random) -> None:
+        super().__init__(StrategyParams())
+        self.dice = dice
+
+    def fair(self, side: Side, price: int) -> Price:
+        """A belief that makes the price look good."""
+        return Price(max(1, min(9_999, price + side.sign * 900)))
+
+    def place(self, view: View, ticker: str, side: Side, price: int, qty: int, tif: Tif = Tif.GTC) -> Iterator[Intent]:
+        at = view.snap(ticker, side, price)
+        if at is not None and 0 < at < 10_000:
+            yield Place(ticker, side, at, contracts(qty), fair=self.fair(side, at), reason=self.name, tif=tif)
+
+
+class Quoter(Dicey):
+    """Rests on both sides, inside the spread where there is room, and takes back what is no longer the best."""
+
+    name = "quoter"
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        for ticker in view.tickers:
+            book = view.book(ticker)
+            bid, ask = book.best_bid, book.best_ask
+            if bid is None or ask is None:
+                continue
+            for order in view.orders(ticker):
+                if self.dice.random() < 0.3:
+                    yield Cancel(order.client_order_id, "moved")
+            if len(view.orders(ticker)) < 3 and self.dice.random() < 0.5:
+                inside = ask - bid >= cents(3)
+                yield from self.place(view, ticker, BID, bid + (cents(1) if inside else 0), self.dice.randint(1, 8))
+                yield from self.place(view, ticker, ASK, ask - (cents(1) if inside else 0), self.dice.randint(1, 8))
+
+
+class Taker(Dicey):
+    """Meets what rests, now and then, up to a position; and sells again."""
+
+    name = "taker"
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        for ticker in view.tickers:
+            if self.dice.random() < 0.75:
+                continue
+            side = BID if view.position(ticker) < contracts(10) * self.dice.choice((1, -1)) else ASK
+            book = view.book(ticker)
+            price = book.best_ask if side is BID else book.best_bid
+            if price is not None:
+                tif = self.dice.choice((Tif.IOC, Tif.GTC))
+                yield from self.place(view, ticker, side, price, self.dice.randint(1, 12), tif)
+
+
+class Churner(Dicey):
+    """Places far from the market and cancels at the next book."""
+
+    name = "churner"
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        for order in view.orders():
+            yield Cancel(order.client_order_id, "churn")
+        for ticker in view.tickers[:1]:
+            bid = view.book(ticker).best_bid
+            if bid is not None:
+                yield from self.place(view, ticker, BID, max(100, bid - cents(2)), 1)
+
+
+class Flooder(Dicey):
+    """Wants as much as it can get, on one side, and again at every tick: the limits must hold it."""
+
+    name = "flooder"
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        for ticker in view.tickers:
+            book = view.book(ticker)
+            if book.best_bid is not None and self.dice.random() < 0.5:
+                for _ in range(2):
+                    yield from self.place(view, ticker, BID, book.best_bid, self.dice.randint(5, 25))
+
+
+class Troubled(Strategy):
+    """Another strategy that fails when the plan says so: it raises, or yields what is no intent."""
+
+    def __init__(self, inner: Strategy, trouble: Callable[[], str]) -> None:
+        super().__init__(inner.params)
+        self._inner = inner
+        self._trouble = trouble
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self._inner.name
+
+    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None:
+        return self._inner.on_book(view, ticker)
+
+    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None:
+        return self._inner.on_trade(view, trade)
+
+    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None:
+        return self._inner.on_fill(view, fill)
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        trouble = self._trouble()
+        if trouble == "raise":
+            raise ValueError("a mistake in a strategy")
+        if trouble == "nonsense":
+            ticker = view.tickers[0]
+            yield Place(ticker, BID, float("nan"), contracts(1), fair=cents(50))  # type: ignore[arg-type]
+            yield Place(ticker, BID, cents(40), Qty(-500), fair=cents(50))
+            yield Place("KXNONE", BID, cents(40), 2.5, fair=cents(50))  # type: ignore[arg-type]
+            yield Place(ticker, ASK, Price(10_001), contracts(10_000), fair=Price(-1))
+        yield from self._inner.on_tick(view) or ()
+
+
+def make(name: str, dice: random.Random) -> Strategy:
+    """The strategy of this name."""
+    if name == "spike":
+        return Spike(SpikeParams(move=cents(1), move_pct=0.5, window_s=10, hold_s=8, rest_s=5, cooldown_s=2))
+    for kind in (Quoter, Taker, Churner, Flooder):
+        if kind.name == name:
+            return kind(dice)
+    raise ValueError(name)

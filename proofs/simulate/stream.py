@@ -1,0 +1,275 @@
+"""The stream's own reader, in step with everything else: its thread runs only while the rest waits for it."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import websocket
+
+from kalshi_cli.exchange.stream import reader
+from kalshi_cli.exchange.stream.framing import CLOSE, PING, TEXT
+from kalshi_cli.exchange.stream.inbox import Inbox
+from kalshi_cli.sim.rest.replies import Response
+from kalshi_cli.sim.stream.channels import Connection
+
+if TYPE_CHECKING:
+    from proofs.simulate.stage import Stage
+
+STREAM_PATH = "/trade-api/ws/v2"
+PING_S = 10.0
+
+
+class _KilledError(BaseException):
+    """The process of the thread is gone."""
+
+
+class SteppedInbox(Inbox[Any]):
+    """Whoever waits for messages lets time pass instead."""
+
+    stage: Stage
+
+    def take(self, into: deque[Any], timeout_s: float = 0.0) -> None:
+        if timeout_s > 0 and not self._batches.qsize():
+            clock, timeline = self.stage.clock, self.stage.timeline
+            self.stage.alive("loop")
+            timeline.until(timeline._ms + timeout_s * 1000, is_done=lambda: bool(self._batches.qsize()))
+            clock.stop_if_due()
+            self.stage.alive("loop")
+        super().take(into)
+
+
+class SteppedStream(reader.Stream):
+    """The reader as it is, but for three places where it would wait for the world: these wait for the timeline."""
+
+    def __init__(
+        self, stage: Stage, signer: Any, rng: random.Random, tickers: Iterable[str], tell: Callable[[str], None]
+    ) -> None:
+        super().__init__("ws://localhost" + STREAM_PATH, signer, stage.clock, rng, tickers=tickers, tell=tell)  # type: ignore[arg-type]
+        self.stage = stage
+        inbox = SteppedInbox(100_000)
+        inbox.stage = stage
+        self.inbox = inbox
+        self._turn = threading.Semaphore(0)
+        self._back = threading.Semaphore(0)
+        self._is_over = self._is_dead = self._runs = self._was_woken = False
+        self._waits_for_bytes = False
+        self._appointment = 0
+        self.line: Line | None = None
+
+    # -- for the main thread ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        super().start()
+        self.turn()
+
+    def turn(self) -> None:
+        """Let the thread run until it waits again."""
+        if self._is_over or self._runs:
+            return
+        self._runs = True
+        self._turn.release()
+        self._back.acquire()
+        self._runs = False
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._is_dead = True
+        while not self._is_over:
+            self.turn()
+        if self.line is not None:
+            self.line.close()
+        super().stop()
+
+    def _wake(self) -> None:
+        super()._wake()
+        if threading.current_thread() is not self._thread and not self._was_woken:
+            self._was_woken = True
+            self.stage.timeline.after(0.001, self._after_wake)
+
+    def _after_wake(self) -> None:
+        self._was_woken = False
+        self.turn()
+
+    def arrive(self) -> None:
+        """There are bytes on the socket."""
+        if self._waits_for_bytes:
+            self.turn()
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._turn.acquire()
+            super()._run()
+        except _KilledError:
+            pass
+        finally:
+            self._is_over = True
+            self._back.release()
+
+    def _yield(self, seconds: float, *, for_bytes: bool) -> None:
+        """Give the turn back for so long, or until something comes."""
+        self._appointment += 1
+        mine = self._appointment
+
+        def due() -> None:
+            if self._appointment == mine:
+                self.turn()
+
+        self.stage.timeline.after(seconds, due)
+        self._waits_for_bytes = for_bytes
+        self._back.release()
+        self._turn.acquire()
+        self._appointment += 1
+        if self._is_dead:
+            raise _KilledError
+
+    def _rest(self, seconds: float) -> None:
+        self._yield(seconds, for_bytes=False)
+
+    def _wait(self, sock: socket.socket, selector: Any) -> bool:
+        pace = self._pace
+        if not selector.select(0):
+            self._yield(min(pace.silence_s, pace.quiet_s, pace.repair_s) / 4, for_bytes=True)
+        ready = False
+        for key, _ in selector.select(0):
+            if key.fileobj is self._woken:
+                self._woken.recv(4096)
+            else:
+                ready = True
+        return ready
+
+    def _connect(self) -> websocket.WebSocket:
+        """The real one; only the socket library is another."""
+        before = reader.websocket
+        names = {name: getattr(websocket, name) for name in dir(websocket) if name.startswith("WebSocket")}
+        reader.websocket = SimpleNamespace(**names | {"WebSocket": lambda **_: Dialed(self)})  # type: ignore[assignment]
+        try:
+            return super()._connect()
+        finally:
+            reader.websocket = before
+
+
+class Dialed:
+    """What the socket library gives: connects, masks, sends."""
+
+    def __init__(self, stream: SteppedStream) -> None:
+        self._stream = stream
+        self.sock: socket.socket | None = None
+        self._line: Line | None = None
+
+    def connect(self, _url: str, *, header: Any, **_options: Any) -> None:
+        stage = self._stream.stage
+        stage.stream_faults.handshake()
+        pairs = header.items() if isinstance(header, dict) else (line.split(": ", 1) for line in header)
+        headers = {name.lower(): value for name, value in pairs}
+        answer = stage.exchange.connect(headers, STREAM_PATH, stage.timeline.now())
+        if isinstance(answer, Response):
+            raise websocket.WebSocketBadStatusException("Handshake status %d", answer.status)
+        self.sock, far = socket.socketpair()
+        self._line = self._stream.line = Line(self._stream, answer, far)
+
+    def send(self, text: bytes) -> None:
+        assert self._line is not None
+        self._line.command(text)
+
+    def pong(self, _payload: bytes) -> None:
+        """Nobody is waiting for it."""
+
+    def shutdown(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        if self.sock is not None:
+            self.sock.close()
+
+
+class Line:
+    """One connection from the exchange to the reader, and what befalls the frames on it."""
+
+    def __init__(self, stream: SteppedStream, connection: Connection, far: socket.socket) -> None:
+        self._stream = stream
+        self._stage = stream.stage
+        self._connection = connection
+        self._far = far
+        self._ready_at = 0.0
+        self.is_open = True
+        self.is_frozen = False
+        self.has_pulse = True
+        self.held: bytes | None = None
+        far.setblocking(False)
+        connection.wake = self._drain
+        self._stage.stream_faults.line = self
+        self._stage.timeline.after(PING_S, self._ping)
+        self._drain()
+
+    def command(self, text: bytes) -> None:
+        """From the reader to the exchange."""
+
+        def arrive() -> None:
+            if self.is_open and not self.is_frozen:
+                self._connection.receive(text.decode(), self._stage.timeline.now())
+
+        self._stage.timeline.after(0.01, arrive)
+
+    def _drain(self) -> None:
+        """Whatever the exchange has put out, on its way."""
+        while self._connection.outbox:
+            text = self._connection.outbox.popleft()
+            for raw, delay in self._stage.stream_faults.frames(self, text.encode()):
+                self.send(TEXT, raw, delay)
+        if self._connection.hung_up:
+            self.cut()
+
+    def _ping(self) -> None:
+        if self.is_open:
+            self.send(PING, b"heartbeat", 0.0)
+            self._stage.timeline.after(PING_S, self._ping)
+
+    def send(self, opcode: int, payload: bytes, delay: float) -> None:
+        """In order, as a socket does: what waits holds up what follows."""
+        timeline = self._stage.timeline
+        self._ready_at = max(self._ready_at, timeline.seconds + 0.005 + delay)
+
+        def arrive() -> None:
+            is_lost = self.is_frozen and not (opcode == PING and self.has_pulse)
+            if self.is_open and not is_lost:
+                self._far.send(_framed(opcode, payload))
+                self._stage.checker.events += 1
+                self._stream.arrive()
+
+        timeline.at(self._ready_at, arrive)
+
+    def cut(self, *, is_polite: bool = False) -> None:
+        """The exchange, or the network, ends it."""
+        if not self.is_open:
+            return
+        if is_polite:
+            self._far.send(_framed(CLOSE, struct.pack("!H", 1001)))
+        self.close()
+        self._stage.timeline.after(0.001, self._stream.arrive)
+
+    def close(self) -> None:
+        """Nothing goes either way any more."""
+        if self.is_open:
+            self.is_open = False
+            self._connection.close()
+            self._far.close()
+
+
+def _framed(opcode: int, payload: bytes) -> bytes:
+    """A whole WebSocket frame of a server."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((0x80 | opcode, size))
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", 0x80 | opcode, 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x80 | opcode, 127, size)
+    return head + payload
