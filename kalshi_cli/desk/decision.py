@@ -19,12 +19,12 @@ class Decision:
         self._clock = clock
         self._limit_s = limit_s
         self._stopped_by = stopped_by
-        self._begun = clock.monotonic()
+        self._begun, self._begun_wall = clock.monotonic(), clock.now()
 
     def over(self, feed: Iterable[Message]) -> Iterator[Message]:
         """The messages of the feed; each begins a decision."""
         for message in feed:
-            self._begun = self._clock.monotonic()
+            self._begun, self._begun_wall = self._clock.monotonic(), self._clock.now()
             yield message
 
     def refuse_if_late(self) -> None:
@@ -34,7 +34,8 @@ class Decision:
         """
         if self._stopped_by():
             raise RefusedError(f"not sent: {self._stopped_by()} asked for a stop", code="STOPPING")
-        age_s = self._clock.monotonic() - self._begun
+        # Linux stops the monotonic clock while the host sleeps, so the wall clock is asked too.
+        age_s = max(self._clock.monotonic() - self._begun, (self._clock.now() - self._begun_wall) / 1000)
         if age_s > self._limit_s:
             raise RefusedError(
                 f"not sent: decided {age_s:.1f} s ago, and that may be at most {self._limit_s:g} s",
