@@ -63,6 +63,9 @@ LONGEST_PAUSE_S = 30.0
 LONGEST_PAUSE_IN_DOUBT_S = 5.0
 """... and while an order is in doubt: what became of it is known soon after the exchange answers again."""
 
+GET_WITHIN_S = 3.0
+"""How long a loop waits for one answer, of whatever it reads: cancels and its own interval wait as long."""
+
 READ_WITHIN_S = 10.0
 """How long a loop waits for one read of the account, all its requests together."""
 
@@ -315,6 +318,7 @@ class LiveVenue:
 
     def _read(self, *, is_back: bool) -> list[Message]:
         """A whole read or none; `is_back` after a reconnect, when nobody may decide without one."""
+        self._client.bound_reads(GET_WITHIN_S)
         try:
             snapshot = account_snapshot(
                 self._client, self._clock, since=self._since, live=self._live(), within_s=READ_WITHIN_S
