@@ -99,7 +99,7 @@ class Loops:
             session = Session(
                 plan, engine, decision.over(feed), venue, store, app.clock,
                 ask=feed.request, tell=app.tell, note=app.note, show=show,
-                feed_age_s=lambda: feed.last_message_age_s,
+                feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
                 day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(config.day_zone)),
             )  # fmt: skip
             signals.ask = feed.request

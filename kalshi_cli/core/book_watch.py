@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kalshi_cli.core.book import OrderBook, Quoted
 from kalshi_cli.core.messages import Alert, BookCheck, Effect, Resync
-from kalshi_cli.core.model import ASK, BID, Order, Side
+from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.units import Ts, show_price, show_qty
 
@@ -19,6 +19,10 @@ FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1_000, 60_000
 
 FORGET_MS = 60_000
 """A book that was right for so long is a good one again: the next doubt is news."""
+
+
+MOST_NAMED = 5
+"""Of markets without a book, so many are named."""
 
 
 class _Doubt:
@@ -133,6 +137,17 @@ class BookWatch:
                 found.append((order, "no book that can be believed"))
         self._blind = blind
         return found
+
+
+def without_book(state: State) -> str:
+    """Open markets whose book cannot be believed, and why; empty where every one can."""
+    found = [
+        f"{ticker}: {book.unusable_reason}"
+        for ticker, book in state.books.items()
+        if not book.is_usable and (market := state.markets.get(ticker)) and market.status is MarketStatus.ACTIVE
+    ]
+    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return "; ".join(found[:MOST_NAMED]) + more
 
 
 def _best(level: tuple[int, int] | None) -> Quoted | None:

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.book_watch import without_book
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     Alert,
@@ -180,6 +181,7 @@ class Session:
         note: Callable[[str], None],
         show: Callable[[Summary], None],
         feed_age_s: Callable[[], float | None],
+        feed_lag_ms: Callable[[], int | None] = lambda: None,
         day_start: Callable[[Ts], Ts],
     ) -> None:
         self._plan = plan
@@ -193,6 +195,7 @@ class Session:
         self._tell = tell
         self._show = show
         self._feed_age_s = feed_age_s
+        self._feed_lag_ms = feed_lag_ms
         self._day_start = day_start
         self._score = Score(engine)
         self._started_at = clock.now()
@@ -336,6 +339,8 @@ class Session:
                 feed_age_ms=None if age_s is None else int(age_s * 1000),
                 cash=self._engine.cash,
                 day_pnl=self._day_net(),
+                feed_lag_ms=self._feed_lag_ms(),
+                no_book=without_book(self._engine.state),
             )
         )
 

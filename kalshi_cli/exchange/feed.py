@@ -35,8 +35,8 @@ TURN, TURN_S = 1_000, 1.0
 And for no longer than this: whoever handles them slowly must not lose track of the time."""
 
 MAX_LAG_MS = 10_000
-"""A message about a book that is so old when its turn comes (the exchange's time and ours, corrected by what is known of
-our clock) is from a stream that trails, or from a queue that we do not keep up with. All that waits is as old."""
+"""A message about a book that is so old when its turn comes is from a stream that trails, or from a queue that we do
+not keep up with; all that waits is as old. What is known to be wrong with our clock is taken off."""
 
 CHECK_EVERY_S, MOST_CHECKED = 15.0, 100
 """Books are compared with a read of them: one request for so many. Two reads find a book that stands still."""

@@ -50,6 +50,10 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     feed_age_ms: int | None = None
     cash: Money | None = None
     day_pnl: Money | None = None
+    feed_lag_ms: int | None = None
+    """How late the latest message about a book came in this cycle; None where none came."""
+    no_book: str = ""
+    """Open markets of the run without a book that can be believed, and why."""
 
 
 class RunGroup(msgspec.Struct, frozen=True):

@@ -44,7 +44,13 @@ def add_run_groups(execute: Execute) -> None:
     )
 
 
-STATE: tuple[Migration, ...] = (create_state, add_order_terms, add_fill_subaccount, add_run_groups)
+def add_feed_health(execute: Execute) -> None:
+    """How late messages come, and which markets have no book."""
+    execute("ALTER TABLE cycle ADD COLUMN feed_lag_ms INTEGER")
+    execute("ALTER TABLE cycle ADD COLUMN no_book TEXT NOT NULL DEFAULT ''")
+
+
+STATE: tuple[Migration, ...] = (create_state, add_order_terms, add_fill_subaccount, add_run_groups, add_feed_health)
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 
 _STATE = (

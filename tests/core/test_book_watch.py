@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from core_build import HOUR, NOW, Build
 
-from kalshi_cli.core.book_watch import CROSSED_MS, FIRST_PAUSE_MS, FORGET_MS, LONGEST_PAUSE_MS
+from kalshi_cli.core.book_watch import CROSSED_MS, FIRST_PAUSE_MS, FORGET_MS, LONGEST_PAUSE_MS, without_book
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -27,7 +27,7 @@ from kalshi_cli.core.messages import (
     Resync,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.model import ASK, BID, MarketStatus, Side
 from kalshi_cli.core.state import Limits
 from kalshi_cli.units import Qty, Ts, cents, contracts
 
@@ -269,3 +269,22 @@ def test_nobody_is_asked_before_the_account_was_read_again(build: Build) -> None
     engine.step(read)
     engine.step(delta(ASK, 44, 1, NOW + 1))
     assert watcher.asked == 1
+
+
+# -- what `status` says -----------------------------------------------------------------------------------------------
+
+
+def test_open_markets_without_a_book_are_named_with_the_reason_and_others_are_not(build: Build) -> None:
+    markets = [build.market(f"KXA-{n}") for n in range(8)]
+    engine = build.engine(state=build.state(*markets))
+    for market in markets[:2]:
+        engine.step(build.book(ticker=market.ticker))
+    engine.step(MarketChange(NOW, build.market("KXA-7", status=MarketStatus.CLOSED)))
+    assert without_book(engine.state) == "; ".join(f"KXA-{n}: no snapshot yet" for n in range(2, 7))
+    engine.step(FeedGap(NOW, ("KXA-1",), "error 11 of the stream: unknown market"))
+    said = without_book(engine.state)
+    assert said.startswith("KXA-1: error 11 of the stream: unknown market; KXA-2: no snapshot yet; ")
+    assert said.endswith("; and 1 more")
+    for market in markets:
+        engine.step(build.book(ticker=market.ticker))
+    assert without_book(engine.state) == ""

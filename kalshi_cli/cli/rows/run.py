@@ -130,6 +130,8 @@ class StatusView(Row, frozen=True, kw_only=True):
     last_cycle: Ts | None
     cycles: int | None
     feed_age_s: float | None
+    feed_lag_s: float | None
+    no_book: Prose | None
     cash: Money | None
     day_pnl: Gain | None
 
@@ -155,6 +157,8 @@ def status_view(status: Status) -> StatusView:
         last_cycle=cycle.completed if cycle else None,
         cycles=cycle.cycles if cycle else None,
         feed_age_s=cycle.feed_age_ms / 1000 if cycle and cycle.feed_age_ms is not None else None,
+        feed_lag_s=cycle.feed_lag_ms / 1000 if cycle and cycle.feed_lag_ms is not None else None,
+        no_book=Prose(cycle.no_book) if cycle and cycle.no_book else None,
         cash=cycle.cash if cycle else None,
         day_pnl=Gain(cycle.day_pnl) if cycle and cycle.day_pnl is not None else None,
     )
