@@ -129,6 +129,7 @@ class Loops:
                 store, app.clock, app.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
                 new_id=app.new_id, strategies=strategies, references=config.references,
                 order_expiry_s=config.trade.order_expiry_s,
+                resync=stream.resync if stream is not None else lambda _ticker: None,
             )  # fmt: skip
             return engine, paper, None
         engine = load_engine(

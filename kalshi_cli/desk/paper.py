@@ -36,6 +36,7 @@ def load_paper(
     strategies: Sequence[Strategy],
     references: Mapping[str, str],
     order_expiry_s: float | None,
+    resync: Callable[[str], None] = lambda _ticker: None,
 ) -> tuple[Engine, PaperVenue]:
     """Engine and venue as the last run on paper left them; the orders that it left live are ended.
 
@@ -49,6 +50,7 @@ def load_paper(
         fills=memory.fills,
         settlements=memory.settlements,
         stale=memory.orders,
+        resync=resync,
     )
     state = State(markets=markets, fees=fees, references=references, now=clock.now())
     engine = restore(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)

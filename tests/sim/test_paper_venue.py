@@ -632,3 +632,11 @@ def test_paper_fills_have_ids_of_their_own(desk: Desk) -> None:
     desk.place(BID, 45, 60)
     found: list[Fill] = [message.fill for message in desk.said if isinstance(message, Filled)]
     assert len({fill.trade_id for fill in found}) == len(found) == 2
+
+
+def test_a_book_that_cannot_be_is_asked_for_again_on_paper_too() -> None:
+    asked: list[str] = []
+    desk = Desk(resync=asked.append)
+    assert list(desk.venue.perform(Resync(TICKER, "crossed"))) == []
+    assert asked == [TICKER]
+    assert list(Desk().venue.perform(Resync(TICKER, "crossed"))) == [], "a recording has nobody to ask"

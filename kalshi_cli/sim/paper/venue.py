@@ -37,6 +37,7 @@ from kalshi_cli.core.messages import (
     OrderRejected,
     OrderState,
     PublicTrade,
+    Resync,
     Settled,
     SubmitOrder,
     Tick,
@@ -72,7 +73,8 @@ class PaperVenue:
 
     `cash` is what the account started with, before `fills` and `settlements` (what earlier runs left in the store).
     `stale` are orders that earlier runs left live: paper orders end with their process, and `snapshot` says so.
-    `fees` gives the schedule of a ticker, `new_id` ids of orders and trades.
+    `fees` gives the schedule of a ticker, `new_id` ids of orders and trades. `resync` asks for a fresh book, where there
+    is somebody to ask.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class PaperVenue:
         fills: Iterable[Fill] = (),
         settlements: Iterable[Settlement] = (),
         stale: Iterable[Order] = (),
+        resync: Callable[[str], None] = lambda _ticker: None,
     ) -> None:
         self._start = cash
+        self._resync = resync
         self._fees = fees
         self._new_id = new_id
         self._latency_ms = latency_ms
@@ -134,6 +138,8 @@ class PaperVenue:
             arrives = Ts(self._now + self._latency_ms)
             self._on_the_way.append((arrives, effect))
             self._wake = min(self._wake, arrives)
+        elif isinstance(effect, Resync):
+            self._resync(effect.ticker)
         return ()
 
     def snapshot(self, now: Ts) -> AccountSnapshot:
