@@ -65,7 +65,7 @@ class Halts:
             left = [order for order in store.live_orders() if order.strategy] if store is not None else []
             if left:
                 raise OutcomeUnknownError(
-                    f"the loop (pid {pid}) has stopped, but {len(left)} of its orders may still be live",
+                    f"the loop (pid {pid}) has stopped, but orders of it may still be live: {len(left)}",
                     hint="kalshi order reconcile, or kalshi cancel-all",
                 )
         return stopped

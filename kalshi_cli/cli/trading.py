@@ -76,7 +76,7 @@ def trade(
         render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
     if summary.live_orders:
         raise OutcomeUnknownError(
-            f"{summary.live_orders} orders of this run may still be live",
+            f"orders of this run may still be live: {summary.live_orders}",
             hint="kalshi order reconcile, or kalshi cancel-all",
         )
     if summary.stopped_by in _SIGNALS:

@@ -100,7 +100,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[str, ...]
     """Strategies that raised or hung and were taken out, and why."""
     halt: str = ""
-    """Why the account is halted as the run ends; empty where it is not, or only paused."""
+    """Why the account is halted; empty where it is not, or only paused."""
+    is_paused: bool = False
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +194,7 @@ class Session:
         self._clock = clock
         self._ask = ask
         self._tell = tell
+        self._note = note
         self._show = show
         self._feed_age_s = feed_age_s
         self._feed_lag_ms = feed_lag_ms
@@ -229,13 +231,13 @@ class Session:
             self._day_counted = -DAY_EVERY_S
             self._tell_live()
             self._beat(is_running=False)
-        halt = self._store.halt()
-        return msgspec.structs.replace(self.summary(), halt=halt.code if halt.is_final else "")
+        self._halt = self._store.halt()
+        return self.summary()
 
     def summary(self) -> Summary:
         """The run so far."""
         self._day_counted = -DAY_EVERY_S
-        return summarize(
+        summary = summarize(
             self._engine,
             self._score,
             self._plan,
@@ -244,6 +246,8 @@ class Session:
             day_net=self._day_net(),
             stopped_by=self._stopped_by,
         )
+        halt = self._halt
+        return msgspec.structs.replace(summary, halt=halt.code if halt.is_final else "", is_paused=halt.is_pause)
 
     def _after(self, message: Message) -> None:
         """After each message: why we stop. After each completed cycle: heartbeat, halt, status, duration."""
@@ -272,6 +276,8 @@ class Session:
     def _wind_down(self) -> None:
         """Cancel own orders and wait for the answers, within the stop budget; look for what is in doubt."""
         until = self._clock.monotonic() + self._plan.stop_budget_s
+        if live := self._own_live():
+            self._note(f"stopping: canceling {len(live)} own, for up to {self._plan.stop_budget_s:g} s")
         self._withdraw(until)
         heard: Message = FeedGap(self._clock.now(), (), "stopping")
         while self._own_live() and self._clock.monotonic() < until:
@@ -440,6 +446,8 @@ def _halted(halt: Halt) -> HaltedError:
 
 def _said(state: TradingState, code: str, reason: str) -> str:
     """The trading state, when it moves."""
+    if state is TradingState.ACTIVE:
+        return "TRADING IS ACTIVE AGAIN"
     if code == PAUSED:
         return f"TRADING IS PAUSED: {reason or 'somebody paused it'}. No new orders until: kalshi resume"
     return f"TRADING IS {state.value.upper()}: {code} {reason}".rstrip(": ")

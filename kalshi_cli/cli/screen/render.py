@@ -248,8 +248,9 @@ def status_block(now: Summary) -> str:
         f"  {', '.join(f'{name} {show_money(gain, signed=True)}' for name, gain in gains.items())}, "
         f"fees {show_money(now.fees)}, balance {show_money(now.balance)}",
     ]
-    if now.stopped_by == "halt":
-        lines.append("  HALTED: nothing is placed until kalshi resume --reason TEXT")
+    if now.halt or now.is_paused:
+        why = f"HALTED, {now.halt}" if now.halt else "PAUSED"
+        lines.append(f"  {why}: nothing is placed until kalshi resume --reason TEXT")
     if now.denied:
         lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
     return "\n".join(lines)
