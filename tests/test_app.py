@@ -92,13 +92,22 @@ def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
         assert place(app).status is OrderStatus.RESTING
 
 
-def test_a_halt_that_cannot_be_written_down_is_told(desk: Desk) -> None:
+def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new_one(desk: Desk) -> None:
     path = desk.state / "sim" / "state.db"
     path.parent.mkdir(parents=True)
     path.write_text("this is no database, and longer than a header of one hundred bytes has to be " * 3)
     with desk.app() as app:
-        assert app.halt("MANUAL", "test") is False
-    assert "could NOT be written down" in desk.said[0]
+        assert app.halt("MANUAL", "test")
+    assert "the halt is kept beside the state file" in desk.said[0]
+    path.unlink()
+    with desk.app() as app:
+        assert app.status().halt.code == "MANUAL", "also where there is no state file"
+        with pytest.raises(RefusedError, match="HALTED"):
+            place(app)
+    path.unlink()
+    with desk.app() as app:
+        assert Halts(app).resume("looked into it").code == "MANUAL"
+        assert place(app).status is OrderStatus.RESTING
 
 
 def test_read_only_refuses_writes(desk: Desk) -> None:

@@ -46,6 +46,7 @@ from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.store.base import Glance, Halt, Store
 from kalshi_cli.store.entries import Catalogue
+from kalshi_cli.store.halt_file import write_halt_file
 from kalshi_cli.store.lock import holder, lock
 from kalshi_cli.store.shared import SharedNumbers
 from kalshi_cli.store.sqlite import SqliteStore
@@ -353,15 +354,28 @@ class App:
                 self.note_group(group_id, is_triggered=True)
         return outcome
 
-    def halt(self, code: str, reason: str) -> bool:
-        """Halt for good; False, and told, where the state file cannot be written."""
+    def halt(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:
+        """Halt for good; False, and told, where it can be written neither in the state file nor beside it.
+
+        The state file is waited for, for `busy_ms` at most.
+        """
+        path, after = self.state_dir / "state.db", Halt(TradingState.HALTED, code, reason, self.clock.now())
+        is_beside = True
         try:
-            self.store.set_halt(Halt(TradingState.HALTED, code, reason, self.clock.now()))
+            write_halt_file(self.state_dir, after)
+        except StateError:
+            is_beside = False
+        try:
+            with SqliteStore.open(path, account=self.account, environment=self.config.env, busy_ms=busy_ms) as store:
+                store.set_halt(after)
         except StateError as error:
+            if is_beside:
+                self.tell(f"the halt is kept beside the state file, and holds: {error.message}")
+                return True
             self.tell(f"the halt could NOT be written down: {error.message}")
             who = holder(self.state_dir / "trade.lock")
             if who is not None:
-                self.tell(f"a loop is running ({who}) and will go on placing orders: kill {who.pid or ''}")
+                self.tell(f"a loop is running ({who}): to be sure, kill {who.pid or ''}".rstrip())
             return False
         return True
 

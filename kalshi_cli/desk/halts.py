@@ -10,8 +10,9 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import OutcomeUnknownError, RefusedError
 from kalshi_cli.store.base import NO_HALT, Halt, Store
+from kalshi_cli.store.halt_file import beside, remove_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
-from kalshi_cli.store.pause import read_pause, unpause
+from kalshi_cli.store.pause import unpause
 
 BEYOND_BUDGET_S = 15.0
 """How much longer than its stop budget a loop may take to end: a call that had begun, and its last words."""
@@ -27,8 +28,10 @@ def gravest(halts: list[Halt]) -> Halt:
 
 def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
     """Leave halt and pause of one state directory; what it was. Where the halt cannot be left, the pause stays too."""
-    before = (store.halt() if store is not None else read_pause(home)) or NO_HALT
-    if store is not None and before.state is not TradingState.ACTIVE:
+    before = (store.halt() if store is not None else beside(home)) or NO_HALT
+    if store is None:
+        remove_halt_file(home)
+    elif before.state is not TradingState.ACTIVE:
         store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", reason, clock.now()))
     unpause(home)
     return before

@@ -9,8 +9,8 @@ import msgspec
 from kalshi_cli.core.model import OrderStatus
 from kalshi_cli.core.pnl import fold
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
+from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import holder
-from kalshi_cli.store.pause import read_pause
 from kalshi_cli.units import Ts
 
 
@@ -35,7 +35,7 @@ def read_status(home: Path, store: Store | None, env: str, trading_day: str) -> 
     cycle = store.last_cycle() if store is not None else None
     ledger = fold((*store.fills(), *store.settlements())) if store is not None else fold(())
     live = store.live_orders() if store is not None else ()
-    halt = store.halt() if store is not None else read_pause(home) or NO_HALT
+    halt = store.halt() if store is not None else beside(home) or NO_HALT
     return Status(
         env=env,
         trading_day=trading_day,

@@ -181,9 +181,20 @@ def test_8_a_state_file_that_is_no_database(exchange: Served) -> None:
     assert state.read_bytes().startswith(b"this was")
 
 
-def test_8_the_kill_switch_works_with_a_broken_state_file_and_says_that_it_did_not_halt(exchange: Served) -> None:
+def test_0_the_kill_switch_works_with_a_broken_state_file_and_halts_beside_it(exchange: Served) -> None:
     place()
     (exchange.state / "sim" / "state.db").write_bytes(b"this was a database once" * 500)
+    ended = kalshi("cancel-all", "--json")
+    assert ended.code == 0
+    assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": True, "seconds": 0}
+    assert "the halt is kept beside the state file" in ended.err
+    assert exchange.resting() == []
+
+
+def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_did_not_halt(exchange: Served) -> None:
+    exchange.submit("alice", TWO_SIDED, BID, "0.41", "3")
+    exchange.state.mkdir(exist_ok=True)
+    (exchange.state / "sim").write_text("a file where the directory should be")
     ended = kalshi("cancel-all", "--json")
     assert ended.code == 8
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": False, "seconds": 0}
