@@ -73,8 +73,7 @@ class PaperVenue:
 
     `cash` is what the account started with, before `fills` and `settlements` (what earlier runs left in the store).
     `stale` are orders that earlier runs left live: paper orders end with their process, and `snapshot` says so.
-    `fees` gives the schedule of a ticker, `new_id` ids of orders and trades. `resync` asks for a fresh book, where there
-    is somebody to ask.
+    `fees` gives the schedule of a ticker, `new_id` ids of orders and trades. `resync` asks for a new book of a market.
     """
 
     def __init__(
