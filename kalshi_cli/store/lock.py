@@ -34,7 +34,7 @@ def lock(path: Path, clock: Clock) -> Iterator[None]:
     """Hold the lock. InstanceError, naming the holder, where another process (or this one) already does."""
     file = _open(path)
     try:
-        if not _take(file, clock):
+        if not _take(file, path, clock):
             raise InstanceError(
                 f"another instance holds this account ({_written(file)})",
                 hint="stop it first: Ctrl-C where it runs, or kill with its pid; kalshi status shows a loop",
@@ -50,7 +50,7 @@ def holder(path: Path) -> LockHolder | None:
     """Who holds the lock now, or None. Takes nothing but a shared lock, for an instant."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StateError(f"cannot read {path}: {error.strerror}") from error
@@ -58,6 +58,8 @@ def holder(path: Path) -> LockHolder | None:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _written(file)
+    except OSError as error:
+        raise _no_locks(path, error) from error
     else:
         return None
     finally:
@@ -76,7 +78,7 @@ def _open(path: Path) -> int:
         ) from error
 
 
-def _take(file: int, clock: Clock) -> bool:
+def _take(file: int, path: Path, clock: Clock) -> bool:
     """A first refusal may be somebody's instant in `holder`: try again a few times."""
     for attempt in range(_TRIES):
         if attempt:
@@ -85,8 +87,19 @@ def _take(file: int, clock: Clock) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
+        except OSError as error:
+            raise _no_locks(path, error) from error
         return True
     return False
+
+
+def _no_locks(path: Path, error: OSError) -> StateError:
+    """Some network drives have none: there nobody could tell whether another loop runs."""
+    return StateError(
+        f"{path} cannot be locked: {error.strerror}",
+        hint="keep the state on a disk of this machine: choose another directory with --state or KALSHI_STATE",
+        code="state_no_locks",
+    )
 
 
 def _written(file: int) -> LockHolder:

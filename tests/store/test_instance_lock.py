@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import stat
@@ -114,10 +116,24 @@ def test_a_look_at_the_lock_does_not_keep_anybody_from_taking_it(file: Path, in_
     os.waitpid(child, 0)
 
 
+def test_where_the_file_system_has_no_locks_nothing_starts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some network drives answer; whoever went on there could not know of another loop."""
+
+    def refuse(_file: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for what in (lambda: lock(file, ManualClock(NOW)).__enter__(), lambda: holder(file)):
+        with pytest.raises(StateError, match="cannot be locked: No locks available") as caught:
+            what()
+        assert caught.value.code == "state_no_locks"
+        assert "--state" in caught.value.hint
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"pid": "x"}', "\x00" * 300])
 def test_a_lock_file_with_nonsense_in_it_still_locks(file: Path, text: str) -> None:
-    import fcntl
-
     file.parent.mkdir()
     file.write_text(text)
     with file.open("r+") as held:
