@@ -1,0 +1,298 @@
+"""What ends, pauses and holds up a running loop from outside, and from inside: another shell, a signal, a suspended
+process, a strategy that hangs. The real program, real processes, real time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import TWO_SIDED, Ended, Served, eventually, finish, said, served, start
+
+from kalshi_cli.core.model import BID
+
+STRATEGIES = """
+import ctypes
+import os
+import signal
+import time
+
+from kalshi_cli.core.messages import Place
+from kalshi_cli.core.model import BID
+from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.units import cents, contracts
+
+
+class Quoter(Strategy):
+    name = "quoter"
+
+    def on_tick(self, view):
+        for ticker in view.tickers:
+            if not view.orders(ticker):
+                yield Place(ticker, BID, cents(40), contracts(2), fair=cents(44), reason="to have something resting")
+
+
+class Sleeper(Quoter):
+    name = "sleeper"
+
+    def on_tick(self, view):
+        if view.orders():
+            time.sleep(600)
+        yield from super().on_tick(view)
+
+
+class Spinner(Strategy):
+    name = "spinner"
+
+    def on_tick(self, view):
+        while True:
+            pass
+
+
+class Stubborn(Strategy):
+    name = "stubborn"
+
+    def on_tick(self, view):
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:
+                pass
+
+
+class Stuck(Quoter):
+    name = "stuck"
+
+    def on_tick(self, view):
+        if view.orders():
+            lock, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+            libc.pthread_mutex_lock(lock)
+            libc.pthread_mutex_lock(lock)  # never comes back, whatever the signal
+        yield from super().on_tick(view)
+
+
+class Suspended(Strategy):
+    name = "suspended"
+    looks = 0
+
+    def on_tick(self, view):
+        self.looks += 1
+        if self.looks == 3:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            yield Place(view.tickers[0], BID, cents(40), contracts(2), fair=cents(44), reason="from before")
+"""
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Served]:
+    (tmp_path / "several.py").write_text(STRATEGIES)
+    with served(tmp_path) as one:
+        yield one
+
+
+@contextmanager
+def loop(exchange: Served, names: str, *words: str, **trade: str) -> Iterator[subprocess.Popen[str]]:
+    """A loop with these strategies and settings of `trade`, killed at the end if need be."""
+    spec = ",".join(f"./several.py:{name}" for name in names.split(","))
+    settings = {f"KALSHI_TRADE__{name.upper()}": value for name, value in trade.items()}
+    process = start(
+        ("trade", "--strategy", spec, "--ticker", TWO_SIDED, "--interval", "0.1s", "--json", *words),
+        {**exchange.variables(), **settings},
+        exchange.home,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def kalshi(exchange: Served, *words: str) -> Ended:
+    return finish(start(words, exchange.variables(), exchange.home))
+
+
+def status(exchange: Served) -> Any:
+    return kalshi(exchange, "status", "--json").json
+
+
+def until(process: subprocess.Popen[str], what: Callable[[], Any]) -> Any:
+    """The first true answer, while the process runs."""
+    found = eventually(lambda: what() or process.poll() is not None)
+    assert process.poll() is None, said(process)
+    return found
+
+
+def requests(exchange: Served) -> list[tuple[float, str, str]]:
+    """Every request from now on, as it arrives: when, and what."""
+    handle, seen = exchange.exchange.handle, []
+
+    def noted(request: Any, now: Any) -> Any:
+        seen.append((time.monotonic(), request.method, request.path))
+        return handle(request, now)
+
+    exchange.exchange.handle = noted  # type: ignore[method-assign]
+    return seen
+
+
+def creates(seen: list[tuple[float, str, str]]) -> list[float]:
+    return [at for at, method, path in seen if method == "POST" and path.endswith("/events/orders")]
+
+
+PLACE = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "1", "--price", "0.40", "--json")
+
+
+# -- pause, resume, stop ------------------------------------------------------------------------------------------
+
+
+def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exchange: Served) -> None:
+    with loop(exchange, "Quoter") as process:
+        until(process, exchange.resting)
+        assert kalshi(exchange, "pause", "--reason", "lunch").code == 0
+        until(process, lambda: not exchange.resting())
+        before = status(exchange)
+        assert (before["running"], before["state"], before["state_code"], before["state_reason"]) == (
+            True, "halted", "PAUSED", "lunch",
+        )  # fmt: skip
+        refused = kalshi(exchange, *PLACE)
+        assert (refused.code, refused.error["code"]) == (3, "HALTED")
+        until(process, lambda: status(exchange)["cycles"] > before["cycles"])
+        assert exchange.resting() == []
+        assert kalshi(exchange, "resume", "--reason", "had lunch").code == 0
+        until(process, exchange.resting)
+        stopped = kalshi(exchange, "stop")
+        assert (stopped.code, str(process.pid) in stopped.err) == (0, True)
+        ended = finish(process)
+    assert (ended.code, ended.json["stopped_by"], ended.json["live_orders"]) == (143, "SIGTERM", 0)
+    assert "TRADING IS PAUSED: lunch" in ended.err
+    assert exchange.resting() == []
+
+
+def test_a_stop_does_not_stop_the_next_loop_and_a_loop_started_into_a_pause_waits(exchange: Served) -> None:
+    nothing = kalshi(exchange, "stop")
+    assert (nothing.code, nothing.err.strip()) == (0, "no loop is running here")
+    (exchange.state / "sim").mkdir(parents=True, exist_ok=True)
+    pause = exchange.state / "sim" / ".pause"
+    pause.touch()
+    with loop(exchange, "Quoter") as process:
+        until(process, lambda: "TRADING IS PAUSED" in said(process))
+        pause.unlink()
+        until(process, exchange.resting)
+        process.send_signal(signal.SIGUSR1)
+        until(process, lambda: not exchange.resting())
+        assert pause.read_text() == "SIGUSR1"
+        process.send_signal(signal.SIGUSR1)
+        until(process, exchange.resting)
+        assert not pause.exists()
+
+
+def test_a_halt_ends_with_9_and_no_signal_lifts_it(exchange: Served) -> None:
+    with loop(exchange, "Quoter", "--duration", "4s") as process:
+        until(process, exchange.resting)
+        assert kalshi(exchange, "cancel-all", "--json").json["halted"] is True
+        for _ in range(2):
+            process.send_signal(signal.SIGUSR1)  # a pause on top of it, and back
+            time.sleep(0.3)
+        ended = finish(process)
+    assert (ended.code, ended.json["stopped_by"]) == (9, "duration")
+    assert ended.error["code"] == "halted"
+    assert "kalshi resume" in ended.error["hint"]
+    assert exchange.resting() == []
+    assert status(exchange)["state_code"] == "CANCEL_ALL"
+
+
+def test_no_create_reaches_the_exchange_after_a_pause_whoever_sends_it(exchange: Served) -> None:
+    """Three shells that place orders as fast as they can, and a fourth that pauses."""
+    seen = requests(exchange)
+
+    def hammer(_shell: int) -> Ended:
+        for _ in range(100):
+            ended = kalshi(exchange, *PLACE)
+            if ended.code:
+                return ended
+        raise AssertionError("nobody paused")
+
+    with ThreadPoolExecutor(3) as shells:
+        running = [shells.submit(hammer, shell) for shell in range(3)]
+        eventually(lambda: len(creates(seen)) >= 3)
+        assert kalshi(exchange, "pause").code == 0
+        paused = time.monotonic()
+        ends = [each.result() for each in running]
+    assert [ended.code for ended in ends] == [3, 3, 3]
+    assert max(creates(seen)) < paused
+    assert kalshi(exchange, "resume", "--reason", "tested").code == 0
+    assert kalshi(exchange, *PLACE).code == 0, "it was the pause that held them up"
+    assert max(creates(seen)) > paused
+
+
+# -- a process that was suspended -----------------------------------------------------------------------------------
+
+
+def test_what_was_decided_before_the_process_was_suspended_is_not_sent_after(exchange: Served) -> None:
+    """SIGSTOP in the middle of a decision; then the account is read before anybody is asked again."""
+    seen = requests(exchange)
+    with loop(exchange, "Suspended,Quoter", decision_limit_s="0.5", suspended_after_s="1") as process:
+        eventually(lambda: _state(process.pid) == "T")
+        resting = exchange.resting()
+        time.sleep(1.5)
+        woken = time.monotonic()
+        process.send_signal(signal.SIGCONT)
+        until(process, lambda: status(exchange)["cycles"] > 20)
+        process.send_signal(signal.SIGTERM)
+        ended = finish(process)
+    assert (ended.code, ended.json["live_orders"]) == (143, 0), ended.err
+    assert len(resting) == 1, "the other strategy had ordered before"
+    assert creates(seen)[0] < woken
+    assert "STALE_DECISION" in "".join(refusals(exchange))
+    after = [(method, path) for at, method, path in seen if at > woken]
+    assert after[0][0] == "GET", after[:5]
+
+
+def _state(pid: int) -> str:
+    """T for stopped, as the kernel has it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def refusals(exchange: Served) -> list[str]:
+    """The codes of orders that were refused, from the state file."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(exchange.state / "sim" / "state.db")) as connection:
+        return [code for (code,) in connection.execute("SELECT code FROM orders WHERE status = 'rejected'")]
+
+
+# -- strategies that hang ---------------------------------------------------------------------------------------------
+
+
+def test_strategies_that_hang_are_taken_out_and_the_others_go_on(exchange: Served) -> None:
+    names = "Sleeper,Spinner,Stubborn,Quoter"
+    with loop(exchange, names, strategy_limit_s="0.3") as process:
+        for name in ("sleeper", "spinner", "stubborn"):
+            until(process, lambda name=name: f"CRITICAL STRATEGY_HUNG {name}: HungError" in said(process))
+        beats = status(exchange)["cycles"]
+        until(process, lambda: status(exchange)["cycles"] > beats)
+        (order,) = until(process, exchange.resting)
+        process.send_signal(signal.SIGTERM)
+        ended = finish(process)
+    assert ended.code == 143
+    assert ended.json["orders"] == 2, "one of the sleeper, one of the quoter"
+    assert order[0] in ended.err or exchange.resting() == []
+
+
+def test_a_strategy_that_cannot_be_interrupted_loses_its_orders_all_the_same(exchange: Served) -> None:
+    with loop(exchange, "Stuck", strategy_limit_s="0.3") as process:
+        until(process, lambda: "STRATEGY_STUCK" in said(process))
+        until(process, lambda: not exchange.resting())
+        beats = status(exchange)["cycles"]
+        time.sleep(0.5)
+        assert status(exchange)["cycles"] == beats, "no heartbeat of a loop that stands still"
+        assert f"kill -9 {process.pid}" in said(process)
+        os.kill(process.pid, signal.SIGKILL)
+    assert exchange.submit("maker", TWO_SIDED, BID, "0.41", "1")
