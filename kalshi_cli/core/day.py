@@ -7,8 +7,8 @@ fills and settlements by the exchange's times, so neither a restart nor a lost s
 from __future__ import annotations
 
 from kalshi_cli.core.model import Fill, Settlement
-from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Money, Price, Ts
+from kalshi_cli.core.state import Limits, State, mark
+from kalshi_cli.units import Money, Price, Qty, Ts
 
 
 class DayCount:
@@ -20,7 +20,7 @@ class DayCount:
         self._start: Ts | None = None
         self._before: dict[str, Money] = {}
         self._changed: set[str] = set()
-        self._marks: dict[str, Price | None] = {}
+        self._marks: dict[tuple[str, bool], Price | None] = {}
 
     def booked(self, entry: Fill | Settlement) -> None:
         """Something new is in the ledger. What is of today changes nothing of what came before, except that a
@@ -37,13 +37,20 @@ class DayCount:
         for ticker in self._changed:
             self._before[ticker] = ledger.net_before(ticker, start)
         self._changed.clear()
-        self._mark()
-        held = (position.unrealized(self._marks.get(position.ticker)) or 0 for position in ledger.positions.values())
-        return Money(ledger.realized - ledger.fees - sum(self._before.values()) + sum(held))
+        return Money(ledger.realized - ledger.fees - sum(self._before.values()) + self._unrealized())
 
-    def _mark(self) -> None:
+    def _unrealized(self) -> int:
+        held = [position for position in self._state.ledger.positions.values() if position.qty]
+        net: dict[str, int] = {}
+        for position in held:
+            net[position.ticker] = net.get(position.ticker, 0) + position.qty
+        marks = {ticker: self._mark(ticker, Qty(qty)) for ticker, qty in net.items()}
+        return sum(position.unrealized(marks[position.ticker]) or 0 for position in held)
+
+    def _mark(self, ticker: str, qty: Qty) -> Price | None:
         """While a book cannot be trusted its last price stands: a gap of a second is no loss."""
-        for ticker, price in self._state.marks().items():
-            book = self._state.books.get(ticker)
-            if book is None or book.is_usable or ticker not in self._marks:
-                self._marks[ticker] = price
+        book, market, side = self._state.books.get(ticker), self._state.markets.get(ticker), (ticker, qty > 0)
+        if book is not None and book.is_usable:
+            self._marks[side] = mark(book, market, qty)
+        is_settled = market is not None and market.settlement_value is not None
+        return self._marks[side] if side in self._marks and not is_settled else mark(book, market, qty)

@@ -212,29 +212,18 @@ class _Strangers:
         self.since = state.now
 
     def met(self, order: Order) -> list[Effect]:
-        """An order joined."""
-        if not order.is_foreign:
-            return []
+        """An order joined that no intent of ours is for."""
         own = self._state.orders.get(order.client_order_id)
         if own is not None and not own.is_foreign:
-            return self._same_id(own, order)
+            text = f"{_words(order)}, besides {own.order_id}: two orders of one intent. See `kalshi order list`"
+            return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
         return self._told(order.order_id, order.client_order_id, _words(order)) if _counts(order) else []
 
-    def _same_id(self, own: Order, order: Order) -> list[Effect]:
-        if not own.order_id:
-            return self._clash(own, order)
-        text = f"{_words(order)}, besides {own.order_id}: two orders of one intent. See `kalshi order list`"
-        return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
-
     def named(self, before: Order, order: Order) -> list[Effect]:
-        """An order of ours is on the exchange, which we learn without an answer of its own: is it the one we sent?"""
-        is_first = not before.order_id and order.order_id
-        return self._clash(before, order) if is_first and not is_as_sent(before, order) else []
-
-    def _clash(self, own: Order, order: Order) -> list[Effect]:
-        text = (
-            f"{_words(order)} has the client order id of our {_words(own)}: is there another state file, or an old one?"
-        )
+        """An order under an id of ours is met on the exchange for the first time: is it the one we sent?"""
+        if before.order_id or not order.order_id or is_as_sent(before, order):
+            return []
+        text = f"{_words(order)} is under the id of our {_words(before)}: is there another state file, or an old one?"
         return self._tighten(TradingState.HALTED, "ID_CLASH", order.order_id, text)
 
     def traded(self, fill: Fill) -> None:
