@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
-from kalshi_cli.core.messages import AccountSnapshot, Effect
+from kalshi_cli.core.messages import AccountSnapshot, Effect, OrderChanged
 from kalshi_cli.core.model import FeeSchedule, Market, Order, OrderStatus
 from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.pnl import in_order
@@ -48,8 +48,9 @@ def load_engine(
 
     `agree` is how: one read, where nothing else is said; `start.agree` before any strategy acts.
     """
+    memory = store.load()
     engine = restore(
-        store.load(),
+        memory,
         State(markets=markets, fees=fees, references=references, now=clock.now()),
         limits,
         strategies,
@@ -57,9 +58,21 @@ def load_engine(
         order_expiry_s=order_expiry_s,
         on_file=store.order,
     )
+    _catch_up(store, memory, engine)
     (agree or read_account)(client, store, clock, engine)
     engine.tally = Tally()  # what was missed while nobody ran is not this run's doing
     return engine
+
+
+def _catch_up(store: Notebook, memory: Memory, engine: Engine) -> None:
+    """Write down of orders what the fills on file say of them.
+
+    Another program may have booked the fill of an order that it did not know; nobody would tell of its end again.
+    """
+    for before in memory.orders:
+        after = engine.state.orders.by_order_id(before.order_id)
+        if after is not None and (after.filled, after.status) != (before.filled, before.status):
+            store.record(OrderChanged(after))
 
 
 def restore(

@@ -1,0 +1,35 @@
+"""What the fills on file say of an order is written down at the next start, whoever booked them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from virtual import Virtual
+
+from kalshi_cli.core.messages import FillBooked
+from kalshi_cli.core.model import BID, OrderStatus
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.units import cents
+
+
+def test_an_order_whose_fill_another_program_booked_does_not_rest_on_file_for_ever(tmp_path: Path) -> None:
+    virtual = Virtual(tmp_path)
+    try:
+        virtual.market()
+        order = virtual.place(price=cents(42))
+        assert order.status is OrderStatus.RESTING
+        virtual.take(BID.opposite, 42, 10)
+        for fill in virtual.client.all_fills():
+            virtual.store.record(FillBooked(msgspec.structs.replace(fill, client_order_id="")))
+        found = virtual.store.order(order.client_order_id)
+        assert found is not None
+        assert found.status is OrderStatus.RESTING, "only the fill was booked"
+        load_engine(virtual.client, virtual.store, virtual.clock, Limits(), markets=(), fees={}, new_id=virtual.new_id)
+        found = virtual.store.order(order.client_order_id)
+        assert found is not None
+        assert (found.status, found.filled) == (OrderStatus.FILLED, 1000)
+        assert virtual.store.live_orders() == ()
+    finally:
+        virtual.close()
