@@ -196,12 +196,11 @@ def nothing_hidden(found: Truth, known: Iterable[Order]) -> list[str]:
     orders. One that the exchange has under an id of ours a second time is not asked about here, but by `once`.
     """
     wrong = []
+    named = {order.client_order_id: order for order in found.orders.values()}
     for order in known:
         if order.is_foreign:
             continue
-        theirs = found.orders.get(order.order_id) if order.order_id else None
-        if theirs is None and not order.order_id:
-            theirs = next(iter(found.named(order.client_order_id)), None)
+        theirs = found.orders.get(order.order_id) if order.order_id else named.get(order.client_order_id)
         if theirs is not None and theirs.status == RESTING and not order.status.is_live:
             wrong.append(
                 f"I-ONCE {order.client_order_id} rests at the exchange ({theirs.order_id}) and counts as "

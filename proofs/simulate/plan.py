@@ -150,13 +150,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FAULTY_S = 45.0
-MIN_FAULTS = 16
+MIN_FAULTS = 18
 
 
 def draw(seed: int, only: Collection[int] | None = None) -> Plan:
     """The plan of a seed; with `only` these of its faults, by their place, and no others."""
     dice = random.Random(seed * 7919 + 17)
-    kinds = [name for name, kind in ALL.items() for _ in range(kind.weight)]
+    page = dice.choice((1000, 1000, 3))
+    has_stream = dice.random() < 0.75
+    unreached = {"page_fails", "page_repeats"} if page > 3 else set()
+    unreached |= set() if has_stream else set(STREAM)
+    kinds = [name for name, kind in ALL.items() if name not in unreached for _ in range(kind.weight)]
     faults = []
     for _ in range(dice.randint(MIN_FAULTS, MIN_FAULTS + 8)):
         name = dice.choice(kinds)
@@ -175,9 +179,9 @@ def draw(seed: int, only: Collection[int] | None = None) -> Plan:
         clock_past_ms=dice.choice((5_000, 60_000)),
         interval_s=dice.choice((1.0, 2.0)),
         expiry_s=dice.choice((5.0, 10.0)),
-        page=dice.choice((1000, 1000, 3)),
+        page=page,
         has_others=dice.random() < 0.3,
-        has_stream=dice.random() < 0.75,
+        has_stream=has_stream,
         strategies=tuple(dice.sample(books, dice.choice((1, 2, 2, 3)))),
         faults=tuple(fault for at, fault in enumerate(faults) if only is None or at in only),
     )

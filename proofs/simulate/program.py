@@ -176,7 +176,7 @@ class _WatchedVenue:
         return getattr(self._inner, name)
 
 
-def trade(app: VirtualApp, duration_s: float) -> None:
+def trade(app: VirtualApp, duration_s: float | None = None) -> None:
     """Run the loop until something ends it."""
     request = TradeRequest(
         strategies=app.stage.plan.strategies,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import traceback
 from collections import Counter
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kalshi_cli.app import App
 from kalshi_cli.core.messages import Command
 from kalshi_cli.core.model import MarketStatus
+from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.units import Ts
@@ -30,6 +32,9 @@ from proofs.simulate.world import TICKERS, World, open_exchange
 T0 = Ts(1_780_000_000_000)
 RESTART_S = 3.0
 """A service manager starts the loop again after so long."""
+
+MOST_MORE_S = 60.0
+"""Where the faults of a plan find too little to befall, they have so many seconds more."""
 
 MOST_STARTS = 40
 """More in one session is a loop that cannot run at all."""
@@ -57,6 +62,8 @@ class Stage:
         self._dead: set[str] = set()
         self._ids = iter(range(1, 10_000_000))
         self._starts = 0
+        self._drain_s = 0.0
+        self._ends_s = math.inf
         limits = App(configuration(plan, home), print).limits
         self.checker = Checker(self, limits)
         self.stream_faults = StreamFaults(self)
@@ -129,12 +136,11 @@ class Stage:
         """Faults for a while, then quiet until everything must be known, then the last checks."""
         self.timeline.after(0.3, self.world.live)
         self.timeline.after(1.0, self._advance)
-        drain_s = self.plan.expiry_s + 30 + self.plan.read_lag_ms / 1000 + 15
+        self._drain_s = self.plan.expiry_s + NEVER_ARRIVED_MARGIN_MS / 1000 + self.plan.read_lag_ms / 1000 + 15
         self.timeline.after(7.0, self.upsets.look)
         self.timeline.at(self.plan.faulty_s, self._calm)
-        end_s = self.plan.faulty_s + drain_s
-        while self.timeline.seconds < end_s and not self.checker.violations:
-            self._process(end_s - self.timeline.seconds)
+        while self.timeline.seconds < self._ends_s and not self.checker.violations:
+            self._process()
             self.timeline.pass_(RESTART_S)
         if not self.checker.violations:
             self._last_checks()
@@ -142,15 +148,23 @@ class Stage:
         self.upsets.close()
 
     def _advance(self) -> None:
+        if self.timeline.seconds >= self._ends_s and self.is_running:
+            self.ask(Command(self.clock.now(), None, "the end"))
         self.exchange.advance(self.timeline.now())
         self.timeline.after(1.0, self._advance)
 
     def _calm(self) -> None:
+        """The faults are over; later, where few of them found anything to befall yet."""
+        is_enough = self.fired_kinds.total() >= 10 and self.checker.events >= 100
+        if not is_enough and self.timeline.seconds < self.plan.faulty_s + MOST_MORE_S:
+            self.timeline.after(5.0, self._calm)
+            return
         self.faults.is_over = True
         self.world.is_quiet = True
         self.upsets.calm()
+        self._ends_s = self.timeline.seconds + self._drain_s
 
-    def _process(self, duration_s: float) -> None:
+    def _process(self) -> None:
         """One life of the program, from its start to its end."""
         self._starts += 1
         if self._starts > MOST_STARTS:
@@ -160,7 +174,7 @@ class Stage:
         try:
             with VirtualApp(self) as app:
                 self.is_running = True
-                trade(app, duration_s)
+                trade(app)
             self.tell("stage", "the loop ended")
         except Crash:
             self.tell("stage", "the process is gone")
