@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench simulate reference lock clean
+.PHONY: setup demo test lint types unit bench simulate nth reference lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -38,6 +38,9 @@ bench: setup  ## ratios against named peers, measured in one run (their environm
 
 simulate: setup  ## sessions full of faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
 	@$(BIN)/python -m proofs.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
+
+nth: setup  ## each fault on the 1st, 2nd, 3rd ... request of every session, until it completes untouched
+	@$(BIN)/python -m proofs.nth
 
 reference: setup  ## docs/cli.md, from the commands themselves
 	$(BIN)/python scripts/reference.py
