@@ -70,6 +70,8 @@ class Loops:
             signals = stack.enter_context(StopSignals(app.clock))
             stack.enter_context(PauseSignal(home))
             stack.enter_context(lock(home / "trade.lock", app.clock))
+            if not is_paper and not (home / "state.db").exists():
+                app.note("no state file: what this account did is read from the exchange")
             store = self._open_paper(stack, home) if is_paper else app.store
             refuse_to_start(store)
             self._serve_if_nobody_does(stack)
@@ -139,7 +141,8 @@ class Loops:
         )  # fmt: skip
         venue = LiveVenue(
             app.client, stream, app.clock,
-            live=engine.state.orders.live, since=engine.state.last_entry, tell=app.tell,
+            live=engine.state.orders.live, known=engine.state.orders.by_order_id, since=engine.state.last_entry,
+            tell=app.tell,
         )  # fmt: skip
         groups = RunGroups(app.client, store, engine.state, config.trade.group_limit, app.tell)
         groups.open(markets)

@@ -201,8 +201,7 @@ def _primary(error: sqlite3.Error) -> int:
 def damaged(path: Path, detail: object) -> StateError:
     return StateError(
         f"the state file {path} is damaged: {detail}",
-        hint=f"it was left as it is; after `mv {path} {path}.damaged` the next start rebuilds from the exchange "
-        "(a halt is not rebuilt: repeat it)",
+        hint="it was left as it is; `kalshi state rebuild` keeps it aside and reads the account from the exchange",
         code="state_damaged",
     )
 

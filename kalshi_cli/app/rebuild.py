@@ -1,0 +1,85 @@
+"""A state file anew: the unusable one is kept aside, the account is read from the exchange, and nothing trades yet.
+
+What the exchange cannot tell is lost with the file: which orders were ours and of which strategy (they count, as
+foreign ones, in every limit), alerts, refusals. So it starts halted, until a person has looked at it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.app import App
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.errors import RefusedError, StateError
+from kalshi_cli.store.aside import move_aside
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Money, format_ts
+
+_REBUILDABLE = ("state_missing", "state_damaged", "state_unusable", "state_newer")
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was wrong, where the old file is now, and what the exchange told."""
+
+    why: str
+    kept: str
+    halt: Halt
+    orders: int
+    fills: int
+    settlements: int
+    positions: int
+    cash: Money | None
+
+
+def rebuild(app: App) -> Rebuilt:
+    """Make the state file of this account anew. A halt that was, stays; else it is halted for this.
+
+    Raises RefusedError where the file can be used, and InstanceError while a loop runs. Where the account cannot be
+    read there is a new file and the halt: the next start reads the rest.
+    """
+    home, path = app.state_dir, app.state_dir / "state.db"
+    with lock(home / "trade.lock", app.clock):
+        why = _what_is_wrong(app)
+        now = app.clock.now()
+        if read_halt_file(home) is None:
+            reason = "the state file was made anew: compare positions and open orders with the web site"
+            write_halt_file(home, Halt(TradingState.HALTED, "REBUILT", reason, now))
+        kept = move_aside(path, "unusable-" + format_ts(now).replace(":", "").replace(" ", "T"))
+        halt = app.store.halt()
+        app.store.set_halt(halt)
+        engine = load_engine(
+            app.client, app.store, app.clock, app.limits, markets=(), fees={}, new_id=app.new_id,
+        )  # fmt: skip
+    ledger = engine.state.ledger
+    return Rebuilt(
+        why=why,
+        kept=str(kept or ""),
+        halt=halt,
+        orders=len(engine.state.orders.live()),
+        fills=len(app.store.fills()),
+        settlements=len(app.store.settlements()),
+        positions=sum(1 for position in ledger.positions.values() if position.qty),
+        cash=engine.cash,
+    )
+
+
+def _what_is_wrong(app: App) -> str:
+    """In words; RefusedError where nothing is, and what else cannot be mended here as it came."""
+    path = app.state_dir / "state.db"
+    try:
+        with SqliteStore.open(path, account=app.account, environment=app.config.env, create=False) as store:
+            store.load()
+            store.orders()
+    except StateError as error:
+        if error.code not in _REBUILDABLE:
+            raise
+        return error.message
+    raise RefusedError(
+        f"{path} is whole; nothing was done",
+        hint="what it does not know yet is read at the next start, or by `kalshi order reconcile`",
+        code="STATE_IS_WHOLE",
+    )

@@ -1,0 +1,45 @@
+"""What `kalshi state` prints. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen.cells import Prose
+from kalshi_cli.units import Money
+
+if TYPE_CHECKING:
+    from kalshi_cli.app.rebuild import Rebuilt
+
+
+class RebuiltView(Row, frozen=True, kw_only=True):
+    """A state file made anew: what was wrong, where the old one is, and what the exchange told of the account.
+
+    `open_orders` may still trade; `state` is the trading state, with why it is so.
+    """
+
+    why: Prose
+    kept: str
+    state: str
+    code: str
+    reason: Prose
+    open_orders: int
+    fills: int
+    settlements: int
+    open_positions: int
+    cash: Money | None
+
+
+def rebuilt_view(rebuilt: Rebuilt) -> RebuiltView:
+    return RebuiltView(
+        why=Prose(rebuilt.why),
+        kept=rebuilt.kept,
+        state=rebuilt.halt.state.value,
+        code=rebuilt.halt.code,
+        reason=Prose(rebuilt.halt.reason),
+        open_orders=rebuilt.orders,
+        fills=rebuilt.fills,
+        settlements=rebuilt.settlements,
+        open_positions=rebuilt.positions,
+        cash=rebuilt.cash,
+    )

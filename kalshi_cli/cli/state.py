@@ -1,0 +1,30 @@
+"""`kalshi state rebuild`: a state file anew, from the exchange."""
+
+from __future__ import annotations
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.screen.output import note
+
+app = Commands("The state file: what this program remembers of an account.")
+
+
+@app.command("rebuild")
+def rebuild(ctx: typer.Context) -> None:
+    """Make an unusable state file anew: keep the old one, read the account from the exchange, and stay halted.
+
+    For a file that is damaged, lost or of a newer version; one that can be used is refused, and so is this while a loop
+    runs. Orders that rest count in every limit as foreign ones, and are not canceled. A halt stays the halt it was.
+
+    \b
+    kalshi state rebuild
+    """
+    from kalshi_cli.app.rebuild import rebuild as rebuild_state
+    from kalshi_cli.cli.rows.state import rebuilt_view
+    from kalshi_cli.cli.screen.render import render_one
+
+    with opened(ctx) as desk:
+        rebuilt = rebuild_state(desk)
+        render_one(rebuilt_view(rebuilt), flags_of(ctx).form, title="state file", now=desk.clock.now())
+        note("trading is halted until: kalshi resume --reason TEXT")

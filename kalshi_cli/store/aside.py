@@ -1,0 +1,29 @@
+"""A state file that cannot be used is kept, under another name, and never thrown away."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from kalshi_cli.errors import StateError
+from kalshi_cli.store.pause import sync_directory
+
+_PARTS = ("-wal", "-shm", "")
+"""The file itself goes last: without it what belongs to it would be taken for that of the next one."""
+
+
+def move_aside(path: Path, mark: str) -> Path | None:
+    """Rename the file, and what belongs to it; its name now, or None where there was none. An older one stays."""
+    names = [f"{path.name}.{mark}", *(f"{path.name}.{mark}-{number}" for number in range(2, 100))]
+    kept = next((path.with_name(name) for name in names if not path.with_name(name).exists()), None)
+    if kept is None:
+        raise StateError(f"there are too many files like {names[0]}", hint="look through them", code="state_unwritable")
+    was_there = path.exists()
+    try:
+        for part in _PARTS:
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + part).rename(kept.with_name(kept.name + part))
+    except OSError as error:
+        raise StateError(f"cannot rename {path}: {error.strerror}", code="state_unwritable") from error
+    sync_directory(path.parent)
+    return kept if was_there else None

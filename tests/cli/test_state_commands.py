@@ -1,0 +1,140 @@
+"""`kalshi state rebuild`, and what a state file that is lost, old or of somebody else makes the program do."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.store.lock import lock
+
+JUNK = b"this was a database once" * 500
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
+
+
+def place(price: str = "0.40") -> Ended:
+    return kalshi(
+        "order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "1", "--price", price, "--json"
+    )
+
+
+def state_of(exchange: Served) -> Path:
+    return exchange.state / "sim" / "state.db"
+
+
+def lose(exchange: Served) -> None:
+    for file in state_of(exchange).parent.glob("state.db*"):
+        file.unlink()
+
+
+def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_trades_until_a_person_says_so(
+    exchange: Served,
+) -> None:
+    exchange.trade_a_little()
+    assert place().code == 0
+    state_of(exchange).write_bytes(JUNK)
+    assert place().error["hint"].count("kalshi state rebuild") == 1
+    ended = kalshi("state", "rebuild", "--json")
+    assert ended.code == 0, ended.err
+    told = ended.json
+    assert Path(told["kept"]).read_bytes() == JUNK
+    assert (told["open_orders"], told["fills"], told["open_positions"]) == (3, 3, 2)
+    assert "is damaged" in told["why"]
+    assert (told["state"], told["code"]) == ("halted", "REBUILT")
+    assert len(exchange.resting()) == 3, "nothing is canceled unasked"
+    assert kalshi("status", "--json").json["state"] == "halted"
+    assert place().error["code"] == "HALTED"
+    assert kalshi("resume", "--reason", "compared").code == 0
+    assert place().code == 0
+
+
+def test_a_halt_stays_the_halt_it_was(exchange: Served) -> None:
+    assert kalshi("cancel-all", "--json").code == 0
+    state_of(exchange).write_bytes(JUNK)
+    assert kalshi("state", "rebuild", "--json").json["code"] == "CANCEL_ALL"
+
+
+def test_a_file_that_can_be_used_is_not_made_anew(exchange: Served) -> None:
+    assert place().code == 0
+    before = kalshi("order", "list", "--json").json
+    ended = kalshi("state", "rebuild", "--json")
+    assert (ended.code, ended.error["code"]) == (3, "STATE_IS_WHOLE")
+    assert kalshi("order", "list", "--json").json == before
+    assert kalshi("status", "--json").json["state"] == "active"
+
+
+def test_nothing_is_made_anew_under_a_running_loop_nor_for_another_account(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert place().code == 0
+    with lock(state_of(exchange).parent / "trade.lock", SystemClock()):
+        assert kalshi("state", "rebuild", "--json").code == 10
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-0000000000b0")
+    ended = kalshi("state", "rebuild", "--json")
+    assert (ended.code, ended.error["code"]) == (8, "state_other_account")
+
+
+def test_it_can_be_done_again_and_again_and_every_file_is_kept(exchange: Served) -> None:
+    for n in range(3):
+        assert place().code in (0, 3)
+        state_of(exchange).write_bytes(JUNK + bytes([n]))
+        assert kalshi("state", "rebuild", "--json").code == 0
+    kept = [file for file in state_of(exchange).parent.glob("state.db.unusable-*") if file.suffix[-3:] not in ("wal",)]
+    assert len(kept) == 3
+
+
+def test_a_file_of_a_newer_version_is_kept_aside_when_asked_for(exchange: Served) -> None:
+    assert place().code == 0
+    with closing(sqlite3.connect(state_of(exchange))) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    assert (place().error["code"], place().code) == ("state_newer", 8)
+    told = kalshi("state", "rebuild", "--json").json
+    assert "newer version" in told["why"]
+    assert told["open_orders"] == 1
+
+
+# -- without being asked ------------------------------------------------------------------------------------------
+
+
+def test_without_its_file_the_next_command_knows_the_account_from_the_exchange(exchange: Served) -> None:
+    """Orders are foreign then: counted in every limit, and not canceled."""
+    exchange.trade_a_little()
+    first = place().json
+    lose(exchange)
+    assert kalshi("order", "reconcile", "--json").code == 0
+    with closing(sqlite3.connect(state_of(exchange))) as connection:
+        rows = connection.execute("SELECT order_id, is_foreign FROM orders WHERE status = 'resting'").fetchall()
+        fills = connection.execute("SELECT COUNT(*) FROM fills").fetchone()[0]
+    assert {order_id for order_id, _ in rows} == {order_id for order_id, *_ in exchange.resting()}
+    assert first["order_id"] in {order_id for order_id, is_foreign in rows if is_foreign}
+    assert fills == 3
+
+
+def test_an_older_copy_catches_up_with_what_it_does_not_know(exchange: Served, tmp_path: Path) -> None:
+    old = place().json
+    for file in state_of(exchange).parent.glob("state.db*"):
+        shutil.copy(file, tmp_path / f"backup-{file.name}")
+    newer = place("0.47").json
+    assert newer["status"] == "filled"
+    assert kalshi("order", "cancel", old["order_id"]).code == 0
+    lose(exchange)
+    for file in tmp_path.glob("backup-*"):
+        shutil.copy(file, state_of(exchange).parent / file.name.removeprefix("backup-"))
+    assert kalshi("order", "reconcile", "--json").code == 0
+    with closing(sqlite3.connect(state_of(exchange))) as connection:
+        assert connection.execute("SELECT status FROM orders WHERE key = ?", (old["client_order_id"],)).fetchall() == [
+            ("canceled",)
+        ]
+        assert connection.execute("SELECT order_id FROM fills").fetchall() == [(newer["order_id"],)]
