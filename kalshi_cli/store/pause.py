@@ -49,9 +49,9 @@ def pause(home: Path, reason: str) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        return
     except OSError as error:
+        if isinstance(error, FileExistsError) and home.is_dir():
+            return
         raise StateError(f"cannot create {path}: {error.strerror}", code="state_unwritable") from error
     try:
         with suppress(OSError):  # a full disk: what counts is that the file is there
