@@ -104,7 +104,8 @@ def read_account(
     """Read the whole account and repair what differs; the read, and the repairs, which are written down."""
     start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
     orders = [*engine.state.orders.live(), *lookup]
-    snapshot = account_snapshot(client, clock, since=start, live=orders)
+    known = engine.state.orders.by_order_id
+    snapshot = account_snapshot(client, clock, since=start, live=orders, known=known)
     effects = engine.step(snapshot)
     for effect in effects:
         store.record(effect)

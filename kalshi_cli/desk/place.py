@@ -181,15 +181,14 @@ class OrderDesk:
     def refuse_used(self, client_order_id: str) -> None:
         """RefusedError where an order of ours has this id."""
         if client_order_id and self.store.order(client_order_id) is not None:
-            raise RefusedError(
-                f"refused: there is an order with the id {client_order_id} already",
-                hint=f"kalshi order show {client_order_id}",
-                code="DUPLICATE_ID",
-            )
+            raise duplicate(client_order_id)
 
     def venue(self, engine: Engine) -> LiveVenue:
         """Where the engine's effects go; without a stream."""
-        return LiveVenue(self.client, None, self.clock, live=engine.state.orders.live, since=engine.state.last_entry)
+        orders = engine.state.orders
+        return LiveVenue(
+            self.client, None, self.clock, live=orders.live, known=orders.by_order_id, since=engine.state.last_entry
+        )
 
     def propose(self, ticket: Ticket) -> tuple[Engine, Proposal]:
         """Bring account and market up to date and hold the order against every control.
@@ -200,6 +199,8 @@ class OrderDesk:
         market = self.client.market(ticket.ticker)
         intent = ticket.intent(market)
         engine = self.engine([market])
+        if engine.state.orders.get(ticket.client_order_id) is not None:
+            raise duplicate(ticket.client_order_id)
         return engine, self.judged(engine, market, engine.place(intent, client_order_id=ticket.client_order_id))
 
     def judged(self, engine: Engine, market: Market, verdict: SubmitOrder | CloseOrder | Denied) -> Proposal:
@@ -261,6 +262,15 @@ def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine,
     raise OutcomeUnknownError(
         f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
         hint=f"kalshi order reconcile   (client order id {order.client_order_id})",
+    )
+
+
+def duplicate(client_order_id: str) -> RefusedError:
+    """An id is used once."""
+    return RefusedError(
+        f"refused: there is an order with the id {client_order_id} already",
+        hint=f"kalshi order show {client_order_id}",
+        code="DUPLICATE_ID",
     )
 
 

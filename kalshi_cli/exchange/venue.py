@@ -79,6 +79,9 @@ second nothing is signed or dated rightly, and the run ends."""
 OVERLAP_MS = 60_000
 """How far a read of fills and settlements reaches back behind the last one; booking is idempotent."""
 
+NEW_MS = 900_000
+"""How old a fill may be whose order is looked up where nobody knows it; a lost file is not rebuilt order by order."""
+
 MARKETS_ONE_BY_ONE = 3
 """Orders of more markets than this are looked up in one list: after a while away all orders of a loop have ended."""
 
@@ -88,30 +91,44 @@ _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
 
 def account_snapshot(
-    client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order] = (), within_s: float = math.inf
+    client: KalshiClient,
+    clock: Clock,
+    *,
+    since: Ts,
+    live: Iterable[Order] = (),
+    known: Callable[[str], Order | None] | None = None,
+    within_s: float = math.inf,
 ) -> AccountSnapshot:
     """A complete read of the account, or an error; `live` are the orders that we believe to be live.
 
     Those of them that the list of resting orders does not show are looked up among all orders of their market, also
     among those that left for the historical tier; of many markets, in one list of the whole account. What is found
     neither here nor there is left to whoever compares: absence proves something only when `as_of` is late enough.
+    The orders behind new fills that are not `known` are looked up, too: what traded at once never rested.
     `as_of` is asked for first, so that everything read after it is at least as new.
     """
     in_time = _Deadline(clock, within_s)
+
+    def look_up(missing: dict[str | None, Ts]) -> None:
+        if len(missing) > MARKETS_ONE_BY_ONE:
+            missing = {None: min(missing.values())}
+        for ticker, oldest in missing.items():
+            for order in in_time(client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS))):
+                orders[order.order_id] = order
+
     as_of = client.user_data_timestamp()
     orders = {order.order_id: order for order in in_time(client.orders(status="resting"))}
-    missing = _missing(orders.values(), live)
-    if len(missing) > MARKETS_ONE_BY_ONE:
-        missing = {None: min(missing.values())}
-    for ticker, oldest in missing.items():
-        for order in in_time(client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS))):
-            orders[order.order_id] = order
+    look_up(_missing(orders.values(), live))
+    fills = tuple(in_time(client.all_fills(min_ts=since)))
+    if known is not None:
+        new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
+        look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
     return AccountSnapshot(
         clock.now(),
         as_of=as_of,
         since=since,
         orders=tuple(orders.values()),
-        fills=tuple(in_time(client.all_fills(min_ts=since))),
+        fills=fills,
         settlements=tuple(in_time(client.settlements(min_ts=since))),
         positions=tuple(in_time(client.positions())),
         balance=client.balance(),
@@ -145,19 +162,27 @@ def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None
     for order in resting:
         ids.add(order.order_id)
         client_ids.add(order.client_order_id)
-    missing: dict[str | None, Ts] = {}
-    for order in live:
-        is_resting = order.order_id in ids if order.order_id else order.client_order_id in client_ids
-        if not is_resting:
-            missing[order.ticker] = min(order.created, missing.get(order.ticker, order.created))
-    return missing
+    return _oldest(
+        (order.ticker, order.created)
+        for order in live
+        if not (order.order_id in ids if order.order_id else order.client_order_id in client_ids)
+    )
+
+
+def _oldest(found: Iterable[tuple[str, Ts]]) -> dict[str | None, Ts]:
+    """The earliest time of each market."""
+    oldest: dict[str | None, Ts] = {}
+    for ticker, ts in found:
+        oldest[ticker] = min(ts, oldest.get(ticker, ts))
+    return oldest
 
 
 class LiveVenue:
     """Performs effects at the exchange.
 
-    `live` gives the orders that the engine believes to be live; `since` is the time up to which fills and settlements
-    are booked already. `tell` hears, in plain words, why the account cannot be read.
+    `live` gives the orders that the engine believes to be live, `known` the one with an id of the exchange; `since` is
+    the time up to which fills and settlements are booked already. `tell` hears, in plain words, why the account cannot
+    be read.
     """
 
     def __init__(
@@ -168,6 +193,7 @@ class LiveVenue:
         *,
         live: Callable[[], Iterable[Order]],
         since: Ts,
+        known: Callable[[str], Order | None] | None = None,
         every_s: float = EVERY_S,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
@@ -175,6 +201,7 @@ class LiveVenue:
         self._stream = stream
         self._clock = clock
         self._live = live
+        self._known = known
         self._since = Ts(max(0, since - OVERLAP_MS))
         self._every_s = every_s
         self._tell = tell
@@ -321,7 +348,12 @@ class LiveVenue:
         self._client.bound_reads(GET_WITHIN_S)
         try:
             snapshot = account_snapshot(
-                self._client, self._clock, since=self._since, live=self._live(), within_s=READ_WITHIN_S
+                self._client,
+                self._clock,
+                since=self._since,
+                live=self._live(),
+                known=self._known,
+                within_s=READ_WITHIN_S,
             )
         except (ExchangeError, UnreachableError) as error:
             return self._unread(error, is_back=is_back)

@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import T0, TICKER, Virtual, ticket
+from virtual import OTHER, T0, TICKER, Virtual, ticket
 
-from kalshi_cli.core.messages import OrderChanged, SubmitOrder
+from kalshi_cli.core.messages import Alert, OrderChanged, OrderState, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
+from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.place import RESOLVE_S
@@ -27,7 +28,8 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.store.base import Halt
 from kalshi_cli.units import Money, Price, cents, contracts, dollars
 
@@ -411,3 +413,104 @@ def test_a_halt_that_comes_while_an_order_waits_for_its_next_try_refuses_it(virt
     assert caught.value.exit_code == 3
     assert virtual.exchange.resting("alice") == []
     assert virtual.wire.posts() == 1
+
+
+# -- one id, two orders ---------------------------------------------------------------------------------------------
+
+
+def stranger(virtual: Virtual, client_order_id: str, **changes: Any) -> str:
+    """An order of this account that is not on file here; the exchange's id."""
+    fields: dict[str, Any] = {"side": BID, "price": cents(40), "qty": contracts(10)}
+    order = NewOrder(ticker=TICKER, client_order_id=client_order_id, **(fields | changes))
+    receipt = virtual.exchange.submit("alice", order, virtual.clock.now())
+    assert isinstance(receipt, Receipt)
+    return receipt.order_id
+
+
+def test_an_id_that_exists_with_the_same_terms_is_taken_for_ours(virtual: Virtual) -> None:
+    """409: what a first request that arrived, and whose reply was lost, would look like."""
+    virtual.market()
+    desk = virtual.desk()
+    proposed = desk.propose(ticket(client_order_id="mine"))
+    order_id = stranger(virtual, "mine")
+    order = desk.send(*proposed)
+    assert (order.order_id, order.status) == (order_id, OrderStatus.RESTING)
+    assert virtual.store.halt().state is TradingState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    "other", [{"price": cents(39)}, {"qty": contracts(9)}, {"side": ASK, "price": cents(60)}, {"ticker": OTHER}]
+)
+def test_an_id_that_exists_with_other_terms_halts_and_ends_as_unknown(virtual: Virtual, other: dict[str, Any]) -> None:
+    virtual.market()
+    desk = virtual.desk()
+    proposed = desk.propose(ticket(client_order_id="mine"))
+    fields: dict[str, Any] = {"ticker": TICKER, "side": BID, "price": cents(40), "qty": contracts(10)}
+    order = NewOrder(client_order_id="mine", **(fields | other))
+    assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        desk.send(*proposed)
+    assert caught.value.exit_code is ExitCode.UNKNOWN_OUTCOME
+    assert "mine" in caught.value.message
+    assert (caught.value.code, virtual.store.halt().code) == ("ID_CLASH", "ID_CLASH")
+    assert virtual.store.halt().state is TradingState.HALTED
+    assert "ID_CLASH" in [alert.code for alert in virtual.store.alerts()]
+    assert virtual.wire.posts() == 1
+
+
+def test_an_id_that_rests_already_is_refused_before_anything_is_sent(virtual: Virtual) -> None:
+    virtual.market()
+    stranger(virtual, "mine")
+    with pytest.raises(RefusedError) as caught:
+        virtual.place(client_order_id="mine")
+    assert (caught.value.code, virtual.wire.posts()) == ("DUPLICATE_ID", 0)
+
+
+def test_an_order_that_the_network_delivered_twice_halts_at_the_next_read(tmp_path: Path) -> None:
+    """Where only the ids of open orders are refused, a second copy of an order that filled at once fills again."""
+    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, client_ids="open_only"))
+    try:
+        virtual.market(40, 44)
+        inner = SimTransport(virtual.exchange, virtual.clock)
+        again: list[int] = []
+
+        def twice(request: httpx.Request) -> None:
+            if request.method == "POST":
+                again.append(inner.handle_request(request).status_code)
+
+        virtual.wire.after = twice
+        assert virtual.place(price=cents(44), tif=Tif.IOC).status is OrderStatus.FILLED
+        assert again == [201], "the exchange took both"
+        virtual.wire.after = lambda _request: None
+        with pytest.raises(RefusedError) as caught:
+            virtual.place()
+        assert caught.value.code == "HALTED"
+        assert virtual.store.halt().code == "DOUBLE_ORDER"
+        assert "DOUBLE_ORDER" in [alert.code for alert in virtual.store.alerts()]
+        assert len(virtual.store.fills()) == 2, "what the second one traded counts"
+    finally:
+        virtual.close()
+
+
+# -- what others do -------------------------------------------------------------------------------------------------
+
+
+def test_an_order_of_another_program_is_told_of_once(virtual: Virtual) -> None:
+    virtual.market()
+    stranger(virtual, "web")
+    stranger(virtual, f"{OWN_ID}0", price=cents(39))
+    virtual.place()
+    virtual.place()
+    told = [(alert.code, alert.tier) for alert in virtual.store.alerts()]
+    assert sorted(told) == [("FOREIGN_ACTIVITY", "critical"), ("OTHER_INSTANCE", "critical")]
+
+
+def test_a_loop_beside_a_person_knows_the_persons_order_from_the_file(virtual: Virtual) -> None:
+    virtual.market()
+    engine = virtual.desk().engine([virtual.client.market(TICKER)])
+    typed = virtual.place()
+    effects = engine.step(OrderState(virtual.clock.now(), virtual.client.order(typed.order_id)))
+    assert not [effect for effect in effects if isinstance(effect, Alert)]
+    known = engine.state.orders.by_order_id(typed.order_id)
+    assert known is not None
+    assert (known.is_foreign, known.client_order_id) == (False, typed.client_order_id)

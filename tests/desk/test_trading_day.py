@@ -1,0 +1,158 @@
+"""The day's loss, from the fills to the refusal: in whose zone, over a restart, without a state file."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from virtual import OTHER, TICKER, Virtual
+
+from kalshi_cli.core.day import DayCount
+from kalshi_cli.core.model import ASK, BID, Fill, TradingState
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.desk.portfolio import day_start
+from kalshi_cli.errors import RefusedError
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def limits(loss: Money | None = None) -> Limits:
+    """A dollar, days of New York; the collar does not stop the falls of these tests."""
+    return Limits(max_daily_loss=loss or dollars(1), price_collar=None, day_start=lambda ts: day_start(ts, NEW_YORK))
+
+
+def refused(virtual: Virtual, **changes: object) -> str:
+    with pytest.raises(RefusedError) as caught:
+        virtual.place(limits(), **changes)
+    return caught.value.code
+
+
+def lose(virtual: Virtual) -> None:
+    """Ten contracts bought at 44 are worth 30 each: $1.40 of loss, and the fee."""
+    virtual.market(40, 44)
+    virtual.place(limits(), price=cents(44))
+    virtual.market(30, 34)
+
+
+def counted(virtual: Virtual) -> Money | None:
+    """The day so far, as a new process sees it."""
+    return virtual.desk(limits()).engine([virtual.client.market(TICKER)]).state.day_net
+
+
+def realize(virtual: Virtual) -> None:
+    lose(virtual)
+    virtual.place(limits(), action="sell", price=cents(30))
+
+
+# -- whose day ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zone", "autumn_h", "spring_h"),
+    [
+        ("America/New_York", 25, 23),
+        ("America/Los_Angeles", 25, 23),
+        ("America/Havana", 25, 23),  # its clocks change at midnight itself
+        ("UTC", 24, 24),
+        ("Europe/London", 24, 24),
+        ("Asia/Kolkata", 24, 24),
+    ],
+)
+def test_every_moment_is_in_exactly_one_day_also_on_days_of_23_and_25_hours(
+    zone: str, autumn_h: int, spring_h: int
+) -> None:
+    place = ZoneInfo(zone)
+    for date, hours in (((2026, 11, 1), autumn_h), ((2027, 3, 14), spring_h)):
+        noon = datetime(*date, 12, tzinfo=place)
+        start, end = (day_start(Ts(int(at.timestamp() * 1000)), place) for at in (noon, noon + timedelta(days=1)))
+        assert (end - start) / 3_600_000 == hours
+        moments = [*range(start, end, 900_000), end - 1]
+        assert {day_start(Ts(moment), place) for moment in moments} == {start}
+        assert day_start(Ts(start - 1), place) < start
+        assert day_start(end, place) == end
+
+
+@pytest.mark.parametrize(("date", "hours"), [((2026, 11, 1), 25), ((2027, 3, 14), 23)])
+def test_a_fill_an_hour_before_the_end_of_a_long_or_short_day_is_of_that_day(
+    date: tuple[int, int, int], hours: int
+) -> None:
+    start = Ts(int(datetime(*date, tzinfo=NEW_YORK).timestamp() * 1000))
+    state = State(now=Ts(start + (hours - 1) * 3_600_000))
+    day = DayCount(state, limits())
+
+    def trade(number: int, at: int) -> None:
+        fill = Fill(
+            trade_id=f"t{number}", order_id="o", ticker="T", side=BID if number % 2 else ASK, price=Price(4_000),
+            qty=Qty(100), fee=Money(1 << number), is_taker=True, ts=Ts(at),
+        )  # fmt: skip
+        state.ledger.book(fill)
+        day.booked(fill)
+
+    for number, at in enumerate((start - 1, start, state.now, start + hours * 3_600_000)):
+        trade(number, at)
+    assert day.net() == -(2 + 4 + 8), "what came before is not of today; what is of tomorrow has not been yet"
+    state.now = Ts(start + hours * 3_600_000)
+    assert day.net() == -8
+
+
+# -- crossed --------------------------------------------------------------------------------------------------------
+
+
+def test_a_person_is_refused_beyond_the_days_loss_and_may_still_close(virtual: Virtual) -> None:
+    lose(virtual)
+    assert refused(virtual) == "DAILY_LOSS"
+    halt = virtual.store.halt()
+    assert (halt.state, halt.code) == (TradingState.REDUCING, "DAILY_LOSS")
+    assert "DAILY_LOSS" in [alert.code for alert in virtual.store.alerts()]
+    closed = virtual.place(limits(), action="sell", price=cents(30))
+    assert closed.filled == contracts(10)
+
+
+def test_below_the_limit_nothing_is_refused(virtual: Virtual) -> None:
+    lose(virtual)
+    virtual.place(limits(dollars(2)), price=cents(30))
+    assert virtual.store.halt().state is TradingState.ACTIVE
+
+
+def test_a_loss_in_another_market_counts_at_what_it_is_worth_now(virtual: Virtual) -> None:
+    lose(virtual)
+    virtual.market(40, 44, ticker=OTHER)
+    assert refused(virtual, ticker=OTHER) == "DAILY_LOSS"
+
+
+def test_a_resume_does_not_lift_a_loss_that_is_still_there(virtual: Virtual) -> None:
+    realize(virtual)
+    assert refused(virtual) == "DAILY_LOSS"
+    virtual.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "let me", virtual.clock.now()))
+    assert refused(virtual) == "DAILY_LOSS"
+    assert virtual.store.halt().state is TradingState.REDUCING
+
+
+def test_neither_a_restart_nor_a_lost_state_file_resets_the_days_loss(virtual: Virtual) -> None:
+    realize(virtual)
+    virtual.store.close()
+    for path in virtual.path.parent.glob("state.db*"):
+        path.unlink()
+    virtual.store = SqliteStore.open(virtual.path, account="alice", environment="sim")
+    assert refused(virtual) == "DAILY_LOSS", "counted again from the fills that the exchange has"
+    assert len(virtual.store.fills()) == 2
+
+
+def test_over_midnight_the_halt_stays_and_the_loss_is_of_yesterday(virtual: Virtual) -> None:
+    """A restart at 23:59 neither resets nor doubles it; the day after, a person may resume."""
+    realize(virtual)
+    before = counted(virtual)
+    assert before is not None
+    assert before < -dollars(1)
+    midnight = day_start(Ts(virtual.clock.now() + 86_400_000), NEW_YORK)
+    virtual.clock.advance((midnight - virtual.clock.now()) / 1000 - 60)
+    assert (refused(virtual), counted(virtual)) == ("DAILY_LOSS", before)
+    virtual.clock.advance(61)
+    assert counted(virtual) == 0
+    assert refused(virtual) == "REDUCING", "nobody resumed"
+    virtual.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "a new day", virtual.clock.now()))
+    assert virtual.place(limits(), price=cents(30)).remaining == contracts(10)
