@@ -348,7 +348,10 @@ class App:
             self.client, self.clock, scope, tell=self.note, progress=progress, on_the_way=on_the_way,
             is_ours=None if ours is None else lambda order: order.order_id in ours,
         )  # fmt: skip
-        outcome = switch.run(within_s, groups if with_groups else None)
+        try:
+            outcome = switch.run(within_s, groups if with_groups else None)
+        finally:
+            self.limiter.let_others_write()
         if ours is not None:
             for group_id in outcome.triggered:
                 self.note_group(group_id, is_triggered=True)
@@ -360,13 +363,14 @@ class App:
         The state file is waited for, for `busy_ms` at most.
         """
         path, after = self.state_dir / "state.db", Halt(TradingState.HALTED, code, reason, self.clock.now())
+        account = self.account  # without a key nothing can run here, and nothing is written
         is_beside = True
         try:
             write_halt_file(self.state_dir, after)
         except StateError:
             is_beside = False
         try:
-            with SqliteStore.open(path, account=self.account, environment=self.config.env, busy_ms=busy_ms) as store:
+            with SqliteStore.open(path, account=account, environment=self.config.env, busy_ms=busy_ms) as store:
                 store.set_halt(after)
         except StateError as error:
             if is_beside:

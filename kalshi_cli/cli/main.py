@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Orders": {
         "order": Entry("orders", "Place, list and cancel orders."),
-        "cancel-all": Entry("orders", "The kill switch: halt and cancel everything."),
+        "cancel-all": Entry("cancel_all", "The kill switch: halt and cancel everything."),
         "close": Entry("close", "Out of a position, at bounded prices."),
         "flatten": Entry("close", "Out of every position."),
     },

@@ -1,4 +1,4 @@
-"""`kalshi order ...` and `kalshi cancel-all`: the commands that can cost money."""
+"""`kalshi order ...`: the commands that can cost money."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli import groups, order_changes
-from kalshi_cli.cli.close import flattened
+from kalshi_cli.cli import cancel_all, groups, order_changes
 from kalshi_cli.cli.options import (
     Commands,
     choice_option,
@@ -23,13 +22,9 @@ from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
 from kalshi_cli.cli.screen.output import note
 from kalshi_cli.errors import (
     ExchangeError,
-    ExitCode,
-    KalshiError,
     NotFoundError,
     OutcomeUnknownError,
-    RefusedError,
     UnreachableError,
-    UsageError,
 )
 from kalshi_cli.units import format_ts
 
@@ -245,71 +240,6 @@ def reconcile(
             )
 
 
-@app.command("cancel-all")
-def cancel_all(
-    ctx: typer.Context,
-    event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only orders of this event.")] = None,
-    pattern: Annotated[str | None, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this.")] = None,
-    within: Annotated[Any, duration_option("--within", text="Give up after this (60s).")] = None,
-    no_halt: Annotated[bool, typer.Option("--no-halt", help="Let trading go on afterwards.")] = False,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Then close every position.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --flatten (prod asks).")] = False,
-) -> None:
-    """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
-
-    Order groups are triggered first, so that no program can go on placing in them (not with --no-halt or a scope).
-    Orders of other programs on this account are canceled too. It asks nothing, and works with a broken state file and
-    with a configuration that is wrong wherever this command does not need it. A scoped cancel does not halt.
-    With --flatten positions of the primary subaccount are closed as `kalshi flatten` does, once it is proven that
-    nothing rests; where it is not, nothing is closed.
-
-    \b
-    kalshi cancel-all
-    kalshi cancel-all --flatten
-    kalshi cancel-all --ticker 'KXBTC*' --no-halt --json
-    """
-    from kalshi_cli.cli.rows.base import CancelAllView
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.cancel import Scope
-    from kalshi_cli.desk.kill import DEADLINE_S
-
-    for given in (event, pattern):
-        if given is not None and not given.strip():
-            raise UsageError("an empty scope would mean every order", hint="leave the option out to cancel everything")
-    scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
-    if flatten and (no_halt or not scope.is_everything):
-        raise UsageError(
-            "--flatten halts and closes everything", hint="without --no-halt and a scope; for one: kalshi close TICKER"
-        )
-    with opened(ctx, needed=("env", "state", "credentials", "exchange.rest_url")) as desk:
-        for problem in desk.config.problems:
-            note(f"ignored: {problem}")
-        halted = scope.is_everything and not no_halt and desk.halt("CANCEL_ALL", "kill switch")
-        if halted:
-            note("trading is halted; when all is well: kalshi resume --reason TEXT")
-        if desk.config.read_only:
-            raise RefusedError(
-                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
-            )
-        outcome = desk.cancel_everything(scope, within or DEADLINE_S, with_groups=scope.is_everything and not no_halt)
-        view = CancelAllView(
-            canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds
-        )
-        unclosed: KalshiError | None = None
-        if flatten:
-            view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
-        render_one(view, flags_of(ctx).form, title="cancel-all")
-    if not outcome.is_clean:
-        ids = ", ".join(order.order_id for order in outcome.remaining_orders[:5])
-        what = f"{outcome.remaining} orders still rest: {ids}" if outcome.is_verified else "it could not be verified"
-        raise OutcomeUnknownError(
-            f"after {outcome.seconds:.0f} s: {what}", hint="run it again; else cancel on the web site"
-        )
-    if not halted and scope.is_everything and not no_halt:
-        raise typer.Exit(ExitCode.STATE)
-    if unclosed is not None:
-        raise unclosed
-
-
+app.add_typer(cancel_all.app)
 app.add_typer(order_changes.app)
 app.add_typer(groups.app, name="group")

@@ -213,6 +213,14 @@ class RateLimiter:
                 numbers[_QUIET_UNTIL] = now + QUIET_S
         return wait
 
+    def let_others_write(self) -> None:
+        """The kill switch is done."""
+
+        def end(numbers: list[float]) -> None:
+            numbers[_QUIET_UNTIL] = 0.0
+
+        self._change(end)
+
     def refused(self, method: str, path: str) -> None:
         """A 429 came back: somebody else uses the account, or the model is off. Start again from nothing."""
         self._change(lambda numbers: self._bucket(method, path)[0].empty(numbers, self._clock.monotonic()))

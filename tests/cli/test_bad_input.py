@@ -277,7 +277,7 @@ def test_an_order_that_is_gone_cannot_be_canceled_and_the_others_are(exchange: S
     "words",
     [
         ("markets",), ("market", TWO_SIDED), ("orderbook", TWO_SIDED), ("exchange",), ("balance",), ("positions",),
-        ("fills",), ("pnl",), ("order", "list"), ("order", "show", "x"), ("order", "cancel", "x"), ("cancel-all", "--within", "2s"),
+        ("fills",), ("pnl",), ("order", "list"), ("order", "show", "x"), ("order", "cancel", "x"),
         ("trade", "--strategy", "spike", "--duration", "1s"), ("record", TWO_SIDED, "--out", "x.jsonl"),
     ],
     ids=" ".join,
@@ -293,6 +293,17 @@ def test_an_exchange_that_is_down_is_unreachable_for_every_command(
     assert ended.error["exit_code"] == 6
     assert not ended.out or ended.json == [ended.json[0] | {"canceled": False}]
     assert not Path("x.jsonl").exists()
+
+
+def test_the_kill_switch_against_an_exchange_that_is_down_says_that_orders_may_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path) as one:
+        variables = one.variables()
+    set_variables(monkeypatch, tmp_path, variables)
+    ended = kalshi("cancel-all", "--within", "2s", "--json")
+    assert (ended.code, ended.json["halted"]) == (7, True)
+    assert "could not be verified" in ended.error["message"]
 
 
 # -- nothing is created -------------------------------------------------------------------------------------------

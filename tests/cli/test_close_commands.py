@@ -26,7 +26,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
         one.submit(ME, TWO_SIDED, BID, "0.4500", "10")
         set_variables(monkeypatch, tmp_path, one.variables())
         # This exchange's lists do not trail; what the waiting is for is tested in virtual time.
-        monkeypatch.setattr("kalshi_cli.desk.cancel.SKEW_ERROR_MS", -1_000)
+        monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)
         monkeypatch.setattr("kalshi_cli.desk.place.RESOLVE_S", 0.5)
         yield one
 
@@ -265,9 +265,8 @@ def test_where_zero_is_not_verified_nothing_is_closed(proxy: FaultProxy, exchang
 
 
 def test_where_the_halt_cannot_be_written_nothing_is_closed(exchange: Served) -> None:
-    folder = exchange.state / "sim"
-    folder.mkdir(parents=True)
-    (folder / "state.db").write_text("not a database")
+    exchange.state.mkdir(exist_ok=True)
+    (exchange.state / "sim").write_text("a file where the directory should be")
     ended = kalshi("cancel-all", "--flatten", "--json")
     assert ended.code == 8
     assert (ended.json["halted"], ended.json["positions"]) == (False, [])

@@ -1,0 +1,123 @@
+"""`kalshi cancel-all`: the kill switch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
+from kalshi_cli.cli.screen.output import note, tell
+from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from kalshi_cli.app import App
+    from kalshi_cli.desk.kill import Outcome
+
+app = Commands()
+
+NEEDED = ("env", "state", "credentials", "exchange.rest_url")
+"""Of the configuration; whatever else is wrong with it must not stop this."""
+
+HALT_WAITS_MS = 1_000
+"""How long the halt waits for another program that writes the state file; it is on file beside that already."""
+
+MOST_IDS = 5
+
+
+@app.command("cancel-all")
+def cancel_all(
+    ctx: typer.Context,
+    event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only orders of this event.")] = None,
+    pattern: Annotated[str | None, typer.Option("--ticker", metavar="GLOB", help="Only tickers like this.")] = None,
+    within: Annotated[Any, duration_option("--within", text="Give up after this (60s).")] = None,
+    no_halt: Annotated[bool, typer.Option("--no-halt", help="Let trading go on afterwards.")] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Then close every position.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --flatten (prod asks).")] = False,
+) -> None:
+    """The kill switch: halt for good, cancel everything, believe only a fresh list. Exit 0 only if nothing rests.
+
+    Order groups are triggered first, so that no program can go on placing in them (not with --no-halt or a scope), and
+    nothing else of this account writes meanwhile. Orders of other programs are canceled too, and counted. It asks
+    nothing, and works with a broken state file and with a configuration that is wrong wherever this command does not
+    need it. A scoped cancel does not halt.
+    With --flatten positions of the primary subaccount are closed as `kalshi flatten` does, once it is proven that
+    nothing rests; where it is not, nothing is closed.
+
+    \b
+    kalshi cancel-all
+    kalshi cancel-all --flatten
+    kalshi cancel-all --ticker 'KXBTC*' --no-halt --json
+    """
+    for given in (event, pattern):
+        if given is not None and not given.strip():
+            raise UsageError("an empty scope would mean every order", hint="leave the option out to cancel everything")
+    is_everything = event is None and pattern is None
+    if flatten and (no_halt or not is_everything):
+        raise UsageError(
+            "--flatten halts and closes everything", hint="without --no-halt and a scope; for one: kalshi close TICKER"
+        )
+    config = load_config(ctx, NEEDED)
+    does_halt = is_everything and not no_halt
+    if does_halt:
+        from kalshi_cli.desk.brake import CODE, REASON, pull
+
+        pull(config)
+    from kalshi_cli.app import App
+
+    with App(config, tell, note) as desk:
+        for problem in config.problems:
+            note(f"ignored: {problem}")
+        halted = does_halt and desk.halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
+        if halted:
+            note("trading is halted; when all is well: kalshi resume --reason TEXT")
+        if config.read_only:
+            raise RefusedError(
+                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
+            )
+        outcome = _canceled(desk, event, pattern, within, with_groups=does_halt)
+        unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
+    if not outcome.is_clean:
+        raise _unclean(outcome)
+    if does_halt and not halted:
+        raise typer.Exit(ExitCode.STATE)
+    if unclosed is not None:
+        raise unclosed
+
+
+def _canceled(desk: App, event: str | None, pattern: str | None, within: float | None, *, with_groups: bool) -> Outcome:
+    from kalshi_cli.cli.screen.progress import progress
+    from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.desk.kill import DEADLINE_S
+
+    scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
+    with progress("canceled", desk.clock.monotonic) as show:
+        return desk.cancel_everything(scope, within or DEADLINE_S, with_groups=with_groups, progress=show)
+
+
+def _shown(
+    ctx: typer.Context, desk: App, outcome: Outcome, *, halted: bool, flatten: bool, yes: bool
+) -> KalshiError | None:
+    """Write what was done; with `flatten` positions are closed before, and what went wrong with that is returned."""
+    from kalshi_cli.cli.close import flattened
+    from kalshi_cli.cli.rows.base import CancelAllView
+    from kalshi_cli.cli.screen.render import render_one
+
+    view = CancelAllView(canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds)
+    unclosed: KalshiError | None = None
+    if flatten:
+        view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
+    render_one(view, flags_of(ctx).form, title="cancel-all")
+    return unclosed
+
+
+def _unclean(outcome: Outcome) -> OutcomeUnknownError:
+    ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MOST_IDS])
+    more = f" and {outcome.remaining - MOST_IDS} more" if outcome.remaining > MOST_IDS else ""
+    if outcome.is_verified:
+        what = f"{outcome.remaining} orders still rest: {ids}{more}"
+    else:
+        what = f"it could not be verified; {outcome.remaining or 'some'} orders may rest{': ' * bool(ids)}{ids}{more}"
+    return OutcomeUnknownError(
+        f"after {outcome.seconds:.0f} s: {what}", hint="run it again; else cancel on the web site"
+    )

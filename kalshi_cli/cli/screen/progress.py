@@ -1,0 +1,36 @@
+"""How far long work has come, on stderr: a bar on a terminal, a line now and then anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kalshi_cli.cli.screen.live import is_live
+from kalshi_cli.cli.screen.output import note
+
+EVERY_S = 2.0
+"""Between two lines where there is no terminal."""
+
+
+@contextmanager
+def progress(what: str, monotonic: Callable[[], float]) -> Iterator[Callable[[int, int], None]]:
+    """Gives the function that is told how many of how many are done. What is noted meanwhile scrolls by above it."""
+    if not is_live():
+        shown = monotonic()
+
+        def line(done: int, known: int) -> None:
+            nonlocal shown
+            if monotonic() - shown >= EVERY_S:
+                shown = monotonic()
+                note(f"{done} of {known} {what}")
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, known: bar.update(task, completed=done, total=known)
