@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
@@ -38,7 +37,6 @@ from kalshi_cli.core.model import (
 )
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.desk.signals import StopSignals
 from kalshi_cli.desk.trade import (
     BacktestReport,
     Plan,
@@ -376,18 +374,6 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virt
     assert [line for line in virtual.said if "disk full" in line] == ["while stopping: disk full"]
     assert state["tries"] == 2, "once by the loop, once while stopping: a locked file costs five seconds each time"
     virtual.store = store
-
-
-def test_signals_ask_for_a_stop_and_are_given_back() -> None:
-    asked: list[Command] = []
-    before = signal.getsignal(signal.SIGTERM)
-    with StopSignals(ManualClock(T0), asked.append):
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGHUP)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert [(command.source, command.state) for command in asked] == [("SIGTERM", None), ("SIGHUP", None)]
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # -- backtest -------------------------------------------------------------------------------------------------------

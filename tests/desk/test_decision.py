@@ -1,0 +1,100 @@
+"""An order that was decided on too long ago, or after somebody asked for a stop, does not leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from virtual import TICKER, Virtual
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Intent, Message, Place, Tick
+from kalshi_cli.core.model import BID, OrderStatus
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.decision import Decision
+from kalshi_cli.errors import RefusedError
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.runner import run
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Ts, cents, contracts
+
+
+class Thinker(Strategy):
+    """Wants one bid, at its first tick; meanwhile the time goes by."""
+
+    name = "thinker"
+
+    def __init__(self, clock: ManualClock, seconds: float) -> None:
+        super().__init__(StrategyParams())
+        self._clock = clock
+        self._seconds = seconds
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        self._clock.advance(self._seconds)
+        if not view.orders(TICKER):
+            yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")
+            self._seconds = 0.0
+
+
+def traded(virtual: Virtual, thinks_s: float, limit_s: float, stopped_by: str = "") -> Engine:
+    """Two ticks of a loop whose strategy thinks for so long at the first."""
+    virtual.market(39, 44)
+    decision = Decision(virtual.clock, limit_s, lambda: stopped_by)
+    virtual.client = virtual.connect(before_create=decision.refuse_if_late)
+    strategy = Thinker(virtual.clock, thinks_s)
+    engine = load_engine(
+        virtual.client, virtual.store, virtual.clock, Limits(min_edge=None, max_book_age_ms=60_000),
+        markets=[virtual.client.market(TICKER)], fees={}, new_id=virtual.new_id, strategies=[strategy],
+    )  # fmt: skip
+    venue = LiveVenue(virtual.client, None, virtual.clock, live=engine.state.orders.live, since=Ts(0))
+
+    def feed() -> Iterator[Message]:
+        yield virtual.client.orderbook(TICKER)
+        for _ in range(2):
+            virtual.clock.advance(2)
+            yield Tick(virtual.clock.now())
+
+    run(decision.over(feed()), engine, venue, virtual.store)
+    return engine
+
+
+def test_a_late_order_is_not_sent_and_nothing_is_outstanding_and_the_next_one_goes(virtual: Virtual) -> None:
+    engine = traded(virtual, thinks_s=6.0, limit_s=5.0)
+    first, second = sorted(virtual.store.orders(), key=lambda order: order.created)
+    assert (first.status, first.code) == (OrderStatus.REJECTED, "STALE_DECISION")
+    assert second.status is OrderStatus.RESTING
+    assert [order.client_order_id for order in engine.state.orders.live()] == [second.client_order_id]
+    assert virtual.wire.posts() == 1
+
+
+def test_an_order_in_time_goes(virtual: Virtual) -> None:
+    traded(virtual, thinks_s=4.0, limit_s=5.0)
+    assert [order.status for order in virtual.store.orders()] == [OrderStatus.RESTING]
+
+
+def test_after_somebody_asked_for_a_stop_nothing_new_is_sent(virtual: Virtual) -> None:
+    """The signal came in the middle of a decision: the loop hears of it after that."""
+    traded(virtual, thinks_s=0.0, limit_s=5.0, stopped_by="SIGTERM")
+    assert {order.code for order in virtual.store.orders()} == {"STOPPING"}
+    assert virtual.wire.posts() == 0
+
+
+def test_time_counts_from_the_message_and_not_from_the_one_before() -> None:
+    clock = ManualClock(Ts(1_000))
+    decision = Decision(clock, 5.0)
+
+    def slow() -> Iterator[Message]:
+        for _ in range(3):
+            clock.advance(60.0)  # the feed waits as long as it likes
+            yield Tick(clock.now())
+
+    for _ in decision.over(slow()):
+        decision.refuse_if_late()
+        clock.advance(5.0)
+        decision.refuse_if_late()
+        clock.advance(0.1)
+        with pytest.raises(RefusedError) as caught:
+            decision.refuse_if_late()
+        assert caught.value.code == "STALE_DECISION"

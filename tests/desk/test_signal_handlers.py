@@ -1,0 +1,87 @@
+"""Signals, and what they mean before a loop began, while it runs, and when it is told twice."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from virtual import T0
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.messages import Command
+from kalshi_cli.desk.signals import PauseSignal, StopSignals
+from kalshi_cli.errors import TerminatedError
+from kalshi_cli.store.pause import FILE, pause, read_pause
+
+
+def test_signals_ask_for_a_stop_and_are_given_back() -> None:
+    asked: list[Command] = []
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    with StopSignals(ManualClock(T0), asked.append) as signals:
+        assert signals.heard == ""
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
+        assert signals.heard == "SIGTERM"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # what is live is being told: a third must not cut it off
+    assert [(command.source, command.state) for command in asked] == [("SIGTERM", None), ("SIGHUP", None)]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_the_first_interrupt_is_a_request_and_the_second_is_not() -> None:
+    asked: list[Command] = []
+    with StopSignals(ManualClock(T0), asked.append):
+        signal.raise_signal(signal.SIGINT)
+        assert [command.source for command in asked] == ["SIGINT"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError), (signal.SIGHUP, TerminatedError)],
+    ids=str,
+)
+def test_before_there_is_anything_to_put_in_order_a_signal_ends_it(
+    number: signal.Signals, kind: type[BaseException]
+) -> None:
+    with pytest.raises(kind), StopSignals(ManualClock(T0)):
+        signal.raise_signal(number)
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        asked: list[Command] = []
+        with StopSignals(ManualClock(T0), asked.append):
+            signal.raise_signal(signal.SIGHUP)
+        assert asked == []
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_sigusr1_pauses_and_ends_a_pause_whoever_made_it(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    with PauseSignal(tmp_path):
+        signal.raise_signal(signal.SIGUSR1)
+        found = read_pause(tmp_path)
+        assert found is not None
+        assert found.reason == "SIGUSR1"
+        signal.raise_signal(signal.SIGUSR1)
+        assert read_pause(tmp_path) is None
+        pause(tmp_path, "a person")
+        signal.raise_signal(signal.SIGUSR1)
+        assert read_pause(tmp_path) is None
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_a_pause_that_cannot_be_made_is_said_and_interrupts_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").touch()
+    with PauseSignal(tmp_path / "home"):
+        signal.raise_signal(signal.SIGUSR1)
+    assert FILE in capfd.readouterr().err
