@@ -67,6 +67,7 @@ class LiveFeed:
         markets: Iterable[Market],
         interval_s: float = 2.0,
         suspended_s: float = SUSPENDED_S,
+        check_every_s: float = CHECK_EVERY_S,
         discover: Callable[[], Iterable[MarketChange]] = tuple,
         charge: Callable[[Market], FeeSchedule] | None = None,
         quoted: Callable[[], Iterable[str]] = tuple,
@@ -82,7 +83,8 @@ class LiveFeed:
         self._charge = charge
         self._charges_anew: set[str] = set()
         self._quoted = quoted
-        self._check_at = clock.monotonic() + CHECK_EVERY_S
+        self._check_every_s = check_every_s
+        self._check_at = clock.monotonic() + check_every_s
         self._unchecked: deque[str] = deque()
         self._cannot_check = False
         self._ahead_ms = 0
@@ -238,7 +240,7 @@ class LiveFeed:
         now = self._clock.monotonic()
         if self._stream is None or not self._stream.is_live or now < self._check_at:
             return
-        self._check_at = now + CHECK_EVERY_S
+        self._check_at = now + self._check_every_s
         tickers = self._to_check()
         if not tickers:
             return

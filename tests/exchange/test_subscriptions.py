@@ -210,8 +210,21 @@ def test_an_absurd_number_does_not_deafen_us_to_the_snapshot_that_we_asked_for()
     assert [type(said) for said in sequencer.on_frame(delta(10**9), NOW)] == [FeedGap]
     (ask,) = commands(sequencer)
     assert sequencer.on_frame(delta(3), NOW) == []
-    assert [type(said) for said in sequencer.on_frame(snapshot(4, id=ask["id"]), NOW)] == [BookSnapshot]
+    assert [type(said) for said in sequencer.on_frame(snapshot(4, id=ask["id"]), NOW)] == [FeedGap, BookSnapshot]
     assert [type(said) for said in sequencer.on_frame(delta(5), NOW)] == [BookDelta]
+
+
+def test_a_snapshot_that_comes_late_makes_no_other_book_of_its_sid_count_twice():
+    sequencer = connected("A", "B")
+    sequencer.on_frame(delta(4), NOW)  # 3 was lost
+    (ask,) = commands(sequencer)
+    assert sequencer.on_frame(snapshot(6, "B", id=ask["id"]), NOW)  # 5, that of A, is late
+    (again,) = commands(sequencer)
+    assert sequencer.on_frame(snapshot(7, "B", id=again["id"]), NOW)
+    assert sequencer.on_frame(delta(8, "B"), NOW)
+    said = sequencer.on_frame(snapshot(5, "A", id=again["id"]), NOW)
+    assert [type(each) for each in said] == [FeedGap, BookSnapshot]
+    assert [type(each) for each in sequencer.on_frame(delta(8, "B"), NOW)] == [FeedGap], "not a change of B once more"
 
 
 def test_a_gap_in_the_trades_says_nothing_about_books():

@@ -38,8 +38,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How patient the stream is, in seconds."""
 
     connect_s: float = 10.0
-    silence_s: float = 15.0
-    """No frame of any kind for so long: dead. The exchange pings every 10 s."""
+    silence_s: float = 13.5
+    """No frame of any kind for so long: dead. That is found within 15 s; the exchange pings every 10 s."""
     quiet_s: float = 5.0
     """Nothing about a book for so long: ask for snapshots. They say that a quiet book is not an old one."""
     repair_s: float = 5.0

@@ -220,17 +220,18 @@ class Sequencer:
         seq, last = frame.seq, subscription.last
         if seq is None:
             return []
-        if last is None or seq == last + 1 or (seq <= last and self._is_answer(subscription, frame)):
+        if last is None or seq == last + 1:
             subscription.last = seq
             return []
-        if seq <= last:
+        if seq <= last and not self._is_answer(subscription, frame):
             return None
         reason = f"expected seq {last + 1} of sid {subscription.sid}, got {seq}"
         return self._lost(subscription, reason, recv_ts, last=seq)
 
     @staticmethod
     def _is_answer(subscription: _Subscription, frame: AnyFrame) -> bool:
-        """A snapshot we asked for is believed whatever its number: an absurd one before it must not deafen us."""
+        """A snapshot we asked for, with a number that is over: it comes late, or an absurd number came before it, which
+        must not deafen us. Counting begins anew at it, and another is asked for."""
         return (
             isinstance(frame, SnapshotFrame)
             and frame.id is not None
@@ -277,8 +278,11 @@ class Sequencer:
     def _on_reply(self, frame: AnyFrame, recv_ts: Ts) -> list[Said]:
         if isinstance(frame, SubscribedFrame):
             channel, tickers = self._pending.pop(frame.id or 0, (frame.msg.channel, ()))
-            # A recording may hold a second `subscribed` for a sid that is counted already.
-            self._subscriptions.setdefault(frame.msg.sid, _Subscription(frame.msg.sid, channel, 0, tickers))
+            # A recording may hold a second `subscribed` for a sid that is counted already. One that was only met in a
+            # frame of an unknown type begins here.
+            known = self._subscriptions.get(frame.msg.sid)
+            if known is None or not known.channel:
+                self._subscriptions[frame.msg.sid] = _Subscription(frame.msg.sid, channel, 0, tickers)
             self._remember(frame.id or 0, frame.msg.sid, "subscribe", tickers)
             self._add_missing()
         elif isinstance(frame, ErrorFrame):
