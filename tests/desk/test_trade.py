@@ -2,150 +2,33 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator
-from itertools import count
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
+from trade_run import Bidder, Broken, Many, Run
 from virtual import OTHER, T0, TICKER, Virtual
 
-from kalshi_cli.clock import ManualClock
-from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
-    BookSnapshot,
     Command,
-    Intent,
-    MarketChange,
     Message,
     OrderChanged,
-    Place,
-    PublicTrade,
-    Tick,
 )
 from kalshi_cli.core.model import (
     ASK,
     BID,
-    CENT_GRID,
-    FeeSchedule,
-    Market,
-    MarketStatus,
     OrderStatus,
-    Side,
     TradingState,
 )
-from kalshi_cli.core.state import Limits, State, View
-from kalshi_cli.desk.account import load_engine
+from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.trade import (
-    BacktestReport,
-    Plan,
-    Session,
-    Summary,
-    backtest,
     refuse_if_halted,
 )
 from kalshi_cli.errors import HaltedError, StateError, UnreachableError
-from kalshi_cli.exchange.venue import LiveVenue
-from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.strategies import registry
-from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
-
-NO_EDGE = Limits(min_edge=None)
-PLAN = Plan(
-    run_id="run-1",
-    pid=4242,
-    strategy="bidder",
-    env="sim",
-    mode="live",
-    words="a test",
-    markets=1,
-    duration_s=None,
-    status_every_s=60.0,
-    stop_budget_s=10.0,
-)
-
-
-class Bidder(Strategy):
-    """Rests one bid and never cancels it."""
-
-    name = "bidder"
-
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
-        if not view.orders(ticker) and not view.position(ticker):
-            yield Place(ticker, BID, cents(40), contracts(10), reason="a bid")
-
-
-class Broken(Bidder):
-    """Raises at its third book."""
-
-    name = "broken"
-    seen = 0
-
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
-        self.seen += 1
-        if self.seen == 3:
-            raise LookupError("lost my way")
-        yield from super().on_book(view, ticker)
-
-
-class Run:
-    """A session over the simulated exchange. The feed is what `script` yields, and commands that were asked for."""
-
-    def __init__(self, virtual: Virtual, *strategies: Strategy, **plan: Any) -> None:
-        self.virtual = virtual
-        self.shown: list[Summary] = []
-        self.asked: list[Command] = []
-        self.noted: list[str] = []
-        virtual.market(39, 44)
-        self.engine = load_engine(
-            virtual.client,
-            virtual.store,
-            virtual.clock,
-            NO_EDGE,
-            markets=[virtual.client.market(TICKER)],
-            fees={},
-            new_id=virtual.new_id,
-            strategies=strategies or [Bidder(StrategyParams())],
-        )
-        self.venue = LiveVenue(
-            virtual.client, None, virtual.clock, live=self.engine.state.orders.live, since=Ts(0), every_s=1.0
-        )
-        self.plan = msgspec.structs.replace(PLAN, **plan)
-
-    def ticks(self, number: int, do: Callable[[int], None] = lambda _: None) -> Iterator[Message]:
-        """A book and a tick every two seconds, as long as nobody asked for a stop."""
-        for n in range(number):
-            self.virtual.clock.advance(2)
-            do(n)
-            yield self.virtual.client.orderbook(TICKER)
-            yield Tick(self.virtual.clock.now())
-            while self.asked:
-                command = self.asked.pop(0)
-                yield command
-                if command.state is None:
-                    return
-
-    def over(self, feed: Iterable[Message]) -> Summary:
-        virtual = self.virtual
-        session = Session(
-            self.plan,
-            self.engine,
-            feed,
-            self.venue,
-            virtual.store,
-            virtual.clock,
-            ask=self.asked.append,
-            tell=virtual.said.append,
-            note=self.noted.append,
-            feed_age_s=lambda: 0.5,
-            show=self.shown.append,
-            day_start=lambda ts: Ts(ts - ts % 86_400_000),
-        )
-        return session.run()
+from kalshi_cli.strategies.base import StrategyParams
+from kalshi_cli.units import Money, cents, contracts, dollars
 
 
 def test_a_duration_ends_the_run(virtual: Virtual) -> None:
@@ -334,17 +217,6 @@ def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(virt
     virtual.store = store
 
 
-class Many(Strategy):
-    """Rests a dozen bids at once."""
-
-    name = "many"
-
-    def on_book(self, view: View, ticker: str) -> Iterator[Place]:
-        if not view.orders():
-            for n in range(12):
-                yield Place(ticker, BID, cents(20 + n), contracts(1), fair=cents(60), post_only=True)
-
-
 def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virtual) -> None:
     run = Run(virtual, Many(StrategyParams()))
     store = virtual.store
@@ -374,99 +246,3 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virt
     assert [line for line in virtual.said if "disk full" in line] == ["while stopping: disk full"]
     assert state["tries"] == 2, "once by the loop, once while stopping: a locked file costs five seconds each time"
     virtual.store = store
-
-
-# -- backtest -------------------------------------------------------------------------------------------------------
-
-
-MARKET = Market(
-    ticker=TICKER,
-    event_ticker="KXSIM-26JUN",
-    title="Above 3?",
-    status=MarketStatus.ACTIVE,
-    grid=CENT_GRID,
-    yes_bid=None,
-    yes_bid_size=Qty(0),
-    yes_ask=None,
-    yes_ask_size=Qty(0),
-    last=None,
-    volume=Qty(0),
-    volume_24h=Qty(0),
-    open_interest=Qty(0),
-    open_time=T0,
-    close_time=Ts(T0 + 86_400_000),
-)
-
-
-def recording(seed: int) -> list[Message]:
-    """Books, trades and ticks of one market for ten minutes."""
-    rng = random.Random(seed)
-    messages: list[Message] = [MarketChange(T0, MARKET)]
-    mid = 50
-    for second in range(600):
-        now = Ts(T0 + second * 1000)
-        mid = min(90, max(10, mid + rng.choice([-5, -1, 0, 0, 0, 1, 5])))
-        levels = [((cents(at), contracts(20)),) for at in (mid - 1, mid + 1)]
-        messages.append(BookSnapshot(now, MARKET.ticker, *levels))
-        taker: Side = rng.choice([BID, ASK])
-        at = cents(mid + taker.sign)
-        messages.append(PublicTrade(now, MARKET.ticker, f"p{second}", at, contracts(rng.randint(1, 60)), taker))
-        messages.append(Tick(now))
-    return messages
-
-
-def replayed(messages: list[Message], *strategies: Strategy, **limits: Any) -> BacktestReport:
-    ids = count(1)
-    engine = Engine(State(now=Ts(0)), Limits(**limits), strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=90.0)
-    venue = PaperVenue(cash=dollars(1_000), fees=lambda _: FeeSchedule(), new_id=lambda: f"v{next(ids)}")
-    clock = ManualClock(Ts(0))
-
-    def feed() -> Iterator[Message]:
-        for message in messages:
-            clock.set(message.ts)
-            yield message
-
-    return backtest(PLAN, engine, feed(), venue, clock)
-
-
-def test_the_same_recording_gives_the_same_report() -> None:
-    first, second = (replayed(recording(3), registry.make("spike", {})) for _ in range(2))
-    assert first == second
-    assert first.summary.fills > 10
-    assert replayed(recording(4), registry.make("spike", {})) != first
-
-
-def test_a_report_adds_up() -> None:
-    report = replayed(recording(3), registry.make("spike", {}))
-    summary = report.summary
-    assert (summary.cycles, summary.uptime_s, summary.stopped_by) == (600, 599.0, "end of data")
-    assert summary.net == Money(summary.realized + summary.unrealized - summary.fees)
-    assert sum(part.net for part in report.markets.values()) == summary.net
-    assert report.max_drawdown >= max(0, -summary.net)
-    assert summary.fills == summary.maker_fills + summary.taker_fills
-
-
-def test_a_strategy_that_raises_in_a_backtest_is_contained() -> None:
-    report = replayed(recording(3), Broken(StrategyParams()), min_edge=None)
-    assert report.summary.orders == 1
-    assert report.summary.cycles == 600
-
-
-def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
-    """Ten bought at 40: marked at 50, then 30, then 60."""
-    messages: list[Message] = [MarketChange(T0, MARKET)]
-    for second, bid in enumerate((39, 39, 39, 50, 30, 60)):
-        now = Ts(T0 + second * 1000)
-        if second == 2:
-            messages.append(PublicTrade(now, TICKER, "p", cents(40), contracts(10), ASK))
-        levels = [((cents(at), contracts(20)),) for at in (bid, bid + 5)]
-        messages += [BookSnapshot(now, TICKER, *levels), Tick(now)]
-    report = replayed(messages, Bidder(StrategyParams()), min_edge=None)
-    assert report.summary.fills == 1
-    assert report.max_drawdown == dollars(2)
-    assert report.summary.unrealized == dollars(2)
-
-
-def test_nothing_recorded_is_an_empty_report() -> None:
-    report = replayed([])
-    assert (report.summary.cycles, report.summary.net, report.markets) == (0, 0, {})

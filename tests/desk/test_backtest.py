@@ -1,0 +1,131 @@
+"""The same loop over recordings, and what its report says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+from trade_run import PLAN, Bidder, Broken
+from virtual import T0, TICKER
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    BookSnapshot,
+    MarketChange,
+    Message,
+    PublicTrade,
+    Tick,
+)
+from kalshi_cli.core.model import (
+    ASK,
+    BID,
+    CENT_GRID,
+    FeeSchedule,
+    Market,
+    MarketStatus,
+    Side,
+)
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.desk.trade import (
+    BacktestReport,
+    backtest,
+)
+from kalshi_cli.sim.paper.venue import PaperVenue
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+
+MARKET = Market(
+    ticker=TICKER,
+    event_ticker="KXSIM-26JUN",
+    title="Above 3?",
+    status=MarketStatus.ACTIVE,
+    grid=CENT_GRID,
+    yes_bid=None,
+    yes_bid_size=Qty(0),
+    yes_ask=None,
+    yes_ask_size=Qty(0),
+    last=None,
+    volume=Qty(0),
+    volume_24h=Qty(0),
+    open_interest=Qty(0),
+    open_time=T0,
+    close_time=Ts(T0 + 86_400_000),
+)
+
+
+def recording(seed: int) -> list[Message]:
+    """Books, trades and ticks of one market for ten minutes."""
+    rng = random.Random(seed)
+    messages: list[Message] = [MarketChange(T0, MARKET)]
+    mid = 50
+    for second in range(600):
+        now = Ts(T0 + second * 1000)
+        mid = min(90, max(10, mid + rng.choice([-5, -1, 0, 0, 0, 1, 5])))
+        levels = [((cents(at), contracts(20)),) for at in (mid - 1, mid + 1)]
+        messages.append(BookSnapshot(now, MARKET.ticker, *levels))
+        taker: Side = rng.choice([BID, ASK])
+        at = cents(mid + taker.sign)
+        messages.append(PublicTrade(now, MARKET.ticker, f"p{second}", at, contracts(rng.randint(1, 60)), taker))
+        messages.append(Tick(now))
+    return messages
+
+
+def replayed(messages: list[Message], *strategies: Strategy, **limits: Any) -> BacktestReport:
+    ids = count(1)
+    engine = Engine(State(now=Ts(0)), Limits(**limits), strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=90.0)
+    venue = PaperVenue(cash=dollars(1_000), fees=lambda _: FeeSchedule(), new_id=lambda: f"v{next(ids)}")
+    clock = ManualClock(Ts(0))
+
+    def feed() -> Iterator[Message]:
+        for message in messages:
+            clock.set(message.ts)
+            yield message
+
+    return backtest(PLAN, engine, feed(), venue, clock)
+
+
+def test_the_same_recording_gives_the_same_report() -> None:
+    first, second = (replayed(recording(3), registry.make("spike", {})) for _ in range(2))
+    assert first == second
+    assert first.summary.fills > 10
+    assert replayed(recording(4), registry.make("spike", {})) != first
+
+
+def test_a_report_adds_up() -> None:
+    report = replayed(recording(3), registry.make("spike", {}))
+    summary = report.summary
+    assert (summary.cycles, summary.uptime_s, summary.stopped_by) == (600, 599.0, "end of data")
+    assert summary.net == Money(summary.realized + summary.unrealized - summary.fees)
+    assert sum(part.net for part in report.markets.values()) == summary.net
+    assert report.max_drawdown >= max(0, -summary.net)
+    assert summary.fills == summary.maker_fills + summary.taker_fills
+
+
+def test_a_strategy_that_raises_in_a_backtest_is_contained() -> None:
+    report = replayed(recording(3), Broken(StrategyParams()), min_edge=None)
+    assert report.summary.orders == 1
+    assert report.summary.cycles == 600
+
+
+def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
+    """Ten bought at 40: marked at 50, then 30, then 60."""
+    messages: list[Message] = [MarketChange(T0, MARKET)]
+    for second, bid in enumerate((39, 39, 39, 50, 30, 60)):
+        now = Ts(T0 + second * 1000)
+        if second == 2:
+            messages.append(PublicTrade(now, TICKER, "p", cents(40), contracts(10), ASK))
+        levels = [((cents(at), contracts(20)),) for at in (bid, bid + 5)]
+        messages += [BookSnapshot(now, TICKER, *levels), Tick(now)]
+    report = replayed(messages, Bidder(StrategyParams()), min_edge=None)
+    assert report.summary.fills == 1
+    assert report.max_drawdown == dollars(2)
+    assert report.summary.unrealized == dollars(2)
+
+
+def test_nothing_recorded_is_an_empty_report() -> None:
+    report = replayed([])
+    assert (report.summary.cycles, report.summary.net, report.markets) == (0, 0, {})

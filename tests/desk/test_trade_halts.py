@@ -1,0 +1,160 @@
+"""A run of the loop that is halted, paused, stopped with orders in doubt, or interrupted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import msgspec
+import pytest
+from trade_run import Many, Run
+from virtual import TICKER, Virtual
+
+from kalshi_cli.core.messages import (
+    Command,
+    Message,
+)
+from kalshi_cli.core.model import (
+    TradingState,
+)
+from kalshi_cli.desk.trade import (
+    refuse_to_start,
+)
+from kalshi_cli.errors import HaltedError
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.strategies.base import StrategyParams
+from kalshi_cli.units import Ts
+
+
+def paused(virtual: Virtual, reason: str = "lunch") -> None:
+    pause(virtual.path.parent, reason)
+
+
+def test_a_run_that_starts_into_a_pause_waits_for_its_end(virtual: Virtual) -> None:
+    paused(virtual)
+    run = Run(virtual)
+    orders: list[int] = []
+
+    def resume(n: int) -> None:
+        orders.append(virtual.wire.posts())
+        if n == 3:
+            unpause(virtual.path.parent)
+
+    summary = run.over(run.ticks(6, resume))
+    assert virtual.said[:2] == [
+        "TRADING IS PAUSED: lunch. No new orders until: kalshi resume", "TRADING IS ACTIVE AGAIN",
+    ]  # fmt: skip
+    assert (orders[:4], summary.orders, summary.cycles) == ([0, 0, 0, 0], 1, 6)
+    assert (summary.halt, summary.is_paused) == ("", False)
+    refuse_to_start(virtual.store)
+
+
+def test_a_pause_takes_own_orders_back_within_one_interval_and_the_heart_beats_on(virtual: Virtual) -> None:
+    run = Run(virtual)
+    seen: list[tuple[int, int]] = []
+
+    def look(n: int) -> None:
+        cycle = virtual.store.last_cycle()
+        seen.append((len(virtual.exchange.resting("alice")), cycle.cycles if cycle else 0))
+        if n == 2:
+            paused(virtual)
+
+    summary = run.over(run.ticks(6, look))
+    assert seen == [(0, 0), (1, 1), (1, 2), (0, 3), (0, 4), (0, 5)]
+    assert (summary.halt, summary.is_paused, summary.stopped_by) == ("", True, "halt")
+
+
+def test_a_halt_behind_a_pause_is_told_and_is_what_remains(virtual: Virtual) -> None:
+    run = Run(virtual)
+
+    def tighten(n: int) -> None:
+        if n == 1:
+            paused(virtual)
+        if n == 3:
+            virtual.store.set_halt(Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", virtual.clock.now()))
+        if n == 5:
+            unpause(virtual.path.parent)
+
+    summary = run.over(run.ticks(8, tighten))
+    assert [line for line in virtual.said if line.startswith("TRADING")] == [
+        "TRADING IS PAUSED: lunch. No new orders until: kalshi resume",
+        "TRADING IS HALTED: DAILY_LOSS lost 100",
+    ]
+    assert (summary.halt, summary.is_paused) == ("DAILY_LOSS", False)
+    with pytest.raises(HaltedError, match="DAILY_LOSS"):
+        refuse_to_start(virtual.store)
+
+
+def test_a_halt_that_came_after_the_last_tick_is_in_the_summary_too(virtual: Virtual) -> None:
+    run = Run(virtual)
+
+    def feed() -> Iterator[Message]:
+        yield from run.ticks(2)
+        virtual.store.set_halt(Halt(TradingState.HALTED, "MANUAL", "a person", virtual.clock.now()))
+
+    assert run.over(feed()).halt == "MANUAL"
+
+
+def test_a_stop_looks_for_an_order_in_doubt_at_once_and_cancels_it(virtual: Virtual) -> None:
+    """Its reply was lost, and the reads of the account after that."""
+    run = Run(virtual, stop_budget_s=5.0)
+
+    def lose(request: httpx.Request) -> None:
+        raise httpx.ReadError("lost", request=request)
+
+    def meddle(n: int) -> None:
+        virtual.wire.after = lose if n < 3 else lambda _: None
+        if n == 3:
+            run.asked.append(Command(virtual.clock.now(), None, "SIGTERM"))
+
+    run.venue = LiveVenue(virtual.client, None, virtual.clock, live=run.engine.state.orders.live, since=Ts(0))
+
+    def feed() -> Iterator[Message]:
+        book = virtual.client.orderbook(TICKER)
+        for n in range(4):
+            virtual.clock.advance(2)
+            meddle(n)
+            yield msgspec.structs.replace(book, ts=virtual.clock.now())
+        yield run.asked.pop()
+
+    summary = run.over(feed())
+    assert summary.stopped_by == "SIGTERM"
+    assert (summary.orders, summary.live_orders) == (1, 0)
+    assert virtual.exchange.resting("alice") == []
+    assert run.noted[0] == "stopping: canceling 1 own, for up to 5 s"
+
+
+def test_what_may_be_live_at_the_end_is_said_with_the_next_command(virtual: Virtual) -> None:
+    run = Run(virtual, stop_budget_s=1.0)
+
+    def never_answered(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST":
+            raise httpx.ReadTimeout("lost on the way", request=request)
+        return None
+
+    virtual.wire.before = never_answered
+    summary = run.over(run.ticks(1))
+    (order,) = run.engine.state.orders.live()
+    assert summary.live_orders == 1
+    assert f"MAY BE LIVE bid 10 at $0.40 {TICKER}: client order id {order.client_order_id}" in virtual.said
+    assert "kalshi order reconcile" in virtual.said[-1]
+
+
+def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(virtual: Virtual) -> None:
+    run = Run(virtual, Many(StrategyParams()))
+
+    def feed() -> Iterator[Message]:
+        yield from run.ticks(2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.over(feed())
+    resting = {order_id for order_id, *_ in virtual.exchange.resting("alice")}
+    assert len(resting) == 12, "nothing was canceled"
+    assert [line for line in virtual.said if "STILL LIVE" in line and line.split()[-1] in resting] == virtual.said[:-1]
+    assert virtual.said[-1].startswith("next: kalshi cancel-all")
+    cycle = virtual.store.last_cycle()
+    assert cycle is not None
+    assert cycle.is_running is False
