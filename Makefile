@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench feed simulate nth reference lock clean
+.PHONY: setup demo test lint types unit bench feed simulate nth crash store reference lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -41,6 +41,12 @@ simulate: setup  ## sessions full of faults in virtual time, every invariant aft
 
 nth: setup  ## each fault on the 1st, 2nd, 3rd ... request of every session, until it completes untouched
 	@$(BIN)/python -m proofs.nth
+
+crash: setup  ## kill -9 of the real program at named and random points, restart, compare: RUNS=1000 ARGS=--faults
+	@$(BIN)/python -m proofs.crash --runs $(or $(RUNS),50) $(ARGS)
+
+store: setup  ## the state file under load: speed of a commit, three programs at once, a hundred starts at once
+	@$(BIN)/python -m proofs.store
 
 feed: setup  ## gaps, dead streams, a million changes, a soak: no order is priced from a book that is wrong (ARGS=--full)
 	@$(BIN)/python -m proofs.feed $(ARGS)

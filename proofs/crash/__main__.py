@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from proofs.crash.points import BY_NAME, POINTS
+from proofs.crash.points import BY_NAME, POINTS, SABOTAGES
 from proofs.crash.session import FAULTS, Result
 from proofs.crash.workers import results_of
 
@@ -22,10 +22,13 @@ def main() -> int:
     parser.add_argument("--point", choices=sorted(BY_NAME), default="", help="die here, whatever the seed says")
     parser.add_argument("--faults", action="store_true", help="random network faults instead of kills")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--sabotage", choices=sorted(SABOTAGES), default="", help="break this promise: it must come out"
+    )
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.runs) if asked.seed is None else range(asked.seed, asked.seed + 1)
     started, results = time.monotonic(), []
-    for result in results_of(seeds, FAULTS if asked.faults else asked.point, asked.workers):
+    for result in results_of(seeds, FAULTS if asked.faults else asked.point, asked.workers, asked.sabotage):
         results.append(result)
         for violation in result.violations:
             say(f"VIOLATION {result}: {violation}")

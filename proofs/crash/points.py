@@ -65,6 +65,8 @@ class Death:
     seed: int
     ahead: str
     """A file that says how far the clock of this machine is ahead, for this run: a double, in seconds."""
+    sabotage: str = ""
+    """A promise that this child breaks, to see that it is noticed."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -73,6 +75,8 @@ class Death:
 def arm(death: Death) -> None:
     """Wrap what the point needs. Called in the child, before `main`."""
     _move_clock(death.ahead)
+    if death.sabotage:
+        SABOTAGES[death.sabotage]()
     if death.point in BY_NAME and not BY_NAME[death.point].is_outside:
         _Bomb(death).arm()
 
@@ -89,6 +93,50 @@ def _move_clock(path: str) -> None:
         return Ts(time.time_ns() // 1_000_000 + int(struct.unpack("d", ahead[:8])[0] * 1000))
 
     SystemClock.now = now  # type: ignore[method-assign]
+
+
+# -- not vacuous --------------------------------------------------------------------------------------------------
+
+
+def _forget_intents() -> None:
+    """Send without having written it down."""
+    from kalshi_cli.store.sqlite import SqliteStore
+
+    SqliteStore._intend = lambda _store, _effect: None  # type: ignore[method-assign]
+
+
+def _forget_fills() -> None:
+    """Book none."""
+    from kalshi_cli.store.sqlite import SqliteStore
+
+    SqliteStore._book_fill = lambda _store, _effect: None  # type: ignore[method-assign]
+
+
+def _repeat_creates() -> None:
+    """Send an order again whose fate is not known."""
+    from kalshi_cli.exchange.calls import orders
+
+    orders.CREATE = orders.CREATE._replace(is_harmless_twice=True)  # type: ignore[attr-defined]
+
+
+def _never_expire() -> None:
+    """Let orders of the loop rest for ever."""
+    from kalshi_cli.core.engine import Engine
+
+    begin = Engine.__init__
+
+    def begun(engine: Any, *args: Any, **more: Any) -> None:
+        begin(engine, *args, **(more | {"order_expiry_s": None}))
+
+    Engine.__init__ = begun  # type: ignore[method-assign]
+
+
+SABOTAGES = {
+    "forget-intents": _forget_intents,
+    "forget-fills": _forget_fills,
+    "repeat-creates": _repeat_creates,
+    "never-expire": _never_expire,
+}
 
 
 class _Bomb:
@@ -145,7 +193,7 @@ class _Bomb:
                 yield execute
                 self._come_by(f"inside {self._writing} commit")
                 self._come_by("any write")
-            if self._death.point == "inside checkpoint" and database.path.name == "state.db":
+            if self._death.point == "inside checkpoint" and self._writing:
                 self._checkpoint(database._connection)
 
         def migrated(database: Any, steps: Any) -> None:

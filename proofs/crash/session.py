@@ -24,6 +24,9 @@ from proofs.crash.program import STUCK_S, Nursery, Started
 from proofs.crash.stage import CREATES, JUMP_S, Stage, staged, words
 
 LIVES_S = 2.5
+"""A random death comes within this time."""
+
+PATIENCE_S = 12.0
 """So long a program is let live that does not come by its point."""
 
 FAULTS = "faults"
@@ -70,11 +73,12 @@ def planned(seed: int, name: str = "") -> tuple[Point, str, int, random.Random]:
 class Run:
     """One exchange, one home, one death."""
 
-    def __init__(self, stage: Stage, nursery: Nursery, result: Result, dice: random.Random) -> None:
+    def __init__(self, stage: Stage, nursery: Nursery, result: Result, dice: random.Random, sabotage: str) -> None:
         self.stage = stage
         self.nursery = nursery
         self.result = result
         self.dice = dice
+        self._sabotage = sabotage
 
     # -- with a death ------------------------------------------------------------------------------------------------
 
@@ -88,7 +92,7 @@ class Run:
         process = self.start(words(result.program, self.dice, stage.home), point.name, result.nth)
         if point.is_outside and point is not RANDOM:
             stage.answers.watch = self._assassin(process, point.name, result.nth)
-        lives_s = LIVES_S if point is not RANDOM else self._span(result.program)
+        lives_s = PATIENCE_S if point is not RANDOM else self._span(result.program)
         self._live(process, lives_s)
         result.is_killed = process.wait() == -9
         mark = stage.home / "mark"
@@ -206,7 +210,7 @@ class Run:
 
     def start(self, line: list[str], point: str = "", nth: int = 0) -> Started:
         stage = self.stage
-        death = Death(point, nth, str(stage.home / "mark"), self.result.seed, str(stage.ahead))
+        death = Death(point, nth, str(stage.home / "mark"), self.result.seed, str(stage.ahead), self._sabotage)
         return self.nursery.start(line, stage.variables, stage.home, death)
 
     def _accompany(self, process: Started) -> int:
@@ -248,8 +252,8 @@ def random_faults(dice: random.Random) -> list[Fault]:
     return faults
 
 
-def run(seed: int, nursery: Nursery, name: str = "") -> Result:
-    """The run of this seed; `faults` is a session that nobody kills."""
+def run(seed: int, nursery: Nursery, name: str = "", sabotage: str = "") -> Result:
+    """The run of this seed; `faults` is a session that nobody kills. A `sabotage` must come out."""
     started = time.monotonic()
     if name == FAULTS:
         dice = random.Random(seed)
@@ -258,7 +262,7 @@ def run(seed: int, nursery: Nursery, name: str = "") -> Result:
         point, program, nth, dice = planned(seed, name)
         result, faults = Result(seed, point.name, program, nth), []
     with tempfile.TemporaryDirectory(prefix="kalshi-crash-") as folder, staged(Path(folder), dice, *faults) as stage:
-        one = Run(stage, nursery, result, dice)
+        one = Run(stage, nursery, result, dice, sabotage)
         try:
             one.suffer() if name == FAULTS else one.crash(point)
         except AssertionError as error:

@@ -13,10 +13,10 @@ from proofs.crash.session import Result, run
 _nursery: Nursery | None = None
 
 
-def results_of(seeds: range, name: str, workers: int) -> Iterator[Result]:
+def results_of(seeds: range, name: str, workers: int, sabotage: str = "") -> Iterator[Result]:
     """One run for each seed, in their order."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_prepare) as pool:
-        running = [pool.submit(_one, seed, name) for seed in seeds]
+        running = [pool.submit(_one, seed, name, sabotage) for seed in seeds]
         try:
             for each in running:
                 yield each.result()
@@ -32,6 +32,6 @@ def _prepare() -> None:
     _nursery = Nursery()
 
 
-def _one(seed: int, name: str) -> Result:
+def _one(seed: int, name: str, sabotage: str) -> Result:
     assert _nursery is not None
-    return run(seed, _nursery, name)
+    return run(seed, _nursery, name, sabotage)
