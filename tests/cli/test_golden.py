@@ -239,6 +239,8 @@ WRITES = [
     Case("flatten_dry_run", "flatten --dry-run", with_history),
     Case("status_halted", "status", halted),
     Case("resume", "resume --reason checked", halted),
+    Case("pause", "pause --reason lunch"),
+    Case("stop_nothing", "stop"),
     Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s"),
     Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade),
     Case("catalogue_refresh", "catalogue refresh"),
