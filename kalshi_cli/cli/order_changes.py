@@ -53,6 +53,7 @@ def amend(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import Change, propose, send
+    from kalshi_cli.desk.signals import on_the_way
 
     if no_expiry and expires_in is not None:
         raise UsageError("--expires-in and --no-expiry exclude each other", hint="give one of them")
@@ -77,7 +78,8 @@ def amend(
             confirm("amend this order?", _facts(proposal, desk.config.env), yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
                 engine, proposal = propose(orders, desk.find_order(before.order_id), change)
-        after = send(orders, engine, proposal)
+        with on_the_way(f"the amend of order {before.order_id}"):
+            after = send(orders, engine, proposal)
         view = change_view(proposal.amend.before, after, change.outcome)
         render_one(view, flags_of(ctx).form, title=after.ticker, now=desk.clock.now())
 
@@ -176,6 +178,7 @@ def batch(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.batch import propose, send
+    from kalshi_cli.desk.signals import on_the_way
 
     lines = read_lines(source)
     with opened(ctx) as desk:
@@ -193,7 +196,8 @@ def batch(
             confirm("place these orders?", facts, yes=yes)
             if not yes:
                 engine, judged = propose(orders, lines)
-        outcome = send(orders, engine, judged)
+        with on_the_way("the batch"):
+            outcome = send(orders, engine, judged)
         render_rows(BatchRow, [batch_row(each) for each in outcome.results], flags_of(ctx).form)
     if outcome.worst is not None:
         raise outcome.worst

@@ -70,6 +70,7 @@ def place(
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.core.model import StpMode, Tif
     from kalshi_cli.desk.place import Ticket
+    from kalshi_cli.desk.signals import on_the_way
 
     ticket = Ticket(
         ticker=name.upper(),
@@ -104,7 +105,8 @@ def place(
             confirm("place this order?", _facts(ticket, proposal, desk.config.env), yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
                 engine, proposal = orders.propose(ticket)
-        order = orders.send(engine, proposal)
+        with on_the_way(f"order {proposal.submit.order.client_order_id}"):
+            order = orders.send(engine, proposal)
         render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker, now=desk.clock.now())
 
 

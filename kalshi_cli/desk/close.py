@@ -17,6 +17,7 @@ from kalshi_cli.core.messages import BookSnapshot, Close
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, MarketStatus, Order, Side
 from kalshi_cli.desk.cancel import has_caught_up
 from kalshi_cli.desk.place import OrderDesk
+from kalshi_cli.desk.signals import on_the_way
 from kalshi_cli.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, notional, show_price, show_qty
 
@@ -222,7 +223,9 @@ class CloseDesk:
             if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
                 signed = Qty(-plan.side.sign * held)
                 verdict = engine.close(Close(ticker, limit, left, held=signed, subaccount=self._subaccount))
-                order = self._orders.send(engine, self._orders.judged(engine, market, verdict))
+                proposal = self._orders.judged(engine, market, verdict)
+                with on_the_way(f"order {proposal.submit.order.client_order_id}"):
+                    order = self._orders.send(engine, proposal)
                 self._written = self._clock.monotonic()
                 filled = order.filled
                 sent.note(order)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import Command
-from kalshi_cli.errors import KalshiError, TerminatedError
+from kalshi_cli.errors import KalshiError, OutcomeUnknownError, TerminatedError
 from kalshi_cli.store.pause import pause, unpause
+
+
+@contextmanager
+def on_the_way(what: str) -> Iterator[None]:
+    """What a person sends, from before it is sent until it is known what became of it. Ctrl-C leaves a doubt then."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise OutcomeUnknownError(
+            f"interrupted while {what} was on the way: it may be live", hint="kalshi order reconcile"
+        ) from error
+
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

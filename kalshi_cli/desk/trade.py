@@ -256,7 +256,8 @@ class Session:
         if not isinstance(message, Tick):
             return
         self._cycles += 1
-        self._beat(is_running=True)
+        if self._engine.state.blind_since is None:  # a heart that beats says that the account is looked after
+            self._beat(is_running=True)
         self._obey_halt()
         now = self._clock.monotonic()
         if now - self._shown >= self._plan.status_every_s:

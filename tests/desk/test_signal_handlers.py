@@ -6,12 +6,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from virtual import T0
+from virtual import T0, Virtual, ticket
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.core.messages import Command
-from kalshi_cli.desk.signals import PauseSignal, StopSignals
-from kalshi_cli.errors import TerminatedError
+from kalshi_cli.desk.signals import PauseSignal, StopSignals, on_the_way
+from kalshi_cli.errors import OutcomeUnknownError, TerminatedError
 from kalshi_cli.store.pause import FILE, pause, read_pause
 
 
@@ -85,3 +85,19 @@ def test_a_pause_that_cannot_be_made_is_said_and_interrupts_nothing(
     with PauseSignal(tmp_path / "home"):
         signal.raise_signal(signal.SIGUSR1)
     assert FILE in capfd.readouterr().err
+
+
+def test_ctrl_c_while_an_order_is_on_the_way_says_that_it_may_be_live(virtual: Virtual) -> None:
+    virtual.market()
+    desk = virtual.desk()
+    engine, proposal = desk.propose(ticket(client_order_id="mine"))
+
+    def interrupt(_request: object) -> None:
+        raise KeyboardInterrupt
+
+    virtual.wire.after = interrupt
+    with pytest.raises(OutcomeUnknownError, match="order mine was on the way"), on_the_way("order mine"):
+        desk.send(engine, proposal)
+    assert len(virtual.exchange.resting("alice")) == 1, "and so it is"
+    (order,) = virtual.store.live_orders()
+    assert order.client_order_id == "mine"
