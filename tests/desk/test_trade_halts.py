@@ -158,3 +158,23 @@ def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(virtual:
     cycle = virtual.store.last_cycle()
     assert cycle is not None
     assert cycle.is_running is False
+
+
+def test_no_heartbeat_while_the_account_cannot_be_read(virtual: Virtual) -> None:
+    run = Run(virtual)
+    beats: list[int] = []
+
+    def dead(request: httpx.Request) -> httpx.Response | None:
+        if "/portfolio/" in request.url.path:
+            raise httpx.ConnectError("no route", request=request)
+        return None
+
+    def look(n: int) -> None:
+        virtual.wire.before = dead if 2 <= n < 20 else lambda _: None
+        cycle = virtual.store.last_cycle()
+        beats.append(cycle.cycles if cycle else 0)
+
+    run.over(run.ticks(40, look))
+    assert beats[:3] == [0, 1, 2]
+    assert beats[12] == beats[19], "blind for fifteen seconds and more"
+    assert beats[39] == 39, "and seeing again"
