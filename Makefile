@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench feed simulate nth crash store reference lock clean
+.PHONY: setup demo test lint types unit bench feed simulate nth crash store start-up reference lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -50,6 +50,9 @@ store: setup  ## the state file under load: speed of a commit, three programs at
 
 feed: setup  ## gaps, dead streams, a million changes, a soak: no order is priced from a book that is wrong (ARGS=--full)
 	@$(BIN)/python -m proofs.feed $(ARGS)
+
+start-up: setup  ## how soon doubt about an order ends (T7), how soon a start on a large account is done (T10)
+	@$(BIN)/python -m proofs.start --times $(or $(TIMES),50)
 
 reference: setup  ## docs/cli.md, from the commands themselves
 	$(BIN)/python scripts/reference.py

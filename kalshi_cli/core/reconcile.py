@@ -34,9 +34,11 @@ may last; five, because the order's time is that of our clock, and with one that
 def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: AccountSnapshot) -> list[Message]:
     """Messages that bring us to the snapshot; applying them twice changes nothing more.
 
-    Fills come first, so that an order which turns out to be over is over with its fills booked.
+    Fills come first, so that an order which turns out to be over is over with its fills booked; the oldest before the
+    others, as they happened, because a late one makes the ledger count its market again.
     """
-    repairs: list[Message] = [Filled(fill.ts, fill) for fill in snapshot.fills if not is_booked(fill.trade_id)]
+    missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill.trade_id)]  # they come newest first
+    repairs: list[Message] = [Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)]
     for order in snapshot.orders:
         if _tells_of_amend(orders.by_order_id(order.order_id), snapshot):
             repairs.append(AmendEnded(order.updated, order))

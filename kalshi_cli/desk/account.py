@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
@@ -26,8 +27,8 @@ OVERLAP_MS = 3_600_000
 LOOK_EVERY_S = 1.0
 """How often the account is read while somebody waits for what became of an order."""
 
-SLACK_MS = 10_000
-"""How much longer than to the moment of proof a wait may take: reads trail the matching engine."""
+MANY = 100
+"""More repairs than this are committed together: they can be read again, and a commit each would take seconds."""
 
 
 def load_engine(
@@ -107,8 +108,9 @@ def read_account(
     known = engine.state.orders.by_order_id
     snapshot = account_snapshot(client, clock, since=start, live=orders, known=known)
     effects = engine.step(snapshot)
-    for effect in effects:
-        store.record(effect)
+    with store.together() if len(effects) > MANY else nullcontext():
+        for effect in effects:
+            store.record(effect)
     return snapshot, effects
 
 

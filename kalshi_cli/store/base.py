@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import msgspec
@@ -89,6 +90,10 @@ class Notebook(Protocol):
         """
         ...
 
+    def together(self) -> AbstractContextManager[None]:
+        """Whatever is recorded meanwhile is committed at the end, all or nothing: for what can be read again."""
+        ...
+
     def load(self) -> Memory:
         """All orders that were live or moved since the oldest open position, all fills and settlements."""
         ...
@@ -173,6 +178,9 @@ class Glance:
 
     def record(self, effect: Effect) -> None:
         """Forget it."""
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def load(self) -> Memory:
         if self._store is not None:

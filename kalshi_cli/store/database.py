@@ -19,6 +19,10 @@ from kalshi_cli.store import migrations
 BUSY_TIMEOUT_MS = 5_000
 """How long a write waits for another program to finish its own."""
 
+_STEP_MS = 5
+"""... in steps so short, because within one SQLite looks less and less often, up to ten times a second: a loop that
+writes without a pause would starve whoever wants to write once."""
+
 
 class Database:
     """One SQLite file. Every failure is a StateError that names the file and says what to do."""
@@ -41,18 +45,21 @@ class Database:
         """
         self.path = path
         _ensure_file(path, create=create)
+        self._busy_ms = BUSY_TIMEOUT_MS if busy_ms is None else busy_ms
         self._is_durable: bool | None = None
+        self._is_grouped = False
         with self._explained():
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=rw",
                 uri=True,
                 isolation_level=None,
-                timeout=(BUSY_TIMEOUT_MS if busy_ms is None else busy_ms) / 1000,
+                timeout=self._busy_ms / 1000,
                 check_same_thread=not is_handed_over,
             )
         try:
             with self._explained():
                 self._prepare(steps)
+                self._connection.execute(f"PRAGMA busy_timeout = {_STEP_MS}")
         except BaseException:
             self._connection.close()
             raise
@@ -118,6 +125,16 @@ class Database:
             if version < len(steps):  # another program, and a newer one, may have been faster
                 execute(f"PRAGMA user_version = {len(steps)}")
 
+    def _patiently(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """A statement that begins something, once other programs let it."""
+        for _ in range(self._busy_ms // _STEP_MS):
+            try:
+                return self._connection.execute(sql, values)
+            except sqlite3.OperationalError as error:
+                if _primary(error) != sqlite3.SQLITE_BUSY:
+                    raise
+        return self._connection.execute(sql, values)
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -126,16 +143,31 @@ class Database:
             raise  # a bug of ours, such as a second thread; not a fault of the file
         except sqlite3.DatabaseError as error:
             raise _explain(self.path, error) from error
+        except UnicodeDecodeError as error:  # in a name of the schema, or in what SQLite says of it
+            raise damaged(self.path, "there is text in it that is none") from error
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Whatever is written meanwhile is one durable transaction, all or nothing: each commit waits for the disk."""
+        with self.writing(durable=True):
+            self._is_grouped = True
+            try:
+                yield
+            finally:
+                self._is_grouped = False
 
     @contextmanager
     def writing(self, *, durable: bool) -> Iterator[Callable[..., sqlite3.Cursor]]:
         """One transaction, all or nothing; `durable` waits until it is on the disk. Yields `execute`."""
         connection = self._connection
+        if self._is_grouped:
+            yield connection.execute
+            return
         try:
             if durable is not self._is_durable:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._is_durable = durable
-            connection.execute("BEGIN IMMEDIATE")
+            self._patiently("BEGIN IMMEDIATE")
             yield connection.execute
             connection.execute("COMMIT")
         except BaseException as error:
@@ -149,7 +181,7 @@ class Database:
     def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a SELECT."""
         with self._explained():
-            return self._connection.execute(sql, values).fetchall()
+            return self._patiently(sql, values).fetchall()
 
     def close(self) -> None:
         """Let go of the file. Closing twice is fine."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -111,6 +111,10 @@ class SqliteStore:
         write = self._writers.get(type(effect))
         if write is not None:
             write(effect)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Whatever is recorded meanwhile is committed at the end, at once, all or nothing."""
+        return self._database.together()
 
     def _intend(self, effect: SubmitOrder | CloseOrder) -> None:
         """An intent is new or it is a mistake: an id that is already on file must not be sent a second time.

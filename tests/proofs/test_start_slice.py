@@ -1,0 +1,45 @@
+"""A short slice of `make start-up`, and that its judgement is not vacuous."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kalshi_cli.core import reconcile
+from proofs import start
+
+
+@pytest.mark.parametrize("kind", start.KINDS, ids=lambda kind: f"{kind.row} {kind.name}")
+def test_what_became_of_an_order_is_known_soon_after_the_exchange_can_tell(kind: start.Kind, tmp_path: Path) -> None:
+    found = start.resolve(kind, 1, tmp_path)
+    assert found.problem == ""
+    assert found.took_s <= start.RESOLVED_WITHIN_S
+    assert found.alerted_s <= start.ALERTED_WITHIN_S
+
+
+def test_an_order_given_up_before_it_could_arrive_is_judged_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "_cannot_be_there", lambda order, _snapshot: not order.order_id)
+    late = next(kind for kind in start.KINDS if kind.is_late)
+    found = []
+    for seed in range(4):
+        folder = tmp_path / f"{seed}"
+        folder.mkdir()
+        found.append(start.resolve(late, seed, folder))
+    assert any(each.problem for each in found)
+
+
+def test_a_start_on_a_large_account_reads_each_page_once_and_waits_for_nothing(tmp_path: Path) -> None:
+    first, second = start.start_large(120, 300, tmp_path, lambda _text: None)
+    for started in (first, second):
+        assert (started.orders, started.fills) == (120, 300)
+        assert sum(started.reads.values()) <= 10
+        assert started.waited_s == 0
+
+
+def test_the_percentile_is_that_of_the_definition() -> None:
+    values = [float(n) for n in range(1, 101)]
+    assert start.percentile(values) == 99.0
+    assert start.percentile([5.0]) == 5.0

@@ -1,0 +1,34 @@
+"""What is recorded together is committed together: all of it at the end, or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from store_build import Build, Open
+
+from kalshi_cli.core.messages import FillBooked, OrderChanged
+
+
+def test_all_of_it_is_on_file_for_everybody_at_the_end_and_nothing_before(open_store: Open, build: Build) -> None:
+    store, other = open_store(), open_store()
+    with store.together():
+        store.record(OrderChanged(build.order()))
+        store.record(FillBooked(build.fill()))
+        assert other.fills() == ()
+    assert len(other.fills()) == len(other.orders()) == 1
+    store.record(FillBooked(build.fill("another")))
+    assert len(other.fills()) == 2, "and what comes after is committed by itself again"
+
+
+def test_where_it_breaks_off_nothing_of_it_is_on_file(open_store: Open, build: Build) -> None:
+    store, other = open_store(), open_store()
+
+    def break_off() -> None:
+        with store.together():
+            store.record(FillBooked(build.fill()))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert store.fills() == other.fills() == ()
+    store.record(FillBooked(build.fill()))
+    assert len(other.fills()) == 1
