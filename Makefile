@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench feed simulate nth crash store start-up reference lock clean
+.PHONY: setup demo test lint types unit bench feed simulate nth crash store start-up reference kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -53,6 +53,9 @@ feed: setup  ## gaps, dead streams, a million changes, a soak: no order is price
 
 start-up: setup  ## how soon doubt about an order ends (T7), how soon a start on a large account is done (T10)
 	@$(BIN)/python -m proofs.start --times $(or $(TIMES),50)
+
+kill: setup  ## the kill switch against a thousand resting orders, at each tier's pace, in virtual time and over sockets
+	@$(BIN)/python -m proofs.kill --repeats $(or $(REPEATS),20)
 
 reference: setup  ## docs/cli.md, from the commands themselves
 	$(BIN)/python scripts/reference.py

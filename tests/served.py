@@ -87,11 +87,11 @@ class CheckedExchange(Exchange):
 class Served:
     """The exchange, its server, and the variables that lead the program to it."""
 
-    def __init__(self, home: Path, clock_window_ms: int = 5_000) -> None:
+    def __init__(self, home: Path, clock_window_ms: int = 5_000, **options: Any) -> None:
         self.home = home
         self.state = home / "state"
         self.clock = SteadyClock()
-        self.exchange = _listed(self.clock.now(), clock_window_ms)
+        self.exchange = _listed(self.clock.now(), clock_window_ms, **options)
         self.key_path = home / "key.pem"
         key = Ed25519PrivateKey.generate()
         self.exchange.register_key(
@@ -150,9 +150,10 @@ def bare_variables(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served(home: Path, clock_window_ms: int = 5_000) -> Iterator[Served]:
-    """The exchange, answering; it takes signatures that are not older or newer than the window."""
-    one = Served(home, clock_window_ms)
+def served(home: Path, clock_window_ms: int = 5_000, **options: Any) -> Iterator[Served]:
+    """The exchange, answering; it takes signatures that are not older or newer than the window, and has no limits of
+    pace unless `options` say so."""
+    one = Served(home, clock_window_ms, **options)
     one.server.start()
     try:
         yield one
@@ -249,12 +250,13 @@ def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:
 # -- the listing --------------------------------------------------------------------------------------------------
 
 
-def _listed(now: Ts, clock_window_ms: int) -> CheckedExchange:
+def _listed(now: Ts, clock_window_ms: int, **changes: Any) -> CheckedExchange:
     ids = (str(uuid.UUID(int=number)) for number in itertools.count(1))
-    options = SimOptions(
-        read_rate=100_000, write_rate=100_000, clock_past_ms=clock_window_ms, clock_future_ms=clock_window_ms,
-        shards=2, transfer_ms=0,
-    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "read_rate": 100_000, "write_rate": 100_000, "clock_past_ms": clock_window_ms,
+        "clock_future_ms": clock_window_ms, "shards": 2, "transfer_ms": 0,
+    }  # fmt: skip
+    options = SimOptions(**(usual | changes))
     exchange = CheckedExchange(new_id=lambda: next(ids), options=options)
     source = (("National Weather Service", "https://www.weather.gov/okx/"),)
     for series, title in (("KXRAIN", "Rain in New York"), ("KXWIND", "Wind in New York")):

@@ -19,9 +19,12 @@ from kalshi_cli.errors import (
 from kalshi_cli.exchange.client import KalshiClient
 
 SETTLE_S = 0.1
-"""Between two looks at how far the exchange's lists have come: they trail its matching (about 0.4 s, June 2026)."""
+"""Between two looks at how far the exchange's lists have come: they trail its matching (about 0.4 s, June 2026). Less
+where less is missing."""
 
-LOOKS = 100
+SHORTEST_S = 0.03
+
+PATIENCE_S = 10.0
 
 MARGIN_MS = 100
 """How far the clocks of the exchange's own machines may be apart."""
@@ -48,12 +51,13 @@ class Scope(msgspec.Struct, frozen=True):
 def has_caught_up(client: KalshiClient, clock: Clock, since_s: float) -> bool:
     """Wait until the exchange says that its reads hold everything up to `since_s` of our monotonic clock; False if it
     takes too long."""
-    for _ in range(LOOKS):
+    until = clock.monotonic() + PATIENCE_S
+    while True:
         as_of = client.user_data_timestamp()  # first: what it answers also tells how late it is there
-        if as_of >= client.latest_there(since_s) + MARGIN_MS:
-            return True
-        clock.sleep(SETTLE_S)
-    return False
+        missing_ms = client.latest_there(since_s) + MARGIN_MS - as_of
+        if missing_ms <= 0 or clock.monotonic() >= until:
+            return missing_ms <= 0
+        clock.sleep(min(SETTLE_S, max(SHORTEST_S, missing_ms / 2_000)))
 
 
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):

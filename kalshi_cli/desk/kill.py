@@ -92,7 +92,7 @@ class KillSwitch:
         self._travelling: list[str] = []
         self._said: set[str] = set()
         self._refusals = 0
-        self._is_paused = False
+        self._is_paused = self._has_limits = False
         self._wrote_s = clock.monotonic()
 
     def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> Outcome:
@@ -176,8 +176,15 @@ class KillSwitch:
 
     def _cancel_all(self) -> bool:
         """The exchange's own cancel of everything; whether it was taken. Not for a part of the orders."""
-        self._is_paused = False
-        return self._scope.is_everything and self._write(self._client.cancel_all)
+        self._is_paused, taken = False, []
+
+        def ask() -> None:
+            self._client.cancel_all()
+            taken.append(True)  # a 404 here is no order that is gone, but a route that is
+
+        if self._scope.is_everything:
+            self._write(ask)
+        return bool(taken)
 
     def _may_go_on(self) -> bool:
         return not self._is_paused and self._clock.monotonic() < self._until
@@ -186,7 +193,6 @@ class KillSwitch:
         """Cancel these in batches, and one by one what a batch did not; at the pace of this account."""
         if not orders or not self._may_go_on():
             return
-        self._try(self._client.refresh_limits)
         todo, gone = list(orders.values()), len(self._known) - len(orders)
         for at in range(0, len(todo), BATCH):
             if not self._may_go_on():
@@ -198,6 +204,8 @@ class KillSwitch:
             for each in failed:
                 if self._may_go_on():
                     self._write(partial(self._client.cancel_order, orders[each.order_id]))
+            if not self._has_limits:  # after the first batch, which any tier takes: meanwhile its bucket fills again
+                self._has_limits = self._try(self._client.refresh_limits)
 
     def _batch(self, orders: Sequence[Order], failed: list[CancelFailed]) -> None:
         """Cancel a batch; adds those for which that failed, but for what is filled, gone, or not visible yet."""
