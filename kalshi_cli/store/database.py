@@ -191,6 +191,9 @@ class Database:
 
 # -- failures, in words -------------------------------------------------------------------------------------------
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, 0)
+"""The last two: our statements are constants, so that a column they name is gone; and text that is none (no code)."""
+
 
 def _ensure_file(path: Path, *, create: bool) -> None:
     try:
@@ -241,7 +244,7 @@ def damaged(path: Path, detail: object) -> StateError:
 def _explain(path: Path, error: sqlite3.DatabaseError) -> StateError:
     """A StateError that says which file, what happened and what to do."""
     found = _primary(error)
-    if found in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if found in _DAMAGED:
         return damaged(path, error)
     if found in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StateError(

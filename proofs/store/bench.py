@@ -1,0 +1,35 @@
+"""What the parts of this proof share."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from store_build import Build
+
+from kalshi_cli.core.messages import Effect
+from kalshi_cli.store.sqlite import SqliteStore
+
+build = Build()
+
+
+def opened(home: Path, **more: Any) -> SqliteStore:
+    return SqliteStore.open(home / "state.db", account="a", environment="sim", **more)
+
+
+def timed(store: SqliteStore, effect: Effect) -> float:
+    """Milliseconds to record it."""
+    began = time.perf_counter()
+    store.record(effect)
+    return (time.perf_counter() - began) * 1000
+
+
+def at(took: list[float], share: float) -> float:
+    return sorted(took)[int(len(took) * share)] if took else 0.0
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
