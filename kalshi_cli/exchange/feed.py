@@ -186,9 +186,9 @@ class LiveFeed:
         return None if said.close_time is None else self._watch.hasten(said.ticker, said.close_time)
 
     def _distrust(self, reason: str) -> FeedGap:
-        """Whatever waits is from before; begin again."""
+        """Whatever waits is from before; begin again. Only whether there is a stream is still worth knowing."""
         self._inbox.take(self._pending)
-        self._pending.clear()
+        self._pending = deque(said for said in self._pending if isinstance(said, FeedState))
         if self._stream is not None:
             self._stream.reconnect(reason)
         self._watch.mark(self._watch.tickers)
@@ -276,8 +276,8 @@ class LiveFeed:
                 self._down_since, self._is_polling = None, False
                 return
             self._down_since = now if self._down_since is None else self._down_since
-            if now - self._down_since < POLL_AFTER_S:
-                return
+            if now - self._down_since < POLL_AFTER_S or self._pending or len(self._inbox):
+                return  # what is still to come from before the cut would be taken for changes of the books read now
         if not self._is_polling:
             self._is_polling = True
             reason = "no stream: order books are read over REST, at intervals"
