@@ -33,7 +33,7 @@ from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
 from kalshi_cli.desk.halts import gravest
 from kalshi_cli.desk.listing import Families
-from kalshi_cli.desk.place import OrderDesk
+from kalshi_cli.desk.place import Aloud, OrderDesk
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.desk.trade import (
     refuse_if_halted,
@@ -287,7 +287,8 @@ class App:
             raise RefusedError(
                 "writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY"
             )
-        return OrderDesk(self.client, self.store, self.clock, self.limits, self.families.fees, self.new_order_id)
+        aloud = Aloud(self.store, self.tell)
+        return OrderDesk(self.client, aloud, self.clock, self.limits, self.families.fees, self.new_order_id)
 
     def find_order(self, any_id: str) -> Order:
         """An order by the exchange's id or by ours."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Literal
 
 import msgspec
@@ -11,7 +11,16 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import CloseOrder, Denied, MarketChange, OrderRejected, Place, SubmitOrder
+from kalshi_cli.core.messages import (
+    Alert,
+    CloseOrder,
+    Denied,
+    Effect,
+    MarketChange,
+    OrderRejected,
+    Place,
+    SubmitOrder,
+)
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif, TradingState
 from kalshi_cli.core.orders import is_as_sent
 from kalshi_cli.core.state import Limits, mirror
@@ -32,7 +41,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.runner import act, pump
-from kalshi_cli.store.base import Notebook
+from kalshi_cli.store.base import Memory, Notebook
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
 
 RESOLVE_S = 10.0
@@ -128,6 +137,28 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     def worst_loss(self) -> Money:
         """If it fills and the market settles the other way."""
         return Money(self.cost + self.fee)
+
+
+class Aloud:
+    """The state file of a command that a person waits for: what is critical is told as well as written down."""
+
+    def __init__(self, store: Notebook, tell: Callable[[str], None]) -> None:
+        self._store = store
+        self._tell = tell
+
+    def record(self, effect: Effect) -> None:
+        self._store.record(effect)
+        if isinstance(effect, Alert) and effect.tier == "critical":
+            self._tell(f"CRITICAL {effect.code} {effect.subject}: {effect.text}")
+
+    def together(self) -> AbstractContextManager[None]:
+        return self._store.together()
+
+    def load(self) -> Memory:
+        return self._store.load()
+
+    def order(self, any_id: str) -> Order | None:
+        return self._store.order(any_id)
 
 
 class OrderDesk:

@@ -14,7 +14,7 @@ from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
 from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.place import RESOLVE_S
+from kalshi_cli.desk.place import RESOLVE_S, Aloud
 from kalshi_cli.desk.trade import refuse_if_halted
 from kalshi_cli.errors import (
     CredentialsError,
@@ -503,6 +503,19 @@ def test_an_order_of_another_program_is_told_of_once(virtual: Virtual) -> None:
     virtual.place()
     told = [(alert.code, alert.tier) for alert in virtual.store.alerts()]
     assert sorted(told) == [("FOREIGN_ACTIVITY", "critical"), ("OTHER_INSTANCE", "critical")]
+
+
+def test_a_person_hears_what_is_critical_while_their_order_is_placed(virtual: Virtual) -> None:
+    virtual.market()
+    stranger(virtual, "web")
+    said: list[str] = []
+    desk = virtual.desk()
+    desk.store = Aloud(virtual.store, said.append)
+    order = desk.send(*desk.propose(ticket()))
+    (line,) = said
+    assert line.startswith("CRITICAL FOREIGN_ACTIVITY ")
+    assert desk.store.order(order.client_order_id) == order
+    assert [alert.code for alert in virtual.store.alerts()] == ["FOREIGN_ACTIVITY"], "and it is on file"
 
 
 def test_a_loop_beside_a_person_knows_the_persons_order_from_the_file(virtual: Virtual) -> None:
