@@ -23,9 +23,10 @@ class OrderFields(msgspec.Struct, gc=False):
     maker_fees_dollars: str
     taker_fill_cost_dollars: str
     maker_fill_cost_dollars: str
+    client_order_id: str
+    """Always there, empty on orders that were not placed by API. Without it an order of ours would not be found."""
     book_side: str | None = None
     outcome_side: str | None = None
-    client_order_id: str | None = None
     exchange_index: int = 0
     order_group_id: str | None = None
     subaccount_number: int | None = None
@@ -39,7 +40,7 @@ def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None,
     side = book_side(wire.book_side, wire.outcome_side)
     initial, filled = no_negative(wire.initial_count_fp), no_negative(wire.fill_count_fp)
     return Order(
-        client_order_id=wire.client_order_id or "",
+        client_order_id=wire.client_order_id,
         order_id=wire.order_id,
         ticker=wire.ticker,
         side=side,
