@@ -210,17 +210,17 @@ def _limiter(_scale: Scale, _scratch: Path) -> Iterator[Row]:
     clock = ManualClock(Ts(0))
     limiter = RateLimiter(clock)
     allowance = BASIC.read
-    theirs = TokenBucket(allowance.bucket_capacity, allowance.refill_rate, clock)
+    theirs, numbers = TokenBucket(0, allowance.bucket_capacity, allowance.refill_rate), [0.0] * 4
     cost, minute, sent, refused = limiter.cost("GET", "/portfolio/balance"), 60.0, 0, 0
     while clock.monotonic() < minute:
         try:
             limiter.acquire("GET", "/portfolio/balance", within_s=minute - clock.monotonic())
         except RateLimitedError:
             break
-        if theirs.wait(cost) > 1e-6:
+        if theirs.wait(numbers, clock.monotonic(), cost) > 1e-6:
             refused += 1
         else:
-            theirs.take(cost)
+            theirs.take(numbers, cost)
             sent += cost
     share = sent / (allowance.bucket_capacity + allowance.refill_rate * minute)
     title = f"rate limiter, share of the allowance ({refused} refused)"

@@ -48,10 +48,12 @@ _DEAREST = 30.0  # tokens; a bucket too small for a tenth less and any common re
 _A_MICROSECOND = 1e-6  # below it, waiting is only rounding
 
 
-NUMBERS = 5
-"""How many numbers the programs share: spent and since when, of reads and of writes; and until when to keep quiet."""
+NUMBERS = 9
+"""How many numbers the programs share: of reads and of writes what is spent, as of when, and the capacity and refill of
+the account, as far as any of them has asked; and until when to keep quiet."""
 
-_READ, _WRITE, _QUIET_UNTIL = 0, 2, 4
+_READ, _WRITE, _QUIET_UNTIL = 0, 4, 8
+_LARGEST = 1e6  # tokens; the highest tier has some ten thousand
 
 QUIET_S = 2.0
 """How long after a write of the kill switch nobody else writes."""
@@ -89,25 +91,36 @@ class LocalNumbers:
 
 
 class TokenBucket:
-    """Tokens up to `capacity`, refilled at `refill` a second. What is spent of it stands in `numbers[at:at + 2]`."""
+    """Tokens up to a capacity, refilled at a rate, in `numbers[at:at + 4]`; as large as was assumed where those do not
+    say how large it is."""
 
     def __init__(self, at: int, capacity: float, refill: float) -> None:
-        self.capacity = capacity
-        self.refill = refill
         self._at = at
+        self._assumed = (capacity, refill)
+
+    def size(self, numbers: list[float]) -> tuple[float, float]:
+        """Capacity, and refill a second."""
+        capacity, refill = numbers[self._at + 2 : self._at + 4]
+        return (capacity, refill) if 0 < capacity <= _LARGEST and 0 < refill <= _LARGEST else self._assumed
+
+    def resize(self, numbers: list[float]) -> None:
+        """From now on it is as large as was assumed; what was spent stays spent."""
+        numbers[self._at + 2 : self._at + 4] = self._assumed
 
     def level(self, numbers: list[float], now: float) -> float:
         """Tokens in it now, by a clock that never goes back while this machine runs; `now` is in seconds."""
+        capacity, refill = self.size(numbers)
         elapsed = max(0.0, now - numbers[self._at + 1])
-        numbers[self._at] = max(0.0, numbers[self._at] - elapsed * self.refill)
+        numbers[self._at] = min(max(0.0, numbers[self._at] - elapsed * refill), capacity)
         numbers[self._at + 1] = now
-        return self.capacity - numbers[self._at]
+        return capacity - numbers[self._at]
 
     def wait(self, numbers: list[float], now: float, cost: float, reserve: float = 0) -> float:
         """Seconds until `cost` can be taken with `reserve` still left: 0 now, infinite when it never can."""
-        if cost > self.capacity:
+        capacity, refill = self.size(numbers)
+        if cost > capacity:
             return math.inf
-        return max(0.0, (cost + min(reserve, self.capacity - cost) - self.level(numbers, now)) / self.refill)
+        return max(0.0, (cost + min(reserve, capacity - cost) - self.level(numbers, now)) / refill)
 
     def take(self, numbers: list[float], cost: float) -> None:
         """Take it. The caller has asked `wait` before."""
@@ -116,7 +129,7 @@ class TokenBucket:
     def empty(self, numbers: list[float], now: float) -> None:
         """The exchange said that nothing is left."""
         self.level(numbers, now)
-        numbers[self._at] = max(numbers[self._at], self.capacity)
+        numbers[self._at], _ = self.size(numbers)
 
 
 class RateLimiter:
@@ -146,11 +159,17 @@ class RateLimiter:
         self._default = costs.default
 
     def configure(self, limits: Limits, costs: Costs) -> None:
-        """Use the account's own allowance and the exchange's own costs from now on. What was spent stays spent."""
+        """Use the account's own allowance and the exchange's own costs from now on, in every program that shares."""
         self._limits = limits
         self._fit()
         self._costs = _by_shape(costs)
         self._default = costs.default
+
+        def resize(numbers: list[float]) -> None:
+            self._read.resize(numbers)
+            self._write.resize(numbers)
+
+        self._change(resize)
 
     def _fit(self) -> None:
         self._read = TokenBucket(_READ, *_less_a_tenth(self._limits.read, self._part))
@@ -174,7 +193,8 @@ class RateLimiter:
     def largest_batch(self, method: str, path: str) -> int:
         """How many items one request may have: they must fit into the bucket at once. At least one."""
         bucket, reserve = self._bucket(method, path)
-        return max(1, int((bucket.capacity - reserve) / max(1, self.cost(method, path))))
+        capacity, _ = self._change(bucket.size)
+        return max(1, int((capacity - reserve) / max(1, self.cost(method, path))))
 
     def acquire(self, method: str, path: str, *, within_s: float, items: int = 1) -> None:
         """Wait until the request may go. RateLimitedError, at once, where that would take longer than `within_s`, and

@@ -1,0 +1,194 @@
+"""The kill switch where things go wrong: pace, network, key, other people's orders, orders that come late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from virtual import TICKER, Virtual
+
+from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.desk.cancel import Scope
+from kalshi_cli.desk.kill import KillSwitch, Outcome
+from kalshi_cli.errors import CredentialsError
+from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.units import cents, contracts, dollars
+
+
+@pytest.fixture
+def trailing(tmp_path: Path) -> Iterator[Virtual]:
+    """Reads show the account of half a second ago, and the real token buckets are on."""
+    made = Virtual(tmp_path, options=SimOptions(read_lag_ms=500))
+    yield made
+    made.close()
+
+
+def rest(virtual: Virtual, number: int) -> list[str]:
+    return [
+        virtual.quote(BID if n % 2 else ASK, 20 + n % 9 if n % 2 else 60 + n % 9, 1, who="alice") for n in range(number)
+    ]
+
+
+def press(
+    virtual: Virtual, deadline_s: float = 60.0, groups: list[OrderGroup] | None = None, **more: object
+) -> Outcome:
+    switch = KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append, **more)  # type: ignore[arg-type]
+    return switch.run(deadline_s, groups)
+
+
+def without_cancel_all(request: httpx.Request) -> httpx.Response | None:
+    if request.method == "DELETE" and request.url.path.endswith("/orders"):
+        return httpx.Response(404, content=b'{"error": {"code": "not_found", "message": "no such route"}}')
+    return None
+
+
+def test_a_group_of_the_state_file_is_triggered_before_anything_is_read(virtual: Virtual) -> None:
+    group = virtual.client.create_order_group(contracts(50))
+    order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), group_id=group.group_id)
+    assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
+    virtual.wire.sent.clear()
+    outcome = press(virtual, groups=[group])
+    assert outcome.is_clean
+    assert outcome.triggered == (group.group_id,)
+    assert virtual.wire.sent[0] == ("PUT", f"/trade-api/v2/portfolio/order_groups/{group.group_id}/trigger")
+
+
+def test_a_group_that_is_gone_is_passed_over(virtual: Virtual) -> None:
+    rest(virtual, 2)
+    outcome = press(virtual, groups=[OrderGroup(group_id="00000000-0000-4000-8000-00000000dead")])
+    assert (outcome.is_clean, outcome.triggered) == (True, ())
+
+
+def test_429s_half_way_slow_it_down_and_stop_nothing(trailing: Virtual) -> None:
+    """Another program outside of our pace eats the bucket for a while."""
+    rest(trailing, 120)
+    trailing.clock.advance(1)
+    batches = iter(range(1_000))
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path.endswith("/batched") and next(batches) in (1, 2):
+            return httpx.Response(429, content=b'{"error": "too many requests"}')
+        return without_cancel_all(request)
+
+    trailing.wire.before = before
+    outcome = press(trailing)
+    assert (outcome.canceled, outcome.is_clean) == (120, True)
+    assert trailing.exchange.resting("alice") == []
+
+
+def test_a_network_that_goes_and_comes_back_is_outlasted(trailing: Virtual) -> None:
+    rest(trailing, 5)
+    trailing.clock.advance(1)
+    began = trailing.clock.monotonic()
+
+    def before(_request: httpx.Request) -> None:
+        if trailing.clock.monotonic() - began < 12:
+            raise httpx.ConnectError("network is unreachable")
+
+    trailing.wire.before = before
+    outcome = press(trailing)
+    assert (outcome.is_clean, trailing.exchange.resting("alice")) == (True, [])
+    assert 12 <= outcome.seconds < 30
+    assert len(trailing.said) < 12, "the same trouble is one line"
+
+
+def test_an_order_that_arrives_after_the_first_round_is_cancelled_too(trailing: Virtual) -> None:
+    rest(trailing, 3)
+    trailing.clock.advance(1)
+    late: list[str] = []
+
+    def after(request: httpx.Request) -> None:
+        if request.url.path.endswith("user_data_timestamp") and not late:
+            late.extend(rest(trailing, 1))
+
+    trailing.wire.after = after
+    assert press(trailing, on_the_way=lambda: [] if late else ["mine"]).is_clean
+    assert late
+    assert trailing.exchange.resting("alice") == []
+
+
+def test_an_order_cancelled_by_somebody_else_meanwhile_is_no_trouble(virtual: Virtual) -> None:
+    ids = rest(virtual, 4)
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path.endswith("/batched"):
+            virtual.exchange.cancel("alice", ids[0], virtual.clock.now())
+        return without_cancel_all(request)
+
+    virtual.wire.before = before
+    assert press(virtual).is_clean
+
+
+def test_orders_of_other_programs_are_cancelled_and_counted(virtual: Virtual) -> None:
+    ours = set(rest(virtual, 3)[:2])
+    press(virtual, is_ours=lambda order: order.order_id in ours)
+    assert "3 resting, 1 of them not ours" in virtual.said
+
+
+def test_one_refusal_of_the_key_is_gone_through(virtual: Virtual) -> None:
+    """As after a sleep, when the clock is set a moment later."""
+    rest(virtual, 2)
+    refused = iter([True, True])
+    body = b'{"error": {"code": "header_timestamp_expired", "message": "header timestamp expired"}}'
+    virtual.wire.before = lambda _: httpx.Response(401, content=body) if next(refused, False) else None
+    assert press(virtual).is_clean
+
+
+def test_a_key_revoked_half_way_ends_with_how_to_go_on(virtual: Virtual) -> None:
+    ids = rest(virtual, 60)
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if len(virtual.exchange.resting("alice")) < 60:
+            body = b'{"error": {"code": "authentication_error", "message": "x", "details": "NOT_FOUND"}}'
+            return httpx.Response(401, content=body)
+        return without_cancel_all(request)
+
+    virtual.wire.before = before
+    with pytest.raises(CredentialsError, match="this key cannot cancel, and 60 orders may rest") as refused:
+        press(virtual)
+    assert "web site" in refused.value.hint
+    assert ids[-1] in refused.value.message
+
+
+def test_a_key_that_may_not_touch_groups_still_cancels(virtual: Virtual) -> None:
+    group = virtual.client.create_order_group(contracts(5))
+    rest(virtual, 2)
+    body = b'{"error": {"code": "forbidden", "message": "insufficient scope"}}'
+    virtual.wire.before = lambda r: httpx.Response(403, content=body) if r.url.path.endswith("/trigger") else None
+    assert press(virtual, groups=[group] * 5).is_clean
+
+
+def test_while_the_exchange_is_paused_it_says_so_once_and_tries_until_the_deadline(virtual: Virtual) -> None:
+    rest(virtual, 3)
+    virtual.exchange.pause("exchange", virtual.clock.now())
+    outcome = press(virtual, deadline_s=20.0, groups=[])
+    assert (outcome.remaining, outcome.is_clean) == (3, False)
+    assert [line for line in virtual.said if "paused" in line] == [
+        "the exchange is paused and takes no cancel until it resumes; trying again until the deadline"
+    ]
+    assert sum(verb == "DELETE" for verb, _ in virtual.wire.sent) < 30, "and does not hammer at it"
+
+
+def test_several_subaccounts_and_shards_are_emptied(tmp_path: Path) -> None:
+    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=3))
+    number = virtual.exchange.add_subaccount("alice")
+    virtual.exchange.deposit("alice", dollars(10), subaccount=number)
+    order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), subaccount=number)
+    assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
+    rest(virtual, 2)
+    virtual.wire.before = without_cancel_all
+    assert press(virtual).is_clean
+    assert virtual.exchange.resting("alice") == []
+    virtual.close()
+
+
+def test_progress_is_told_on_the_way(trailing: Virtual) -> None:
+    rest(trailing, 100)
+    trailing.clock.advance(1)
+    trailing.wire.before = without_cancel_all
+    told: list[tuple[int, int]] = []
+    press(trailing, progress=lambda gone, known: told.append((gone, known)))
+    assert told == [(45, 100), (90, 100), (100, 100), (100, 100)]
