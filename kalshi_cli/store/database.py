@@ -57,6 +57,8 @@ class Database:
                 check_same_thread=not is_handed_over,
             )
         try:
+            opened = os.stat(path)
+            self._identity = opened.st_dev, opened.st_ino
             with self._explained():
                 self._prepare(steps)
                 self._connection.execute(f"PRAGMA busy_timeout = {_STEP_MS}")
@@ -164,6 +166,8 @@ class Database:
             yield connection.execute
             return
         try:
+            if durable:
+                self._refuse_if_gone()
             if durable is not self._is_durable:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._is_durable = durable
@@ -177,6 +181,19 @@ class Database:
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError):
                 raise _explain(self.path, error) from error
             raise
+
+    def _refuse_if_gone(self) -> None:
+        """SQLite goes on writing to a file that was deleted or replaced, and then all of that is lost."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            raise StateError(
+                f"{self.path} was deleted or replaced while it was in use",
+                hint="start again: what it does not know is read from the exchange",
+                code="state_gone",
+            )
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """All rows of a SELECT."""

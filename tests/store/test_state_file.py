@@ -221,6 +221,24 @@ def test_an_error_in_the_middle_of_a_transaction_undoes_it_and_the_store_goes_on
     assert open_store().live_orders() == (build.order(),)
 
 
+def test_a_file_that_was_deleted_or_replaced_under_a_running_program_takes_no_intent(
+    open_store: Open, path: Path, build: Build, tmp_path: Path
+) -> None:
+    """SQLite would go on writing into what nobody will ever open again."""
+    store = open_store()
+    store.record(SubmitOrder(build.order()))
+    path.rename(tmp_path / "moved.db")
+    for happens in (lambda: None, lambda: open_store(tmp_path / "other.db").close(), lambda: path.touch()):
+        happens()
+        with pytest.raises(StateError, match="deleted or replaced") as caught:
+            store.record(SubmitOrder(build.order("c2")))
+        assert caught.value.code == "state_gone"
+    path.unlink()
+    (tmp_path / "moved.db").rename(path)
+    store.record(SubmitOrder(build.order("c3")))
+    assert [order.client_order_id for order in open_store().live_orders()] == ["c1", "c3"]
+
+
 # -- migrations ---------------------------------------------------------------------------------------------------
 
 
