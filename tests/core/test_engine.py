@@ -49,9 +49,10 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, OrderStatus, TradingState
+from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, OrderStatus, StpMode, TradingState
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.surroundings import CLOSED_AGAIN_MS
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 Hook = Callable[[View], Iterable[Any]]
@@ -552,6 +553,32 @@ def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, st
     assert kinds(engine.step(Tick(Ts(NOW + 1 + CANCEL_AGAIN_MS)))) == ["CancelOrder"]
     engine.step(OrderCanceled(NOW, "o1", order))
     assert engine.step(Tick(Ts(NOW + 9_000))) == []
+
+
+def test_a_cancel_that_a_closed_market_takes_from_nobody_waits_half_a_minute(live: tuple[Engine, str]) -> None:
+    engine, order = live
+    engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))
+    engine.step(CancelFailed(NOW, "o1", order, "market_inactive"))
+    assert engine.step(Tick(Ts(NOW + CLOSED_AGAIN_MS))) == []
+    assert kinds(engine.step(Tick(Ts(NOW + CLOSED_AGAIN_MS + CANCEL_AGAIN_MS)))) == ["CancelOrder"]
+
+
+def test_a_reset_of_a_group_that_never_tripped_is_no_news(build: Build) -> None:
+    assert build.engine().step(GroupChange(NOW, "g1", "reset")) == []
+
+
+def test_two_strategies_never_trade_with_each_other(build: Build) -> None:
+    """F28: the second one's offer would meet the first one's bid."""
+    second = Probe()
+    second.name = "second"
+    engine = build.engine(Probe(once(bid(price=42))), second)
+    submitted(engine, build.book())
+    second.answer = once(Place("KXA-1", ASK, cents(42), contracts(1)), Place("KXA-1", ASK, cents(43), contracts(1)))
+    first, other = [effect for effect in engine.step(delta()) if isinstance(effect, Denied | SubmitOrder)]
+    assert isinstance(first, Denied)
+    assert first.code == "SELF_CROSS"
+    assert isinstance(other, SubmitOrder)
+    assert other.order.self_trade_prevention is StpMode.TAKER, "and the exchange is told, too"
 
 
 def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id(build: Build) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import httpx
+import msgspec
 import pytest
 from virtual import OTHER, TICKER, Virtual
 
 from kalshi_cli.core.day import DayCount
-from kalshi_cli.core.model import ASK, BID, Fill, TradingState
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.messages import Place, Tick
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, TradingState
+from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.errors import RefusedError
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.runner import pump
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
@@ -46,6 +52,17 @@ def counted(virtual: Virtual) -> Money | None:
 def realize(virtual: Virtual) -> None:
     lose(virtual)
     virtual.place(limits(), action="sell", price=cents(30))
+
+
+class Buyer:
+    """A strategy that bids on whatever happens, as long as it is let."""
+
+    name = "buyer"
+
+    def _bid(self, _view: View, *_what: object) -> list[Place]:
+        return [Place(TICKER, BID, cents(29), contracts(1))]
+
+    on_book = on_trade = on_fill = on_tick = _bid
 
 
 # -- whose day ------------------------------------------------------------------------------------------------------
@@ -140,6 +157,47 @@ def test_neither_a_restart_nor_a_lost_state_file_resets_the_days_loss(virtual: V
     virtual.store = SqliteStore.open(virtual.path, account="alice", environment="sim")
     assert refused(virtual) == "DAILY_LOSS", "counted again from the fills that the exchange has"
     assert len(virtual.store.fills()) == 2
+
+
+def test_in_a_loop_no_order_begins_after_the_breach_is_on_file_and_what_rests_is_cancelled(virtual: Virtual) -> None:
+    virtual.market(40, 44)
+    market = virtual.client.market(TICKER)
+    allowed = msgspec.structs.replace(limits(), min_edge=None, max_orders_per_minute=None)
+    engine = load_engine(
+        virtual.client, virtual.store, virtual.clock, allowed, markets=[market], fees={TICKER: FeeSchedule()},
+        new_id=virtual.new_id, strategies=[Buyer()], order_expiry_s=90,
+    )  # fmt: skip
+    orders = engine.state.orders
+    venue = LiveVenue(virtual.client, None, virtual.clock, live=orders.live, known=orders.by_order_id, since=Ts(0))
+    states: list[TradingState] = []
+
+    def look(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST":
+            states.append(virtual.store.halt().state)
+        return None
+
+    virtual.wire.before = look
+
+    def go_on(seconds: float = 2.0) -> None:
+        virtual.clock.advance(seconds)
+        book, tick = virtual.client.orderbook(TICKER), Tick(virtual.clock.now())
+        for message in (book, tick):
+            pump([*venue.observe(message), message], engine, venue, virtual.store)
+
+    for _ in range(5):
+        go_on()
+    bought = virtual.place(limits(), price=cents(44))
+    assert bought.filled == contracts(10)
+    before = len(states)
+    assert len(virtual.exchange.resting("alice")) > 5, "companion: the strategy does bid"
+    virtual.market(28, 34)
+    for _ in range(10):
+        go_on()
+    assert virtual.store.halt().code == "DAILY_LOSS"
+    assert set(states) == {TradingState.ACTIVE}
+    assert len(states) < before + 10, "it stopped"
+    assert virtual.exchange.resting("alice") == []
+    assert orders.live() == []
 
 
 def test_over_midnight_the_halt_stays_and_the_loss_is_of_yesterday(virtual: Virtual) -> None:
