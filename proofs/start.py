@@ -117,7 +117,7 @@ class _Fault:
         SimTransport(self._one.exchange, self._one.clock).handle_request(request)
 
 
-def resolve(kind: Kind, seed: int, folder: Path) -> Resolved:
+def resolve(kind: Kind, seed: int, folder: Path, expiry_s: float | None = 90.0) -> Resolved:
     """One session of a loop: its first create is lost, and it goes on until it knows what became of it."""
     dice = random.Random(f"{kind.name} {seed}")
     lag_ms = dice.choice((0, 500, 2_000))
@@ -127,7 +127,7 @@ def resolve(kind: Kind, seed: int, folder: Path) -> Resolved:
         one.wire = Wire(SimTransport(one.exchange, one.clock))
         one.client = one.connect()
         one.market(39, 44)
-        loop = Loop(one)
+        loop = Loop(one, expiry_s=expiry_s)
         fault = _Fault(one, kind, dice)
         one.wire.before = fault.before
         loop.ticks(1)

@@ -21,13 +21,13 @@ def test_what_became_of_an_order_is_known_soon_after_the_exchange_can_tell(kind:
 def test_an_order_given_up_before_it_could_arrive_is_judged_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "_cannot_be_there", lambda order, _snapshot: not order.order_id)
+    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", -60_000)
     late = next(kind for kind in start.KINDS if kind.is_late)
     found = []
     for seed in range(4):
         folder = tmp_path / f"{seed}"
         folder.mkdir()
-        found.append(start.resolve(late, seed, folder))
+        found.append(start.resolve(late, seed, folder, expiry_s=None))
     assert any(each.problem for each in found)
 
 

@@ -94,7 +94,9 @@ def named(ticker: str) -> Iterator[None]:
 
 
 def unknown(subject: str, error: WireError) -> OutcomeUnknownError:
+    """A write was answered with something that cannot be read; what that was is kept with the order."""
+    said = f"; the reply was {error.said}" if error.said else "; the reply was empty"
     return OutcomeUnknownError(
-        f"{subject}: it is not known whether this happened. {error}",
+        f"{subject}: it is not known whether this happened. {error}{said}",
         hint="run `kalshi order reconcile` before anything else",
     )

@@ -58,7 +58,8 @@ class OrderCalls(Calls):
             reply = self._rest.call("POST", _BATCH, CREATE, subject=subject, body=body, items=len(orders))
             return wire_changes.read_created_many(reply, orders, self._clock.now())
         except (OutcomeUnknownError, WireError) as error:
-            return [OrderUnknown(self._clock.now(), order.client_order_id, error.message) for order in orders]
+            why = unknown(subject, error).message if isinstance(error, WireError) else error.message
+            return [OrderUnknown(self._clock.now(), order.client_order_id, why) for order in orders]
         except (ExchangeError, UnreachableError) as error:
             code = "credentials" if isinstance(error, CredentialsError) else error.code
             return [OrderRejected(self._clock.now(), each.client_order_id, code, error.message) for each in orders]
@@ -167,4 +168,7 @@ class OrderCalls(Calls):
 
     def order(self, order_id: str) -> Order:
         """One order. Right after a create or a cancel it may be missing or stale."""
-        return wire_orders.read_order(self._get(f"/portfolio/orders/{part(order_id)}"))
+        order = wire_orders.read_order(self._get(f"/portfolio/orders/{part(order_id)}"))
+        if order.order_id != order_id:
+            raise WireError(f"asked for order {order_id}, the exchange answered with {order.order_id[:64]}")
+        return order

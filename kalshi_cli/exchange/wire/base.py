@@ -27,6 +27,7 @@ from kalshi_cli.exchange.wire.scalars import (
     outcome_price,
     ts_of,
 )
+from kalshi_cli.text import redact, safe_text
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts
 
 T = TypeVar("T")
@@ -37,6 +38,12 @@ class WireError(UnreachableError):
     """A reply that cannot be read: broken, cut short, or without a field that we will not guess."""
 
     default_code = "unreadable_reply"
+    said = ""
+    """How the reply began, as far as it is shown and kept; without secrets."""
+
+
+LONGEST_SAID = 1_000
+"""Bytes kept of a reply that cannot be read."""
 
 
 class Page(NamedTuple, Generic[T]):
@@ -68,10 +75,12 @@ def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: byte
     try:
         return convert(decoder.decode(body))
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
-        raise WireError(
+        unreadable = WireError(
             f"the exchange's answer about {what} cannot be read: {str(error)[:300]}",
             hint="try again; if it stays, the exchange changed its format and this program needs an update",
-        ) from error
+        )
+        unreadable.said = redact(safe_text(body[:LONGEST_SAID].decode(errors="replace"), LONGEST_SAID))
+        raise unreadable from error
 
 
 # -- books and trades ---------------------------------------------------------------------------------------------
