@@ -1,0 +1,95 @@
+"""cancel-all with trouble on this machine, and the order groups of a loop, typed as a person would."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+
+from kalshi_cli.core.model import BID
+from kalshi_cli.store.base import RunGroup
+from kalshi_cli.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path, shards=1) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)  # real seconds: the proof is not waited for
+        yield one
+
+
+def buy(*more: str) -> Ended:
+    words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
+    return kalshi(*words, *more, "--json")
+
+
+def groups(exchange: Served) -> list[str]:
+    return [row["order_group_id"] for row in kalshi("order", "group", "list", "--json").json]
+
+
+def kept(exchange: Served) -> tuple[RunGroup, ...]:
+    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        return store.groups()
+
+
+def test_a_state_file_that_another_program_holds_delays_no_cancel(exchange: Served) -> None:
+    assert buy().code == 0
+    other = sqlite3.connect(exchange.state / "sim" / "state.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    ended = kalshi("cancel-all", "--json")
+    other.execute("ROLLBACK")
+    other.close()
+    assert (ended.code, exchange.resting()) == (0, [])
+    assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": True, "seconds": 0}
+    assert "locked" in ended.err
+    assert buy().code != 0
+
+
+def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
+    assert buy().code == 0
+    exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
+    ended = kalshi("cancel-all")
+    assert "2 resting, 1 of them not ours" in ended.err
+    assert exchange.resting() == []
+
+
+def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:
+    order_id = buy().json["order_id"]
+    exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
+    ended = kalshi("cancel-all", "--within", "1s", "--json")
+    assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, 1, True)
+    assert order_id in ended.error["message"]
+    assert "takes no cancel until it resumes" in ended.err
+
+
+def test_an_unreadable_pause_beside_a_broken_configuration_stops_nothing(exchange: Served) -> None:
+    assert buy().code == 0
+    (exchange.state / "sim" / ".pause").mkdir()
+    Path("config.yaml").write_text("strategies: 17\nrisk: [1]\ntrade:\n  group_limit: many\n")
+    assert kalshi("cancel-all", "--json").code == 0
+    assert exchange.resting() == []
+
+
+def test_a_loop_leaves_no_group_behind(exchange: Served) -> None:
+    ended = kalshi("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
+    assert ended.code == 0, ended.err
+    assert (groups(exchange), kept(exchange)) == ([], ())
+
+
+def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: Served) -> None:
+    group_id = kalshi("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
+    buy()  # so that there is a state file
+    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.keep_group(RunGroup(group_id, 0))
+    assert kalshi("cancel-all").code == 0
+    assert kept(exchange) == (RunGroup(group_id, 0, is_triggered=True),)
+    assert kalshi("resume", "--reason", "test").code == 0
+    ended = kalshi("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
+    assert f"kalshi order group reset {group_id}" in ended.err
+    assert groups(exchange) == [group_id]
+    assert kalshi("order", "group", "reset", group_id).code == 0
+    assert kept(exchange) == (RunGroup(group_id, 0),)
