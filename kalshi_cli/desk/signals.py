@@ -58,9 +58,8 @@ class StopSignals:
         if self.ask is None:
             raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
         if number == signal.SIGINT and not is_first:
-            signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # what is still live is being told: a third must not cut it off
+            # What is live is told next, and a third must not cut that off.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.ask(Command(self._clock.now(), None, name))

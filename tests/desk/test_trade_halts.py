@@ -12,7 +12,9 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.core.messages import (
     Command,
+    FeedGap,
     Message,
+    Tick,
 )
 from kalshi_cli.core.model import (
     TradingState,
@@ -98,32 +100,34 @@ def test_a_halt_that_came_after_the_last_tick_is_in_the_summary_too(virtual: Vir
 
 
 def test_a_stop_looks_for_an_order_in_doubt_at_once_and_cancels_it(virtual: Virtual) -> None:
-    """Its reply was lost, and the reads of the account after that."""
-    run = Run(virtual, stop_budget_s=5.0)
+    """Its reply was lost, and the reads of the account after that: the next one is not due for seconds."""
+    run = Run(virtual, stop_budget_s=1.0)
 
     def lose(request: httpx.Request) -> None:
         raise httpx.ReadError("lost", request=request)
 
     def meddle(n: int) -> None:
-        virtual.wire.after = lose if n < 3 else lambda _: None
-        if n == 3:
+        virtual.wire.after = lose if n < 5 else lambda _: None
+        if n == 5:
             run.asked.append(Command(virtual.clock.now(), None, "SIGTERM"))
 
     run.venue = LiveVenue(virtual.client, None, virtual.clock, live=run.engine.state.orders.live, since=Ts(0))
 
     def feed() -> Iterator[Message]:
         book = virtual.client.orderbook(TICKER)
-        for n in range(4):
+        for n in range(6):
             virtual.clock.advance(2)
             meddle(n)
-            yield msgspec.structs.replace(book, ts=virtual.clock.now())
+            if n < 5:
+                yield msgspec.structs.replace(book, ts=virtual.clock.now())
+                yield Tick(virtual.clock.now())
         yield run.asked.pop()
 
     summary = run.over(feed())
     assert summary.stopped_by == "SIGTERM"
     assert (summary.orders, summary.live_orders) == (1, 0)
     assert virtual.exchange.resting("alice") == []
-    assert run.noted[0] == "stopping: canceling 1 own, for up to 5 s"
+    assert run.noted[0] == "stopping: canceling 1 own, for up to 1 s"
 
 
 def test_what_may_be_live_at_the_end_is_said_with_the_next_command(virtual: Virtual) -> None:
@@ -178,3 +182,20 @@ def test_no_heartbeat_while_the_account_cannot_be_read(virtual: Virtual) -> None
     assert beats[:3] == [0, 1, 2]
     assert beats[12] == beats[19], "blind for fifteen seconds and more"
     assert beats[39] == 39, "and seeing again"
+
+
+def test_after_a_gap_in_everything_the_account_is_read_before_anybody_is_asked(virtual: Virtual) -> None:
+    """A suspended process: what filled or was canceled meanwhile no message will tell."""
+    run = Run(virtual)
+    run.venue = LiveVenue(virtual.client, None, virtual.clock, live=run.engine.state.orders.live, since=Ts(0))
+    reads: list[int] = []
+
+    def feed() -> Iterator[Message]:
+        for gap in (("one", (TICKER,)), ("all", ())):
+            yield Tick(virtual.clock.now())
+            before = len(virtual.wire.sent)
+            yield FeedGap(virtual.clock.now(), gap[1], gap[0])
+            reads.append(sum(path.endswith("/portfolio/positions") for _, path in virtual.wire.sent[before:]))
+
+    run.over(feed())
+    assert reads == [0, 1]
