@@ -23,6 +23,7 @@ from kalshi_cli.core.messages import (
     FeedState,
     MarketChange,
     Place,
+    PublicTrade,
     Quote,
     Resync,
     Tick,
@@ -221,6 +222,17 @@ def test_quotes_are_pulled_once_nobody_has_seen_their_book_for_as_long_as_a_book
 def test_quotes_are_pulled_when_the_book_is_old_although_nobody_called_it_unusable(resting: Engine) -> None:
     assert canceled(tick(resting, 10_000)) == []
     assert canceled(tick(resting, 10_001)) == [("o1", "no book that can be believed")]
+
+
+def test_neither_trades_nor_quotes_make_a_book_fresh(resting: Engine, build: Build) -> None:
+    """Where only the books of a stream froze, everything else still flows."""
+    late = Ts(NOW + 9_000)
+    resting.step(PublicTrade(late, "KXA-1", "t1", cents(41), contracts(1), BID))
+    resting.step(Quote(late, "KXA-1", cents(40), Qty(1), cents(44), Qty(1), None, Qty(0)))
+    tick(resting, 10_000)
+    assert resting.state.book_age_ms("KXA-1") == 10_000
+    resting.step(build.book(ts=NOW + 10_000, ticker="KXOTHER"))
+    assert resting.state.book_age_ms("KXA-1") == 0, "a quiet book is as fresh as the newest word about any"
 
 
 def test_a_book_that_comes_back_in_time_keeps_the_quotes(resting: Engine, build: Build) -> None:
