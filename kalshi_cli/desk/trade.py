@@ -24,7 +24,7 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
-from kalshi_cli.errors import HaltedError, KalshiError
+from kalshi_cli.errors import HaltedError, KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Halt, Store
 from kalshi_cli.units import Money, Ts, format_ts, show_money, show_price, show_qty
@@ -223,7 +223,10 @@ class Session:
                 run(self._feed, self._engine, self._venue, self._recorder, self._after)
             except KeyboardInterrupt:
                 raise
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, StateError):
+                    self._can_record = False  # it may fail slowly, and the cancels have no time for that
+                    self._complain(error)
                 self._wind_down()
                 raise
             self._wind_down()

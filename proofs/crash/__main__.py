@@ -6,8 +6,9 @@ import argparse
 import sys
 import time
 
-from proofs.crash.points import BY_NAME, POINTS, SABOTAGES
+from proofs.crash.points import BY_NAME, SABOTAGES
 from proofs.crash.session import FAULTS, Result
+from proofs.crash.trouble import TROUBLE, TROUBLES
 from proofs.crash.workers import results_of
 
 TOO_MANY = 10
@@ -21,14 +22,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this one alone")
     parser.add_argument("--point", choices=sorted(BY_NAME), default="", help="die here, whatever the seed says")
     parser.add_argument("--faults", action="store_true", help="random network faults instead of kills")
+    parser.add_argument("--trouble", action="store_true", help="a state file that fails instead of kills")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--sabotage", choices=sorted(SABOTAGES), default="", help="break this promise: it must come out"
     )
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.runs) if asked.seed is None else range(asked.seed, asked.seed + 1)
+    name = FAULTS if asked.faults else TROUBLE if asked.trouble else asked.point
     started, results = time.monotonic(), []
-    for result in results_of(seeds, FAULTS if asked.faults else asked.point, asked.workers, asked.sabotage):
+    for result in results_of(seeds, name, asked.workers, asked.sabotage):
         results.append(result)
         for violation in result.violations:
             say(f"VIOLATION {result}: {violation}")
@@ -42,14 +45,15 @@ def main() -> int:
 
 
 def _again(result: Result) -> str:
-    how = "--faults" if result.point == FAULTS else f'--point "{result.point}"'
+    how = f'--point "{result.point}"' if result.point in BY_NAME else "--faults"
+    if result.point in TROUBLES:
+        how = "--trouble"
     return f"python -m proofs.crash --seed {result.seed} {how}"
 
 
 def _table(results: list[Result], seconds: float) -> None:
     say(f"{'point':24}{'runs':>6}{'hit':>6}{'sent':>7}{'in doubt':>10}{'left':>6}{'violations':>12}")
-    names = [FAULTS] if any(each.point == FAULTS for each in results) else [p.name for p in POINTS] + ["random"]
-    for name in [*names, "all"]:
+    for name in [*BY_NAME, *TROUBLES, FAULTS, "all"]:
         some = [each for each in results if name in (each.point, "all")]
         if some:
             hits, sent = sum(each.is_hit for each in some), sum(each.sent for each in some)

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from proofs.crash.trouble import TROUBLES
+from proofs.crash.trouble import arm as make_trouble
+
 TRADE, PLACE, BATCH, CANCEL_ALL, MIGRATE = "trade", "place", "batch", "cancel-all", "migrate"
 COMES_BY = {PLACE: 1, BATCH: 4, CANCEL_ALL: 6}
 """How often a short command comes by a point at least."""
@@ -75,6 +78,8 @@ class Death:
 def arm(death: Death) -> None:
     """Wrap what the point needs. Called in the child, before `main`."""
     _move_clock(death.ahead)
+    if death.point in TROUBLES:
+        make_trouble(death.point, death.nth)
     if death.sabotage:
         SABOTAGES[death.sabotage]()
     if death.point in BY_NAME and not BY_NAME[death.point].is_outside:

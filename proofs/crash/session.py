@@ -22,6 +22,7 @@ from proofs.crash import compare
 from proofs.crash.points import BY_NAME, CANCEL_ALL, COMES_BY, MIGRATE, POINTS, RANDOM, TRADE, Death, Point
 from proofs.crash.program import STUCK_S, Nursery, Started
 from proofs.crash.stage import CREATES, JUMP_S, Stage, staged, words
+from proofs.crash.trouble import TROUBLE, Trouble, nth_of, of_seed
 
 LIVES_S = 2.5
 """A random death comes within this time."""
@@ -206,6 +207,27 @@ class Run:
         self._look_at_what_is_left()
         self.recover()
 
+    # -- without a death: the state file fails ------------------------------------------------------------------------
+
+    def be_troubled(self, trouble: Trouble) -> None:
+        stage, result = self.stage, self.result
+        process = self.start([*words(TRADE, self.dice, stage.home), "--duration", "6s"], trouble.name, result.nth)
+        until = time.monotonic() + PATIENCE_S
+        while len(stage.created) < result.nth and process.poll() is None and time.monotonic() < until:
+            stage.stir()
+            time.sleep(0.03)
+        trouble.begin(stage, process)
+        code, said = self._accompany(process), process.err.read_text()
+        result.is_hit = code == trouble.code
+        self._hold(code == trouble.code, f"{trouble.name}: trade ended with {code}: {said[-400:]}")
+        self._hold("Traceback" not in said, f"a traceback: {said[-800:]}")
+        resting = [order_id for order_id, *_ in stage.served.resting()]
+        self._hold(not resting or trouble.code == 0, f"{trouble.name}: {len(resting)} orders rest after the loop")
+        for file in stage.home.glob("gone-*"):  # found again: it must know every order that was sent
+            file.rename(stage.state.with_name(file.name.removeprefix("gone-")))
+        self._look_at_what_is_left()
+        self.recover()
+
     # -- small -------------------------------------------------------------------------------------------------------
 
     def start(self, line: list[str], point: str = "", nth: int = 0) -> Started:
@@ -255,7 +277,11 @@ def random_faults(dice: random.Random) -> list[Fault]:
 def run(seed: int, nursery: Nursery, name: str = "", sabotage: str = "") -> Result:
     """The run of this seed; `faults` is a session that nobody kills. A `sabotage` must come out."""
     started = time.monotonic()
-    if name == FAULTS:
+    trouble = None
+    if name == TROUBLE:
+        dice, trouble = random.Random(seed), of_seed(seed)
+        result, point, faults = Result(seed, trouble.name, TRADE, nth_of(dice)), RANDOM, []
+    elif name == FAULTS:
         dice = random.Random(seed)
         result, point, faults = Result(seed, FAULTS, TRADE, FAULTS_A_RUN), RANDOM, random_faults(dice)
     else:
@@ -264,7 +290,12 @@ def run(seed: int, nursery: Nursery, name: str = "", sabotage: str = "") -> Resu
     with tempfile.TemporaryDirectory(prefix="kalshi-crash-") as folder, staged(Path(folder), dice, *faults) as stage:
         one = Run(stage, nursery, result, dice, sabotage)
         try:
-            one.suffer() if name == FAULTS else one.crash(point)
+            if trouble is not None:
+                one.be_troubled(trouble)
+            elif name == FAULTS:
+                one.suffer()
+            else:
+                one.crash(point)
         except AssertionError as error:
             result.violations.append(str(error))
     result.seconds = time.monotonic() - started
