@@ -78,6 +78,7 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     price_collar: PriceStep | None = cents(10)
     max_daily_loss: Dollars | None = Money(100 * DOLLAR)
     max_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
+    max_market_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
     min_edge: PriceStep | None = cents(1)
     max_book_age_s: Seconds | None = 10.0
     close_margin_s: Annotated[float, Meta(ge=0, le=86_400)] = 5.0

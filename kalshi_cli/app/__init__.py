@@ -135,6 +135,7 @@ class App:
             max_order_cost=risk.max_order_cost,
             price_collar=risk.price_collar,
             max_orders_per_minute=risk.max_orders_per_minute,
+            max_market_orders_per_minute=risk.max_market_orders_per_minute,
             min_edge=risk.min_edge,
             max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
             close_margin_ms=int(risk.close_margin_s * 1000),

@@ -166,7 +166,7 @@ class Engine:
                 continue
             self.state.orders.add(order)
             if order.created > self.state.now - MINUTE_MS:
-                self.state.sent.append(order.created)  # a restart does not reset the order rate
+                self.state.count_sent(order.ticker, order.created)  # a restart does not reset the order rate
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._settle(entry)
@@ -292,7 +292,8 @@ class Engine:
             self.tally.count_denied(verdict.code)
         else:
             self.tally.orders += 1
-            self.state.sent.append(self.state.now)
+            order = verdict.wanted if isinstance(verdict, AmendOrder) else verdict.order
+            self.state.count_sent(order.ticker, self.state.now)
 
     def _cancel(self, order: Order, reason: str) -> list[Effect]:
         """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""

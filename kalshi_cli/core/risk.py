@@ -297,12 +297,13 @@ def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None
 
 
 def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """Runaway loops: orders within the last minute. What only closes a position may always go."""
-    if limits.max_orders_per_minute is None or _is_reducing(state, intent):
-        return None
-    sent = state.orders_last_minute()
-    if sent >= limits.max_orders_per_minute:
-        return "ORDER_RATE", f"sent={sent} limit={limits.max_orders_per_minute} window_s=60"
+    """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go."""
+    for code, limit, ticker in (
+        ("ORDER_RATE", limits.max_orders_per_minute, None),
+        ("MARKET_RATE", limits.max_market_orders_per_minute, intent.ticker),
+    ):
+        if limit is not None and state.orders_last_minute(ticker) >= limit and not _is_reducing(state, intent):
+            return code, f"sent={state.orders_last_minute(ticker)} limit={limit} window_s=60"
     return None
 
 

@@ -32,6 +32,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_order_cost: Money | None = Money(100_000_000)
     price_collar: Price | None = Price(1_000)
     max_orders_per_minute: int | None = 60
+    max_market_orders_per_minute: int | None = None
     min_edge: Price | None = Price(100)
     max_book_age_ms: int | None = 10_000
     close_margin_ms: int = 5_000
@@ -76,7 +77,8 @@ class State:
         """What the ticker channel said last."""
         self.last_entry = Ts(0)
         """The time of the newest fill or settlement booked: where the next read of the account begins."""
-        self.sent: deque[Ts] = deque()
+        self.sent: deque[tuple[Ts, str]] = deque()
+        """When each order of the last minute was sent, and in which market."""
         self.day_net: Money | None = None
         """What the trading day has brought so far, what is open included; None until it was counted."""
 
@@ -96,11 +98,16 @@ class State:
         alive = max(book.ts, self.feed_ts) if self.is_feed_live else book.ts
         return max(0, self.now - alive)
 
-    def orders_last_minute(self) -> int:
-        """Orders sent within the last minute."""
-        while self.sent and self.sent[0] <= self.now - MINUTE_MS:
+    def count_sent(self, ticker: str, ts: Ts) -> None:
+        """An order was, or is about to be, sent."""
+        self.sent.append((ts, ticker))
+        self.orders_last_minute()
+
+    def orders_last_minute(self, ticker: str | None = None) -> int:
+        """Orders sent within the last minute, in one market or in all."""
+        while self.sent and self.sent[0][0] <= self.now - MINUTE_MS:
             self.sent.popleft()
-        return len(self.sent)
+        return len(self.sent) if ticker is None else sum(1 for _, sent_in in self.sent if sent_in == ticker)
 
     def held(self, ticker: str, subaccount: int = 0) -> Qty:
         """The position of a subaccount, with what its orders traded whose fills are still on their way."""

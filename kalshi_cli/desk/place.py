@@ -369,6 +369,7 @@ _HINTS = {
     "ORDER_SIZE": "check the count; the limit is risk.max_order_count in the configuration",
     "ORDER_COST": "check the count; the limit is risk.max_order_cost in the configuration",
     "ORDER_RATE": "wait a minute; the limit is risk.max_orders_per_minute in the configuration",
+    "MARKET_RATE": "wait a minute; the limit is risk.max_market_orders_per_minute in the configuration",
     "POSITION_LIMIT": "see `kalshi positions`; the limit is risk.max_position in the configuration",
     "EXPOSURE": "see `kalshi positions`; the limit is risk.max_exposure in the configuration",
     "GROUP_TRIGGERED": "the group takes nothing until it is reset: `kalshi order group reset ID`",

@@ -206,12 +206,34 @@ def test_size_and_cost_of_one_order_are_bounded(state: State) -> None:
 
 def test_a_runaway_loop_meets_the_order_rate(state: State) -> None:
     limits = Limits(max_orders_per_minute=2)
-    state.sent.extend([Ts(NOW - 60_000), Ts(NOW - 59_999), Ts(NOW - 1)])
+    for ts in (NOW - 60_000, NOW - 59_999, NOW - 1):
+        state.count_sent("KXA-1", Ts(ts))
     assert code(state, place(), limits) == "ORDER_RATE"
     state.now = Ts(NOW + 1)
     assert code(state, place(), limits) == "approved", "the oldest has left the window"
-    state.sent.extend([state.now] * 5)
+    for _ in range(5):
+        state.count_sent("KXA-1", state.now)
     assert code(state, place(), Limits(max_orders_per_minute=None)) == "approved"
+
+
+def test_one_market_is_not_churned_while_others_may_still_trade(state: State, build: Build) -> None:
+    limits = Limits(max_orders_per_minute=10, max_market_orders_per_minute=2)
+    for ticker in ("KXA-1", "KXB-1", "KXB-1"):
+        state.count_sent(ticker, state.now)
+    assert code(state, place(), limits) == "approved"
+    state.count_sent("KXA-1", state.now)
+    assert code(state, place(), limits) == "MARKET_RATE"
+    state.ledger.book(build.fill(qty=contracts(10)))
+    assert code(state, place(ASK, 45, 10), limits) == "approved", "what closes may always go"
+    state.now = Ts(NOW + 60_000)
+    assert code(state, place(), msgspec.structs.replace(limits, max_book_age_ms=None)) == "approved"
+
+
+def test_what_was_sent_is_forgotten_after_a_minute_also_where_nobody_counts_it(state: State) -> None:
+    for minute in range(5):
+        state.now = Ts(NOW + minute * 60_000)
+        state.count_sent("KXA-1", state.now)
+    assert len(state.sent) == 1
 
 
 def test_an_edge_is_asked_of_strategies_only_and_never_to_reduce(state: State, build: Build) -> None:
