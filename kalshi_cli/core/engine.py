@@ -85,6 +85,8 @@ class Engine:
         self.state = state
         self.limits = limits
         self.tally = Tally()
+        self.is_starting = False
+        """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
         self.is_stopping = False
         self._cash_besides: Money | None = None
         self._hooks = Hooks(state, strategies, self._consider, self._withdraw)
@@ -145,7 +147,7 @@ class Engine:
     @property
     def _may_ask(self) -> bool:
         """Whether strategies are asked at all."""
-        return not (self.is_stopping or self._is_account_unread or self.state.trading is TradingState.HALTED)
+        return not (self.is_starting or self.is_stopping or self._is_account_unread or self.state.trading is TradingState.HALTED)
 
     def step(self, message: Message) -> list[Effect]:
         """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,

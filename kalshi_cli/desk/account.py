@@ -60,7 +60,9 @@ def load_engine(
         on_file=store.order,
     )
     _catch_up(store, memory, engine)
+    engine.is_starting = True
     (agree or read_account)(client, store, clock, engine)
+    engine.is_starting = False
     engine.tally = Tally()  # what was missed while nobody ran is not this run's doing
     return engine
 
