@@ -1,23 +1,26 @@
-"""Before any strategy acts the account agrees with the exchange, or nothing starts; and a person reads what differed."""
+"""Before any strategy acts the account agrees with the exchange, or nothing starts; a person reads what differed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from test_account import intend
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.messages import Filled, Intent, Place, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, OrderStatus, Tif
+from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
 from kalshi_cli.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import ONE_DOLLAR, Ts, cents, contracts
 
 
@@ -258,3 +261,28 @@ def test_reads_that_trail_the_matching_engine_do_not_stop_a_start(tmp_path: Any)
     start = Start(one)
     assert start().state.ledger.position(TICKER).qty == contracts(10)
     one.close()
+
+
+def test_no_strategy_is_asked_before_the_account_is_agreed_upon(virtual: Virtual) -> None:
+    """It is told of the fills it missed by its view, once it may act: what it wanted now could not be sent."""
+
+    class Eager(Strategy):
+        name = "eager"
+
+        def on_fill(self, view: View, fill: Fill) -> Iterable[Intent]:
+            yield Place(TICKER, BID, cents(30), contracts(1), fair=cents(50), reason="at once")
+
+    virtual.market(39, 44)
+    virtual.client.create_order(intend(virtual, "filled", strategy="eager"))
+    virtual.take(ASK, 40, 10)
+    limits = Limits(max_book_age_ms=None, price_collar=None)
+    engine = load_engine(
+        virtual.client, virtual.store, virtual.clock, limits,
+        markets=[virtual.client.market(TICKER)], fees={TICKER: FeeSchedule()}, new_id=virtual.new_id,
+        strategies=[Eager(StrategyParams())],
+    )  # fmt: skip
+    assert [order.client_order_id for order in virtual.store.orders()] == ["filled"]
+    assert engine.state.by_strategy["eager"].position(TICKER).qty == contracts(10)
+    (first,) = virtual.store.fills()
+    later = msgspec.structs.replace(first, trade_id="later", qty=contracts(1))
+    assert any(isinstance(effect, SubmitOrder) for effect in engine.step(Filled(later.ts, later))), "but from now on"
