@@ -204,6 +204,20 @@ def test_silence_ends_the_connection(server: ScriptedWs, start: Start):
     assert server.connections >= 2
 
 
+def test_silence_ends_a_tls_connection_whose_other_end_never_closes(
+    start: Start, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with ScriptedWs("A", tls=context) as secured:
+        heard = start(url=secured.url, tickers=["A"], pace=Pace(silence_s=0.3, quiet_s=9, first_pause_s=0.01))
+        heard.until(FeedState)
+        secured.send_raw(b"\x81\x7e\x01")  # half a frame, and never the rest
+        assert "nothing came" in heard.until(FeedState, 2)[1].reason
+        heard.stream.stop()
+
+
 def test_pings_are_answered_and_count_as_a_sign_of_life(server: ScriptedWs, start: Start):
     heard = start(pace=Pace(silence_s=0.4, quiet_s=9, first_pause_s=0.01))
     heard.until(FeedState)
