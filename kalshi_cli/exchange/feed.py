@@ -44,6 +44,9 @@ CHECK_EVERY_S, MOST_CHECKED = 15.0, 100
 DISCOVER_EVERY_S = 60.0
 MARKETS_EVERY_S = 30.0
 
+POLLED_FOR_S = 5.0
+"""Books of one read are given out for so long. Whoever took longer with the first, or was suspended, reads again."""
+
 POLL_AFTER_S = 2.0
 """The stream is down for so long: read the books over REST meanwhile."""
 
@@ -292,5 +295,9 @@ class LiveFeed:
             return
         self._cannot_poll = False
         self._watch.mark(self._watch.tickers, MARKETS_EVERY_S)  # no stream says that one paused or moved its close
-        if self._stream is None or not self._stream.is_connected:
-            yield from books
+        read, read_wall = self._clock.monotonic(), self._clock.now()
+        for book in books:
+            age_s = max(self._clock.monotonic() - read, (self._clock.now() - read_wall) / 1000)
+            if age_s > POLLED_FOR_S or (self._stream is not None and self._stream.is_connected):
+                return
+            yield book
