@@ -147,7 +147,9 @@ class Engine:
     @property
     def _may_ask(self) -> bool:
         """Whether strategies are asked at all."""
-        return not (self.is_starting or self.is_stopping or self._is_account_unread or self.state.trading is TradingState.HALTED)
+        return not (
+            self.is_starting or self.is_stopping or self._is_account_unread or self.state.trading is TradingState.HALTED
+        )
 
     def step(self, message: Message) -> list[Effect]:
         """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
