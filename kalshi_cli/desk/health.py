@@ -74,6 +74,19 @@ def refuse_unless_fit(client: KalshiClient, home: Path, tell: Callable[[str], No
             tell(f"warning: {detail}; {hint}")
 
 
+def refuse_skewed(client: KalshiClient) -> None:
+    """CredentialsError where the replies so far tell that our clock is too far off to sign or date an order."""
+    skew = client.clock_skew_ms
+    if skew is None or abs(skew) <= SKEW_CRITICAL_MS:
+        return
+    way = "ahead of" if skew > 0 else "behind"
+    raise CredentialsError(
+        f"not fit to trade: your clock is {abs(skew) / 1000:.1f} s {way} the exchange",
+        hint="set the clock: sudo timedatectl set-ntp true",
+        code="CLOCK",
+    )
+
+
 # -- the checks; each answers (verdict, detail, hint) ---------------------------------------------------------------
 
 

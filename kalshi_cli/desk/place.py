@@ -25,6 +25,7 @@ from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderSta
 from kalshi_cli.core.orders import is_as_sent
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
+from kalshi_cli.desk.health import refuse_skewed
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -228,6 +229,7 @@ class OrderDesk:
         """
         self.refuse_used(ticket.client_order_id)
         market = self.client.market(ticket.ticker)
+        refuse_skewed(self.client)
         intent = ticket.intent(market)
         engine = self.engine([market])
         if engine.state.orders.get(ticket.client_order_id) is not None:

@@ -18,7 +18,7 @@ from kalshi_cli.clock import ManualClock, ShiftedClock
 from kalshi_cli.core.messages import ExchangeChange, Filled, Tick
 from kalshi_cli.core.model import ASK, BID, OrderStatus
 from kalshi_cli.desk.status import read_status
-from kalshi_cli.errors import ExchangeError, UnreachableError
+from kalshi_cli.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.exchange.venue import account_snapshot
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.store.base import Cycle
@@ -432,4 +432,23 @@ def test_an_expiry_is_sent_as_our_clock_has_it_and_the_exchange_ends_the_order_b
         assert len(one.exchange.resting("alice")) == is_there
     loop.take(Tick(one.clock.now()))
     assert loop.live == [], "and what the exchange says counts, not our clock"
+    one.close()
+
+
+@pytest.mark.parametrize("off_s", [-3_600, -37, -6, -4, 0, 4, 6, 37, 3_600])
+def test_an_order_is_neither_signed_nor_dated_by_a_clock_that_is_off_by_more_than_five_seconds(
+    tmp_path: Path, off_s: int
+) -> None:
+    one = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, clock_past_ms=10**9, clock_future_ms=10**9))
+    one.market(39, 44)
+    one.clock = cast(ManualClock, ShiftedClock(one.clock, lambda: off_s * 1000))
+    one.client = one.connect()
+    if abs(off_s) <= 5:
+        assert one.place().status is OrderStatus.RESTING
+    else:
+        way = "ahead of" if off_s > 0 else "behind"
+        with pytest.raises(CredentialsError, match=rf"your clock is [\d.]+ s {way} the exchange") as error:
+            one.place()
+        assert float(error.value.message.split("clock is ")[1].split()[0]) == pytest.approx(abs(off_s), abs=0.6)
+        assert one.wire.posts() == 0
     one.close()
