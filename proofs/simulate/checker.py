@@ -12,8 +12,10 @@ from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     Alert,
+    Denied,
     Effect,
     FillBooked,
+    OrderChanged,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
@@ -22,6 +24,7 @@ from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.sim.records import RESTING
 from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts
 from proofs import invariants
 from proofs.simulate.world import ME
 
@@ -32,7 +35,13 @@ if TYPE_CHECKING:
 CALL_MS = 10_000
 """A call, with its waits for the pace and its tries, takes no longer; so long after a decision it may still leave."""
 
-COSTS = {("POST", "create"): 10, ("DELETE", "cancel"): 2}
+LATE_S = 30.0
+"""So late a request may still arrive (F04)."""
+
+
+_DENIED = {"SELF_CROSS": "F28", "POSITION_LIMIT": "F61", "EXPOSURE": "F61", "ORDER_RATE": "F62", "PRICE_COLLAR": "F62"}
+_TOLD = {"DAILY_LOSS": "F63", "API_GUARD": "F05 guard", "LATE_ORDER": "F04 told"}
+"""Rows that the program itself says it has reached."""
 
 
 class Checker:
@@ -52,6 +61,7 @@ class Checker:
             "read": invariants.Bucket("read", 200, 200),
             "write": invariants.Bucket("write", 100, 100),
         }
+        self._late: dict[str, Ts] = {}
         self._observer: SqliteStore | None = None
         self.lost: dict[str, float] = {}
         self._has_halted = False
@@ -139,18 +149,31 @@ class Checker:
     def answered(self, sent: Sent, status: int) -> None:
         """The client was told."""
 
+    def landed(self, sent: Sent, delay_s: float) -> None:
+        """A create was taken after the client had given up: it must still have been reserved for, so long (F04)."""
+        order = self._engine.state.orders.get(sent.name) if self._engine is not None else None
+        if order is not None and delay_s < LATE_S and order.status is OrderStatus.NEVER_ARRIVED:
+            self.say([f"I-ONCE {sent.name} landed after {delay_s:.0f} s, and was given up before that"])
+
     def twice(self, sent: Sent, first: int, second: int) -> None:
         """The network delivered a create twice."""
         if (first, second) == (201, 201):
             self._twins.setdefault(sent.name, self._stage.timeline.seconds)
             self._stage.hit("F09 accepted twice")
-            named = invariants.truth(self._stage.exchange, ME).named(sent.name)
-            for order in named[1:]:
-                leg = order.price if order.side is BID else 10_000 - order.price
-                self.slack += leg * order.qty
-                self.slack_qty += order.qty
+            self._excuse(sent.name, 1)
+        elif first >= 400 and second == 201:
+            # Told that it was refused, the program let go of it; the second copy was taken after all.
+            self._late[sent.name] = self._stage.timeline.now()
+            self._excuse(sent.name, 0)
         elif first == 201:
             self._stage.hit("F09")
+
+    def _excuse(self, name: str, after: int) -> None:
+        """Orders that no reservation can cover, because nobody here could know of them."""
+        for order in invariants.truth(self._stage.exchange, ME).named(name)[after:]:
+            leg = order.price if order.side is BID else 10_000 - order.price
+            self.slack += leg * order.qty
+            self.slack_qty += order.qty
 
     # -- the program ------------------------------------------------------------------------------------------------
 
@@ -182,6 +205,15 @@ class Checker:
             self._stage.count["fills booked"] += 1
         elif isinstance(effect, SettlementBooked):
             self._stage.hit("F46")
+        elif isinstance(effect, Denied):
+            self._stage.count[f"denied {effect.code}"] += 1
+            self._stage.hit(_DENIED.get(effect.code, ""))
+        elif isinstance(effect, OrderChanged):
+            self._stage.hit("F30" if effect.order.status is OrderStatus.EXPIRED else "")
+            self._stage.hit("F29" if effect.order.status is OrderStatus.REJECTED and effect.order.post_only else "")
+        if isinstance(effect, Alert | StateChanged):
+            self._stage.count[f"told {effect.code}"] += 1
+            self._stage.hit(_TOLD.get(effect.code, ""))
 
     def _noticed(self, order_id: str) -> None:
         """Trading was halted, and a person told of this order, which is there besides another under its name."""
@@ -192,6 +224,7 @@ class Checker:
 
     def looked(self, snapshot: AccountSnapshot) -> None:
         """A read of the account was taken: what was there twice before it is known now, or never will be."""
+        self._late = {name: at for name, at in self._late.items() if at >= snapshot.as_of}
         for name, seen in self._twins.items():
             shown = [order for order in snapshot.orders if order.client_order_id == name]
             if 0 <= seen < math.inf and len(shown) > 1:
@@ -215,10 +248,9 @@ class Checker:
         self.say(invariants.fills_are_real(found, fills))  # type: ignore[arg-type]
         self.say(invariants.orders_add_up(found, orders.values()))
         self.say(invariants.statuses_follow(self._before, orders))
-        known = {id(order): order for order in orders.values()}.values()
-        self.say(
-            invariants.nothing_hidden(found, [order for order in known if order.client_order_id not in self._twins])
-        )
+        excused = self._twins.keys() | self._late.keys()
+        known = {id(order): order for order in orders.values() if order.client_order_id not in excused}
+        self.say(invariants.nothing_hidden(found, known.values()))
         self.say(invariants.contracts(exchange))
         self.say(invariants.cash_adds_up(exchange, found, self._start))
         if invariants.wealth(exchange) != self._wealth:

@@ -46,6 +46,8 @@ def configuration(plan: Plan, home: Path) -> Config:
             max_exposure=dollars((40, 60, 90)[plan.seed % 3]),
             max_order_count=contracts(25),
             max_order_cost=Money(20_000_000),
+            max_daily_loss=dollars(2 if plan.seed % 8 == 3 else 100),
+            max_orders_per_minute=(60, 25)[plan.seed % 4 == 1],
         ),
         trade=Trade(interval_s=plan.interval_s, order_expiry_s=plan.expiry_s, stop_budget_s=5.0),
         references={},

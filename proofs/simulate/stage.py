@@ -29,7 +29,13 @@ from proofs.simulate.upsets import Crash, Upsets
 from proofs.simulate.vtime import MachineClock, Timeline
 from proofs.simulate.world import TICKERS, World, open_exchange
 
-T0 = Ts(1_780_000_000_000)
+STARTS = (
+    1_780_000_000_000,
+    1_780_000_000_000,
+    1_780_113_570_000,  # half a minute before midnight in New York
+    1_793_505_570_000,  # 2026-11-01, half a minute before that day, of 25 hours
+    1_772_953_170_000,  # 2026-03-08, half a minute before the clocks go forward there
+)
 RESTART_S = 3.0
 """A service manager starts the loop again after so long."""
 
@@ -47,10 +53,11 @@ class Stage:
         self.plan = plan
         self.home = home
         self.dice = random.Random(plan.seed * 31 + 5)
-        self.timeline = Timeline(T0)
+        start = Ts(STARTS[plan.seed % len(STARTS)])
+        self.timeline = Timeline(start)
         self.clock = MachineClock(self.timeline, self._still_runs)
         public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        self.exchange = open_exchange(plan, T0, public)
+        self.exchange = open_exchange(plan, start, public)
         self.faults = Faults(plan.faults, lambda: self.timeline.seconds)
         self.hits: Counter[str] = Counter()
         self.fired_kinds: Counter[str] = Counter()
@@ -159,6 +166,8 @@ class Stage:
         if not is_enough and self.timeline.seconds < self.plan.faulty_s + MOST_MORE_S:
             self.timeline.after(5.0, self._calm)
             return
+        if self.plan.seed % len(STARTS) > 1:
+            self.hit("F55")
         self.faults.is_over = True
         self.world.is_quiet = True
         self.upsets.calm()

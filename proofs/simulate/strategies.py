@@ -24,10 +24,13 @@ class Dicey(Strategy):
         """A belief that makes the price look good."""
         return Price(max(1, min(9_999, price + side.sign * 900)))
 
-    def place(self, view: View, ticker: str, side: Side, price: int, qty: int, tif: Tif = Tif.GTC) -> Iterator[Intent]:
+    def place(
+        self, view: View, ticker: str, side: Side, price: int, qty: int, tif: Tif = Tif.GTC, *, post_only: bool = False
+    ) -> Iterator[Intent]:
         at = view.snap(ticker, side, price)
         if at is not None and 0 < at < 10_000:
-            yield Place(ticker, side, at, contracts(qty), fair=self.fair(side, at), reason=self.name, tif=tif)
+            size, fair = contracts(qty), self.fair(side, at)
+            yield Place(ticker, side, at, size, fair=fair, reason=self.name, tif=tif, post_only=post_only)
 
 
 class Quoter(Dicey):
@@ -45,9 +48,9 @@ class Quoter(Dicey):
                 if self.dice.random() < 0.3:
                     yield Cancel(order.client_order_id, "moved")
             if len(view.orders(ticker)) < 3 and self.dice.random() < 0.5:
-                inside = ask - bid >= cents(3)
-                yield from self.place(view, ticker, BID, bid + (cents(1) if inside else 0), self.dice.randint(1, 8))
-                yield from self.place(view, ticker, ASK, ask - (cents(1) if inside else 0), self.dice.randint(1, 8))
+                edge, only = cents(1) if ask - bid >= cents(3) else 0, self.dice.random() < 0.5
+                yield from self.place(view, ticker, BID, bid + edge, self.dice.randint(1, 8), post_only=only)
+                yield from self.place(view, ticker, ASK, ask - edge, self.dice.randint(1, 8), post_only=only)
 
 
 class Taker(Dicey):

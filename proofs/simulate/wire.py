@@ -171,7 +171,10 @@ class Wire(httpx.BaseTransport):
 
         def arrive() -> None:
             stage.late -= 1
-            self._reached(sent, self._give(sent), "F04")
+            answer = self._give(sent)
+            self._reached(sent, answer, "F04")
+            if answer.status == 201:
+                stage.checker.landed(sent, delay)
 
         stage.late += 1
         stage.timeline.after(delay, arrive)
