@@ -125,8 +125,9 @@ def test_an_order_that_a_halt_forbade_at_the_last_moment_is_not_taken_for_live(e
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "60s", "--json")
     loop = start(words, exchange.variables(), exchange.home)
     try:
-        eventually(lambda: exchange.resting() or loop.poll() is not None)
-        assert kalshi(exchange, "cancel-all", "--json").json["canceled"] == 1
+        ((order_id, *_),) = eventually(lambda: exchange.resting() or loop.poll() is not None)
+        assert kalshi(exchange, "pause").code == 0
+        assert kalshi(exchange, "order", "cancel", order_id).code == 0
         exchange.submit("maker", TWO_SIDED, BID, "0.43", "1")  # the book moves, and the strategy wants to order
         eventually(lambda: "rejected" in written(exchange) or loop.poll() is not None)
         assert loop.poll() is None, said(loop)
