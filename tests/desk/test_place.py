@@ -49,6 +49,22 @@ def reconcile(virtual: Virtual) -> tuple[list[Any], list[Any]]:
     return reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
 
 
+@pytest.mark.parametrize("end", [httpx.ReadError, httpx.WriteError, httpx.WriteTimeout, httpx.RemoteProtocolError])
+def test_a_connection_that_breaks_once_it_was_made_leaves_one_request_and_a_doubt(
+    virtual: Virtual, end: type[httpx.TransportError]
+) -> None:
+    def break_off(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST":
+            raise end("broken off", request=request)
+        return None
+
+    virtual.market()
+    virtual.wire.before = break_off
+    with pytest.raises(OutcomeUnknownError):
+        virtual.place()
+    assert virtual.wire.posts() == 1
+
+
 def test_an_order_rests_and_is_on_file(virtual: Virtual) -> None:
     virtual.market(40, 44)
     order = virtual.place()

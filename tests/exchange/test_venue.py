@@ -318,6 +318,7 @@ def test_a_snapshot_holds_everything_as_of_a_time_asked_for_before_the_reads(des
     assert [fill.trade_id for fill in snapshot.fills] == ["t1"]
     assert snapshot.balance.cash == Money(98_018_600)
     assert desk.rest.seen[0].url.path.endswith("user_data_timestamp")
+    assert len(desk.rest.calls("GET /exchange/user_data_timestamp")) == 1, "and not once more, when it may be later"
 
 
 def test_fills_and_settlements_are_read_from_a_minute_before_the_last_complete_read(desk: Desk):

@@ -1,0 +1,138 @@
+"""`python -m proofs.mutants`: break each safety line in a copy, run the tests named for it, and see that one fails.
+
+Prints which test noticed which mutant. A mutant that no test notices is a missing test, and fails the run; so does a
+line that is not found exactly once, and tests that fail without any mutant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from proofs.mutants.lines import MUTANTS, Mutant
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("kalshi_cli", "tests", "proofs", "pyproject.toml", "README.md", "config.example.yaml", "docs")
+LONGEST_S = 240.0
+"""Of one mutant's tests, on a busy machine."""
+
+FAILED = 1
+"""pytest's exit code where tests failed; 2 and above say that they were not even run."""
+
+
+class Verdict(NamedTuple):
+    mutant: Mutant
+    killer: str
+    """The first test that failed; empty where the mutant survived."""
+    trouble: str = ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m proofs.mutants", description=__doc__)
+    parser.add_argument("--only", default="", help="mutants whose name or file has this text")
+    parser.add_argument("--jobs", type=int, default=2)
+    asked = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if asked.only in mutant.name or asked.only in mutant.file]
+    width = max(len(mutant.name) for mutant in MUTANTS)
+    verdicts: list[Verdict] = []
+    for verdict in play(chosen, asked.jobs):
+        said = verdict.trouble or (f"killed by {verdict.killer}" if verdict.killer else "SURVIVED")
+        sys.stdout.write(f"{verdict.mutant.name:<{width}}  {said}\n")
+        sys.stdout.flush()
+        verdicts.append(verdict)
+    survivors = [verdict for verdict in verdicts if not verdict.killer]
+    for verdict in survivors:
+        sys.stdout.write(f"\n{verdict.mutant.name}: {verdict.mutant.why}\n  {verdict.mutant.file}\n")
+    sys.stdout.write(f"\n{len(chosen)} mutants, {len(chosen) - len(survivors)} killed\n")
+    return 1 if survivors or not chosen else 0
+
+
+def play(mutants: list[Mutant], jobs: int) -> Iterator[Verdict]:
+    """Each mutant against its tests, several at a time, each in a copy of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(jobs):
+            copies.put(copied(Path(home) / str(number)))
+        healthy: dict[tuple[str, ...], str] = {}
+
+        def one(mutant: Mutant) -> Verdict:
+            copy = copies.get()
+            try:
+                if mutant.tests not in healthy:
+                    healthy[mutant.tests] = outcome(copy, mutant.tests)[1]
+                if healthy[mutant.tests]:
+                    return Verdict(mutant, "", f"its tests fail without it: {healthy[mutant.tests]}")
+                return judge(mutant, copy)
+            finally:
+                copies.put(copy)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            yield from pool.map(one, mutants)
+
+
+def copied(home: Path) -> Path:
+    """The parts of the repository that tests need, with the published specifications beside them where they are."""
+    root = home / "main"
+    root.mkdir(parents=True)
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif (ROOT / name).exists():
+            shutil.copy(ROOT / name, root / name)
+    if (ROOT.parent / "shared").is_dir():
+        (home / "shared").symlink_to(ROOT.parent / "shared")
+    return root
+
+
+def mutated(mutant: Mutant, text: str) -> str:
+    """The file with the line broken. ValueError where the line is not there exactly once: the list is out of date."""
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: found {text.count(mutant.old)} times in {mutant.file}, not once")
+    return text.replace(mutant.old, mutant.new)
+
+
+def judge(mutant: Mutant, root: Path) -> Verdict:
+    """Break it, run its tests, mend it."""
+    at = root / "kalshi_cli" / mutant.file
+    healthy = at.read_text()
+    try:
+        at.write_text(mutated(mutant, healthy))
+        compile(at.read_text(), str(at), "exec")
+        code, first = outcome(root, mutant.tests)
+    except (ValueError, SyntaxError) as error:
+        return Verdict(mutant, "", f"NOT TRIED: {error}")
+    finally:
+        at.write_text(healthy)
+    if code not in (0, FAILED):
+        return Verdict(mutant, "", f"NOT TRIED: {first}")
+    return Verdict(mutant, first)
+
+
+def outcome(root: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    """pytest's exit code, and the first test that failed (or the last line, where it did not run)."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "-rfE", *tests]
+    # The program is installed in this environment; the copy must come before it.
+    variables = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        ran = subprocess.run(
+            command, cwd=root, env=variables, capture_output=True, text=True, timeout=LONGEST_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return FAILED, f"a test that never ends ({LONGEST_S:.0f} s)"
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
+    lines = (ran.stdout + ran.stderr).strip().splitlines() or ["it said nothing"]
+    return ran.returncode, found[1] if found else "" if ran.returncode == 0 else lines[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
