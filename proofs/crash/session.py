@@ -171,6 +171,7 @@ class Run:
         if stage.state.exists():
             result.violations += stage.served.call(lambda: compare.first(stage, stage.state))
         stage.jump(JUMP_S)
+        self._is_quiet = True
         self._run(["order", "reconcile", "--json"], 0)
         result.violations += stage.served.call(lambda: compare.whole(stage, stage.state))
         before = compare.remembered(stage.state)
@@ -241,7 +242,7 @@ class Run:
         while (code := process.poll()) is None:
             if time.monotonic() > until:
                 return process.wait(0)
-            if self.dice.random() < 0.5:
+            if self.dice.random() < 0.5 and not self._is_quiet:
                 self.stage.stir()
             if "waiting up to" in process.err.read_text() and not self._is_up:
                 self._is_up = True
@@ -261,6 +262,8 @@ class Run:
 
     _is_hit = False
     _is_up = False
+    _is_quiet = False
+    """From now on nobody else trades: what is compared must stand still."""
     _asked_before = 0
 
 

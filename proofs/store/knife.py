@@ -60,7 +60,7 @@ def knife(home: Path, *, is_torn: bool = False) -> list[str]:
         if found not in whole:
             problems.append(f"knife: after statement {nth} the file is in none of the states of a session")
         if code != -signal.SIGKILL:
-            say(f"knife: killed after each of {nth - 1} statements, the file was whole each time but {len(problems)}")
+            say(f"knife: killed after each of {nth - 1} statements; the file was broken {len(problems)} times")
             return problems
     return [*problems, "knife: it never completes"]
 
