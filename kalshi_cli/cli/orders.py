@@ -237,7 +237,7 @@ def reconcile(
             last = max(row.provable_at for row in rows if row.provable_at is not None)
             ids = ", ".join(order.client_order_id for order in open_[:5])
             raise OutcomeUnknownError(
-                f"{len(open_)} orders are still unknown and may be live: {ids}",
+                f"still unknown, and may be live: {ids}",
                 hint=f"what never arrived is proven so after {format_ts(last)}: run this again then",
             )
 

@@ -192,7 +192,7 @@ def wait_for_proof(
             last = max(provable_at(order) for order in due)
             seconds = max(1, (last - clock.now()) // 1000 + 1)
             names = ", ".join(order.client_order_id for order in due[:5])
-            note(f"waiting up to {seconds} s for what became of {len(due)} orders: {names}")
+            note(f"waiting up to {seconds} s for what became of {names}")
         clock.sleep(LOOK_EVERY_S)
         try:
             heard(*read_account(client, store, clock, engine))

@@ -189,7 +189,7 @@ def _refuse_doubt(doubtful: list[Order], now: Ts, tell: Callable[[str], None]) -
     if due:
         names = ", ".join(order.client_order_id for order in due[:5])
         raise OutcomeUnknownError(
-            f"not started: {len(due)} orders are in doubt, and no fresh read of the account ends it: {names}",
+            f"not started: no fresh read of the account ends the doubt about {names}",
             hint="kalshi order reconcile",
         )
     for order in doubtful:

@@ -240,3 +240,15 @@ def test_a_health_check_that_cannot_even_start_is_unknown_not_usage(exchange: Se
     Path("config.yaml").write_text("nonsense: [\n")
     assert kalshi("health-check").code == 3
     assert kalshi("health-check", "--frobnicate").code == 3
+
+
+def test_reconcile_says_of_each_order_what_it_found(exchange: Served, proxy: FaultProxy) -> None:
+    """As a person meets it: one reply got lost on its way back, one order on its way there."""
+    proxy.faults.append(Fault("drop_request", "POST", CREATE))
+    assert place().code == 7
+    assert kalshi("order", "reconcile", "--wait", "1s", "--json").json[0]["found"] == "still_unknown"
+    later = lambda body: {"as_of_time": format_ts(Ts(parse_ts(body["as_of_time"]) + 60_000))}  # noqa: E731
+    proxy.edits["user_data_timestamp"] = later
+    ended = kalshi("order", "reconcile", "--json")
+    assert (ended.code, [row["found"] for row in ended.json]) == (0, ["never_arrived"])
+    assert kalshi("order", "reconcile", "--json").json == [], "and twice changes nothing"
