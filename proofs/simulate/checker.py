@@ -162,11 +162,17 @@ class Checker:
             self._stage.hit("F09 accepted twice")
             self._excuse(sent.name, 1)
         elif first >= 400 and second == 201:
-            # Told that it was refused, the program let go of it; the second copy was taken after all.
-            self._late[sent.name] = self._stage.timeline.now()
-            self._excuse(sent.name, 0)
+            self.misled(sent)
         elif first == 201:
             self._stage.hit("F09")
+
+    def misled(self, sent: Sent) -> None:
+        """Of two copies one was taken, and the reply that came tells of the other, which was refused for good.
+
+        The program lets go of it, as it must; its next read of the account finds it.
+        """
+        self._late[sent.name] = self._stage.timeline.now()
+        self._excuse(sent.name, 0)
 
     def _excuse(self, name: str, after: int) -> None:
         """Orders that no reservation can cover, because nobody here could know of them."""

@@ -73,6 +73,9 @@ class SteppedStream(reader.Stream):
         """Let the thread run until it waits again."""
         if self._is_over or self._runs:
             return
+        if self.stage.clock.is_stopped and not self._is_dead:
+            self.stage.clock.when_it_goes_on.append(self.turn)
+            return
         self._runs = True
         self._turn.release()
         self._back.acquire()

@@ -69,6 +69,9 @@ class MachineClock:
         self.slept_s = 0.0
         self.owed_s: list[tuple[float, bool]] = []
         """Stops of the process that are due: seconds, and whether the whole host sleeps."""
+        self.is_stopped = False
+        self.when_it_goes_on: list[Callable[[], None]] = []
+        """What other threads of the process were to do meanwhile."""
 
     def now(self) -> Ts:
         return Ts(self._timeline.now() + self.ahead_ms)
@@ -86,6 +89,11 @@ class MachineClock:
         """The process does not run for a while; what is outside goes on."""
         while self.owed_s:
             seconds, is_host = self.owed_s.pop()
+            self.is_stopped = True
             self._timeline.pass_(seconds)
+            self.is_stopped = False
             if is_host:
                 self.slept_s += seconds
+            waiting, self.when_it_goes_on = self.when_it_goes_on, []
+            for do in waiting:
+                do()
