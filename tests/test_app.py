@@ -231,3 +231,16 @@ def test_a_reset_forgets_the_exchange_and_what_was_traded_there(desk: Desk) -> N
     with desk.app() as app:
         assert app.remembered() is None
         assert list(app.client.orders()) == []
+
+
+def test_a_pause_reaches_what_trades_on_paper_too_and_so_does_its_end(desk: Desk) -> None:
+    homes = [desk.state / "sim", desk.state / "sim-paper"]
+    homes[1].mkdir(parents=True)
+    with desk.app() as app:
+        assert Halts(app).pause("lunch").reason == "lunch"
+        assert [(home / ".pause").exists() for home in homes] == [True, True]
+        assert app.status().halt.is_pause
+        assert Halts(app).stop() == []
+        assert Halts(app).resume("had lunch").is_pause
+        assert [(home / ".pause").exists() for home in homes] == [False, False]
+        assert not app.status().halt.is_pause
