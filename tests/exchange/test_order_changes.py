@@ -424,3 +424,28 @@ def test_a_refusal_of_one_order_that_we_do_not_know_is_no_proof(serve, connect):
         THREE[:1]
     )
     assert isinstance(outcome, OrderUnknown)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.create_order(ORDER),
+        lambda client: client.create_orders([ORDER, ORDER]),
+        lambda client: client.amend_order(ORDER, ORDER),
+        lambda client: client.reset_order_group(GROUP),
+        lambda client: client.limit_order_group(GROUP, Qty(1_000_000)),
+    ],
+    ids=["create", "batch", "amend", "reset of a group", "more room in a group"],
+)
+def test_a_halt_is_seen_before_whatever_could_trade_and_before_its_first_byte(serve, connect, call):
+    for halted_at in (1, 2):
+        server, asked = serve(ok()), []
+
+        def may(asked=asked, halted_at=halted_at) -> None:
+            asked.append(len(asked) + 1)
+            if asked[-1] == halted_at:
+                raise HaltedError("halted")
+
+        with pytest.raises(HaltedError):
+            call(connect(server.url, before_create=may))
+        assert (asked[-1], len(server.seen)) == (halted_at, 0)
