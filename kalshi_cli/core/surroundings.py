@@ -12,7 +12,7 @@ from typing import Any
 from kalshi_cli.core.messages import Alert, Effect, ExchangeChange, Message, Sight
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.core.state import State
-from kalshi_cli.units import Ts, format_ts
+from kalshi_cli.units import format_ts
 
 Reactions = dict[type[Message], Callable[[Any], list[Effect]]]
 
@@ -78,15 +78,12 @@ def _told(message: ExchangeChange, shard: int, pause: str) -> Alert:
 def _on_sight(state: State, message: Sight) -> list[Effect]:
     """The account cannot be read, for so long that somebody must know; or it can again."""
     was, state.blind_since = state.blind_since, message.blind_since
-    if message.blind_since is None:
-        text = f"it can be read again, after {_span(was, message.ts)}"
+    if message.blind_since is not None and was is None:
+        live = len(state.orders.live())
+        text = f"it cannot be read since {format_ts(message.blind_since)} ({message.reason}); {live} orders may be live"
+        text += "; on the web site they can be canceled"
+        return [Alert(message.blind_since, "critical", "BLIND", "account", text)]
+    if message.blind_since is None and was is not None:
+        text = f"it can be read again, after {(message.ts - was) // 1000} s"
         return [Alert(message.ts, "info", "SIGHTED", "account", text)]
-    if was is not None:
-        return []
-    live = len(state.orders.live())
-    text = f"it cannot be read since {format_ts(message.blind_since)} ({message.reason}); {live} orders may be live"
-    return [Alert(message.blind_since, "critical", "BLIND", "account", f"{text}; on the web site they can be canceled")]
-
-
-def _span(since: Ts | None, now: Ts) -> str:
-    return "a while" if since is None else f"{(now - since) // 1000} s"
+    return []

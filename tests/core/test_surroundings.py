@@ -1,0 +1,76 @@
+"""Pauses of the exchange and of a shard, and an account out of sight: what the state says, and who is told what."""
+
+from __future__ import annotations
+
+import pytest
+
+from kalshi_cli.core.messages import Alert, ExchangeChange, Sight
+from kalshi_cli.core.model import ExchangeStatus, ShardStatus
+from kalshi_cli.core.state import State
+from kalshi_cli.core.surroundings import is_closed, pause_of, reactions
+from kalshi_cli.units import Ts
+
+NOW = Ts(1_780_000_000_000)
+UP = ExchangeStatus(exchange_active=True, trading_active=True)
+
+
+def shards(*states: tuple[bool, bool]) -> ExchangeStatus:
+    parts = tuple(
+        ShardStatus(exchange_index=n, description="", exchange_active=a, trading_active=t, transfers_active=True)
+        for n, (a, t) in enumerate(states)
+    )
+    return ExchangeStatus(exchange_active=True, trading_active=True, shards=parts)
+
+
+@pytest.mark.parametrize(
+    ("status", "pauses"),
+    [
+        (None, ("", "")),
+        (UP, ("", "")),
+        (ExchangeStatus(exchange_active=True, trading_active=False), ("TRADING_PAUSED", "TRADING_PAUSED")),
+        (ExchangeStatus(exchange_active=False, trading_active=False), ("EXCHANGE_PAUSED", "EXCHANGE_PAUSED")),
+        (shards((True, True), (True, False)), ("", "TRADING_PAUSED")),
+        (shards((False, True), (True, True)), ("EXCHANGE_PAUSED", "")),
+    ],
+)
+def test_a_shard_is_paused_where_it_is_or_everything_is(status: ExchangeStatus | None, pauses: tuple[str, str]) -> None:
+    assert (pause_of(status, 0), pause_of(status, 1)) == pauses
+
+
+def test_each_change_is_told_once_for_each_shard_and_cancels_are_asked_for_again_on_resumption() -> None:
+    state, resumed = State(now=NOW), []
+    react = reactions(state, lambda: resumed.append(True))[ExchangeChange]
+    told: list[Alert] = []
+    for status in (shards((True, True), (False, True)), shards((True, True), (False, True)), shards((True, True)), UP):
+        told += [effect for effect in react(ExchangeChange(NOW, status)) if isinstance(effect, Alert)]
+    assert [(alert.code, alert.subject, alert.tier) for alert in told] == [
+        ("EXCHANGE_PAUSED", "shard 1", "critical"),
+        ("EXCHANGE_RESUMED", "shard 1", "info"),
+    ]
+    assert resumed == [True]
+    assert state.exchange == UP
+
+
+def test_a_pause_says_until_when_if_the_exchange_does_and_an_announced_one_is_no_incident() -> None:
+    react = reactions(State(now=NOW), lambda: None)[ExchangeChange]
+    status = ExchangeStatus(exchange_active=True, trading_active=False, estimated_resume=Ts(NOW + 60_000))
+    (alert,) = react(ExchangeChange(NOW, status, is_announced=True))
+    assert isinstance(alert, Alert)
+    assert (alert.tier, "until about 2026-05-28T20:27:40Z" in alert.text) == ("info", True)
+
+
+def test_out_of_sight_is_told_once_and_so_is_its_end() -> None:
+    state = State(now=NOW)
+    react = reactions(state, lambda: None)[Sight]
+    blind = Ts(NOW - 15_000)
+    told = [*react(Sight(NOW, blind, "timeout")), *react(Sight(Ts(NOW + 1), blind, "timeout"))]
+    assert [(alert.code, alert.ts) for alert in told if isinstance(alert, Alert)] == [("BLIND", blind)]
+    assert state.blind_since == blind
+    (over,) = react(Sight(Ts(NOW + 45_000), None))
+    assert isinstance(over, Alert)
+    assert (over.code, "after 60 s" in over.text, state.blind_since) == ("SIGHTED", True, None)
+
+
+@pytest.mark.parametrize(("code", "expected"), [("market_inactive", True), ("exchange_is_paused", True), ("x", False)])
+def test_what_nobody_can_cancel_now_is_not_asked_for_again_and_again(code: str, expected: bool) -> None:
+    assert is_closed(code) is expected
