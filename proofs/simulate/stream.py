@@ -8,6 +8,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +203,7 @@ class Line:
         self._connection = connection
         self._far = far
         self._ready_at = 0.0
+        self._backlog = bytearray()
         self.is_open = True
         self.is_frozen = False
         self.has_pulse = True
@@ -243,18 +245,29 @@ class Line:
         def arrive() -> None:
             is_lost = self.is_frozen and not (opcode == PING and self.has_pulse)
             if self.is_open and not is_lost:
-                self._far.send(_framed(opcode, payload))
                 self._stage.checker.events += 1
-                self._stream.arrive()
+                self._backlog += _framed(opcode, payload)
+                self._push()
 
         timeline.at(self._ready_at, arrive)
+
+    def _push(self) -> None:
+        """As much as the socket takes: a reader that stands still fills it."""
+        if not self.is_open or not self._backlog:
+            return
+        with suppress(BlockingIOError):
+            del self._backlog[: self._far.send(self._backlog)]
+        if self._backlog:
+            self._stage.timeline.after(0.05, self._push)
+        self._stream.arrive()
 
     def cut(self, *, is_polite: bool = False) -> None:
         """The exchange, or the network, ends it."""
         if not self.is_open:
             return
         if is_polite:
-            self._far.send(_framed(CLOSE, struct.pack("!H", 1001)))
+            self._backlog += _framed(CLOSE, struct.pack("!H", 1001))
+            self._push()
         self.close()
         self._stage.timeline.after(0.001, self._stream.arrive)
 
