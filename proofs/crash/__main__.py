@@ -6,8 +6,9 @@ import argparse
 import sys
 import time
 
+from proofs.crash.network import FAULTS
 from proofs.crash.points import BY_NAME, SABOTAGES
-from proofs.crash.session import FAULTS, Result
+from proofs.crash.session import Result
 from proofs.crash.trouble import TROUBLE, TROUBLES
 from proofs.crash.workers import results_of
 

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from fault_proxy import Answer, Fault
+from fault_proxy import Answer
 from served import KEY_ID
 
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.store import migrations
 from kalshi_cli.store.database import Database
 from proofs.crash import compare
+from proofs.crash.network import FAULTS, FAULTS_A_RUN, LATEST_S, plan
 from proofs.crash.points import BY_NAME, CANCEL_ALL, COMES_BY, MIGRATE, POINTS, RANDOM, TRADE, Death, Point
 from proofs.crash.program import STUCK_S, Nursery, Started
 from proofs.crash.stage import CREATES, JUMP_S, Stage, staged, words
@@ -29,15 +29,6 @@ LIVES_S = 2.5
 
 PATIENCE_S = 12.0
 """So long a program is let live that does not come by its point."""
-
-FAULTS = "faults"
-FAULTS_A_RUN = 12
-_ACTIONS = ("drop_request", "drop_reply", "hang", "reset", "status_500")
-_ROUTES = (
-    ("POST", r"/events/orders"), ("POST", r"/events/orders"), ("DELETE", r"/events/orders"),
-    ("GET", r"/portfolio/orders"), ("GET", r"/portfolio/fills"), ("GET", r"user_data_timestamp"),
-    ("GET", r"/portfolio/"), ("GET", r"/markets"),
-)  # fmt: skip
 
 
 @dataclass
@@ -197,14 +188,20 @@ class Run:
     def suffer(self) -> None:
         """A whole session under faults, ended in good order; then the same recovery."""
         stage, result = self.stage, self.result
-        process = self.start([*words(TRADE, self.dice, stage.home), "--duration", "2s"])
+        requests, frames = plan(self.dice)
+        stage.proxy.faults.extend(requests)
+        stage.proxy.stream_faults.extend(frames)
+        process = self.start([*words(TRADE, self.dice, stage.home), "--duration", "2.5s"])
         code = self._accompany(process)
         said = process.err.read_text()
-        self._hold(code in (0, 6, 7), f"trade ended with {code}: {said[-400:]}")
+        self._hold(code in (0, 6, 7, 9), f"trade ended with {code}: {said[-400:]}")
         self._hold("Traceback" not in said, f"a traceback: {said[-800:]}")
-        result.faults = sum(1 for fault in stage.proxy.faults if fault.hits >= fault.nth)
+        result.faults = sum(1 for fault in (*requests, *frames) if fault.hits >= fault.nth)
         stage.proxy.faults.clear()
+        stage.proxy.stream_faults.clear()
         result.is_hit = True
+        time.sleep(LATEST_S)  # so that what is late arrives before time jumps
+        self._run(["resume", "--reason", "the proof goes on"], 0)  # a guard may have halted it
         self._look_at_what_is_left()
         self.recover()
 
@@ -267,30 +264,20 @@ class Run:
     _asked_before = 0
 
 
-def random_faults(dice: random.Random) -> list[Fault]:
-    """Twelve of them, spread over the requests of a session."""
-    faults: list[Fault] = []
-    for _ in range(FAULTS_A_RUN):
-        method, path = dice.choice(_ROUTES)
-        action: Any = dice.choice(_ACTIONS)
-        faults.append(Fault(action, method, path, nth=dice.randint(1, 12), times=dice.choice((1, 1, 1, 2, 4))))
-    return faults
-
-
 def run(seed: int, nursery: Nursery, name: str = "", sabotage: str = "") -> Result:
     """The run of this seed; `faults` is a session that nobody kills. A `sabotage` must come out."""
     started = time.monotonic()
     trouble = None
     if name == TROUBLE:
         dice, trouble = random.Random(seed), of_seed(seed)
-        result, point, faults = Result(seed, trouble.name, TRADE, nth_of(dice)), RANDOM, []
+        result, point = Result(seed, trouble.name, TRADE, nth_of(dice)), RANDOM
     elif name == FAULTS:
         dice = random.Random(seed)
-        result, point, faults = Result(seed, FAULTS, TRADE, FAULTS_A_RUN), RANDOM, random_faults(dice)
+        result, point = Result(seed, FAULTS, TRADE, FAULTS_A_RUN), RANDOM
     else:
         point, program, nth, dice = planned(seed, name)
-        result, faults = Result(seed, point.name, program, nth), []
-    with tempfile.TemporaryDirectory(prefix="kalshi-crash-") as folder, staged(Path(folder), dice, *faults) as stage:
+        result = Result(seed, point.name, program, nth)
+    with tempfile.TemporaryDirectory(prefix="kalshi-crash-") as folder, staged(Path(folder), dice) as stage:
         one = Run(stage, nursery, result, dice, sabotage)
         try:
             if trouble is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import served
-from fault_proxy import Answer, Fault, FaultProxy, fault_proxy
+from fault_proxy import Answer, FaultProxy, fault_proxy
 from served import ME, TWO_SIDED, Served
 
 from kalshi_cli.core.model import ASK, BID, Tif
@@ -196,12 +196,12 @@ class Stage:
 
 
 @contextmanager
-def staged(home: Path, dice: random.Random, *faults: Fault) -> Iterator[Stage]:
+def staged(home: Path, dice: random.Random) -> Iterator[Stage]:
     """The exchange, answering, and the proxy in front of it."""
     stage = Stage(home, dice)
     stage.served.server.start()
     try:
-        with fault_proxy(stage.served.server.rest_url, *faults) as proxy:
+        with fault_proxy(stage.served.server.rest_url) as proxy:
             proxy.answers = stage.answers
             stage.proxy = proxy
             yield stage
