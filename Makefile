@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench feed simulate nth crash store start-up reference kill lock clean
+.PHONY: setup demo test lint types unit bench feed simulate machine mutants nth crash store start-up reference kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -38,6 +38,12 @@ bench: setup  ## ratios against named peers, measured in one run (their environm
 
 simulate: setup  ## sessions full of faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
 	@$(BIN)/python -m proofs.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
+
+machine: setup  ## whatever hypothesis makes the program, its exchange and its network do: EXAMPLES=200 STEPS=50
+	@$(BIN)/python -m proofs.machine --examples $(or $(EXAMPLES),200) --steps $(or $(STEPS),50)
+
+mutants: setup  ## each safety line broken once, in a copy; the tests named for it must notice
+	@$(BIN)/python -m proofs.mutants
 
 nth: setup  ## each fault on the 1st, 2nd, 3rd ... request of every session, until it completes untouched
 	@$(BIN)/python -m proofs.nth

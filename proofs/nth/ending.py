@@ -32,8 +32,9 @@ def settle(virtual: Virtual, wires: Wires) -> None:
     wires.kind = None
     wires.step = "settle"
     for _ in range(ROUNDS):
-        virtual.clock.advance(40.0)
-        wires.deliver()
+        for _ in range(8):
+            virtual.clock.advance(5.0)
+            wires.deliver()
         _, doubtful = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
         if not doubtful:
             virtual.clock.advance(40.0)
