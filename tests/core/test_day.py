@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from core_build import NOW, Build
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.core.book import OrderBook
@@ -112,6 +112,7 @@ entries = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(entries, st.randoms(use_true_random=False), st.lists(st.integers(0, 11), max_size=4))
 def test_the_day_is_the_same_in_any_order_and_however_often_it_was_looked_at(
     booked: list[Any], chance: Any, looks: list[int]

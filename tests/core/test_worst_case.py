@@ -152,7 +152,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(steps)
 def test_no_subset_of_what_may_still_trade_passes_a_limit_at_any_send(script: list[tuple[object, ...]]) -> None:
     world = World()
