@@ -21,10 +21,10 @@ def crash(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_whatever_moment_the_program_is_killed_at_no_order_is_lost_or_doubled() -> None:
-    ended = crash("--runs", "8", "--first", "9")
+    ended = crash("--runs", "6", "--first", "9")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     hits, sent = map(int, next(line for line in ended.stdout.splitlines() if line.startswith("all")).split()[2:4])
-    assert hits >= 4, ended.stdout
+    assert hits >= 3, ended.stdout
     assert sent >= 5, ended.stdout
 
 
