@@ -16,6 +16,8 @@ class Faults:
         self._seconds = seconds
         self.outage_until = 0.0
         self.is_over = False
+        self.missing = 0
+        """So many more are wanted where the plan found too little to befall: replies to reads are lost."""
 
     def take(self, kinds: Mapping[str, Kind], targets: set[str]) -> Fault | None:
         """The first fault of these kinds that is due and fits one of the targets; it is used up by one."""
@@ -29,6 +31,9 @@ class Faults:
             if left and fault.target and fault.at <= now and fault.kind in kinds and fault.target in targets:
                 entry[1] -= 1
                 return fault
+        if self.missing and "drop_reply" in kinds and "read" in targets:
+            self.missing -= 1
+            return Fault(at=now, kind="drop_reply", target="read")
         return None
 
     def use(self, fault: Fault) -> bool:

@@ -39,7 +39,7 @@ STARTS = (
 RESTART_S = 3.0
 """A service manager starts the loop again after so long."""
 
-MOST_MORE_S = 60.0
+MOST_MORE_S = 120.0
 """Where the faults of a plan find too little to befall, they have so many seconds more."""
 
 MOST_STARTS = 40
@@ -164,6 +164,7 @@ class Stage:
         """The faults are over; later, where few of them found anything to befall yet."""
         is_enough = self.fired_kinds.total() >= 10 and self.checker.events >= 100
         if not is_enough and self.timeline.seconds < self.plan.faulty_s + MOST_MORE_S:
+            self.faults.missing = max(0, 10 - self.fired_kinds.total())
             self.timeline.after(5.0, self._calm)
             return
         if self.plan.seed % len(STARTS) > 1:
