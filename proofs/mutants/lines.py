@@ -240,7 +240,7 @@ BOOKS = (
         "exchange/wire/orders.py",
         "    is_taker: bool\n    fee_cost: str\n    created_time: Moment\n",
         '    is_taker: bool\n    created_time: Moment\n    fee_cost: str = "0"\n',
-        ("tests/exchange/test_wire.py",),
+        ("tests/exchange/test_missing_money.py",),
     ),
     Mutant(
         "a gap makes the book unusable",
