@@ -219,7 +219,7 @@ class Checker:
             self._stage.hit("F29" if effect.order.status is OrderStatus.REJECTED and effect.order.post_only else "")
         if isinstance(effect, Alert | StateChanged):
             self._stage.count[f"told {effect.code}"] += 1
-            self._stage.hit(_TOLD.get(effect.code, ""))
+            self._stage.hit(_TOLD.get(effect.code, "") if isinstance(effect, Alert) else "")
 
     def _noticed(self, order_id: str) -> None:
         """Trading was halted, and a person told of this order, which is there besides another under its name."""

@@ -66,7 +66,7 @@ class Taker(Dicey):
             book = view.book(ticker)
             price = book.best_ask if side is BID else book.best_bid
             if price is not None:
-                tif = self.dice.choice((Tif.IOC, Tif.GTC))
+                tif = self.dice.choice((Tif.IOC, Tif.IOC, Tif.GTC))
                 yield from self.place(view, ticker, side, price, self.dice.randint(1, 12), tif)
 
 

@@ -167,7 +167,7 @@ class Wire(httpx.BaseTransport):
     def _late(self, sent: Sent, fault: Fault) -> httpx.Response:
         """The client gives up; then it arrives, 200 ms to 40 s later."""
         stage = self._stage
-        delay = 0.2 + fault.size / 200 if fault.size % 3 else 5 + fault.size / 28
+        delay = 0.2 + fault.size / 200 if fault.size % 3 == 0 else 5 + fault.size / 28
 
         def arrive() -> None:
             stage.late -= 1
