@@ -204,7 +204,7 @@ class OrderIndex:
         if tracked.stated is None or stated.updated >= tracked.stated:
             tracked.stated = stated.updated
             changes |= {"expires": stated.expires or known.expires, "exchange_index": stated.exchange_index}
-            if known.status not in _AFTER:
+            if known.status not in _AFTER or _was_raised(known, stated):
                 changes |= {"price": stated.price, "qty": stated.qty, "reduced": stated.reduced}
         return self._merge(tracked, stated.updated, stated.status, stated.filled, changes)
 
@@ -331,7 +331,7 @@ class OrderIndex:
             self._by_order_id[order.order_id] = tracked
             for fill in [fill for fill in self._held.values() if fill.order_id == order.order_id]:
                 tracked.count(self._held.pop(fill.trade_id))
-        if status not in TRANSITIONS[known.status]:
+        if status not in TRANSITIONS[known.status] and not _was_raised(known, order):
             status = known.status
         filled = Qty(min(max(known.filled, filled, tracked.traded), order.qty))
         rest = order.qty - filled
@@ -379,6 +379,11 @@ class OrderIndex:
             if index.get(key) is tracked:
                 del index[key]
         self._untold.pop(tracked, None)
+
+
+def _was_raised(known: Order, stated: Order) -> bool:
+    """Filled as we counted, and larger by now: somebody amended it elsewhere, and what is left of it may trade."""
+    return known.status is OrderStatus.FILLED and stated.qty > known.qty
 
 
 def is_as_sent(sent: Order, stated: Order) -> bool:

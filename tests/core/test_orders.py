@@ -410,6 +410,18 @@ def test_a_newer_statement_moves_price_size_and_expiry() -> None:
     assert ours(index).expires == 9_000, "a statement without an expiry does not take it away"
 
 
+def test_an_order_filled_as_we_counted_that_somebody_made_larger_elsewhere_counts_again() -> None:
+    index = after([stated(updated=60), fill("a", 1_000)])
+    assert ours(index).status is FILLED
+    index.apply(stated(qty=1_000, updated=65))
+    assert ours(index).status is FILLED, "news from before the fill changes nothing"
+    index.apply(stated(qty=1_500, updated=55))
+    assert ours(index).status is FILLED, "nor does what is older than what we know"
+    index.apply(stated(qty=1_500, filled=1_000, updated=70))
+    assert (ours(index).status, ours(index).remaining) == (RESTING, 500)
+    assert index.worst_case("T") == (500, 0)
+
+
 def test_fees_are_the_exchange_s_sum_until_our_fills_cover_the_order() -> None:
     index = after([accepted(), stated(filled=300, fees=999, updated=60), fill("a", 100)])
     assert ours(index).fees == 999
