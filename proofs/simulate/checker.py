@@ -87,8 +87,7 @@ class Checker:
     def leaves(self, sent: Sent, who: str) -> None:
         """A request is about to go out."""
         self.events += 1
-        if who == "loop":
-            self._pace(sent)
+        self._pace(sent)
         if not sent.name:
             return
         self._posts[sent.name] += 1
