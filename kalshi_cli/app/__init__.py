@@ -24,7 +24,7 @@ import msgspec
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
 from kalshi_cli.core.messages import Alert, GroupSwitched
-from kalshi_cli.core.model import Order, TradingState
+from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
@@ -334,10 +334,10 @@ class App:
         if scope.is_everything:
             self.limiter.rank = Rank.KILL
         groups: list[OrderGroup] = []
-        ours: set[str] | None = None
+        ours: dict[str, Order] | None = None
         with suppress(StateError):  # said already, when the halt could not be written
             groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in self.store.groups()]
-            ours = {order.order_id for order in self.store.live_orders() if not order.is_foreign}
+            ours = {order.order_id: order for order in self.store.live_orders() if not order.is_foreign}
         timeout_s = self.config.exchange.total_timeout_s
 
         def on_the_way() -> list[str]:
@@ -349,6 +349,7 @@ class App:
         switch = kill.KillSwitch(
             self.client, self.clock, scope, tell=self.note, progress=progress, on_the_way=on_the_way,
             is_ours=None if ours is None else lambda order: order.order_id in ours,
+            on_file=[] if ours is None else [each for each in ours.values() if each.status is OrderStatus.RESTING],
         )  # fmt: skip
         try:
             outcome = switch.run(within_s, groups if with_groups else None)

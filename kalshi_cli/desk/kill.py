@@ -65,7 +65,8 @@ class KillSwitch:
 
     Orders that other programs placed are included: this is the account's kill switch; `is_ours` only counts them. An
     order that cannot be cancelled holds up no other and is tried again each round. `on_the_way` names orders of ours
-    that may still arrive: while there are any, an empty list is no proof. `progress` hears how many of how many are
+    that may still arrive: while there are any, an empty list is no proof. `on_file` rested when we last heard of them:
+    those whose group is triggered before the first list are counted by that. `progress` hears how many of how many are
     gone.
     """
 
@@ -79,6 +80,7 @@ class KillSwitch:
         progress: Callable[[int, int], None] = lambda _gone, _known: None,
         on_the_way: Callable[[], list[str]] = list,
         is_ours: Callable[[Order], bool] | None = None,
+        on_file: Iterable[Order] = (),
     ) -> None:
         self._client = client
         self._clock = clock
@@ -87,6 +89,7 @@ class KillSwitch:
         self._progress = progress
         self._on_the_way = on_the_way
         self._is_ours = is_ours
+        self._on_file = tuple(on_file)
         self._known: dict[str, Order] = {}
         self._triggered: dict[str, None] = {}
         self._travelling: list[str] = []
@@ -115,8 +118,9 @@ class KillSwitch:
             self._say(f"{len(self._triggered)} order groups triggered; to use one again: kalshi order group reset ID")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
+        by_group = {order.order_id for order in self._on_file if order.order_group_id in self._triggered}
         return Outcome(
-            canceled=len(self._known) - len(left),
+            canceled=len(self._known.keys() | by_group) - len(left),
             remaining_orders=left,
             is_verified=resting is not None and not self._travelling,
             seconds=round(self._clock.monotonic() - started, 3),

@@ -82,10 +82,12 @@ def test_a_loop_leaves_no_group_behind(exchange: Served) -> None:
 
 def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: Served) -> None:
     group_id = kalshi("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
-    buy()  # so that there is a state file
+    assert buy().code == 0  # so that there is a state file
     with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.keep_group(RunGroup(group_id, 0))
-    assert kalshi("cancel-all").code == 0
+    assert buy("--group", group_id).code == 0
+    ended = kalshi("cancel-all", "--json")
+    assert (ended.code, ended.json["canceled"]) == (0, 2), "what went with its group before the first look counts"
     assert kept(exchange) == (RunGroup(group_id, 0, is_triggered=True),)
     assert kalshi("resume", "--reason", "test").code == 0
     ended = kalshi("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
