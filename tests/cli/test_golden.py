@@ -273,8 +273,9 @@ def test_a_command_that_reads_prints_the_golden_file(case: Case, past: Served) -
 
 @pytest.mark.parametrize("case", WRITES, ids=lambda case: case.name)
 def test_a_command_that_writes_prints_the_golden_file(case: Case, at_home) -> None:
+    """A person's form and a program's; the other three are made from the same rows, as the commands that read show."""
     shown = []
-    for form in FORMATS:
+    for form in ("table", "json"):
         with at_home() as one:
             case.prepare(one)
             shown.append(transcript(case, one, form))
