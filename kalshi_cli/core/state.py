@@ -170,10 +170,9 @@ class State:
         return Money(sum(self.exposure(ticker) for ticker in tickers))
 
     def marks(self) -> dict[str, Price | None]:
-        """What each held market is worth: the side one could sell to, else the last price.
+        """What each held market is worth, as `mark` says; None where nothing is known of it.
 
-        A long is marked at the bid, a short at the ask. Where that side is empty and nothing ever traded: None. One
-        mark for a market: where subaccounts hold both sides, that of the larger.
+        One mark for a market: where subaccounts hold both sides, that of the larger.
         """
         net: dict[str, int] = {}
         for position in self.ledger.positions.values():
@@ -183,16 +182,21 @@ class State:
 
 
 def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | None:
-    """The price at which a position of `qty` could be closed now, else the market's last price."""
+    """The price at which a position of `qty` could be closed now.
+
+    Where nobody bids for a long, nobody pays more than others ask, whatever the last price was: the lower of the two. A
+    short that nobody offers is at the higher of last price and best bid.
+    """
     if market is not None and market.settlement_value is not None:
         return market.settlement_value
+    bid = ask = None
     if book is not None and book.is_usable:
-        best = book.best_bid if qty > 0 else book.best_ask
+        bid, ask = book.best_bid, book.best_ask
     elif market is not None:
-        best = market.yes_bid if qty > 0 else market.yes_ask
-    else:
-        best = None
-    return best if best is not None else (market.last if market is not None else None)
+        bid, ask = market.yes_bid, market.yes_ask
+    closing, other, worse = (bid, ask, min) if qty > 0 else (ask, bid, max)
+    last = market.last if market is not None else None
+    return closing if closing is not None else worse((at for at in (last, other) if at is not None), default=None)
 
 
 class View:

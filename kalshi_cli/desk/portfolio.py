@@ -39,7 +39,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def marks(self) -> dict[str, Price | None]:
-        """What is open in each market could be closed at this, else the last price; None where there is neither.
+        """What is open in each market could be closed at this, as `mark` says; None where nothing is known of it.
 
         One mark for a market: where subaccounts hold both sides, that of the larger.
         """

@@ -8,11 +8,12 @@ from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, Filled, OrderAccepted, OrderState, Place, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Side
-from kalshi_cli.core.state import Limits, State, View, mirror
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.core.state import Limits, State, View, mark, mirror
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
 OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=contracts(15), max_exposure=None)
 
@@ -159,3 +160,39 @@ def test_the_ledger_gives_back_what_was_booked_market_by_market_in_order(build: 
     state.ledger.settle(settled)
     assert state.ledger.entries == [early, later, settled, other]
     assert state.ledger.position("KXA-1").realized == Money(12_000_000)
+
+
+@pytest.mark.parametrize(
+    ("qty", "bid", "ask", "last", "worth"),
+    [
+        (10, 40, 44, 42, 40),
+        (-10, 40, 44, 42, 44),
+        (10, None, 2, 44, 2),
+        (10, None, 99, 44, 44),
+        (-10, 98, None, 56, 98),
+        (-10, 1, None, 56, 56),
+        (10, None, 2, None, 2),
+        (10, None, None, 44, 44),
+        (10, None, None, None, None),
+    ],
+)
+def test_what_nobody_takes_is_worth_no_more_than_others_ask_for_it(
+    build: Build, qty: int, bid: int | None, ask: int | None, last: int | None, worth: int | None
+) -> None:
+    """The last price can be far from where the market went since; from a book and from the market's quotes alike."""
+
+    def price(at: int | None) -> Price | None:
+        return None if at is None else cents(at)
+
+    def levels(at: int | None) -> list[tuple[Price, Qty]]:
+        return [] if at is None else [(cents(at), contracts(1))]
+
+    book = OrderBook("KXA-1")
+    book.load(levels(bid), levels(ask), NOW)
+    stale = build.market(last=price(last))
+    quoted = build.market(yes_bid=price(bid), yes_ask=price(ask), last=price(last))
+    assert mark(book, stale, contracts(qty)) == mark(None, quoted, contracts(qty)) == price(worth)
+
+
+def test_nothing_is_known_of_a_market_without_book_and_quotes() -> None:
+    assert mark(None, None, contracts(1)) is None

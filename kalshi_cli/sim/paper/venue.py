@@ -56,6 +56,7 @@ from kalshi_cli.core.model import (
     Side,
     Tif,
 )
+from kalshi_cli.core.state import mark
 from kalshi_cli.sim.paper.market import NEVER, PaperMarket, Placed
 from kalshi_cli.sim.paper.queue_model import QueuePlace, reaches
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
@@ -182,10 +183,7 @@ class PaperVenue:
 
     def _mark(self, ticker: str, qty: Qty) -> Price | None:
         paper = self._markets.get(ticker)
-        if paper is None:
-            return None
-        best = paper.book.best_bid if qty > 0 else paper.book.best_ask
-        return best if best is not None or paper.market is None else paper.market.last
+        return mark(paper.book, paper.market, qty) if paper is not None else None
 
     # -- what becomes due -----------------------------------------------------------------------------------------
 
