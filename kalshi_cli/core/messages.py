@@ -224,7 +224,8 @@ class Sight(Message, frozen=True):
 class AccountSnapshot(Message, frozen=True, kw_only=True):
     """A complete read of the account, all pages; valid for everything up to `as_of`.
 
-    `orders` are all resting orders plus any others looked up; `fills` and `settlements` everything since `since`.
+    `orders` are all resting orders plus any others looked up; `fills` everything since `since`, `settlements` also what
+    is a day older.
     """
 
     as_of: Ts

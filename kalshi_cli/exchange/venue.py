@@ -41,7 +41,8 @@ from kalshi_cli.errors import (
     UnreachableError,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Qty, Ts
+from kalshi_cli.exchange.dates import no_later
+from kalshi_cli.units import Qty, Ts, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream
@@ -77,7 +78,10 @@ SKEW_TOLD_MS, SKEW_REFUSED_MS = 1_250, 5_000
 second nothing is signed or dated rightly, and the run ends."""
 
 OVERLAP_MS = 60_000
-"""How far a read of fills and settlements reaches back behind the last one; booking is idempotent."""
+"""How far a read of fills reaches back behind the last one; booking is idempotent."""
+
+SETTLED_OVERLAP_MS = 86_400_000
+"""... and a read of settlements behind that: one can become readable long after its own time."""
 
 NEW_MS = 900_000
 """How old a fill may be whose order is looked up where nobody knows it; a lost file is not rebuilt order by order."""
@@ -129,7 +133,7 @@ def account_snapshot(
         since=since,
         orders=tuple(orders.values()),
         fills=fills,
-        settlements=tuple(in_time(client.settlements(min_ts=since))),
+        settlements=tuple(in_time(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))),
         positions=tuple(in_time(client.positions())),
         balance=client.balance(),
     )

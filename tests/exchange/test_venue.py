@@ -321,14 +321,15 @@ def test_a_snapshot_holds_everything_as_of_a_time_asked_for_before_the_reads(des
     assert len(desk.rest.calls("GET /exchange/user_data_timestamp")) == 1, "and not once more, when it may be later"
 
 
-def test_fills_and_settlements_are_read_from_a_minute_before_the_last_complete_read(desk: Desk):
+def test_fills_are_read_from_a_minute_before_the_last_complete_read_and_settlements_from_a_day_before(desk: Desk):
     desk.tick()
     desk.rest.as_of = Ts(NOW + 9_000)
     desk.tick(10)
     desk.tick(10)
     asked = [int(query["min_ts"]) for query in desk.rest.calls(FILLS)]
     assert asked == [NOW // 1000 - 3600, NOW // 1000 - 60, NOW // 1000 + 9 - 60]
-    assert asked == [int(query["min_ts"]) for query in desk.rest.calls("GET /portfolio/settlements")]
+    settled = [int(query["min_ts"]) for query in desk.rest.calls("GET /portfolio/settlements")]
+    assert settled == [at - 86_400 for at in asked]
 
 
 def test_an_order_that_should_rest_but_does_not_is_looked_up_in_its_market(desk: Desk):
