@@ -35,6 +35,10 @@ HOSTS: dict[str, tuple[str, str]] = {
 """REST and WebSocket of each environment, as the exchange recommends them since 2026. `sim` has none of its own."""
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+CallSeconds = Annotated[
+    float, Meta(gt=0, le=10, description="the proof that an order never arrived counts on no request leaving later")
+]
+"""One call, with all its attempts: ten seconds of `NEVER_ARRIVED_MARGIN_MS`, in `core/reconcile.py`, are for it."""
 Dollars = Annotated[Money, Meta(ge=0)]
 PriceStep = Annotated[Price, Meta(ge=0, lt=ONE_DOLLAR)]
 Contracts = Annotated[Qty, Meta(ge=0)]
@@ -65,7 +69,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     ws_url: str = ""
     connect_timeout_s: Seconds = 3.0
     read_timeout_s: Seconds = 5.0
-    total_timeout_s: Seconds = 10.0
+    total_timeout_s: CallSeconds = 10.0
 
 
 class Risk(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,7 +50,8 @@ def convert(kind: Any, raw: object) -> Any:
         (meta.le, operator.le, "at most"),
     ):
         if limit is not None and not is_inside(value, limit):
-            raise ValueError(f"must be {words} {show(base, limit)}, not {show(base, value)}")
+            why = f": {meta.description}" if meta.description else ""
+            raise ValueError(f"must be {words} {show(base, limit)}, not {show(base, value)}{why}")
     return value
 
 

@@ -226,6 +226,7 @@ def test_all_problems_are_reported_at_once_each_with_its_place_and_origin() -> N
         ("trade: {interval_s: .inf}", "must be a number"),
         ("trade: {interval_s: 1e6}", "must be at most 86400"),
         ("trade: {interval_s: 0}", "must be above 0"),
+        ("exchange: {total_timeout_s: 10.1}", "at most 10, not 10.1: the proof that an order never arrived counts"),
         ("read_only: maybe", "true or false"),
         ("day_zone: Mars/Olympus", "unknown time zone"),
         ("day_zone: ../../etc/passwd", "unknown time zone"),

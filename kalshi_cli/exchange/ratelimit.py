@@ -53,7 +53,9 @@ NUMBERS = 9
 the account, as far as any of them has asked; and until when to keep quiet."""
 
 _READ, _WRITE, _QUIET_UNTIL = 0, 4, 8
-_LARGEST = 1e6  # tokens; the highest tier has some ten thousand
+_SMALLEST, _SLOWEST, _LARGEST = 10.0, 1.0, 1e6
+"""Tokens, and tokens a second, that an account can have: one request now and then; the highest tier has some ten
+thousand. Numbers in a file that are outside of these say nothing: they would keep everybody waiting."""
 
 QUIET_S = 2.0
 """How long after a write of the kill switch nobody else writes."""
@@ -101,7 +103,8 @@ class TokenBucket:
     def size(self, numbers: list[float]) -> tuple[float, float]:
         """Capacity, and refill a second."""
         capacity, refill = numbers[self._at + 2 : self._at + 4]
-        return (capacity, refill) if 0 < capacity <= _LARGEST and 0 < refill <= _LARGEST else self._assumed
+        is_sane = _SMALLEST <= capacity <= _LARGEST and _SLOWEST <= refill <= _LARGEST
+        return (capacity, refill) if is_sane else self._assumed
 
     def resize(self, numbers: list[float]) -> None:
         """From now on it is as large as was assumed; what was spent stays spent."""
@@ -226,6 +229,8 @@ class RateLimiter:
                 hint="try again when it is done",
                 code="kill_switch",
             )
+        if self.rank is Rank.KILL:
+            cost = min(cost, bucket.size(numbers)[0])  # what no bucket holds goes with a full one: never is too late
         wait = bucket.wait(numbers, now, cost, reserve)
         if wait <= _A_MICROSECOND:
             bucket.take(numbers, cost)

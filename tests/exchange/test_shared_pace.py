@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,29 @@ def test_a_file_that_holds_anything_else_is_a_new_one(tmp_path: Path, held: byte
     (tmp_path / "pace").write_bytes(held)
     clock = ManualClock(NOW)
     program(tmp_path / "pace", clock).acquire(*CREATE, within_s=1)
+
+
+@pytest.mark.parametrize("number", [1e-300, 1e-30, 0.5, -1.0, 1e7])
+@pytest.mark.parametrize("rank", [Rank.CHECK, Rank.KILL])
+def test_a_file_with_sizes_that_no_account_has_locks_nobody_out(tmp_path: Path, number: float, rank: Rank) -> None:
+    (tmp_path / "pace").write_bytes(struct.pack("<9d", 0, 0, number, number, 0, 0, number, number, 0))
+    clock = ManualClock(NOW)
+    limiter = program(tmp_path / "pace", clock, rank)
+    for request in (READ, CANCEL, CREATE):
+        limiter.acquire(*request, within_s=1)
+    assert limiter.largest_batch("DELETE", "/portfolio/events/orders/batched") == 45
+
+
+def test_a_kill_switch_waits_for_a_full_bucket_where_no_bucket_holds_what_it_asks(tmp_path: Path) -> None:
+    (tmp_path / "pace").write_bytes(struct.pack("<9d", 0, 0, 10, 5, 0, 0, 10, 5, 0))
+    batch = ("DELETE", "/portfolio/events/orders/batched")
+    clock = ManualClock(NOW)
+    with pytest.raises(RateLimitedError, match="inf"):
+        program(tmp_path / "pace", clock).acquire(*batch, within_s=1e9, items=45)
+    switch = program(tmp_path / "pace", clock, Rank.KILL)
+    for _ in range(2):
+        switch.acquire(*batch, within_s=3, items=45)
+    assert clock.monotonic() == pytest.approx(2)
 
 
 def spoil(path: Path, how: str) -> object:
