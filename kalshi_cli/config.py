@@ -39,6 +39,10 @@ CallSeconds = Annotated[
     float, Meta(gt=0, le=10, description="the proof that an order never arrived counts on no request leaving later")
 ]
 """One call, with all its attempts: ten seconds of `NEVER_ARRIVED_MARGIN_MS`, in `core/reconcile.py`, are for it."""
+LONGEST_INTERVAL_S = 10
+IntervalSeconds = Annotated[
+    float, Meta(gt=0, le=LONGEST_INTERVAL_S, description="reads of the account, halts and cancels wait for it")
+]
 Dollars = Annotated[Money, Meta(ge=0)]
 PriceStep = Annotated[Price, Meta(ge=0, lt=ONE_DOLLAR)]
 Contracts = Annotated[Qty, Meta(ge=0)]
@@ -91,7 +95,7 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """The pace of the trade loop."""
 
-    interval_s: Seconds = 2.0
+    interval_s: IntervalSeconds = 2.0
     order_expiry_s: Seconds = 90.0
     status_every_s: Seconds = 60.0
     stop_budget_s: Seconds = 10.0

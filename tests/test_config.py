@@ -208,7 +208,7 @@ def test_all_problems_are_reported_at_once_each_with_its_place_and_origin() -> N
     assert "envv: unknown key envv; did you mean env? (file " in message
     assert "sim.seed: must be a whole number, not '1.5' (variable KALSHI_SIM__SEED)" in message
     assert "risks.min_edge: unknown key risks; did you mean risk?" in message
-    assert "trade.interval_s: must be above 0, not -1.0 (flag)" in message
+    assert "trade.interval_s: must be above 0, not -1.0: reads of the account" in message
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,8 @@ def test_all_problems_are_reported_at_once_each_with_its_place_and_origin() -> N
         ("risk: {max_position: [1]}", "must be contracts"),
         ("risk: {max_orders_per_minute: 1.5}", "whole number"),
         ("trade: {interval_s: .inf}", "must be a number"),
-        ("trade: {interval_s: 1e6}", "must be at most 86400"),
+        ("trade: {interval_s: 10.5}", "must be at most 10, not 10.5: reads of the account"),
+        ("trade: {status_every_s: 1e6}", "must be at most 86400"),
         ("trade: {interval_s: 0}", "must be above 0"),
         ("exchange: {total_timeout_s: 10.1}", "at most 10, not 10.1: the proof that an order never arrived counts"),
         ("read_only: maybe", "true or false"),

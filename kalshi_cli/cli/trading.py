@@ -28,7 +28,7 @@ def trade(
     series: Annotated[str | None, typer.Option(metavar="SERIES", help="The open markets of this series.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Real books, simulated fills (the default on prod).")] = False,
     live: Annotated[bool, typer.Option("--live", help="Really trade, on prod.")] = False,
-    interval: Annotated[Any, duration_option("--interval", text="A cycle at least so often (2s).")] = None,
+    interval: Annotated[Any, duration_option("--interval", text="A cycle at least so often, 10s at most (2s).")] = None,
     duration: Annotated[Any, duration_option("--duration", text="Stop after this.")] = None,
     param: Tuning = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod --live asks).")] = False,
@@ -51,6 +51,7 @@ def trade(
     from kalshi_cli.cli.screen.live import is_live, status_display
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.config import LONGEST_INTERVAL_S
     from kalshi_cli.desk.trade import TradeRequest
 
     if paper and live:
@@ -58,6 +59,11 @@ def trade(
     for given in (tickers, series):
         if given is not None and not given.replace(",", "").strip():
             raise UsageError("an empty choice would mean the busiest markets", hint="leave the option out to mean that")
+    if interval is not None and interval > LONGEST_INTERVAL_S:
+        raise UsageError(
+            f"--interval is {LONGEST_INTERVAL_S}s at most",
+            hint="reads of the account, halts and cancels wait for the next cycle; a strategy may skip cycles",
+        )
     with opened(ctx) as desk:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),

@@ -212,6 +212,10 @@ def test_all_problems_are_told_at_once(exchange: Served, monkeypatch: pytest.Mon
     assert_refused(kalshi("config", "check"), 2, "3 problems", "max_position", "interval_s", "KALSHI_RISK__MIN_EDGE")
 
 
+def test_an_interval_that_reads_of_the_account_and_halts_would_wait_for_too_long_is_refused(exchange: Served) -> None:
+    assert_refused(kalshi("trade", "--strategy", "spike", "--interval", "11s"), 2, "--interval is 10s at most", "halts")
+
+
 def test_a_configuration_file_that_was_named_must_be_there(exchange: Served) -> None:
     assert_refused(kalshi("markets", "--config", "nowhere.yaml"), 2, "nowhere.yaml", "--config")
 

@@ -122,7 +122,7 @@ def written(exchange: Served) -> list[str]:
 
 def test_an_order_that_a_halt_forbade_at_the_last_moment_is_not_taken_for_live(exchange: Served) -> None:
     """Between two ticks the loop has not heard of the halt yet; the state file is asked before every send."""
-    words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "60s", "--json")
+    words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "10s", "--json")
     loop = start(words, exchange.variables(), exchange.home)
     try:
         ((order_id, *_),) = eventually(lambda: exchange.resting() or loop.poll() is not None)
