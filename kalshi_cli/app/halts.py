@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
+from kalshi_cli.core.model import OrderStatus
 from kalshi_cli.desk import halts
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError
 from kalshi_cli.store.base import Halt, Store
@@ -48,6 +49,19 @@ class Halts:
         clock = self.app.clock
         left = [halts.resume(home, self._store(home, whose), reason, clock) for home, whose in self._homes()]
         return halts.gravest(left)
+
+    def leftovers(self) -> list[str]:
+        """What still holds up trading, or is in doubt, after a resume; with what to do."""
+        remarks = []
+        for store in filter(None, (self._store(*home) for home in self._homes())):
+            for group in store.groups():
+                if group.is_triggered:
+                    text = "order group still triggered, and nothing is placed in it: kalshi order group reset"
+                    remarks.append(f"{text} {group.group_id}")
+            doubts = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
+            if doubts:
+                remarks.append(f"orders in doubt, which count as live: {doubts}; kalshi order reconcile")
+        return remarks
 
     def stop(self) -> list[int]:
         """Stop every loop in good order and wait for it; their pids.

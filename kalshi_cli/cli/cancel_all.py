@@ -103,7 +103,8 @@ def _shown(
     from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.cli.screen.render import render_one
 
-    view = CancelAllView(canceled=outcome.canceled, remaining=outcome.remaining, halted=halted, seconds=outcome.seconds)
+    remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
+    view = CancelAllView(canceled=outcome.canceled, remaining=remaining, halted=halted, seconds=outcome.seconds)
     unclosed: KalshiError | None = None
     if flatten:
         view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
@@ -114,10 +115,26 @@ def _shown(
 def _unclean(outcome: Outcome) -> OutcomeUnknownError:
     ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MOST_IDS])
     more = f" and {outcome.remaining - MOST_IDS} more" if outcome.remaining > MOST_IDS else ""
+    if outcome.in_doubt and not outcome.remaining_orders:
+        return _doubtful(outcome)
     if outcome.is_verified:
         what = f"{outcome.remaining} orders still rest: {ids}{more}"
     else:
         what = f"it could not be verified; {outcome.remaining or 'some'} orders may rest{': ' * bool(ids)}{ids}{more}"
     return OutcomeUnknownError(
         f"after {outcome.seconds:.0f} s: {what}", hint="run it again; else cancel on the web site"
+    )
+
+
+def _doubtful(outcome: Outcome) -> OutcomeUnknownError:
+    """Nothing rests, but an order that got no answer may still arrive."""
+    from kalshi_cli.core.reconcile import provable_at
+    from kalshi_cli.units import format_ts
+
+    ids = ", ".join(order.client_order_id for order in outcome.in_doubt[:MOST_IDS])
+    last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
+    return OutcomeUnknownError(
+        f"after {outcome.seconds:.0f} s: nothing rests, but {len(outcome.in_doubt)} orders got no answer and may still "
+        f"arrive: {ids}",
+        hint=f"kalshi order reconcile: what never arrived is proven so after {last}; then kalshi cancel-all again",
     )

@@ -58,6 +58,8 @@ def resume(
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
         before = Halts(desk).resume(reason)
         note(f"trading is active (it was {before.state.value}: {before.code} {before.reason})".replace(": )", ")"))
+        for remark in Halts(desk).leftovers():
+            note(remark)
 
 
 @app.command("stop")

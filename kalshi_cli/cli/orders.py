@@ -68,7 +68,7 @@ def place(
     from kalshi_cli.cli.rows.base import order_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.core.model import StpMode, Tif
+    from kalshi_cli.core.model import OrderStatus, StpMode, Tif
     from kalshi_cli.desk.place import Ticket
     from kalshi_cli.desk.signals import on_the_way
 
@@ -92,6 +92,9 @@ def place(
         orders = desk.order_desk(is_dry_run=dry_run)
         engine, proposal = orders.propose(ticket)
         typed = (ticket.outcome, ticket.action)
+        doubts = sum(order.status is OrderStatus.UNKNOWN for order in engine.state.orders.live())
+        if doubts:
+            note(f"other orders in doubt, which count as live: {doubts}; kalshi order reconcile")
         if dry_run:
             for fact in _facts(ticket, proposal, desk.config.env):
                 note(fact)

@@ -16,11 +16,12 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import CancelFailed
 from kalshi_cli.core.model import Order
+from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.desk.cancel import SETTLE_S, Scope, has_caught_up
 from kalshi_cli.errors import CredentialsError, KalshiError, NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Ts, format_ts
 
 DEADLINE_S = 60.0
 
@@ -34,6 +35,12 @@ PAUSED = "exchange_is_paused"
 PAUSE_S = 1.0
 """Between two tries while the exchange takes no cancel."""
 
+LOOK_EVERY_S = 1.0
+"""Between two looks at what became of orders without an answer."""
+
+ANSWERED_MS = 11_000
+"""A call, which ends within ten seconds, and one more: after this, whoever sent an order has heard or never will."""
+
 REFUSALS = 3
 """Refusals of the key after which it is believed: one can be a clock that was just set."""
 
@@ -41,7 +48,8 @@ REFUSALS = 3
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a list still shows, and whether that list is proof: read complete, and newer than the last cancel.
 
-    `triggered` are the order groups that take nothing now until a person resets them.
+    `triggered` are the order groups that take nothing now until a person resets them. `in_doubt` are our own orders
+    that may still arrive: while there are any, nothing is verified.
     """
 
     canceled: int
@@ -49,6 +57,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     is_verified: bool
     seconds: float
     triggered: tuple[str, ...] = ()
+    in_doubt: tuple[Order, ...] = ()
 
     @property
     def remaining(self) -> int:
@@ -64,10 +73,10 @@ class KillSwitch:
     """Cancels all resting orders in scope, until a fresh list shows none, or the deadline.
 
     Orders that other programs placed are included: this is the account's kill switch; `is_ours` only counts them. An
-    order that cannot be cancelled holds up no other and is tried again each round. `on_the_way` names orders of ours
-    that may still arrive: while there are any, an empty list is no proof. `on_file` rested when we last heard of them:
-    those whose group is triggered before the first list are counted by that. `progress` hears how many of how many are
-    gone.
+    order that cannot be cancelled holds up no other and is tried again each round. `on_the_way` gives the orders of
+    ours that may still arrive: while there are any, an empty list is no proof. `look_up` reads what became of them.
+    `on_file` rested when we last heard of them: those whose group is triggered before the first list are counted by
+    that. `progress` hears how many of how many are gone.
     """
 
     def __init__(
@@ -78,7 +87,8 @@ class KillSwitch:
         *,
         tell: Callable[[str], None],
         progress: Callable[[int, int], None] = lambda _gone, _known: None,
-        on_the_way: Callable[[], list[str]] = list,
+        on_the_way: Callable[[], list[Order]] = list,
+        look_up: Callable[[], object] = lambda: None,
         is_ours: Callable[[Order], bool] | None = None,
         on_file: Iterable[Order] = (),
     ) -> None:
@@ -88,11 +98,12 @@ class KillSwitch:
         self._tell = tell
         self._progress = progress
         self._on_the_way = on_the_way
+        self._look_up = look_up
         self._is_ours = is_ours
         self._on_file = tuple(on_file)
         self._known: dict[str, Order] = {}
         self._triggered: dict[str, None] = {}
-        self._travelling: list[str] = []
+        self._travelling: list[Order] = []
         self._said: set[str] = set()
         self._refusals = 0
         self._is_paused = self._has_limits = False
@@ -108,6 +119,7 @@ class KillSwitch:
         self._until = started + deadline_s
         if groups is not None:
             self._trigger(groups, self._until)
+        self._travelling = self._doubts()
         self._try(self._look)
         if groups is not None:
             self._trigger(_groups_of(self._known.values()), self._until)
@@ -115,7 +127,9 @@ class KillSwitch:
         if groups is not None:
             self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
         if self._triggered:
-            self._say(f"{len(self._triggered)} order groups triggered; to use one again: kalshi order group reset ID")
+            ids = ", ".join(list(self._triggered)[:5])
+            text = f"{len(self._triggered)} order groups triggered; to use one again: kalshi order group reset ID"
+            self._say(f"{text}   ({ids})")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
         by_group = {order.order_id for order in self._on_file if order.order_group_id in self._triggered}
@@ -125,30 +139,58 @@ class KillSwitch:
             is_verified=resting is not None and not self._travelling,
             seconds=round(self._clock.monotonic() - started, 3),
             triggered=tuple(self._triggered),
+            in_doubt=tuple(self._travelling),
         )
 
     def _emptied(self, pending: dict[str, Order]) -> dict[str, Order] | None:
-        """Sweep and look, in rounds; what the last fresh list showed, None where there never was one."""
+        """Sweep and look, in rounds; what the last fresh list showed, None where there never was one.
+
+        An order that was on the way is so until a list that is newer than the look that ended the doubt.
+        """
         resting: dict[str, Order] | None = None
         while self._clock.monotonic() < self._until:
             self._sweep(pending)
+            doubts = self._doubts()
             found = self._fresh_list()
             if found is None:
                 self._rest(SETTLE_S)
             else:
                 resting = pending = found
                 self._progress(len(self._known) - len(resting), len(self._known))
-                self._travelling = self._on_the_way()
-                if not resting and not self._travelling:
+                self._travelling = doubts
+                if not resting and not self._is_worth_waiting():
                     break
             if self._travelling:
-                self._say(f"{len(self._travelling)} orders of our own may be on the way")
-                self._rest(SETTLE_S)
+                self._rest(LOOK_EVERY_S)
             if self._is_paused:
                 self._rest(PAUSE_S)
             if self._clock.monotonic() < self._until:
                 self._cancel_all()
         return resting
+
+    def _doubts(self) -> list[Order]:
+        """Our own orders that may still arrive, after a look at what became of those that could. A group that is
+        triggered takes none."""
+        if self._travelling:
+            self._try(self._look_up)
+        travelling = [
+            order
+            for order in self._on_the_way()
+            if self._scope.holds(order) and order.order_group_id not in self._triggered
+        ]
+        if self._travelling:
+            self._wrote_s = self._clock.monotonic()  # what the look found rests now: the list must be newer
+        return travelling
+
+    def _is_worth_waiting(self) -> bool:
+        """Whether what became of an order on the way can be known before the deadline."""
+        due = {order.client_order_id: _known_at(order, self._clock.now()) for order in self._travelling}
+        until = self._clock.now() + 1000 * (self._until - self._clock.monotonic())
+        due = {name: at for name, at in due.items() if at <= until}
+        if due:
+            last = format_ts(max(due.values()))
+            self._say(f"may be on the way: {', '.join(list(due)[:5])}; what became of it is known by {last}, at the latest")
+        return bool(due)
 
     # -- what is cancelled --------------------------------------------------------------------------------------------
 
@@ -318,7 +360,12 @@ def _groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
     return list(found.values())
 
 
-def on_the_way(live: Iterable[Order], now: Ts, timeout_s: float) -> list[str]:
-    """Our own orders that may still be travelling: sent within a call's timeout, and not answered yet."""
-    young = now - int(1000 * (timeout_s + 1))
-    return [order.client_order_id for order in live if not order.order_id and order.created > young]
+def on_the_way(live: Iterable[Order]) -> list[Order]:
+    """Our own orders that may still arrive: nobody has heard that the exchange has them, nor proven that it has not."""
+    return [order for order in live if not order.order_id]
+
+
+def _known_at(order: Order, now: Ts) -> Ts:
+    """When somebody will know what became of it: who sent it a moment ago, else whoever reads late enough."""
+    answered = Ts(order.created + ANSWERED_MS)
+    return answered if answered > now else provable_at(order)

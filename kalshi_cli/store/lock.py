@@ -37,7 +37,7 @@ def lock(path: Path, clock: Clock) -> Iterator[None]:
         if not _take(file, path, clock):
             raise InstanceError(
                 f"another instance holds this account ({_written(file)})",
-                hint="stop it first: Ctrl-C where it runs, or kill with its pid; kalshi status shows a loop",
+                hint="stop it first: kalshi stop, or Ctrl-C where it runs; kalshi status shows it",
             )
         os.ftruncate(file, 0)
         os.pwrite(file, msgspec.json.encode(LockHolder(os.getpid(), clock.now())), 0)

@@ -95,3 +95,31 @@ def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: S
     assert groups(exchange) == [group_id]
     assert kalshi("order", "group", "reset", group_id).code == 0
     assert kept(exchange) == (RunGroup(group_id, 0),)
+
+
+def test_what_could_not_be_verified_is_not_zero(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert buy().code == 0
+    monkeypatch.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
+    ended = kalshi("cancel-all", "--within", "0.5s", "--json")
+    assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, None, True)
+
+
+def test_a_configuration_that_is_no_yaml_says_that_nothing_was_done_unless_the_environment_is_named(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert buy().code == 0
+    Path("config.yaml").write_text("strategies:\n  spike: [1, 2\n")
+    monkeypatch.delenv("KALSHI_ENV", raising=False)
+    ended = kalshi("cancel-all", "--json")
+    assert (ended.code, len(exchange.resting())) == (2, 1)
+    assert "NOTHING WAS DONE" in ended.error["message"]
+    assert "--env" in ended.error["hint"]
+    assert kalshi("--env", "sim", "cancel-all").code == 0
+    assert exchange.resting() == []
+
+
+def test_resume_says_what_still_holds_up_trading(exchange: Served) -> None:
+    assert buy().code == 0
+    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.keep_group(RunGroup("tripped", 0, is_triggered=True))
+    assert "kalshi order group reset tripped" in kalshi("resume", "--reason", "test").err

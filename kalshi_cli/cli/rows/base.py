@@ -302,6 +302,6 @@ class CancelRow(Row, frozen=True, kw_only=True):
 
 class CancelAllView(Row, frozen=True, kw_only=True):
     canceled: int
-    remaining: int
+    remaining: int | None
     halted: bool
     seconds: float
