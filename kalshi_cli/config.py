@@ -246,8 +246,13 @@ def load(
             problems += [Problem(key, text, origin) for key, text in oddities]
         except ConfigError as error:
             # Only what was said outside of the file can name the environment then: a guess could cancel elsewhere.
-            if needed is None or not (flags.get("env") or env.get("KALSHI_ENV")):
+            if needed is None:
                 raise
+            if not (flags.get("env") or env.get("KALSHI_ENV")):
+                raise ConfigError(
+                    f"NOTHING WAS DONE: {error.message}, and nothing else says which environment is meant",
+                    hint="name it, and the file is done without: --env prod, demo or sim, with the key in variables",
+                ) from error
             problems.append(Problem(("file",), error.message, origin))
         for key, raw in _flatten(tree, (), origin, problems):
             found[key] = (raw, origin)
