@@ -274,6 +274,12 @@ class Engine:
             self.state.orders.add(verdict.order)
         return verdict
 
+    def take_back(self, order: Order) -> None:
+        """An order that passed its review and has not left: it counts no more, and may be placed again later."""
+        self.state.orders.take_back(order.client_order_id)
+        if (order.created, order.ticker) in self.state.sent:
+            self.state.sent.remove((order.created, order.ticker))
+
     def close(self, intent: Close) -> CloseOrder | Denied:
         """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""
         verdict = risk.review_close(self.state, self.limits, intent, client_order_id=self._new_id())

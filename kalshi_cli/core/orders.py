@@ -178,6 +178,11 @@ class OrderIndex:
             raise ValueError(f"order {order.client_order_id or order.order_id} is already known")
         return self._insert(order)
 
+    def take_back(self, client_order_id: str) -> None:
+        """Forget an order of ours that was added and never sent."""
+        tracked = self._by_client_id.pop(client_order_id)
+        del self._live[tracked.order.ticker][tracked]
+
     def adopt(self, stated: Order) -> Order | None:
         """Merge an order as the exchange states it; one that we did not place joins as foreign.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import msgspec
 
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
-from kalshi_cli.core.model import Market, Order, OrderStatus
+from kalshi_cli.core.model import Market, Order, OrderStatus, TradingState
 from kalshi_cli.desk.place import (
     NEVER_THERE,
     OrderDesk,
@@ -35,11 +35,14 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
-from kalshi_cli.units import Money
+from kalshi_cli.units import Money, Ts
 
 MOST_ORDERS = 1_000
 MOST_MARKETS = 100
 """Orders, and different markets, in one batch."""
+
+LOOK_AGAIN_MS = 2_000
+"""The books and the account that an order is reviewed by were read at most this long before its turn comes."""
 
 NOT_SENT = "not_sent"
 RECONCILE = "kalshi order reconcile"
@@ -163,34 +166,72 @@ def _refuse_lines(wrong: list[str]) -> None:
 def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> Outcome:
     """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
 
+    The pace can make a batch last for minutes: each order is reviewed again when its turn comes, by what is true then.
     After a request without a usable answer its orders are looked for; while one of them stays unknown, and after a
     request that was not taken at all, nothing more is sent.
     """
-    orders = [each.verdict.order for each in judged if isinstance(each.verdict, SubmitOrder)]
-    venue, most = desk.venue(engine), desk.client.largest_batch()
-    details: dict[str, str] = {}
+    looked, lines, venue = engine.state.now, list(judged), desk.venue(engine)
+    passed = [at for at, each in enumerate(lines) if each.denied is None]
+    for submit in _passing(lines):
+        engine.take_back(submit.order)
+    most, details = desk.client.largest_batch(), dict[str, str]()
     trouble: KalshiError | None = None
-    for at in range(0, len(orders), most):
-        few = orders[at : at + most]
-        trouble = _send_few(desk, engine, venue, few, details)
+    for start in range(0, len(passed), most):
+        turn = passed[start : start + most]
+        try:
+            looked = _look(desk, engine, looked)
+            for at in turn:
+                lines[at] = _reviewed(desk, engine, lines[at])
+        except KalshiError as error:  # nothing of this request has left
+            trouble = error
+            break
+        submits = _passing(lines[at] for at in turn)
+        trouble = _send_few(desk, engine, venue, submits, details) if submits else None
         if trouble is not None:
             break
+        few = [submit.order for submit in submits]
         look_for(desk.client, desk.store, desk.clock, engine, few)
         if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
             trouble = UnreachableError("not sent, as no answer came to those before", hint=RECONCILE)
             break
-    return Outcome(tuple(_result(each, engine, details, trouble) for each in judged), trouble)
+    return Outcome(tuple(_result(each, engine, details, trouble) for each in lines), trouble)
+
+
+def _passing(lines: Iterable[Judged]) -> list[SubmitOrder]:
+    return [each.verdict for each in lines if isinstance(each.verdict, SubmitOrder)]
+
+
+def _look(desk: OrderDesk, engine: Engine, looked: Ts) -> Ts:
+    """See that the engine knows the trading state on file, and books and account as of late; when those were read."""
+    if desk.clock.now() - looked > LOOK_AGAIN_MS:
+        desk.look_again(engine)
+        looked = desk.clock.now()
+    if desk.store.halt().state is TradingState.REDUCING and engine.state.trading is TradingState.ACTIVE:
+        engine.state.trading = TradingState.REDUCING  # a halt on file stops the whole batch: see `_send_few`
+    return looked
+
+
+def _reviewed(desk: OrderDesk, engine: Engine, judged: Judged) -> Judged:
+    """Held against every control as of now, under the same id."""
+    assert isinstance(judged.verdict, SubmitOrder)
+    order = judged.verdict.order
+    intent = judged.ticket.intent(engine.state.markets[order.ticker])
+    verdict = engine.place(intent, client_order_id=order.client_order_id)
+    if isinstance(verdict, Denied):
+        desk.store.record(verdict)
+    return msgspec.structs.replace(judged, verdict=verdict)
 
 
 def _send_few(
-    desk: OrderDesk, engine: Engine, venue: LiveVenue, orders: Sequence[Order], details: dict[str, str]
+    desk: OrderDesk, engine: Engine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
 ) -> KalshiError | None:
     """One request. The error, where no other may follow this one."""
+    orders = [submit.order for submit in submits]
     written: list[Order] = []
     try:
-        for order in orders:
-            desk.store.record(SubmitOrder(order))
-            written.append(order)
+        for submit in submits:
+            desk.store.record(submit)
+            written.append(submit.order)
         replies = venue.submit_batch(orders)
     except (HaltedError, StateError) as error:  # nothing has left
         code = "halted" if isinstance(error, HaltedError) else NOT_SENT

@@ -42,7 +42,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.runner import act, pump
-from kalshi_cli.store.base import Memory, Notebook
+from kalshi_cli.store.base import Halt, Memory, Notebook
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
 
 RESOLVE_S = 10.0
@@ -161,6 +161,9 @@ class Aloud:
     def order(self, any_id: str) -> Order | None:
         return self._store.order(any_id)
 
+    def halt(self) -> Halt:
+        return self._store.halt()
+
 
 class OrderDesk:
     """Places one order: `propose` reads and reviews, `send` sends, once."""
@@ -199,6 +202,13 @@ class OrderDesk:
                 engine.step(book)
         self._mark_elsewhere(engine)
         return engine
+
+    def look_again(self, engine: Engine) -> None:
+        """Bring an engine up to date: the books first, so that the day's loss is counted by them."""
+        for book in self.client.orderbooks(list(engine.state.markets)):
+            engine.step(book)
+        read_account(self.client, self.store, self.clock, engine)
+        self._mark_elsewhere(engine)
 
     def _mark_elsewhere(self, engine: Engine) -> None:
         """What is held in other markets counts for the day's loss at what it is worth now."""

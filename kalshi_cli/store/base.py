@@ -102,16 +102,16 @@ class Notebook(Protocol):
         """The order with this id, ours or theirs."""
         ...
 
-
-class Store(Notebook, Protocol):
-    """One account of one environment. Every method may raise StateError; nothing is lost silently."""
-
     def halt(self) -> Halt:
         """The trading state as of now; another process may have changed it. Cheap: read before every send.
 
         HALTED with the code PAUSED while there is a pause, unless a halt is there as well.
         """
         ...
+
+
+class Store(Notebook, Protocol):
+    """One account of one environment. Every method may raise StateError; nothing is lost silently."""
 
     def set_halt(self, halt: Halt) -> None:
         """Move the durable trading state, whatever it was: what a person decided."""
@@ -189,3 +189,6 @@ class Glance:
 
     def order(self, any_id: str) -> Order | None:
         return self._store.order(any_id) if self._store is not None else None
+
+    def halt(self) -> Halt:
+        return self._store.halt() if self._store is not None else NO_HALT

@@ -305,6 +305,23 @@ def test_a_person_places_without_a_strategy_and_without_an_expiry(build: Build) 
     assert (verdict.order.client_order_id, verdict.order.expires) == ("typed-1", None)
 
 
+@pytest.mark.parametrize("later_ms", [0, 61_000])
+def test_an_order_that_was_taken_back_before_it_left_counts_nowhere(build: Build, later_ms: int) -> None:
+    engine = build.engine(limits=Limits(max_position=contracts(10), max_book_age_ms=None))
+    engine.step(build.book())
+    first = engine.place(bid(qty=10), client_order_id="typed-1")
+    assert isinstance(first, SubmitOrder)
+    assert isinstance(engine.place(bid(qty=10)), Denied), "it counts"
+    engine.step(Tick(Ts(NOW + later_ms)))
+    engine.state.orders_last_minute()
+    engine.take_back(first.order)
+    assert (engine.state.orders.live(), engine.state.orders_last_minute()) == ([], 0)
+    again = engine.place(bid(qty=10), client_order_id="typed-1")
+    assert isinstance(again, SubmitOrder)
+    assert again.order.created == NOW + later_ms
+    assert engine.state.orders_last_minute() == 1
+
+
 # -- orders and fills -----------------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from virtual import OTHER, TICKER, Virtual, ticket
+from virtual import ASK, OTHER, TICKER, Virtual, ticket
 
-from kalshi_cli.core.messages import Effect, OrderChanged, SubmitOrder
+from kalshi_cli.core.messages import Effect, OrderChanged, StateChanged, SubmitOrder
 from kalshi_cli.core.model import BID, OrderStatus, Tif, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import batch
@@ -278,6 +279,96 @@ def test_a_halt_after_the_orders_were_written_down_ends_them(virtual: Virtual) -
     assert isinstance(outcome.worst, RefusedError)
     assert virtual.store.live_orders() == ()
     assert requests(virtual) == 0
+
+
+# -- what changes while the pace holds a batch up ---------------------------------------------------------------------
+
+
+def between(virtual: Virtual, happens: Callable[[], object], *, seconds: float = 3.0) -> None:
+    """After the first request something happens, and after each the pace wants so much time."""
+    first = iter([happens])
+
+    def after(request: httpx.Request) -> None:
+        if request.url.path == PATH:
+            next(first, lambda: None)()
+            virtual.clock.advance(seconds)
+            virtual.exchange.advance(virtual.clock.now())
+
+    virtual.wire.after = after
+
+
+def codes(outcome: Outcome) -> list[str]:
+    return [result.error.code if result.error else "" for result in outcome.results]
+
+
+def test_a_batch_that_takes_long_is_placed_whole_where_nothing_changes(virtual: Virtual) -> None:
+    virtual.market()
+    between(virtual, lambda: None, seconds=50)
+    outcome = place(virtual, *many(20))
+    assert (statuses(outcome), outcome.worst) == (["resting"] * 20, None)
+    assert requests(virtual) == 3
+    made = [result.order.created for result in outcome.results if result.order is not None]
+    assert made[8] - made[0] >= 50_000, "dated when its turn came: from then on it is looked for"
+
+
+def test_once_reducing_is_on_file_nothing_that_adds_risk_is_sent(virtual: Virtual) -> None:
+    """Another process counted the day's loss; a line that takes risk away still goes."""
+    virtual.market()
+    virtual.place(price=cents(44), qty=contracts(10), tif=Tif.IOC)
+    now = virtual.clock.now()
+    between(
+        virtual, lambda: virtual.store.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "x")), seconds=0
+    )
+    sale = {"action": "sell", "price": cents(44), "qty": contracts(5)}
+    outcome = place(virtual, *many(9), sale)
+    assert statuses(outcome) == ["resting"] * 8 + ["denied", "resting"]
+    assert codes(outcome)[8] == "REDUCING"
+    assert isinstance(outcome.worst, RefusedError)
+    assert requests(virtual) == 2
+
+
+def test_a_batch_that_loses_what_a_day_may_lose_ends_there(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.quote(ASK, 44, 400)
+    between(virtual, lambda: None)
+    lines = [{"price": cents(44), "qty": contracts(10), "tif": Tif.IOC}] * 30
+    outcome = place(virtual, *lines, limits=Limits(max_daily_loss=dollars(1), max_position=None, max_exposure=None))
+    assert statuses(outcome) == ["filled"] * 8 + ["denied"] * 22
+    assert set(codes(outcome)[8:]) == {"DAILY_LOSS"}
+    assert requests(virtual) == 1
+    assert virtual.store.halt().code == "DAILY_LOSS"
+
+
+def test_no_line_is_sent_at_a_price_that_was_checked_against_a_book_of_before(virtual: Virtual) -> None:
+    virtual.market()
+    between(virtual, lambda: virtual.market(5, 9))
+    outcome = place(virtual, *many(20), {"price": cents(6)})
+    assert statuses(outcome) == ["filled"] * 8 + ["denied"] * 12 + ["resting"], "in time, too late, and cheap enough"
+    assert set(codes(outcome)[8:20]) == {"PRICE_COLLAR"}
+    assert isinstance(outcome.worst, RefusedError)
+    assert virtual.store.denials(virtual.clock.now()) == {"PRICE_COLLAR": 12}
+
+
+def test_a_line_is_counted_once_in_the_pace_of_orders_however_often_it_is_reviewed(virtual: Virtual) -> None:
+    virtual.market()
+    between(virtual, lambda: None)
+    limits = Limits(max_orders_per_minute=20)
+    outcome = place(virtual, *many(21), limits=limits)
+    assert statuses(outcome) == ["resting"] * 20 + ["denied"]
+    assert codes(outcome)[20] == "ORDER_RATE"
+
+
+def test_where_the_books_cannot_be_read_again_the_rest_is_not_sent(virtual: Virtual) -> None:
+    virtual.market()
+
+    def blind() -> None:
+        virtual.wire.before = lambda request: httpx.Response(500) if request.method == "GET" else None
+
+    between(virtual, blind)
+    outcome = place(virtual, *many(10))
+    assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
+    assert isinstance(outcome.worst, UnreachableError)
+    assert requests(virtual) == 1
 
 
 class Full:
