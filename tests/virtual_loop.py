@@ -20,6 +20,7 @@ from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import cents, contracts
 
 INTERVAL_S = 2.0
+LIMITS = Limits(min_edge=None)
 
 
 class Quoter(Strategy):
@@ -35,19 +36,22 @@ class Quoter(Strategy):
 class Loop:
     """Started as a loop is; then `ticks` lets time pass. `heard` is every message that the venue brought."""
 
-    def __init__(self, virtual: Virtual, *strategies: Strategy, expiry_s: float | None = 90.0) -> None:
+    def __init__(
+        self, virtual: Virtual, *strategies: Strategy, expiry_s: float | None = 90.0, limits: Limits = LIMITS
+    ) -> None:
         self.virtual = virtual
         self.said: list[str] = []
         self.heard: list[Message] = []
         self.engine: Engine = load_engine(
-            virtual.client, virtual.store, virtual.clock, Limits(min_edge=None),
+            virtual.client, virtual.store, virtual.clock, limits,
             markets=[virtual.client.market(TICKER)], fees={}, new_id=virtual.new_id,
             strategies=strategies or [Quoter(StrategyParams())], order_expiry_s=expiry_s,
             agree=lambda *parts: agree(*parts, tell=self.said.append, note=self.said.append),
         )  # fmt: skip
         self.venue = LiveVenue(
             virtual.client, None, virtual.clock,
-            live=self.engine.state.orders.live, since=self.engine.state.last_entry, tell=self.said.append,
+            live=self.engine.state.orders.live, since=self.engine.state.last_entry,
+            elsewhere=self.engine.state.elsewhere, tell=self.said.append,
         )  # fmt: skip
 
     def take(self, *messages: Message) -> None:

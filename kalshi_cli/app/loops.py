@@ -142,7 +142,7 @@ class Loops:
         venue = LiveVenue(
             app.client, stream, app.clock,
             live=engine.state.orders.live, known=engine.state.orders.by_order_id, since=engine.state.last_entry,
-            tell=app.tell,
+            elsewhere=engine.state.elsewhere, tell=app.tell,
         )  # fmt: skip
         groups = RunGroups(app.client, store, engine.state, config.trade.group_limit, app.tell)
         groups.open(markets)

@@ -49,7 +49,7 @@ class DayCount:
 
     def _mark(self, ticker: str, qty: Qty) -> Price | None:
         """While a book cannot be trusted its last price stands: a gap of a second is no loss."""
-        book, market, side = self._state.books.get(ticker), self._state.markets.get(ticker), (ticker, qty > 0)
+        book, market, side = self._state.books.get(ticker), self._state.seen(ticker), (ticker, qty > 0)
         if book is not None and book.is_usable:
             self._marks[side] = mark(book, market, qty)
         is_settled = market is not None and market.settlement_value is not None

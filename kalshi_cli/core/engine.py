@@ -54,6 +54,7 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
     Tick,
+    Valued,
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
@@ -111,6 +112,7 @@ class Engine:
             FeedGap: self._on_gap,
             FeedState: self._on_feed_state,
             MarketChange: self._on_market,
+            Valued: self._on_valued,
             Tick: self._on_tick,
             OrderAccepted: self._on_order,
             OrderRejected: self._on_order,
@@ -240,6 +242,10 @@ class Engine:
         if message.fees is not None:
             self.state.fees[market.ticker] = message.fees
         self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
+        return self._guards.loss()
+
+    def _on_valued(self, message: Valued) -> list[Effect]:
+        self.state.valued.update({market.ticker: market for market in message.markets})
         return self._guards.loss()
 
     def _on_tick(self, _message: Tick) -> list[Effect]:

@@ -118,6 +118,12 @@ class MarketChange(Message, frozen=True):
     fees: FeeSchedule | None = None
 
 
+class Valued(Message, frozen=True):
+    """Markets that are held but not traded here, as they are now: for what the positions in them are worth."""
+
+    markets: tuple[Market, ...]
+
+
 class Tick(Message, frozen=True):
     """Time passed. Sent once an interval, whatever else happens."""
 

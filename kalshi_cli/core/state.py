@@ -56,6 +56,8 @@ class State:
         self.trading = TradingState.ACTIVE
         self.markets: dict[str, Market] = {market.ticker: market for market in markets}
         self.books: dict[str, OrderBook] = {ticker: OrderBook(ticker) for ticker in self.markets}
+        self.valued: dict[str, Market] = {}
+        """Markets that are held but not traded here, as they were last read: for their price, and for nothing else."""
         self.fees: dict[str, FeeSchedule] = dict(fees or {})
         self.orders = OrderIndex()
         self.ledger = Ledger()
@@ -178,7 +180,19 @@ class State:
         for position in self.ledger.positions.values():
             if position.qty:
                 net[position.ticker] = net.get(position.ticker, 0) + position.qty
-        return {ticker: mark(self.books.get(ticker), self.markets.get(ticker), Qty(qty)) for ticker, qty in net.items()}
+        return {ticker: mark(self.books.get(ticker), self.seen(ticker), Qty(qty)) for ticker, qty in net.items()}
+
+    def seen(self, ticker: str) -> Market | None:
+        """A market as it was last read, also one that is only held."""
+        return self.markets.get(ticker) or self.valued.get(ticker)
+
+    def elsewhere(self) -> list[str]:
+        """Markets that are held but not traded here; those with the most at stake first."""
+        held: dict[str, int] = {}
+        for position in self.ledger.positions.values():
+            if position.qty and position.ticker not in self.markets:
+                held[position.ticker] = held.get(position.ticker, 0) + position.cost
+        return sorted(held, key=lambda ticker: (-held[ticker], ticker))
 
 
 def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | None:

@@ -16,7 +16,6 @@ from kalshi_cli.core.messages import (
     CloseOrder,
     Denied,
     Effect,
-    MarketChange,
     OrderRejected,
     Place,
     SubmitOrder,
@@ -39,7 +38,7 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.venue import LiveVenue, valued
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Halt, Memory, Notebook
@@ -212,12 +211,8 @@ class OrderDesk:
 
     def _mark_elsewhere(self, engine: Engine) -> None:
         """What is held in other markets counts for the day's loss at what it is worth now."""
-        held = {position.ticker for position in engine.state.ledger.positions.values() if position.qty}
-        elsewhere = sorted(held - engine.state.markets.keys())
-        if self._limits.max_daily_loss is None or not elsewhere:
-            return
-        for market in self.client.markets(tickers=elsewhere):
-            for effect in engine.step(MarketChange(engine.state.now, market)):
+        for message in valued(self.client, self.clock, engine.state.elsewhere()):
+            for effect in engine.step(message):
                 self.store.record(effect)
 
     def refuse_used(self, client_order_id: str) -> None:

@@ -30,6 +30,7 @@ from kalshi_cli.core.messages import (
     Sight,
     SubmitOrder,
     Tick,
+    Valued,
 )
 from kalshi_cli.core.model import ExchangeStatus, MarketStatus, Order, OrderStatus
 from kalshi_cli.errors import (
@@ -89,6 +90,9 @@ NEW_MS = 900_000
 MARKETS_ONE_BY_ONE = 3
 """Orders of more markets than this are looked up in one list: after a while away all orders of a loop have ended."""
 
+ELSEWHERE_EVERY_S, MOST_ELSEWHERE = 30.0, 300
+"""How often, and of how many markets, is read what the positions there are worth, where they are not traded."""
+
 _SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
 
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
@@ -139,6 +143,13 @@ def account_snapshot(
     )
 
 
+def valued(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[Message]:
+    """What positions in these markets are worth now; those beyond the limit, and of no market at all, are not read."""
+    if not tickers:
+        return []
+    return [Valued(clock.now(), tuple(client.markets(tickers=tickers[:MOST_ELSEWHERE])))]
+
+
 class _Deadline:
     """Ends a read that takes too long: a server that answers each page just in time must not hold a loop for ever."""
 
@@ -185,8 +196,8 @@ class LiveVenue:
     """Performs effects at the exchange.
 
     `live` gives the orders that the engine believes to be live, `known` the one with an id of the exchange; `since` is
-    the time up to which fills and settlements are booked already. `tell` hears, in plain words, why the account cannot
-    be read.
+    the time up to which fills and settlements are booked already. `elsewhere` names the markets that are held and not
+    traded. `tell` hears, in plain words, why the account cannot be read.
     """
 
     def __init__(
@@ -198,6 +209,7 @@ class LiveVenue:
         live: Callable[[], Iterable[Order]],
         since: Ts,
         known: Callable[[str], Order | None] | None = None,
+        elsewhere: Callable[[], Sequence[str]] = tuple,
         every_s: float = EVERY_S,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
@@ -206,6 +218,7 @@ class LiveVenue:
         self._clock = clock
         self._live = live
         self._known = known
+        self._elsewhere = elsewhere
         self._since = Ts(max(0, since - OVERLAP_MS))
         self._every_s = every_s
         self._tell = tell
@@ -220,6 +233,7 @@ class LiveVenue:
         self._is_blind = False
         self._status: ExchangeStatus | None = None
         self._status_due_at = clock.monotonic()
+        self._value_due_at = clock.monotonic()
         self._skewed = 0
 
     # -- effects ----------------------------------------------------------------------------------------------------
@@ -333,7 +347,8 @@ class LiveVenue:
             return ()
         if self._clock.monotonic() < self._due_at:
             return ()
-        return [*self._read(is_back=not isinstance(message, Tick)), *self._look_at_exchange()]
+        read = self._read(is_back=not isinstance(message, Tick))
+        return [*read, *self._look_at_exchange(), *self._look_elsewhere()]
 
     def _note(self, message: Message) -> None:
         """What takes orders of ours away without asking: a group that trips, a market that trades again."""
@@ -408,6 +423,17 @@ class LiveVenue:
         self._status = status
         now = self._clock.now()
         return [ExchangeChange(now, status, is_announced=any(start <= now < end for start, end in windows))]
+
+    def _look_elsewhere(self) -> list[Message]:
+        """What is held and not traded, as it is worth now; what cannot be read now is read next time."""
+        if self._clock.monotonic() < self._value_due_at:
+            return []
+        try:
+            found = valued(self._client, self._clock, self._elsewhere())
+        except (ExchangeError, UnreachableError):
+            return []
+        self._value_due_at = self._clock.monotonic() + (ELSEWHERE_EVERY_S if found else 0.0)
+        return found
 
     def _check_clock(self) -> None:
         """Told from a second on, once; two measures in a row beyond five end the run: one can be a slow reply."""

@@ -9,7 +9,6 @@ from core_build import NOW, Build
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.day import DayCount
 from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, Settlement
 from kalshi_cli.core.pnl import parts, total
@@ -149,10 +148,8 @@ def test_a_result_counts_even_while_the_last_book_is_remembered(build: Build) ->
     assert day.net() == Money(-4_000_000)
 
 
-def test_a_market_that_is_learned_of_later_gives_a_mark(build: Build) -> None:
-    """What is held elsewhere, when a person places an order: its quotes are read after the account."""
+def test_a_market_that_is_held_but_not_traded_gives_a_mark(build: Build) -> None:
     state, day = count(build, build.fill(ticker="KXB-1"))
     assert day.net() == 0
-    state.markets["KXB-1"] = build.market("KXB-1", yes_bid=cents(25))
-    state.books["KXB-1"] = OrderBook("KXB-1")
+    state.valued["KXB-1"] = build.market("KXB-1", yes_bid=cents(25))
     assert day.net() == Money(-1_500_000)

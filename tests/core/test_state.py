@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Denied, Filled, OrderAccepted, OrderState, Place, SubmitOrder
+from kalshi_cli.core.messages import Denied, Filled, OrderAccepted, OrderState, Place, StateChanged, SubmitOrder, Valued
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Side
 from kalshi_cli.core.state import Limits, State, View, mark, mirror
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
@@ -196,3 +196,16 @@ def test_what_nobody_takes_is_worth_no_more_than_others_ask_for_it(
 
 def test_nothing_is_known_of_a_market_without_book_and_quotes() -> None:
     assert mark(None, None, contracts(1)) is None
+
+
+def test_what_is_held_but_not_traded_has_a_price_and_nothing_else(build: Build) -> None:
+    engine = build.engine(limits=msgspec.structs.replace(OPEN, max_daily_loss=dollars(1)))
+    state = engine.state
+    for number, (ticker, qty) in enumerate((("KXA-1", 1), ("KXB-1", 1), ("KXC-1", 9), ("KXD-1", 1))):
+        state.ledger.book(build.fill(f"t{number}", ticker=ticker, qty=contracts(qty)))
+    state.ledger.book(build.fill("gone", ticker="KXD-1", side=ASK, qty=contracts(1)))
+    assert state.elsewhere() == ["KXC-1", "KXB-1"], "the most at stake first; none that is traded here, or flat"
+    effects = engine.step(Valued(NOW, (build.market("KXC-1", yes_bid=cents(20)),)))
+    assert state.day_net == -dollars("1.80")
+    assert [effect.code for effect in effects if isinstance(effect, StateChanged)] == ["DAILY_LOSS"]
+    assert (list(state.books), list(state.markets)) == (["KXA-1"], ["KXA-1"])

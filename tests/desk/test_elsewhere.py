@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import httpx
-from virtual import OTHER, Virtual
+from virtual import OTHER, TICKER, Virtual
 from virtual_loop import Loop
 
-from kalshi_cli.units import Price, cents, contracts
+from kalshi_cli.core.messages import Denied, Place, Tick
+from kalshi_cli.core.model import BID
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.units import Price, cents, contracts, dollars
+
+LOSS = Limits(min_edge=None, max_daily_loss=dollars(10))
 
 
 def hold_other(virtual: Virtual) -> None:
@@ -29,3 +34,57 @@ def test_a_settlement_that_can_be_read_only_hours_after_its_time_is_booked_by_a_
     loop.ticks(10)
     assert loop.engine.state.held(OTHER) == 0
     assert [settlement.ticker for settlement in virtual.store.settlements()] == [OTHER]
+
+
+def test_what_a_loop_holds_in_markets_that_it_does_not_trade_counts_at_what_it_is_worth(virtual: Virtual) -> None:
+    hold_other(virtual)
+    loop = Loop(virtual, limits=LOSS)
+    loop.ticks(3)
+    assert loop.live, "companion: at 40 the four dollars and the fee are within the limit"
+    virtual.market(5, 9, ticker=OTHER)
+    loop.ticks(20)
+    assert virtual.store.halt().code == "DAILY_LOSS"
+    assert loop.live == virtual.exchange.resting("alice") == []
+
+
+def test_a_loss_elsewhere_from_before_the_start_stops_a_loop_before_its_first_order(virtual: Virtual) -> None:
+    hold_other(virtual)
+    virtual.market(5, 9, ticker=OTHER)
+    posts = virtual.wire.posts()
+    loop = Loop(virtual, limits=LOSS)
+    loop.take(Tick(virtual.clock.now()))
+    loop.ticks(3)
+    assert virtual.store.halt().code == "DAILY_LOSS"
+    assert virtual.wire.posts() == posts
+
+
+def test_a_market_that_is_only_held_is_none_that_a_strategy_may_trade(virtual: Virtual) -> None:
+    hold_other(virtual)
+    loop = Loop(virtual)
+    loop.ticks(3)
+    view = View(loop.engine.state, "quoter")
+    assert (view.tickers, view.market(OTHER)) == ([TICKER], None)
+    denied = loop.engine.place(Place(OTHER, BID, cents(40), contracts(1)), "quoter")
+    assert isinstance(denied, Denied)
+    assert denied.code == "UNKNOWN_MARKET"
+    assert loop.engine.state.valued[OTHER].yes_bid == cents(40)
+
+
+def test_what_is_held_elsewhere_is_read_twice_a_minute_and_again_soon_where_that_failed(virtual: Virtual) -> None:
+    hold_other(virtual)
+    loop = Loop(virtual)
+    asked: list[str] = []
+    is_down = True
+
+    def look(request: httpx.Request) -> httpx.Response | None:
+        if not request.url.path.endswith("/markets"):
+            return None
+        asked.append(request.url.params["tickers"])
+        return httpx.Response(404, json={}, request=request) if is_down else None
+
+    virtual.wire.before = look
+    loop.ticks(10)
+    assert (asked, loop.engine.state.valued) == ([OTHER] * 3, {})
+    is_down = False
+    loop.ticks(60)
+    assert asked == [OTHER] * 7, "at every read of the account until it succeeds, then every half a minute"
