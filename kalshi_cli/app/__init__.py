@@ -338,16 +338,16 @@ class App:
         with suppress(StateError):  # said already, when the halt could not be written
             groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in self.store.groups()]
             ours = {order.order_id: order for order in self.store.live_orders() if not order.is_foreign}
-        timeout_s = self.config.exchange.total_timeout_s
 
-        def on_the_way() -> list[str]:
+        def on_the_way() -> list[Order]:
             if ours is not None:
                 with suppress(StateError):
-                    return kill.on_the_way(self.store.live_orders(), self.clock.now(), timeout_s)
+                    return kill.on_the_way(self.store.live_orders())
             return []
 
         switch = kill.KillSwitch(
             self.client, self.clock, scope, tell=self.note, progress=progress, on_the_way=on_the_way,
+            look_up=self.reconcile,
             is_ours=None if ours is None else lambda order: order.order_id in ours,
             on_file=[] if ours is None else [each for each in ours.values() if each.status is OrderStatus.RESTING],
         )  # fmt: skip

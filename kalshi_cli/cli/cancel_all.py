@@ -9,6 +9,7 @@ import typer
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
 from kalshi_cli.cli.screen.output import note, tell
 from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, RefusedError, UsageError
+from kalshi_cli.units import format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -115,26 +116,16 @@ def _shown(
 def _unclean(outcome: Outcome) -> OutcomeUnknownError:
     ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MOST_IDS])
     more = f" and {outcome.remaining - MOST_IDS} more" if outcome.remaining > MOST_IDS else ""
-    if outcome.in_doubt and not outcome.remaining_orders:
-        return _doubtful(outcome)
     if outcome.is_verified:
         what = f"{outcome.remaining} orders still rest: {ids}{more}"
     else:
         what = f"it could not be verified; {outcome.remaining or 'some'} orders may rest{': ' * bool(ids)}{ids}{more}"
-    return OutcomeUnknownError(
-        f"after {outcome.seconds:.0f} s: {what}", hint="run it again; else cancel on the web site"
-    )
+    hint = "run it again; else cancel on the web site"
+    if outcome.in_doubt:
+        from kalshi_cli.core.reconcile import provable_at
 
-
-def _doubtful(outcome: Outcome) -> OutcomeUnknownError:
-    """Nothing rests, but an order that got no answer may still arrive."""
-    from kalshi_cli.core.reconcile import provable_at
-    from kalshi_cli.units import format_ts
-
-    ids = ", ".join(order.client_order_id for order in outcome.in_doubt[:MOST_IDS])
-    last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
-    return OutcomeUnknownError(
-        f"after {outcome.seconds:.0f} s: nothing rests, but {len(outcome.in_doubt)} orders got no answer and may still "
-        f"arrive: {ids}",
-        hint=f"kalshi order reconcile: what never arrived is proven so after {last}; then kalshi cancel-all again",
-    )
+        names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MOST_IDS])
+        what += f"; {len(outcome.in_doubt)} of our own got no answer and may still arrive: {names}"
+        last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
+        hint = f"kalshi order reconcile: what never arrived is proven so after {last}; then run this again"
+    return OutcomeUnknownError(f"after {outcome.seconds:.0f} s: {what}", hint=hint)

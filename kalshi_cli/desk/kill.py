@@ -189,7 +189,7 @@ class KillSwitch:
         due = {name: at for name, at in due.items() if at <= until}
         if due:
             last = format_ts(max(due.values()))
-            self._say(f"may be on the way: {', '.join(list(due)[:5])}; what became of it is known by {last}, at the latest")
+            self._say(f"no answer came to {', '.join(list(due)[:5])}, which may still arrive: waiting until {last}")
         return bool(due)
 
     # -- what is cancelled --------------------------------------------------------------------------------------------

@@ -404,9 +404,9 @@ HOUSE = (
         "orders on the way hold up the proof",
         "one lands after the kill switch said clean (F64)",
         "desk/kill.py",
-        "                self._travelling = self._on_the_way()",
+        "                self._travelling = doubts",
         "                self._travelling = []",
-        ("tests/desk/test_cancel.py",),
+        ("tests/desk/test_kill_doubts.py",),
     ),
     Mutant(
         "the state file is of this account",

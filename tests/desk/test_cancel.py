@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
-from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
+from virtual import DAY_MS, OTHER, T0, TICKER, Virtual, ticket
 
-from kalshi_cli.core.model import ASK, BID, OrderStatus
+from kalshi_cli.core.model import ASK, BID, Order
 from kalshi_cli.desk.cancel import Scope, cancel_orders
 from kalshi_cli.desk.kill import KillSwitch, Outcome, on_the_way
 from kalshi_cli.errors import CredentialsError
@@ -100,13 +99,12 @@ def test_lists_that_never_catch_up_are_no_proof(virtual: Virtual) -> None:
 
 def test_an_empty_list_is_no_proof_while_an_order_of_ours_is_on_its_way(virtual: Virtual) -> None:
     """Another process has sent it and has no answer yet; it arrives after the first sweep."""
-    looks = iter([["mine"], ["mine"], []])
+    mine = on_its_way(virtual)
+    looks = iter([[mine], [mine], []])
 
-    def on_the_way() -> list[str]:
+    def on_the_way() -> list[Order]:
         left = next(looks)
-        if not left:
-            return left
-        if not virtual.exchange.resting("alice"):
+        if left and not virtual.exchange.resting("alice"):
             rest(virtual, 1)
         return left
 
@@ -116,10 +114,12 @@ def test_an_empty_list_is_no_proof_while_an_order_of_ours_is_on_its_way(virtual:
 
 
 def test_an_order_that_stays_on_its_way_leaves_it_unverified(virtual: Virtual) -> None:
+    mine = on_its_way(virtual)
     outcome = KillSwitch(
-        virtual.client, virtual.clock, Scope(), tell=virtual.said.append, on_the_way=lambda: ["mine"]
+        virtual.client, virtual.clock, Scope(), tell=virtual.said.append, on_the_way=lambda: [mine]
     ).run(5.0)
     assert (outcome.remaining, outcome.is_verified) == (0, False)
+    assert outcome.in_doubt == (mine,)
 
 
 def test_an_order_that_cannot_be_cancelled_holds_up_no_other(virtual: Virtual) -> None:
@@ -420,9 +420,13 @@ def test_the_maker_of_these_tests_is_not_alice(virtual: Virtual) -> None:
     assert kill(virtual).canceled == 0
 
 
-def test_only_young_orders_without_an_answer_are_on_their_way(virtual: Virtual) -> None:
-    placed = virtual.place()
-    sent = msgspec.structs.replace(placed, order_id="", status=OrderStatus.SUBMITTED)
-    assert on_the_way([placed], sent.created, 10) == []
-    assert on_the_way([sent], Ts(sent.created + 10_999), 10) == [sent.client_order_id]
-    assert on_the_way([sent], Ts(sent.created + 11_000), 10) == []
+def on_its_way(virtual: Virtual) -> Order:
+    """One that another program sends at this moment."""
+    desk = virtual.desk()
+    _, proposal = desk.propose(ticket())
+    return proposal.submit.order
+
+
+def test_only_orders_without_an_answer_are_on_their_way(virtual: Virtual) -> None:
+    sent = on_its_way(virtual)
+    assert on_the_way([virtual.place(), sent]) == [sent]

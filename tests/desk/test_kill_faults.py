@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from virtual import TICKER, Virtual
+from virtual import TICKER, Virtual, ticket
 
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.desk.cancel import Scope
@@ -105,7 +105,8 @@ def test_an_order_that_arrives_after_the_first_round_is_cancelled_too(trailing: 
             late.extend(rest(trailing, 1))
 
     trailing.wire.after = after
-    assert press(trailing, on_the_way=lambda: [] if late else ["mine"]).is_clean
+    mine = trailing.desk().propose(ticket())[1].submit.order
+    assert press(trailing, on_the_way=lambda: [] if late else [mine]).is_clean
     assert late
     assert trailing.exchange.resting("alice") == []
 
