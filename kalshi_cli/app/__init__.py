@@ -418,16 +418,18 @@ class App:
     def status(self) -> Status:
         """What runs here and how it is doing, from the state file; nothing is asked of the exchange.
 
-        Of a loop and one on paper, the one that runs now, else the one that ran last; doubts of the former, and the
-        graver halt of both.
+        Of a loop and one on paper, the one that runs now, else the one that ran last; of the former whatever is at the
+        exchange, and the graver halt of both.
         """
-        found, day = [], portfolio.day_of(self.clock.now(), ZoneInfo(self.config.day_zone))
+        found, now = [], self.clock.now()
+        day = portfolio.day_of(now, ZoneInfo(self.config.day_zone))
         for mode, account in (("", None), ("paper", "paper")):
             home = state_dir(self.config, mode)
-            found.append(read_status(home, self.remembered(home, account), self.config.env, day))
+            found.append(read_status(home, self.remembered(home, account), self.config.env, day, now))
         last = max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
-        halt = gravest([status.halt for status in found])
-        return msgspec.structs.replace(last, halt=halt, unknown_orders=found[0].unknown_orders)
+        at_exchange = ("unknown_orders", "resting_orders", "resting_until", "triggered_groups", "is_abandoned")
+        changes = {name: getattr(found[0], name) for name in at_exchange}
+        return msgspec.structs.replace(last, halt=gravest([status.halt for status in found]), **changes)
 
     def health(self) -> list[health.Finding]:
         """Every check, in the order in which things depend on each other."""

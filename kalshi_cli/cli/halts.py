@@ -79,3 +79,5 @@ def stop(ctx: typer.Context) -> None:
         note("\n".join(f"the loop (pid {pid}) has stopped, and nothing of it is live" for pid in stopped))
         if not stopped:
             note("no loop is running here")
+            if left := desk.status().rest:
+                note(f"as far as the state file knows {left}. Look: kalshi order list; end it: kalshi cancel-all")

@@ -188,6 +188,7 @@ def status(
     """
     from kalshi_cli.cli.rows.run import status_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.status import remarks
 
     if watch:
         from kalshi_cli.cli.watch import watch_status
@@ -195,7 +196,10 @@ def status(
         watch_status(ctx)
         return
     with opened(ctx) as desk:
-        render_one(status_view(desk.status()), flags_of(ctx).form, title="status", now=desk.clock.now())
+        found, now = desk.status(), desk.clock.now()
+        render_one(status_view(found), flags_of(ctx).form, title="status", now=now)
+        for remark in remarks(found, now):
+            note(remark)
 
 
 @app.command("strategies")

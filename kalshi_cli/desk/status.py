@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.core.checks import counted
+from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.pnl import fold
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
-from kalshi_cli.store.lock import holder
-from kalshi_cli.units import Ts
+from kalshi_cli.store.lock import LockHolder, holder
+from kalshi_cli.store.pause import FILE as PAUSE_FILE
+from kalshi_cli.units import Ts, format_ts
+
+STALLED_MS = 15_000
+STALLED_CYCLES = 5
+"""A loop whose last cycle is longer ago than that, and than so many of its cycles take, does not do its work."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,17 +32,63 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     cycle: Cycle | None
     open_positions: int
     unknown_orders: int
+    resting_orders: int
+    """Ours, as far as the state file knows: without a loop nobody looks after them."""
+    resting_until: Ts | None
+    """When the last of those expires by itself; None where nothing rests, or where one never does."""
+    triggered_groups: tuple[str, ...]
+    """Order groups in which nothing is placed until a person resets them."""
     blind_since: Ts | None
     """The running loop cannot read the account since then; None where it can, or where none runs."""
+    stalled_since: Ts | None
+    """The last cycle of a running loop that has been without one for too long: stopped, or stuck."""
+    is_abandoned: bool
+    """Nothing runs, and what ran last did not end in good order: it was killed."""
+
+    @property
+    def rest(self) -> str:
+        """The orders that may rest, and how long, in words; "" where none does."""
+        if not self.resting_orders:
+            return ""
+        until = f"until {format_ts(self.resting_until)[11:19]} UTC" if self.resting_until else "until they are canceled"
+        return f"{counted(self.resting_orders, 'order')} may rest {until}"
 
 
-def read_status(home: Path, store: Store | None, env: str, trading_day: str) -> Status:
+def remarks(status: Status, now: Ts) -> Iterator[str]:
+    """What a person has to do something about."""
+    if status.is_abandoned:
+        doubt = f"{counted(status.unknown_orders, 'order')} in doubt" if status.unknown_orders else ""
+        left = ", ".join(part for part in (status.rest, doubt) if part) or "no order of it is on file as resting"
+        yield f"the last loop did not stop in good order: {left}. Look: kalshi order list; end it: kalshi cancel-all"
+    if status.stalled_since is not None:
+        seconds = (now - status.stalled_since) // 1000
+        yield f"the loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago; what it placed may be live"
+    if status.halt.is_pause:
+        yield "PAUSED: no new orders until: kalshi resume --reason TEXT"
+    for group_id in status.triggered_groups:
+        yield triggered(group_id)
+
+
+def triggered(group_id: str) -> str:
+    """An order group that takes nothing, and what ends that."""
+    return (
+        f"order group {group_id} is triggered: nothing new is placed in it, also no exits:"
+        f"\n    kalshi order group reset {group_id}"
+    )
+
+
+def read_status(home: Path, store: Store | None, env: str, trading_day: str, now: Ts) -> Status:
     """Of one state directory. Without a state file nothing ever ran here, but it may be paused."""
     who = holder(home / "trade.lock")
     cycle = store.last_cycle() if store is not None else None
     ledger = fold((*store.fills(), *store.settlements())) if store is not None else fold(())
     live = store.live_orders() if store is not None else ()
     halt = store.halt() if store is not None else beside(home) or NO_HALT
+    if halt.is_pause and not halt.reason:
+        halt = msgspec.structs.replace(halt, reason=f"there is a file {home / PAUSE_FILE}")
+    resting = [order for order in live if _rests(order, now)]
+    ends = [order.expires for order in resting if order.expires is not None]
+    blind_since = _blind_since(store, cycle) if store is not None and cycle is not None and who is not None else None
     return Status(
         env=env,
         trading_day=trading_day,
@@ -44,9 +97,32 @@ def read_status(home: Path, store: Store | None, env: str, trading_day: str) -> 
         halt=halt,
         cycle=cycle,
         open_positions=sum(1 for position in ledger.positions.values() if position.qty),
-        unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),
-        blind_since=_blind_since(store, cycle) if store is not None and cycle is not None and who is not None else None,
+        unknown_orders=sum(1 for order in live if _is_unknown(order, is_running=who is not None)),
+        resting_orders=len(resting),
+        resting_until=max(ends) if ends and len(ends) == len(resting) else None,
+        triggered_groups=tuple(g.group_id for g in store.groups() if g.is_triggered) if store is not None else (),
+        blind_since=blind_since,
+        stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,  # no cycle counts while blind
+        is_abandoned=who is None and cycle is not None and cycle.is_running,
     )
+
+
+def _rests(order: Order, now: Ts) -> bool:
+    return bool(order.order_id) and not order.is_foreign and (order.expires is None or order.expires > now)
+
+
+def _is_unknown(order: Order, *, is_running: bool) -> bool:
+    """Nobody knows of it; where nobody waits for the answer, neither of one that was being sent."""
+    is_sent = order.status is OrderStatus.SUBMITTED and not order.order_id
+    return order.status is OrderStatus.UNKNOWN or (is_sent and not is_running)
+
+
+def _stalled_since(who: LockHolder | None, cycle: Cycle | None, now: Ts) -> Ts | None:
+    """Its last cycle, where that is too long ago. A loop that is still starting has none."""
+    if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running:
+        return None
+    pace = (cycle.completed - cycle.started) // max(1, cycle.cycles)
+    return cycle.completed if now - cycle.completed > max(STALLED_MS, STALLED_CYCLES * pace) else None
 
 
 def _blind_since(store: Store, cycle: Cycle) -> Ts | None:

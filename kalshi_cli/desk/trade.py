@@ -102,6 +102,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     halt: str = ""
     """Why the account is halted; empty where it is not, or only paused."""
     is_paused: bool = False
+    reducing: str = ""
+    """Why only what makes a position smaller is placed, and what ends that; empty where that is not so."""
+    triggered_groups: tuple[str, ...] = ()
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +219,7 @@ class Session:
 
         A second SIGINT ends it at once, with what is live.
         """
-        if self._engine.state.trading is TradingState.HALTED:
+        if self._engine.state.trading is not TradingState.ACTIVE:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
         try:
             try:
@@ -249,8 +252,14 @@ class Session:
             day_net=self._day_net(),
             stopped_by=self._stopped_by,
         )
-        halt = self._halt
-        return msgspec.structs.replace(summary, halt=halt.code if halt.is_final else "", is_paused=halt.is_pause)
+        halt, state = self._halt, self._engine.state
+        return msgspec.structs.replace(
+            summary,
+            halt=halt.code if halt.is_final else "",
+            is_paused=halt.is_pause,
+            reducing=f"{halt.code}: {halt.reason}" if halt.state is TradingState.REDUCING else "",
+            triggered_groups=tuple(sorted(state.triggered_groups.intersection(state.groups.values()))),
+        )
 
     def _after(self, message: Message) -> None:
         """After each message: why we stop. After each completed cycle: heartbeat, halt, status, duration."""

@@ -70,10 +70,11 @@ def test_status_says_since_when_a_running_loop_is_blind(virtual: Virtual, tmp_pa
         virtual.wire.before = gone
         loop.ticks(30)
         with lock(tmp_path / "trade.lock", virtual.clock):
-            seen.append(read_status(tmp_path, virtual.store, "sim", "2026-05-28").blind_since)
+            seen.append(read_status(tmp_path, virtual.store, "sim", "2026-05-28", virtual.clock.now()).blind_since)
     assert (seen[0], seen[2]) == (None, None)
     assert seen[1] is not None
-    assert read_status(tmp_path, virtual.store, "sim", "2026-05-28").blind_since is None, "nobody runs"
+    nobody_runs = read_status(tmp_path, virtual.store, "sim", "2026-05-28", virtual.clock.now())
+    assert nobody_runs.blind_since is None
 
 
 # -- F25, F24, F23: fills ---------------------------------------------------------------------------------------------

@@ -145,6 +145,10 @@ def test_a_killed_loop_leaves_orders_that_the_next_start_knows(exchange: Served,
     loop.kill()
     loop.communicate()
     ((order_id, *_),) = exchange.resting()
+    told = kalshi(exchange, "status", "--json")
+    assert (told.json["running"], told.json["resting_orders"]) == (False, 1)
+    assert "the last loop did not stop in good order: 1 order may rest until" in told.err
+    assert "1 order may rest until" in kalshi(exchange, "stop").err
     assert kalshi(exchange, "order", "show", order_id, "--json").json["status"] == "resting"
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s")
     ended = kalshi(exchange, *words, "--duration", "1s", "--json")

@@ -116,12 +116,16 @@ class StatusView(Row, frozen=True, kw_only=True):
     trading_day: str
     running: bool
     pid: int | None
+    stalled_since: Ts | None
     state: str
     state_code: str | None
     state_reason: Prose | None
     state_since: Ts | None
     open_positions: int
     unknown_orders: int
+    resting_orders: int
+    resting_until: Ts | None
+    triggered_groups: tuple[str, ...]
     blind_since: Ts | None
     mode: str | None
     strategy: str | None
@@ -143,12 +147,16 @@ def status_view(status: Status) -> StatusView:
         trading_day=status.trading_day,
         running=status.is_running,
         pid=status.pid,
+        stalled_since=status.stalled_since,
         state=halt.state.value,
         state_code=halt.code or None,
         state_reason=Prose(halt.reason) if halt.reason else None,
         state_since=halt.since or None,
         open_positions=status.open_positions,
         unknown_orders=status.unknown_orders,
+        resting_orders=status.resting_orders,
+        resting_until=status.resting_until,
+        triggered_groups=status.triggered_groups,
         blind_since=status.blind_since,
         mode=cycle.mode if cycle else None,
         strategy=cycle.strategy if cycle else None,

@@ -238,7 +238,9 @@ def _plain_one(row: Row) -> None:
 
 
 def status_block(now: Summary) -> str:
-    """A run so far, in three lines or four: what a person reads once a minute."""
+    """A run so far, in three lines and what is amiss: what a person reads once a minute."""
+    from kalshi_cli.desk.status import triggered
+
     won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
     gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}
     lines = [
@@ -251,6 +253,9 @@ def status_block(now: Summary) -> str:
     if now.halt or now.is_paused:
         why = f"HALTED, {now.halt}" if now.halt else "PAUSED"
         lines.append(f"  {why}: nothing is placed until kalshi resume --reason TEXT")
+    if now.reducing:
+        lines.append(f"  REDUCING, {now.reducing}")
+    lines += (f"  {triggered(group_id)}" for group_id in now.triggered_groups)
     if now.denied:
         lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
     return "\n".join(lines)

@@ -1,0 +1,179 @@
+"""What `status` and the block of a running loop say of what a person has to do something about."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from trade_run import NO_EDGE, Run
+from virtual import TICKER, Virtual
+
+from kalshi_cli.cli.screen.render import status_block
+from kalshi_cli.core.messages import OrderChanged, StateChanged
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
+from kalshi_cli.desk.status import Status, read_status, remarks
+from kalshi_cli.store.base import Cycle, RunGroup
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.pause import pause
+from kalshi_cli.units import Money, Ts, cents, contracts, format_ts
+
+
+def status(virtual: Virtual) -> Status:
+    return read_status(virtual.path.parent, virtual.store, "sim", "2026-05-28", virtual.clock.now())
+
+
+def said(virtual: Virtual) -> str:
+    return "\n".join(remarks(status(virtual), virtual.clock.now()))
+
+
+def on_file(virtual: Virtual, name: str, expires_in_s: float | None, **changes: object) -> None:
+    now = virtual.clock.now()
+    order = Order(
+        client_order_id=name, order_id=f"their-{name}", ticker=TICKER, side=BID, price=cents(40), qty=contracts(1),
+        status=OrderStatus.RESTING, created=now, updated=now, strategy="bidder",
+        expires=None if expires_in_s is None else Ts(now + int(expires_in_s * 1000)),
+    )  # fmt: skip
+    virtual.store.record(OrderChanged(msgspec.structs.replace(order, **changes)))
+
+
+def beat(virtual: Virtual, *, is_running: bool = True, pid: int | None = None) -> None:
+    """The tenth cycle of a loop that makes one in two seconds."""
+    now = virtual.clock.now()
+    virtual.store.beat(
+        Cycle(
+            run_id="r", pid=pid or os.getpid(), mode="live", strategy="bidder", started=Ts(now - 20_000),
+            completed=now, cycles=10, is_running=is_running,
+        )
+    )  # fmt: skip
+
+
+# -- what a killed loop leaves behind ---------------------------------------------------------------------------------
+
+
+def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_expires(virtual: Virtual) -> None:
+    beat(virtual)
+    on_file(virtual, "a", 60)
+    on_file(virtual, "b", 90)
+    on_file(virtual, "of-somebody", None, is_foreign=True)
+    on_file(virtual, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
+    found = status(virtual)
+    last = Ts(virtual.clock.now() + 90_000)
+    assert (found.resting_orders, found.resting_until, found.unknown_orders) == (2, last, 1)
+    assert said(virtual) == (
+        f"the last loop did not stop in good order: 2 orders may rest until {format_ts(last)[11:19]} UTC, "
+        "1 order in doubt. Look: kalshi order list; end it: kalshi cancel-all"
+    )
+    virtual.clock.advance(60)
+    assert status(virtual).resting_orders == 1
+    assert "1 order may rest until" in said(virtual)
+    virtual.clock.advance(30)
+    assert (status(virtual).resting_orders, status(virtual).resting_until) == (0, None)
+
+
+def test_an_order_without_an_end_rests_until_it_is_canceled(virtual: Virtual) -> None:
+    beat(virtual)
+    on_file(virtual, "a", 60)
+    on_file(virtual, "b", None)
+    assert (status(virtual).resting_orders, status(virtual).resting_until) == (2, None)
+    assert "2 orders may rest until they are canceled" in said(virtual)
+
+
+def test_nothing_is_said_of_a_loop_that_stopped_in_good_order_nor_of_one_that_runs(virtual: Virtual) -> None:
+    on_file(virtual, "a", 60)
+    beat(virtual, is_running=False)
+    assert said(virtual) == ""
+    beat(virtual)
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        assert (status(virtual).is_running, said(virtual)) == (True, "")
+
+
+# -- stalled, paused, triggered ---------------------------------------------------------------------------------------
+
+
+def test_a_loop_that_holds_its_lock_and_completes_no_cycle_is_stalled(virtual: Virtual) -> None:
+    beat(virtual)
+    last = virtual.clock.now()
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        virtual.clock.advance(15)
+        assert (status(virtual).stalled_since, said(virtual)) == (None, "")
+        virtual.clock.advance(26)
+        assert status(virtual).stalled_since == last
+        assert said(virtual).startswith(f"the loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago")
+        beat(virtual, pid=1)
+        virtual.clock.advance(60)
+        assert status(virtual).stalled_since is None, "that was another loop; this one has not begun yet"
+
+
+def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(virtual: Virtual) -> None:
+    beat(virtual)
+    cycle = virtual.store.last_cycle()
+    assert cycle is not None
+    virtual.store.beat(msgspec.structs.replace(cycle, started=Ts(cycle.completed - 600_000)))
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        virtual.clock.advance(300)
+        assert status(virtual).stalled_since is None
+        virtual.clock.advance(1)
+        assert status(virtual).stalled_since == cycle.completed
+
+
+def test_a_pause_by_an_empty_file_names_the_file(virtual: Virtual) -> None:
+    home: Path = virtual.path.parent
+    pause(home, "")
+    assert status(virtual).halt.reason == f"there is a file {home / '.pause'}"
+    assert "PAUSED: no new orders until: kalshi resume" in said(virtual)
+
+
+def test_a_triggered_order_group_is_told_with_the_command_that_resets_it(virtual: Virtual) -> None:
+    virtual.store.keep_group(RunGroup("group-1", 0))
+    assert (status(virtual).triggered_groups, said(virtual)) == ((), "")
+    virtual.store.keep_group(RunGroup("group-2", 1, is_triggered=True))
+    assert status(virtual).triggered_groups == ("group-2",)
+    assert said(virtual).splitlines()[-1].strip() == "kalshi order group reset group-2"
+
+
+# -- the block of a running loop --------------------------------------------------------------------------------------
+
+
+def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggered(virtual: Virtual) -> None:
+    run = Run(virtual, status_every_s=2.0)
+
+    def spoil(n: int) -> None:
+        if n == 1:
+            run.engine.state.groups[0] = "group-1"
+            run.engine.state.triggered_groups.update({"group-1", "of-somebody"})
+            run.engine.state.trading = TradingState.REDUCING
+            reduced = StateChanged(virtual.clock.now(), TradingState.REDUCING, "API_GUARD", "kalshi resume ends it")
+            virtual.store.record(reduced)
+
+    run.over(run.ticks(2, spoil))
+    before, after = (status_block(summary) for summary in run.shown)
+    assert "REDUCING" not in before
+    assert "triggered" not in before
+    assert "  REDUCING, API_GUARD: kalshi resume ends it\n" in after
+    assert "order group group-1 is triggered: nothing new is placed in it, also no exits:\n" in after
+    assert "    kalshi order group reset group-1" in after.splitlines()
+    assert "of-somebody" not in after
+
+
+def test_a_run_that_starts_while_only_closing_is_allowed_says_so_once(virtual: Virtual) -> None:
+    virtual.store.record(StateChanged(virtual.clock.now(), TradingState.REDUCING, "API_GUARD", "no answers"))
+    run = Run(virtual)
+    run.over(run.ticks(3))
+    assert [line for line in virtual.said if "REDUCING" in line] == ["TRADING IS REDUCING: API_GUARD no answers"]
+
+
+def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Run(virtual)
+    first.over(first.ticks(3, lambda n: n == 2 and virtual.take(ASK, 40, 4)))
+    assert virtual.store.fills(), "bought at 40, worth 39 now"
+    assert not [line for line in virtual.said if "REDUCING" in line]
+    monkeypatch.setattr("trade_run.NO_EDGE", msgspec.structs.replace(NO_EDGE, max_daily_loss=Money(1)))
+    second = Run(virtual)
+    second.over(second.ticks(3))
+    (line,) = [line for line in virtual.said if "REDUCING" in line]
+    assert line.startswith("TRADING IS REDUCING: DAILY_LOSS lost $0.0")
+    assert "kalshi resume --reason" in line
