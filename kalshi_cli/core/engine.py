@@ -421,14 +421,18 @@ class Engine:
         return [SettlementBooked(settlement), *self._count_day(settlement)]
 
     def _book(self, fill: Fill) -> bool:
-        self.state.last_entry = max(self.state.last_entry, fill.ts)
-        return self.state.ledger.book(fill)
+        return self._is_news(self.state.ledger.book(fill), fill.ts)
 
     def _settle(self, settlement: Settlement) -> bool:
-        self.state.last_entry = max(self.state.last_entry, settlement.ts)
         for ledger in self.state.by_strategy.values():
             ledger.settle(settlement)
-        return self.state.ledger.settle(settlement)
+        return self._is_news(self.state.ledger.settle(settlement), settlement.ts)
+
+    def _is_news(self, is_booked: bool, ts: Ts) -> bool:
+        """What was booked before moves nothing: it may be dated anew each time that it is read."""
+        if is_booked:
+            self.state.last_entry = max(self.state.last_entry, ts)
+        return is_booked
 
     def _known(self, order_id: str, client_order_id: str) -> Order | None:
         """The order that these ids name; one that was placed beside us joins with what the state file has of it."""

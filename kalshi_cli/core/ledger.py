@@ -193,10 +193,11 @@ class Ledger:
         """Pay out a market: whatever is held is sold at the settlement value; False where that changes nothing.
 
         A market is settled once. A later settlement (an amended result) takes the place of the earlier one; the same
-        time again, or an earlier one, is old news.
+        time again, or an earlier one, is old news, and so is the same result under a later time.
         """
         market = self._market(settlement.ticker)
-        if market.settlement is not None and settlement.ts <= market.settlement.ts:
+        known = market.settlement
+        if known and (settlement.ts <= known.ts or msgspec.structs.replace(settlement, ts=known.ts) == known):
             return False
         market.replace_settlement(settlement)
         return True

@@ -221,7 +221,7 @@ class ExchangeChange(Message, frozen=True):
 
 
 class Sight(Message, frozen=True):
-    """The account cannot be read, since `blind_since`; or, with None, it can again."""
+    """The account cannot be read, or not as it is now, since `blind_since`; or, with None, it can again."""
 
     blind_since: Ts | None
     reason: str = ""

@@ -305,6 +305,11 @@ class Rest:
         return Ts(math.ceil(at_s * 1000 + self._ahead.most))
 
     @property
+    def most_ahead_ms(self) -> int:
+        """How far the exchange's clock is ahead of our wall clock at most; less than none where it is behind."""
+        return self.latest_there(self._clock.monotonic()) - self._clock.now()
+
+    @property
     def clock_skew_ms(self) -> int | None:
         """How far our clock is ahead of the exchange's now, to half a second at the first reply, and soon to less.
 

@@ -74,6 +74,9 @@ READ_WITHIN_S = 10.0
 BLIND_AFTER_S = 15.0
 """The account could not be read for about so long: somebody is told, well within half a minute."""
 
+STANDS_STILL_MS = 30_000
+"""Reads of the account that are no newer than this tell nothing of it; five seconds behind is common."""
+
 SKEW_TOLD_MS, SKEW_REFUSED_MS = 1_250, 5_000
 """How far our clock may be off: the first, a second and what the dates of replies leave open, is told; beyond the
 second nothing is signed or dated rightly, and the run ends."""
@@ -131,13 +134,15 @@ def account_snapshot(
     if known is not None:
         new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
         look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
+    settlements = tuple(in_time(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS)))))
+    now = clock.now()
     return AccountSnapshot(
-        clock.now(),
+        now,
         as_of=as_of,
         since=since,
-        orders=tuple(orders.values()),
-        fills=fills,
-        settlements=tuple(in_time(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))),
+        orders=tuple(no_later(order, now) for order in orders.values()),
+        fills=tuple(no_later(fill, now) for fill in fills),
+        settlements=tuple(no_later(settlement, now) for settlement in settlements),
         positions=tuple(in_time(client.positions())),
         balance=client.balance(),
     )
@@ -240,6 +245,9 @@ class LiveVenue:
 
     def perform(self, effect: Effect) -> Iterable[Message]:
         """Do it, once. Refusals and doubts are messages, not errors."""
+        return [no_later(reply, self._clock.now()) for reply in self._perform(effect)]
+
+    def _perform(self, effect: Effect) -> Iterable[Message]:
         if isinstance(effect, SubmitOrder):
             return self._submit(effect.order, self._client.create_order)
         if isinstance(effect, CloseOrder):
@@ -273,7 +281,7 @@ class LiveVenue:
             if isinstance(placed, OrderUnknown):
                 self._hurry()
             replies += self._with_fills(placed, order.ticker) if isinstance(placed, OrderAccepted) else [placed]
-        return replies
+        return [no_later(reply, self._clock.now()) for reply in replies]
 
     def _with_fills(self, accepted: OrderAccepted, ticker: str) -> list[Message]:
         replies: list[Message] = [accepted]
@@ -379,13 +387,21 @@ class LiveVenue:
         if self._failures:
             self._tell("the account can be read again")
         self._failures = self._refusals = 0
-        self._since = max(self._since, Ts(snapshot.as_of - OVERLAP_MS))
+        self._since = max(self._since, Ts(min(snapshot.as_of, snapshot.ts) - OVERLAP_MS))
         self._due_at = self._clock.monotonic() + (SOON_S if self._is_in_doubt else self._every_s)
-        self._sighted = snapshot.ts
         self._check_clock()
         self._failing_since = None
-        was_blind, self._is_blind = self._is_blind, False
-        return [Sight(snapshot.ts, None), snapshot] if was_blind else [snapshot]
+        return [*self._sight(snapshot), snapshot]
+
+    def _sight(self, snapshot: AccountSnapshot) -> list[Message]:
+        """What it shows is the account as it was up to `as_of`: one that stands still is no sight of it."""
+        was_blind = self._is_blind
+        self._is_blind = snapshot.ts - (self._client.clock_skew_ms or 0) - snapshot.as_of > STANDS_STILL_MS
+        if not self._is_blind:
+            self._sighted = snapshot.ts
+            return [Sight(snapshot.ts, None)] if was_blind else []
+        reason = f"reads of the account stand still at {format_ts(snapshot.as_of)}"
+        return [] if was_blind else [Sight(snapshot.ts, self._sighted, reason)]
 
     @property
     def _is_in_doubt(self) -> bool:

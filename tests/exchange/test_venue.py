@@ -394,6 +394,7 @@ def test_while_an_order_is_in_doubt_a_failed_read_is_never_longer_than_five_seco
 def test_an_account_that_stays_unread_is_told_once_with_since_when_and_once_when_it_is_over(desk: Desk):
     """F43: an hour without an answer; nothing about it depends on the wall clock."""
     good = desk.rest.routes["GET /exchange/user_data_timestamp"]
+    desk.rest.as_of = Ts(NOW + 40_000)
     assert len(snapshots(desk, 1)) == 1
     seen = desk.clock.now()
     desk.rest.routes["GET /exchange/user_data_timestamp"] = 503
@@ -403,6 +404,7 @@ def test_an_account_that_stays_unread_is_told_once_with_since_when_and_once_when
     assert told.blind_since == seen
     assert 15_000 <= at - seen <= 45_000
     desk.rest.routes["GET /exchange/user_data_timestamp"] = good
+    desk.rest.as_of = desk.clock.now()
     sighted, snapshot = (desk.tick(30) or desk.tick(30))[:2]
     assert isinstance(sighted, Sight)
     assert sighted.blind_since is None

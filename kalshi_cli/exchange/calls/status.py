@@ -26,8 +26,12 @@ class StatusCalls(Calls):
         return wire.read_schedule(self._get("/exchange/schedule", is_public=True))
 
     def user_data_timestamp(self) -> Ts:
-        """Up to when the account's reads are complete. They trail the matching engine."""
-        return wire.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
+        """Up to when the account's reads are complete. They trail the matching engine.
+
+        Never later than the exchange's clock can show by now: what is read has not happened yet.
+        """
+        as_of = wire.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
+        return min(as_of, Ts(self._clock.now() + self._rest.most_ahead_ms))
 
     def limits(self) -> Limits:
         """The account's tier and allowances."""

@@ -1,0 +1,36 @@
+"""Times that the exchange gives, held to what our own clock allows.
+
+What happened cannot have happened later than now. A wild time that is believed lets an order outlive its term, empties
+the windows of the order rate, and makes reads of "everything since" begin after what they are to find.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from kalshi_cli.units import Ts
+
+MOST_AHEAD_MS = 7_000
+"""How much later than our clock such a time may be: with a clock that is five seconds behind nothing is traded, and a
+bit for the exchange's own machines."""
+
+_TIMES = ("ts", "created", "updated")
+_PARTS = ("order", "fill", "settlement")
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def no_later(said: S, now: Ts) -> S:
+    """The same; of its times, and those of the order or fill in it, one that cannot be true is as late as can be.
+
+    When an order expires is left alone: that is to come.
+    """
+    latest = now + MOST_AHEAD_MS
+    changes = {name: Ts(latest) for name in _TIMES if (getattr(said, name, None) or 0) > latest}
+    for name in _PARTS:
+        part = getattr(said, name, None)
+        if part is not None and (held := no_later(part, now)) is not part:
+            changes[name] = held
+    return msgspec.structs.replace(said, **changes) if changes else said

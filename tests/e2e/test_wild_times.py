@@ -1,0 +1,157 @@
+"""Times from the exchange that are wild, lying or frozen: none moves our clock, and none hides anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+from virtual import DAY_MS, TICKER, Virtual
+from virtual_loop import Loop
+
+from kalshi_cli.core.model import ASK, OrderStatus
+from kalshi_cli.errors import OutcomeUnknownError
+from kalshi_cli.exchange.dates import MOST_AHEAD_MS
+from kalshi_cli.units import ONE_DOLLAR, Ts, contracts, format_ts
+
+HOUR_MS = 3_600_000
+AS_OF = "/trade-api/v2/exchange/user_data_timestamp"
+Answer = Callable[[httpx.Request], httpx.Response | None]
+
+
+def says(as_of: Callable[[], int]) -> Answer:
+    """The exchange says that its reads are complete up to then."""
+
+    def answer(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path != AS_OF:
+            return None
+        return httpx.Response(200, json={"as_of_time": format_ts(Ts(as_of()))}, request=request)
+
+    return answer
+
+
+def honest(_request: httpx.Request) -> httpx.Response | None:
+    return None
+
+
+# -- the age of the account's data ---------------------------------------------------------------------------------
+
+
+def test_data_of_the_account_from_the_future_proves_no_order_absent_that_may_still_arrive(virtual: Virtual) -> None:
+    virtual.market()
+    late: list[httpx.Request] = []
+    lie = says(lambda: virtual.clock.now() + HOUR_MS)
+
+    def unanswered(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "POST" and not late:
+            late.append(request)
+            raise httpx.ReadTimeout("slow", request=request)
+        return lie(request)
+
+    virtual.wire.before = unanswered
+    with pytest.raises(OutcomeUnknownError):
+        virtual.place()
+    assert [order.status for order in virtual.store.live_orders()] == [OrderStatus.UNKNOWN]
+
+
+@pytest.mark.parametrize("lie_ms", [0, DAY_MS])
+def test_a_fill_is_found_although_one_reply_said_that_the_data_is_of_tomorrow(virtual: Virtual, lie_ms: int) -> None:
+    virtual.market(39, 44)
+    loop = Loop(virtual, expiry_s=7_200)
+    virtual.wire.before = says(lambda: virtual.clock.now() + lie_ms)
+    loop.ticks(8)
+    virtual.wire.before = honest
+    virtual.clock.advance(120)
+    assert virtual.take(ASK, 40, 3)
+    loop.ticks(8)
+    assert loop.engine.state.ledger.position(TICKER).qty == contracts(3)
+
+
+def test_an_account_whose_data_stands_still_is_out_of_sight_told_once_until_it_moves(virtual: Virtual) -> None:
+    virtual.market(39, 44)
+    loop = Loop(virtual)
+    loop.ticks(5)
+    stood = virtual.clock.now()
+    virtual.wire.before = says(lambda: stood)
+    loop.ticks(14)
+    assert loop.alerts("BLIND") == [], "half a minute behind is bad, and not yet blind"
+    loop.ticks(40)
+    (blind,) = loop.alerts("BLIND")
+    assert blind.tier == "critical"
+    assert f"reads of the account stand still at {format_ts(stood)}" in blind.text
+    assert stood <= blind.ts <= stood + 32_000, "since when"
+    assert loop.engine.state.blind_since is not None, "and no heart beats meanwhile"
+    virtual.wire.before = honest
+    loop.ticks(6)
+    assert [alert.code for alert in loop.alerts("BLIND", "SIGHTED")] == ["BLIND", "SIGHTED"]
+    assert loop.engine.state.blind_since is None
+
+
+def test_data_that_trails_by_five_seconds_is_no_news(virtual: Virtual) -> None:
+    virtual.market(39, 44)
+    loop = Loop(virtual)
+    virtual.wire.before = says(lambda: virtual.clock.now() - 5_000)
+    loop.ticks(60)
+    assert loop.alerts("BLIND", "SIGHTED") == []
+
+
+# -- what happened, dated later than now ----------------------------------------------------------------------------
+
+
+_DATES = re.compile(rb'"(created_time|last_update_time|settled_time)":\s*"[^"]*"|"(ts_ms)":\s*\d+')
+
+
+def dated(virtual: Virtual, later: Ts) -> Answer:
+    """Every order, fill, settlement and reply to a write bears this date."""
+
+    def instead(match: re.Match[bytes]) -> bytes:
+        if match[2]:
+            return b'"ts_ms": %d' % later
+        return b'"%s": "%s"' % (match[1], format_ts(later).encode())
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        reply = virtual.checked.handle_request(request)
+        body = reply.read()
+        kept = {name: value for name, value in reply.headers.items() if name == "date"}
+        if request.url.path.startswith("/trade-api/v2/portfolio"):
+            body = _DATES.sub(instead, body)
+        return httpx.Response(reply.status_code, content=body, headers=kept, request=request)
+
+    return answer
+
+
+@pytest.mark.parametrize("ahead_ms", [HOUR_MS, 400 * DAY_MS])
+def test_no_date_of_an_order_or_a_fill_moves_our_clock_or_what_is_read_next(virtual: Virtual, ahead_ms: int) -> None:
+    virtual.market(39, 44)
+    loop = Loop(virtual)
+    state = loop.engine.state
+    virtual.wire.before = dated(virtual, Ts(virtual.clock.now() + ahead_ms))
+    for traded in range(1, 6):
+        loop.ticks(7)
+        assert virtual.take(ASK, 40, 1)
+        loop.ticks(7)
+        assert state.ledger.position(TICKER).qty == contracts(traded)
+        assert max(state.now, state.last_entry) <= virtual.clock.now() + MOST_AHEAD_MS
+    assert all(fill.ts <= virtual.clock.now() + MOST_AHEAD_MS for fill in virtual.store.fills())
+    mine = [order for order in virtual.store.orders() if order.strategy == "quoter"]
+    assert max((order.expires or 0) - order.created for order in mine) <= 90_000
+    assert all(order.created <= virtual.clock.now() for order in mine)
+
+
+def test_a_market_that_settled_in_the_far_future_is_paid_out_once(virtual: Virtual) -> None:
+    virtual.market(39, 44)
+    loop = Loop(virtual)
+    loop.ticks(7)
+    assert virtual.take(ASK, 40, 1)
+    loop.ticks(7)
+    loop.stop()
+    loop.ticks(2)
+    virtual.exchange.settle(TICKER, ONE_DOLLAR, virtual.clock.now())
+    virtual.wire.before = dated(virtual, Ts(virtual.clock.now() + 400 * DAY_MS))
+    loop.ticks(10, every_s=600)
+    (paid,) = virtual.store.settlements()
+    assert loop.engine.state.ledger.position(TICKER).qty == 0
+    loop.ticks(20)
+    assert virtual.store.settlements() == (paid,), "each read would date it anew"
+    assert loop.engine.state.last_entry <= paid.ts <= virtual.clock.now()
