@@ -112,7 +112,7 @@ def confirm(
             return
         if desk.needs_confirmation:  # the exchange gives seconds: what was reviewed is sent, without another look
             ask("confirm this quote?", [f"{desk.config.env}: {fact}" for fact in deal.facts], yes=yes)
-        quote = talks.confirm(desk.client, desk.clock, deal)
+        quote = talks.confirm(orders, deal)
         if wait:
             quote = talks.follow(desk.client, desk.clock, quote, wait)
         render_one(quote_row(quote), flags_of(ctx).form, title=quote_id, now=desk.clock.now())

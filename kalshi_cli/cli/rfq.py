@@ -204,7 +204,7 @@ def accept(
             confirm("accept this quote?", [f"{desk.config.env}: {fact}" for fact in deal.facts], yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
                 deal = talks.propose_accept(orders, rfq_id, quote_id, side)
-        quote = talks.accept(desk.client, desk.clock, deal, side)
+        quote = talks.accept(orders, deal, side)
         if wait:
             quote = talks.follow(desk.client, desk.clock, quote, wait)
         render_one(quote_row(quote), flags_of(ctx).form, title=quote_id, now=desk.clock.now())

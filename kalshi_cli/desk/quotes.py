@@ -3,8 +3,10 @@
     requester    rfq -> accept                (`propose_accept`, `accept`)
     maker        quote -> confirm             (`propose_quote`; `propose_confirm`, `confirm`)
 
-The exchange itself enters the orders, under client order ids of its own, so there is nothing to write down before: they
-come into our books with the next reading of the account, as orders of the account that we did not place.
+The exchange itself enters the orders, under client order ids of its own: they come into our books with the next
+reading of the account, as orders of the account that we did not place. Until then what was agreed on is in no list and
+cannot be cancelled. So it is written down before the request, as an order of unknown outcome: every limit counts it,
+and the kill switch is not done, until a read of the account is so new that it has either traded or never will.
 """
 
 from __future__ import annotations
@@ -16,21 +18,30 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.model import Tif
-from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket, halted
+from kalshi_cli.core.messages import CloseOrder, OrderChanged, SubmitOrder
+from kalshi_cli.core.model import Order, OrderStatus, Tif
+from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket, halted, sent
 from kalshi_cli.errors import (
     ExchangeError,
     HaltedError,
     KalshiError,
     OutcomeUnknownError,
     RefusedError,
+    StateError,
     UnreachableError,
     UsageError,
 )
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.quotes import NewRfq, Quote, Rfq
 from kalshi_cli.exchange.wire.replies import short_of_cash
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, show_money, show_price, show_qty
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
+
+MAY_TRADE_MS = 60_000
+"""After it was accepted or confirmed a quote trades within 45 s or not at all: the maker may take 30 s to confirm, and
+the orders enter the book 15 s later. The rest is for a late request, and for clocks."""
+
+AGREED = "quote_agreed"
+"""The code of an order that stands for a quote which may trade."""
 
 LOOK_S = 5.0
 """How long an unanswered acceptance or confirmation is looked for."""
@@ -122,9 +133,9 @@ def propose_accept(desk: OrderDesk, rfq_id: str, quote_id: str, side: str) -> De
     return Deal(rfq=rfq, quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def accept(client: KalshiClient, clock: Clock, deal: Deal, side: str) -> Quote:
+def accept(desk: OrderDesk, deal: Deal, side: str) -> Quote:
     """Accept once, and say how the quote stands; OutcomeUnknownError where it may be accepted and nobody knows."""
-    return _sent(client, clock, deal, lambda quote: client.accept_quote(quote.quote_id, side, quote.rfq_id), "accepted")
+    return _sent(desk, deal, lambda quote: desk.client.accept_quote(quote.quote_id, side, quote.rfq_id), "accepted")
 
 
 # -- the maker ----------------------------------------------------------------------------------------------------
@@ -195,9 +206,9 @@ def propose_confirm(desk: OrderDesk, quote_id: str, rfq_id: str) -> Deal:
     return Deal(rfq=desk.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def confirm(client: KalshiClient, clock: Clock, deal: Deal) -> Quote:
+def confirm(desk: OrderDesk, deal: Deal) -> Quote:
     """Confirm once, and say how the quote stands; OutcomeUnknownError where nobody knows."""
-    return _sent(client, clock, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id), "confirmed")
+    return _sent(desk, deal, lambda quote: desk.client.confirm_quote(quote.quote_id, quote.rfq_id), "confirmed")
 
 
 def create(client: KalshiClient, deal: Deal, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
@@ -219,20 +230,25 @@ def create(client: KalshiClient, deal: Deal, yes_bid: Price | None, no_bid: Pric
 # -- what both do -------------------------------------------------------------------------------------------------
 
 
-def _sent(client: KalshiClient, clock: Clock, deal: Deal, send: Callable[[Quote], None], wanted: str) -> Quote:
-    """Send once. Without an answer the quote is looked at, until it has gone that far or provably cannot any more."""
-    quote = deal.quote
+def _sent(desk: OrderDesk, deal: Deal, send: Callable[[Quote], None], wanted: str) -> Quote:
+    """Write it down and send it once. Without an answer the quote is looked at, until it has gone that far or provably
+    cannot any more."""
+    client, quote = desk.client, deal.quote
     assert quote is not None
+    agreed = _written(desk, deal.proposals[0].submit, quote)
     try:
         send(quote)
     except HaltedError as error:
+        _ended(desk, agreed, "HALTED")
         raise halted(error) from error
-    except ExchangeError as error:
+    except (ExchangeError, UnreachableError) as error:
+        _ended(desk, agreed, error.code)
         error.hint = short_of_cash(error.code, deal.proposals[0].market.exchange_index) or error.hint
         raise
     except OutcomeUnknownError as error:
-        found = _look(client, clock, quote, wanted)
+        found = _look(client, desk.clock, quote, wanted)
         if found.status == "cancelled":
+            _ended(desk, agreed, "cancelled")
             raise UnreachableError(
                 f"no answer came, and quote {quote.quote_id} is cancelled ({found.reason or 'no reason given'})",
                 hint="nothing is outstanding: kalshi rfq list, kalshi quote list",
@@ -244,6 +260,29 @@ def _sent(client: KalshiClient, clock: Clock, deal: Deal, send: Callable[[Quote]
     with suppress(KalshiError):  # it is done; how it stands now is only to be shown
         return client.quote(quote.quote_id, quote.rfq_id)
     return msgspec.structs.replace(quote, status=wanted)
+
+
+def _written(desk: OrderDesk, submit: SubmitOrder | CloseOrder, quote: Quote) -> Order:
+    """What the quote would trade, on file before the request leaves. RefusedError where a halt stops it."""
+    now = desk.clock.now()
+    agreed = msgspec.structs.replace(
+        submit.order,
+        status=OrderStatus.UNKNOWN,
+        code=AGREED,
+        reason=f"quote {quote.quote_id}",
+        created=now,
+        updated=now,
+        expires=Ts(now + MAY_TRADE_MS),
+    )
+    sent(lambda: desk.store.record(msgspec.structs.replace(submit, order=agreed)))
+    return agreed
+
+
+def _ended(desk: OrderDesk, agreed: Order, code: str) -> None:
+    """It cannot trade. Where that cannot be written down it counts until its time is over."""
+    over = msgspec.structs.replace(agreed, status=OrderStatus.REJECTED, code=code, updated=desk.clock.now())
+    with suppress(StateError):
+        desk.store.record(OrderChanged(over))
 
 
 def _look(client: KalshiClient, clock: Clock, quote: Quote, wanted: str) -> Quote:

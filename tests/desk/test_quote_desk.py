@@ -7,10 +7,22 @@ import pytest
 from talk_stage import accepted, answered, wanted
 from virtual import TICKER, Virtual
 
+from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import quotes
+from kalshi_cli.desk import kill, quotes
+from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.desk.cancel import Scope
+from kalshi_cli.desk.kill import KillSwitch
 from kalshi_cli.desk.trade import refuse_if_halted
-from kalshi_cli.errors import HaltedError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
+from kalshi_cli.errors import (
+    ExchangeError,
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnreachableError,
+)
+from kalshi_cli.store.base import Halt
 from kalshi_cli.units import cents, contracts, dollars
 
 
@@ -48,7 +60,7 @@ def test_what_an_acceptance_costs_is_known_before(virtual: Virtual) -> None:
 def test_an_accepted_quote_is_followed_to_its_execution(virtual: Virtual) -> None:
     virtual.market()
     deal = propose(virtual, answered(virtual, confirms_ms=1_000))
-    quote = quotes.accept(virtual.client, virtual.clock, deal, "no")
+    quote = quotes.accept(virtual.desk(), deal, "no")
     assert quote.status == "accepted"
     done = quotes.follow(virtual.client, virtual.clock, quote, 60)
     assert done.status == "executed"
@@ -58,7 +70,7 @@ def test_an_accepted_quote_is_followed_to_its_execution(virtual: Virtual) -> Non
 def test_a_follower_gives_up_when_its_time_is_over(virtual: Virtual) -> None:
     virtual.market()
     deal = propose(virtual, answered(virtual))
-    quote = quotes.accept(virtual.client, virtual.clock, deal, "no")
+    quote = quotes.accept(virtual.desk(), deal, "no")
     assert quotes.follow(virtual.client, virtual.clock, quote, 5).status == "accepted"
     assert quotes.follow(virtual.client, virtual.clock, quote, 60).reason == "not_confirmed"
 
@@ -67,7 +79,7 @@ def test_an_answer_that_is_lost_is_looked_for_and_nothing_is_sent_twice(virtual:
     virtual.market()
     deal = propose(virtual, answered(virtual))
     virtual.wire.after = lose_reply
-    assert quotes.accept(virtual.client, virtual.clock, deal, "no").status == "accepted"
+    assert quotes.accept(virtual.desk(), deal, "no").status == "accepted"
     assert puts(virtual) == 1
 
 
@@ -77,7 +89,7 @@ def test_what_is_not_seen_accepted_stays_unknown(virtual: Virtual) -> None:
     deal = propose(virtual, (rfq, quote))
     virtual.wire.before = lose_request
     with pytest.raises(OutcomeUnknownError, match=quote) as found:
-        quotes.accept(virtual.client, virtual.clock, deal, "no")
+        quotes.accept(virtual.desk(), deal, "no")
     assert f"kalshi rfq quotes {rfq}" in found.value.hint
     assert puts(virtual) == 1
 
@@ -95,8 +107,9 @@ def test_a_quote_that_is_cancelled_meanwhile_was_provably_not_accepted(virtual: 
 
     virtual.wire.before = lose_and_cancel
     with pytest.raises(UnreachableError, match="cancelled") as found:
-        quotes.accept(virtual.client, virtual.clock, deal, "no")
+        quotes.accept(virtual.desk(), deal, "no")
     assert found.value.code == "never_arrived"
+    assert virtual.store.live_orders() == ()
 
 
 def test_a_halt_between_the_review_and_the_request_stops_it(virtual: Virtual) -> None:
@@ -106,11 +119,112 @@ def test_a_halt_between_the_review_and_the_request_stops_it(virtual: Virtual) ->
     def halted() -> None:
         raise HaltedError("halted meanwhile")
 
+    virtual.client = virtual.connect(before_create=halted)
     with pytest.raises(RefusedError) as found:
-        quotes.accept(virtual.connect(before_create=halted), virtual.clock, deal, "no")
+        quotes.accept(virtual.desk(), deal, "no")
     assert found.value.code == "HALTED"
     assert puts(virtual) == 0
     refuse_if_halted(virtual.store)  # nothing else halted it
+    assert virtual.store.live_orders() == (), "nothing has left, and nothing counts"
+
+
+# -- what was agreed on counts before it trades -----------------------------------------------------------------------
+
+TEN = Limits(max_position=contracts(10))
+
+
+def later(virtual: Virtual, seconds: int) -> None:
+    for _ in range(seconds):
+        virtual.clock.advance(1)
+        virtual.exchange.advance(virtual.clock.now())
+
+
+def test_what_an_acceptance_may_trade_is_on_file_before_the_request_leaves(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+    seen: list[Order] = []
+
+    def look(request: httpx.Request) -> None:
+        if request.method == "PUT":
+            seen.extend(virtual.store.live_orders())
+
+    virtual.wire.before = look  # type: ignore[assignment]
+    quotes.accept(virtual.desk(), deal, "no")
+    (order,) = seen
+    assert (order.status, order.ticker, order.price, order.qty) == (
+        OrderStatus.UNKNOWN,
+        TICKER,
+        cents(45),
+        contracts(10),
+    )
+
+
+@pytest.mark.parametrize("confirms_ms", [10_000, None], ids=["it trades", "it lapses"])
+def test_an_accepted_quote_counts_in_every_limit_until_it_traded_or_never_will(
+    virtual: Virtual, confirms_ms: int | None
+) -> None:
+    virtual.market()
+    quotes.accept(virtual.desk(), propose(virtual, answered(virtual, confirms_ms=confirms_ms)), "no")
+    with pytest.raises(RefusedError) as found:
+        virtual.place(TEN, price=cents(44))
+    assert found.value.code == "POSITION_LIMIT"
+    later(virtual, 62)
+    traded = contracts(10) if confirms_ms else 0
+    assert virtual.exchange.position("alice", TICKER) == traded
+    known, unknown = reconcile_unknown(virtual.client, virtual.store, virtual.clock, TEN, virtual.new_id)
+    assert ([order.status for order in known], unknown) == ([OrderStatus.NEVER_ARRIVED], [])
+    if traded:
+        with pytest.raises(RefusedError, match="POSITION_LIMIT"):
+            virtual.place(TEN, price=cents(44))
+    else:
+        assert virtual.place(TEN, price=cents(44)).filled == contracts(10)
+
+
+def test_before_its_time_is_over_no_read_says_that_it_never_trades(virtual: Virtual) -> None:
+    virtual.market()
+    quotes.accept(virtual.desk(), propose(virtual, answered(virtual, confirms_ms=29_000)), "no")
+    later(virtual, 44)
+    _, unknown = reconcile_unknown(virtual.client, virtual.store, virtual.clock, TEN, virtual.new_id)
+    assert len(unknown) == 1
+    later(virtual, 2)
+    assert virtual.exchange.position("alice", TICKER) == contracts(10), "it could"
+
+
+def test_a_refused_acceptance_counts_for_nothing(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+    body = b'{"error": {"code": "insufficient_balance", "message": "no"}}'
+    virtual.wire.before = lambda request: httpx.Response(400, content=body) if request.method == "PUT" else None
+    with pytest.raises(ExchangeError):
+        quotes.accept(virtual.desk(), deal, "no")
+    assert virtual.store.live_orders() == ()
+
+
+def test_a_halt_on_file_stops_an_acceptance(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+    virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", virtual.clock.now()))
+    with pytest.raises(RefusedError) as found:
+        quotes.accept(virtual.desk(), deal, "no")
+    assert (found.value.code, puts(virtual)) == ("HALTED", 0)
+
+
+@pytest.mark.parametrize(("within_s", "is_clean"), [(30.0, False), (120.0, True)])
+def test_the_kill_switch_is_not_done_while_an_accepted_quote_may_trade(
+    virtual: Virtual, within_s: float, is_clean: bool
+) -> None:
+    virtual.market()
+    quotes.accept(virtual.desk(), propose(virtual, answered(virtual)), "no")
+    outcome = KillSwitch(
+        virtual.client,
+        virtual.clock,
+        Scope(),
+        tell=virtual.said.append,
+        on_the_way=lambda: kill.on_the_way(virtual.store.live_orders()),
+        look_up=lambda: reconcile_unknown(virtual.client, virtual.store, virtual.clock, TEN, virtual.new_id),
+    ).run(within_s)
+    assert outcome.is_clean is is_clean
+    assert [order.reason.split()[0] for order in outcome.in_doubt] == ([] if is_clean else ["quote"])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +256,7 @@ def test_the_makers_confirmation_is_reviewed_and_followed(virtual: Virtual) -> N
     order = deal.proposals[0].submit.order
     assert (order.side.value, order.price) == ("ask", cents(45)), "a bid for NO at 55 is an ask at 45"
     virtual.wire.after = lose_reply
-    confirmed = quotes.confirm(virtual.client, virtual.clock, deal)
+    confirmed = quotes.confirm(virtual.desk(), deal)
     virtual.wire.after = lambda _request: None
     assert quotes.follow(virtual.client, virtual.clock, confirmed, 30).status == "executed"
     assert puts(virtual) == 1
