@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from kalshi_cli.core.messages import Effect, Message, OrderRejected, SubmitOrder
+from kalshi_cli.core.messages import Effect, Message, OrderRejected, OrdersBeside, SubmitOrder
 from kalshi_cli.errors import HaltedError, KalshiError
+from kalshi_cli.store.base import MovedError
 
 MAX_CASCADE = 10_000
 """Messages that one feed message may set off; more is a loop that feeds itself."""
@@ -83,14 +84,21 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
 
 
 def _act_unless_halted(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:
-    """As `act`. An order that is not sent because another process has just halted the account is over, not live."""
+    """As `act`. An order that is not sent because of what another process has just done is over, not live.
+
+    What that process placed counts from here on.
+    """
     try:
         return act(effect, venue, store)
     except HaltedError as error:
         if not isinstance(effect, SubmitOrder):
             raise
         order = effect.order
-        return (OrderRejected(order.created, order.client_order_id, "HALTED", error.message),)
+        beside = error.orders if isinstance(error, MovedError) else ()
+        return (
+            OrdersBeside(order.created, beside),
+            OrderRejected(order.created, order.client_order_id, error.code.upper(), error.message),
+        )
 
 
 def act(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:

@@ -43,6 +43,7 @@ from kalshi_cli.core.messages import (
     OrderChanged,
     OrderNeverArrived,
     OrderRejected,
+    OrdersBeside,
     OrderState,
     OrderUnknown,
     Place,
@@ -122,6 +123,7 @@ class Engine:
             OrderCanceled: self._on_order,
             CancelFailed: self._on_order,
             AmendEnded: self._on_order,
+            OrdersBeside: self._on_orders_beside,
             Filled: self._on_filled,
             Settled: self._on_settled,
             GroupChange: self._group_watch.heard,
@@ -442,6 +444,13 @@ class Engine:
         if filed is None or filed.is_foreign or orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
             return known
         return orders.add(filed)
+
+    def _on_orders_beside(self, message: OrdersBeside) -> list[Effect]:
+        """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
+        for order in message.orders:
+            if self.state.orders.learn(order):
+                self.state.count_sent(order.ticker, order.created)
+        return []
 
     def _owner(self, fill: Fill) -> Order | None:
         return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)

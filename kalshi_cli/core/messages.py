@@ -220,6 +220,12 @@ class ExchangeChange(Message, frozen=True):
     is_announced: bool = False
 
 
+class OrdersBeside(Message, frozen=True):
+    """Orders that other programs of this machine began or amended, as the state file has them."""
+
+    orders: tuple[Order, ...]
+
+
 class Sight(Message, frozen=True):
     """The account cannot be read, or not as it is now, since `blind_since`; or, with None, it can again."""
 
@@ -331,9 +337,13 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class SubmitOrder(Effect, frozen=True):
-    """Send this order, once. Only `risk.review` makes the order inside; it is committed before it is sent."""
+    """Send this order, once. Only `risk.review` makes the order inside; it is committed before it is sent.
+
+    `reviewed` is the trading state that the controls knew of: under a stricter one it must not be sent.
+    """
 
     order: Order
+    reviewed: TradingState = TradingState.ACTIVE
 
 
 class CloseOrder(Effect, frozen=True):
@@ -352,12 +362,14 @@ class CloseOrder(Effect, frozen=True):
 class AmendOrder(Effect, frozen=True):
     """Ask the exchange to make `before` into `wanted`. Only `risk.review_amend` makes one.
 
-    Until it is known what came of it, `doubtful` is what counts and what is on file: the worse of the two.
+    Until it is known what came of it, `doubtful` is what counts and what is on file: the worse of the two. `reviewed`
+    as of a SubmitOrder.
     """
 
     before: Order
     wanted: Order
     doubtful: Order
+    reviewed: TradingState = TradingState.ACTIVE
 
 
 class CancelOrder(Effect, frozen=True):

@@ -183,6 +183,21 @@ class OrderIndex:
         tracked = self._by_client_id.pop(client_order_id)
         del self._live[tracked.order.ticker][tracked]
 
+    def learn(self, filed: Order) -> bool:
+        """Take in an order that another program of ours began or amended, as the state file has it; whether it is new.
+
+        A file that trails takes nothing back, and an amend that nobody knows the end of makes it the worse of both.
+        """
+        if not filed.is_foreign and not self.get(filed.client_order_id) and not self.by_order_id(filed.order_id):
+            self._insert(filed)
+            return True
+        if filed.order_id:
+            self.adopt(filed)
+            known = self.by_order_id(filed.order_id)
+            if is_amend_open(filed) and known is not None and known.status.is_live:
+                self.doubt(worse_of(known, filed, filed.updated))
+        return False
+
     def adopt(self, stated: Order) -> Order | None:
         """Merge an order as the exchange states it; one that we did not place joins as foreign.
 

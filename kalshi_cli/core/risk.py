@@ -52,7 +52,7 @@ def review(
         return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
-    return SubmitOrder(_order(state, intent, client_order_id, strategy, expires))
+    return SubmitOrder(_order(state, intent, client_order_id, strategy, expires), state.trading)
 
 
 def _in_group(state: State, intent: Place) -> Place:
@@ -144,7 +144,7 @@ def review_amend(state: State, limits: Limits, intent: Amend) -> AmendOrder | De
         reduced=Qty(0),
         expires=before.expires if intent.expires is None else intent.expires or None,
     )
-    return AmendOrder(before, wanted, worse_of(before, wanted, state.now))
+    return AmendOrder(before, wanted, worse_of(before, wanted, state.now), state.trading)
 
 
 def _objection(

@@ -13,7 +13,17 @@ from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Amend, AmendEnded, AmendOrder, Denied, Message, OrderState
 from kalshi_cli.core.model import Market, Order
 from kalshi_cli.core.orders import is_amend_open
-from kalshi_cli.desk.place import RESOLVE_S, OrderDesk, check_grid, halted, price_of, refusal, rejection, unwritten
+from kalshi_cli.desk.place import (
+    RESOLVE_S,
+    TRIES,
+    OrderDesk,
+    check_grid,
+    halted,
+    price_of,
+    refusal,
+    rejection,
+    unwritten,
+)
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -27,6 +37,7 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.runner import act, pump
+from kalshi_cli.store.base import MovedError
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
 
 _S = 1000
@@ -50,6 +61,7 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
 
     market: Market
     amend: AmendOrder
+    change: Change
     cost: Money
     fee: Money
 
@@ -76,7 +88,7 @@ def propose(desk: OrderDesk, order: Order, change: Change) -> tuple[Engine, Amen
         raise refusal(verdict)
     left = msgspec.structs.replace(verdict.wanted, qty=verdict.wanted.remaining)
     cost, fee = price_of(left, engine.state.fees[market.ticker])
-    return engine, AmendProposal(market=market, amend=verdict, cost=cost, fee=fee)
+    return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee)
 
 
 def _intent(market: Market, order: Order, change: Change, now: Ts) -> Amend:
@@ -100,13 +112,19 @@ def _intent(market: Market, order: Order, change: Change, now: Ts) -> Amend:
 
 def send(desk: OrderDesk, engine: Engine, proposal: AmendProposal) -> Order:
     """Write it down, send it once, and say what the order is now; OutcomeUnknownError where nobody knows."""
-    amend, orders = proposal.amend, engine.state.orders
-    order_id = amend.before.order_id
-    venue = desk.venue(engine)
-    try:
-        replies: list[Message] = list(act(amend, venue, desk.store))
-    except HaltedError as error:
-        raise halted(error) from error
+    order_id = proposal.amend.before.order_id
+    for last_try in (False,) * (TRIES - 1) + (True,):
+        amend, venue = proposal.amend, desk.venue(engine)
+        try:
+            replies: list[Message] = list(act(amend, venue, desk.store))
+            break
+        except MovedError as error:
+            if last_try:
+                raise halted(error) from error
+            engine, proposal = propose(desk, desk.client.order(order_id), proposal.change)
+        except HaltedError as error:
+            raise halted(error) from error
+    orders = engine.state.orders
     try:
         pump(replies, engine, venue, desk.store)
     except StateError as error:

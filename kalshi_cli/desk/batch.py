@@ -202,10 +202,11 @@ def _passing(lines: Iterable[Judged]) -> list[SubmitOrder]:
 
 
 def _look(desk: OrderDesk, engine: Engine, looked: Ts) -> Ts:
-    """See that the engine knows the trading state on file, and books and account as of late; when those were read."""
+    """See that the engine knows what is on file as of now, and books and account as of late; when those were read."""
     if desk.clock.now() - looked > LOOK_AGAIN_MS:
         desk.look_again(engine)
         looked = desk.clock.now()
+    desk.count_beside(engine)
     if desk.store.halt().state is TradingState.REDUCING and engine.state.trading is TradingState.ACTIVE:
         engine.state.trading = TradingState.REDUCING  # a halt on file stops the whole batch: see `_send_few`
     return looked

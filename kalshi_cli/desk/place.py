@@ -17,6 +17,7 @@ from kalshi_cli.core.messages import (
     Denied,
     Effect,
     OrderRejected,
+    OrdersBeside,
     Place,
     SubmitOrder,
 )
@@ -41,8 +42,11 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import LiveVenue, valued
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.runner import act, pump
-from kalshi_cli.store.base import Halt, Memory, Notebook
+from kalshi_cli.store.base import Halt, Memory, MovedError, Notebook
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
+
+TRIES = 3
+"""How often an order is reviewed because another program was faster with its own."""
 
 RESOLVE_S = 10.0
 """How long a one-shot order looks for itself on the exchange after an unanswered send."""
@@ -132,6 +136,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     submit: SubmitOrder | CloseOrder
     cost: Money
     fee: Money
+    ticket: Ticket | None = None
+    """As it was typed, to propose it again; of a close there is none."""
 
     @property
     def worst_loss(self) -> Money:
@@ -156,6 +162,9 @@ class Aloud:
 
     def load(self) -> Memory:
         return self._store.load()
+
+    def news(self) -> tuple[Order, ...]:
+        return self._store.news()
 
     def order(self, any_id: str) -> Order | None:
         return self._store.order(any_id)
@@ -200,7 +209,12 @@ class OrderDesk:
             for book in self.client.orderbooks([market.ticker for market in markets]):
                 engine.step(book)
         self._mark_elsewhere(engine)
+        self.count_beside(engine)
         return engine
+
+    def count_beside(self, engine: Engine) -> None:
+        """What other programs began since the engine was loaded counts too, right before anything is reviewed."""
+        engine.step(OrdersBeside(engine.state.now, self.store.news()))
 
     def look_again(self, engine: Engine) -> None:
         """Bring an engine up to date: the books first, so that the day's loss is counted by them."""
@@ -239,7 +253,8 @@ class OrderDesk:
         engine = self.engine([market])
         if engine.state.orders.get(ticket.client_order_id) is not None:
             raise duplicate(ticket.client_order_id)
-        return engine, self.judged(engine, market, engine.place(intent, client_order_id=ticket.client_order_id))
+        verdict = engine.place(intent, client_order_id=ticket.client_order_id)
+        return engine, msgspec.structs.replace(self.judged(engine, market, verdict), ticket=ticket)
 
     def judged(self, engine: Engine, market: Market, verdict: SubmitOrder | CloseOrder | Denied) -> Proposal:
         """What passed the review, with what it can cost. RefusedError with the code of the control that objected."""
@@ -250,13 +265,23 @@ class OrderDesk:
         return Proposal(market=market, submit=verdict, cost=cost, fee=fee)
 
     def send(self, engine: Engine, proposal: Proposal) -> Order:
-        """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows."""
+        """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows.
+
+        Where another program was faster with its own order, this one is reviewed again, a few times at most.
+        """
         client_order_id = proposal.submit.order.client_order_id
-        venue = self.venue(engine)
-        try:
-            replies = list(act(proposal.submit, venue, self.store))
-        except HaltedError as error:
-            raise halted(error) from error
+        for last_try in (False,) * (TRIES - 1) + (True,):
+            venue = self.venue(engine)
+            try:
+                replies = list(act(proposal.submit, venue, self.store))
+                break
+            except MovedError as error:
+                if last_try or proposal.ticket is None:
+                    raise halted(error) from error
+                again = msgspec.structs.replace(proposal.ticket, client_order_id=client_order_id)
+                engine, proposal = self.propose(again)
+            except HaltedError as error:
+                raise halted(error) from error
         try:
             pump(replies, engine, venue, self.store)
         except StateError as error:
@@ -330,8 +355,9 @@ def refusal(denied: Denied) -> RefusedError:
 
 
 def halted(error: HaltedError) -> RefusedError:
-    """A halt came between the review and the request."""
-    return RefusedError(error.message, hint=_HINTS["HALTED"], code="HALTED")
+    """A halt, or what another program did, came between the review and the request."""
+    code = error.code.upper()
+    return RefusedError(error.message, hint=_HINTS[code], code=code)
 
 
 def sent(write: Callable[[], None]) -> None:
@@ -368,6 +394,7 @@ NEVER_THERE: dict[str, type[KalshiError]] = {
 _HINTS = {
     "HALTED": "trading is halted; see `kalshi status`, then `kalshi resume --reason ...`",
     "REDUCING": "only orders that make a position smaller are taken; see `kalshi status`",
+    "STATE_MOVED": "nothing was sent; try again once the other program is quiet",
     "DAILY_LOSS": "only orders that make a position smaller are taken today; the limit is risk.max_daily_loss",
     "MARKET_NOT_OPEN": "see the market's times with `kalshi market TICKER`",
     "MARKET_CLOSING": "the market is about to close; pick another with `kalshi markets`",

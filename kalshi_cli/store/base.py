@@ -9,6 +9,7 @@ import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied, Effect
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.errors import HaltedError
 from kalshi_cli.units import Money, Ts
 
 EVER = Ts(0)
@@ -35,6 +36,18 @@ class Halt(msgspec.Struct, frozen=True):
     def is_final(self) -> bool:
         """A halt that only a person ends: what runs under a service manager must not be restarted."""
         return self.state is TradingState.HALTED and self.code != PAUSED
+
+
+class MovedError(HaltedError):
+    """Not written down, so not to be sent: the review knew less than the state file does. Review it again.
+
+    With the code REDUCING trading became stricter since; with STATE_MOVED other programs began or amended `orders`,
+    and against them the limits were not held.
+    """
+
+    def __init__(self, message: str, *, code: str, orders: tuple[Order, ...] = ()) -> None:
+        super().__init__(message, hint="kalshi status", code=code)
+        self.orders = orders
 
 
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +100,8 @@ class Notebook(Protocol):
 
         Returns only after intents, fills, settlements and halts are on disk. Anything else is not kept. The store has
         no opinion on what follows from what: the engine decides, the store writes it down.
+
+        HaltedError where an order may not begin any more, MovedError where it must be reviewed again first.
         """
         ...
 
@@ -96,6 +111,10 @@ class Notebook(Protocol):
 
     def load(self) -> Memory:
         """All orders that were live or moved since the oldest open position, all fills and settlements."""
+        ...
+
+    def news(self) -> tuple[Order, ...]:
+        """Orders begun or amended since `load`, or since the last look: those of other programs are among them."""
         ...
 
     def order(self, any_id: str) -> Order | None:
@@ -186,6 +205,9 @@ class Glance:
         if self._store is not None:
             return self._store.load()
         return Memory(orders=(), fills=(), settlements=(), halt=NO_HALT)
+
+    def news(self) -> tuple[Order, ...]:
+        return self._store.news() if self._store is not None else ()
 
     def order(self, any_id: str) -> Order | None:
         return self._store.order(any_id) if self._store is not None else None

@@ -50,7 +50,19 @@ def add_feed_health(execute: Execute) -> None:
     execute("ALTER TABLE cycle ADD COLUMN no_book TEXT NOT NULL DEFAULT ''")
 
 
-STATE: tuple[Migration, ...] = (create_state, add_order_terms, add_fill_subaccount, add_run_groups, add_feed_health)
+def add_intents(execute: Execute) -> None:
+    """One row for each order that was begun or amended, in that order, so that programs see what others did beside."""
+    execute("CREATE TABLE intents (number INTEGER PRIMARY KEY, key TEXT NOT NULL)")
+
+
+STATE: tuple[Migration, ...] = (
+    create_state,
+    add_order_terms,
+    add_fill_subaccount,
+    add_run_groups,
+    add_feed_health,
+    add_intents,
+)
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 
 _STATE = (

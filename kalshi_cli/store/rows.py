@@ -60,6 +60,9 @@ LIVE_ORDERS = _LIVE + " ORDER BY created, key"
 # What an order traded is told before its fills are: those of one that traded lately may not be booked yet.
 _LATELY = "filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"
 ORDERS_OF_OPEN_POSITIONS = _LIVE + " OR updated >= " + _OLDEST_OPEN + " OR " + _LATELY + " ORDER BY created, key"
+ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
+LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
+ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > ?) ORDER BY created, key"  # noqa: S608
 TWIN = "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ? AND order_id <> '' AND key <> ?"
 
 COUNT_DENIALS = "SELECT code, SUM(count) FROM denials WHERE minute >= ? AND ? IN ('', ticker) GROUP BY code"

@@ -33,7 +33,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
-from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory, RunGroup
+from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory, MovedError, RunGroup
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
 from kalshi_cli.units import Ts
@@ -55,6 +55,8 @@ class SqliteStore:
         self._database = database
         self._home = database.path.parent
         self._seen_halt: Halt | None = None
+        self._seen_intent: int | None = None
+        """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._intend,
@@ -119,15 +121,17 @@ class SqliteStore:
     def _intend(self, effect: SubmitOrder | CloseOrder) -> None:
         """An intent is new or it is a mistake: an id that is already on file must not be sent a second time.
 
-        In one transaction with a look at the halt: once another process committed it, no order begins but one that
-        can only close.
+        In one transaction with a look at what other programs did since the review: once one of them committed a halt,
+        or another order, no order begins but one that can only close.
         """
         order = effect.order
         try:
             with self._database.writing(durable=True) as execute:
                 if not isinstance(effect, CloseOrder):
-                    self._refuse_if_halted(execute)
+                    self._refuse_if_moved(execute, effect)
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
+                number = execute(rows.ADD_INTENT, (order.client_order_id,)).lastrowid
+            self._count_own(number)
         except StateError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):
                 raise StateError(
@@ -140,13 +144,26 @@ class SqliteStore:
     def _amend(self, effect: AmendOrder) -> None:
         """The order counts as the worse of both from here on. Like an intent: on the disk, and not while halted."""
         with self._database.writing(durable=True) as execute:
-            self._refuse_if_halted(execute)
+            self._refuse_if_moved(execute, effect)
             _put(execute, effect.doubtful)
+            number = execute(rows.ADD_INTENT, (_key(effect.doubtful),)).lastrowid
+        self._count_own(number)
 
-    def _refuse_if_halted(self, execute: Callable[..., sqlite3.Cursor]) -> None:
+    def _refuse_if_moved(self, execute: Callable[..., sqlite3.Cursor], effect: SubmitOrder | AmendOrder) -> None:
         found = execute(rows.HALT).fetchone()
-        if self._or_beside(rows.read(Halt, found) if found else NO_HALT).state is TradingState.HALTED:
+        state = self._or_beside(rows.read(Halt, found) if found else NO_HALT).state
+        if state is TradingState.HALTED:
             raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
+        if _CAUTION[state] > _CAUTION[effect.reviewed]:
+            raise MovedError("only orders that reduce are taken since; the order was not sent", code="REDUCING")
+        if self._seen_intent not in (None, execute(rows.LAST_INTENT).fetchone()[0]):
+            what = "another program placed or amended an order at the same time; the order was not sent"
+            raise MovedError(what, code="STATE_MOVED", orders=self.news())
+
+    def _count_own(self, number: int | None) -> None:
+        """Our own intent is no news to us; one of another program before it stays news."""
+        if number is not None and self._seen_intent == number - 1:
+            self._seen_intent = number
 
     def _or_beside(self, halt: Halt) -> Halt:
         """What the files beside say counts wherever there is no halt on file: it was lost, or there is a pause."""
@@ -253,12 +270,21 @@ class SqliteStore:
 
     def load(self) -> Memory:
         """All fills and settlements, and the orders that are live or changed since the oldest fill not yet settled."""
+        self._seen_intent = self._last_intent()  # first: what comes in between is told twice rather than never
         return Memory(
             orders=self._select(Order, rows.ORDERS_OF_OPEN_POSITIONS),
             fills=self.fills(),
             settlements=self.settlements(),
             halt=self.halt(),
         )
+
+    def news(self) -> tuple[Order, ...]:
+        """Orders begun or amended since `load`, or since the last look; ours may be among them."""
+        seen, self._seen_intent = self._seen_intent, self._last_intent()
+        return self._select(Order, rows.ORDERS_BESIDE, (seen,)) if seen != self._seen_intent else ()
+
+    def _last_intent(self) -> int:
+        return int(self._database.read(rows.LAST_INTENT)[0][0])
 
     def halt(self) -> Halt:
         """The trading state as of now; ACTIVE where nobody ever moved it."""
@@ -331,7 +357,7 @@ def _put(execute: Callable[..., sqlite3.Cursor], order: Order) -> None:
     """Two programs may know one order, the one that placed it and a trade loop that met it as foreign. It is one row,
     and it stays the row of the one that placed it.
     """
-    key = order.order_id if order.is_foreign else order.client_order_id
+    key = _key(order)
     twin = execute(rows.TWIN, (order.order_id, key)).fetchone()
     if twin is not None and order.is_foreign:
         key, strategy, fair, reason = twin
@@ -339,6 +365,11 @@ def _put(execute: Callable[..., sqlite3.Cursor], order: Order) -> None:
     elif twin is not None:
         execute("DELETE FROM orders WHERE key = ?", (twin[0],))
     execute(rows.PUT_ORDER, (key, *rows.row(order)))
+
+
+def _key(order: Order) -> str:
+    """Of its row: our id of an order of ours, the exchange's of any other."""
+    return order.order_id if order.is_foreign else order.client_order_id
 
 
 def _ending(account: str) -> str:

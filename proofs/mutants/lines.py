@@ -29,7 +29,8 @@ SENDING = (
         "halt inside the transaction of an intent",
         "an order begins after another process committed the halt (I-HALT)",
         "store/sqlite.py",
-        "                if not isinstance(effect, CloseOrder):\n                    self._refuse_if_halted(execute)",
+        "                if not isinstance(effect, CloseOrder):\n"
+        "                    self._refuse_if_moved(execute, effect)",
         "                pass",
         ("tests/store/test_sqlite_store.py", "tests/desk/test_place.py"),
     ),
@@ -37,7 +38,7 @@ SENDING = (
         "halt inside the transaction of an amend",
         "an order grows after the halt (I-HALT)",
         "store/sqlite.py",
-        "            self._refuse_if_halted(execute)\n            _put(execute, effect.doubtful)",
+        "            self._refuse_if_moved(execute, effect)\n            _put(execute, effect.doubtful)",
         "            _put(execute, effect.doubtful)",
         ("tests/store/test_sqlite_store.py", "tests/desk/test_amend.py"),
     ),

@@ -1,0 +1,109 @@
+"""No order begins that was reviewed before the state file knew of something: another order, or a stricter state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from store_build import NOW, Build, Open
+
+from kalshi_cli.core.messages import AmendOrder, CloseOrder, OrderChanged, StateChanged, SubmitOrder
+from kalshi_cli.core.model import OrderStatus, Tif, TradingState
+from kalshi_cli.core.orders import worse_of
+from kalshi_cli.store.base import Glance, MovedError
+from kalshi_cli.units import contracts
+
+
+def amended(build: Build, reviewed: TradingState = TradingState.ACTIVE, **changes: Any) -> AmendOrder:
+    before = build.order("mine", order_id="o1", status=OrderStatus.RESTING, **changes)
+    wanted = build.order("mine", order_id="o1", status=OrderStatus.RESTING, **{**changes, "qty": contracts(99)})
+    return AmendOrder(before, wanted, worse_of(before, wanted, NOW), reviewed)
+
+
+def closing(build: Build, name: str) -> CloseOrder:
+    return CloseOrder(build.order(name, reduce_only=True, tif=Tif.IOC, strategy="", post_only=False))
+
+
+def test_an_order_that_was_reviewed_before_another_program_placed_its_own_does_not_begin(
+    open_store: Open, build: Build
+) -> None:
+    one, other = open_store(), open_store()
+    one.load()
+    other.load()
+    other.record(SubmitOrder(build.order("theirs")))
+    with pytest.raises(MovedError) as caught:
+        one.record(SubmitOrder(build.order("mine")))
+    assert (caught.value.code, one.order("mine")) == ("STATE_MOVED", None)
+    assert caught.value.orders == (build.order("theirs"),), "and it says what there is to count"
+    one.record(SubmitOrder(build.order("mine")))
+    one.record(SubmitOrder(build.order("another of mine")))
+    assert [order.client_order_id for order in other.news()] == ["another of mine", "mine"]
+    other.record(SubmitOrder(build.order("theirs too")))
+
+
+def test_an_amend_is_held_up_by_what_others_placed_and_holds_up_what_others_place(
+    open_store: Open, build: Build
+) -> None:
+    one, other = open_store(), open_store()
+    other.record(OrderChanged(amended(build).before))
+    one.load()
+    other.load()
+    other.record(SubmitOrder(build.order("theirs")))
+    with pytest.raises(MovedError):
+        one.record(amended(build))
+    one.record(amended(build))
+    with pytest.raises(MovedError) as caught:
+        other.record(SubmitOrder(build.order("theirs too")))
+    assert amended(build).doubtful in caught.value.orders
+    assert other.news() == ()
+
+
+def test_an_amend_of_an_order_that_is_not_ours_is_told_too(open_store: Open, build: Build) -> None:
+    one, other = open_store(), open_store()
+    other.load()
+    strange = amended(build, is_foreign=True)
+    one.record(strange)
+    assert other.news() == (strange.doubtful,)
+
+
+def test_a_close_begins_whatever_others_placed_and_what_they_placed_is_still_news(
+    open_store: Open, build: Build
+) -> None:
+    one, other = open_store(), open_store()
+    one.load()
+    other.record(SubmitOrder(build.order("theirs")))
+    one.record(closing(build, "out"))
+    with pytest.raises(MovedError) as caught:
+        one.record(SubmitOrder(build.order("mine")))
+    assert "theirs" in [order.client_order_id for order in caught.value.orders]
+
+
+def test_what_was_begun_before_a_program_looked_is_no_news(open_store: Open, build: Build) -> None:
+    one, other = open_store(), open_store()
+    other.record(SubmitOrder(build.order("theirs")))
+    one.load()
+    one.record(SubmitOrder(build.order("mine")))
+    assert one.news() == ()
+    assert Glance(None).news() == Glance(one).news() == ()
+
+
+@pytest.mark.parametrize("reviewed", [TradingState.ACTIVE, TradingState.REDUCING])
+def test_while_reducing_only_what_was_reviewed_as_such_begins(
+    open_store: Open, build: Build, reviewed: TradingState
+) -> None:
+    one, other = open_store(), open_store()
+    one.record(OrderChanged(amended(build).before))
+    one.load()
+    other.record(StateChanged(NOW, TradingState.REDUCING, "DAILY_LOSS", ""))
+    effects = (SubmitOrder(build.order("c9"), reviewed), amended(build, reviewed))
+    if reviewed is TradingState.REDUCING:
+        for effect in effects:
+            one.record(effect)
+        return
+    for effect in effects:
+        with pytest.raises(MovedError) as caught:
+            one.record(effect)
+        assert caught.value.code == "REDUCING"
+    assert (one.order("c9"), one.order("o1")) == (None, amended(build).before)
+    one.record(closing(build, "out"))
+    assert one.order("out") is not None
