@@ -20,6 +20,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus
 from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.dates import MOST_AHEAD_MS, no_later
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.market_watch import MarketWatch
@@ -164,6 +165,9 @@ class LiveFeed:
         self._last_message_at = now
         if not self._pending:
             self._inbox.take(self._pending)
+        ts = said.ts
+        if ts > wall + MOST_AHEAD_MS:
+            said = no_later(said, wall)
         if isinstance(said, BookDelta | BookSnapshot):
             lag_ms = wall - self._ahead_ms - said.ts
             if self._worst_lag_ms is None or lag_ms > self._worst_lag_ms:
@@ -172,7 +176,7 @@ class LiveFeed:
                     return self._distrust(f"messages come {lag_ms / 1000:.0f} s late")
             if isinstance(said, BookDelta) and self._pending:
                 following = self._pending[0]
-                if isinstance(following, BookDelta) and following.ts == said.ts and following.ticker == said.ticker:
+                if isinstance(following, BookDelta) and following.ts == ts and following.ticker == said.ticker:
                     return BookDelta(said.ts, said.ticker, said.side, said.price, said.delta, has_more=True)
             return said
         if isinstance(said, Lifecycle):

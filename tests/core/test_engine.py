@@ -390,6 +390,10 @@ def test_a_settlement_pays_once(live: tuple[Engine, str], build: Build) -> None:
     engine.step(Filled(NOW, build.fill()))
     assert kinds(engine.step(Settled(NOW, build.settlement()))) == ["SettlementBooked"]
     assert engine.step(Settled(NOW, build.settlement())) == []
+    known = engine.state.last_entry
+    anew = msgspec.structs.replace(build.settlement(), ts=Ts(known + 5_000))
+    assert engine.step(Settled(NOW, anew)) == []
+    assert engine.state.last_entry == known, "or one that is dated anew at each read would hide every drift"
     assert engine.state.ledger.realized == Money(6_000_000)
     assert engine.tally.won == 1
     view = View(engine.state, "probe")

@@ -337,6 +337,7 @@ def test_a_settlement_is_booked_once_and_an_amended_one_replaces_it() -> None:
     assert ledger.realized == dollars("0.60")
     assert not ledger.settle(settlement(10_000, 5))
     assert not ledger.settle(settlement(0, 4)), "older than what we know"
+    assert not ledger.settle(settlement(10_000, 6)), "the same under another date"
     assert ledger.settle(settlement(0, 6)), "amended"
     assert ledger.realized == ledger.cash == -dollars("0.40")
 

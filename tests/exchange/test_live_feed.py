@@ -19,6 +19,7 @@ from kalshi_cli.core.messages import (
     Command,
     FeedGap,
     FeedState,
+    Filled,
     MarketChange,
     Message,
     Tick,
@@ -26,6 +27,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus, TradingState
 from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.dates import MOST_AHEAD_MS
 from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
@@ -233,6 +235,24 @@ def test_a_delta_knows_that_another_of_the_same_event_follows(live: Setting, ser
         ("B", 3, False),
     ]
     assert (deltas[0].price, deltas[0].delta) == (4700, 100)
+
+
+def test_no_message_of_the_stream_is_given_out_as_of_a_time_that_is_yet_to_come(live: Setting, server: ScriptedWs):
+    """One that is believed makes an order that it sets off live for an hour, and empties the order rate."""
+    wild = Ts(SystemClock().now() + 3_600_000)
+    server.delta("A", "0.4700", "1.00", ts=wild)
+    server.delta("A", "0.4800", "1.00", ts=wild)
+    server.sequenced("fill", "fill", {
+        "trade_id": "t1", "order_id": "o1", "market_ticker": "A", "is_taker": True, "yes_price_dollars": "0.4700",
+        "count_fp": "1.00", "fee_cost": "0.0100", "book_side": "bid", "ts_ms": wild,
+    })  # fmt: skip
+    assert live.stream is not None
+    inbox = live.stream.inbox
+    wait_until(lambda: len(inbox) >= 3)
+    first, second, filled = live.until_a(BookDelta), live.until_a(BookDelta), live.until_a(Filled)
+    latest = SystemClock().now() + MOST_AHEAD_MS
+    assert max(first.ts, second.ts, filled.ts, filled.fill.ts) <= latest
+    assert (first.has_more, second.has_more) == (True, False), "and what belongs together still does"
 
 
 def test_a_gap_comes_before_anything_that_follows_it(live: Setting, server: ScriptedWs):
