@@ -61,22 +61,27 @@ def run(
 def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recorder) -> None:
     """Take messages through the engine, and everything that they set off.
 
-    Replies are taken before the next message, or the engine would decide on stale order state. Every effect is recorded
+    Replies are taken before the next message, or the engine would decide on stale order state. They are also taken, and
+    all that follows is done, before the next order is sent: what they bring may stop it. Every effect is recorded
     before it is performed: no commit, no order. Where recording or performing fails, the replies that had come by then
     are still taken, so that the engine knows what is live, and nothing more is performed.
     """
-    todo = deque(messages)
+    coming, replies, effects = deque(messages), deque[Message](), deque[Effect]()
+    steps = 0
     try:
-        for _ in range(MAX_CASCADE):
-            if not todo:
-                return
-            for effect in engine.step(todo.popleft()):
-                todo.extend(_act_unless_halted(effect, venue, store))
+        while effects or replies or coming:
+            if effects and not (replies and isinstance(effects[0], SubmitOrder)):
+                replies.extend(_act_unless_halted(effects.popleft(), venue, store))
+                continue
+            if steps == MAX_CASCADE:
+                break
+            steps += 1
+            effects.extendleft(reversed(list(engine.step((replies or coming).popleft()))))
     except BaseException:
-        for message in todo:
+        for message in (*replies, *coming):
             engine.step(message)
         raise
-    if todo:
+    if replies or coming:
         raise KalshiError(
             f"one message set off more than {MAX_CASCADE} others",
             hint="a strategy or a control feeds itself; this is a bug, please report it",

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from kalshi_cli.core.messages import Alert, Effect, Message, Quote, Resync, Tick
+from kalshi_cli.core.messages import Alert, Effect, Message, Quote, Resync, SubmitOrder, Tick
+from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.runner import MAX_CASCADE, pump, run
-from kalshi_cli.units import Qty, Ts
+from kalshi_cli.units import Price, Qty, Ts
 
 
 def said(ts: int) -> Quote:
@@ -101,6 +102,52 @@ def test_what_was_answered_before_a_failure_is_still_taken() -> None:
     with pytest.raises(StateError):
         pump([Tick(Ts(7))], parts, parts, parts)
     assert parts.log == ["step Tick 7", "record 1", "perform 1", "step Quote 10"]
+
+
+class TwoOrders(Parts):
+    """A tick sets off an order, something else, and another order; each reply sets off something."""
+
+    def step(self, message: Message) -> list[Effect]:
+        self.log.append(f"step {type(message).__name__} {message.ts}")
+        if type(message) is Tick:
+            return [order("1"), Resync("2", "x"), order("3")]
+        return [Resync(f"{message.ts}", "x")] if message.ts < 100 else []
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        return super().perform(Resync(effect.order.ticker, "") if isinstance(effect, SubmitOrder) else effect)
+
+    def record(self, effect: Effect) -> None:
+        super().record(Resync(effect.order.ticker, "") if isinstance(effect, SubmitOrder) else effect)
+
+
+def order(ticker: str) -> SubmitOrder:
+    return SubmitOrder(
+        Order(
+            client_order_id=ticker, ticker=ticker, side=BID, price=Price(1), qty=Qty(1), status=OrderStatus.SUBMITTED,
+            created=Ts(1), updated=Ts(1),
+        )
+    )  # fmt: skip
+
+
+def lines(*numbers: int) -> list[str]:
+    return [f"{verb} {number}" for number in numbers for verb in ("record", "perform")]
+
+
+def test_an_order_is_sent_after_all_that_the_one_before_it_set_off() -> None:
+    parts = TwoOrders()
+    pump([Tick(Ts(7)), said(200)], parts, parts, parts)
+    assert parts.log == [
+        "step Tick 7", *lines(1, 2),
+        "step Quote 10", *lines(10), "step Quote 20", *lines(20), "step Quote 100", "step Quote 200",
+        *lines(3), "step Quote 30", *lines(30), "step Quote 300", "step Quote 200",
+    ]  # fmt: skip
+
+
+def test_an_order_is_not_sent_where_what_the_one_before_it_set_off_fails() -> None:
+    parts = TwoOrders(fail_at=2)
+    with pytest.raises(StateError):
+        pump([Tick(Ts(7)), said(200)], parts, parts, parts)
+    assert parts.log == ["step Tick 7", *lines(1, 2), "step Quote 10", "step Quote 20", "step Quote 200"]
 
 
 def test_a_loop_that_feeds_itself_is_ended() -> None:

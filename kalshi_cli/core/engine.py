@@ -340,12 +340,11 @@ class Engine:
         return [effect for order, reason in doomed for effect in self._cancel(order, reason)]
 
     def _tighten(self, trading: TradingState, code: str, subject: str, text: str) -> list[Effect]:
-        """A guard stops trading, or all of it that adds risk. Never loosens; what it found is told in any case."""
+        """A guard stops trading, or all of it that adds risk. Never loosens. Told in a halt too: it may be a pause."""
+        if self.state.trading is not TradingState.HALTED:
+            self.state.trading = trading
         alert = Alert(self.state.now, "critical", code, subject, text)
-        if self.state.trading in (trading, TradingState.HALTED):
-            return [alert]
-        self.state.trading = trading
-        return [StateChanged(self.state.now, trading, code, text), alert, *self._withdraw()]
+        return [StateChanged(self.state.now, self.state.trading, code, text), alert, *self._withdraw()]
 
     # -- orders, fills, settlements -------------------------------------------------------------------------------
 
@@ -363,10 +362,10 @@ class Engine:
             return guarded
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
-        effects: list[Effect] = [OrderChanged(order), *guarded]
         if isinstance(message, OrderRejected):
             self.tally.rejected += 1
-            effects += self._group_watch.refused(order, message)
+            guarded += self._group_watch.refused(order, message)
+        effects = [*guarded, OrderChanged(order)]  # what is on file already makes no guard speak again after a crash
         if isinstance(message, OrderUnknown):
             text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
             effects.append(Alert(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
@@ -385,8 +384,8 @@ class Engine:
         known = self._known(fill.order_id, fill.client_order_id)
         changed = self.state.orders.apply(message)
         effects: list[Effect] = [FillBooked(fill, changed)]
-        if changed is not None:
-            effects += [OrderChanged(changed), *self._guards.order(message, known, changed)]
+        if changed is not None:  # the guards first, as in `_on_order`
+            effects = [*self._guards.order(message, known, changed), *effects, OrderChanged(changed)]
         effects += self._count_day(fill)
         order = self._owner(fill)
         if order is None:

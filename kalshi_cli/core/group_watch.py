@@ -36,8 +36,8 @@ class GroupWatch:
         text = f"the exchange {what} until it is reset: kalshi order group reset {group}"
         if message.change == "deleted":
             text = f"somebody deleted it: the exchange {what}; the next start makes another"
-        switched = GroupSwitched(group, is_triggered=True)
-        return [switched, Alert(self._state.now, "critical", "GROUP_TRIGGERED", group, text)]
+        alert = Alert(self._state.now, "critical", "GROUP_TRIGGERED", group, text)
+        return [alert, GroupSwitched(group, is_triggered=True)]
 
     def refused(self, order: Order, refusal: OrderRejected) -> list[Effect]:
         """How a trigger is learned without the stream. The code is not published (October 2026), so any text about an

@@ -187,7 +187,7 @@ class SqliteStore:
     def _change_state(self, effect: StateChanged) -> None:
         """Follow the engine, but never loosen what another program tightened since we last looked (`cancel-all`).
 
-        Where the engine followed what is on file nothing is written, and a pause is a file of its own.
+        Where nothing moves nothing is written, and a pause is a file of its own.
         """
         after = Halt(effect.state, effect.code, effect.reason, effect.ts)
         if after.is_pause:
@@ -196,7 +196,7 @@ class SqliteStore:
         with self._database.writing(durable=True) as execute:
             found = execute(rows.HALT).fetchone()
             before = rows.read(Halt, found) if found else NO_HALT
-            if msgspec.structs.replace(after, since=before.since) == before:
+            if after.state is before.state:  # its first cause stays
                 return
             if _CAUTION[after.state] < _CAUTION[before.state] and before != self._seen_halt:
                 return

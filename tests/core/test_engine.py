@@ -669,7 +669,7 @@ def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_n
     engine.state.trading = TradingState.ACTIVE
     mine = build.order(order_id="o1", status=OrderStatus.RESTING, order_group_id="g1")
     engine.state.orders.add(mine)
-    _, alert = engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
+    alert, _ = engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
     assert isinstance(alert, Alert)
     assert (alert.tier, alert.code, alert.subject) == ("critical", "GROUP_TRIGGERED", "g1")
     gone = msgspec.structs.replace(mine, status=OrderStatus.CANCELED, updated=Ts(NOW + 2))

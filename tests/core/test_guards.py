@@ -17,9 +17,11 @@ from kalshi_cli.core.messages import (
     Command,
     Denied,
     Effect,
+    FillBooked,
     Filled,
     Message,
     OrderAccepted,
+    OrderChanged,
     OrderNeverArrived,
     OrderRejected,
     OrderState,
@@ -179,8 +181,44 @@ def test_a_guard_never_loosens_a_halt(engine: Engine) -> None:
         for order in orders
         for effect in engine.step(OrderUnknown(NOW, order.client_order_id, order.client_order_id))
     ]
-    assert (moves(effects), engine.state.trading) == ([], HALTED)
-    assert "API_GUARD" in codes(effects), "told all the same"
+    assert (moves(effects), engine.state.trading) == ([(HALTED, "API_GUARD")], HALTED)
+    assert codes(effects).count("API_GUARD") == 1, "told all the same"
+
+
+def test_what_a_guard_finds_in_a_pause_is_a_halt_when_the_pause_is_over(build: Build, engine: Engine) -> None:
+    """A pause is a halt to the engine; the state file tells them apart, and must hear of both."""
+    order = rest(engine)
+    engine.step(Command(NOW, HALTED, "PAUSED", "lunch"))
+    effects = engine.step(OrderState(NOW, build.order(order.client_order_id, order_id="o2")))
+    assert moves(effects) == [(HALTED, "DOUBLE_ORDER")]
+
+
+def test_a_guard_is_on_file_before_the_order_that_made_it_speak(build: Build, engine: Engine) -> None:
+    """After a crash in between the order is known, and known orders make no guard speak."""
+    first = rest(engine, "o1")
+    clash = place(engine, price=39)
+    given_up = place(engine, price=38)
+    engine.step(OrderNeverArrived(NOW, given_up.client_order_id))
+    late = build.fill("t7", order_id="o7", client_order_id=given_up.client_order_id, price=cents(38), qty=contracts(1))
+    upsets: list[tuple[str, Message]] = [
+        ("LATE_ORDER", Filled(NOW, late)),
+        ("FOREIGN_ACTIVITY", OrderState(NOW, build.order("them", order_id="o5"))),
+        ("DOUBLE_ORDER", OrderState(NOW, build.order(first.client_order_id, order_id="o2"))),
+        ("ID_CLASH", OrderState(NOW, build.order(clash.client_order_id, order_id="o3", price=cents(1)))),
+    ]
+    for code, message in upsets:
+        effects = engine.step(message)
+        told = effects.index(alert(effects, code))
+        written = [at for at, effect in enumerate(effects) if isinstance(effect, OrderChanged | FillBooked)]
+        assert written, code
+        assert told < min(written), code
+        assert all(at < told for at, effect in enumerate(effects) if isinstance(effect, StateChanged)), code
+
+
+def test_the_third_answer_that_stays_away_is_on_file_after_its_guard(engine: Engine) -> None:
+    unknown(engine), unknown(engine)
+    kinds = [type(effect) for effect in unknown(engine)]
+    assert kinds.index(StateChanged) < kinds.index(OrderChanged)
 
 
 def test_reducing_cancels_what_adds_risk_and_leaves_what_closes_and_what_people_placed(

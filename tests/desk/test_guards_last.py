@@ -1,0 +1,215 @@
+"""What a guard stopped stays stopped: through a pause, through a crash between two commits, and within one burst."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from virtual import TICKER, Virtual
+from virtual_loop import Loop
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    Command,
+    Effect,
+    Filled,
+    Intent,
+    Message,
+    OrderAccepted,
+    OrderState,
+    OrderUnknown,
+    Place,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import BID, Fill, Order, OrderStatus, TradingState
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.runner import pump
+from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Money, Qty, cents, contracts, dollars
+
+HALTED, REDUCING, ACTIVE = TradingState.HALTED, TradingState.REDUCING, TradingState.ACTIVE
+
+
+class Ladder(Strategy):
+    """Six bids in one answer, once."""
+
+    name = "ladder"
+    is_done = False
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        if not self.is_done:
+            self.is_done = True
+            for cent in range(6):
+                yield Place(TICKER, BID, cents(35 + cent), contracts(1), reason="a rung")
+
+
+def twin_of(order: Order) -> Order:
+    return msgspec.structs.replace(order, order_id="twin", status=OrderStatus.RESTING)
+
+
+def obey(loop: Loop) -> TradingState:
+    """As the loop does after each tick: what is on file decides."""
+    halt = loop.virtual.store.halt()
+    loop.take(Command(loop.virtual.clock.now(), halt.state, halt.code, halt.reason))
+    return loop.engine.state.trading
+
+
+# -- through a pause --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_double", [True, False])
+def test_an_order_that_turns_up_twice_in_a_pause_leaves_a_halt_when_the_pause_ends(
+    virtual: Virtual, is_double: bool
+) -> None:
+    virtual.market()
+    loop = Loop(virtual)
+    loop.ticks(1)
+    [mine] = loop.live
+    pause(virtual.path.parent, "lunch")
+    assert obey(loop) is HALTED
+    if is_double:
+        loop.take(OrderState(virtual.clock.now(), twin_of(mine)))
+    unpause(virtual.path.parent)
+    halt = virtual.store.halt()
+    assert (halt.state, halt.code) == ((HALTED, "DOUBLE_ORDER") if is_double else (ACTIVE, ""))
+    assert obey(loop) is halt.state
+
+
+def test_the_first_cause_of_a_halt_stays_on_file(virtual: Virtual) -> None:
+    virtual.market()
+    loop = Loop(virtual)
+    loop.ticks(1)
+    [mine] = loop.live
+    loop.take(OrderState(virtual.clock.now(), twin_of(mine)))
+    halt = virtual.store.halt()
+    third = msgspec.structs.replace(twin_of(mine), order_id="third", qty=contracts(7))
+    loop.take(OrderState(virtual.clock.now(), third))
+    assert [alert.subject for alert in loop.alerts("DOUBLE_ORDER")] == ["twin", "third"]
+    assert virtual.store.halt() == halt
+    assert obey(loop) is HALTED
+
+
+# -- through a crash between two commits ------------------------------------------------------------------------------
+
+Upset = Callable[[Engine, Virtual], list[Effect]]
+
+
+def twice(engine: Engine, virtual: Virtual) -> list[Effect]:
+    """The network delivered a create twice."""
+    return engine.step(OrderState(virtual.clock.now(), twin_of(placed(engine, virtual))))
+
+
+def clash(engine: Engine, virtual: Virtual) -> list[Effect]:
+    """Under the id of an order without an answer there is another one."""
+    order = sent(engine, virtual)
+    for effect in engine.step(OrderUnknown(virtual.clock.now(), order.client_order_id, "timeout")):
+        virtual.store.record(effect)
+    other = msgspec.structs.replace(order, order_id="other", price=cents(39), status=OrderStatus.RESTING)
+    return engine.step(OrderState(virtual.clock.now(), other))
+
+
+def sent(engine: Engine, virtual: Virtual) -> Order:
+    engine.step(virtual.client.orderbook(TICKER))
+    verdict = engine.place(Place(TICKER, BID, cents(40), contracts(1)))
+    assert isinstance(verdict, SubmitOrder)
+    virtual.store.record(verdict)
+    return verdict.order
+
+
+def placed(engine: Engine, virtual: Virtual) -> Order:
+    order = sent(engine, virtual)
+    for effect in engine.step(OrderAccepted(virtual.clock.now(), order.client_order_id, "o1", Qty(0), order.qty)):
+        virtual.store.record(effect)
+    known = engine.state.orders.get(order.client_order_id)
+    assert known is not None
+    return known
+
+
+def begin(virtual: Virtual, limits: Limits | None = None, *strategies: Strategy) -> Engine:
+    return load_engine(
+        virtual.client, virtual.store, virtual.clock, limits or Limits(min_edge=None), strategies=strategies,
+        markets=[virtual.client.market(TICKER)], fees={}, new_id=virtual.new_id, order_expiry_s=90,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("upset", [twice, clash])
+@pytest.mark.parametrize("commits", range(4))
+def test_a_crash_after_any_commit_loses_no_halt(tmp_path: Path, upset: Upset, commits: int) -> None:
+    """Either the halt is on file, or what caused it is not known yet and is met again."""
+    virtual = Virtual(tmp_path)
+    virtual.market()
+    first = begin(virtual)
+    effects = upset(first, virtual)
+    for effect in effects[:commits]:
+        virtual.store.record(effect)
+    virtual.store.close()
+    virtual.store = SqliteStore.open(virtual.path, account="alice", environment="sim")
+    known = virtual.store.order("twin" if upset is twice else "other")
+    assert virtual.store.halt().state is HALTED or known is None
+    assert (virtual.store.halt().state is HALTED, known is not None) == (commits > 0, commits > 2)
+    virtual.close()
+
+
+# -- within one burst -------------------------------------------------------------------------------------------------
+
+
+def test_creates_that_nobody_answers_end_with_the_third_of_one_decision(virtual: Virtual) -> None:
+    virtual.market()
+    loop = Loop(virtual, Ladder(StrategyParams()))
+    virtual.wire.before = lambda request: httpx.Response(503, request=request) if request.method == "POST" else None
+    loop.ticks(1)
+    assert virtual.wire.posts() == 3
+    assert virtual.store.halt().code == "API_GUARD"
+    statuses = [order.status for order in virtual.store.orders()]
+    assert statuses.count(OrderStatus.UNKNOWN) == 3
+    assert len(loop.live) == 3, "those that were held back count no more"
+
+
+def test_creates_that_are_answered_are_all_sent(virtual: Virtual) -> None:
+    virtual.market()
+    loop = Loop(virtual, Ladder(StrategyParams()))
+    loop.ticks(1)
+    assert (virtual.wire.posts(), len(loop.live), loop.engine.state.trading) == (6, 6, ACTIVE)
+
+
+class FillsAtOnce:
+    """A venue that fills whatever it gets, for a fee."""
+
+    def __init__(self, fee: Money) -> None:
+        self.fee = fee
+        self.orders: list[Order] = []
+
+    def observe(self, message: Message) -> Iterable[Message]:
+        return ()
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        if not isinstance(effect, SubmitOrder):
+            return ()
+        order = effect.order
+        self.orders.append(order)
+        name = f"{len(self.orders)}"
+        fill = Fill(
+            trade_id=name, order_id=name, ticker=order.ticker, side=order.side, price=order.price, qty=order.qty,
+            fee=self.fee, is_taker=True, ts=order.created, client_order_id=order.client_order_id,
+        )  # fmt: skip
+        accepted = OrderAccepted(order.created, order.client_order_id, name, order.qty, Qty(0))
+        return accepted, Filled(order.created, fill)
+
+
+@pytest.mark.parametrize(("fee", "orders", "state"), [(dollars(11), 1, REDUCING), (dollars(1), 6, ACTIVE)])
+def test_a_fill_that_is_one_loss_too_many_stops_the_next_order_of_the_same_decision(
+    virtual: Virtual, fee: Money, orders: int, state: TradingState
+) -> None:
+    virtual.market()
+    engine = begin(virtual, Limits(min_edge=None, max_daily_loss=dollars(10)), Ladder(StrategyParams()))
+    venue = FillsAtOnce(fee)
+    pump([virtual.client.orderbook(TICKER), Tick(virtual.clock.now())], engine, venue, virtual.store)
+    assert (len(venue.orders), engine.state.trading, virtual.store.halt().state) == (orders, state, state)
+    assert engine.state.orders.live() == [], "what was not sent is over"
