@@ -28,7 +28,7 @@ from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import cancel, health, kill, portfolio
+from kalshi_cli.desk import cancel, health, kill, portfolio, quotes
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
 from kalshi_cli.desk.halts import gravest
@@ -358,6 +358,8 @@ class App:
         if ours is not None:
             for group_id in outcome.triggered:
                 self.note_group(group_id, is_triggered=True)
+        if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
+            outcome = msgspec.structs.replace(outcome, agreed=quotes.agreed(self.client, self.note))
         return outcome
 
     def halt(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:

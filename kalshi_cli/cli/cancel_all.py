@@ -121,6 +121,12 @@ def _unclean(outcome: Outcome) -> OutcomeUnknownError:
     else:
         what = f"it could not be verified; {outcome.remaining or 'some'} orders may rest{': ' * bool(ids)}{ids}{more}"
     hint = "run it again; else cancel on the web site"
+    if outcome.agreed:
+        from kalshi_cli.desk.quotes import trades_by
+
+        names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MOST_IDS])
+        what = f"{len(outcome.agreed)} accepted quotes may still trade, and cannot be cancelled: {names}"
+        hint = f"they trade before {format_ts(max(map(trades_by, outcome.agreed)))} or never; then run this again"
     if outcome.in_doubt:
         from kalshi_cli.core.reconcile import provable_at
 

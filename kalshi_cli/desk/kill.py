@@ -21,6 +21,7 @@ from kalshi_cli.desk.cancel import SETTLE_S, Scope, has_caught_up
 from kalshi_cli.errors import CredentialsError, KalshiError, NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.exchange.wire.quotes import Quote
 from kalshi_cli.units import Ts, format_ts
 
 DEADLINE_S = 60.0
@@ -58,6 +59,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     triggered: tuple[str, ...] = ()
     in_doubt: tuple[Order, ...] = ()
+    agreed: tuple[Quote, ...] = ()
+    """Quotes that were accepted and may trade yet: they rest nowhere, and cannot be cancelled."""
 
     @property
     def remaining(self) -> int:
@@ -65,8 +68,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_clean(self) -> bool:
-        """Nothing rests, and that is proven: the only success."""
-        return self.is_verified and not self.remaining_orders
+        """Nothing rests, nothing may trade yet, and that is proven: the only success."""
+        return self.is_verified and not self.remaining_orders and not self.agreed
 
 
 class KillSwitch:

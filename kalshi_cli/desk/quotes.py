@@ -22,9 +22,11 @@ from kalshi_cli.core.messages import CloseOrder, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import Order, OrderStatus, Tif
 from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket, halted, sent
 from kalshi_cli.errors import (
+    CredentialsError,
     ExchangeError,
     HaltedError,
     KalshiError,
+    NotFoundError,
     OutcomeUnknownError,
     RefusedError,
     StateError,
@@ -42,6 +44,9 @@ the orders enter the book 15 s later. The rest is for a late request, and for cl
 
 AGREED = "quote_agreed"
 """The code of an order that stands for a quote which may trade."""
+
+MOST_AGREED = 100
+"""Quotes that may trade, of each kind: enough to know that there are some."""
 
 LOOK_S = 5.0
 """How long an unanswered acceptance or confirmation is looked for."""
@@ -299,6 +304,28 @@ def _look(client: KalshiClient, clock: Clock, quote: Quote, wanted: str) -> Quot
 def has_gone(quote: Quote, wanted: str) -> bool:
     """Whether a quote is accepted, confirmed or executed, or already further."""
     return quote.status in _AHEAD[_AHEAD.index(wanted) :]
+
+
+def agreed(client: KalshiClient, tell: Callable[[str], None]) -> tuple[Quote, ...]:
+    """Quotes that may trade yet, whoever of this account agreed to them, and wherever: nothing cancels those.
+
+    Empty where nobody can tell: a key may not be allowed to look, and what this program agreed to is on file.
+    """
+    found: list[Quote] = []
+    try:
+        for status in ("accepted", "confirmed"):
+            found += client.quotes(status=status, limit=MOST_AGREED)
+        found += client.quotes(status="confirmed", is_maker=True, limit=MOST_AGREED)
+    except (NotFoundError, CredentialsError):
+        pass
+    except KalshiError as error:
+        tell(f"whether a quote that was accepted elsewhere may still trade is not known: {error.message}")
+    return tuple(found)
+
+
+def trades_by(quote: Quote) -> Ts:
+    """By when an accepted quote has traded, or never will."""
+    return Ts((quote.accepted or quote.updated) + MAY_TRADE_MS)
 
 
 def follow(client: KalshiClient, clock: Clock, quote: Quote, within_s: float) -> Quote:

@@ -80,6 +80,33 @@ def test_the_yes_bid_sells_yes_to_the_maker(exchange: Served) -> None:
     assert status(exchange, quote) in ("accepted", "confirmed")
 
 
+@pytest.mark.parametrize("is_here", [True, False], ids=["here", "on the web site"])
+def test_cancel_all_is_not_done_while_an_accepted_quote_may_trade(exchange: Served, is_here: bool) -> None:
+    rfq = ask(exchange)
+    quote = answer(exchange, rfq, confirms_ms=None)
+    if is_here:
+        assert kalshi("rfq", "accept", rfq, quote, "--side", "no").code == 0
+    else:
+        record, quotes = exchange.exchange._state.talks.quotes[quote], exchange.exchange._quotes
+        assert exchange.call(lambda: quotes.accept(ME, record, "no", exchange.clock.now())) is None
+    ended = kalshi("cancel-all", "--within", "1s", "--json")
+    assert (ended.code, exchange.resting()) == (7, [])
+    assert f"may still trade, and cannot be cancelled: {quote} on {TWO_SIDED}" in ended.error["message"]
+    assert ("after" if is_here else "or never") in ended.error["hint"]
+
+
+def test_cancel_all_does_not_mind_quotes_that_traded_or_are_open(exchange: Served) -> None:
+    quote = answer(exchange, ask(exchange))
+    record, quotes = exchange.exchange._state.talks.quotes[quote], exchange.exchange._quotes
+    assert exchange.call(lambda: quotes.accept(ME, record, "no", exchange.clock.now())) is None
+    for exchange.clock.shift_s in (1, 17, 0):
+        exchange.call(lambda: exchange.exchange.advance(exchange.clock.now()))
+    assert status(exchange, quote) == "executed"
+    assert status(exchange, answer(exchange, ask(exchange), confirms_ms=None)) == "open"
+    done = kalshi("cancel-all", "--json")
+    assert done.code == 0, done.err
+
+
 def test_the_makers_side_quotes_confirms_and_trades(exchange: Served) -> None:
     rfq = ask(exchange, "maker")
     seen = kalshi("rfq", "list", "--everyone", "--json").json

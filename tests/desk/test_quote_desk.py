@@ -227,6 +227,26 @@ def test_the_kill_switch_is_not_done_while_an_accepted_quote_may_trade(
     assert [order.reason.split()[0] for order in outcome.in_doubt] == ([] if is_clean else ["quote"])
 
 
+def test_what_may_trade_is_found_on_both_sides_of_a_quote_and_until_when(virtual: Virtual) -> None:
+    virtual.market()
+    assert quotes.agreed(virtual.client, virtual.said.append) == ()
+    rfq, mine = accepted(virtual)
+    assert quotes.agreed(virtual.client, virtual.said.append) == (), "only we can confirm it"
+    virtual.client.confirm_quote(mine, rfq)
+    _, taken = deal = answered(virtual)
+    virtual.client.accept_quote(taken, "no", deal[0])
+    found = quotes.agreed(virtual.client, virtual.said.append)
+    assert [quote.quote_id for quote in found] == [taken, mine]
+    assert {quotes.trades_by(quote) for quote in found} == {virtual.clock.now() + 60_000}
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(403, False), (404, False), (500, True)])
+def test_a_key_that_may_not_look_at_quotes_holds_up_nothing(virtual: Virtual, status: int, is_told: bool) -> None:
+    virtual.wire.before = lambda _request: httpx.Response(status, content=b"{}")
+    assert quotes.agreed(virtual.client, virtual.said.append) == ()
+    assert any("not known" in text for text in virtual.said) is is_told
+
+
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
