@@ -29,6 +29,7 @@ from kalshi_cli.errors import (
 from kalshi_cli.units import format_ts
 
 if TYPE_CHECKING:
+    from kalshi_cli.core.engine import Engine
     from kalshi_cli.desk.place import Proposal, Ticket
 
 app = Commands("Place, change, list and cancel orders.")
@@ -68,7 +69,7 @@ def place(
     from kalshi_cli.cli.rows.base import order_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.core.model import OrderStatus, StpMode, Tif
+    from kalshi_cli.core.model import StpMode, Tif
     from kalshi_cli.desk.place import Ticket
     from kalshi_cli.desk.signals import on_the_way
 
@@ -92,16 +93,13 @@ def place(
         orders = desk.order_desk(is_dry_run=dry_run)
         engine, proposal = orders.propose(ticket)
         typed = (ticket.outcome, ticket.action)
-        doubts = sum(order.status is OrderStatus.UNKNOWN for order in engine.state.orders.live())
-        if doubts:
-            note(f"other orders in doubt, which count as live: {doubts}; kalshi order reconcile")
+        _note_doubts(engine)
         if dry_run:
             for fact in _facts(ticket, proposal, desk.config.env):
                 note(fact)
             note("dry run: nothing was sent")
-            row = msgspec.structs.replace(
-                order_row(proposal.submit.order, typed), client_order_id=None, status="dry_run"
-            )
+            row = order_row(proposal.submit.order, typed)
+            row = msgspec.structs.replace(row, client_order_id=None, status="dry_run")
             render_one(row, flags_of(ctx).form, title="not sent", now=desk.clock.now())
             return
         if desk.needs_confirmation:
@@ -111,6 +109,15 @@ def place(
         with on_the_way(f"order {proposal.submit.order.client_order_id}"):
             order = orders.send(engine, proposal)
         render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker, now=desk.clock.now())
+
+
+def _note_doubts(engine: Engine) -> None:
+    """Whoever places while another order is in doubt should know: it may be the same one."""
+    from kalshi_cli.core.model import OrderStatus
+
+    doubts = sum(order.status is OrderStatus.UNKNOWN for order in engine.state.orders.live())
+    if doubts:
+        note(f"other orders in doubt, which count as live: {doubts}; kalshi order reconcile")
 
 
 def _facts(ticket: Ticket, proposal: Proposal, env: str) -> list[str]:
