@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import httpx
 import pytest
 from virtual import TICKER, Virtual, ticket
 from virtual_loop import Loop, Quoter
@@ -64,6 +65,25 @@ def test_two_people_at_the_same_time_both_get_what_fits_in_a_limit_under_the_ids
     sent = [desk.send(*proposed) for desk, proposed in zip((one, other), both, strict=True)]
     assert [order.client_order_id for order in sent] == [each.submit.order.client_order_id for _, each in both]
     assert bids(virtual) == contracts(20)
+
+
+def test_what_another_program_began_while_the_account_was_read_counts_in_the_review(
+    virtual: Virtual, beside: SqliteStore
+) -> None:
+    virtual.market()
+    other = desk_of(virtual, beside, max_position=contracts(10))
+    _, begun = other.propose(ticket())
+    todo = [begun.submit]
+
+    def begin(request: httpx.Request) -> None:
+        if todo and request.url.path.endswith("/orderbook"):
+            beside.record(todo.pop())
+
+    virtual.wire.after = begin
+    desk = desk_of(virtual, virtual.store, max_position=contracts(10))
+    with pytest.raises(RefusedError) as caught:
+        desk.propose(ticket())
+    assert (caught.value.code, todo) == ("POSITION_LIMIT", [])
 
 
 class Overtaken:
