@@ -58,6 +58,7 @@ from kalshi_cli.core.messages import (
     Valued,
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.core.orders import DUPLICATE_ID
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.units import Money, Ts
@@ -440,7 +441,9 @@ class Engine:
         orders = self.state.orders
         known = orders.known_as(order_id, client_order_id)
         filed = self._on_file(client_order_id or order_id) if known is None else None
-        if filed is None or filed.is_foreign or orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
+        if filed is None or filed.is_foreign or filed.code == DUPLICATE_ID:
+            return known
+        if orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
             return known
         return orders.add(filed)
 

@@ -44,6 +44,12 @@ _S = OrderStatus
 _ON_THE_BOOK_OR_AFTER = frozenset({_S.RESTING, _S.FILLED, _S.CANCELED, _S.EXPIRED})
 _AFTER = frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED})
 
+ID_TAKEN = "order_already_exists"
+"""How the code begins of an order in doubt whose id the exchange knew already: one of that id *is* there."""
+
+DUPLICATE_ID = "DUPLICATE_ID"
+"""The code of an order that was refused because an older one has its id."""
+
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.DENIED: frozenset(),
     _S.SUBMITTED: _ON_THE_BOOK_OR_AFTER | {_S.UNKNOWN, _S.REJECTED, _S.NEVER_ARRIVED},
@@ -411,6 +417,11 @@ def is_as_sent(sent: Order, stated: Order) -> bool:
     if (sent.ticker, sent.side, sent.price) != (stated.ticker, stated.side, stated.price):
         return False
     return stated.qty == sent.qty or (sent.reduce_only and stated.qty < sent.qty)
+
+
+def is_id_taken(order: Order) -> bool:
+    """The exchange said that an order with this id is there; whether it is this one, nobody knows."""
+    return not order.order_id and order.code.startswith((ID_TAKEN, DUPLICATE_ID))
 
 
 def is_amend_open(order: Order) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     Alert,
@@ -16,11 +18,12 @@ from kalshi_cli.core.messages import (
     Filled,
     Message,
     OrderNeverArrived,
+    OrderRejected,
     OrderState,
     Settled,
 )
 from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.orders import OrderIndex, is_amend_open
+from kalshi_cli.core.orders import DUPLICATE_ID, OrderIndex, is_amend_open, is_id_taken
 from kalshi_cli.units import Qty, Ts, show_qty
 
 NEVER_ARRIVED_MARGIN_MS = 45_000
@@ -29,6 +32,9 @@ NEVER_ARRIVED_MARGIN_MS = 45_000
 Half a minute for a request that is delivered late; ten seconds, because the request may leave as late as the whole call
 may last; five, because the order's time is that of our clock, and with one that is further off nothing is traded.
 """
+
+OLDER_MS = 10_000
+"""Made so much before one of ours, by the exchange's clock and by ours, an order under its id is another one."""
 
 
 def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: AccountSnapshot) -> list[Message]:
@@ -40,6 +46,10 @@ def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: Account
     missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill.trade_id)]  # they come newest first
     repairs: list[Message] = [Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)]
     for order in snapshot.orders:
+        ours = orders.get(order.client_order_id)
+        if ours is not None and is_id_taken(ours) and order.created < ours.created - OLDER_MS:
+            repairs.append(OrderRejected(snapshot.ts, ours.client_order_id, DUPLICATE_ID))
+            order = msgspec.structs.replace(order, client_order_id="")  # so that it is not taken for ours
         if _tells_of_amend(orders.by_order_id(order.order_id), snapshot):
             repairs.append(AmendEnded(order.updated, order))
         repairs.append(OrderState(order.updated, order))
@@ -55,7 +65,7 @@ def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: Account
 
 def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
     """Not acknowledged, not in a fresh and complete read, and past the time at which it could still arrive and rest."""
-    if order.order_id or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
+    if order.order_id or is_id_taken(order) or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
         return False
     return snapshot.as_of > provable_at(order)
 

@@ -22,7 +22,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif, TradingState
-from kalshi_cli.core.orders import is_as_sent
+from kalshi_cli.core.orders import DUPLICATE_ID, is_as_sent
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.health import refuse_skewed
@@ -253,6 +253,10 @@ class OrderDesk:
         engine = self.engine([market])
         if engine.state.orders.get(ticket.client_order_id) is not None:
             raise duplicate(ticket.client_order_id)
+        if ticket.client_order_id and ticket.client_order_id in {
+            order.client_order_id for order in self.client.all_orders(ticker=market.ticker)
+        }:  # a typed id: where the exchange refuses only those of open orders, it would take it again
+            raise duplicate(ticket.client_order_id)
         verdict = engine.place(intent, client_order_id=ticket.client_order_id)
         return engine, msgspec.structs.replace(self.judged(engine, market, verdict), ticket=ticket)
 
@@ -295,6 +299,8 @@ class OrderDesk:
                 hint="nothing is outstanding; place it again, with another client order id",
                 code="never_arrived",
             )
+        if order.status is OrderStatus.REJECTED and order.code == DUPLICATE_ID:
+            raise duplicate(client_order_id)
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
             raise rejection("nothing was placed", order, order.code, details)
@@ -331,9 +337,9 @@ def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine,
 def duplicate(client_order_id: str) -> RefusedError:
     """An id is used once."""
     return RefusedError(
-        f"refused: there is an order with the id {client_order_id} already",
+        f"refused: there is an order with the id {client_order_id} already; nothing was placed",
         hint=f"kalshi order show {client_order_id}",
-        code="DUPLICATE_ID",
+        code=DUPLICATE_ID,
     )
 
 

@@ -21,6 +21,7 @@ import httpx
 
 from kalshi_cli import __version__
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.orders import ID_TAKEN
 from kalshi_cli.errors import (
     ConfigError,
     CredentialsError,
@@ -198,6 +199,7 @@ class Rest:
             raise OutcomeUnknownError(
                 f"{subject or f'{method} {path}'}: it is not known whether this happened. {failure.error}",
                 hint=if_unknown,
+                code=ID_TAKEN if failure.error.code == ID_TAKEN else "",
             ) from failure.error
         raise failure.error
 

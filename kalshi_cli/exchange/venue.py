@@ -33,6 +33,7 @@ from kalshi_cli.core.messages import (
     Valued,
 )
 from kalshi_cli.core.model import ExchangeStatus, MarketStatus, Order, OrderStatus
+from kalshi_cli.core.orders import ID_TAKEN, is_id_taken
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -124,7 +125,7 @@ def account_snapshot(
         if len(missing) > MARKETS_ONE_BY_ONE:
             missing = {None: min(missing.values())}
         for ticker, oldest in missing.items():
-            for order in in_time(client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS))):
+            for order in in_time(client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS) if oldest else None)):
                 orders[order.order_id] = order
 
     as_of = client.user_data_timestamp()
@@ -176,14 +177,15 @@ class _Deadline:
 def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:
     """Markets with orders of ours that do not rest, and when the oldest of those was made.
 
-    An order without an exchange id is known by our own; foreign ones may have none of ours.
+    An order without an exchange id is known by our own; foreign ones may have none of ours. Whose id was taken, there
+    is one under it of any age.
     """
     ids, client_ids = set(), set()
     for order in resting:
         ids.add(order.order_id)
         client_ids.add(order.client_order_id)
     return _oldest(
-        (order.ticker, order.created)
+        (order.ticker, Ts(0) if is_id_taken(order) else order.created)
         for order in live
         if not (order.order_id in ids if order.order_id else order.client_order_id in client_ids)
     )
@@ -267,7 +269,8 @@ class LiveVenue:
             self._refused_writes = 0
         except OutcomeUnknownError as error:
             self._hurry()
-            return [OrderUnknown(self._clock.now(), name, error.message)]
+            reason = f"{ID_TAKEN}: {error.message}" if error.code == ID_TAKEN else error.message
+            return [OrderUnknown(self._clock.now(), name, reason)]
         except KalshiError as error:
             # Everything else in the tree says for certain that nothing is live.
             self._note_refusal(error, is_write=True)

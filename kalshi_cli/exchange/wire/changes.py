@@ -15,6 +15,7 @@ from kalshi_cli.core.messages import (
     OrderUnknown,
 )
 from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.orders import ID_TAKEN
 from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.orders import encoder
 from kalshi_cli.exchange.wire.replies import is_definite_item
@@ -223,7 +224,8 @@ def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
         code = item.error.code.lower()
         if is_definite_item(code) and not item.order_id:
             return OrderRejected(now, name, code, item.error.text)
-        return OrderUnknown(now, name, item.error.text or "an error without a reason")
+        reason = item.error.text or "an error without a reason"
+        return OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)
     if not item.order_id or item.fill_count is None or item.remaining_count is None:
         return OrderUnknown(now, name, "the reply does not say what became of it")
     filled, left = no_negative(item.fill_count), no_negative(item.remaining_count)

@@ -1,0 +1,72 @@
+"""An order whose id the exchange knew already: what a read of the account says of it."""
+
+from __future__ import annotations
+
+from core_build import NOW, Build
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import AccountSnapshot, Alert, OrderState, OrderUnknown
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.orders import DUPLICATE_ID, ID_TAKEN
+from kalshi_cli.core.reconcile import OLDER_MS
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Ts
+
+
+def in_doubt(build: Build) -> Engine:
+    engine = build.engine()
+    engine.state.orders.add(build.order("c1", status=OrderStatus.SUBMITTED))
+    engine.step(OrderUnknown(NOW, "c1", f"{ID_TAKEN}: 409"))
+    return engine
+
+
+def read(build: Build, *orders: Order, later_ms: int = 1_000) -> AccountSnapshot:
+    at = Ts(NOW + later_ms)
+    return AccountSnapshot(
+        at, as_of=at, since=NOW, orders=orders, fills=(), settlements=(), positions=(), balance=build.balance()
+    )
+
+
+def older(build: Build, by_ms: int) -> Order:
+    return build.order("c1", order_id="o1", created=Ts(NOW - by_ms), updated=Ts(NOW - by_ms))
+
+
+def test_it_never_counts_as_never_arrived(build: Build) -> None:
+    engine = in_doubt(build)
+    assert engine.step(read(build, later_ms=3_600_000)) == []
+    assert engine.state.orders.live()
+
+
+def test_an_order_made_before_it_is_another_one_and_ours_ends(build: Build) -> None:
+    engine = in_doubt(build)
+    effects = engine.step(read(build, older(build, OLDER_MS + 1)))
+    ours, theirs = engine.state.orders.get("c1"), engine.state.orders.by_order_id("o1")
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.status, ours.code, ours.order_id) == (OrderStatus.REJECTED, DUPLICATE_ID, "")
+    assert (theirs.status, theirs.is_foreign) == (OrderStatus.RESTING, True), "its exposure counts"
+    assert not {"ID_CLASH", "LATE_ORDER"} & {effect.code for effect in effects if isinstance(effect, Alert)}
+    assert engine.step(read(build, older(build, OLDER_MS + 1), later_ms=2_000)) == []
+
+
+def test_an_order_made_when_it_was_sent_is_ours(build: Build) -> None:
+    engine = in_doubt(build)
+    engine.step(read(build, older(build, OLDER_MS)))
+    ours = engine.state.orders.get("c1")
+    assert ours is not None
+    assert (ours.status, ours.order_id, ours.is_foreign) == (OrderStatus.RESTING, "o1", False)
+
+
+def test_after_a_restart_news_of_the_older_one_does_not_bring_ours_back(build: Build) -> None:
+    refused = build.order("c1", status=OrderStatus.REJECTED, code=DUPLICATE_ID)
+    engine = Engine(
+        build.state(),
+        Limits(min_edge=None),
+        (),
+        new_id=lambda: "new",
+        order_expiry_s=90,
+        on_file=lambda any_id: refused if any_id == "c1" else None,
+    )
+    effects = engine.step(OrderState(NOW, older(build, OLDER_MS + 1)))
+    assert [order.is_foreign for order in engine.state.orders.live()] == [True]
+    assert "LATE_ORDER" not in [effect.code for effect in effects if isinstance(effect, Alert)]

@@ -1,0 +1,99 @@
+"""An order whose client order id the exchange knows already: is it ours, arrived before, or an older one?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from virtual import OTHER, TICKER, Virtual, ticket
+
+from kalshi_cli.core.model import BID, OrderStatus
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.errors import OutcomeUnknownError, RefusedError
+from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.units import cents, contracts
+
+HOUR_S = 3_600
+
+
+def elsewhere(virtual: Virtual, price: int = 40, ticker: str = TICKER) -> None:
+    """Another program of alice's, with another state file, places an order with the id that ours will have."""
+    order = NewOrder(ticker=ticker, side=BID, price=cents(price), qty=contracts(10), client_order_id="job-42")
+    assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
+
+
+def send_unseen(virtual: Virtual) -> None:
+    """Place it although the account was read before that id was there: the look before the send finds nothing."""
+    desk = virtual.desk()
+
+    def hide(request: httpx.Request) -> httpx.Response | None:
+        is_list = request.method == "GET" and request.url.path.endswith("/orders")
+        return httpx.Response(200, json={"orders": [], "cursor": ""}, request=request) if is_list else None
+
+    virtual.wire.before = hide
+    engine, proposal = desk.propose(ticket(client_order_id="job-42"))
+    virtual.wire.before = lambda _request: None
+    desk.send(engine, proposal)
+
+
+@pytest.mark.parametrize("client_ids", ["forever", "open_only"])
+def test_a_typed_id_that_the_exchange_knows_is_refused_before_anything_is_sent(tmp_path: Path, client_ids: Any) -> None:
+    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, client_ids=client_ids))
+    virtual.market()
+    elsewhere(virtual, 44)  # trades at once: it never rests
+    virtual.clock.advance(HOUR_S)
+    virtual.market()
+    with pytest.raises(RefusedError) as caught:
+        virtual.place(client_order_id="job-42")
+    assert (caught.value.code, virtual.wire.posts()) == ("DUPLICATE_ID", 0)
+    virtual.close()
+
+
+@pytest.mark.parametrize("price", [44, 30])
+def test_an_older_order_with_the_id_ends_ours_as_refused_and_is_not_taken_for_it(virtual: Virtual, price: int) -> None:
+    """It traded an hour ago, or rests since."""
+    virtual.market()
+    elsewhere(virtual, price)
+    virtual.clock.advance(HOUR_S)
+    virtual.market()
+    with pytest.raises(RefusedError) as caught:
+        send_unseen(virtual)
+    assert caught.value.code == "DUPLICATE_ID"
+    ours = virtual.store.order("job-42")
+    assert ours is not None
+    assert (ours.status, ours.code, ours.order_id) == (OrderStatus.REJECTED, "DUPLICATE_ID", "")
+    virtual.clock.advance(60)
+    assert reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id) == ([], [])
+    assert "LATE_ORDER" not in [alert.code for alert in virtual.store.alerts()]
+
+
+def test_an_order_with_the_id_that_was_made_within_the_send_is_ours(virtual: Virtual) -> None:
+    """The network sent it twice, and the answer to the first was lost."""
+    virtual.market()
+
+    def first(request: httpx.Request) -> None:
+        if request.method == "POST":
+            virtual.wire.before = lambda _request: None
+            elsewhere(virtual)
+
+    desk = virtual.desk()
+    engine, proposal = desk.propose(ticket(client_order_id="job-42"))
+    virtual.wire.before = first
+    order = desk.send(engine, proposal)
+    assert (order.status, order.is_foreign, virtual.wire.posts()) == (OrderStatus.RESTING, False, 1)
+
+
+def test_an_id_that_is_taken_in_another_market_never_counts_as_never_arrived(virtual: Virtual) -> None:
+    """The exchange says that an order of this id is there; that it was not found proves nothing."""
+    virtual.market(ticker=OTHER)
+    elsewhere(virtual, 44, OTHER)
+    virtual.clock.advance(HOUR_S)
+    virtual.market()
+    with pytest.raises(OutcomeUnknownError):
+        virtual.place(client_order_id="job-42")
+    virtual.clock.advance(HOUR_S)
+    ended, left = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+    assert (ended, [order.client_order_id for order in left]) == ([], ["job-42"])
