@@ -182,8 +182,15 @@ def test_an_accepted_quote_counts_in_every_limit_until_it_traded_or_never_will(
 
 def test_before_its_time_is_over_no_read_says_that_it_never_trades(virtual: Virtual) -> None:
     virtual.market()
-    quotes.accept(virtual.desk(), propose(virtual, answered(virtual, confirms_ms=29_000)), "no")
-    later(virtual, 44)
+    deal = propose(virtual, answered(virtual, confirms_ms=29_900))
+
+    def slow(request: httpx.Request) -> None:
+        if request.method == "PUT":
+            virtual.clock.advance(4)
+
+    virtual.wire.before = slow  # type: ignore[assignment]
+    quotes.accept(virtual.desk(), deal, "no")
+    later(virtual, 43)
     _, unknown = reconcile_unknown(virtual.client, virtual.store, virtual.clock, TEN, virtual.new_id)
     assert len(unknown) == 1
     later(virtual, 2)
