@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from kalshi_cli.errors import NotFoundError
+from kalshi_cli.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange.calls.base import Calls, part, unknown
 from kalshi_cli.exchange.rest import CANCEL, ONCE, REARM, Retry
 from kalshi_cli.exchange.wire import groups as wire_groups
@@ -67,8 +67,16 @@ class GroupCalls(Calls):
         """Cancel all its orders and forget it."""
         path = f"{_GROUPS}/{part(group.group_id)}"
         subject = f"deleting order group {group.group_id}"
-        with _named(group.group_id):
-            self._rest.call("DELETE", path, CANCEL, subject=subject, params=_whose(group), if_unknown=_LOOK)
+
+        def delete(retry: Retry) -> None:
+            self._rest.call("DELETE", path, retry, subject=subject, params=_whose(group), if_unknown=_LOOK)
+
+        try:
+            with _named(group.group_id):
+                delete(ONCE)
+        except OutcomeUnknownError:
+            with suppress(NotFoundError):  # it did happen
+                delete(CANCEL)
 
     def _put(self, group: OrderGroup, verb: str, body: bytes = b"", *, retry: Retry = CANCEL) -> None:
         """Harmless twice: each of them says how the group shall be, not what to add."""
