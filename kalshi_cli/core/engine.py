@@ -445,7 +445,8 @@ class Engine:
             return known
         if orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
             return known
-        return orders.add(filed)
+        joined = orders.add(filed)
+        return joined if filed.order_id in ("", order_id) or not order_id else None  # else it is a second one
 
     def _on_orders_beside(self, message: OrdersBeside) -> list[Effect]:
         """What other programs of ours placed or amended counts at once, before the exchange tells of it."""

@@ -214,7 +214,8 @@ class _Strangers:
     def met(self, order: Order) -> list[Effect]:
         """An order joined that no intent of ours is for."""
         own = self._state.orders.get(order.client_order_id)
-        if own is not None and not own.is_foreign:
+        is_second = own is not None and own.order_id != order.order_id
+        if own is not None and is_second and (not own.is_foreign or order.client_order_id.startswith(OWN_ID)):
             text = f"{_words(order)}, besides {own.order_id}: two orders of one intent. See `kalshi order list`"
             return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
         return self._told(order.order_id, order.client_order_id, _words(order)) if _counts(order) else []

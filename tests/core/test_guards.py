@@ -364,6 +364,23 @@ def test_a_second_order_under_an_id_that_is_on_file_is_double_all_the_same(build
     assert moves(effects) == [(HALTED, "DOUBLE_ORDER")]
 
 
+def test_a_second_order_is_double_also_where_the_state_file_alone_remembers_the_first(build: Build) -> None:
+    filed = build.order("typed", order_id="o1", status=OrderStatus.CANCELED)
+    engine = Engine(build.state(), Limits(), (), new_id=lambda: "n", order_expiry_s=None, on_file={"typed": filed}.get)
+    effects = engine.step(OrderState(NOW, build.order("typed", order_id="o2")))
+    assert moves(effects) == [(HALTED, "DOUBLE_ORDER")]
+
+
+def test_two_orders_under_one_id_of_this_program_are_double_also_where_no_file_remembers_either(
+    build: Build, engine: Engine
+) -> None:
+    assert moves(engine.step(OrderState(NOW, build.order(f"{OWN_ID}9", order_id="o1")))) == []
+    assert moves(engine.step(OrderState(NOW, build.order(f"{OWN_ID}9", order_id="o1", filled=contracts(1))))) == []
+    assert moves(engine.step(OrderState(NOW, build.order("web", order_id="o3")))) == []
+    assert moves(engine.step(OrderState(NOW, build.order("web", order_id="o4")))) == [], "not our id, not our business"
+    assert moves(engine.step(OrderState(NOW, build.order(f"{OWN_ID}9", order_id="o2")))) == [(HALTED, "DOUBLE_ORDER")]
+
+
 def test_a_fill_that_is_nobodys_after_half_a_minute_is_told_once(build: Build, engine: Engine) -> None:
     engine.step(Filled(NOW, build.fill(order_id="f1", client_order_id=f"{OWN_ID}9")))
     engine.step(Filled(NOW, build.fill("t2", order_id="f1")))
