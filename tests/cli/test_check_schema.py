@@ -155,8 +155,8 @@ def test_whatever_holds_it_up_it_ends_in_time_and_says_so(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as silent:
         variables = {
             "KALSHI_REST_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/trade-api/v2",
-            "KALSHI_EXCHANGE__READ_TIMEOUT_S": "60",
-            "KALSHI_EXCHANGE__TOTAL_TIMEOUT_S": "60",
+            "KALSHI_EXCHANGE__READ_TIMEOUT_S": "10",
+            "KALSHI_EXCHANGE__TOTAL_TIMEOUT_S": "10",
             **bare_variables(tmp_path),
         }
         words = [*CHECK, "--public", "--within", "1s"]

@@ -14,9 +14,9 @@ from fault_proxy import Action, Fault, FaultProxy, fault_proxy
 from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.clock import SystemClock
+from kalshi_cli.core import reconcile
 from kalshi_cli.core.model import BID
 from kalshi_cli.store.lock import lock
-from kalshi_cli.units import Ts, format_ts, parse_ts
 
 CREATE = r"/portfolio/events/orders$"
 
@@ -147,10 +147,9 @@ def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) 
 def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
 ) -> None:
-    """The proof is that the exchange's own data is newer than the send by a margin: it says so here, a minute early."""
+    """The proof is that the exchange's own data is newer than the send by a margin, which is a moment here."""
+    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 200)
     with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
-        later = lambda body: {"as_of_time": format_ts(Ts(parse_ts(body["as_of_time"]) + 60_000))}  # noqa: E731
-        proxy.edits["user_data_timestamp"] = later
         set_variables(monkeypatch, tmp_path, exchange.variables(proxy.moved(exchange.server.rest_url)))
         proxy.faults.append(Fault(action, "POST", CREATE))
         assert_error(place(), 6, "never_arrived", "exit-code")
@@ -242,13 +241,14 @@ def test_a_health_check_that_cannot_even_start_is_unknown_not_usage(exchange: Se
     assert kalshi("health-check", "--frobnicate").code == 3
 
 
-def test_reconcile_says_of_each_order_what_it_found(exchange: Served, proxy: FaultProxy) -> None:
+def test_reconcile_says_of_each_order_what_it_found(
+    exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a person meets it: one reply got lost on its way back, one order on its way there."""
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert place().code == 7
     assert kalshi("order", "reconcile", "--wait", "1s", "--json").json[0]["found"] == "still_unknown"
-    later = lambda body: {"as_of_time": format_ts(Ts(parse_ts(body["as_of_time"]) + 60_000))}  # noqa: E731
-    proxy.edits["user_data_timestamp"] = later
+    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 200)
     ended = kalshi("order", "reconcile", "--json")
     assert (ended.code, [row["found"] for row in ended.json]) == (0, ["never_arrived"])
     assert kalshi("order", "reconcile", "--json").json == [], "and twice changes nothing"

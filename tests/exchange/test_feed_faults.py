@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_rest import ScriptedRest, market_body
 from scripted_ws import ScriptedWs, wait_until
+from wsproto.utilities import LocalProtocolError
 
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.messages import BookCheck, BookDelta, BookSnapshot, FeedGap, FeedState, MarketChange, Message, Tick
@@ -370,7 +371,7 @@ def test_a_slow_strategy_keeps_the_time_and_is_told_that_it_is_slow_instead_of_f
     one.until(BookSnapshot, 2)
     between, most, sent = 0, 0, 0
     while not (isinstance(one.seen[-1], FeedState) and not one.seen[-1].is_live):
-        with suppress(OSError, KeyError, AssertionError):  # between two connections
+        with suppress(OSError, KeyError, AssertionError, LocalProtocolError):  # between two connections
             for _ in range(100 if one.stream.is_live else 0):
                 one.server.delta("A", "0.4700", "1.00", ts=one.clock.now())
                 sent += 1
