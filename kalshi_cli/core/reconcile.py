@@ -56,7 +56,9 @@ def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: Account
     repairs += [Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
     seen = {(order.client_order_id, order.ticker, order.side) for order in snapshot.orders}
     repairs += [
-        OrderNeverArrived(snapshot.ts, order.client_order_id)
+        OrderRejected(snapshot.ts, order.client_order_id, DUPLICATE_ID)  # whatever had the id, it is not this one
+        if is_id_taken(order)
+        else OrderNeverArrived(snapshot.ts, order.client_order_id)
         for order in orders.live()
         if (order.client_order_id, order.ticker, order.side) not in seen and _cannot_be_there(order, snapshot)
     ]
@@ -65,7 +67,7 @@ def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: Account
 
 def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
     """Not acknowledged, not in a fresh and complete read, and past the time at which it could still arrive and rest."""
-    if order.order_id or is_id_taken(order) or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
+    if order.order_id or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
         return False
     return snapshot.as_of > provable_at(order)
 

@@ -8,7 +8,7 @@ from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import AccountSnapshot, Alert, OrderState, OrderUnknown
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.orders import DUPLICATE_ID, ID_TAKEN
-from kalshi_cli.core.reconcile import OLDER_MS
+from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS, OLDER_MS
 from kalshi_cli.core.state import Limits
 from kalshi_cli.units import Ts
 
@@ -31,10 +31,13 @@ def older(build: Build, by_ms: int) -> Order:
     return build.order("c1", order_id="o1", created=Ts(NOW - by_ms), updated=Ts(NOW - by_ms))
 
 
-def test_it_never_counts_as_never_arrived(build: Build) -> None:
+def test_where_nothing_of_ours_has_the_id_it_was_refused_and_did_not_just_never_arrive(build: Build) -> None:
     engine = in_doubt(build)
-    assert engine.step(read(build, later_ms=3_600_000)) == []
-    assert engine.state.orders.live()
+    assert engine.step(read(build, later_ms=NEVER_ARRIVED_MARGIN_MS)) == [], "no proof yet"
+    engine.step(read(build, later_ms=3_600_000))
+    order = engine.state.orders.get("c1")
+    assert order is not None
+    assert (order.status, order.code) == (OrderStatus.REJECTED, DUPLICATE_ID)
 
 
 def test_an_order_made_before_it_is_another_one_and_ours_ends(build: Build) -> None:

@@ -10,6 +10,7 @@ import pytest
 from virtual import OTHER, TICKER, Virtual, ticket
 
 from kalshi_cli.core.model import BID, OrderStatus
+from kalshi_cli.core.orders import DUPLICATE_ID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.errors import OutcomeUnknownError, RefusedError
@@ -86,8 +87,8 @@ def test_an_order_with_the_id_that_was_made_within_the_send_is_ours(virtual: Vir
     assert (order.status, order.is_foreign, virtual.wire.posts()) == (OrderStatus.RESTING, False, 1)
 
 
-def test_an_id_that_is_taken_in_another_market_never_counts_as_never_arrived(virtual: Virtual) -> None:
-    """The exchange says that an order of this id is there; that it was not found proves nothing."""
+def test_an_id_that_is_taken_in_another_market_ends_as_refused_not_as_never_arrived(virtual: Virtual) -> None:
+    """The exchange says that an order of this id is there; it is not ours, or it would be found in this market."""
     virtual.market(ticker=OTHER)
     elsewhere(virtual, 44, OTHER)
     virtual.clock.advance(HOUR_S)
@@ -96,4 +97,4 @@ def test_an_id_that_is_taken_in_another_market_never_counts_as_never_arrived(vir
         virtual.place(client_order_id="job-42")
     virtual.clock.advance(HOUR_S)
     ended, left = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
-    assert (ended, [order.client_order_id for order in left]) == ([], ["job-42"])
+    assert ([(order.status, order.code) for order in ended], left) == ([(OrderStatus.REJECTED, DUPLICATE_ID)], [])
