@@ -30,6 +30,16 @@ class Quoter(Strategy):
 """
 
 
+def written(exchange: Served) -> list[str]:
+    """The status of every order in the state file; none while there is no file yet."""
+    if not (path := exchange.state / "sim" / "state.db").exists():
+        return []
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'orders'").fetchone():
+            return []
+        return [status for (status,) in connection.execute("SELECT status FROM orders")]
+
+
 @pytest.fixture
 def exchange(tmp_path: Path) -> Iterator[Served]:
     (tmp_path / "quoter.py").write_text(QUOTER)
@@ -39,11 +49,11 @@ def exchange(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def loop(exchange: Served) -> Iterator[subprocess.Popen[str]]:
-    """A loop with one order resting."""
+    """A loop with one order resting, as the exchange has it and as the state file has it."""
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s", "--json")
     process = start(words, exchange.variables(), exchange.home)
     try:
-        eventually(lambda: exchange.resting() or process.poll() is not None)
+        eventually(lambda: "resting" in written(exchange) or process.poll() is not None)
         assert process.poll() is None, finish(process).err
         yield process
     finally:
@@ -112,12 +122,6 @@ def test_the_kill_switch_of_another_shell_stops_a_running_loop_from_ordering(
     assert exchange.resting() == []
     assert kalshi(exchange, "trade", "--strategy", "spike", "--json").code == 9
     assert ended.json["live_orders"] == 0
-
-
-def written(exchange: Served) -> list[str]:
-    """The status of every order in the state file."""
-    with closing(sqlite3.connect(exchange.state / "sim" / "state.db")) as connection:
-        return [status for (status,) in connection.execute("SELECT status FROM orders")]
 
 
 def test_an_order_that_a_halt_forbade_at_the_last_moment_is_not_taken_for_live(exchange: Served) -> None:
