@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kalshi_cli.core import reconcile, risk, surroundings
-from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.book_watch import BookWatch
 from kalshi_cli.core.group_watch import GroupWatch
 from kalshi_cli.core.guards import Guards
 from kalshi_cli.core.hooks import Asked, Hooks, Strategy
 from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.market_news import MarketNews
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     AccountUnread,
@@ -20,8 +20,6 @@ from kalshi_cli.core.messages import (
     AmendEnded,
     AmendOrder,
     BookCheck,
-    BookDelta,
-    BookSnapshot,
     Cancel,
     CancelFailed,
     CancelOrder,
@@ -30,13 +28,10 @@ from kalshi_cli.core.messages import (
     Command,
     Denied,
     Effect,
-    FeedGap,
-    FeedState,
     FillBooked,
     Filled,
     GroupChange,
     Intent,
-    MarketChange,
     Message,
     OrderAccepted,
     OrderCanceled,
@@ -47,15 +42,11 @@ from kalshi_cli.core.messages import (
     OrderState,
     OrderUnknown,
     Place,
-    PublicTrade,
-    Quote,
-    ReferencePrice,
     Settled,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
     Tick,
-    Valued,
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.orders import DUPLICATE_ID
@@ -92,7 +83,7 @@ class Engine:
         """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
         self.is_stopping = False
         self._cash_besides: Money | None = None
-        self._hooks = Hooks(state, strategies, self._consider, self._withdraw)
+        self._hooks = Hooks(state, strategies, self._consider, self._withdraw, self._may_ask)
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._on_file = on_file
@@ -105,16 +96,8 @@ class Engine:
         self._untold_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
-            BookDelta: self._on_delta,
-            BookSnapshot: self._on_snapshot,
+            **MarketNews(state, self._book_watch, self._hooks, self._guards).reactions,
             BookCheck: self._book_watch.check,
-            Quote: self._on_quote,
-            PublicTrade: self._on_trade,
-            ReferencePrice: self._on_reference,
-            FeedGap: self._on_gap,
-            FeedState: self._on_feed_state,
-            MarketChange: self._on_market,
-            Valued: self._on_valued,
             Tick: self._on_tick,
             OrderAccepted: self._on_order,
             OrderRejected: self._on_order,
@@ -149,7 +132,6 @@ class Engine:
         """The strategy whose code is running at this moment, if any; another thread may look."""
         return self._hooks.asked
 
-    @property
     def _may_ask(self) -> bool:
         """Whether strategies are asked at all."""
         return not (
@@ -186,77 +168,12 @@ class Engine:
                     self.state.by_strategy.setdefault(owner.strategy, Ledger()).book(entry)
         self._guards.recalled()
 
-    # -- market data ----------------------------------------------------------------------------------------------
-
-    def _on_delta(self, message: BookDelta) -> list[Effect]:
-        state = self.state
-        state.feed_ts = message.ts
-        book = state.books.get(message.ticker)
-        if book is None or not book.is_usable:
-            return []
-        book.apply(message.side, message.price, message.delta, message.ts)
-        return [] if message.has_more else self._decide(book)
-
-    def _on_snapshot(self, message: BookSnapshot) -> list[Effect]:
-        self.state.feed_ts = message.ts
-        book = self.state.books.get(message.ticker)
-        if book is None:
-            return []
-        book.load(message.bids, message.asks, message.ts)
-        self._book_watch.crossed.pop(message.ticker, None)
-        return self._decide(book)
-
-    def _decide(self, book: OrderBook) -> list[Effect]:
-        """Let the strategies look at a book that changed, if it can be believed."""
-        if not book.is_usable or book.is_crossed:
-            return self._book_watch.odd(book)
-        if self._book_watch.crossed:
-            self._book_watch.crossed.pop(book.ticker, None)
-        return self._hooks.on_book(book.ticker) if self._may_ask else []
-
-    def _on_quote(self, message: Quote) -> list[Effect]:
-        if message.ticker in self.state.books:
-            self.state.quotes[message.ticker] = message
-        return []
-
-    def _on_trade(self, message: PublicTrade) -> list[Effect]:
-        return self._hooks.on_trade(message) if self._may_ask else []
-
-    def _on_reference(self, message: ReferencePrice) -> list[Effect]:
-        self.state.indexes[message.index] = message.value
-        return []
-
-    def _on_gap(self, message: FeedGap) -> list[Effect]:
-        for ticker in message.tickers or tuple(self.state.books):
-            if ticker in self.state.books:
-                self.state.books[ticker].invalidate(message.reason)
-        return []
-
-    def _on_feed_state(self, message: FeedState) -> list[Effect]:
-        self.state.is_feed_live = message.is_live
-        if message.is_live:
-            self.state.feed_ts = message.ts
-            return []
-        return [Alert(message.ts, "warning", "FEED_DOWN", "stream", message.reason)]
-
-    def _on_market(self, message: MarketChange) -> list[Effect]:
-        market = message.market
-        self.state.markets[market.ticker] = market
-        if message.fees is not None:
-            self.state.fees[market.ticker] = message.fees
-        self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
-        return self._guards.loss()
-
-    def _on_valued(self, message: Valued) -> list[Effect]:
-        self.state.valued.update({market.ticker: market for market in message.markets})
-        return self._guards.loss()
-
     def _on_tick(self, _message: Tick) -> list[Effect]:
         effects = self._guards.tick() + self._withdraw()
         for order, reason in self._book_watch.unwatched():
             effects += self._cancel(order, reason)
         effects += self._book_watch.tick()
-        return effects + self._hooks.on_tick() if self._may_ask else effects
+        return effects + self._hooks.on_tick()
 
     # -- intents -----------------------------------------------------------------------------------------------------
 
@@ -405,7 +322,7 @@ class Engine:
         if self._untold_fills is not None:
             self._untold_fills.append((order.strategy, fill))
             return effects
-        return effects + (self._hooks.on_fill(order.strategy, fill) if self._may_ask else [])
+        return effects + self._hooks.on_fill(order.strategy, fill)
 
     def _count_day(self, entry: Fill | Settlement) -> list[Effect]:
         """Before anybody may act on it. What a read of the account brings is counted once all of it is booked."""
@@ -473,7 +390,7 @@ class Engine:
         held = {p.ticker: p.qty for p in state.ledger.positions.values() if not p.subaccount}
         effects += self._drift.look(held, message, booked_until=state.last_entry) + self._guards.loss()
         for strategy, fill in untold:
-            effects += self._hooks.on_fill(strategy, fill) if self._may_ask else []
+            effects += self._hooks.on_fill(strategy, fill)
         return effects
 
     def _on_account_unread(self, _message: AccountUnread) -> list[Effect]:

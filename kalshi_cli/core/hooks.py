@@ -36,7 +36,8 @@ class HungError(BaseException):
 
 
 class Hooks:
-    """Asks the strategies. `consider` takes what they want, `withdraw` follows when one of them failed."""
+    """Asks the strategies, while `may_ask` allows it. `consider` takes what they want, `withdraw` follows when one of
+    them failed."""
 
     def __init__(
         self,
@@ -44,11 +45,13 @@ class Hooks:
         strategies: Sequence[Strategy],
         consider: Callable[[str, Intent], list[Effect]],
         withdraw: Callable[[], list[Effect]],
+        may_ask: Callable[[], bool],
     ) -> None:
         self._state = state
         self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
         self._consider = consider
         self._withdraw = withdraw
+        self._may_ask = may_ask
         self.names = {strategy.name for strategy in strategies}
         self.failed: dict[str, str] = {}
         """Strategies that were taken out, and why."""
@@ -85,6 +88,8 @@ class Hooks:
     def _ask(self, strategy: Strategy, hook: Callable[..., Iterable[Intent] | None], *args: object) -> list[Effect]:
         """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
         effects: list[Effect] = []
+        if not self._may_ask():
+            return effects
         try:
             for count, intent in enumerate(self._answers(strategy.name, hook, args)):
                 if count == MAX_INTENTS:

@@ -160,7 +160,7 @@ DOUBT = (
     Mutant(
         "the time of a read is asked for first",
         "what changed during the read counts as absent (F40)",
-        "exchange/venue.py",
+        "exchange/snapshot.py",
         "        as_of=as_of,",
         "        as_of=client.user_data_timestamp(),",
         ("tests/exchange/test_venue.py",),
@@ -246,8 +246,8 @@ BOOKS = (
     Mutant(
         "a gap makes the book unusable",
         "orders are priced from a book that never was (F34)",
-        "core/engine.py",
-        "                self.state.books[ticker].invalidate(message.reason)",
+        "core/market_news.py",
+        "                self._state.books[ticker].invalidate(message.reason)",
         "                pass",
         ("tests/core/test_engine.py",),
     ),
