@@ -45,8 +45,9 @@ from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer
-from kalshi_cli.exchange.venue import LiveVenue, account_snapshot
+from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.exchange.wire.account import Allowance
 from kalshi_cli.exchange.wire.account import Limits as Pace
 from kalshi_cli.exchange.wire.groups import OrderGroup

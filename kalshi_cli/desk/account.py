@@ -17,7 +17,7 @@ from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.venue import account_snapshot
+from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.store.base import Memory, Notebook
 from kalshi_cli.units import Ts
 

@@ -39,7 +39,8 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.venue import LiveVenue, valued
+from kalshi_cli.exchange.snapshot import valued
+from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Halt, Memory, MovedError, Notebook

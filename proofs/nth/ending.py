@@ -9,7 +9,7 @@ from virtual import T0, Virtual
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import reconcile_unknown, restore
 from kalshi_cli.errors import KalshiError
-from kalshi_cli.exchange.venue import account_snapshot
+from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.sim.records import RESTING, OrderRecord
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Money, dollars

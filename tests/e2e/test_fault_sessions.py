@@ -19,7 +19,7 @@ from kalshi_cli.core.messages import ExchangeChange, Filled, Tick
 from kalshi_cli.core.model import ASK, BID, OrderStatus
 from kalshi_cli.desk.status import read_status
 from kalshi_cli.errors import CredentialsError, ExchangeError, UnreachableError
-from kalshi_cli.exchange.venue import account_snapshot
+from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock

@@ -40,8 +40,9 @@ from kalshi_cli.core.model import BID, CENT_GRID, Market, MarketStatus, Order, O
 from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.exchange.stream.reader import Stream
-from kalshi_cli.exchange.venue import LiveVenue, account_snapshot
+from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.units import Money, Qty, Ts, cents, contracts, parse_ts
 
 NOW = parse_ts("2026-06-11T06:30:00Z")

@@ -1,0 +1,130 @@
+"""The account as the exchange has it now: one complete and dated read, by which everything else is judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import AccountSnapshot, Message, Valued
+from kalshi_cli.core.model import Order
+from kalshi_cli.core.orders import is_id_taken
+from kalshi_cli.errors import UnreachableError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.dates import no_later
+from kalshi_cli.units import Ts
+
+T = TypeVar("T")
+
+OVERLAP_MS = 60_000
+"""How far a read of fills reaches back behind the last one; booking is idempotent."""
+
+SETTLED_OVERLAP_MS = 86_400_000
+"""... and a read of settlements behind that: one can become readable long after its own time."""
+
+NEW_MS = 900_000
+"""How old a fill may be whose order is looked up where nobody knows it; a lost file is not rebuilt order by order."""
+
+MARKETS_ONE_BY_ONE = 3
+"""Orders of more markets than this are looked up in one list: after a while away all orders of a loop have ended."""
+
+MOST_ELSEWHERE = 300
+"""Markets that are not traded whose prices one read asks for."""
+
+
+def account_snapshot(
+    client: KalshiClient,
+    clock: Clock,
+    *,
+    since: Ts,
+    live: Iterable[Order] = (),
+    known: Callable[[str], Order | None] | None = None,
+    within_s: float = math.inf,
+) -> AccountSnapshot:
+    """A complete read of the account, or an error; `live` are the orders that we believe to be live.
+
+    Those of them that the list of resting orders does not show are looked up among all orders of their market, also
+    among those that left for the historical tier; of many markets, in one list of the whole account. What is found
+    neither here nor there is left to whoever compares: absence proves something only when `as_of` is late enough.
+    The orders behind new fills that are not `known` are looked up, too: what traded at once never rested.
+    `as_of` is asked for first, so that everything read after it is at least as new.
+    """
+    in_time = _Deadline(clock, within_s)
+
+    def look_up(missing: dict[str | None, Ts]) -> None:
+        if len(missing) > MARKETS_ONE_BY_ONE:
+            missing = {None: min(missing.values())}
+        for ticker, oldest in missing.items():
+            for order in in_time(client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS) if oldest else None)):
+                orders[order.order_id] = order
+
+    as_of = client.user_data_timestamp()
+    orders = {order.order_id: order for order in in_time(client.orders(status="resting"))}
+    look_up(_missing(orders.values(), live))
+    fills = tuple(in_time(client.all_fills(min_ts=since)))
+    if known is not None:
+        new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
+        look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
+    settlements = tuple(in_time(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS)))))
+    now = clock.now()
+    return AccountSnapshot(
+        now,
+        as_of=as_of,
+        since=since,
+        orders=tuple(no_later(order, now) for order in orders.values()),
+        fills=tuple(no_later(fill, now) for fill in fills),
+        settlements=tuple(no_later(settlement, now) for settlement in settlements),
+        positions=tuple(in_time(client.positions())),
+        balance=client.balance(),
+    )
+
+
+def valued(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[Message]:
+    """What positions in these markets are worth now; those beyond the limit, and of no market at all, are not read."""
+    if not tickers:
+        return []
+    return [Valued(clock.now(), tuple(client.markets(tickers=tickers[:MOST_ELSEWHERE])))]
+
+
+class _Deadline:
+    """Ends a read that takes too long: a server that answers each page just in time must not hold a loop for ever."""
+
+    def __init__(self, clock: Clock, within_s: float) -> None:
+        self._clock = clock
+        self._until = clock.monotonic() + within_s
+
+    def __call__(self, items: Iterable[T]) -> Iterator[T]:
+        for item in items:
+            self._check()
+            yield item
+        self._check()
+
+    def _check(self) -> None:
+        if self._clock.monotonic() > self._until:
+            raise UnreachableError("the account takes longer to read than a loop can wait", code="too_slow")
+
+
+def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:
+    """Markets with orders of ours that do not rest, and when the oldest of those was made.
+
+    An order without an exchange id is known by our own; foreign ones may have none of ours. Whose id was taken, there
+    is one under it of any age.
+    """
+    ids, client_ids = set(), set()
+    for order in resting:
+        ids.add(order.order_id)
+        client_ids.add(order.client_order_id)
+    return _oldest(
+        (order.ticker, Ts(0) if is_id_taken(order) else order.created)
+        for order in live
+        if not (order.order_id in ids if order.order_id else order.client_order_id in client_ids)
+    )
+
+
+def _oldest(found: Iterable[tuple[str, Ts]]) -> dict[str | None, Ts]:
+    """The earliest time of each market."""
+    oldest: dict[str | None, Ts] = {}
+    for ticker, ts in found:
+        oldest[ticker] = min(ts, oldest.get(ticker, ts))
+    return oldest
