@@ -10,7 +10,10 @@ import msgspec
 import pytest
 
 from kalshi_cli.app import App
+from kalshi_cli.app.account import pnl_of, portfolio_of, status_of
 from kalshi_cli.app.halts import Halts
+from kalshi_cli.app.health import health_of
+from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.config import Config, Risk, Sim, Trade
 from kalshi_cli.core.checks import Verdict
@@ -59,7 +62,7 @@ def place(app: App, **changes: Any) -> Any:
 
 def test_looking_creates_nothing(desk: Desk) -> None:
     with desk.app() as app:
-        assert app.status().is_running is False
+        assert status_of(app).is_running is False
         assert app.remembered() is None
     assert not desk.state.exists()
 
@@ -71,7 +74,7 @@ def test_an_order_lives_from_one_command_to_the_next(desk: Desk) -> None:
         found = app.find_order("mine")
         assert (found.order_id, found.status) == (order.order_id, OrderStatus.RESTING)
         assert app.find_order(order.order_id).order_id == order.order_id
-        outcome = app.cancel_everything(Scope())
+        outcome = cancel_everything(app, Scope())
         assert (outcome.canceled, outcome.remaining) == (1, 0)
     with desk.app() as app:
         assert app.find_order("mine").status is OrderStatus.CANCELED
@@ -80,7 +83,7 @@ def test_an_order_lives_from_one_command_to_the_next(desk: Desk) -> None:
 
 def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
     with desk.app() as app:
-        assert app.halt("MANUAL", "test")
+        assert Halts(app).halt("MANUAL", "test")
     with desk.app() as app, pytest.raises(RefusedError, match="HALTED"):
         place(app)
     with desk.app() as app, pytest.raises(HaltedError):
@@ -88,7 +91,7 @@ def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
     with desk.app() as app:
         before = Halts(app).resume("looked into it")
         assert (before.state, before.code) == (TradingState.HALTED, "MANUAL")
-        assert app.status().halt.state is TradingState.ACTIVE
+        assert status_of(app).halt.state is TradingState.ACTIVE
         assert place(app).status is OrderStatus.RESTING
 
 
@@ -97,11 +100,11 @@ def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new
     path.parent.mkdir(parents=True)
     path.write_text("this is no database, and longer than a header of one hundred bytes has to be " * 3)
     with desk.app() as app:
-        assert app.halt("MANUAL", "test")
+        assert Halts(app).halt("MANUAL", "test")
     assert "the halt is kept beside the state file" in desk.said[0]
     path.unlink()
     with desk.app() as app:
-        assert app.status().halt.code == "MANUAL", "also where there is no state file"
+        assert status_of(app).halt.code == "MANUAL", "also where there is no state file"
         with pytest.raises(RefusedError, match="HALTED"):
             place(app)
     path.unlink()
@@ -123,9 +126,9 @@ def test_pnl_adds_up_by_every_key(desk: Desk) -> None:
         assert ask is not None
         order = place(app, price=Price(9_900))
         assert order.filled == contracts(2)
-        assert app.portfolio().drifting == []
+        assert portfolio_of(app).drifting == []
         for key in KEYS:
-            whole, parts = app.pnl(key, None)
+            whole, parts = pnl_of(app, key, None)
             assert sum(part.net for part in parts.values()) == whole.net
             assert whole.fees == order.fees
         balance = app.client.balance()
@@ -134,7 +137,7 @@ def test_pnl_adds_up_by_every_key(desk: Desk) -> None:
 
 def test_the_account_is_healthy(desk: Desk) -> None:
     with desk.app() as app:
-        findings = app.health()
+        findings = health_of(app)
     names = ["exchange", "clock", "key", "account", "limits", "stream", "state", "disk"]
     assert [finding.check for finding in findings] == names
     assert worst(findings) is Verdict.OK, findings
@@ -147,7 +150,7 @@ def test_without_a_key_every_check_says_so_and_none_raises(desk: Desk) -> None:
         exchange=msgspec.structs.replace(config.exchange, rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9"),
     )
     with App(closed, desk.said.append) as app:
-        findings = {finding.check: finding for finding in app.health()}
+        findings = {finding.check: finding for finding in health_of(app)}
         assert findings["key"].verdict is Verdict.CRITICAL
         assert findings["exchange"].verdict is Verdict.UNKNOWN
         assert worst(list(findings.values())) is Verdict.CRITICAL
@@ -177,11 +180,11 @@ def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: De
     assert summary.mode == ("paper" if fills else "sim")
     assert banners[0].words.startswith("PAPER" if fills else "SIMULATED")
     with desk.app() as app:
-        status = app.status()
+        status = status_of(app)
         assert status.is_running is False
         assert (desk.state / ("sim-paper" if fills else "sim") / "state.db").exists()
         assert fills or (status.cycle is not None and status.cycle.cycles == summary.cycles)
-        assert app.cancel_everything(Scope()).canceled == 0, "it left nothing behind"
+        assert cancel_everything(app, Scope()).canceled == 0, "it left nothing behind"
 
 
 def test_a_command_finds_the_exchange_that_a_loop_serves(desk: Desk) -> None:
@@ -239,8 +242,8 @@ def test_a_pause_reaches_what_trades_on_paper_too_and_so_does_its_end(desk: Desk
     with desk.app() as app:
         assert Halts(app).pause("lunch").reason == "lunch"
         assert [(home / ".pause").exists() for home in homes] == [True, True]
-        assert app.status().halt.is_pause
+        assert status_of(app).halt.is_pause
         assert Halts(app).stop() == []
         assert Halts(app).resume("had lunch").is_pause
         assert [(home / ".pause").exists() for home in homes] == [False, False]
-        assert not app.status().halt.is_pause
+        assert not status_of(app).halt.is_pause

@@ -19,43 +19,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
 from kalshi_cli.core.messages import Alert, GroupSwitched
-from kalshi_cli.core.model import Order, OrderStatus, TradingState
+from kalshi_cli.core.model import Order
 from kalshi_cli.core.orders import OWN_ID
-from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import cancel, health, kill, portfolio, quotes
+from kalshi_cli.desk import cancel, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
-from kalshi_cli.desk.halts import gravest
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
-from kalshi_cli.desk.status import Status, read_status
-from kalshi_cli.desk.trade import (
-    refuse_if_halted,
-)
+from kalshi_cli.desk.trade import refuse_if_halted
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter
+from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
-from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.store.base import Glance, Halt, Store
+from kalshi_cli.store.base import Glance, Store
 from kalshi_cli.store.entries import Catalogue
-from kalshi_cli.store.halt_file import write_halt_file
-from kalshi_cli.store.lock import holder, lock
+from kalshi_cli.store.lock import lock
 from kalshi_cli.store.shared import SharedNumbers
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from httpx import BaseTransport
 
-    from kalshi_cli.core.checks import CheckReport
     from kalshi_cli.sim.controls import Report
     from kalshi_cli.simulator import Address, Simulator
 
@@ -173,7 +162,7 @@ class App:
     @cached_property
     def client(self) -> KalshiClient:
         """The REST client of this environment; nothing that could trade starts after a halt."""
-        return self._connected(self._refuse_order, self._announced)
+        return self.connected(self._refuse_order, self._announced)
 
     def _refuse_order(self) -> None:
         refuse_if_halted(self.store)
@@ -192,7 +181,7 @@ class App:
         opened, _ = self.stack.enter_context(self.simulator.open())
         return IN_PROCESS_URL, SimTransport(opened, self.clock)
 
-    def _connected(
+    def connected(
         self, before_create: Callable[[], None], on_notice: Callable[[str, str], None] = lambda _route, _notice: None
     ) -> KalshiClient:
         exchange = self.config.exchange
@@ -319,75 +308,6 @@ class App:
             self.client, self.store, self.clock, self.limits, self.new_id, wait_s=wait_s, note=self.note
         )
 
-    def cancel_everything(
-        self,
-        scope: cancel.Scope,
-        within_s: float = kill.DEADLINE_S,
-        *,
-        with_groups: bool = False,
-        progress: Callable[[int, int], None] = lambda _gone, _known: None,
-    ) -> kill.Outcome:
-        """The kill switch, without the halt; `with_groups` triggers the order groups first.
-
-        Whatever the state file would tell is asked for once, and done without where it cannot be read.
-        """
-        if scope.is_everything:
-            self.limiter.rank = Rank.KILL
-        groups: list[OrderGroup] = []
-        ours: dict[str, Order] | None = None
-        with suppress(StateError):  # said already, when the halt could not be written
-            groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in self.store.groups()]
-            ours = {order.order_id: order for order in self.store.live_orders() if not order.is_foreign}
-
-        def on_the_way() -> list[Order]:
-            if ours is not None:
-                with suppress(StateError):
-                    return kill.on_the_way(self.store.live_orders())
-            return []
-
-        switch = kill.KillSwitch(
-            self.client, self.clock, scope, tell=self.note, progress=progress, on_the_way=on_the_way,
-            look_up=self.reconcile,
-            is_ours=None if ours is None else lambda order: order.order_id in ours,
-            on_file=[] if ours is None else [each for each in ours.values() if each.status is OrderStatus.RESTING],
-        )  # fmt: skip
-        try:
-            outcome = switch.run(within_s, groups if with_groups else None)
-        finally:
-            self.limiter.let_others_write()
-        if ours is not None:
-            for group_id in outcome.triggered:
-                self.note_group(group_id, is_triggered=True)
-        if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
-            outcome = msgspec.structs.replace(outcome, agreed=quotes.agreed(self.client, self.note))
-        return outcome
-
-    def halt(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:
-        """Halt for good; False, and told, where it can be written neither in the state file nor beside it.
-
-        The state file is waited for, for `busy_ms` at most.
-        """
-        path, after = self.state_dir / "state.db", Halt(TradingState.HALTED, code, reason, self.clock.now())
-        account = self.account  # without a key nothing can run here, and nothing is written
-        is_beside = True
-        try:
-            write_halt_file(self.state_dir, after)
-        except StateError:
-            is_beside = False
-        try:
-            with SqliteStore.open(path, account=account, environment=self.config.env, busy_ms=busy_ms) as store:
-                store.set_halt(after)
-        except StateError as error:
-            if is_beside:
-                self.tell(f"the halt is kept beside the state file, and holds: {error.message}")
-                return True
-            self.tell(f"the halt could NOT be written down: {error.message}")
-            who = holder(self.state_dir / "trade.lock")
-            if who is not None:
-                self.tell(f"a loop is running ({who}): to be sure, kill {who.pid or ''}".rstrip())
-            return False
-        return True
-
     def note_group(self, group_id: str, *, is_triggered: bool) -> None:
         """A person switched an order group: where a run made it, the next start must know."""
         try:
@@ -396,76 +316,6 @@ class App:
                 store.record(GroupSwitched(group_id, is_triggered))
         except StateError as error:
             self.tell(f"the state file does not know of it: {error.message}")
-
-    def portfolio(self) -> portfolio.Portfolio:
-        """Positions and P&L as of now."""
-        found = portfolio.read(self.client)
-        for ticker in found.drifting:
-            self.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
-        return found
-
-    def pnl(self, by: str, since: Ts | None) -> tuple[Pnl, dict[str, Pnl]]:
-        """Profit and loss: the whole, and its parts by one of `portfolio.KEYS`."""
-        store = self.remembered()
-        strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
-        parts = portfolio.grouped(
-            self.portfolio(), by,
-            since=since, zone=ZoneInfo(self.config.day_zone), now=self.clock.now(),
-            strategy_of=lambda fill: strategies.get(fill.order_id, ""),
-            event_of=lambda ticker: self.client.market(ticker).event_ticker,
-            series_of=lambda ticker: self.families.event(self.client.market(ticker).event_ticker).series_ticker,
-        )  # fmt: skip
-        return total(parts.values()), parts
-
-    def status(self) -> Status:
-        """What runs here and how it is doing, from the state file; nothing is asked of the exchange.
-
-        Of a loop and one on paper, the one that runs now, else the one that ran last; of the former whatever is at the
-        exchange, and the graver halt of both.
-        """
-        found, now = [], self.clock.now()
-        day = portfolio.day_of(now, ZoneInfo(self.config.day_zone))
-        for mode, account in (("", None), ("paper", "paper")):
-            home = state_dir(self.config, mode)
-            found.append(read_status(home, self.remembered(home, account), self.config.env, day, now))
-        last = max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
-        at_exchange = ("unknown_orders", "resting_orders", "resting_until", "triggered_groups", "is_abandoned")
-        changes = {name: getattr(found[0], name) for name in at_exchange}
-        return msgspec.structs.replace(last, halt=gravest([status.halt for status in found]), **changes)
-
-    def health(self) -> list[health.Finding]:
-        """Every check, in the order in which things depend on each other."""
-        checks: dict[str, health.Check] = {
-            "exchange": lambda: health.exchange(self.client),
-            "clock": lambda: health.clock_skew(self.client),
-            "key": lambda: health.key(self.signer, self.config.env),
-            "account": lambda: health.account(self.client),
-            "limits": lambda: health.limits(self.client),
-            "stream": lambda: health.stream(self.ws_url, self.signer, self.clock, self.rng),
-            "state": lambda: health.state(self.store),
-            "disk": lambda: health.disk(self.state_dir),
-        }
-        return [health.examine(name, self.clock, check) for name, check in checks.items()]
-
-    def check_schema(self, *, is_public_only: bool, within_s: float) -> CheckReport:
-        """Whether the exchange still sends what we read; only reads, and probes that can do nothing."""
-        from kalshi_cli.desk import schema
-
-        signer, ws_url = self.signer, self.ws_url
-
-        def frames(ticker: str) -> list[bytes]:
-            assert signer is not None
-            return schema.first_frames(ws_url, signer, self.clock, self.rng, ticker)
-
-        return schema.examine(
-            self._connected(lambda: None),  # one of its own: a probe that is told "410", as it should be, is no alert
-            self.clock,
-            within_s=within_s,
-            is_keyed=signer is not None,
-            is_public_only=is_public_only,
-            is_real_money=self.needs_confirmation,
-            frames=frames if signer is not None and ws_url else None,
-        )
 
     def reset_simulator(self) -> None:
         """Forget the simulated exchange, and what we remember of trading there."""

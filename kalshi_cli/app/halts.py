@@ -1,4 +1,4 @@
-"""Pausing, resuming and stopping what runs in an environment, whether on the account or on paper."""
+"""Halting, pausing, resuming and stopping what runs in an environment, whether on the account or on paper."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 
 from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
-from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk import halts
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError
+from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.store.base import Halt, Store
+from kalshi_cli.store.halt_file import write_halt_file
+from kalshi_cli.store.lock import holder
 from kalshi_cli.store.pause import pause, read_pause
+from kalshi_cli.store.sqlite import SqliteStore
 
 
 class Halts:
@@ -30,6 +33,32 @@ class Halts:
 
     def _store(self, home: Path, account: str | None) -> Store | None:
         return self.app.remembered(home, account)
+
+    def halt(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:
+        """Halt for good; False, and told, where it can be written neither in the state file nor beside it.
+
+        The state file is waited for, for `busy_ms` at most.
+        """
+        path, after = self.app.state_dir / "state.db", Halt(TradingState.HALTED, code, reason, self.app.clock.now())
+        account = self.app.account  # without a key nothing can run here, and nothing is written
+        is_beside = True
+        try:
+            write_halt_file(self.app.state_dir, after)
+        except StateError:
+            is_beside = False
+        try:
+            with SqliteStore.open(path, account=account, environment=self.app.config.env, busy_ms=busy_ms) as store:
+                store.set_halt(after)
+        except StateError as error:
+            if is_beside:
+                self.app.tell(f"the halt is kept beside the state file, and holds: {error.message}")
+                return True
+            self.app.tell(f"the halt could NOT be written down: {error.message}")
+            who = holder(self.app.state_dir / "trade.lock")
+            if who is not None:
+                self.app.tell(f"a loop is running ({who}): to be sure, kill {who.pid or ''}".rstrip())
+            return False
+        return True
 
     def pause(self, reason: str) -> Halt:
         """No new orders until `resume`; what holds them up now, a halt where there is one.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from kalshi_cli.app import App
+from kalshi_cli.app.account import status_of
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config
@@ -91,7 +92,7 @@ class Statuses:
     def __iter__(self) -> Iterator[tuple[Ts, Status]]:
         while not self.stopped_by:
             with App(self._config, self._tell) as app:  # a state file that appears or goes is seen, and let go of
-                now, status = app.clock.now(), app.status()
+                now, status = app.clock.now(), status_of(app)
             yield now, status
             until = self._clock.monotonic() + STATUS_EVERY_S
             while not self.stopped_by and self._clock.monotonic() < until:

@@ -65,11 +65,12 @@ def cancel_all(
 
         pull(config)
     from kalshi_cli.app import App
+    from kalshi_cli.app.halts import Halts
 
     with App(config, tell, note) as desk:
         for problem in config.problems:
             note(f"ignored: {problem}")
-        halted = does_halt and desk.halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
+        halted = does_halt and Halts(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
         if halted:
             note("trading is halted; when all is well: kalshi resume --reason TEXT")
         if config.read_only:
@@ -87,13 +88,14 @@ def cancel_all(
 
 
 def _canceled(desk: App, event: str | None, pattern: str | None, within: float | None, *, with_groups: bool) -> Outcome:
+    from kalshi_cli.app.kill import cancel_everything
     from kalshi_cli.cli.screen.progress import progress
     from kalshi_cli.desk.cancel import Scope
     from kalshi_cli.desk.kill import DEADLINE_S
 
     scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
     with progress("canceled", desk.clock.monotonic) as show:
-        return desk.cancel_everything(scope, within or DEADLINE_S, with_groups=with_groups, progress=show)
+        return cancel_everything(desk, scope, within or DEADLINE_S, with_groups=with_groups, progress=show)
 
 
 def _shown(

@@ -37,9 +37,11 @@ def schema(
     kalshi check schema
     kalshi check schema --env prod --public --json
     """
+    from kalshi_cli.app.health import check_schema
+
     within_s = within or WITHIN_S
     with stopped_after(within_s, "schema", flags_of(ctx).form), opened(ctx) as desk:
-        report = desk.check_schema(is_public_only=public, within_s=within_s * 0.9)
+        report = check_schema(desk, is_public_only=public, within_s=within_s * 0.9)
         show(report, flags_of(ctx).form)
     raise typer.Exit(report.verdict.value)
 

@@ -47,12 +47,13 @@ def resume(
     \b
     kalshi resume --reason "checked positions with the web site"
     """
+    from kalshi_cli.app.account import status_of
     from kalshi_cli.app.halts import Halts
 
     with opened(ctx) as desk:
         reason = reason.strip()
         if not reason and sys.stdin.isatty():
-            halt = desk.status().halt
+            halt = status_of(desk).halt
             reason = ask(f"trading is {halt.state.value}: {halt.code} {halt.reason}\nwhy is it safe to trade?").strip()
         if not reason:
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
@@ -72,6 +73,7 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
+    from kalshi_cli.app.account import status_of
     from kalshi_cli.app.halts import Halts
 
     with opened(ctx) as desk:
@@ -79,5 +81,5 @@ def stop(ctx: typer.Context) -> None:
         note("\n".join(f"the loop (pid {pid}) has stopped, and nothing of it is live" for pid in stopped))
         if not stopped:
             note("no loop is running here")
-            if left := desk.status().rest:
+            if left := status_of(desk).rest:
                 note(f"as far as the state file knows {left}. Look: kalshi order list; end it: kalshi cancel-all")

@@ -19,11 +19,12 @@ def health_check(ctx: typer.Context) -> None:
     \b
     kalshi health-check --env prod
     """
+    from kalshi_cli.app.health import health_of
     from kalshi_cli.cli.rows.run import HealthRow, health_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.health import worst
 
     with opened(ctx) as desk:
-        findings = desk.health()
+        findings = health_of(desk)
         render_rows(HealthRow, [health_row(finding) for finding in findings], flags_of(ctx).form)
     raise typer.Exit(worst(findings).value)

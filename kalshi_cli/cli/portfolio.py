@@ -47,11 +47,12 @@ def positions(
     kalshi positions
     kalshi positions --subaccount 1
     """
+    from kalshi_cli.app.account import portfolio_of
     from kalshi_cli.cli.rows.base import PositionRow, SubaccountPositionRow, position_row
     from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
-        found = desk.portfolio()
+        found = portfolio_of(desk)
         marks = found.marks
         held = [position for position in found.open_positions if subaccount in (None, position.subaccount)]
         rows = [position_row(position, marks[position.ticker]) for position in held]
@@ -125,10 +126,11 @@ def pnl(
     kalshi pnl
     kalshi pnl --by day --since 7d --json
     """
+    from kalshi_cli.app.account import pnl_of
     from kalshi_cli.cli.rows.base import pnl_view
     from kalshi_cli.cli.screen.render import render_one
 
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
-        whole, parts = desk.pnl(by, start)
+        whole, parts = pnl_of(desk, by, start)
         render_one(pnl_view(whole, parts), flags_of(ctx).form, title=f"profit and loss by {by}")

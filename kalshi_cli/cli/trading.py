@@ -51,7 +51,7 @@ def trade(
     from kalshi_cli.cli.screen.live import is_live, status_display
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.config import LONGEST_INTERVAL_S
+    from kalshi_cli.config_sections import LONGEST_INTERVAL_S
     from kalshi_cli.desk.trade import TradeRequest
 
     if paper and live:
@@ -186,6 +186,7 @@ def status(
     kalshi status --json
     kalshi status --watch
     """
+    from kalshi_cli.app.account import status_of
     from kalshi_cli.cli.rows.run import status_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.status import remarks
@@ -196,7 +197,7 @@ def status(
         watch_status(ctx)
         return
     with opened(ctx) as desk:
-        found, now = desk.status(), desk.clock.now()
+        found, now = status_of(desk), desk.clock.now()
         render_one(status_view(found), flags_of(ctx).form, title="status", now=now)
         for remark in remarks(found, now):
             note(remark)

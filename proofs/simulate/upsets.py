@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kalshi_cli.app.halts import Halts
+from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.core.messages import Command
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.cancel import Scope
@@ -134,10 +135,10 @@ class Upsets:
         stage = self._stage
 
         def do(app: VirtualApp) -> None:
-            if not app.halt("KILL_SWITCH", "somebody asked for it"):
+            if not Halts(app).halt("KILL_SWITCH", "somebody asked for it"):
                 return
             placed = stage.checker.others_placed
-            outcome = app.cancel_everything(Scope(), 20.0, with_groups=True)
+            outcome = cancel_everything(app, Scope(), 20.0, with_groups=True)
             stage.hit("F64")
             resting = list(stage.exchange._state.members[ME].orders())
             if outcome.is_clean and resting and stage.checker.others_placed == placed and not stage.late:

@@ -1,0 +1,47 @@
+"""Whether everything is in place to trade, and whether the exchange still sends what we read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kalshi_cli.app import App
+from kalshi_cli.desk import health
+
+if TYPE_CHECKING:
+    from kalshi_cli.core.checks import CheckReport
+
+
+def health_of(app: App) -> list[health.Finding]:
+    """Every check, in the order in which things depend on each other."""
+    checks: dict[str, health.Check] = {
+        "exchange": lambda: health.exchange(app.client),
+        "clock": lambda: health.clock_skew(app.client),
+        "key": lambda: health.key(app.signer, app.config.env),
+        "account": lambda: health.account(app.client),
+        "limits": lambda: health.limits(app.client),
+        "stream": lambda: health.stream(app.ws_url, app.signer, app.clock, app.rng),
+        "state": lambda: health.state(app.store),
+        "disk": lambda: health.disk(app.state_dir),
+    }
+    return [health.examine(name, app.clock, check) for name, check in checks.items()]
+
+
+def check_schema(app: App, *, is_public_only: bool, within_s: float) -> CheckReport:
+    """Whether the exchange still sends what we read; only reads, and probes that can do nothing."""
+    from kalshi_cli.desk import schema
+
+    signer, ws_url = app.signer, app.ws_url
+
+    def frames(ticker: str) -> list[bytes]:
+        assert signer is not None
+        return schema.first_frames(ws_url, signer, app.clock, app.rng, ticker)
+
+    return schema.examine(
+        app.connected(lambda: None),  # one of its own: a probe that is told "410", as it should be, is no alert
+        app.clock,
+        within_s=within_s,
+        is_keyed=signer is not None,
+        is_public_only=is_public_only,
+        is_real_money=app.needs_confirmation,
+        frames=frames if signer is not None and ws_url else None,
+    )

@@ -1,0 +1,59 @@
+"""The kill switch of an account, with what its state file knows where that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from kalshi_cli.app import App
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.desk import cancel, kill, quotes
+from kalshi_cli.errors import StateError
+from kalshi_cli.exchange.ratelimit import Rank
+from kalshi_cli.exchange.wire.groups import OrderGroup
+
+
+def cancel_everything(
+    app: App,
+    scope: cancel.Scope,
+    within_s: float = kill.DEADLINE_S,
+    *,
+    with_groups: bool = False,
+    progress: Callable[[int, int], None] = lambda _gone, _known: None,
+) -> kill.Outcome:
+    """The kill switch, without the halt; `with_groups` triggers the order groups first.
+
+    Whatever the state file would tell is asked for once, and done without where it cannot be read.
+    """
+    if scope.is_everything:
+        app.limiter.rank = Rank.KILL
+    groups: list[OrderGroup] = []
+    ours: dict[str, Order] | None = None
+    with suppress(StateError):  # said already, when the halt could not be written
+        groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in app.store.groups()]
+        ours = {order.order_id: order for order in app.store.live_orders() if not order.is_foreign}
+
+    def on_the_way() -> list[Order]:
+        if ours is not None:
+            with suppress(StateError):
+                return kill.on_the_way(app.store.live_orders())
+        return []
+
+    switch = kill.KillSwitch(
+        app.client, app.clock, scope, tell=app.note, progress=progress, on_the_way=on_the_way,
+        look_up=app.reconcile,
+        is_ours=None if ours is None else lambda order: order.order_id in ours,
+        on_file=[] if ours is None else [each for each in ours.values() if each.status is OrderStatus.RESTING],
+    )  # fmt: skip
+    try:
+        outcome = switch.run(within_s, groups if with_groups else None)
+    finally:
+        app.limiter.let_others_write()
+    if ours is not None:
+        for group_id in outcome.triggered:
+            app.note_group(group_id, is_triggered=True)
+    if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
+        outcome = msgspec.structs.replace(outcome, agreed=quotes.agreed(app.client, app.note))
+    return outcome
