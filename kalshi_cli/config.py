@@ -10,15 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta
 
 from kalshi_cli import config_file
-from kalshi_cli.config_values import convert, show, time_zone, url
+from kalshi_cli.config_sections import (
+    EVENTS,
+    TIERS,
+    Alerts,
+    Checks,
+    Credentials,
+    CredentialsByEnv,
+    Exchange,
+    Heartbeat,
+    Logs,
+    Metrics,
+    Risk,
+    Sim,
+    Sink,
+    Trade,
+    hidden,
+    hidden_address,
+)
+from kalshi_cli.config_values import any_of, convert, show, time_zone, url
 from kalshi_cli.errors import ConfigError
-from kalshi_cli.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, cents, contracts
 
 Env = Literal["sim", "demo", "prod"]
 
@@ -33,135 +49,6 @@ HOSTS: dict[str, tuple[str, str]] = {
     ),
 }
 """REST and WebSocket of each environment, as the exchange recommends them since 2026. `sim` has none of its own."""
-
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-CallSeconds = Annotated[
-    float, Meta(gt=0, le=10, description="the proof that an order never arrived counts on no request leaving later")
-]
-"""One call, with all its attempts: ten seconds of `NEVER_ARRIVED_MARGIN_MS`, in `core/reconcile.py`, are for it."""
-LONGEST_INTERVAL_S = 10
-IntervalSeconds = Annotated[
-    float, Meta(gt=0, le=LONGEST_INTERVAL_S, description="reads of the account, halts and cancels wait for it")
-]
-Dollars = Annotated[Money, Meta(ge=0)]
-PriceStep = Annotated[Price, Meta(ge=0, lt=ONE_DOLLAR)]
-Contracts = Annotated[Qty, Meta(ge=0)]
-
-
-class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key of one environment. Its representation hides the key id."""
-
-    key_id: str = ""
-    private_key_path: Path | None = None
-
-    def __repr__(self) -> str:
-        return f"Credentials(key_id={_hidden(self.key_id)!r})"
-
-
-class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
-    """A key is good for one environment only."""
-
-    sim: Credentials = Credentials()
-    demo: Credentials = Credentials()
-    prod: Credentials = Credentials()
-
-
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """How the exchange is reached. An empty URL is that of the environment."""
-
-    rest_url: str = ""
-    ws_url: str = ""
-    connect_timeout_s: Seconds = 3.0
-    read_timeout_s: Seconds = 5.0
-    total_timeout_s: CallSeconds = 10.0
-
-
-class Risk(msgspec.Struct, frozen=True, kw_only=True):
-    """What every order is held against before it is sent. None switches a limit off; zero allows nothing."""
-
-    max_position: Contracts | None = contracts(100)
-    max_exposure: Dollars | None = Money(500 * DOLLAR)
-    max_order_count: Contracts | None = contracts(100)
-    max_order_cost: Dollars | None = Money(100 * DOLLAR)
-    price_collar: PriceStep | None = cents(10)
-    max_daily_loss: Dollars | None = Money(100 * DOLLAR)
-    max_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
-    max_market_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
-    min_edge: PriceStep | None = cents(1)
-    max_book_age_s: Seconds | None = 10.0
-    close_margin_s: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
-
-
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """The pace of the trade loop."""
-
-    interval_s: IntervalSeconds = 2.0
-    order_expiry_s: Seconds = 90.0
-    status_every_s: Seconds = 60.0
-    stop_budget_s: Seconds = 10.0
-    decision_limit_s: Seconds = 5.0
-    strategy_limit_s: Seconds = 5.0
-    suspended_after_s: Seconds = 30.0
-    group_limit: Annotated[Qty, Meta(ge=contracts(1), le=contracts(1_000_000))] | None = contracts(500)
-
-
-Milliseconds = Annotated[int, Meta(ge=0, le=366 * 86_400_000)]
-RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
-
-
-class Sim(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulated exchange: its world, and a switch for each thing that is not certain of the real one.
-
-    Below the first five every name, and every default, is that of `SimOptions` in `sim/listing.py`, which says what it
-    does; `docs/simulated-exchange.md` says why.
-    """
-
-    seed: Annotated[int, Meta(ge=0)] = 1
-    speed: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
-    starting_cash: Dollars = Money(1_000 * DOLLAR)
-    shards: Annotated[int, Meta(ge=1, le=16)] = 1
-    maintenance: bool = False
-    client_ids: Literal["forever", "open_only"] = "forever"
-    read_lag_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
-    clock_past_ms: Milliseconds = 5_000
-    clock_future_ms: Milliseconds = 5_000
-    usage_tier: Literal["basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"] = "basic"
-    read_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
-    write_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
-    read_capacity: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
-    write_capacity: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
-    subaccounts_need_advanced: bool = True
-    inactive_status: RefusalStatus = 400
-    mismatch_status: RefusalStatus = 400
-    triggered_group_code: str = "order_group_triggered"
-    group_trips: Literal["reached", "exceeded"] = "reached"
-    is_balance_net: bool = False
-    holds_fees: bool = True
-    flat_fee: Dollars | None = None
-    balance_precision: Annotated[int, Meta(ge=1, le=10_000)] = 100
-    ioc_shows_remainder: bool = False
-    asks_read_as: Literal["sell_yes", "buy_no"] = "sell_yes"
-    reduce_only_refused: bool = False
-    amend_shows_counts: bool = False
-    post_only_amend: Literal["cancel", "refuse"] = "cancel"
-    cancel_all_lasts_ms: Milliseconds = 0
-    transfer_ms: Milliseconds = 250
-    repeated_transfer: Literal["same_id", "conflict"] = "same_id"
-    history_after_ms: Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)] = 90 * 86_400_000
-    orders_after_ms: Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)] = 14 * 86_400_000
-    sparse_candles: bool = False
-    confirm_ms: Milliseconds = 30_000
-    execute_ms: Milliseconds = 15_000
-    fast_confirm_ms: Milliseconds = 3_000
-    fast_execute_ms: Milliseconds = 1_000
-    ok_has_seq: bool = False
-    hang_up: Literal["reset", "close"] = "reset"
-    outbox_limit: Annotated[int, Meta(ge=10, le=10_000_000)] = 10_000
-    market_limit: Annotated[int, Meta(ge=1, le=10_000_000)] = 500_000
-    commands_a_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
-    ticker_every_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
-    max_open_orders: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000
-    max_order_groups: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -186,6 +73,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange = Exchange()
     risk: Risk = Risk()
     trade: Trade = Trade()
+    checks: Checks = Checks()
+    alerts: Alerts = Alerts()
+    heartbeat: Heartbeat = Heartbeat()
+    logs: Logs = Logs()
+    metrics: Metrics = Metrics()
     sim: Sim = Sim()
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
@@ -212,6 +104,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 Key = tuple[str, ...]
 """Where a value is: section, then name."""
+
+SINKS: Key = ("alerts", "sinks")
+"""A section of sections whose names are a person's, as `strategies` is."""
 
 Found = dict[Key, tuple[object, str]]
 """Raw values with their origins."""
@@ -316,14 +211,14 @@ def masked(config: Config) -> tuple[Setting, ...]:
     settings = []
     for key, kind, value in _leaves(config):
         path, text = ".".join(key), show(kind, value)
-        is_secret = any(word in key[-1].lower() for word in ("key_id", "secret", "token", "password"))
-        settings.append(Setting(path, _hidden(text) if is_secret else text, config.origins.get(path, "default")))
+        settings.append(Setting(path, _masked(key, text), config.origins.get(path, "default")))
     return tuple(settings)
 
 
-def _hidden(secret: str) -> str:
-    """The last four characters of a long secret, nothing of a short one."""
-    return f"…{secret[-4:]}" if len(secret) >= 12 else "…" if secret else ""
+def _masked(key: Key, text: str) -> str:
+    if key[-1] == "url":
+        return hidden_address(text)
+    return hidden(text) if any(word in key[-1] for word in ("key_id", "secret", "token", "password")) else text
 
 
 # -- the schema, read off the structs -----------------------------------------------------------------------------
@@ -337,6 +232,9 @@ def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, 
             yield from _leaves(value, at)
         elif at == ("references",):
             yield from (((*at, prefix), str | None, index) for prefix, index in value.items())
+        elif at == SINKS:
+            for name, sink in value.items():
+                yield from _leaves(sink, (*at, name))
         elif at == ("strategies",):
             yield from (
                 ((*at, name, param), Any, raw) for name, params in value.items() for param, raw in params.items()
@@ -346,11 +244,12 @@ def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, 
 
 
 _KINDS = {key: kind for key, kind, _ in _leaves(Config())}
-_SECTIONS = {key[:depth] for key in _KINDS for depth in range(len(key))} | {("strategies",)}
+_SECTIONS = {key[:depth] for key in _KINDS for depth in range(len(key))} | {("strategies",), SINKS}
+_KINDS |= {key: kind for key, kind, _ in _leaves(Sink(), ("sink",))}
 
 
 def _is_section(key: Key) -> bool:
-    return key in _SECTIONS or (len(key) == 2 and key[0] == "strategies")
+    return key in _SECTIONS or (len(key) == 2 and key[0] == "strategies") or (len(key) == 3 and key[:2] == SINKS)
 
 
 def _kind(key: Key) -> Any:
@@ -359,6 +258,8 @@ def _kind(key: Key) -> Any:
         return str | None
     if len(key) == 3 and key[0] == "strategies":
         return Any
+    if len(key) == 4 and key[:2] == SINKS:
+        key = ("sink", key[3])
     if key in _KINDS:
         return _KINDS[key]
     if _is_section(key):
@@ -385,16 +286,23 @@ def _build(kind: type[Any], key: Key, values: Mapping[Key, object]) -> Any:
                 name[1]: index for name, index in values.items() if name[:1] == at and index is not None
             }
         elif at == ("strategies",):
-            strategies: dict[str, dict[str, object]] = {}
-            for name, raw in values.items():
-                if name[:1] == at:
-                    strategies.setdefault(name[1], {})[name[2]] = raw
-            made[field.name] = strategies
+            made[field.name] = _named(at, values)
+        elif at == SINKS:
+            made[field.name] = {name: Sink(**found) for name, found in _named(at, values).items()}
         elif at in _SECTIONS:
             made[field.name] = _build(field.type, at, values)
         elif at in values:
             made[field.name] = values[at]
     return kind(**made)
+
+
+def _named(section: Key, values: Mapping[Key, object]) -> dict[str, dict[str, Any]]:
+    """The sections in a section whose names are a person's."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        if key[: len(section)] == section:
+            found.setdefault(key[-2], {})[key[-1]] = value
+    return found
 
 
 # -- where values come from ---------------------------------------------------------------------------------------
@@ -457,7 +365,7 @@ _CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
 def _value(key: Key, raw: object, base: Path) -> object:
     """A raw value, checked. Relative paths in the file are relative to the file."""
     value = convert(_kind(key), raw)
-    check = _CHECKS.get(key)
+    check = _CHECKS.get(key) or _CHECKS.get((key[0], "*", key[-1]))
     if check is not None:
         return check(value)
     return base / value if isinstance(value, Path) else value
@@ -467,7 +375,10 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
     ("exchange", "rest_url"): url("https", "http"),
     ("exchange", "ws_url"): url("wss", "ws"),
     ("day_zone",): time_zone,
+    ("alerts", "*", "tiers"): any_of(TIERS),
+    ("alerts", "*", "events"): any_of(EVENTS),
 }
+"""By key; `*` is any number of names between the first and the last."""
 
 
 def _error(problems: list[Problem]) -> ConfigError:

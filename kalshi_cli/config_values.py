@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 from msgspec import Meta
 
@@ -24,6 +25,7 @@ from kalshi_cli.units import (
 )
 
 MAX_TEXT = 500
+MAX_WORDS = 50
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -92,6 +94,25 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def any_of(choices: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """A check that each word is one of these."""
+
+    def check(words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            if word not in choices:
+                raise ValueError(f"must be some of {', '.join(choices)}, not {_quoted(word)}")
+        return words
+
+    return check
+
+
+RangeText = NewType("RangeText", str)
+"""A range as monitoring plug-ins write it: 10, 10:, ~:10, 10:20, @10:20."""
+
+PLUGIN_RANGE = re.compile(r"@?(?:(~|-?\d+(?:\.\d+)?)?:)?(-?\d+(?:\.\d+)?)?")
+"""start:end of the Monitoring Plugins guidelines; `~` is minus infinity, a leading `@` turns inside and outside."""
 
 
 def time_zone(name: str) -> str:
@@ -171,6 +192,21 @@ def _text(raw: object) -> str:
     return raw.strip()
 
 
+def _range(raw: object) -> str:
+    text = str(raw).strip() if isinstance(raw, int | float | str) and not isinstance(raw, bool) else ""
+    if not text.strip("@:") or not PLUGIN_RANGE.fullmatch(text):
+        raise ValueError(f"must be a range like 10, 10:, ~:10, 10:20 or @10:20, not {_quoted(raw)}")
+    return text
+
+
+def _words(raw: object) -> tuple[str, ...]:
+    """A YAML list, or words with commas between them as in a variable."""
+    parts = raw if isinstance(raw, list | tuple) else _text(raw).split(",")
+    if len(parts) > MAX_WORDS:
+        raise ValueError(f"must be at most {MAX_WORDS} words")
+    return tuple(word for part in parts if (word := _text(part)))
+
+
 def _path(raw: object) -> Path:
     text = str(raw) if isinstance(raw, Path) else _text(raw)
     if not text:
@@ -190,5 +226,12 @@ _PARSERS: dict[Any, Callable[[object], Any]] = {
     bool: _claim,
     str: _text,
     Path: _path,
+    RangeText: _range,
+    tuple[str, ...]: _words,
 }
-_FORMATTERS: dict[Any, Callable[[Any], str]] = {Money: format_money, Price: format_price, Qty: format_qty}
+_FORMATTERS: dict[Any, Callable[[Any], str]] = {
+    Money: format_money,
+    Price: format_price,
+    Qty: format_qty,
+    tuple[str, ...]: ", ".join,
+}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.clock import Clock, ShiftedClock
-from kalshi_cli.config import Sim
+from kalshi_cli.config_sections import Sim
 from kalshi_cli.errors import (
     ExchangeError,
     ExitCode,

@@ -15,7 +15,8 @@ from kalshi_cli.app.halts import Halts
 from kalshi_cli.app.health import health_of
 from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.app.loops import Loops
-from kalshi_cli.config import Config, Risk, Sim, Trade
+from kalshi_cli.config import Config
+from kalshi_cli.config_sections import Risk, Sim, Trade
 from kalshi_cli.core.checks import Verdict
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk.cancel import Scope

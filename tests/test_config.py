@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.config import HOSTS, Config, Credentials, config_dir, load, masked, state_dir
+from kalshi_cli.config import HOSTS, Config, config_dir, load, masked, state_dir
+from kalshi_cli.config_sections import Credentials
 from kalshi_cli.errors import ConfigError, ExitCode
 from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 
@@ -378,3 +379,54 @@ def test_importing_config_imports_neither_yaml_nor_platformdirs() -> None:
 
 def test_the_default_price_collar_is_a_price_not_a_count_of_cents() -> None:
     assert Config().risk.price_collar == cents(10)
+
+
+# -- whom to tell, and what to hold against ------------------------------------------------------------------------
+
+
+def test_sinks_are_named_by_a_person_and_come_from_the_file_and_from_variables() -> None:
+    path = written("alerts:\n  sinks:\n    desk: {url: 'https://a.example/hook', tiers: [critical]}\n")
+    config = load(
+        path,
+        {"KALSHI_ALERTS__SINKS__PHONE__URL": "pover://u@t", "KALSHI_ALERTS__SINKS__PHONE__EVENTS": "check,state"},
+        {},
+    )
+    desk, phone = config.alerts.sinks["desk"], config.alerts.sinks["phone"]
+    assert (desk.url, desk.tiers, desk.events) == ("https://a.example/hook", ("critical",), ())
+    assert (phone.url, phone.tiers, phone.events) == ("pover://u@t", ("critical", "warning"), ("check", "state"))
+    assert config.origins["alerts.sinks.desk.url"] == f"file {path}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alerts: {sinks: {desk: {urll: x}}}", "did you mean url?"),
+        ("alerts: {sinks: {desk: {tiers: [urgent]}}}", "must be some of critical, warning, info, not 'urgent'"),
+        ("alerts: {sinks: {desk: https://a.example}}", "alerts.sinks.desk: must be a section"),
+        ("checks: {cycle_age_s: {warn: soon}}", "must be a range like 10, 10:, ~:10, 10:20 or @10:20, not 'soon'"),
+        ("checks: {cycle_age_s: 60}", "checks.cycle_age_s: must be a section"),
+    ],
+)
+def test_what_is_wrong_with_a_sink_or_a_bound_is_said(text: str, said: str) -> None:
+    assert said in refusal(text)
+
+
+def test_bounds_are_ranges_and_a_bare_number_is_one() -> None:
+    config = load(written("checks: {cycle_age_s: {warn: 90, crit: '@1:2.5'}, cash_usd: {crit: '50:'}}"), {}, {})
+    assert (config.checks.cycle_age_s.warn, config.checks.cycle_age_s.crit) == ("90", "@1:2.5")
+    assert (config.checks.cash_usd.warn, config.checks.cash_usd.crit) == (None, "50:")
+
+
+def test_addresses_of_sinks_are_masked_like_keys() -> None:
+    text = (
+        "alerts: {sinks: {a: {url: 'https://hooks.slack.com/services/T0/B0/abcdefghijkl'}, b: {url: 'slack://tokena/tokenb/tokenc'}}}\n"
+        "heartbeat: {url: 'https://hc-ping.com/11111111-2222-3333-4444-555555555555'}"
+    )
+    config = load(written(text), {}, {})
+    shown = {setting.path: setting.value for setting in masked(config)}
+    assert shown["alerts.sinks.a.url"] == "https://hooks.slack.com/…ijkl"
+    assert shown["alerts.sinks.b.url"] == "slack://…kenc"
+    assert shown["heartbeat.url"] == "https://hc-ping.com/…5555"
+    assert "abcdefghijkl" not in repr(config)
+    assert "tokena" not in repr(config)
+    assert "11111111" not in repr(config)

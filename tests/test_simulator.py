@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from kalshi_cli.clock import SystemClock
-from kalshi_cli.config import Sim
+from kalshi_cli.config_sections import Sim
 from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
 from kalshi_cli.errors import InstanceError, StateError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
@@ -36,7 +36,7 @@ SERVE = dedent("""
     from uuid import uuid4
 
     from kalshi_cli.clock import SystemClock
-    from kalshi_cli.config import Sim
+    from kalshi_cli.config_sections import Sim
     from kalshi_cli.simulator import Simulator
 
     simulator = Simulator(Path(sys.argv[1]), Sim(), SystemClock(), lambda: str(uuid4()))

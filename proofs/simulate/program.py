@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kalshi_cli.app import App
 from kalshi_cli.app import loops as loops_module
 from kalshi_cli.app.loops import Loops
-from kalshi_cli.config import Config, Credentials, CredentialsByEnv, Exchange, Risk, Trade
+from kalshi_cli.config import Config
+from kalshi_cli.config_sections import Credentials, CredentialsByEnv, Exchange, Risk, Trade
 from kalshi_cli.core.messages import AccountSnapshot, Effect, Message
 from kalshi_cli.core.model import Market
 from kalshi_cli.core.orders import OWN_ID

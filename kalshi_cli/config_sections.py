@@ -1,0 +1,260 @@
+"""The sections of config.yaml as typed structs: what can be set, between which bounds, and what holds by default.
+
+`config.py` fills them; `config.example.yaml` explains each to a person.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from kalshi_cli.config_values import RangeText
+from kalshi_cli.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, cents, contracts
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+CallSeconds = Annotated[
+    float, Meta(gt=0, le=10, description="the proof that an order never arrived counts on no request leaving later")
+]
+"""One call, with all its attempts: ten seconds of `NEVER_ARRIVED_MARGIN_MS`, in `core/reconcile.py`, are for it."""
+LONGEST_INTERVAL_S = 10
+IntervalSeconds = Annotated[
+    float, Meta(gt=0, le=LONGEST_INTERVAL_S, description="reads of the account, halts and cancels wait for it")
+]
+Dollars = Annotated[Money, Meta(ge=0)]
+PriceStep = Annotated[Price, Meta(ge=0, lt=ONE_DOLLAR)]
+Contracts = Annotated[Qty, Meta(ge=0)]
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key of one environment. Its representation hides the key id."""
+
+    key_id: str = ""
+    private_key_path: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(key_id={hidden(self.key_id)!r})"
+
+
+class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
+    """A key is good for one environment only."""
+
+    sim: Credentials = Credentials()
+    demo: Credentials = Credentials()
+    prod: Credentials = Credentials()
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """How the exchange is reached. An empty URL is that of the environment."""
+
+    rest_url: str = ""
+    ws_url: str = ""
+    connect_timeout_s: Seconds = 3.0
+    read_timeout_s: Seconds = 5.0
+    total_timeout_s: CallSeconds = 10.0
+
+
+class Risk(msgspec.Struct, frozen=True, kw_only=True):
+    """What every order is held against before it is sent. None switches a limit off; zero allows nothing."""
+
+    max_position: Contracts | None = contracts(100)
+    max_exposure: Dollars | None = Money(500 * DOLLAR)
+    max_order_count: Contracts | None = contracts(100)
+    max_order_cost: Dollars | None = Money(100 * DOLLAR)
+    price_collar: PriceStep | None = cents(10)
+    max_daily_loss: Dollars | None = Money(100 * DOLLAR)
+    max_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
+    max_market_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
+    min_edge: PriceStep | None = cents(1)
+    max_book_age_s: Seconds | None = 10.0
+    close_margin_s: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """The pace of the trade loop."""
+
+    interval_s: IntervalSeconds = 2.0
+    order_expiry_s: Seconds = 90.0
+    status_every_s: Seconds = 60.0
+    stop_budget_s: Seconds = 10.0
+    decision_limit_s: Seconds = 5.0
+    strategy_limit_s: Seconds = 5.0
+    suspended_after_s: Seconds = 30.0
+    group_limit: Annotated[Qty, Meta(ge=contracts(1), le=contracts(1_000_000))] | None = contracts(500)
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a measure of `kalshi check` warns and where it is critical: ranges as monitoring plug-ins write them.
+
+    `10` is above 10 or below 0, `10:` below 10, `~:10` above 10, `10:20` outside, `@10:20` inside; null never.
+    """
+
+    warn: RangeText | None = None
+    crit: RangeText | None = None
+
+
+def bound(warn: str | None = None, crit: str | None = None) -> Bound:
+    """A bound written in this file."""
+    return Bound(warn=RangeText(warn) if warn else None, crit=RangeText(crit) if crit else None)
+
+
+class Checks(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of `kalshi check`, by measure. What is not here is held against the limits in `risk`."""
+
+    max_event_exposure: Dollars | None = None
+    limit_used_pct: Bound = bound(warn="80", crit="100")
+    day_loss_pct: Bound = bound(warn="60", crit="100")
+    drawdown_usd: Bound = bound()
+    cycle_age_s: Bound = bound(warn="60", crit="180")
+    api_p99_ms: Bound = bound(warn="1500", crit="4000")
+    api_errors_pct: Bound = bound(warn="5", crit="20")
+    clock_skew_s: Bound = bound(warn="2", crit="5")
+    feed_age_s: Bound = bound(warn="10", crit="60")
+    feed_lag_ms: Bound = bound(warn="2000", crit="10000")
+    rejected_pct: Bound = bound(warn="10", crit="30")
+    fill_rate_pct: Bound = bound(warn="5:")
+    placement_p99_ms: Bound = bound(warn="2000", crit="5000")
+    slippage_cents: Bound = bound(warn="~:1", crit="~:3")
+    drift_usd: Bound = bound(warn="0.01", crit="1")
+    edge_sigma: Bound = bound(warn="-2:", crit="-3:")
+    cash_usd: Bound = bound()
+    errors: Bound = bound(warn="0", crit="10")
+
+
+TIERS = ("critical", "warning", "info")
+"""How urgent something is, worst first."""
+
+EVENTS = (
+    "emergency_stop", "drawdown_warning", "error", "trade_executed", "big_win", "daily_summary", "check", "state",
+)  # fmt: skip
+"""What something is about; every alert is about one of them."""
+
+Words = tuple[str, ...]
+
+
+class Sink(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody to tell. It hears of what is in one of `tiers`, or about one of `events`. Its address is a secret."""
+
+    url: str = ""
+    url_file: Path | None = None
+    tiers: Words = ("critical", "warning")
+    events: Words = ()
+    allow_private: bool = False
+
+    def __repr__(self) -> str:
+        return f"Sink(url={hidden_address(self.url)!r})"
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to tell of what, and how often. `fallback` names the sink that hears of what another would not take."""
+
+    sinks: dict[str, Sink] = {}
+    fallback: str = ""
+    group_s: Seconds = 300.0
+    repeat_s: Seconds = 4 * 3_600.0
+    give_up_s: Seconds = 86_400.0
+    on_critical: Literal["none", "pause", "flatten"] = "none"
+    big_win: Dollars = Money(50 * DOLLAR)
+    drawdown: Dollars = Money(50 * DOLLAR)
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a loop tells that it is alive: the ping address of a Healthchecks-compatible service; it is a secret."""
+
+    url: str = ""
+    every_s: Seconds = 60.0
+    allow_private: bool = False
+
+    def __repr__(self) -> str:
+        return f"Heartbeat(url={hidden_address(self.url)!r})"
+
+
+class Logs(msgspec.Struct, frozen=True, kw_only=True):
+    """The JSON lines that a loop writes, and the tables beside them. An empty `folder` is `logs` beside the state."""
+
+    enabled: bool = True
+    folder: Path | None = None
+    max_bytes: Annotated[int, Meta(ge=10_000, le=10_000_000_000)] = 20_000_000
+    files: Annotated[int, Meta(ge=1, le=1_000)] = 10
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a loop answers Prometheus, on this machine only."""
+
+    enabled: bool = False
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 9_090
+
+
+Milliseconds = Annotated[int, Meta(ge=0, le=366 * 86_400_000)]
+RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
+
+
+class Sim(msgspec.Struct, frozen=True, kw_only=True):
+    """The simulated exchange: its world, and a switch for each thing that is not certain of the real one.
+
+    Below the first five every name, and every default, is that of `SimOptions` in `sim/listing.py`, which says what it
+    does; `docs/simulated-exchange.md` says why.
+    """
+
+    seed: Annotated[int, Meta(ge=0)] = 1
+    speed: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
+    starting_cash: Dollars = Money(1_000 * DOLLAR)
+    shards: Annotated[int, Meta(ge=1, le=16)] = 1
+    maintenance: bool = False
+    client_ids: Literal["forever", "open_only"] = "forever"
+    read_lag_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
+    clock_past_ms: Milliseconds = 5_000
+    clock_future_ms: Milliseconds = 5_000
+    usage_tier: Literal["basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"] = "basic"
+    read_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
+    write_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    read_capacity: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    write_capacity: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    subaccounts_need_advanced: bool = True
+    inactive_status: RefusalStatus = 400
+    mismatch_status: RefusalStatus = 400
+    triggered_group_code: str = "order_group_triggered"
+    group_trips: Literal["reached", "exceeded"] = "reached"
+    is_balance_net: bool = False
+    holds_fees: bool = True
+    flat_fee: Dollars | None = None
+    balance_precision: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    ioc_shows_remainder: bool = False
+    asks_read_as: Literal["sell_yes", "buy_no"] = "sell_yes"
+    reduce_only_refused: bool = False
+    amend_shows_counts: bool = False
+    post_only_amend: Literal["cancel", "refuse"] = "cancel"
+    cancel_all_lasts_ms: Milliseconds = 0
+    transfer_ms: Milliseconds = 250
+    repeated_transfer: Literal["same_id", "conflict"] = "same_id"
+    history_after_ms: Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)] = 90 * 86_400_000
+    orders_after_ms: Annotated[int, Meta(ge=0, le=10 * 366 * 86_400_000)] = 14 * 86_400_000
+    sparse_candles: bool = False
+    confirm_ms: Milliseconds = 30_000
+    execute_ms: Milliseconds = 15_000
+    fast_confirm_ms: Milliseconds = 3_000
+    fast_execute_ms: Milliseconds = 1_000
+    ok_has_seq: bool = False
+    hang_up: Literal["reset", "close"] = "reset"
+    outbox_limit: Annotated[int, Meta(ge=10, le=10_000_000)] = 10_000
+    market_limit: Annotated[int, Meta(ge=1, le=10_000_000)] = 500_000
+    commands_a_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    ticker_every_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
+    max_open_orders: Annotated[int, Meta(ge=1, le=10_000_000)] = 200_000
+    max_order_groups: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
+
+
+def hidden(secret: str) -> str:
+    """The last four characters of a long secret, nothing of a short one."""
+    return f"…{secret[-4:]}" if len(secret) >= 12 else "…" if secret else ""
+
+
+def hidden_address(url: str) -> str:
+    """An address that is a secret: its host where that is one, and its end. In `slack://TOKEN/...` none is."""
+    scheme, sign, rest = url.partition("://")
+    if not sign:
+        return hidden(url)
+    host = rest.split("/", 1)[0].rsplit("@", 1)[-1] + "/" if scheme in ("http", "https") else ""
+    return f"{scheme}://{host}{hidden(rest)}"
