@@ -25,6 +25,7 @@ from kalshi_cli.units import (
     format_money,
     format_price,
     format_qty,
+    format_ts,
     notional,
 )
 
@@ -41,13 +42,13 @@ def review(
 ) -> SubmitOrder | Denied:
     """Hold an intent against every control.
 
-    `strategy` is empty for an order that a person typed: then no fair value is asked for. `expiry_s` is the life of an
+    `strategy` is empty for an order that a person typed: then no fair value is asked for, nor sight of the account:
+    every command reads it, or says that it cannot. `expiry_s` is the life of an
     order whose intent does not name one; None leaves it good-till-cancelled.
     """
-    controls = _CONTROLS if strategy else tuple(control for control in _CONTROLS if control is not min_edge)
     if strategy:
         intent = _in_group(state, intent)
-    denied = _objection(state, limits, intent, controls, strategy)
+    denied = _objection(state, limits, intent, _CONTROLS if strategy else _OF_PEOPLE, strategy)
     if denied is not None:
         return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
@@ -184,6 +185,14 @@ def only_reducing(state: State, _limits: Limits, intent: Place) -> Objection | N
 def market_is_known(state: State, _limits: Limits, intent: Place) -> Objection | None:
     """A market of this run."""
     return None if intent.ticker in state.markets else ("UNKNOWN_MARKET", f"ticker={intent.ticker}")
+
+
+def in_sight(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """While the account cannot be read nobody knows what it holds: a strategy opens nothing. What the exchange itself
+    keeps from opening anything may go."""
+    if state.blind_since is None or intent.reduce_only:
+        return None
+    return "BLIND", f"the account cannot be read since {format_ts(state.blind_since)}"
 
 
 def group_is_open(state: State, _limits: Limits, intent: Place) -> Objection | None:
@@ -367,6 +376,7 @@ _CONTROLS: tuple[Control, ...] = (
     not_halted,
     daily_loss,
     only_reducing,
+    in_sight,
     group_is_open,
     market_is_open,
     fresh_book,
@@ -378,9 +388,10 @@ _CONTROLS: tuple[Control, ...] = (
     position_limit,
     exposure_limit,
 )
+_OF_STRATEGIES_ONLY = (in_sight, min_edge)
+_OF_PEOPLE = tuple(control for control in _CONTROLS if control not in _OF_STRATEGIES_ONLY)
 
-
-_AMEND_RAISES = tuple(control for control in _CONTROLS if control is not min_edge)
+_AMEND_RAISES = _OF_PEOPLE
 _AMEND_LOWERS: tuple[Control, ...] = (market_is_known, well_formed, not_halted)
 _BEFORE_CLOSES: tuple[Control, ...] = (
     market_is_known,

@@ -287,6 +287,14 @@ CONTROLS = (
         ("tests/core/test_risk.py",),
     ),
     Mutant(
+        "out of sight a strategy opens nothing",
+        "orders are added to what nobody can see (F43)",
+        "core/risk.py",
+        "    if state.blind_since is None or intent.reduce_only:",
+        "    if True:",
+        ("tests/core/test_risk.py",),
+    ),
+    Mutant(
         "the price is on the grid",
         "the exchange refuses, or rounds (F49)",
         "core/risk.py",

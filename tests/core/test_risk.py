@@ -63,6 +63,17 @@ def test_a_halt_refuses_everything(state: State) -> None:
     assert code(state, place()) == "HALTED"
 
 
+def test_while_the_account_is_out_of_sight_a_strategy_opens_nothing(state: State, build: Build) -> None:
+    state.blind_since = Ts(NOW - 15_000)
+    assert code(state, place(), strategy="s") == "BLIND"
+    state.ledger.book(build.fill(qty=contracts(10)))
+    assert code(state, place(ASK, 45), strategy="s") == "BLIND", "what it holds may be another count by now"
+    assert code(state, place(ASK, 45, tif=Tif.IOC, reduce_only=True), strategy="s") == "approved", "that cannot open"
+    assert code(state, place()) == "approved", "whoever types it looks at the account himself"
+    state.blind_since = None
+    assert code(state, place(ASK, 45), strategy="s") == "approved"
+
+
 def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build: Build) -> None:
     state.trading = TradingState.REDUCING
     assert code(state, place(ASK, 45)) == "REDUCING"
