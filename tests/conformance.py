@@ -150,15 +150,25 @@ class CheckedTransport(httpx.BaseTransport):
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         body = request.read()
         if SPECS.exists():
-            check_request(request.method, unquote(path), parse_qs(query, keep_blank_values=True), body)
+            asked = operation(request.method, unquote(path))
+            _check_asked(asked, query, body)
             if body:
                 assert request.headers.get("content-type") == "application/json"
-            self.seen.add(operation(request.method, unquote(path)))
+            self.seen.add(asked)
         response = self._inner.handle_request(request)
         if SPECS.exists():
-            answer = response.read()
-            check_response(request.method, unquote(path), response.status_code, json.loads(answer) if answer else None)
+            _check_answered(asked, response.status_code, response.read())
         return response
+
+
+@functools.lru_cache(50_000)  # the long proofs send and receive the same bytes again and again
+def _check_asked(of: Operation, query: str, body: bytes) -> None:
+    check_request(*of, parse_qs(query, keep_blank_values=True), body)
+
+
+@functools.lru_cache(50_000)
+def _check_answered(of: Operation, status: int, body: bytes) -> None:
+    check_response(*of, status, json.loads(body) if body else None)
 
 
 def check_frame(frame: dict[str, Any]) -> None:
@@ -218,6 +228,7 @@ def _response_validator(method: str, path: str, status: int) -> Any:
     return OAS30Validator(content["application/json"]["schema"], format_checker=oas30_format_checker)
 
 
+@functools.lru_cache(50_000)
 def _template(path: str, method: str) -> str:
     """The template of a real path; one without parameters wins over one with."""
     parts = path.split("/")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from virtual import DAY_MS, OTHER, T0, TICKER
 
 from kalshi_cli.core.messages import Amend, Cancel, Place
@@ -99,6 +99,15 @@ class Machine(RuleBasedStateMachine):
         ]
         return live[at % len(live)] if live else None
 
+    def _one_that_rests(self, at: int) -> Order | None:
+        """One of ours; where there is none, one is placed inside the spread first, which a fault may still prevent."""
+        if self._mine(at) is None:
+            self.carry_on()
+            is_long = self.stage.engine.state.ledger.position(TICKER).qty > 0
+            self.place(TICKER, ASK if is_long else BID, 42, 1, Tif.GTC)
+            self.stage.listen()
+        return self._mine(at)
+
     def _is_open(self, ticker: str) -> bool:
         standing = self.stage.exchange.standing()
         is_trading = standing.is_active and standing.is_trading
@@ -123,14 +132,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 5))
     def cancel(self, at: int) -> None:
-        order = self._mine(at)
+        order = self._one_that_rests(at)
         if order is not None:
             self._did("cancel")
             self.stage.tick(Cancel(order.client_order_id, reason="rule"))
 
     @rule(at=st.integers(0, 5), price=PRICES, count=COUNTS)
     def amend(self, at: int, price: int, count: int) -> None:
-        order, stage = self._mine(at), self.stage
+        order, stage = self._one_that_rests(at), self.stage
         if order is None:
             return
         verdict = stage.engine.amend(Amend(order.order_id, Price(100 * price), contracts(count)))
@@ -151,9 +160,12 @@ class Machine(RuleBasedStateMachine):
             self.stage.clock.advance(seconds / 3)
             self.stage.tick()
 
-    @rule()
-    def reconcile(self) -> None:
+    @rule(is_stale=st.booleans())
+    def reconcile(self, is_stale: bool) -> None:
+        """The account is read; sometimes one of its answers is an old one."""
         self._did("reconcile")
+        if is_stale:
+            self.stage.next_fault = "stale"
         self.stage.read_account()
 
     @rule()
@@ -206,14 +218,17 @@ class Machine(RuleBasedStateMachine):
     def upset_frames(self, what: str) -> None:
         stage = self.stage
         stage.fetch()
-        if not stage.pending:
+        if len(stage.pending) < 2:
+            self.quotes_come_back(TICKER)
+            stage.fetch()
+        if len(stage.pending) < 2:
             return
         self._did(f"{what} frame")
         frame = stage.pending.popleft()
         if what == "duplicate":
             stage.pending.extendleft((frame, frame))
         elif what == "reorder":
-            stage.pending.insert(min(1, len(stage.pending)), frame)
+            stage.pending.insert(1, frame)
 
     @rule()
     def lose_stream(self) -> None:
@@ -227,9 +242,11 @@ class Machine(RuleBasedStateMachine):
     def fill(self, ticker: str, side: Side, share: int) -> None:
         """Somebody meets the best of this side, a part or the whole; sometimes it is ours."""
         exchange = self.stage.exchange
-        levels = exchange.levels(ticker, side)
-        if not levels or not self._is_open(ticker):
+        if not self._is_open(ticker):
             return
+        if not exchange.levels(ticker, side):
+            self.quotes_come_back(ticker)
+        levels = exchange.levels(ticker, side)
         price, standing = levels[0]
         taker = NewOrder(
             ticker=ticker, side=side.opposite, price=price, qty=Qty(max(1, standing // share)), tif=Tif.IOC
@@ -246,6 +263,7 @@ class Machine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 5))
     def exchange_cancel(self, at: int) -> None:
         """The exchange takes one of ours away by itself."""
+        self._one_that_rests(at)
         resting = sorted(self.stage.exchange.resting(ME))
         if resting:
             self._did("exchange_cancel")
@@ -263,13 +281,15 @@ class Machine(RuleBasedStateMachine):
             stage.slack_qty += 200
             self._did("foreign_trade")
 
-    @rule(kind=st.sampled_from(("trading", "exchange")), is_over=st.booleans())
-    def pause(self, kind: str, is_over: bool) -> None:
-        self._did("pause ends" if is_over else f"pause of {kind}")
-        if is_over:
-            self.stage.exchange.resume(self.stage.clock.now())
-        else:
-            self.stage.exchange.pause(kind, self.stage.clock.now())
+    @rule(kind=st.sampled_from(("trading", "exchange")))
+    def pause(self, kind: str) -> None:
+        self._did(f"pause of {kind}")
+        self.stage.exchange.pause(kind, self.stage.clock.now())
+
+    @rule()
+    def pause_ends(self) -> None:
+        self._did("pause ends")
+        self.stage.exchange.resume(self.stage.clock.now())
 
     @rule(ticker=st.just(OTHER), value=st.sampled_from((0, 5_000, 10_000)), is_disputed=st.booleans())
     def settle_market(self, ticker: str, value: int, is_disputed: bool) -> None:
@@ -297,8 +317,8 @@ class Machine(RuleBasedStateMachine):
     # -- people -------------------------------------------------------------------------------------------------------
 
     @rule()
-    @precondition(lambda self: not self.stage.group_id)
     def open_group(self) -> None:
+        """The orders from now on are in a new one."""
         groups: list[OrderGroup] = []
         client = self.stage.virtual.client
         if self.stage.call(lambda: groups.append(client.create_order_group(contracts(500)))):
@@ -306,8 +326,9 @@ class Machine(RuleBasedStateMachine):
             self.stage.group_id = groups[0].group_id
 
     @rule(is_reset=st.booleans())
-    @precondition(lambda self: bool(self.stage.group_id))
     def trip_group(self, is_reset: bool) -> None:
+        if not self.stage.group_id:
+            self.open_group()
         client, group = self.stage.virtual.client, OrderGroup(group_id=self.stage.group_id)
         change = client.reset_order_group if is_reset else client.trigger_order_group
         if self.stage.call(lambda: change(group)):
