@@ -54,7 +54,6 @@ class SqliteStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._home = database.path.parent
-        self._seen_halt: Halt | None = None
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
@@ -185,9 +184,10 @@ class SqliteStore:
             execute(rows.PUT_SETTLEMENT, rows.row(effect.settlement))
 
     def _change_state(self, effect: StateChanged) -> None:
-        """Follow the engine, but never loosen what another program tightened since we last looked (`cancel-all`).
+        """Follow the engine where it is stricter than the file; its first cause stays. A pause is a file of its own.
 
-        Where nothing moves nothing is written, and a pause is a file of its own.
+        A loop never loosens: it goes on because a person did (`set_halt`), and by the time that it writes down so,
+        another program may have halted.
         """
         after = Halt(effect.state, effect.code, effect.reason, effect.ts)
         if after.is_pause:
@@ -196,12 +196,8 @@ class SqliteStore:
         with self._database.writing(durable=True) as execute:
             found = execute(rows.HALT).fetchone()
             before = rows.read(Halt, found) if found else NO_HALT
-            if after.state is before.state:  # its first cause stays
-                return
-            if _CAUTION[after.state] < _CAUTION[before.state] and before != self._seen_halt:
-                return
-            execute(rows.PUT_HALT, (1, *rows.row(after)))
-        self._follow_beside(after)
+            if _CAUTION[after.state] > _CAUTION[before.state]:
+                execute(rows.PUT_HALT, (1, *rows.row(after)))
 
     def _count_denial(self, effect: Denied) -> None:
         """Counted in memory, written with the heartbeat: a control that refuses on every delta must cost nothing."""
@@ -226,11 +222,12 @@ class SqliteStore:
             execute(rows.TRIM_ALERTS, (MAX_ALERTS,))
 
     def set_halt(self, halt: Halt) -> None:
-        """Move the durable trading state, whatever it was: what a person decided."""
+        """Move the durable trading state, whatever it was: what a person decided. Nothing else loosens it."""
         self._keep_beside(halt)
         with self._database.writing(durable=True) as execute:
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
-        self._follow_beside(halt)
+        if halt.state is not TradingState.HALTED:
+            remove_halt_file(self._home)
 
     def _keep_beside(self, halt: Halt) -> None:
         """A halt is beside the state file before it is in it, and goes from there last: it is nowhere lifted early.
@@ -240,11 +237,6 @@ class SqliteStore:
         if halt.state is TradingState.HALTED:
             with suppress(StateError):
                 write_halt_file(self._home, halt)
-
-    def _follow_beside(self, halt: Halt) -> None:
-        if halt.state is not TradingState.HALTED:
-            remove_halt_file(self._home)
-        self._seen_halt = halt
 
     def _switch_group(self, effect: GroupSwitched) -> None:
         with self._database.writing(durable=True) as execute:
@@ -289,8 +281,7 @@ class SqliteStore:
     def halt(self) -> Halt:
         """The trading state as of now; ACTIVE where nobody ever moved it."""
         found = self._select(Halt, rows.HALT)
-        self._seen_halt = found[0] if found else NO_HALT
-        return self._or_beside(self._seen_halt)
+        return self._or_beside(found[0] if found else NO_HALT)
 
     def groups(self) -> tuple[RunGroup, ...]:
         """The order groups of runs, by shard."""

@@ -46,8 +46,8 @@ SENDING = (
         "the halt asked for before the first byte",
         "connecting outlasts the halt (I-HALT)",
         "exchange/rest.py",
-        "self._before_create if may_trade else None)",
-        "None)",
+        "self._send(method, url, body, until, may_go)",
+        "self._send(method, url, body, until, None)",
         ("tests/exchange/test_client.py",),
     ),
     Mutant(
@@ -453,8 +453,8 @@ HOUSE = (
         "nobody loosens a halt unseen",
         "a loop undoes the kill switch of another program (I-HALT)",
         "store/sqlite.py",
-        "            if _CAUTION[after.state] < _CAUTION[before.state] and before != self._seen_halt:",
-        "            if False:",
+        "            if _CAUTION[after.state] > _CAUTION[before.state]:",
+        "            if True:",
         ("tests/store/test_sqlite_store.py",),
     ),
     Mutant(

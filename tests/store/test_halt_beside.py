@@ -58,6 +58,16 @@ def test_a_person_who_resumes_ends_both_and_they_stay_ended(open_store: Open, pa
     assert not (path.parent / FILE).exists()
 
 
+def test_a_guard_that_only_reduces_lifts_no_halt_that_is_beside_a_new_state_file(open_store: Open, path: Path) -> None:
+    with open_store() as store:
+        store.set_halt(HALT)
+    lose(path)
+    with open_store() as store:
+        store.record(StateChanged(NOW, TradingState.REDUCING, "DAILY_LOSS", "lost 100"))
+        assert store.halt() == HALT
+    assert open_store().halt() == HALT
+
+
 def test_a_halt_holds_although_the_state_file_cannot_be_written(
     open_store: Open, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
