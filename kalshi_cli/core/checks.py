@@ -11,6 +11,8 @@ from enum import IntEnum
 
 import msgspec
 
+from kalshi_cli.core.ranges import parse_range
+
 
 class Verdict(IntEnum):
     """Exit codes of a monitoring plug-in; UNKNOWN is worse than WARNING and never OK."""
@@ -41,15 +43,38 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """A number for the graphs of a monitoring system; `warn` and `crit` as in its thresholds, "" for none."""
+    """A number for the graphs of a monitoring system; `warn` and `crit` as in its thresholds, "" for none.
+
+    `unit` is one of the guidelines: "", s, ms, %, or c for a counter.
+    """
 
     label: str
-    value: int
+    value: float
+    unit: str = ""
     warn: str = ""
     crit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.label}={self.value};{self.warn};{self.crit}"
+        number = f"{self.value:.6f}".rstrip("0").rstrip(".") if isinstance(self.value, float) else str(self.value)
+        return f"{self.label}={number}{self.unit};{self.warn};{self.crit}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """What its own thresholds make of it."""
+        if self.crit and parse_range(self.crit).is_breached(self.value):
+            return Verdict.CRITICAL
+        if self.warn and parse_range(self.warn).is_breached(self.value):
+            return Verdict.WARNING
+        return Verdict.OK
+
+    def breach(self, code: str, subject: str, value: str = "") -> tuple[Breach, ...]:
+        """It as a breach, where it is one; `value` as a person reads it."""
+        verdict = self.verdict
+        if verdict is Verdict.OK:
+            return ()
+        limit = self.crit if verdict is Verdict.CRITICAL else self.warn
+        shown = value or f"{self.value:g}{self.unit}"
+        return (Breach(subject=subject, value=shown, limit=limit, severity=verdict.name.lower(), code=code),)
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,3 +43,28 @@ def test_without_numbers_there_is_no_bar() -> None:
 
 def test_one_is_told_from_many() -> None:
     assert [counted(number, "note") for number in (0, 1, 2)] == ["0 notes", "1 note", "2 notes"]
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "limit"),
+    [(5, Verdict.OK, ""), (15, Verdict.WARNING, "10"), (25, Verdict.CRITICAL, "20")],
+)
+def test_a_measure_is_held_against_its_own_thresholds(value: int, verdict: Verdict, limit: str) -> None:
+    measure = Measure(label="age", value=value, unit="s", warn="10", crit="20")
+    assert measure.verdict is verdict
+    assert [(b.limit, b.value, b.severity, b.code) for b in measure.breach("OLD", "loop")] == (
+        [] if verdict is Verdict.OK else [(limit, f"{value}s", verdict.name.lower(), "OLD")]
+    )
+
+
+def test_a_measure_without_thresholds_is_never_a_breach() -> None:
+    assert Measure(label="age", value=1e9).breach("OLD", "loop") == ()
+
+
+def test_numbers_are_written_as_graphs_read_them() -> None:
+    measures = (
+        Measure(label="a", value=0.1 + 0.2, unit="s"),
+        Measure(label="b", value=1e6),
+        Measure(label="c", value=7),
+    )
+    assert [str(measure) for measure in measures] == ["a=0.3s;;", "b=1000000;;", "c=7;;"]

@@ -1,0 +1,72 @@
+"""What to do about a code: one table for alerts, checks and halts.
+
+A code is stable and says what happened; here it gets the runbook to read, the command to look closer, and what it is
+about (one of `config_sections.EVENTS`), by which sinks choose. A code that is not here is an error to be looked into.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Remedy(msgspec.Struct, frozen=True):
+    """`runbook` is a file of runbooks/ without its ending, `command` one of ours."""
+
+    runbook: str
+    command: str
+    event: str = "error"
+
+
+def remedy_of(code: str) -> Remedy:
+    """What to do about it; for a code that nobody listed, what one does first."""
+    return REMEDIES.get(code, UNLISTED)
+
+
+UNLISTED = Remedy("halted", "kalshi status")
+
+_ORDER = Remedy("unknown-order", "kalshi order reconcile")
+_FEED = Remedy("feed-stale", "kalshi check feed")
+_STRANGERS = Remedy("strangers", "kalshi order list")
+_GUARD = Remedy("guard-tripped", "kalshi status")
+_PAUSE = Remedy("exchange-paused", "kalshi exchange", "state")
+_POSITION = Remedy("position-limit", "kalshi positions", "check")
+_SCHEMA = Remedy("schema", "kalshi check schema", "check")
+_KILL = Remedy("kill-switch", "kalshi order list", "emergency_stop")
+
+REMEDIES: dict[str, Remedy] = {
+    # the loop
+    "ORDER_UNKNOWN": _ORDER,
+    "ORDER_UNKNOWN_LONG": _ORDER,
+    "LATE_ORDER": _ORDER,
+    "FILLS_MISSING": Remedy("drift", "kalshi check drift"),
+    "FEE_MISMATCH": Remedy("drift", "kalshi check drift"),
+    "DRIFT": Remedy("drift", "kalshi check drift"),
+    "DOUBLE_ORDER": _STRANGERS,
+    "DUPLICATE_ID": _STRANGERS,
+    "FOREIGN_ACTIVITY": _STRANGERS,
+    "OTHER_INSTANCE": _STRANGERS,
+    "STRATEGY_FAILED": _GUARD,
+    "STRATEGY_FLOOD": _GUARD,
+    "STRATEGY_HUNG": _GUARD,
+    "STRATEGY_STUCK": _GUARD,
+    "BAD_INTENT": _GUARD,
+    "UNANSWERED": Remedy("api-guard", "kalshi check api"),
+    "API_GUARD": Remedy("api-guard", "kalshi check api"),
+    "POST_ONLY_CROSS": _FEED,
+    "FEED_DOWN": _FEED,
+    "BOOK_IMPOSSIBLE": _FEED,
+    "BOOK_DISPUTED": _FEED,
+    "BLIND": Remedy("feed-stale", "kalshi health-check"),
+    "SIGHTED": Remedy("feed-stale", "kalshi status", "state"),
+    "GROUP_TRIGGERED": Remedy("group-triggered", "kalshi order group list"),
+    "DAILY_LOSS": Remedy("daily-loss", "kalshi pnl --by day", "emergency_stop"),
+    "TRADING_PAUSED": _PAUSE,
+    "EXCHANGE_PAUSED": _PAUSE,
+    "EXCHANGE_RESUMED": _PAUSE,
+    "ROUTE_ENDS": _SCHEMA,
+    "CANCEL_ALL": _KILL,
+    "CLOCK": Remedy("clock-skew", "kalshi health-check"),
+    # checks
+    "COULD_NOT_LOOK": Remedy("halted", "kalshi health-check", "check"),
+    "CHECK_SKIPPED": Remedy("halted", "kalshi check all", "check"),
+}

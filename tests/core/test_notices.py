@@ -1,0 +1,30 @@
+"""What is delivered to a person, and what to do about a code."""
+
+from __future__ import annotations
+
+import pytest
+
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.remedies import REMEDIES, UNLISTED, remedy_of
+from kalshi_cli.units import Ts
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "title"),
+    [
+        ("firing", 1, "[prod] CRITICAL DRIFT KXA"),
+        ("reminder", 3, "[prod] STILL CRITICAL DRIFT KXA (+2 more)"),
+        ("resolved", 1, "[prod] RESOLVED CRITICAL DRIFT KXA"),
+    ],
+)
+def test_the_title_says_on_a_phone_what_is_wrong_and_whether_it_still_is(kind, count, title) -> None:
+    notice = Notice(
+        notice_id="n", kind=kind, tier="critical", event="error", code="DRIFT", subject="KXA", text="t", env="prod",
+        since=Ts(1), ts=Ts(2), count=count,
+    )  # fmt: skip
+    assert notice.title == title
+
+
+def test_a_code_that_nobody_listed_still_has_something_to_do() -> None:
+    assert remedy_of("NEVER_HEARD_OF") is UNLISTED
+    assert remedy_of("DRIFT") is REMEDIES["DRIFT"]
