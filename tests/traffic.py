@@ -238,8 +238,8 @@ class Traffic:
         """In the order in which they happened: a list is newest first, and a stream may be shuffled."""
         mirror = self.exchange._state.members[ALICE].mirror
         assert mirror is not None
-        numbers = {fill.trade_id: fill.number for fill in mirror.fills} if self._unchecked else {}
-        for fill in sorted(self._unchecked, key=lambda fill: numbers[fill.trade_id]):
+        numbers = {(fill.trade_id, fill.order_id): fill.number for fill in mirror.fills} if self._unchecked else {}
+        for fill in sorted(self._unchecked, key=lambda fill: numbers[fill.key]):
             order = self.orders.by_order_id(fill.order_id)
             assert order is not None, "a fill of nobody's"
             self.ledgers[order.subaccount, order.exchange_index].book(fill)
@@ -437,7 +437,7 @@ class Acts(Traffic):
         orders = [first, *(self._draft(choice, first.ticker, first.side) for _ in range(2))]
         for order in orders:
             self.orders.add(order)
-        self.step(self.venue.submit_batch(orders))
+        self.step(self.venue.submit_batch([SubmitOrder(order) for order in orders]))
 
     def amend(self, choice: Choice) -> None:
         what = choice.pick(("price", "size", "both", "expiry", "price across", "price across"))

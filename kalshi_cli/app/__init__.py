@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, state_dir
 from kalshi_cli.core.messages import Alert, GroupSwitched
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, portfolio
@@ -164,8 +164,8 @@ class App:
         """The REST client of this environment; nothing that could trade starts after a halt."""
         return self.connected(self._refuse_order, self._announced)
 
-    def _refuse_order(self) -> None:
-        refuse_if_halted(self.store)
+    def _refuse_order(self, reviewed: TradingState) -> None:
+        refuse_if_halted(self.store, reviewed)
         self.before_order()
 
     @cached_property
@@ -182,7 +182,9 @@ class App:
         return IN_PROCESS_URL, SimTransport(opened, self.clock)
 
     def connected(
-        self, before_create: Callable[[], None], on_notice: Callable[[str, str], None] = lambda _route, _notice: None
+        self,
+        before_create: Callable[[TradingState], None],
+        on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
     ) -> KalshiClient:
         exchange = self.config.exchange
         rest_url, transport = self._endpoint

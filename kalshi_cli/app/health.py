@@ -37,7 +37,8 @@ def check_schema(app: App, *, is_public_only: bool, within_s: float) -> CheckRep
         return schema.first_frames(ws_url, signer, app.clock, app.rng, ticker)
 
     return schema.examine(
-        app.connected(lambda: None),  # one of its own: a probe that is told "410", as it should be, is no alert
+        # One of its own: a probe that is told "410", as it should be, is no alert.
+        app.connected(lambda _reviewed: None),
         app.clock,
         within_s=within_s,
         is_keyed=signer is not None,

@@ -233,9 +233,10 @@ def _send_few(
         for submit in submits:
             desk.store.record(submit)
             written.append(submit.order)
-        replies = venue.submit_batch(orders)
+        replies = venue.submit_batch(submits)
     except (HaltedError, StateError) as error:  # nothing has left
-        code = "halted" if isinstance(error, HaltedError) else NOT_SENT
+        code = error.code if isinstance(error, HaltedError) else NOT_SENT
+        details.update({order.client_order_id: error.message for order in written})
         with suppress(StateError):
             pump(
                 (OrderRejected(o.created, o.client_order_id, code, error.message) for o in written),

@@ -395,6 +395,8 @@ NEVER_THERE: dict[str, type[KalshiError]] = {
     "unreachable": UnreachableError,
     "rate_limited": RateLimitedError,
     "halted": RefusedError,
+    "REDUCING": RefusedError,
+    "STATE_MOVED": RefusedError,
 }
 """An order that provably never left is not one that the exchange refused; the exit code tells them apart."""
 

@@ -26,7 +26,7 @@ from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
 from kalshi_cli.errors import HaltedError, KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
-from kalshi_cli.store.base import PAUSED, Cycle, Halt, Store
+from kalshi_cli.store.base import PAUSED, Cycle, Halt, MovedError, Store
 from kalshi_cli.units import Money, Ts, format_ts, show_money, show_price, show_qty
 
 DAY_EVERY_S = 10.0
@@ -435,11 +435,19 @@ def summarize(
     )
 
 
-def refuse_if_halted(store: Store) -> None:
-    """A halt outlives every process; only a person ends it. Asked before each order is sent, and before each retry."""
+def refuse_if_halted(store: Store, reviewed: TradingState = TradingState.REDUCING) -> None:
+    """A halt outlives every process; only a person ends it. Asked before each order is sent, and before each retry.
+
+    `reviewed` is the state that an order was reviewed for: one reviewed while trading was active does not leave once
+    only what reduces is taken (MovedError, REDUCING).
+    """
     halt = store.halt()
     if halt.state is TradingState.HALTED:
         raise _halted(halt)
+    if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:
+        raise MovedError(
+            f"only orders that reduce are taken since: {halt.code} {halt.reason}".rstrip(), code="REDUCING"
+        )
 
 
 def refuse_to_start(store: Store) -> None:

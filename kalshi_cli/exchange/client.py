@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.calls.catalogue import CatalogueCalls
 from kalshi_cli.exchange.calls.events import EventCalls
@@ -48,7 +49,8 @@ class KalshiClient(
 ):
     """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer.
 
-    `before_create` is called before each attempt to place an order, and may raise: a halt can come at any time.
+    `before_create` is called before each attempt at whatever could trade, with the trading state that it was reviewed
+    for, and may raise: a halt can come at any time.
     `machine` is the clock that signs, where `clock` is another one: the skew is told of it.
     """
 
@@ -63,7 +65,7 @@ class KalshiClient(
         limiter: RateLimiter | None = None,
         timeouts: Timeouts | None = None,
         is_read_only: bool = False,
-        before_create: Callable[[], None] = lambda: None,
+        before_create: Callable[[TradingState], None] = lambda _reviewed: None,
         on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
         machine: Clock | None = None,
     ) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ import httpx
 
 from kalshi_cli import __version__
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.orders import ID_TAKEN
 from kalshi_cli.errors import (
     ConfigError,
@@ -123,7 +124,7 @@ class Rest:
         limiter: RateLimiter,
         timeouts: Timeouts,
         is_read_only: bool,
-        before_create: Callable[[], None],
+        before_create: Callable[[TradingState], None],
         on_notice: Callable[[str, str], None],
     ) -> None:
         base = _checked(rest_url)
@@ -163,15 +164,18 @@ class Rest:
         also: tuple[int, ...] = (),
         if_unknown: str = _RECONCILE,
         items: int = 1,
+        reviewed: TradingState = TradingState.REDUCING,
     ) -> bytes:
         """The body of a 2xx answer (or of a status in `also`); else the error that says what to do.
 
         A write whose outcome is not known ends in OutcomeUnknownError, which names `subject` and hints at
-        `if_unknown`; everything else in the tree means that nothing is outstanding. A batch has `items`.
+        `if_unknown`; everything else in the tree means that nothing is outstanding. A batch has `items`. What may trade
+        was reviewed for the state `reviewed`, and does not leave in a stricter one.
         """
         self._check_allowed(method, is_public)
         until = self._clock.monotonic() + (self.read_total_s if method == "GET" else self._timeouts.total)
         url = self._url(path + _query(params))
+        may_go = partial(self._before_create, reviewed)
         is_unknown, refusals = False, 0
         failure: _Failure | None = None
         for attempt in range(retry.tries):
@@ -183,8 +187,8 @@ class Rest:
                 failure = failure or _Failure(error, is_unknown=False)
                 break
             if retry.may_trade:
-                self._before_create()  # each time: waiting for the pace, or for another try, can take seconds
-            outcome = self._attempt(method, path, url, body, until, also, may_trade=retry.may_trade)
+                may_go()  # each time: waiting for the pace, or for another try, can take seconds
+            outcome = self._attempt(method, path, url, body, until, also, may_go if retry.may_trade else None)
             if isinstance(outcome, bytes):
                 return outcome
             failure = outcome
@@ -222,13 +226,12 @@ class Rest:
         body: bytes,
         until: float,
         also: tuple[int, ...],
-        *,
-        may_trade: bool,
+        may_go: Callable[[], None] | None,
     ) -> bytes | _Failure:
         """Send once. Raises what is certain, returns the rest for the table to decide."""
         what = f"{method} {path}"
         try:
-            reply = self._send(method, url, body, until, self._before_create if may_trade else None)
+            reply = self._send(method, url, body, until, may_go)
         except _NEVER_LEFT as error:
             return _Failure(self._unreachable(what, error), is_unknown=False)
         except httpx.RequestError as error:

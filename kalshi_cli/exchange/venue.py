@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kalshi_cli.clock import Clock
@@ -30,7 +31,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import ExchangeStatus, MarketStatus, Order, OrderStatus
+from kalshi_cli.core.model import ExchangeStatus, MarketStatus, Order, OrderStatus, TradingState
 from kalshi_cli.core.orders import ID_TAKEN
 from kalshi_cli.errors import (
     CredentialsError,
@@ -139,7 +140,7 @@ class LiveVenue:
 
     def _perform(self, effect: Effect) -> Iterable[Message]:
         if isinstance(effect, SubmitOrder):
-            return self._submit(effect.order, self._client.create_order)
+            return self._submit(effect.order, partial(self._client.create_order, reviewed=_reviewed([effect])))
         if isinstance(effect, CloseOrder):
             return self._submit(effect.order, self._client.close_order)
         if isinstance(effect, CancelOrder):
@@ -165,10 +166,14 @@ class LiveVenue:
             return [OrderRejected(self._clock.now(), name, _code(error), error.message)]
         return self._with_fills(accepted, order.ticker)
 
-    def submit_batch(self, orders: Sequence[Order]) -> list[Message]:
-        """Send these in one request, once; what became of each. Never more than the client's `largest_batch()`."""
+    def submit_batch(self, submits: Sequence[SubmitOrder]) -> list[Message]:
+        """Send these in one request, once; what became of each. Never more than the client's `largest_batch()`.
+
+        One that was reviewed while trading was active holds back all of them once only what reduces is taken.
+        """
         replies: list[Message] = []
-        for order, placed in zip(orders, self._client.create_orders(orders), strict=True):
+        orders = [submit.order for submit in submits]
+        for order, placed in zip(orders, self._client.create_orders(orders, _reviewed(submits)), strict=True):
             if isinstance(placed, OrderUnknown):
                 self._hurry()
             replies += self._with_fills(placed, order.ticker) if isinstance(placed, OrderAccepted) else [placed]
@@ -183,7 +188,7 @@ class LiveVenue:
     def _amend(self, effect: AmendOrder) -> list[Message]:
         """A 404 is no proof: the order may have filled on its new terms, or not be visible yet."""
         try:
-            ended = self._client.amend_order(effect.before, effect.wanted)
+            ended = self._client.amend_order(effect.before, effect.wanted, effect.reviewed)
         except (OutcomeUnknownError, NotFoundError):
             self._hurry()
             return []
@@ -377,6 +382,12 @@ class LiveVenue:
         """Something is in doubt: read again soon, unless reading itself fails."""
         if not self._failures:
             self._due_at = min(self._due_at, self._clock.monotonic() + SOON_S)
+
+
+def _reviewed(submits: Sequence[SubmitOrder]) -> TradingState:
+    """The strictest state in which all of these may still leave, short of a halt."""
+    may_add = any(each.reviewed is TradingState.ACTIVE and not each.order.reduce_only for each in submits)
+    return TradingState.ACTIVE if may_add else TradingState.REDUCING
 
 
 def _code(error: KalshiError) -> str:

@@ -269,7 +269,7 @@ def test_a_halt_between_two_requests_stops_the_second(virtual: Virtual) -> None:
 def test_a_halt_after_the_orders_were_written_down_ends_them(virtual: Virtual) -> None:
     """Another process halts after the commit and before the request: nothing has left, and the file says so."""
 
-    def halted() -> None:
+    def halted(_reviewed: object) -> None:
         raise HaltedError("trading is halted")
 
     virtual.market()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -18,6 +18,7 @@ from kalshi_cli.desk import amend, batch
 from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.place import TRIES, Aloud, OrderDesk
+from kalshi_cli.desk.trade import refuse_if_halted
 from kalshi_cli.errors import RefusedError
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -140,6 +141,71 @@ def test_an_order_that_reduces_is_sent_even_if_trading_became_reducing_after_its
     proposed = desk.propose(ticket(action="sell", price=cents(40), tif=Tif.IOC))
     beside.record(StateChanged(virtual.clock.now(), TradingState.REDUCING, "DAILY_LOSS", "x"))
     assert desk.send(*proposed).status is OrderStatus.FILLED
+
+
+# -- between two tries of one request --------------------------------------------------------------------------------
+
+
+def refused_for_pace(virtual: Virtual, beside: SqliteStore, state: TradingState) -> None:
+    """The first write is refused for pace; before it goes again, another program finds that trading is `state`."""
+    virtual.client = virtual.connect(before_create=lambda reviewed: refuse_if_halted(virtual.store, reviewed))
+
+    def slow_down(request: httpx.Request) -> httpx.Response | None:
+        if request.method == "GET":
+            return None
+        virtual.wire.before = lambda _request: None
+        beside.record(StateChanged(virtual.clock.now(), state, "DAILY_LOSS", "x"))
+        return httpx.Response(429, content=b'{"error": "too many requests"}')
+
+    virtual.wire.before = slow_down
+
+
+def placed(virtual: Virtual) -> None:
+    virtual.place()
+
+
+def amended(virtual: Virtual) -> None:
+    (mine,) = virtual.client.orders(status="resting")
+    desk = virtual.desk()
+    amend.send(desk, *amend.propose(desk, mine, Change(qty=contracts(90))))
+
+
+def placed_together(virtual: Virtual) -> None:
+    desk = virtual.desk()
+    outcome = batch.send(desk, *batch.propose(desk, [Line(1, ticket()), Line(2, ticket())]))
+    assert [result.status for result in outcome.results] == ["rejected", "rejected"]
+    assert outcome.worst is not None
+    raise outcome.worst
+
+
+@pytest.mark.parametrize("send", [placed, amended, placed_together])
+def test_what_adds_risk_does_not_go_again_once_trading_is_reducing(
+    virtual: Virtual, beside: SqliteStore, send: Callable[[Virtual], None]
+) -> None:
+    virtual.market()
+    virtual.place()
+    refused_for_pace(virtual, beside, TradingState.REDUCING)
+    before = virtual.wire.posts()
+    with pytest.raises(RefusedError, match="only orders that reduce are taken since: DAILY_LOSS x") as caught:
+        send(virtual)
+    assert (caught.value.code, caught.value.exit_code, bids(virtual)) == ("REDUCING", 3, contracts(10))
+    assert virtual.wire.posts() == before + 1
+    assert [order.qty for order in virtual.store.live_orders()] == [contracts(10)], "nothing is in doubt"
+
+
+def test_what_goes_again_while_trading_is_active_is_sent(virtual: Virtual, beside: SqliteStore) -> None:
+    virtual.market()
+    refused_for_pace(virtual, beside, TradingState.ACTIVE)
+    virtual.place()
+    assert bids(virtual) == contracts(10)
+
+
+def test_what_can_only_close_goes_again_while_trading_is_reducing(virtual: Virtual, beside: SqliteStore) -> None:
+    virtual.market()
+    virtual.place(price=cents(44), tif=Tif.IOC)
+    refused_for_pace(virtual, beside, TradingState.REDUCING)
+    sold = virtual.place(action="sell", price=cents(40), tif=Tif.IOC, reduce_only=True)
+    assert sold.status is OrderStatus.FILLED
 
 
 # -- amends and batches -------------------------------------------------------------------------------------------

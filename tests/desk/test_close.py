@@ -338,7 +338,7 @@ def test_no_price_is_far_from_the_market_of_the_moment(virtual: Virtual) -> None
 @pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.REDUCING])
 def test_a_close_passes_a_halt_and_nothing_else_does(virtual: Virtual, state: TradingState) -> None:
     """Through all three gates: the review, the state file, the client."""
-    virtual.client = virtual.connect(before_create=lambda: refuse_if_halted(virtual.store))
+    virtual.client = virtual.connect(before_create=lambda reviewed: refuse_if_halted(virtual.store, reviewed))
     hold(virtual, 10)
     virtual.market(40, 44)
     _, proposal = virtual.desk().propose(_sell())

@@ -42,7 +42,7 @@ def traded(virtual: Virtual, thinks_s: float, limit_s: float, stopped_by: str = 
     """Two ticks of a loop whose strategy thinks for so long at the first."""
     virtual.market(39, 44)
     decision = Decision(virtual.clock, limit_s, lambda: stopped_by)
-    virtual.client = virtual.connect(before_create=decision.refuse_if_late)
+    virtual.client = virtual.connect(before_create=lambda _reviewed: decision.refuse_if_late())
     strategy = Thinker(virtual.clock, thinks_s)
     engine = load_engine(
         virtual.client, virtual.store, virtual.clock, Limits(min_edge=None, max_book_age_ms=60_000),

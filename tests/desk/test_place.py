@@ -415,7 +415,7 @@ def test_a_halt_that_comes_while_an_order_waits_for_its_next_try_refuses_it(virt
     """The first try is refused for pace; before the second, another process has halted the account."""
     engine, proposal = virtual.desk().propose(ticket())
     halted = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", virtual.clock.now())
-    virtual.client = virtual.connect(before_create=lambda: refuse_if_halted(virtual.store))
+    virtual.client = virtual.connect(before_create=lambda reviewed: refuse_if_halted(virtual.store, reviewed))
 
     def slow_down(request: httpx.Request) -> httpx.Response | None:
         if request.method != "POST":

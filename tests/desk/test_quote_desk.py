@@ -116,7 +116,7 @@ def test_a_halt_between_the_review_and_the_request_stops_it(virtual: Virtual) ->
     virtual.market()
     deal = propose(virtual, answered(virtual))
 
-    def halted() -> None:
+    def halted(_reviewed: object) -> None:
         raise HaltedError("halted meanwhile")
 
     virtual.client = virtual.connect(before_create=halted)

@@ -106,7 +106,7 @@ STOPPED = (
 
 @pytest.mark.parametrize("line", [*ALLOWED, *STOPPED])
 def test_a_halt_stops_what_could_trade_and_nothing_else(world: Virtual, line: str) -> None:
-    def refuse() -> None:
+    def refuse(_reviewed: object) -> None:
         raise HaltedError("trading is halted")
 
     client = world.connect(before_create=refuse)

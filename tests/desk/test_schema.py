@@ -414,7 +414,7 @@ def test_nothing_is_written_but_probes_that_can_do_nothing(worlds: dict[str, Wor
 def test_where_writes_are_switched_off_nothing_is_probed_and_that_is_no_fault(worlds: dict[str, World]) -> None:
     stage, wire, _ = worlds["busy"]
 
-    def halted() -> None:
+    def halted(_reviewed: object) -> None:
         raise HaltedError("halted")
 
     for options, sent in (({"is_read_only": True}, 0), ({"before_create": halted}, 1)):

@@ -204,7 +204,7 @@ def test_every_attempt_to_place_asks_first_whether_it_still_may(serve, connect):
         server = serve(TOO_MANY, Reply(201, CREATED))
         asked: list[int] = []
 
-        def may(server=server, asked=asked, halted_at=halted_at) -> None:
+        def may(_reviewed, server=server, asked=asked, halted_at=halted_at) -> None:
             asked.append(server.count("POST"))
             if len(asked) == halted_at:
                 raise HaltedError("halted meanwhile")
@@ -221,7 +221,7 @@ def test_an_order_whose_time_is_over_before_its_first_byte_is_not_sent(serve, co
     server = serve(Reply(201, CREATED))
     waited: list[float] = []
 
-    def sleep_through() -> None:
+    def sleep_through(_reviewed) -> None:
         if not waited:
             waited.append(60.0)
             clock.advance(60.0)
@@ -232,7 +232,7 @@ def test_an_order_whose_time_is_over_before_its_first_byte_is_not_sent(serve, co
 
 
 def test_reads_and_cancels_do_not_ask(serve, connect):
-    def never() -> None:
+    def never(_reviewed) -> None:
         raise HaltedError("not for you")
 
     server = serve(Reply(200, STATUS), Reply(200, CANCELED))

@@ -119,7 +119,7 @@ def test_an_amend_that_was_refused_for_pace_goes_again(serve, connect):
 
 
 def test_a_halt_stops_an_amend_but_no_decrease(serve, connect):
-    def halted() -> None:
+    def halted(_reviewed) -> None:
         raise HaltedError("halted")
 
     server = serve(ok(order_id="their-id", ts_ms=1, remaining_count="1.00"))
@@ -441,7 +441,7 @@ def test_a_halt_is_seen_before_whatever_could_trade_and_before_its_first_byte(se
     for halted_at in (1, 2):
         server, asked = serve(ok()), []
 
-        def may(asked=asked, halted_at=halted_at) -> None:
+        def may(_reviewed, asked=asked, halted_at=halted_at) -> None:
             asked.append(len(asked) + 1)
             if asked[-1] == halted_at:
                 raise HaltedError("halted")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kalshi_cli.core.messages import AmendEnded, CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
-from kalshi_cli.core.model import Order, Tif
+from kalshi_cli.core.model import Order, Tif, TradingState
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds, unknown
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, Retry
@@ -25,13 +25,16 @@ _BATCH = f"{_ORDERS}/batched"
 class OrderCalls(Calls):
     """The account's orders."""
 
-    def create_order(self, order: Order) -> OrderAccepted:
-        """Place it, once. OutcomeUnknownError where it may be live; any other error means that it is not."""
-        return self._create(order, CREATE)
+    def create_order(self, order: Order, reviewed: TradingState = TradingState.ACTIVE) -> OrderAccepted:
+        """Place it, once. OutcomeUnknownError where it may be live; any other error means that it is not.
 
-    def _create(self, order: Order, retry: Retry) -> OrderAccepted:
-        subject = f"order {order.client_order_id} on {order.ticker}"
-        reply = self._rest.call("POST", _ORDERS, retry, subject=subject, body=wire_orders.create_body(order))
+        `reviewed` is the trading state that the controls knew of: under a stricter one it is not sent.
+        """
+        return self._create(order, CREATE, reviewed)
+
+    def _create(self, order: Order, retry: Retry, reviewed: TradingState) -> OrderAccepted:
+        subject, body = f"order {order.client_order_id} on {order.ticker}", wire_orders.create_body(order)
+        reply = self._rest.call("POST", _ORDERS, retry, subject=subject, body=body, reviewed=reviewed)
         try:
             return wire_orders.read_created(reply, order.client_order_id)
         except WireError as error:
@@ -44,9 +47,9 @@ class OrderCalls(Calls):
         """
         if not order.reduce_only or order.tif is not Tif.IOC:
             raise ValueError(f"order {order.client_order_id} could do more than close")
-        return self._create(order, ONCE)
+        return self._create(order, ONCE, TradingState.HALTED)
 
-    def create_orders(self, orders: Sequence[Order]) -> list[Placed]:
+    def create_orders(self, orders: Sequence[Order], reviewed: TradingState = TradingState.ACTIVE) -> list[Placed]:
         """Place a batch, once; what became of each, in the same order. Never more than `largest_batch()` of them.
 
         Nothing is raised but for a halt or read-only: where the whole batch was refused so was each of it, and where no
@@ -55,7 +58,9 @@ class OrderCalls(Calls):
         subject = f"a batch of {len(orders)} orders"
         body = wire_orders.create_many_body(orders)
         try:
-            reply = self._rest.call("POST", _BATCH, CREATE, subject=subject, body=body, items=len(orders))
+            reply = self._rest.call(
+                "POST", _BATCH, CREATE, subject=subject, body=body, items=len(orders), reviewed=reviewed
+            )
             return wire_changes.read_created_many(reply, orders, self._clock.now())
         except (OutcomeUnknownError, WireError) as error:
             why = unknown(subject, error).message if isinstance(error, WireError) else error.message
@@ -68,12 +73,15 @@ class OrderCalls(Calls):
         """How many orders one batch may have at this account's pace."""
         return self._limiter.largest_batch("POST", _BATCH)
 
-    def amend_order(self, before: Order, wanted: Order) -> AmendEnded:
-        """Make `before` into `wanted`: price, size, expiry. OutcomeUnknownError where nobody knows which it is."""
+    def amend_order(self, before: Order, wanted: Order, reviewed: TradingState = TradingState.ACTIVE) -> AmendEnded:
+        """Make `before` into `wanted`: price, size, expiry. OutcomeUnknownError where nobody knows which it is.
+
+        `reviewed` as for a create.
+        """
         subject = f"the amend of order {before.order_id}"
         path = f"{_ORDERS}/{part(before.order_id)}/amend"
         params, body = wire_orders.subaccount_params(before), wire_changes.amend_body(before, wanted)
-        reply = self._rest.call("POST", path, CREATE, subject=subject, params=params, body=body)
+        reply = self._rest.call("POST", path, CREATE, subject=subject, params=params, body=body, reviewed=reviewed)
         try:
             return wire_changes.read_amended(reply, before, wanted)
         except WireError as error:
