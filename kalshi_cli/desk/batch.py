@@ -16,6 +16,7 @@ from kalshi_cli.desk.place import (
     NEVER_THERE,
     OrderDesk,
     Ticket,
+    duplicate,
     halted,
     look_for,
     price_of,
@@ -105,6 +106,9 @@ def propose(desk: OrderDesk, lines: Sequence[Line]) -> tuple[Engine, list[Judged
     markets = _markets(desk, lines)
     intents = _intents(desk, lines, markets)
     engine = desk.engine(list(markets.values()))
+    taken = desk.taken(engine, [line.ticket for line in lines])
+    ids = ((line.number, line.ticket.client_order_id) for line in lines)
+    _refuse_lines([_wrong(number, duplicate(name)) for number, name in ids if name in taken])
     judged = []
     for line, intent in zip(lines, intents, strict=True):
         verdict = engine.place(intent, client_order_id=line.ticket.client_order_id)
@@ -152,9 +156,13 @@ def _intents(desk: OrderDesk, lines: Sequence[Line], markets: dict[str, Market])
             desk.refuse_used(name)
             intents.append(line.ticket.intent(markets[line.ticket.ticker]))
         except (UsageError, RefusedError) as error:
-            wrong.append(f"line {line.number}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+            wrong.append(_wrong(line.number, error))
     _refuse_lines(wrong)
     return intents
+
+
+def _wrong(number: int, error: KalshiError) -> str:
+    return f"line {number}: {error.message}" + (f" ({error.hint})" if error.hint else "")
 
 
 def _refuse_lines(wrong: list[str]) -> None:

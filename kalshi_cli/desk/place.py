@@ -231,9 +231,20 @@ class OrderDesk:
                 self.store.record(effect)
 
     def refuse_used(self, client_order_id: str) -> None:
-        """RefusedError where an order of ours has this id."""
+        """RefusedError where an order of ours has this id, by what is on file here."""
         if client_order_id and self.store.order(client_order_id) is not None:
             raise duplicate(client_order_id)
+
+    def taken(self, engine: Engine, tickets: Sequence[Ticket]) -> set[str]:
+        """Which of the ids that a person typed an order of the account has, whoever made it, whatever became of it.
+
+        Looked for at the exchange: where it refuses only the ids of open orders, it would take an older one again.
+        """
+        typed = {ticket.client_order_id: ticket.ticker for ticket in tickets if ticket.client_order_id}
+        found = {name for name in typed if engine.state.orders.get(name) is not None}
+        for ticker in sorted(set(typed.values())):
+            found |= typed.keys() & {order.client_order_id for order in self.client.all_orders(ticker=ticker)}
+        return found
 
     def venue(self, engine: Engine) -> LiveVenue:
         """Where the engine's effects go; without a stream."""
@@ -252,11 +263,7 @@ class OrderDesk:
         refuse_skewed(self.client)
         intent = ticket.intent(market)
         engine = self.engine([market])
-        if engine.state.orders.get(ticket.client_order_id) is not None:
-            raise duplicate(ticket.client_order_id)
-        if ticket.client_order_id and ticket.client_order_id in {
-            order.client_order_id for order in self.client.all_orders(ticker=market.ticker)
-        }:  # a typed id: where the exchange refuses only those of open orders, it would take it again
+        if self.taken(engine, [ticket]):
             raise duplicate(ticket.client_order_id)
         verdict = engine.place(intent, client_order_id=ticket.client_order_id)
         return engine, msgspec.structs.replace(self.judged(engine, market, verdict), ticket=ticket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from virtual import OTHER, TICKER, Virtual, ticket
 from kalshi_cli.core.model import BID, OrderStatus
 from kalshi_cli.core.orders import DUPLICATE_ID
 from kalshi_cli.core.state import Limits
+from kalshi_cli.desk import batch
 from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.errors import OutcomeUnknownError, RefusedError
+from kalshi_cli.desk.batch import Line
+from kalshi_cli.errors import OutcomeUnknownError, RefusedError, UsageError
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.units import cents, contracts
 
@@ -40,17 +43,35 @@ def send_unseen(virtual: Virtual) -> None:
     desk.send(engine, proposal)
 
 
+def typed_alone(virtual: Virtual) -> None:
+    virtual.place(client_order_id="job-42")
+
+
+def typed_in_a_batch(virtual: Virtual) -> None:
+    desk = virtual.desk()
+    batch.send(desk, *batch.propose(desk, [Line(1, ticket()), Line(2, ticket(client_order_id="job-42"))]))
+
+
+@pytest.mark.parametrize("send", [typed_alone, typed_in_a_batch])
 @pytest.mark.parametrize("client_ids", ["forever", "open_only"])
-def test_a_typed_id_that_the_exchange_knows_is_refused_before_anything_is_sent(tmp_path: Path, client_ids: Any) -> None:
+def test_a_typed_id_that_the_exchange_knows_is_refused_before_anything_is_sent(
+    tmp_path: Path, client_ids: Any, send: Callable[[Virtual], None]
+) -> None:
     virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, client_ids=client_ids))
     virtual.market()
     elsewhere(virtual, 44)  # trades at once: it never rests
     virtual.clock.advance(HOUR_S)
     virtual.market()
-    with pytest.raises(RefusedError) as caught:
-        virtual.place(client_order_id="job-42")
-    assert (caught.value.code, virtual.wire.posts()) == ("DUPLICATE_ID", 0)
+    with pytest.raises((RefusedError, UsageError), match="there is an order with the id job-42 already"):
+        send(virtual)
+    assert virtual.wire.posts() == 0
     virtual.close()
+
+
+def test_a_typed_id_that_the_exchange_does_not_know_is_sent(virtual: Virtual) -> None:
+    virtual.market()
+    typed_in_a_batch(virtual)
+    assert "job-42" in {order.client_order_id for order in virtual.client.orders(status="resting")}
 
 
 @pytest.mark.parametrize("price", [44, 30])
