@@ -108,18 +108,23 @@ def every_intent_ended(orders: Iterable[Order]) -> list[str]:
 
 def fills_are_real(found: Truth, fills: Iterable[Fill]) -> list[str]:
     """Each fill that we booked happened, just so, and is booked once."""
-    real = {fill.trade_id: fill for fill in found.fills}
+    real = {_key(fill): fill for fill in found.fills}
     wrong, seen = [], set()
     for fill in fills:
-        theirs = real.get(fill.trade_id)
-        if fill.trade_id in seen:
+        theirs = real.get(_key(fill))
+        if _key(fill) in seen:
             wrong.append(f"I-FILL {fill.trade_id} is booked twice")
-        seen.add(fill.trade_id)
+        seen.add(_key(fill))
         if theirs is None:
             wrong.append(f"I-FILL {fill.trade_id} is booked and never happened")
         elif _terms(fill) != _terms(theirs):
             wrong.append(f"I-FILL {fill.trade_id} is booked as {_terms(fill)}, and was {_terms(theirs)}")
     return wrong
+
+
+def _key(fill: Fill | FillRecord) -> tuple[str, str]:
+    """Two of our own orders that trade with one another have a fill each, of one trade."""
+    return (fill.trade_id, fill.order_id)
 
 
 def _terms(fill: Fill | FillRecord) -> tuple[object, ...]:
@@ -128,11 +133,11 @@ def _terms(fill: Fill | FillRecord) -> tuple[object, ...]:
 
 def fills_are_all_booked(found: Truth, fills: Iterable[Fill]) -> list[str]:
     """Once everything is delivered."""
-    booked = {fill.trade_id for fill in fills}
+    booked = {_key(fill) for fill in fills}
     return [
         f"I-FILL {fill.trade_id} of order {fill.order_id} happened and is not booked"
         for fill in found.fills
-        if fill.trade_id not in booked
+        if _key(fill) not in booked
     ]
 
 

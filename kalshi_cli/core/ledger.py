@@ -10,7 +10,7 @@ settlement does not say whose it is: it ends its market in all of them.
 The result depends on what was booked, never on the order or the number of times it was booked: the events of a market
 are kept sorted by time, and a late one makes its market be counted again. Times are often equal, because one order that
 meets several trades with all of them at once: then the better price for whoever came was met first, and what is left to
-tell apart is told by trade id.
+tell apart is told by trade id and order id.
 
 Money is exact. With average cost, a partial sale takes its share of the cost rounded down to a micro-dollar, and the
 remainder stays with what is left; the sum of both never changes, and nothing is left once the position is flat.
@@ -114,7 +114,7 @@ class _Holding:
         return gone
 
 
-_Key = tuple[Ts, int, int, str]
+_Key = tuple[Ts, int, int, str, str]
 
 
 class _Market:
@@ -135,7 +135,7 @@ class _Market:
     def insert(self, event: Fill | Settlement) -> None:
         """Put an event in its place; if what follows it was counted already, count again from the start."""
         # At one millisecond a settlement comes after the fills.
-        key = (event.ts, 0, _rank(event), event.trade_id) if isinstance(event, Fill) else (event.ts, 1, 0, "")
+        key = (event.ts, 0, _rank(event), *event.key) if isinstance(event, Fill) else (event.ts, 1, 0, "", "")
         if self._done and key < self._events[self._done - 1][0]:
             self._done = 0
         insort(self._events, (key, event), key=itemgetter(0))
@@ -172,22 +172,22 @@ class Ledger:
     def __init__(self, method: Literal["average", "fifo"] = "average") -> None:
         self._is_fifo = method == "fifo"
         self._markets: dict[str, _Market] = {}
-        self._trades: set[str] = set()
+        self._booked: set[tuple[str, str]] = set()
         self._behind: set[str] = set()
         self._positions: dict[tuple[int, str], Position] = {}
         self._realized = self._fees = self._cost = 0
 
     def book(self, fill: Fill) -> bool:
-        """Book a fill; False where its trade id is booked already."""
-        if fill.trade_id in self._trades:
+        """Book a fill; False where it is booked already."""
+        if fill.key in self._booked:
             return False
-        self._trades.add(fill.trade_id)
+        self._booked.add(fill.key)
         self._market(fill.ticker).insert(fill)
         return True
 
-    def is_booked(self, trade_id: str) -> bool:
-        """Whether this trade is in the books."""
-        return trade_id in self._trades
+    def is_booked(self, fill: Fill) -> bool:
+        """Whether it is in the books."""
+        return fill.key in self._booked
 
     def settle(self, settlement: Settlement) -> bool:
         """Pay out a market: whatever is held is sold at the settlement value; False where that changes nothing.

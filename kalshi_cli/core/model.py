@@ -275,7 +275,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade of ours, known by `trade_id`. `fee` is what the exchange charged, and always wins over an estimate."""
+    """A trade of one of our orders, known by `key`. `fee` is what the exchange charged, and always wins over an
+    estimate."""
 
     trade_id: str
     order_id: str
@@ -288,6 +289,11 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     ts: Ts
     client_order_id: str = ""
     subaccount: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its trade and its order: two orders of ours that trade with one another have a fill each, of one trade."""
+        return (self.trade_id, self.order_id)
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ class OrderIndex:
         self._by_order_id: dict[str, _Tracked] = {}
         self._live: dict[str, dict[_Tracked, None]] = {}
         self._ended: deque[_Tracked] = deque()
-        self._held: dict[str, Fill] = {}
+        self._held: dict[tuple[str, str], Fill] = {}
         self._untold: dict[_Tracked, None] = {}
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
             OrderAccepted: self._on_accepted,
@@ -334,7 +334,7 @@ class OrderIndex:
 
     def _hold(self, fill: Fill) -> None:
         """Keep a fill until the exchange's reply tells whose it is."""
-        self._held.setdefault(fill.trade_id, fill)
+        self._held.setdefault(fill.key, fill)
         if len(self._held) > MAX_HELD_FILLS:
             del self._held[next(iter(self._held))]
 
@@ -356,7 +356,7 @@ class OrderIndex:
         if order.order_id and order.order_id not in self._by_order_id:
             self._by_order_id[order.order_id] = tracked
             for fill in [fill for fill in self._held.values() if fill.order_id == order.order_id]:
-                tracked.count(self._held.pop(fill.trade_id))
+                tracked.count(self._held.pop(fill.key))
         if status not in TRANSITIONS[known.status] and not _was_raised(known, order):
             status = known.status
         filled = Qty(min(max(known.filled, filled, tracked.traded), order.qty))

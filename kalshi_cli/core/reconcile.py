@@ -22,7 +22,7 @@ from kalshi_cli.core.messages import (
     OrderState,
     Settled,
 )
-from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.model import Fill, Order, OrderStatus
 from kalshi_cli.core.orders import DUPLICATE_ID, OrderIndex, is_amend_open, is_id_taken
 from kalshi_cli.units import Qty, Ts, show_qty
 
@@ -37,13 +37,13 @@ OLDER_MS = 10_000
 """Made so much before one of ours, by the exchange's clock and by ours, an order under its id is another one."""
 
 
-def diff(orders: OrderIndex, is_booked: Callable[[str], bool], snapshot: AccountSnapshot) -> list[Message]:
+def diff(orders: OrderIndex, is_booked: Callable[[Fill], bool], snapshot: AccountSnapshot) -> list[Message]:
     """Messages that bring us to the snapshot; applying them twice changes nothing more.
 
     Fills come first, so that an order which turns out to be over is over with its fills booked; the oldest before the
     others, as they happened, because a late one makes the ledger count its market again.
     """
-    missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill.trade_id)]  # they come newest first
+    missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill)]  # they come newest first
     repairs: list[Message] = [Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)]
     for order in snapshot.orders:
         ours = orders.get(order.client_order_id)

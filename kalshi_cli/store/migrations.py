@@ -55,6 +55,14 @@ def add_intents(execute: Execute) -> None:
     execute("CREATE TABLE intents (number INTEGER PRIMARY KEY, key TEXT NOT NULL)")
 
 
+def tell_fills_of_one_trade_apart(execute: Execute) -> None:
+    """Two orders of ours that trade with one another have a fill each. SQLite changes no key in place: a new table."""
+    execute("ALTER TABLE fills RENAME TO old_fills")
+    execute(_FILLS)
+    execute("INSERT INTO fills SELECT * FROM old_fills")
+    execute("DROP TABLE old_fills")
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -62,6 +70,7 @@ STATE: tuple[Migration, ...] = (
     add_run_groups,
     add_feed_health,
     add_intents,
+    tell_fills_of_one_trade_apart,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 
@@ -164,6 +173,21 @@ _STATE = (
         text TEXT NOT NULL
     )""",
 )
+
+_FILLS = """CREATE TABLE fills (
+    trade_id TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    side TEXT NOT NULL,
+    price INTEGER NOT NULL,
+    qty INTEGER NOT NULL,
+    fee INTEGER NOT NULL,
+    is_taker INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    client_order_id TEXT NOT NULL,
+    subaccount INTEGER NOT NULL,
+    PRIMARY KEY (trade_id, order_id)
+) WITHOUT ROWID"""
 
 _ORDER_TERMS = (
     "order_group_id TEXT NOT NULL DEFAULT ''",

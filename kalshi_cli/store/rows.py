@@ -44,7 +44,7 @@ SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
 DROP_GROUP = "DELETE FROM run_groups WHERE group_id = ?"
 
 ORDERS = f"SELECT {columns(Order)} FROM orders"  # noqa: S608 - constants, as below
-FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id"  # noqa: S608
+FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id, order_id"  # noqa: S608
 SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
 HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
 CYCLE = f"SELECT {columns(Cycle)} FROM cycle"  # noqa: S608

@@ -102,7 +102,7 @@ def _books(stage: Stage, memory: Memory) -> list[str]:
     """Fills by their id, then what follows from them: positions and cash."""
     mirror = stage.exchange._state.members[ME].mirror
     assert mirror is not None
-    theirs, ours = sorted(fill.trade_id for fill in mirror.fills), sorted(fill.trade_id for fill in memory.fills)
+    theirs, ours = (sorted((fill.trade_id, fill.order_id) for fill in fills) for fills in (mirror.fills, memory.fills))
     problems = [] if theirs == ours else [f"fills: {len(ours)} booked, the exchange has {len(theirs)}"]
     ledger = fold((*memory.fills, *memory.settlements))
     for ticker in MARKETS:

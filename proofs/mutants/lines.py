@@ -43,6 +43,14 @@ SENDING = (
         ("tests/store/test_sqlite_store.py", "tests/desk/test_amend.py"),
     ),
     Mutant(
+        "reducing asked for before each try",
+        "what adds risk goes again after a 429 although only what reduces may (I-HALT)",
+        "desk/trade.py",
+        "    if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:",
+        "    if False:",
+        ("tests/desk/test_beside.py",),
+    ),
+    Mutant(
         "the halt asked for before the first byte",
         "connecting outlasts the halt (I-HALT)",
         "exchange/rest.py",
@@ -204,8 +212,16 @@ BOOKS = (
         "a fill is booked once",
         "position and profit count it twice (F23)",
         "core/ledger.py",
-        "        if fill.trade_id in self._trades:\n            return False\n",
+        "        if fill.key in self._booked:\n            return False\n",
         "",
+        ("tests/core/test_ledger.py",),
+    ),
+    Mutant(
+        "a trade between two orders of ours is two fills",
+        "one of them is never booked, and the position is wrong (I-FILL)",
+        "core/model.py",
+        "        return (self.trade_id, self.order_id)",
+        '        return (self.trade_id, "")',
         ("tests/core/test_ledger.py",),
     ),
     Mutant(

@@ -351,6 +351,19 @@ def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str]
     assert engine.tally.win_rate is None, "nothing was closed"
 
 
+def test_the_fills_of_two_orders_of_ours_that_traded_with_one_another_are_both_booked_from_a_read(
+    live: tuple[Engine, str], build: Build
+) -> None:
+    engine, order = live
+    bought = build.fill(client_order_id=order, qty=contracts(4))
+    sold = build.fill(order_id="o2", side=ASK, qty=contracts(4), subaccount=1)
+    engine.step(Filled(NOW, bought))
+    read = snapshot(build, fills=(bought, sold))
+    assert [each.fill for each in engine.step(read) if isinstance(each, FillBooked)] == [sold]
+    assert [engine.state.ledger.position("KXA-1", number).qty for number in (0, 1)] == [contracts(4), contracts(-4)]
+    assert not any(isinstance(each, FillBooked) for each in engine.step(read))
+
+
 def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[Engine, str], build: Build) -> None:
     engine, _ = live
     engine.step(Filled(NOW, build.fill("a", price=cents(40), qty=contracts(10))))

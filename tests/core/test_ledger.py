@@ -134,11 +134,22 @@ def test_a_late_fill_is_counted_where_it_belongs(method: Any) -> None:
 
 def test_a_trade_is_booked_once() -> None:
     ledger = Ledger()
-    assert ledger.book(fill("a", BID, 4_000, 100, 1))
-    assert not ledger.book(fill("a", BID, 4_000, 100, 1))
-    assert ledger.is_booked("a")
-    assert not ledger.is_booked("b")
+    bought = fill("a", BID, 4_000, 100, 1)
+    assert ledger.book(bought)
+    assert not ledger.book(bought)
+    assert ledger.is_booked(bought)
+    assert not ledger.is_booked(fill("b", BID, 4_000, 100, 1))
     assert ledger.position("T").qty == 100
+
+
+@pytest.mark.parametrize("subaccount", [0, 1])
+def test_a_trade_between_two_orders_of_ours_is_two_fills_each_booked_once(subaccount: int) -> None:
+    bought = fill("a", BID, 4_000, 100, 1)
+    sold = msgspec.structs.replace(bought, order_id="other", side=ASK, subaccount=subaccount)
+    ledger = Ledger()
+    assert [ledger.book(each) for each in (bought, sold, sold, bought)] == [True, True, False, False]
+    held = {position.subaccount: position.qty for position in ledger.holdings("T")}
+    assert held == ({0: 0} if subaccount == 0 else {0: 100, 1: -100})
 
 
 # -- I-CONTRACT, I-CASH -------------------------------------------------------------------------------------------

@@ -314,6 +314,19 @@ def test_a_fill_that_names_only_their_id_is_held_until_the_reply_tells_whose_it_
     assert index.apply(fill("a", 400)) is None, "it was counted from the held ones"
 
 
+def test_both_fills_of_a_trade_between_two_orders_of_ours_are_held_for_their_order() -> None:
+    index = OrderIndex()
+    index.add(intent())
+    index.add(msgspec.structs.replace(intent(), client_order_id="c2", side=ASK))
+    for order_id in ("x1", "x2"):
+        index.apply(fill("a", 400, order_id=order_id))
+    for number in "12":
+        index.apply(accepted(remaining=600, order_id=f"x{number}", client_order_id=f"c{number}"))
+        order = index.get(f"c{number}")
+        assert order is not None
+        assert order.filled == 400
+
+
 def test_held_fills_are_bounded_and_the_next_statement_makes_up_for_a_lost_one() -> None:
     index = after([fill("a", 1), fill("b", 1)])
     for number in range(MAX_HELD_FILLS - 1):

@@ -98,7 +98,7 @@ def test_held_is_never_less_than_what_was_said_to_have_traded(news: list[str], s
         else:
             qty = {"fill1": 6, "fill2": 4}[kind]
             fill = build.fill(kind, side=side, qty=contracts(qty), client_order_id=order.client_order_id)
-            if not engine.state.ledger.is_booked(kind):
+            if not engine.state.ledger.is_booked(fill):
                 booked += qty
             engine.step(Filled(NOW, fill))
         assert engine.state.held("KXA-1") == side.sign * contracts(max(said, booked))

@@ -10,7 +10,7 @@ import pytest
 from store_build import NOW, Build, Open
 
 from kalshi_cli.core.messages import AmendOrder, FillBooked, OrderChanged, SubmitOrder
-from kalshi_cli.core.model import Order, OrderStatus, StpMode, TradingState
+from kalshi_cli.core.model import ASK, Fill, Order, OrderStatus, StpMode, TradingState
 from kalshi_cli.core.orders import is_amend_open, worse_of
 from kalshi_cli.errors import HaltedError
 from kalshi_cli.store import migrations
@@ -109,6 +109,31 @@ def test_the_fills_of_a_file_from_before_belong_to_the_subaccount_of_their_order
     assert {fill.trade_id: fill.subaccount for fill in store.fills()} == {"t1": 3, "t2": 0}
     store.record(FillBooked(replace(store.fills()[0], trade_id="t3", subaccount=7)))
     assert {fill.trade_id: fill.subaccount for fill in open_store().fills()} == {"t1": 3, "t2": 0, "t3": 7}
+
+
+def test_a_file_from_when_a_trade_was_one_fill_keeps_its_fills_and_takes_the_other(
+    open_store: Open, build: Build, path: Path
+) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    Database(path, migrations.STATE[:6]).close()
+    kept = (build.fill(ts=Ts(NOW - 1), subaccount=2), build.fill("t2", client_order_id="", is_taker=False))
+    connection = sqlite3.connect(path)
+    for fill in kept:
+        values = [getattr(fill, name) for name in Fill.__struct_fields__]
+        connection.execute(
+            f"INSERT INTO fills ({', '.join(Fill.__struct_fields__)}) VALUES ({', '.join('?' * len(values))})",
+            [str(value) if isinstance(value, str) else value for value in values],
+        )
+    connection.commit()
+    connection.close()
+    other = build.fill("t2", order_id="o2", side=ASK)
+    for _ in range(2):  # and the second start finds nothing left to do
+        store = open_store()
+        assert store.fills()[:2] == kept
+        store.record(FillBooked(kept[0]))
+        store.record(FillBooked(other))
+        assert store.fills() == (*kept, other)
 
 
 def order_row(build: Build) -> list[object]:

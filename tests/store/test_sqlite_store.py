@@ -23,7 +23,7 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, Tif, TradingState
+from kalshi_cli.core.model import ASK, Fill, Order, OrderStatus, Settlement, Tif, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import sqlite
 from kalshi_cli.store.base import Cycle, Halt, Memory
@@ -224,6 +224,14 @@ def test_a_fill_is_booked_once_and_the_first_account_of_it_stays(open_store: Ope
     store.record(FillBooked(build.fill("t0", ts=Ts(NOW - 1))))
     assert store.fills() == (build.fill("t0", ts=Ts(NOW - 1)), build.fill())
     assert store.fills(NOW) == (build.fill(),)
+
+
+def test_two_orders_of_ours_that_trade_with_one_another_have_a_fill_each(open_store: Open, build: Build) -> None:
+    store = open_store()
+    bought, sold = build.fill(), build.fill(order_id="o2", side=ASK, subaccount=3)
+    for each in (bought, sold, sold, bought):
+        store.record(FillBooked(each))
+    assert open_store().fills() == (bought, sold)
 
 
 def test_a_fill_and_what_it_made_of_its_order_are_one_step(open_store: Open, build: Build) -> None:
