@@ -86,9 +86,9 @@ class Virtual:
         self.store = SqliteStore.open(self.path, account="alice", environment="sim")
         self.said: list[str] = []
 
-    def connect(self, **options: Any) -> KalshiClient:
+    def connect(self, *, key: Any = KEY, **options: Any) -> KalshiClient:
         """A client of alice's."""
-        signer = Signer("alice-key", KEY, self.clock)
+        signer = Signer("alice-key", key, self.clock)
         return KalshiClient(
             "http://localhost/trade-api/v2",
             clock=self.clock,

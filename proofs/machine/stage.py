@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from virtual import KEY, TICKER, Virtual
+from virtual import KEY as PLAIN_KEY
+from virtual import TICKER, Virtual
 
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Command, Intent, MarketChange, Message, Tick
@@ -34,8 +35,10 @@ from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.units import Money, dollars
 from proofs import invariants
 from proofs.invariants import Booked
+from proofs.keys import OwnKey
 
 ME = "alice"
+KEY = OwnKey(PLAIN_KEY)
 CHANNELS = (BOOK, "fill", "user_orders", "order_group_updates")
 CASH = dollars(1_000)
 LIMITS = Limits(
@@ -88,6 +91,9 @@ class Stage:
         self.virtual = Virtual(folder, options=options, cash=CASH)
         self.clock, self.exchange = self.virtual.clock, self.virtual.exchange
         self.virtual.wire.before = self._on_request
+        KEY.admit(self.exchange, "alice-key")
+        self.virtual.client.close()
+        self.virtual.client = self.virtual.connect(key=KEY)
         self.seen: Counter[str] = Counter()
         self.model: dict[str, dict[str, Any]] = {}
         """By client order id: how often it was sent, and how often it may be on the exchange at most."""
@@ -126,7 +132,7 @@ class Stage:
 
     def connect(self) -> None:
         """A stream from now on."""
-        headers = Signer("alice-key", KEY, self.clock).headers("GET", STREAM_PATH)
+        headers = Signer("alice-key", KEY, self.clock).headers("GET", STREAM_PATH)  # type: ignore[arg-type]
         stream = self.exchange.connect({name.lower(): text for name, text in headers.items()}, STREAM_PATH, self._now())
         assert isinstance(stream, Connection)
         self.stream = stream

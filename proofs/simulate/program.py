@@ -24,6 +24,7 @@ from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.store.base import Store
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Money, contracts, dollars
+from proofs.keys import OwnKey
 from proofs.simulate.plan import Plan
 from proofs.simulate.strategies import Troubled, make
 from proofs.simulate.wire import Wire
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from proofs.simulate.stage import Stage
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OWN_KEY = OwnKey(KEY)
 
 
 def configuration(plan: Plan, home: Path) -> Config:
@@ -62,6 +64,7 @@ class WatchedStore:
         self._inner = inner
         self._stage = stage
         self._who = who
+        self._felt = ""
         inner._database._connection.execute("PRAGMA busy_timeout = 0")  # its five seconds would be real ones
 
     def record(self, effect: Effect) -> None:
@@ -76,6 +79,9 @@ class WatchedStore:
     def _feel_disk(self) -> None:
         """A disk that is full, or can only be read: as SQLite itself finds it."""
         execute, disk = self._inner._database._connection.execute, self._stage.upsets.disk
+        if disk == self._felt == "":
+            return
+        self._felt = disk
         execute(f"PRAGMA query_only = {int(disk == 'readonly')}")
         pages = execute("PRAGMA page_count").fetchone()[0] if disk == "full" else 1 << 20
         execute(f"PRAGMA max_page_count = {pages}")
@@ -96,7 +102,7 @@ class VirtualApp(App):
         self.who = who
         self.machine = stage.clock
         self.rng = random.Random(stage.dice.random())
-        self.__dict__["signer"] = Signer(KEY_ID, KEY, stage.clock)
+        self.__dict__["signer"] = Signer(KEY_ID, OWN_KEY, stage.clock)  # type: ignore[arg-type]
         self.__dict__["_endpoint"] = (self.config.rest_url, Wire(stage, who))
         self.new_id = stage.new_id  # type: ignore[method-assign]
         self.new_order_id = lambda: f"{OWN_ID}{stage.new_id():0>32}"  # type: ignore[method-assign]

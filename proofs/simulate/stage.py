@@ -23,11 +23,11 @@ from proofs.simulate.checker import Checker
 from proofs.simulate.exchange_acts import ExchangeActs
 from proofs.simulate.faults import Faults
 from proofs.simulate.plan import PROCESS, Fault, Plan
-from proofs.simulate.program import KEY, VirtualApp, configuration, trade
+from proofs.simulate.program import KEY, OWN_KEY, VirtualApp, configuration, trade
 from proofs.simulate.stream_faults import StreamFaults
 from proofs.simulate.upsets import Crash, Upsets
 from proofs.simulate.vtime import MachineClock, Timeline
-from proofs.simulate.world import TICKERS, World, open_exchange
+from proofs.simulate.world import KEY_ID, TICKERS, World, open_exchange
 
 STARTS = (
     1_780_000_000_000,
@@ -58,6 +58,7 @@ class Stage:
         self.clock = MachineClock(self.timeline, self._still_runs)
         public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         self.exchange = open_exchange(plan, start, public)
+        OWN_KEY.admit(self.exchange, KEY_ID)
         self.faults = Faults(plan.faults, lambda: self.timeline.seconds)
         self.hits: Counter[str] = Counter()
         self.fired_kinds: Counter[str] = Counter()

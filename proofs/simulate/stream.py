@@ -57,8 +57,10 @@ class SteppedStream(reader.Stream):
         inbox = SteppedInbox(100_000)
         inbox.stage = stage
         self.inbox = inbox
-        self._turn = threading.Semaphore(0)
-        self._back = threading.Semaphore(0)
+        self._turn = threading.Lock()  # plain locks, handed over and back: semaphores cost five times as much
+        self._back = threading.Lock()
+        self._turn.acquire()
+        self._back.acquire()
         self._is_over = self._is_dead = self._runs = self._was_woken = False
         self._waits_for_bytes = False
         self._appointment = 0

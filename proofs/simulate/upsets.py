@@ -135,7 +135,7 @@ class Upsets:
         stage = self._stage
 
         def do(app: VirtualApp) -> None:
-            if not Halts(app).halt("KILL_SWITCH", "somebody asked for it"):
+            if not Halts(app).halt("KILL_SWITCH", "somebody asked for it", busy_ms=0):
                 return
             placed = stage.checker.others_placed
             outcome = cancel_everything(app, Scope(), 20.0, with_groups=True)

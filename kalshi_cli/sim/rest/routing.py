@@ -87,18 +87,24 @@ class Router:
     """Finds the route of a method and path, and the values of the path's parameters."""
 
     def __init__(self, tables: Iterable[Route]) -> None:
+        self._plain: dict[tuple[str, str], Route] = {}
         self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
         self._costs: list[Json] = []
         costs = Route("GET", "/account/endpoint_costs", "GetAccountEndpointCosts", self.endpoint_costs)
         for route in (costs, *tables):
             parts = route.path.split("/")
-            self._routes.setdefault((route.method, len(parts)), []).append((parts, route))
+            if ":" in route.path:
+                self._routes.setdefault((route.method, len(parts)), []).append((parts, route))
+            else:
+                self._plain[route.method, route.path] = route
             if route.cost != DEFAULT_COST:
                 shown = {"method": route.method, "path": BASE + route.path, "cost": route.cost}
                 self._costs.append(shown)
         self._legacy = [(method, path.split("/")) for method, path in LEGACY]
 
     def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
+        if (plain := self._plain.get((method, path))) is not None:
+            return plain, ()
         parts = path.split("/")
         for pattern, route in self._routes.get((method, len(parts)), ()):
             if _matches(pattern, parts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.units import Ts
@@ -66,6 +67,12 @@ def second_wednesday(year: int, month: int) -> date:
 
 def maintenance(now: int) -> tuple[Ts, Ts]:
     """The weekly maintenance that runs now, else the next one: Thursdays from 03:00 to 05:00 (API.md section 1)."""
+    return _maintenance(now // HOUR)  # asked for at every request, and New York is whole hours from UTC
+
+
+@lru_cache(8)
+def _maintenance(hour: int) -> tuple[Ts, Ts]:
+    now = hour * HOUR
     today = local(now).date()
     thursday = today + timedelta(days=(3 - today.weekday()) % 7)
     if now >= moment(thursday, 5):
