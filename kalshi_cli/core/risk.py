@@ -279,20 +279,39 @@ def fresh_book(state: State, limits: Limits, intent: Place) -> Objection | None:
 
 
 def price_collar(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """A bid may not reach far above the market, nor an ask far below it."""
-    if limits.price_collar is None:
+    """A bid may not reach far above the market, nor an ask far below it.
+
+    A market that nobody quotes and that never traded has no price, and somebody must be the first: a person may, who
+    is told what it costs at worst, within the limits of that. For strategies there is `collar_of_fair`.
+    """
+    market_price = _market_price(state, intent)
+    return None if market_price is None else _too_far(limits, intent, "market", market_price)
+
+
+def collar_of_fair(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """In a market without any price the market is what the strategy holds for fair: an order that is far off would rest
+    there for whoever comes first."""
+    if limits.price_collar is None or _market_price(state, intent) is not None:
         return None
+    if intent.fair is None:
+        return "PRICE_COLLAR", f"price={format_price(intent.price)} market=none fair=missing"
+    return _too_far(limits, intent, "fair", intent.fair)
+
+
+def _market_price(state: State, intent: Place) -> Price | None:
+    """What an order is compared with: the other side of the book, its own, or the last price."""
     book, market = state.books.get(intent.ticker), state.markets[intent.ticker]
     bid, ask = (book.best_bid, book.best_ask) if book is not None and book.is_usable else (None, None)
     own, other = (bid, ask) if intent.side is BID else (ask, bid)
-    anchor = next((price for price in (other, own, market.last) if price is not None), None)
-    if anchor is None:
-        return None  # nothing to compare with, and nothing to trade against either
-    beyond = intent.price - anchor if intent.side is BID else anchor - intent.price
-    if beyond > limits.price_collar:
-        price, market_price, collar = map(format_price, (intent.price, anchor, limits.price_collar))
-        return "PRICE_COLLAR", f"price={price} market={market_price} collar={collar}"
-    return None
+    return next((price for price in (other, own, market.last) if price is not None), None)
+
+
+def _too_far(limits: Limits, intent: Place, name: str, anchor: Price) -> Objection | None:
+    beyond = (intent.price - anchor) * intent.side.sign
+    if limits.price_collar is None or beyond <= limits.price_collar:
+        return None
+    price, compared, collar = map(format_price, (intent.price, anchor, limits.price_collar))
+    return "PRICE_COLLAR", f"price={price} {name}={compared} collar={collar}"
 
 
 def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None:
@@ -381,6 +400,7 @@ _CONTROLS: tuple[Control, ...] = (
     market_is_open,
     fresh_book,
     price_collar,
+    collar_of_fair,
     order_size,
     order_rate,
     min_edge,
@@ -388,7 +408,7 @@ _CONTROLS: tuple[Control, ...] = (
     position_limit,
     exposure_limit,
 )
-_OF_STRATEGIES_ONLY = (in_sight, min_edge)
+_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)
 _OF_PEOPLE = tuple(control for control in _CONTROLS if control not in _OF_STRATEGIES_ONLY)
 
 _AMEND_RAISES = _OF_PEOPLE

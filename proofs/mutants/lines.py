@@ -319,6 +319,15 @@ CONTROLS = (
         ("tests/core/test_risk.py",),
     ),
     Mutant(
+        "without a market price a strategy is held to its fair value",
+        "an order at any price rests in an empty book (F62)",
+        "core/risk.py",
+        "_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)",
+        "_CONTROLS = tuple(control for control in _CONTROLS if control is not collar_of_fair)\n"
+        "_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)",
+        ("tests/core/test_risk.py",),
+    ),
+    Mutant(
         "an unusable book is no book",
         "an order is priced after a gap (F34)",
         "core/risk.py",

@@ -200,9 +200,35 @@ def test_the_collar_falls_back_to_own_side_then_to_the_last_price(state: State, 
     assert code(state, place(BID, 51)) == "PRICE_COLLAR", "own side"
     state.books["KXA-1"].load((), (), NOW)
     assert code(state, place(BID, 53)) == "PRICE_COLLAR", "last price 42"
+
+
+@pytest.fixture
+def unpriced(state: State, build: Build) -> State:
+    """Nobody quotes, and nothing was ever traded: a fresh market, or a combo that somebody just asked for."""
+    state.books["KXA-1"].load((), (), NOW)
     state.markets["KXA-1"] = build.market(last=None)
-    assert code(state, place(BID, 99)) == "approved", "an empty market has no price to compare with"
-    assert code(state, place(BID, 99), Limits(price_collar=None)) == "approved"
+    return state
+
+
+def test_in_a_market_without_a_price_a_person_is_the_first_as_far_as_the_worst_loss_may_go(unpriced: State) -> None:
+    assert code(unpriced, place(BID, 99)) == "approved"
+    assert code(unpriced, place(BID, 99), Limits(max_order_cost=Money(9_000_000))) == "ORDER_COST"
+    assert code(unpriced, place(BID, 99), Limits(max_exposure=Money(9_000_000))) == "EXPOSURE"
+
+
+def test_in_a_market_without_a_price_a_strategy_is_held_to_what_it_takes_for_fair(unpriced: State) -> None:
+    limits = Limits(min_edge=None)
+    assert code(unpriced, place(BID, 41), limits, "s") == "PRICE_COLLAR", "it says nothing"
+    assert code(unpriced, place(BID, 55, fair=cents(45)), limits, "s") == "approved"
+    assert code(unpriced, place(BID, 56, fair=cents(45)), limits, "s") == "PRICE_COLLAR"
+    assert code(unpriced, place(ASK, 35, fair=cents(45)), limits, "s") == "approved"
+    assert code(unpriced, place(ASK, 34, fair=cents(45)), limits, "s") == "PRICE_COLLAR"
+    assert code(unpriced, place(BID, 56), Limits(min_edge=None, price_collar=None), "s") == "approved"
+
+
+def test_where_there_is_a_price_no_fair_value_moves_the_collar(state: State) -> None:
+    assert code(state, place(BID, 55, fair=cents(90)), strategy="s") == "PRICE_COLLAR"
+    assert code(state, place(BID, 41), Limits(min_edge=None), "s") == "approved"
 
 
 def test_size_and_cost_of_one_order_are_bounded(state: State) -> None:
