@@ -39,8 +39,8 @@ bench: setup  ## ratios against named peers, measured in one run (their environm
 simulate: setup  ## sessions full of faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
 	@$(BIN)/python -m proofs.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
 
-machine: setup  ## whatever hypothesis makes the program, its exchange and its network do: EXAMPLES=200 STEPS=50
-	@$(BIN)/python -m proofs.machine --examples $(or $(EXAMPLES),200) --steps $(or $(STEPS),50)
+machine: setup  ## whatever hypothesis makes the program, its exchange and its network do: EXAMPLES=200 STEPS=50 JOBS=2
+	@$(BIN)/python -m proofs.machine --examples $(or $(EXAMPLES),200) --steps $(or $(STEPS),50) --jobs $(or $(JOBS),2)
 
 mutants: setup  ## each safety line broken once, in a copy; the tests named for it must notice
 	@$(BIN)/python -m proofs.mutants

@@ -10,7 +10,7 @@ from virtual import OTHER, TICKER
 from kalshi_cli.core.model import ASK, BID, Tif, TradingState
 from kalshi_cli.sim.listing import NewOrder, Receipt
 from kalshi_cli.units import cents, contracts, dollars
-from proofs.machine.__main__ import run
+from proofs.machine.examples import run
 from proofs.machine.rules import FAULTS_OF_A_CREATE, Machine
 
 
