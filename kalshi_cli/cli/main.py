@@ -87,6 +87,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Operations": {
         "health-check": Entry("health", "Is everything in place to trade?"),
         "doctor": Entry("health", "Another name for health-check."),
+        "runbook": Entry("runbook", "What to do, step by step; needs no network."),
         "limits": Entry("limits", "How fast the account may ask."),
         "keys": Entry("funds", "API keys, and what each may do."),
         "api": Entry("api", "A signed raw call."),

@@ -53,6 +53,13 @@ def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) ->
         note(f"too narrow for: {left_out} (a wider terminal or --format plain shows them)")
 
 
+def draw_markdown(text: str) -> None:
+    """Text of ours, with headings, steps and commands made visible, as wide as the screen."""
+    from rich.markdown import Markdown
+
+    _draw(_console(), "", Markdown(text, hyperlinks=False))
+
+
 def fit(fields: Sequence[Column], widths: dict[str, int], room: int) -> dict[str, int]:
     """The width of each column that is shown: prose gives way first, then columns are left out from the right."""
     kept = list(fields)

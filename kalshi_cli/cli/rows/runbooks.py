@@ -1,0 +1,17 @@
+"""What `runbook` prints. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen.cells import Prose
+
+
+class RunbookRow(Row, frozen=True, kw_only=True):
+    name: str
+    title: Prose
+
+
+class RunbookView(RunbookRow, frozen=True, kw_only=True):
+    """One runbook, for programs; `lines` are Markdown."""
+
+    lines: tuple[str, ...]

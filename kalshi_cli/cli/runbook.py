@@ -1,0 +1,43 @@
+"""`kalshi runbook`: what to do, in numbered steps, without a network."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of
+from kalshi_cli.cli.screen.output import Format, default_format, write_out
+
+app = Commands("What to do when something is wrong.")
+
+
+@app.command("runbook")
+def runbook(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME|CODE]", help="A runbook, or the code of an alert.")] = "",
+) -> None:
+    """Print a runbook, or list them all. The code of an alert finds its runbook too.
+
+    \b
+    kalshi runbook
+    kalshi runbook kill-switch
+    kalshi runbook DAILY_LOSS
+    """
+    from kalshi_cli.cli.rows.runbooks import RunbookRow, RunbookView
+    from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.desk import runbooks
+
+    form = flags_of(ctx).form or default_format()
+    if not name:
+        render_rows(RunbookRow, [RunbookRow.of(each) for each in runbooks.runbooks()], form, title="runbooks")
+        return
+    found = runbooks.runbook(name)
+    if form is Format.PLAIN:
+        write_out(found.text)
+    elif form is Format.TABLE:
+        from kalshi_cli.cli.screen.tables import draw_markdown
+
+        draw_markdown(found.text)
+    else:
+        render_one(RunbookView.of(found, lines=tuple(found.text.splitlines())), form)
