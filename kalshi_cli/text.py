@@ -7,6 +7,7 @@ webhook. Whatever goes into a log or a traceback passes `redact`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 LONGEST = 2_000
 """Characters kept of one piece of outside text; far above any title or rule the exchange has published."""
@@ -46,8 +47,12 @@ _PATTERNS = tuple(
     )
 )
 
+_IN_EVERY_PATTERN = re.compile("[ :/=,]")
+"""What each of them looks for holds one of these."""
+
 _concealed: set[str] = set()
 _SHORTEST_SECRET = 6  # a shorter one would blank out ordinary words
+_SHORTEST_TOKEN = 8  # of a piece of an address, which is more often an ordinary word: `services`
 
 
 def conceal(secret: str) -> None:
@@ -56,10 +61,47 @@ def conceal(secret: str) -> None:
         _concealed.add(secret)
 
 
+def conceal_address(url: str) -> None:
+    """Hide an address that is a secret: whole, and each piece of it that could be one, in whichever form it returns.
+
+    Libraries rewrite addresses (`slack://A/B/C` is sent to hooks.slack.com/services/A/B/C) and quote them in errors.
+    """
+    from urllib.parse import unquote, urlsplit
+
+    conceal(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return  # nothing that could be sent to
+    login, _, host = parts.netloc.rpartition("@")
+    for piece in login.split(":"):
+        conceal(piece)
+        conceal(unquote(piece))
+    for piece in re.split("[/?&=#,:;]", f"{host}/{parts.path}?{parts.query}#{parts.fragment}"):
+        if len(piece) >= _SHORTEST_TOKEN and "." not in piece and re.search("[A-Z0-9]", piece):
+            conceal(piece)
+            conceal(unquote(piece))
+
+
 def redact(text: str) -> str:
     """The text without concealed values, private keys, signatures, tokens and the secret part of webhook addresses."""
     for secret in sorted(_concealed, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    if _IN_EVERY_PATTERN.search(text) is None:
+        return text  # a ticker, a price, an id: most of what goes into a log
     for pattern, put in _PATTERNS:
         text = pattern.sub(put, text)
     return text
+
+
+_FORMULA = tuple("=+-@\t\r＝＋－＠")
+
+
+def csv_text(text: str) -> str:
+    """Text for a cell of a table: what a spreadsheet would run as a formula gets an apostrophe."""
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """A line of a CSV file, everything quoted."""
+    return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.errors import CredentialsError
+from kalshi_cli.text import conceal
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
@@ -28,6 +29,7 @@ _HASH = hashes.SHA256()
 _PSS = padding.PSS(mgf=padding.MGF1(_HASH), salt_length=32)
 _LONGEST_FILE = 64 * 1024
 _SHORTEST_RSA = 2048
+_PART_OF_KEY = 24  # characters of a line of the file that are nothing else
 
 
 def load_key(path: Path) -> PrivateKey:
@@ -52,7 +54,11 @@ def load_key(path: Path) -> PrivateKey:
         os.close(descriptor)
     if len(pem) > _LONGEST_FILE:
         raise _refused(path, "it is far too long for a key", "give the .key or .pem file that Kalshi made")
-    return _parse(path, pem)
+    key = _parse(path, pem)
+    for line in pem.split():
+        if len(line) >= _PART_OF_KEY:
+            conceal(line.decode("ascii", "replace"))
+    return key
 
 
 def _refused(path: Path, why: str, hint: str) -> CredentialsError:

@@ -21,6 +21,7 @@ from kalshi_cli.cli.rows.base import FillCost, LevelRow, MarketLevelRow, Orderbo
 from kalshi_cli.cli.screen.cells import columns, human, inner_rows, is_number, is_text, wire
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.core.messages import Level
+from kalshi_cli.text import csv_line, csv_text
 from kalshi_cli.units import Qty, Ts, show_money
 
 if TYPE_CHECKING:
@@ -174,19 +175,12 @@ def _ndjson(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
         write_out(line + "\n", flush=is_live)
 
 
-_FORMULA = tuple("=+-@\t\r＝＋－＠")
-
-
 def _csv(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
     """Fixed-scale numbers, everything quoted; text that a spreadsheet would run as a formula gets an apostrophe."""
     writers = [(column.name, _csv_cell(column.kind)) for column in columns(of)]
-    write_out(_csv_line(name for name, _ in writers))
+    write_out(csv_line(name for name, _ in writers))
     for row in rows:
-        write_out(_csv_line(write(getattr(row, name)) for name, write in writers), flush=is_live)
-
-
-def _csv_line(cells: Iterable[str]) -> str:
-    return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"
+        write_out(csv_line(write(getattr(row, name)) for name, write in writers), flush=is_live)
 
 
 @cache
@@ -198,7 +192,7 @@ def _csv_cell(kind: Any) -> Callable[[Any], str]:
         if written is None:
             return ""
         text = written if isinstance(written, str) else msgspec.json.encode(written).decode()
-        return f"'{text}" if is_guarded and text.lstrip().startswith(_FORMULA) else text
+        return csv_text(text) if is_guarded else text
 
     return cell
 

@@ -1,0 +1,171 @@
+"""Where an alert may be sent: a web address, taken apart strictly, and the machines behind its name.
+
+An address comes from a configuration, but a careless or hostile one must not make this machine talk to what only it can
+reach: the metadata service of its cloud, a router, a database. So a host is written one way only, each address that its
+name stands for is judged, and `web.py` connects to the address that was judged, not to the name again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Sequence[str]]
+"""A host and a port -> its addresses as text; OSError where there are none."""
+
+MOST_ADDRESSES = 16
+LONGEST_URL = 2_000
+
+
+class AddressError(ValueError):
+    """An address that nothing is sent to. The text says why, and has nothing of the address in it but its host."""
+
+
+class WebAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """An http or https address. `target` is the path with its query, and a secret."""
+
+    host: str
+    port: int
+    is_tls: bool
+    target: str
+    allow_private: bool = False
+
+    def __repr__(self) -> str:
+        return f"WebAddress({self.host!r})"
+
+
+def parse_web_address(url: str, *, allow_private: bool = False) -> WebAddress:
+    """AddressError where it is none that we would post to, whatever its name stands for."""
+    if len(url) > LONGEST_URL or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\\"<>^`{|}]", url):
+        raise AddressError(f"it must be one line of at most {LONGEST_URL} plain characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise AddressError("its host or its port cannot be read") from error
+    if parts.scheme not in ("https", "http"):
+        raise AddressError("it must begin with https://")
+    if "@" in parts.netloc:
+        raise AddressError("it must not have a user or a password; put a token into the path")
+    if parts.fragment or "#" in url:
+        raise AddressError("it must not have a fragment (#)")
+    if port == 0 or parts.netloc.endswith(":"):
+        raise AddressError("its port is none")
+    is_tls = parts.scheme == "https"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return WebAddress(
+        host=parse_host(parts.hostname or ""),
+        port=port or (443 if is_tls else 80),
+        is_tls=is_tls,
+        target=target,
+        allow_private=allow_private,
+    )
+
+
+_NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def parse_host(host: str) -> str:
+    """A name, or an address in its one usual notation; AddressError for 2130706433, 0x7f.1, 0177.0.0.1 and such."""
+    try:
+        return str(_literal(host))
+    except ValueError:
+        pass
+    if ":" in host or "%" in host:
+        raise AddressError("its host is not a name, nor an address in its usual notation")
+    name = host.lower()
+    if not _NAME.fullmatch(name):
+        raise AddressError("its host is not a name in plain letters (write others as xn--...)")
+    if re.fullmatch(r"\d+|0x[0-9a-f]*", name.rsplit(".", 1)[-1]):
+        raise AddressError("its host is a number; write an address as four decimal numbers, like 192.0.2.7")
+    return name
+
+
+def _literal(host: str) -> IpAddress:
+    if "%" in host:
+        raise ValueError("a zone says which network card, not which machine")
+    return ipaddress.ip_address(host)
+
+
+# -- what a name stands for ---------------------------------------------------------------------------------------
+
+
+def resolve_here(host: str, port: int) -> list[str]:
+    """As this machine resolves names. OSError where it cannot."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def checked_addresses(
+    host: str, port: int, resolve: Resolve, *, allow_private: bool, is_encrypted: bool = True
+) -> tuple[str, ...]:
+    """The addresses behind a host that may be talked to, in the order found.
+
+    AddressError where there is none, with the reason for the first; OSError where the name cannot be resolved. Where
+    nothing encrypts what is sent, only this machine and private networks are left.
+    """
+    try:
+        found: list[IpAddress] = [_literal(host)]
+    except ValueError:
+        found = [ipaddress.ip_address(text.split("%", 1)[0]) for text in resolve(host, port)[:MOST_ADDRESSES]]
+    # A person who writes 127.0.0.1 means this machine; a name that turns out to be this machine was not said to be.
+    is_here = host == "localhost" or _is_loopback(host)
+    good, reasons = [], []
+    for address in dict.fromkeys(found):
+        reason = why_not(address, allow_private=allow_private or (is_here and address.is_loopback))
+        if not reason and not is_encrypted and not _is_private(address):
+            reason = "http:// is for this machine only; use https://"
+        reasons.append(reason)
+        if not reason:
+            good.append(str(address))
+    if not good:
+        raise AddressError(reasons[0] if reasons else "its name stands for no address")
+    return tuple(good)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return _literal(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+METADATA = _networks(
+    "169.254.169.254/32", "fd00:ec2::254/128", "fd20:ce::254/128",  # Amazon, Google, Microsoft and others
+    "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",  # Alibaba, Microsoft's wire server, Oracle
+)  # fmt: skip
+"""Services that give the keys of a rented machine to whoever on it asks."""
+
+WRAPPED = _networks("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96")
+"""IPv6 addresses with an IPv4 address inside: mapped, NAT64, 6to4, Teredo, compatible."""
+
+PRIVATE = _networks(
+    "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"
+)
+"""This machine, and the networks that people have at home, in an office, in a tunnel."""
+
+
+def why_not(address: IpAddress, *, allow_private: bool) -> str:
+    """Why nothing is sent to this address; empty where it may be."""
+    if any(address in network for network in METADATA):
+        return "it is the metadata service of a cloud"
+    if address.is_unspecified or address.is_multicast or address.is_link_local:
+        return "it is no single machine that could be a sink"
+    if _is_private(address):
+        return "" if allow_private else "it is in a private network; `allow_private: true` permits that"
+    if any(address in network for network in WRAPPED):
+        return "it hides another address"
+    return "" if address.is_global else "it is not an address of the public network"
+
+
+def _is_private(address: IpAddress) -> bool:
+    return any(address in network for network in PRIVATE)

@@ -1,0 +1,163 @@
+"""JSON lines in a file that cannot grow for ever, and that cannot stop what it tells of.
+
+One object a line. What is wrong with the disk is said once, and trading goes on: the evidence that must not fail is
+the state file. Several programs and threads may write to the same log: a line is one `write` to a file opened for
+appending, and whoever turns the file over holds its lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.text import redact, safe_text
+from kalshi_cli.units import format_ts
+
+LOG = "kalshi.jsonl"
+
+LONGEST_VALUE = 2_000
+"""Characters kept of one value."""
+
+
+class LineFile:
+    """Appends lines to `path`; beyond `max_bytes` it becomes `path.1`, and so on, `files` of them in all.
+
+    `tell` hears once when lines cannot be written; the first one that can be again is preceded by one of how many were
+    lost.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, files: int, tell: Callable[[str], None]) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._files = files
+        self._tell = tell
+        self._descriptor: int | None = None
+        self._lost = 0
+        self._is_torn = False
+        self._has_told = False
+        self._lock = threading.Lock()
+
+    def write(self, line: str) -> None:
+        """Append it; never raises for what is wrong with the file."""
+        with self._lock:
+            try:
+                self._append(line)
+            except OSError as error:
+                self._lost += 1
+                if not self._has_told:
+                    self._has_told = True
+                    self._tell(f"warning: the log {self._path} cannot be written ({error.strerror}); trading goes on")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._shut()
+
+    def _append(self, line: str) -> None:
+        descriptor = self._opened()
+        text = f"{line}\n".encode(errors="replace")
+        size = os.fstat(descriptor).st_size
+        if size and size + len(text) > self._max_bytes:
+            descriptor = self._turn_over(descriptor)
+        if self._lost:
+            text = msgspec.json.encode({"event": "lines_lost", "count": self._lost}) + b"\n" + text
+        if self._is_torn:
+            text = b"\n" + text
+        written = os.write(descriptor, text)
+        self._is_torn = written < len(text)
+        self._lost = int(self._is_torn)
+
+    def _opened(self) -> int:
+        """The file at the path: a new one where somebody moved the old one away."""
+        if self._descriptor is not None and not self._is_current(self._descriptor):
+            self._shut()
+        if self._descriptor is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self._path, flags, 0o600)
+        return self._descriptor
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(descriptor))
+
+    def _turn_over(self, descriptor: int) -> int:
+        """Move the file out of the way, unless another program is at it, or has done so."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return descriptor
+        if self._is_current(descriptor):
+            kept = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._files))]
+            for older, newer in zip(reversed(kept[1:]), reversed(kept[:-1]), strict=True):
+                with suppress(FileNotFoundError):
+                    newer.replace(older)
+            if len(kept) == 1:
+                os.truncate(descriptor, 0)
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                return descriptor
+        self._shut()  # which ends the lock
+        return self._opened()
+
+    def _shut(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class Log:
+    """Lines with what is the same in each of them: `log.line("fill", ticker=..., price=...)`.
+
+    Fields that are None are left out. Text is made safe to show and free of secrets, whoever wrote it.
+    """
+
+    def __init__(self, file: LineFile, clock: Clock, **same: str) -> None:
+        import structlog
+
+        self._clock = clock
+        self._log = structlog.wrap_logger(
+            _Lines(file),
+            processors=[self._stamp, _clean, structlog.processors.JSONRenderer(serializer=_json)],
+            wrapper_class=structlog.BoundLogger,
+            **same,
+        )
+
+    def line(self, event: str, **fields: Any) -> None:
+        """Write one line."""
+        self._log.msg(event, **fields)
+
+    def _stamp(self, _log: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """When, by both clocks, and what, first."""
+        ts, mono_ms = format_ts(self._clock.now()), int(self._clock.monotonic() * 1000)
+        return {"ts": ts, "mono_ms": mono_ms, "event": fields.pop("event"), **fields}
+
+
+class _Lines:
+    """What structlog writes to."""
+
+    def __init__(self, file: LineFile) -> None:
+        self.msg = file.write
+
+
+def _clean(_log: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: _cleaned(value) for name, value in fields.items() if value is not None}
+
+
+def _cleaned(value: Any) -> Any:
+    """Secrets first: what is cut off in the middle is not known for one any more."""
+    return safe_text(redact(value), LONGEST_VALUE) if isinstance(value, str) else value
+
+
+def _json(fields: MutableMapping[str, Any], **_options: Any) -> str:
+    return msgspec.json.encode(fields).decode()

@@ -1,0 +1,78 @@
+"""A notice as JSON for machines, and as a few lines for people.
+
+The JSON is a contract (docs/alerts.md). The lines go to chat services that see markup, links and mentions in ordinary
+text, and what a market is called is not ours to trust: so the characters that could be one are put as look-alikes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
+
+VERSION = 1
+"""Of the JSON. A field may be added; a change of one that is there makes another version."""
+
+LONGEST_LINE = 300
+LONGEST_TITLE = 150
+MOST_SUBJECTS = 20
+
+
+def rfc3339(ts: Ts) -> str:
+    """`2026-11-21T11:00:00.000Z`."""
+    return datetime.fromtimestamp(ts / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def alert_key(notice: Notice) -> str:
+    """The same for all that is told of one alert: its beginning, its reminders, its end. An event has its own."""
+    parts = [notice.env, notice.code, notice.subject]
+    if notice.kind in ("event", "test"):
+        parts.append(notice.notice_id)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def to_json(notice: Notice) -> bytes:
+    """What a webhook gets."""
+    fields = {name: safe_text(value) if isinstance(value, str) else value for name, value in msgspec.structs.asdict(notice).items()}
+    fields["subjects"] = [safe_text(subject) for subject in notice.subjects[:MOST_SUBJECTS]]
+    fields["since"], fields["ts"] = rfc3339(notice.since), rfc3339(notice.ts)
+    return msgspec.json.encode({"version": VERSION, "key": alert_key(notice), **fields})
+
+
+def to_title(notice: Notice) -> str:
+    """One line."""
+    return inert(notice.title, LONGEST_TITLE)
+
+
+def to_body(notice: Notice) -> str:
+    """A few lines: what, how much, since when, and what to do."""
+    lines = [notice.text]
+    if notice.value or notice.limit:
+        lines.append(", ".join(f"{word} {text}" for word, text in (("value", notice.value), ("limit", notice.limit)) if text))
+    lines.append(f"since {rfc3339(notice.since)}")
+    if notice.count > 1:
+        named = ", ".join(notice.subjects[:MOST_SUBJECTS])
+        lines.append(f"{notice.count} of them: {named}" + ("" if len(notice.subjects) >= notice.count else ", ..."))
+    if notice.command:
+        lines.append(f"look: {notice.command}")
+    if notice.runbook:
+        lines.append(f"runbook: kalshi runbook {notice.runbook}")
+    return "\n".join(inert(line, LONGEST_LINE) for line in lines if line)
+
+
+_LOOKALIKES = str.maketrans(
+    {"@": "＠", "<": "‹", ">": "›", "&": "＆", "`": "ˋ", "*": "∗", "~": "∼", "|": "¦", "#": "＃", "\\": "＼"}
+)
+
+
+def inert(text: str, limit: int) -> str:
+    """One line in which Slack, Discord and Telegram find no mention, no markup and no link."""
+    shown = safe_text(text, limit).translate(_LOOKALIKES)
+    shown = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", "ˍ", shown)
+    return shown.replace("](", "] (").replace("://", ": //")

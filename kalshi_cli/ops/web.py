@@ -1,0 +1,159 @@
+"""Sending bytes to a web address that was checked, and to nothing else, within a deadline.
+
+No redirects, no proxies, no cookies, TLS always verified. The name is resolved once, judged (`address.py`), and the
+connection goes to an address that was judged: a name that stands for another machine a moment later changes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import certifi
+import httpcore
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.ops.address import AddressError, Resolve, WebAddress, checked_addresses
+from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged
+
+MOST_TRIED = 3
+"""Addresses of one name that are tried, one after the other."""
+
+
+class WebSink:
+    """One address. Safe to use from any thread; each call has its own connection."""
+
+    def __init__(self, address: WebAddress, clock: Clock, resolve: Resolve) -> None:
+        self._address = address
+        self._clock = clock
+        self._resolve = resolve
+
+    def __repr__(self) -> str:
+        return f"WebSink({self._address.host!r})"
+
+    def send(
+        self, body: bytes, headers: Mapping[str, str], *, method: str = "POST", within_s: float = TOTAL_S
+    ) -> Delivery:
+        """One attempt. What the other side answers beyond its status is not read."""
+        address, where = self._address, f"{method} to {self._address.host}"
+        ends_at = self._clock.monotonic() + within_s
+        try:
+            found = checked_addresses(
+                address.host,
+                address.port,
+                self._resolve,
+                allow_private=address.allow_private,
+                is_encrypted=address.is_tls,
+            )
+        except AddressError as error:
+            return Delivery(outcome="refused", text=f"{where} refused: {error}")
+        except OSError:
+            return Delivery(outcome="retry", text=f"{where} failed: its name cannot be resolved")
+        try:
+            with (
+                httpcore.ConnectionPool(
+                    ssl_context=self._tls, network_backend=_Pinned(found[:MOST_TRIED], ends_at, self._clock)
+                ) as pool,
+                pool.stream(
+                    method,
+                    self._url,
+                    headers={"Host": self._host_header, "User-Agent": "kalshi-cli", **headers},
+                    content=body,
+                    extensions={"timeout": {"connect": CONNECT_S, "read": within_s, "write": within_s, "pool": within_s}},
+                ) as response,
+            ):
+                wanted = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+                return judged(where, response.status, wanted.decode("ascii", "replace"), self._clock.now())
+        except httpcore.TimeoutException:
+            return Delivery(outcome="retry", text=f"{where} failed: timeout")
+        except httpcore.ConnectError as error:
+            # TLS errors arrive as this one; what they say of a certificate is not ours to repeat.
+            is_tls = isinstance(error.__cause__, ssl.SSLError) or "ssl" in str(error).lower()
+            why = "its certificate does not prove that it is this host" if is_tls else "no connection"
+            return Delivery(outcome="retry", text=f"{where} failed: {why}")
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol):
+            return Delivery(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
+
+    @property
+    def _url(self) -> httpcore.URL:
+        """From the parts that were checked, so that no second reader understands the text otherwise."""
+        address = self._address
+        return httpcore.URL(
+            scheme=b"https" if address.is_tls else b"http",
+            host=address.host.encode("ascii"),
+            port=address.port,
+            target=address.target.encode("ascii"),
+        )
+
+    @property
+    def _host_header(self) -> str:
+        host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
+        return host if self._address.port == (443 if self._address.is_tls else 80) else f"{host}:{self._address.port}"
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Trusts whom this machine trusts, and the usual authorities where it knows none."""
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
+        return context
+
+
+class _Pinned(httpcore.SyncBackend):
+    """Connects to these addresses, whatever name it is given, and lets nothing last beyond a moment."""
+
+    def __init__(self, addresses: tuple[str, ...], ends_at: float, clock: Clock) -> None:
+        self._addresses = addresses
+        self._ends_at = ends_at
+        self._clock = clock
+
+    def connect_tcp(
+        self,
+        host: str,  # noqa: ARG002 (the name was resolved already, once)
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        failure: Exception = httpcore.ConnectError("no address")
+        for address in self._addresses:
+            try:
+                stream = super().connect_tcp(address, port, self.left(timeout), local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _Stream(stream, self)
+        raise failure
+
+    def left(self, timeout: float | None) -> float:
+        """The part of `timeout` that there is time for."""
+        left = self._ends_at - self._clock.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("its time is over")
+        return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, pinned: _Pinned) -> None:
+        self._stream = stream
+        self._pinned = pinned
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._pinned.left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._pinned.left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(
+            self._stream.start_tls(ssl_context, server_hostname, self._pinned.left(timeout)), self._pinned
+        )
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
