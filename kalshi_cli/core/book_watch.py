@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kalshi_cli.core.book import OrderBook, Quoted
-from kalshi_cli.core.messages import Alert, BookCheck, Effect, Resync
+from kalshi_cli.core.messages import Alert, BookCheck, Effect, Level, Resync
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Ts, show_price, show_qty
+from kalshi_cli.units import Price, Ts, show_price, show_qty
 
 CROSSED_MS = 1_000
 """How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
@@ -24,6 +25,9 @@ FORGET_MS = 60_000
 MOST_NAMED = 5
 """Of markets without a book, so many are named."""
 
+MOST_LEVELS = 100
+"""Of each side so many levels are compared with a read, the best first."""
+
 
 class _Doubt:
     """A book that was found wrong."""
@@ -36,8 +40,15 @@ class _Doubt:
         self.again_at = now + FIRST_PAUSE_MS
 
 
+class _Spot(NamedTuple):
+    """What of a book is compared: the best of a side, or, with a price, what stands there."""
+
+    side: Side
+    price: Price | None = None
+
+
 class _Pair(NamedTuple):
-    """The best of one side, as we have it and as the exchange's own read has it."""
+    """One spot, as we have it and as the exchange's own read has it."""
 
     ours: Quoted | None
     theirs: Quoted | None
@@ -52,7 +63,8 @@ class BookWatch:
         self.crossed: dict[str, Ts] = {}
         """Books that look crossed, and since when."""
         self._doubts: dict[str, _Doubt] = {}
-        self._differing: dict[str, dict[Side, _Pair]] = {}
+        self.differing: dict[str, dict[_Spot, _Pair]] = {}
+        """Where the last read said otherwise, and nothing has moved since."""
         self._blind: dict[str, Ts] = {}
 
     def odd(self, book: OrderBook) -> list[Effect]:
@@ -72,22 +84,27 @@ class BookWatch:
         """Compare with a read beside the stream. Contradicted is what differs in two reads running while ours stands
         still: one that moves differs because it is newer, or older, by the time that the read took."""
         book = self._state.books.get(message.ticker)
-        before = self._differing.pop(message.ticker, {})
+        before = self.differing.pop(message.ticker, {})
         if book is None or not book.is_usable:
             return []
-        theirs = {BID: _best(max(message.bids, default=None)), ASK: _best(min(message.asks, default=None))}
-        pairs = {side: _Pair(book.bid if side is BID else book.ask, theirs[side]) for side in (BID, ASK)}
-        differing = {side: pair for side, pair in pairs.items() if pair.ours != pair.theirs}
-        wrong = [side for side, pair in differing.items() if side in before and before[side].ours == pair.ours]
+        pairs = _pairs(BID, book, message.bids) | _pairs(ASK, book, message.asks)
+        differing = {spot: pair for spot, pair in pairs.items() if pair.ours != pair.theirs}
+        wrong = {spot: pair for spot, pair in differing.items() if spot in before and before[spot].ours == pair.ours}
         if not wrong:
-            self._differing[message.ticker] = differing
+            if differing:
+                self.differing[message.ticker] = differing
             return []
-        views = "; ".join(
-            f"{side.value} {_shown(pairs[side].ours)} on the stream, {_shown(pairs[side].theirs)} by a read"
-            for side in wrong
-        )
+        told: dict[Side, str] = {}  # of each side the first, which is its best where that differs
+        for (side, _), (ours, theirs) in wrong.items():
+            told.setdefault(side, f"{side.value} {_shown(ours)} on the stream, {_shown(theirs)} by a read")
         book.invalidate("the exchange says otherwise when asked")
-        return self._distrust(book, "BOOK_DISPUTED", views)
+        return self._distrust(book, "BOOK_DISPUTED", "; ".join(told.values()))
+
+    def moved(self, ticker: str, side: Side, price: Price) -> None:
+        """A level that moved after a read differed from it was ahead of that read, or behind."""
+        spots = self.differing.get(ticker)
+        if spots:
+            spots.pop(_Spot(side, price), None)
 
     def _distrust(self, book: OrderBook, code: str, views: str) -> list[Effect]:
         now, doubt = self._state.now, self._doubts.get(book.ticker)
@@ -150,8 +167,19 @@ def without_book(state: State) -> str:
     return "; ".join(found[:MOST_NAMED]) + more
 
 
-def _best(level: tuple[int, int] | None) -> Quoted | None:
-    return None if level is None else Quoted(*level)  # type: ignore[arg-type]
+def _pairs(side: Side, book: OrderBook, read: Sequence[Level]) -> dict[_Spot, _Pair]:
+    """The best of a side, and each level down to where the shallower of both views ends."""
+    views = [Quoted(*level) for level in book.levels(side, MOST_LEVELS)]
+    reads = [Quoted(*level) for level in sorted(read, reverse=side is BID)[:MOST_LEVELS]]
+    pairs = {_Spot(side): _Pair(views[0] if views else None, reads[0] if reads else None)}
+    if views and reads:
+        ours, theirs = {at.price: at for at in views}, {at.price: at for at in reads}
+        pick = max if side is BID else min
+        last = pick(views[-1].price, reads[-1].price)
+        for price in sorted(ours.keys() | theirs.keys(), reverse=side is BID):
+            if pick(price, last) == price:
+                pairs[_Spot(side, price)] = _Pair(ours.get(price), theirs.get(price))
+    return pairs
 
 
 def _shown(quoted: Quoted | None) -> str:

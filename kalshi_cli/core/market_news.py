@@ -53,6 +53,8 @@ class MarketNews:
         if book is None or not book.is_usable:
             return []
         book.apply(message.side, message.price, message.delta, message.ts)
+        if self._book_watch.differing:
+            self._book_watch.moved(message.ticker, message.side, message.price)
         return [] if message.has_more else self._decide(book)
 
     def _on_snapshot(self, message: BookSnapshot) -> list[Effect]:

@@ -268,6 +268,22 @@ BOOKS = (
         ("tests/core/test_engine.py",),
     ),
     Mutant(
+        "a read is compared below the best price",
+        "a book that is wrong further down is traded on (F32)",
+        "core/book_watch.py",
+        "    if views and reads:",
+        "    if False:",
+        ("tests/core/test_book_watch.py",),
+    ),
+    Mutant(
+        "what moved since a read is no contradiction",
+        "a good book is thrown away again and again (F32)",
+        "core/market_news.py",
+        "        if self._book_watch.differing:",
+        "        if False:",
+        ("tests/core/test_book_watch.py",),
+    ),
+    Mutant(
         "a gap in the numbers is a gap",
         "a missed change goes unnoticed (F34)",
         "exchange/stream/subscriptions.py",

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from core_build import HOUR, NOW, Build
 
-from kalshi_cli.core.book_watch import CROSSED_MS, FIRST_PAUSE_MS, FORGET_MS, LONGEST_PAUSE_MS, without_book
+from kalshi_cli.core.book_watch import (
+    CROSSED_MS,
+    FIRST_PAUSE_MS,
+    FORGET_MS,
+    LONGEST_PAUSE_MS,
+    MOST_LEVELS,
+    without_book,
+)
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -30,7 +37,7 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Side
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Qty, Ts, cents, contracts
+from kalshi_cli.units import Price, Qty, Ts, cents, contracts
 
 
 class Watcher:
@@ -176,6 +183,69 @@ def test_an_empty_side_that_the_exchange_does_not_see_is_a_contradiction_too(eng
     empty = BookCheck(NOW, "KXA-1", ((cents(40), contracts(100)),), ())
     engine.step(empty)
     assert "nothing by a read" in alerts(engine.step(empty))[0][1]
+
+
+def deep(*counts: int, best: int = 40) -> tuple[tuple[Any, Qty], ...]:
+    """Bids at each cent below the best; where the count is zero there is none."""
+    return tuple((cents(best - at), contracts(count)) for at, count in enumerate(counts) if count)
+
+
+def read(*counts: int, ts: int = NOW) -> BookCheck:
+    return BookCheck(Ts(ts), "KXA-1", deep(*counts), ((cents(44), contracts(100)),))
+
+
+@pytest.fixture
+def deeper(engine: Engine) -> Engine:
+    engine.step(BookSnapshot(NOW, "KXA-1", deep(100, 50, 20), ((cents(44), contracts(100)),)))
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        (read(100, 30, 20), "bid 50 at $0.39 on the stream, 30 at $0.39 by a read"),
+        (read(100, 0, 20), "bid 50 at $0.39 on the stream, nothing by a read"),
+        (read(100, 50, 7, 3), "bid 20 at $0.38 on the stream, 7 at $0.38 by a read"),
+    ],
+)
+def test_a_book_that_is_wrong_below_its_best_price_is_found(deeper: Engine, theirs: BookCheck, said: str) -> None:
+    assert deeper.step(theirs) == []
+    ((code, text),) = alerts(deeper.step(theirs))
+    assert (code, text, is_usable(deeper)) == ("BOOK_DISPUTED", said, False)
+
+
+def test_a_level_that_nobody_told_us_of_is_found(engine: Engine) -> None:
+    engine.step(BookSnapshot(NOW, "KXA-1", deep(100, 0, 20), ((cents(44), contracts(100)),)))
+    engine.step(read(100, 50, 20))
+    assert "bid nothing on the stream, 50 at $0.39 by a read" in alerts(engine.step(read(100, 50, 20)))[0][1]
+
+
+def test_a_level_that_came_and_went_between_two_reads_is_no_contradiction(deeper: Engine) -> None:
+    """Both reads met it gone, and both times we had it: its news were on their way."""
+    deeper.step(read(100, 0, 20))
+    for change in (-50, 50):
+        deeper.step(delta(BID, 39, change, NOW + 1))
+    assert deeper.step(read(100, 0, 20)) == []
+    assert is_usable(deeper)
+    deeper.step(delta(BID, 40, 1, NOW + 2))
+    assert deeper.step(read(101, 0, 20)), "another level that moves is no excuse"
+
+
+def test_what_only_the_deeper_of_both_views_shows_is_no_contradiction(deeper: Engine) -> None:
+    for theirs in (read(100), read(100, 50), read(100, 50, 20, 10)):
+        assert deeper.step(theirs) == []
+        assert deeper.step(theirs) == []
+
+
+def test_no_more_than_the_best_hundred_levels_are_compared(engine: Engine) -> None:
+    def book(odd: int) -> tuple[tuple[Any, Qty], ...]:
+        return tuple((Price(4_000 - at), Qty(100 + (at == odd))) for at in range(MOST_LEVELS + 50))
+
+    asks = ((cents(44), contracts(100)),)
+    engine.step(BookSnapshot(NOW, "KXA-1", book(-1), asks))
+    for odd, is_disputed in ((MOST_LEVELS, False), (MOST_LEVELS - 1, True)):
+        engine.step(BookCheck(NOW, "KXA-1", book(odd), asks))
+        assert bool(engine.step(BookCheck(NOW, "KXA-1", book(odd), asks))) is is_disputed
 
 
 def test_a_book_that_was_disputed_is_believed_again_with_its_snapshot(engine: Engine, build: Build) -> None:
