@@ -12,7 +12,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.core.messages import Denied, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, MarketStatus, OrderStatus, Side, Tif, TradingState
+from kalshi_cli.core.model import ASK, BID, ExchangeStatus, MarketStatus, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.core.risk import review
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
@@ -97,6 +97,13 @@ def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build
 def test_a_market_that_is_not_open_is_refused(state: State, build: Build, changes: Any, expected: str) -> None:
     state.markets["KXA-1"] = build.market(**changes)
     assert code(state, place()) == expected
+
+
+def test_nothing_is_sent_while_the_exchange_pauses(state: State) -> None:
+    state.exchange = ExchangeStatus(exchange_active=True, trading_active=False)
+    assert code(state, place()) == "TRADING_PAUSED"
+    state.exchange = ExchangeStatus(exchange_active=True, trading_active=True)
+    assert code(state, place()) == "approved"
 
 
 def test_an_unknown_market_is_refused(state: State) -> None:
