@@ -94,11 +94,11 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
     """
-    from kalshi_cli.desk.place import sent
+    from kalshi_cli.desk.refusals import sent
 
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "set the limit of", yes=yes)
-        sent(lambda: desk.client.limit_order_group(group, limit))
+        sent(desk.store, lambda: desk.client.limit_order_group(group, limit))
         _done(ctx, group, "limit set")
 
 
@@ -123,11 +123,11 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes =
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.desk.place import sent
+    from kalshi_cli.desk.refusals import sent
 
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "reset", yes=yes)
-        sent(lambda: desk.client.reset_order_group(group))
+        sent(desk.store, lambda: desk.client.reset_order_group(group))
         desk.note_group(group_id, is_triggered=False)
         _done(ctx, group, "reset")
 

@@ -77,7 +77,7 @@ def create(
             return
         if desk.needs_confirmation:
             ask("quote?", [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts], yes=yes)
-        quote_id = talks.create(desk.client, deal, yes_bid, no_bid, rest=rest)
+        quote_id = talks.create(orders, deal, yes_bid, no_bid, rest=rest)
         made = NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
         render_one(made, flags_of(ctx).form, title=quote_id)
 

@@ -18,12 +18,9 @@ from kalshi_cli.desk.place import (
     TRIES,
     OrderDesk,
     check_grid,
-    halted,
     price_of,
-    refusal,
-    rejection,
-    unwritten,
 )
+from kalshi_cli.desk.refusals import halted, refusal, rejection, unwritten
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -85,7 +82,7 @@ def propose(desk: OrderDesk, order: Order, change: Change) -> tuple[Engine, Amen
     verdict = engine.amend(_intent(market, known, change, desk.clock.now()))
     if isinstance(verdict, Denied):
         desk.store.record(verdict)
-        raise refusal(verdict)
+        raise refusal(verdict, desk.store.halt())
     left = msgspec.structs.replace(verdict.wanted, qty=verdict.wanted.remaining)
     cost, fee = price_of(left, engine.state.fees[market.ticker])
     return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee)
@@ -120,10 +117,10 @@ def send(desk: OrderDesk, engine: Engine, proposal: AmendProposal) -> Order:
             break
         except MovedError as error:
             if last_try:
-                raise halted(error) from error
+                raise halted(error, desk.store.halt()) from error
             engine, proposal = propose(desk, desk.client.order(order_id), proposal.change)
         except HaltedError as error:
-            raise halted(error) from error
+            raise halted(error, desk.store.halt()) from error
     orders = engine.state.orders
     try:
         pump(replies, engine, venue, desk.store)

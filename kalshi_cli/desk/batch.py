@@ -13,17 +13,12 @@ from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
 from kalshi_cli.core.model import Market, Order, OrderStatus, TradingState
 from kalshi_cli.desk.place import (
-    NEVER_THERE,
     OrderDesk,
     Ticket,
-    duplicate,
-    halted,
     look_for,
     price_of,
-    refusal,
-    rejection,
-    unwritten,
 )
+from kalshi_cli.desk.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, unwritten
 from kalshi_cli.errors import (
     HaltedError,
     KalshiError,
@@ -36,6 +31,7 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
+from kalshi_cli.store.base import NO_HALT, Halt
 from kalshi_cli.units import Money, Ts
 
 MOST_ORDERS = 1_000
@@ -64,11 +60,13 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     verdict: SubmitOrder | Denied
     cost: Money = Money(0)
     fee: Money = Money(0)
+    halt: Halt = NO_HALT
+    """On file when it was reviewed."""
 
     @property
     def denied(self) -> RefusedError | None:
         """Why it may not be sent."""
-        return refusal(self.verdict) if isinstance(self.verdict, Denied) else None
+        return refusal(self.verdict, self.halt) if isinstance(self.verdict, Denied) else None
 
 
 class Result(NamedTuple):
@@ -117,7 +115,9 @@ def propose(desk: OrderDesk, lines: Sequence[Line]) -> tuple[Engine, list[Judged
             desk.store.record(verdict)
         else:
             cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
-        judged.append(Judged(number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee))
+        judged.append(
+            Judged(number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, halt=desk.store.halt())
+        )
     return engine, judged
 
 
@@ -228,7 +228,7 @@ def _reviewed(desk: OrderDesk, engine: Engine, judged: Judged) -> Judged:
     verdict = engine.place(intent, client_order_id=order.client_order_id)
     if isinstance(verdict, Denied):
         desk.store.record(verdict)
-    return msgspec.structs.replace(judged, verdict=verdict)
+    return msgspec.structs.replace(judged, verdict=verdict, halt=desk.store.halt())
 
 
 def _send_few(
@@ -252,7 +252,7 @@ def _send_few(
                 venue,
                 desk.store,
             )
-        return halted(error) if isinstance(error, HaltedError) else error
+        return halted(error, desk.store.halt()) if isinstance(error, HaltedError) else error
     details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
     try:
         pump(replies, engine, venue, desk.store)
@@ -266,7 +266,7 @@ def _send_few(
 
 def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: KalshiError | None) -> Result:
     if isinstance(judged.verdict, Denied):
-        return Result(judged.number, judged.ticket, None, OrderStatus.DENIED.value, refusal(judged.verdict))
+        return Result(judged.number, judged.ticket, None, OrderStatus.DENIED.value, judged.denied)
     name = judged.verdict.order.client_order_id
     order = engine.state.orders.get(name) or judged.verdict.order
     status = order.status.value

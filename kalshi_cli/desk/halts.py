@@ -13,6 +13,7 @@ from kalshi_cli.store.base import NO_HALT, Halt, Store
 from kalshi_cli.store.halt_file import beside, remove_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import unpause
+from kalshi_cli.units import format_ts
 
 BEYOND_BUDGET_S = 15.0
 """How much longer than its stop budget a loop may take to end: a call that had begun, and its last words."""
@@ -24,6 +25,21 @@ def gravest(halts: list[Halt]) -> Halt:
     """Of several, the one that a person has to know of first."""
     ranks = (lambda halt: halt.is_final, lambda halt: halt.is_pause, lambda halt: halt.state is TradingState.REDUCING)
     return next((halt for is_so in ranks for halt in halts if is_so(halt)), halts[0] if halts else NO_HALT)
+
+
+def words(halt: Halt) -> str:
+    """The trading state in one sentence: which it is, since when, its code and its reason."""
+    what = "paused" if halt.is_pause else halt.state.value
+    return f"trading is {what} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+
+
+def way_out(halt: Halt) -> str:
+    """What ends it, and what goes on meanwhile."""
+    if halt.is_pause:
+        return "nothing new is placed until: kalshi resume --reason TEXT"
+    if halt.state is TradingState.REDUCING:
+        return "only what makes a position smaller is taken until: kalshi resume --reason TEXT"
+    return "find out why, then: kalshi resume --reason TEXT"
 
 
 def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:

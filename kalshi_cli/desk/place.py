@@ -26,14 +26,11 @@ from kalshi_cli.core.orders import DUPLICATE_ID, is_as_sent
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.health import refuse_skewed
+from kalshi_cli.desk.refusals import clash, duplicate, halted, refusal, rejection, unwritten
 from kalshi_cli.errors import (
-    CredentialsError,
-    ExchangeError,
     HaltedError,
     KalshiError,
     OutcomeUnknownError,
-    RateLimitedError,
-    RefusedError,
     StateError,
     UnreachableError,
     UsageError,
@@ -41,7 +38,6 @@ from kalshi_cli.errors import (
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.snapshot import valued
 from kalshi_cli.exchange.venue import LiveVenue
-from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Halt, Memory, MovedError, Notebook
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
@@ -272,7 +268,7 @@ class OrderDesk:
         """What passed the review, with what it can cost. RefusedError with the code of the control that objected."""
         if isinstance(verdict, Denied):
             self.store.record(verdict)
-            raise refusal(verdict)
+            raise refusal(verdict, self.store.halt())
         cost, fee = price_of(verdict.order, engine.state.fees[market.ticker])
         return Proposal(market=market, submit=verdict, cost=cost, fee=fee)
 
@@ -289,11 +285,11 @@ class OrderDesk:
                 break
             except MovedError as error:
                 if last_try or proposal.ticket is None:
-                    raise halted(error) from error
+                    raise halted(error, self.store.halt()) from error
                 again = msgspec.structs.replace(proposal.ticket, client_order_id=client_order_id)
                 engine, proposal = self.propose(again)
             except HaltedError as error:
-                raise halted(error) from error
+                raise halted(error, self.store.halt()) from error
         try:
             pump(replies, engine, venue, self.store)
         except StateError as error:
@@ -340,92 +336,3 @@ def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine,
         f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
         hint=f"kalshi order reconcile   (client order id {order.client_order_id})",
     )
-
-
-def duplicate(client_order_id: str) -> RefusedError:
-    """An id is used once."""
-    return RefusedError(
-        f"refused: there is an order with the id {client_order_id} already; nothing was placed",
-        hint=f"kalshi order show {client_order_id}",
-        code=DUPLICATE_ID,
-    )
-
-
-def clash(order: Order) -> OutcomeUnknownError:
-    """What is on the exchange under our id is not what we sent; the engine has halted trading."""
-    return OutcomeUnknownError(
-        f"the exchange has another order than the one sent under the client order id {order.client_order_id}; trading "
-        "is halted",
-        hint="look at `kalshi order list`; is another state file in use? Then: kalshi resume --reason TEXT",
-        code="ID_CLASH",
-    )
-
-
-def refusal(denied: Denied) -> RefusedError:
-    """A control said no."""
-    return RefusedError(
-        f"refused: {denied.code} {denied.detail}", hint=_HINTS.get(denied.code, "nothing was sent"), code=denied.code
-    )
-
-
-def halted(error: HaltedError) -> RefusedError:
-    """A halt, or what another program did, came between the review and the request."""
-    code = error.code.upper()
-    return RefusedError(error.message, hint=_HINTS[code], code=code)
-
-
-def sent(write: Callable[[], None]) -> None:
-    """A write that a halt stops; RefusedError where it did, and nothing was sent."""
-    try:
-        write()
-    except HaltedError as error:
-        raise halted(error) from error
-
-
-def unwritten(what: str, error: StateError) -> OutcomeUnknownError:
-    """Something was sent, and the state file took no note of what came of it."""
-    return OutcomeUnknownError(
-        f"{what}, but what came of it could not be written down: {error.message}",
-        hint=f"{error.hint or 'repair the state file'}, then: kalshi order reconcile",
-    )
-
-
-def rejection(what: str, order: Order, code: str, details: str) -> KalshiError:
-    """The exchange said no, or the request never got there: the exit code tells them apart."""
-    hint = _HINTS.get(code.upper()) or short_of_cash(code, order.exchange_index)
-    hint = hint or advice(code, details) or f"kalshi market {order.ticker}"
-    return NEVER_THERE.get(code, ExchangeError)(f"{what}: {details or code}", hint=hint, code=code)
-
-
-NEVER_THERE: dict[str, type[KalshiError]] = {
-    "credentials": CredentialsError,
-    "unreachable": UnreachableError,
-    "rate_limited": RateLimitedError,
-    "halted": RefusedError,
-    "REDUCING": RefusedError,
-    "STATE_MOVED": RefusedError,
-}
-"""An order that provably never left is not one that the exchange refused; the exit code tells them apart."""
-
-_HINTS = {
-    "HALTED": "trading is halted; see `kalshi status`, then `kalshi resume --reason ...`",
-    "REDUCING": "only orders that make a position smaller are taken; see `kalshi status`",
-    "STATE_MOVED": "nothing was sent; try again once the other program is quiet",
-    "DAILY_LOSS": "only orders that make a position smaller are taken today; the limit is risk.max_daily_loss",
-    "MARKET_NOT_OPEN": "see the market's times with `kalshi market TICKER`",
-    "MARKET_CLOSING": "the market is about to close; pick another with `kalshi markets`",
-    "STALE_BOOK": "the order book could not be trusted; look at `kalshi orderbook TICKER` and try again",
-    "PRICE_COLLAR": "check the price; the limit is risk.price_collar in the configuration",
-    "ORDER_SIZE": "check the count; the limit is risk.max_order_count in the configuration",
-    "ORDER_COST": "check the count; the limit is risk.max_order_cost in the configuration",
-    "ORDER_RATE": "wait a minute; the limit is risk.max_orders_per_minute in the configuration",
-    "MARKET_RATE": "wait a minute; the limit is risk.max_market_orders_per_minute in the configuration",
-    "POSITION_LIMIT": "see `kalshi positions`; the limit is risk.max_position in the configuration",
-    "EXPOSURE": "see `kalshi positions`; the limit is risk.max_exposure in the configuration",
-    "GROUP_TRIGGERED": "the group takes nothing until it is reset: `kalshi order group reset ID`",
-    "SELF_CROSS": "cancel your own order first: `kalshi order list`",
-    "BAD_FLAGS": "see `kalshi order place -h`",
-    "NOT_RESTING": "only an order that rests can be amended; see `kalshi order list`, or `kalshi order reconcile`",
-    "NOT_CLOSING": "own orders on that side would close it too: `kalshi cancel-all --ticker TICKER --no-halt` first",
-    "BAD_COUNT": "give at least 0.01; to take the whole order back: kalshi order cancel ID",
-}

@@ -20,7 +20,8 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import CloseOrder, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import Order, OrderStatus, Tif
-from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket, halted, sent
+from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket
+from kalshi_cli.desk.refusals import halted, sent
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
@@ -216,11 +217,11 @@ def confirm(desk: OrderDesk, deal: Deal) -> Quote:
     return _sent(desk, deal, lambda quote: desk.client.confirm_quote(quote.quote_id, quote.rfq_id), "confirmed")
 
 
-def create(client: KalshiClient, deal: Deal, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
+def create(desk: OrderDesk, deal: Deal, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
     """Send a reviewed quote; its id."""
     ticket = deal.tickets[0]
     try:
-        return client.create_quote(
+        return desk.client.create_quote(
             deal.rfq.rfq_id,
             yes_bid,
             no_bid,
@@ -229,7 +230,7 @@ def create(client: KalshiClient, deal: Deal, yes_bid: Price | None, no_bid: Pric
             subaccount=ticket.subaccount,
         )
     except HaltedError as error:
-        raise halted(error) from error
+        raise halted(error, desk.store.halt()) from error
 
 
 # -- what both do -------------------------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ def _sent(desk: OrderDesk, deal: Deal, send: Callable[[Quote], None], wanted: st
         send(quote)
     except HaltedError as error:
         _ended(desk, agreed, "HALTED")
-        raise halted(error) from error
+        raise halted(error, desk.store.halt()) from error
     except (ExchangeError, UnreachableError) as error:
         _ended(desk, agreed, error.code)
         error.hint = short_of_cash(error.code, deal.proposals[0].market.exchange_index) or error.hint
@@ -279,7 +280,7 @@ def _written(desk: OrderDesk, submit: SubmitOrder | CloseOrder, quote: Quote) ->
         updated=now,
         expires=Ts(now + MAY_TRADE_MS),
     )
-    sent(lambda: desk.store.record(msgspec.structs.replace(submit, order=agreed)))
+    sent(desk.store, lambda: desk.store.record(msgspec.structs.replace(submit, order=agreed)))
     return agreed
 
 

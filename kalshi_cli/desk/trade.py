@@ -24,10 +24,11 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
+from kalshi_cli.desk.halts import way_out, words
 from kalshi_cli.errors import HaltedError, KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Halt, MovedError, Store
-from kalshi_cli.units import Money, Ts, format_ts, show_money, show_price, show_qty
+from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
 
 DAY_EVERY_S = 10.0
 
@@ -458,11 +459,7 @@ def refuse_to_start(store: Store) -> None:
 
 
 def _halted(halt: Halt) -> HaltedError:
-    what = "paused" if halt.is_pause else "halted"
-    return HaltedError(
-        f"trading is {what} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip(),
-        hint="find out why, then: kalshi resume --reason TEXT",
-    )
+    return HaltedError(words(halt), hint=way_out(halt))
 
 
 def _said(state: TradingState, code: str, reason: str) -> str:

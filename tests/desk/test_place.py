@@ -30,7 +30,7 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.units import Money, Price, cents, contracts, dollars
 
 
@@ -205,6 +205,43 @@ def test_orders_of_other_programs_count_against_the_limits(virtual: Virtual) -> 
     with pytest.raises(RefusedError) as caught:
         virtual.place(Limits(max_position=contracts(15)))
     assert caught.value.code == "POSITION_LIMIT"
+
+
+@pytest.mark.parametrize(
+    ("halt", "code", "says", "way"),
+    [
+        (
+            Halt(TradingState.HALTED, "DAILY_LOSS", "lost $25.10", T0),
+            "HALTED",
+            "trading is halted since 2026-05-28T20:26:40Z: DAILY_LOSS lost $25.10",
+            "find out why, then: kalshi resume --reason TEXT",
+        ),
+        (
+            Halt(TradingState.HALTED, PAUSED, "the jobs report", T0),
+            "HALTED",
+            "trading is paused since 2026-05-28T20:26:40Z: PAUSED the jobs report",
+            "nothing new is placed until: kalshi resume --reason TEXT",
+        ),
+        (
+            Halt(TradingState.REDUCING, "API_GUARD", "no answers", T0),
+            "REDUCING",
+            "trading is reducing since 2026-05-28T20:26:40Z: API_GUARD no answers",
+            "only what makes a position smaller is taken until: kalshi resume --reason TEXT",
+        ),
+    ],
+    ids=["halted", "paused", "reducing"],
+)
+def test_whoever_is_refused_for_a_halt_is_told_which_since_when_why_and_what_ends_it(
+    virtual: Virtual, halt: Halt, code: str, says: str, way: str
+) -> None:
+    virtual.market()
+    reviewed = virtual.desk().propose(ticket())
+    virtual.store.set_halt(halt)
+    for refused in (lambda: virtual.desk().propose(ticket()), lambda: virtual.desk().send(*reviewed)):
+        with pytest.raises(RefusedError) as caught:
+            refused()
+        assert (caught.value.code, caught.value.hint) == (code, way)
+        assert says in caught.value.message
 
 
 def test_an_id_that_was_used_is_refused_before_anything_is_read(virtual: Virtual) -> None:

@@ -296,7 +296,7 @@ def test_a_bid_on_a_cost_is_reviewed_at_the_most_it_could_mean(virtual: Virtual)
     record.qty, record.target = None, dollars(6)
     deal = quotes.propose_quote(virtual.desk(), rfq, cents(40), None, post_only=False, subaccount=0)
     assert deal.tickets[0].qty == contracts(10), "six dollars buy ten NO at 60 cents"
-    made = quotes.create(virtual.client, deal, cents(40), None, rest=False)
+    made = quotes.create(virtual.desk(), deal, cents(40), None, rest=False)
     assert virtual.client.quote(made, rfq).qty("yes") <= contracts(10)
 
 
