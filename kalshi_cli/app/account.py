@@ -12,7 +12,11 @@ from kalshi_cli.core.pnl import Pnl, total
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.halts import gravest
 from kalshi_cli.desk.status import Status, read_status
+from kalshi_cli.store.base import Store
 from kalshi_cli.units import Ts
+
+MODES = (("", None), ("paper", "paper"))
+"""Where state is kept, and whose it is: None is the account of the key."""
 
 
 def portfolio_of(app: App) -> portfolio.Portfolio:
@@ -37,6 +41,13 @@ def pnl_of(app: App, by: str, since: Ts | None) -> tuple[Pnl, dict[str, Pnl]]:
     return total(parts.values()), parts
 
 
+def loop_of(app: App) -> Store | None:
+    """The state file of the loop that runs now, or that ran last: that of the account, or of trading on paper."""
+    found = [app.remembered(state_dir(app.config, mode), account) for mode, account in MODES]
+    stores = [store for store in found if store is not None]
+    return max(stores, key=lambda store: cycle.completed if (cycle := store.last_cycle()) else 0, default=None)
+
+
 def status_of(app: App) -> Status:
     """What runs here and how it is doing, from the state file; nothing is asked of the exchange.
 
@@ -45,7 +56,7 @@ def status_of(app: App) -> Status:
     """
     found, now = [], app.clock.now()
     day = portfolio.day_of(now, ZoneInfo(app.config.day_zone))
-    for mode, account in (("", None), ("paper", "paper")):
+    for mode, account in MODES:
         home = state_dir(app.config, mode)
         found.append(read_status(home, app.remembered(home, account), app.config.env, day, now))
     last = max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))

@@ -79,6 +79,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "backtest": Entry("trading", "Run a strategy over recordings."),
         "record": Entry("trading", "Write the stream of some markets to a file."),
         "status": Entry("trading", "What runs here, and how it is doing."),
+        "why": Entry("why", "Why nothing was traded: what was wanted, and what refused it."),
         "pause": Entry("halts", "No new orders until resume."),
         "resume": Entry("halts", "Leave a halt or a pause."),
         "stop": Entry("halts", "Stop the running loop in good order."),
@@ -211,7 +212,12 @@ def _run(words: Sequence[str], flags: Flags) -> int:
 def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
     """Say what went wrong, in one line or in one JSON object, and choose the exit code."""
     known = _known(error)
-    code = PLUGIN_UNKNOWN if _command(words) in PLUGINS else int(known.exit_code)
+    command = _command(words)
+    code = PLUGIN_UNKNOWN if command in PLUGINS else int(known.exit_code)
+    if command == "check":
+        from kalshi_cli.cli.check import show_unknown
+
+        show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))
     trace = _trace(error) if is_verbose or isinstance(known, _BugError) else ""
     if _wants_json(words):
         import json

@@ -1,0 +1,47 @@
+"""What `why` prints. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen.cells import Prose
+from kalshi_cli.desk.why import Funnel
+from kalshi_cli.units import Ts
+
+
+class RefusalRow(Row, frozen=True, kw_only=True):
+    """A control that refused, or a code of the exchange; `decided_by` is what to change."""
+
+    by: str
+    code: str
+    count: int
+    ticker: str
+    decided_by: Prose
+    detail: Prose
+    last: Ts | None
+
+    shown = ("by", "code", "count", "decided_by", "ticker", "detail")
+
+
+class WhyView(Row, frozen=True, kw_only=True):
+    """The funnel: `intents` = `denied` + `sent`; `filled` are those of the sent that traded at all."""
+
+    since: Ts
+    ticker: str | None
+    intents: int
+    denied: int
+    sent: int
+    rejected: int
+    in_doubt: int
+    live: int
+    ended: int
+    filled: int
+    remarks: tuple[str, ...]
+    rows: tuple[RefusalRow, ...]
+
+    screen = ("since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled", "rows")
+
+
+def why_view(funnel: Funnel) -> WhyView:
+    rows = [RefusalRow.of(refusal, by="here") for refusal in funnel.refusals]
+    rows += [RefusalRow.of(refusal, by="exchange") for refusal in funnel.rejections]
+    return WhyView.of(funnel, rows=tuple(rows))

@@ -1,0 +1,41 @@
+"""`kalshi why`: the funnel from what strategies wanted to what was traded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.screen.output import note
+from kalshi_cli.units import Ts
+
+app = Commands("Why nothing was traded.")
+
+HOUR_S = 3_600
+
+
+@app.command("why")
+def why(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[TICKER]", help="Only this market.")] = "",
+    since: Annotated[Any, duration_option("--since", text="Look so far back (1h).")] = None,
+) -> None:
+    """Why nothing was traded: how many orders strategies wanted, which control refused how many and what decides about
+    it, what the exchange refused, and what became of the rest. From the state file; nothing is asked of the exchange.
+
+    \b
+    kalshi why
+    kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
+    """
+    from kalshi_cli.app.account import loop_of, status_of
+    from kalshi_cli.cli.rows.why import why_view
+    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.why import funnel
+
+    with opened(ctx) as desk:
+        start = Ts(desk.clock.now() - int((since or HOUR_S) * 1000))
+        found = funnel(loop_of(desk), status_of(desk), start, name.upper())
+        render_one(why_view(found), flags_of(ctx).form, title="why", now=desk.clock.now())
+        for remark in found.remarks:
+            note(remark)

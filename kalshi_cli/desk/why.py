@@ -1,0 +1,147 @@
+"""Why nothing was traded: what strategies wanted, what refused it, what became of the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from kalshi_cli.core.messages import Denied
+from kalshi_cli.core.model import Order, OrderStatus, TradingState
+from kalshi_cli.desk.status import Status
+from kalshi_cli.store.base import Store
+from kalshi_cli.units import Ts, format_ts
+
+SETTINGS = {
+    "BAD_INTENT": "the strategy: it asks for what no order can be",
+    "BLIND": "the account cannot be read: kalshi health-check",
+    "DAILY_LOSS": "risk.max_daily_loss",
+    "EXPOSURE": "risk.max_exposure",
+    "GROUP_TRIGGERED": "kalshi order group reset ID",
+    "HALTED": "kalshi status",
+    "MARKET_CLOSING": "risk.close_margin_s",
+    "MARKET_NOT_OPEN": "kalshi market TICKER",
+    "MARKET_RATE": "risk.max_market_orders_per_minute",
+    "MIN_EDGE": "risk.min_edge, or a strategy that finds more",
+    "OFF_GRID_PRICE": "the strategy: its prices are not on the market's grid",
+    "ORDER_COST": "risk.max_order_cost",
+    "ORDER_RATE": "risk.max_orders_per_minute",
+    "ORDER_SIZE": "risk.max_order_count",
+    "POSITION_LIMIT": "risk.max_position",
+    "PRICE_COLLAR": "risk.price_collar",
+    "REDUCING": "kalshi status",
+    "SELF_CROSS": "the strategy: it would trade with itself",
+    "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",
+    "STALE_DECISION": "trade.decision_limit_s, or a slow strategy",
+}
+"""Which setting, or what else, decides about a denial."""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """One control, and how often it refused; `detail`, `ticker` and `last` are of the latest time."""
+
+    code: str
+    count: int
+    ticker: str = ""
+    detail: str = ""
+    last: Ts | None = None
+    decided_by: str = ""
+
+
+class Funnel(msgspec.Struct, frozen=True, kw_only=True):
+    """Intents in, fills out, for one market or all: `intents` = `denied` + `sent`; what was sent is in exactly one of
+    the states below it, `filled` those that traded at all. `remarks` say what else keeps a loop from trading.
+    """
+
+    since: Ts
+    ticker: str | None
+    intents: int
+    denied: int
+    sent: int
+    rejected: int
+    in_doubt: int
+    live: int
+    ended: int
+    filled: int
+    refusals: tuple[Refusal, ...]
+    rejections: tuple[Refusal, ...]
+    remarks: tuple[str, ...]
+
+
+def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> Funnel:
+    """Since then, from the state file: orders that began since, and refusals from the minute of it on."""
+    denials = store.denials(since, ticker) if store is not None else {}
+    latest = (
+        {denied.code: denied for denied in reversed(store.last_denials(since, ticker))} if store is not None else {}
+    )
+    found = store.orders(since, ticker) if store is not None else ()
+    orders = [order for order in found if order.strategy and order.created >= since]
+    states = Counter(_stage(order) for order in orders)
+    return Funnel(
+        since=since,
+        ticker=ticker or None,
+        intents=sum(denials.values()) + len(orders),
+        denied=sum(denials.values()),
+        sent=len(orders),
+        rejected=states["rejected"],
+        in_doubt=states["in_doubt"],
+        live=states["live"],
+        ended=states["ended"],
+        filled=sum(1 for order in orders if order.filled),
+        refusals=tuple(_refusal(code, count, latest.get(code)) for code, count in _worst_first(denials)),
+        rejections=_rejections(orders),
+        remarks=tuple(_remarks(status, wanted=bool(denials or orders))),
+    )
+
+
+def _worst_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _stage(order: Order) -> str:
+    if order.status is OrderStatus.REJECTED:
+        return "rejected"
+    if order.status in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
+        return "in_doubt"
+    return "live" if order.status.is_live else "ended"
+
+
+def _refusal(code: str, count: int, latest: Denied | None) -> Refusal:
+    decided_by = SETTINGS.get(code, "")
+    if latest is None:
+        return Refusal(code=code, count=count, decided_by=decided_by)
+    return Refusal(
+        code=code, count=count, ticker=latest.ticker, detail=latest.detail, last=latest.ts, decided_by=decided_by
+    )
+
+
+def _rejections(orders: Sequence[Order]) -> tuple[Refusal, ...]:
+    """What the exchange refused, by its code."""
+    refused = [order for order in orders if order.status is OrderStatus.REJECTED]
+    latest = {order.code: order for order in refused}
+    counts = Counter(order.code for order in refused)
+    return tuple(
+        Refusal(code=code or "(none)", count=count, ticker=latest[code].ticker, last=latest[code].updated)
+        for code, count in _worst_first(counts)
+    )
+
+
+def _remarks(status: Status, *, wanted: bool) -> list[str]:
+    remarks = []
+    halt = status.halt
+    if halt.state is not TradingState.ACTIVE:
+        remarks.append(
+            f"trading is {halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+        )
+    if not status.is_running:
+        remarks.append("no loop is running")
+    elif status.cycle is None:
+        remarks.append("the loop has not completed a cycle yet")
+    elif status.cycle.no_book:
+        remarks.append(f"no usable book: {status.cycle.no_book}")
+    if status.triggered_groups:
+        remarks.append(f"order groups that take no orders: {', '.join(status.triggered_groups)}")
+    if not wanted and status.is_running and halt.state is TradingState.ACTIVE:
+        remarks.append("no strategy wanted anything: its conditions did not come about")
+    return remarks

@@ -1,0 +1,93 @@
+"""`why`: the funnel from what strategies wanted to what was traded, from the state file."""
+
+from __future__ import annotations
+
+import os
+
+from virtual import TICKER, Virtual
+
+from kalshi_cli.core.messages import Denied, OrderChanged
+from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
+from kalshi_cli.desk.status import read_status
+from kalshi_cli.desk.why import Funnel, funnel
+from kalshi_cli.store.base import Cycle, Halt
+from kalshi_cli.store.lock import lock
+from kalshi_cli.units import Ts, cents, contracts
+
+HOUR_MS = 3_600_000
+
+
+def look(virtual: Virtual, ticker: str = "") -> Funnel:
+    now = virtual.clock.now()
+    status = read_status(virtual.path.parent, virtual.store, "sim", "2026-05-28", now)
+    return funnel(virtual.store, status, Ts(now - HOUR_MS), ticker)
+
+
+def order(virtual: Virtual, name: str, status: OrderStatus, filled: int = 0, **changes: object) -> None:
+    now = virtual.clock.now()
+    known = {"ticker": TICKER, "order_id": f"their-{name}", "strategy": "bidder", "created": now, "code": ""}
+    virtual.store.record(
+        OrderChanged(
+            Order(
+                client_order_id=name, side=BID, price=cents(40), qty=contracts(2),
+                status=status, updated=now, filled=contracts(filled), **{**known, **changes},
+            )
+        )
+    )  # fmt: skip
+
+
+def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(virtual: Virtual) -> None:
+    now = virtual.clock.now()
+    for _ in range(3):
+        virtual.store.record(Denied(now, "bidder", TICKER, "MIN_EDGE", "edge=0.0050 min=0.0100"))
+    virtual.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", "orders=60 max=60"))
+    order(virtual, "a", OrderStatus.FILLED, 2)
+    order(virtual, "b", OrderStatus.CANCELED, 1)
+    order(virtual, "c", OrderStatus.REJECTED, code="insufficient_balance")
+    order(virtual, "d", OrderStatus.UNKNOWN, order_id="")
+    order(virtual, "e", OrderStatus.RESTING)
+    found = look(virtual)
+    assert (found.intents, found.denied, found.sent) == (9, 4, 5)
+    assert (found.rejected, found.in_doubt, found.live, found.ended, found.filled) == (1, 1, 1, 2, 2)
+    assert found.rejected + found.in_doubt + found.live + found.ended == found.sent
+    assert [(each.code, each.count, each.ticker, each.decided_by) for each in found.refusals] == [
+        ("MIN_EDGE", 3, TICKER, "risk.min_edge, or a strategy that finds more"),
+        ("ORDER_RATE", 1, "OTHER", "risk.max_orders_per_minute"),
+    ]
+    assert found.refusals[0].detail == "edge=0.0050 min=0.0100"
+    assert [(each.code, each.count) for each in found.rejections] == [("insufficient_balance", 1)]
+
+
+def test_one_market_alone_and_nothing_of_before_or_of_a_person(virtual: Virtual) -> None:
+    now = virtual.clock.now()
+    virtual.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", ""))
+    order(virtual, "mine", OrderStatus.RESTING, strategy="")
+    order(virtual, "old", OrderStatus.RESTING, created=Ts(now - 2 * HOUR_MS))
+    order(virtual, "new", OrderStatus.RESTING)
+    found = look(virtual, TICKER)
+    assert (found.ticker, found.intents, found.denied, found.sent) == (TICKER, 1, 0, 1)
+
+
+def test_what_else_keeps_a_loop_from_trading_is_said(virtual: Virtual) -> None:
+    assert look(virtual).remarks == ("no loop is running",)
+    now = virtual.clock.now()
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        assert look(virtual).remarks == (
+            "the loop has not completed a cycle yet",
+            "no strategy wanted anything: its conditions did not come about",
+        )
+        virtual.store.beat(
+            Cycle(
+                run_id="r", pid=os.getpid(), mode="live", strategy="bidder", started=now, completed=now, cycles=1,
+                is_running=True, no_book=f"{TICKER} no snapshot yet",
+            )
+        )  # fmt: skip
+        assert look(virtual).remarks[0] == f"no usable book: {TICKER} no snapshot yet"
+        virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
+        assert look(virtual).remarks[0].startswith("trading is halted since ")
+
+
+def test_where_nothing_ever_ran_there_is_nothing_to_tell(virtual: Virtual) -> None:
+    status = read_status(virtual.path.parent / "elsewhere", None, "sim", "2026-05-28", virtual.clock.now())
+    found = funnel(None, status, Ts(0))
+    assert (found.intents, found.refusals, found.remarks) == (0, (), ("no loop is running",))
