@@ -9,6 +9,8 @@ import io
 import itertools
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from conformance import SPECS, check_request, check_response
@@ -26,10 +29,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kalshi_cli.cli.main import main
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import ASK, BID, Band, PriceGrid, Side
+from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, NUMBERS, RateLimiter
+from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.sim.server import SimServer
+from kalshi_cli.store.shared import SharedNumbers
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
@@ -37,6 +43,9 @@ ONE_SIDED = "KXRAIN-40JAN01-T2.0"
 EMPTY = "KXRAIN-40JAN01-T3.0"
 FINE = "KXWIND-40JAN01-T5"
 CLOSED = "KXRAIN-24JUN01-T1.0"
+
+PACE = 100_000
+"""Tokens a second, of reads and of writes: no test of commands comes near."""
 
 KEY_ID = "00000000-0000-4000-8000-0000000a11ce"
 ME = "alice"
@@ -100,6 +109,17 @@ class Served:
         self.key_path.touch(mode=0o600)
         self.key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         self.server = SimServer(self.exchange, self.clock)
+        self.kept: socket.socket | None = None
+        if "read_rate" not in options:
+            self._spare_the_wait()
+
+    def _spare_the_wait(self) -> None:
+        """Leave behind what a program does that asked for the limits: nobody keeps to those of a new account here."""
+        plenty = Allowance(PACE, PACE)
+        (self.state / "sim").mkdir(parents=True)
+        pace = SharedNumbers(self.state / "sim" / "pace", NUMBERS, self.clock)
+        RateLimiter(self.clock, shared=pace).configure(Limits("prime", plenty, plenty), KNOWN_COSTS)
+        pace.close()
 
     def variables(self, rest_url: str = "", ws_url: str = "") -> dict[str, str]:
         """What a person would export; with other addresses, the way leads through a proxy."""
@@ -110,6 +130,18 @@ class Served:
             "KALSHI_PRIVATE_KEY_PATH": str(self.key_path),
             **bare_variables(self.home),
         }
+
+    def vanish(self) -> None:
+        """Stop, and keep the port: a server of another test may be given one that is free, and answer."""
+        port = urlsplit(self.server.rest_url).port
+        self.server.stop()
+        self.kept = socket.socket()
+        self.kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last connections may linger
+        self.kept.bind(("127.0.0.1", port))
+
+    def leave_no_trace(self) -> None:
+        """As on a machine where the program never ran."""
+        shutil.rmtree(self.state)
 
     def call(self, what: Callable[[], Any]) -> Any:
         """Something done to the exchange, in its own thread."""
@@ -159,6 +191,8 @@ def served(home: Path, clock_window_ms: int = 5_000, **options: Any) -> Iterator
         yield one
     finally:
         one.server.stop()
+        if one.kept is not None:
+            one.kept.close()
     assert one.exchange.problems == []
 
 
@@ -253,7 +287,7 @@ def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:
 def _listed(now: Ts, clock_window_ms: int, **changes: Any) -> CheckedExchange:
     ids = (str(uuid.UUID(int=number)) for number in itertools.count(1))
     usual: dict[str, Any] = {
-        "read_rate": 100_000, "write_rate": 100_000, "clock_past_ms": clock_window_ms,
+        "read_rate": PACE, "write_rate": PACE, "clock_past_ms": clock_window_ms,
         "clock_future_ms": clock_window_ms, "shards": 2, "transfer_ms": 0,
     }  # fmt: skip
     options = SimOptions(**(usual | changes))

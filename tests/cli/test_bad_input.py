@@ -133,6 +133,7 @@ def test_a_client_order_id_is_never_used_twice(exchange: Served) -> None:
 def test_no_key_at_all(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KALSHI_API_KEY_ID")
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    exchange.leave_no_trace()
     assert kalshi("markets").code == 0
     before = files(exchange.home)
     for words in (("balance",), ("positions",), ("order", "list"), ("cancel-all",)):
@@ -290,9 +291,9 @@ def test_an_exchange_that_is_down_is_unreachable_for_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     with served(tmp_path) as one:
-        variables = one.variables()
-    set_variables(monkeypatch, tmp_path, variables)
-    ended = kalshi(*words, "--json")
+        one.vanish()
+        set_variables(monkeypatch, tmp_path, one.variables())
+        ended = kalshi(*words, "--json")
     assert ended.code == 6, ended.err
     assert ended.error["exit_code"] == 6
     assert not ended.out or ended.json == [ended.json[0] | {"canceled": False}]
@@ -303,9 +304,9 @@ def test_the_kill_switch_against_an_exchange_that_is_down_says_that_orders_may_r
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(tmp_path) as one:
-        variables = one.variables()
-    set_variables(monkeypatch, tmp_path, variables)
-    ended = kalshi("cancel-all", "--within", "2s", "--json")
+        one.vanish()
+        set_variables(monkeypatch, tmp_path, one.variables())
+        ended = kalshi("cancel-all", "--within", "2s", "--json")
     assert (ended.code, ended.json["halted"]) == (7, True)
     assert "could not be verified" in ended.error["message"]
 

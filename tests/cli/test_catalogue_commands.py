@@ -55,9 +55,9 @@ def test_a_price_is_as_old_as_when_it_was_read_though_the_catalogue_was_refreshe
     assert "those of each row's as_of" in offline.err
 
 
-def test_offline_works_while_the_exchange_is_away(one: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_works_while_the_exchange_is_away(one: Served) -> None:
     kalshi("catalogue", "refresh")
-    one.server.stop()
+    one.vanish()
     assert kalshi("markets", "--offline", "--json").json != []
     assert kalshi("markets", "--search", "wind", "--json").code == 6
 
@@ -118,7 +118,7 @@ def test_two_refreshes_at_once_are_refused_with_the_one_that_runs(one: Served) -
 
 def test_an_exchange_that_is_away_leaves_the_catalogue_as_it_was(one: Served) -> None:
     kalshi("catalogue", "refresh")
-    one.server.stop()
+    one.vanish()
     ended = kalshi("catalogue", "refresh")
     assert (ended.code, ended.out) == (6, "")
     assert kalshi("catalogue", "status", "--json").json["markets"] == 5

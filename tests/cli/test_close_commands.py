@@ -86,6 +86,7 @@ def test_a_no_position_is_shown_at_prices_of_no(exchange: Served) -> None:
 
 
 def test_a_dry_run_sends_nothing_and_leaves_no_trace(exchange: Served) -> None:
+    exchange.leave_no_trace()
     ended = kalshi("close", TWO_SIDED, "--dry-run", "--max-slippage", "1c", "--json")
     (row,) = ended.json
     assert (row["price"], row["worst_price"], row["fillable"], row["least"]) == (
@@ -265,7 +266,8 @@ def test_where_zero_is_not_verified_nothing_is_closed(proxy: FaultProxy, exchang
 
 
 def test_where_the_halt_cannot_be_written_nothing_is_closed(exchange: Served) -> None:
-    exchange.state.mkdir(exist_ok=True)
+    exchange.leave_no_trace()
+    exchange.state.mkdir()
     (exchange.state / "sim").write_text("a file where the directory should be")
     ended = kalshi("cancel-all", "--flatten", "--json")
     assert ended.code == 8

@@ -192,7 +192,8 @@ def test_0_the_kill_switch_works_with_a_broken_state_file_and_halts_beside_it(ex
 
 def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_did_not_halt(exchange: Served) -> None:
     exchange.submit("alice", TWO_SIDED, BID, "0.41", "3")
-    exchange.state.mkdir(exist_ok=True)
+    exchange.leave_no_trace()
+    exchange.state.mkdir()
     (exchange.state / "sim").write_text("a file where the directory should be")
     ended = kalshi("cancel-all", "--json")
     assert ended.code == 8

@@ -253,13 +253,21 @@ WRITES = [
 ]
 
 
+@contextmanager
+def a_place() -> Iterator[Path]:
+    """A directory whose path is always of the same length, wherever it is: tables are as wide as it."""
+    prefix = "golden".ljust(18 - len(tempfile.gettempdir()), "-")
+    with tempfile.TemporaryDirectory(prefix=prefix) as place:
+        yield Path(place)
+
+
 @pytest.fixture
 def at_home(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
-    """An exchange with the program's variables set; its home has a path of always the same length."""
+    """An exchange with the program's variables set."""
 
     @contextmanager
     def home() -> Iterator[Served]:
-        with tempfile.TemporaryDirectory(prefix="kalshi-golden-", dir="/tmp") as place, served(Path(place)) as one:
+        with a_place() as place, served(place) as one:
             set_variables(monkeypatch, one.home, one.variables())
             yield one
 
@@ -284,7 +292,7 @@ def test_a_command_that_writes_prints_the_golden_file(case: Case, at_home) -> No
 
 @pytest.fixture(scope="module")
 def shared_past() -> Iterator[Served]:
-    with tempfile.TemporaryDirectory(prefix="kalshi-golden-", dir="/tmp") as place, served(Path(place)) as one:
+    with a_place() as place, served(place) as one:
         one.trade_a_little()
         with pytest.MonkeyPatch.context() as variables:
             set_variables(variables, one.home, one.variables())

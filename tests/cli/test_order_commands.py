@@ -218,6 +218,7 @@ def test_a_batch_whose_reply_was_lost_is_found_and_not_doubled(
 
 
 def test_a_dry_run_of_a_batch_leaves_no_trace(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange.leave_no_trace()
     ended = batch(monkeypatch, line(), line(count=1_000), words=("--dry-run", "--json"))
     assert (ended.code, [row["status"] for row in ended.json]) == (0, ["dry_run", "denied"])
     assert "worst loss $4.27" in ended.err
