@@ -26,7 +26,7 @@ from kalshi_cli.sim.records import RESTING
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 from proofs import invariants
-from proofs.simulate.world import ME
+from proofs.simulate.world import ME, TICKERS
 
 if TYPE_CHECKING:
     from proofs.simulate.stage import Stage
@@ -88,22 +88,25 @@ class Checker:
         """A request is about to go out."""
         self.events += 1
         self._pace(sent)
-        if not sent.name:
-            return
-        self._posts[sent.name] += 1
+        for name in sent.names:
+            self._create(name, who, is_closing=sent.is_closing)
+
+    def _create(self, name: str, who: str, *, is_closing: bool) -> None:
+        self._posts[name] += 1
         store = self._file()
-        if store.halt().state is TradingState.HALTED:
-            self.say([f"I-HALT {who} sends {sent.name} although trading is halted"])
-        order = store.order(sent.name)
+        if store.halt().state is TradingState.HALTED and not is_closing:
+            self.say([f"I-HALT {who} sends {name} although trading is halted"])
+        order = store.order(name)
         if order is None:
-            self.say([f"I-ONCE {sent.name} is sent, and not on file"])
+            self.say([f"I-ONCE {name} is sent, and not on file"])
         elif who == "loop" and self._engine is not None and order.strategy:
             self._book_age(order)
-        self._unnoticed_twin(sent)
+        if not is_closing:
+            self._unnoticed_twin(name)
 
     def _pace(self, sent: Sent) -> None:
         is_write = sent.method != "GET" and "/portfolio/" in sent.path
-        cost = 10 if sent.method != "DELETE" else 2
+        cost = 10 * max(1, len(sent.names)) if sent.method != "DELETE" else 2
         if sent.method == "GET" and sent.path.rpartition("/")[0].endswith("/portfolio/orders"):
             cost = 2
         bucket = self._buckets["write" if is_write else "read"]
@@ -125,16 +128,16 @@ class Checker:
         elif age > limit + CALL_MS + 2_000:
             self.say([f"I-TIME {order.client_order_id} is priced from a book that ended {age} ms ago"])
 
-    def _unnoticed_twin(self, sent: Sent) -> None:
+    def _unnoticed_twin(self, sent: str) -> None:
         """F09 under the narrower rule: found within one reconcile, and then halted. Nothing looser."""
         for name, seen in self._twins.items():
             if seen < 0:
-                self.say([f"I-ONCE {sent.name} is sent although {name} was seen to be on the exchange twice (F09)"])
+                self.say([f"I-ONCE {sent} is sent although {name} was seen to be on the exchange twice (F09)"])
 
     def never_left(self, sent: Sent) -> None:
         """It provably did not arrive, or was refused for pace: it may be sent again."""
-        if sent.name:
-            self._posts[sent.name] -= 1
+        for name in sent.names:
+            self._posts[name] -= 1
 
     refused = never_left
 
@@ -143,6 +146,7 @@ class Checker:
         self._is_dirty = True
         if status == 429:
             self._stage.count["429 by the exchange"] += 1
+            self._stage.hit("F41" if sent.method == "GET" else "")
             self.never_left(sent)
 
     def answered(self, sent: Sent, status: int) -> None:
@@ -215,6 +219,8 @@ class Checker:
             self._stage.hit(_DENIED.get(effect.code, ""))
         elif isinstance(effect, OrderChanged):
             self._stage.hit("F30" if effect.order.status is OrderStatus.EXPIRED else "")
+            if "insufficient_balance" in effect.order.code and effect.order.ticker == TICKERS[-1]:
+                self._stage.hit("F50")
             self._stage.hit("F29" if effect.order.status is OrderStatus.REJECTED and effect.order.post_only else "")
         if isinstance(effect, Alert | StateChanged):
             self._stage.count[f"told {effect.code}"] += 1

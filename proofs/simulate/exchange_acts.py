@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kalshi_cli.core.model import FeeSchedule, FeeType, MarketStatus
+from kalshi_cli.sim.rest.replies import WireError
 from kalshi_cli.units import Price, Ts
 from proofs.simulate.plan import EXCHANGE, Fault
 from proofs.simulate.world import ME, TICKERS
@@ -106,6 +108,19 @@ class ExchangeActs:
         self._stage.hit("F24")
         self._stage.exchange.set_shuffle(fault.size, now)
         self._stage.timeline.after(8, lambda: self._stage.exchange.set_shuffle(None, self._stage.timeline.now()))
+
+    def _drain(self, fault: Fault, _now: Ts) -> None:
+        """Other programs of the account read as much as it may, for some seconds."""
+        stage, until = self._stage, self._stage.timeline.seconds + 2 + fault.size / 200
+
+        def read() -> None:
+            with suppress(WireError):
+                while True:
+                    stage.exchange._gate.charge(ME, 10, stage.timeline.now(), is_write=False)
+            if stage.timeline.seconds < until:
+                stage.timeline.after(0.05, read)
+
+        read()
 
     def _burst(self, fault: Fault, _now: Ts) -> None:
         """Much at once."""

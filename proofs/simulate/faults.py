@@ -36,6 +36,10 @@ class Faults:
             return Fault(at=now, kind="drop_reply", target="read")
         return None
 
+    def add(self, fault: Fault) -> None:
+        """One that nobody had planned."""
+        self._left.append([fault, fault.count])
+
     def use(self, fault: Fault) -> bool:
         """Use up one that begins by itself; False where it is gone already."""
         for entry in self._left:

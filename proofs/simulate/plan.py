@@ -95,6 +95,9 @@ PROCESS: dict[str, Kind] = {
     "away": Kind(("",), 1, "F14"),
     "raise": Kind(("hook",), 1, "F17"),
     "nonsense": Kind(("hook",), 1, "F17"),
+    "batch": Kind(("",), 0, "F10"),
+    "close": Kind(("",), 0, "F65"),
+    "damage": Kind(("",), 0, "F58"),
 }
 """Of the process, its clock, its disk and whoever looks after it."""
 
@@ -109,8 +112,12 @@ EXCHANGE: dict[str, Kind] = {
     "grid": Kind(("",), 1, "F49"),
     "shuffle": Kind(("",), 1, "F24"),
     "burst": Kind(("",), 1, "F36"),
+    "drain": Kind(("",), 0, "F41"),
 }
 """What the exchange or others on the account do."""
+
+LATER = ("batch", "batch", "close", "close", "damage", "drain")
+"""Drawn with dice of their own, so that what the seeds began with stays as it was."""
 
 ALL = {**REQUESTS, **STREAM, **PROCESS, **EXCHANGE}
 
@@ -145,6 +152,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     has_others: bool
     """Somebody else places orders on the account: the web site, another tool."""
     has_stream: bool
+    shards: int
     strategies: tuple[str, ...]
     faults: tuple[Fault, ...]
 
@@ -169,6 +177,9 @@ def draw(seed: int, only: Collection[int] | None = None) -> Plan:
         faults.append(
             Fault(at=at, kind=name, target=dice.choice(ALL[name].targets), count=count, size=dice.randrange(1000))
         )
+    more = random.Random(seed * 104_729 + 1)
+    for name in more.sample(LATER, more.randint(0, 2)):
+        faults.append(Fault(at=round(more.uniform(3, FAULTY_S - 5), 1), kind=name, size=more.randrange(1000)))
     faults.sort(key=lambda fault: fault.at)
     books = ("quoter", "taker", "churner", "spike", "flooder")
     return Plan(
@@ -182,6 +193,7 @@ def draw(seed: int, only: Collection[int] | None = None) -> Plan:
         page=page,
         has_others=dice.random() < 0.3,
         has_stream=has_stream,
+        shards=2 if seed % 10 in (4, 7) else 1,
         strategies=tuple(dice.sample(books, dice.choice((1, 2, 2, 3)))),
         faults=tuple(fault for at, fault in enumerate(faults) if only is None or at in only),
     )

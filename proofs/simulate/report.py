@@ -19,6 +19,7 @@ ROWS = {
     "F09": "delivered twice",
     "F09 accepted twice": "... and accepted twice (open_only, filled at once)",
     "F09 noticed and halted": "... noticed, halted, told",
+    "F10": "part of a batch refused, or no answer for any of it",
     "F11": "idle connection closed under a create",
     "F12": "process gone around a send",
     "F13": "process gone while booking",
@@ -49,6 +50,7 @@ ROWS = {
     "F38": "impossible book",
     "F39": "later page of a list fails, or repeats",
     "F40": "stale read",
+    "F41": "other programs used up what may be read",
     "F42": "slow read",
     "F43": "outage",
     "F44": "market inactive",
@@ -57,6 +59,7 @@ ROWS = {
     "F47": "pause of trading, of the exchange",
     "F48": "fees changed",
     "F49": "price grid changed",
+    "F50": "too little money on the shard of a market, enough on another",
     "F51": "key refused",
     "F52": "field missing",
     "F53": "clock wrong by an hour",
@@ -64,11 +67,13 @@ ROWS = {
     "F55": "day boundary, with and without a change of the clocks",
     "F56": "state file locked",
     "F57": "disk full, read-only",
+    "F58": "state file damaged, or of a newer version",
     "F60": "second instance",
     "F61": "a limit held an order back",
     "F62": "pace or collar held an order back",
     "F63": "the day's loss reached its limit",
     "F64": "kill switch",
+    "F65": "nobody meets a close",
 }
 """Rows of the fault matrix that a session can reach, counted when what they are about happened."""
 

@@ -197,6 +197,7 @@ class Stage:
             self.tell("stage", f"the loop failed: {error} ({error.code})")
             self.count[f"exit {type(error).__name__}"] += 1
             self.noticed(error)
+            self.upsets.people.mend(error)
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = f"the program fell: {type(error).__name__}: {error} (line {where.lineno} of {where.filename})"

@@ -13,12 +13,11 @@ from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.core.messages import Command
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.place import Ticket
-from kalshi_cli.errors import InstanceError, KalshiError
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.errors import InstanceError
+from proofs.simulate.people import People
 from proofs.simulate.plan import PROCESS, Fault
 from proofs.simulate.program import VirtualApp, trade
-from proofs.simulate.world import ME, TICKERS
+from proofs.simulate.world import ME
 
 if TYPE_CHECKING:
     from proofs.simulate.stage import Stage
@@ -35,6 +34,7 @@ class Upsets:
         self._stage = stage
         self.disk = ""
         """What is wrong with it: `full`, `readonly` or nothing."""
+        self.people = People(stage)
         self._locker: sqlite3.Connection | None = None
         self._next_start: list[Callable[[], None]] = []
         for fault in stage.faults.starts(PROCESS):
@@ -116,20 +116,6 @@ class Upsets:
 
     # -- others -----------------------------------------------------------------------------------------------------
 
-    def _beside(self, who: str, do: Callable[[VirtualApp], None]) -> None:
-        """Another program of the same account, with the same file."""
-        stage = self._stage
-        stage.tell(who, "begins")
-        try:
-            with VirtualApp(stage, who) as app:
-                do(app)
-        except KalshiError as error:
-            stage.tell(who, f"{type(error).__name__} {error}")
-            stage.count[f"{who}: {type(error).__name__}"] += 1
-            stage.noticed(error)
-        else:
-            stage.tell(who, "ends")
-
     def _halt(self, _fault: Fault) -> None:
         """The kill switch; what it says is true."""
         stage = self._stage
@@ -144,28 +130,19 @@ class Upsets:
             if outcome.is_clean and resting and stage.checker.others_placed == placed and not stage.late:
                 stage.checker.say([f"F64 the kill switch said that nothing rests, and {len(resting)} orders do"])
 
-        self._beside("cancel-all", do)
+        self.people.beside("cancel-all", do)
 
     def _place(self, fault: Fault) -> None:
-        """A person places an order."""
-        stage = self._stage
+        self.people.place(fault)
 
-        def do(app: VirtualApp) -> None:
-            ticker = TICKERS[fault.size % len(TICKERS)]
-            bid, ask = stage.exchange.top(ticker)
-            at = (ask or bid or (cents(50), 0))[0] if fault.size % 2 else (bid or ask or (cents(50), 0))[0]
-            desk = app.order_desk()
-            ticket = Ticket(ticker=ticker, outcome="yes", action="buy", qty=contracts(1), price=at, expires_in_s=15.0)
-            desk.send(*desk.propose(ticket))
-            stage.count["placed by a person"] += 1
+    def _batch(self, fault: Fault) -> None:
+        self.people.batch(fault)
 
-        # Two programs that look at the same moment do not see each other's order.
-        stage.checker.slack += 10_000 * 100
-        stage.checker.slack_qty += 100
-        self._beside("place", do)
+    def _close(self, fault: Fault) -> None:
+        self.people.close(fault)
 
     def _reconcile(self, _fault: Fault) -> None:
-        self._beside("order reconcile", lambda app: _ignore(app.reconcile()))
+        self.people.beside("order reconcile", lambda app: _ignore(app.reconcile()))
 
     def _second(self, _fault: Fault) -> None:
         """A second loop on the same account is refused."""
@@ -181,13 +158,13 @@ class Upsets:
             else:
                 stage.checker.say(["F60 a second loop runs on the same account"])
 
-        self._beside("second", do)
+        self.people.beside("second", do)
 
     def look(self) -> None:
         """A person looks at what was halted or reduced, and lets it go on."""
         stage = self._stage
         stage.timeline.after(7.0, self.look)
-        if not stage.is_running:
+        if not stage.is_running or self.people.is_spoiled:
             return
 
         if stage.checker.halted_state() is not TradingState.ACTIVE:
@@ -195,7 +172,7 @@ class Upsets:
 
     def resume(self) -> None:
         """A person lets it go on."""
-        self._beside("resume", lambda app: _ignore(Halts(app).resume("looked at it")))
+        self.people.beside("resume", lambda app: _ignore(Halts(app).resume("looked at it")))
 
     # -- before the next start --------------------------------------------------------------------------------------
 
@@ -221,6 +198,13 @@ class Upsets:
     def _rest(self, seconds: float) -> None:
         self._stage.hit("F14")
         self._stage.timeline.pass_(seconds)
+
+    def _damage(self, fault: Fault) -> None:
+        def spoil() -> None:
+            self._unlock()
+            self.people.spoil(fault.size)
+
+        self._next_start.append(spoil)
 
     def _delete(self) -> None:
         stage = self._stage

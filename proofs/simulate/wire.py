@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proofs.simulate.stage import Stage
 
 CREATES = "/trade-api/v2/portfolio/events/orders"
+BATCHES = CREATES + "/batched"
 _READS = (
     "/portfolio/orders",
     "/portfolio/fills",
@@ -31,8 +32,16 @@ class Sent(NamedTuple):
     request: httpx.Request
     method: str
     path: str
-    name: str
-    """The client order id that it could place; empty for anything else."""
+    names: tuple[str, ...]
+    """The client order ids that it could place; more than one in a batch."""
+
+    is_closing: bool
+    """It can only take risk away, so that a halt does not stop it."""
+
+    @property
+    def name(self) -> str:
+        """Of a single create; empty for anything else."""
+        return self.names[0] if self.path == CREATES and self.names else ""
 
     @property
     def kinds(self) -> set[str]:
@@ -40,6 +49,8 @@ class Sent(NamedTuple):
         found = {"any"}
         if self.name:
             found.add("create")
+        elif self.names:
+            found.add("batch")
         elif self.method == "DELETE":
             found.add("cancel")
         elif "cursor=" in str(self.request.url.query, "ascii"):
@@ -63,7 +74,7 @@ class Wire(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         stage = self._stage
         stage.alive(self._who)
-        sent = Sent(request, request.method, request.url.path, _name_in(request))
+        sent = Sent(request, request.method, request.url.path, *_creates_in(request))
         stage.point("sending" if sent.name else "asking", self._who)
         stage.checker.leaves(sent, self._who)
         fault = stage.faults.take(REQUESTS, sent.kinds)
@@ -73,6 +84,7 @@ class Wire(httpx.BaseTransport):
             self._pass(0.01 + stage.dice.random() * 0.06)
         else:
             stage.fired(fault, sent.kinds)
+            stage.hit("F10" if "batch" in sent.kinds else "")
             response = self._faults[fault.kind](sent, fault)
         if sent.name:
             stage.point("answered", self._who)
@@ -349,11 +361,13 @@ class Wire(httpx.BaseTransport):
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
 
-def _name_in(request: httpx.Request) -> str:
-    """The client order id of a create."""
-    if request.method != "POST" or request.url.path != CREATES:
-        return ""
-    return str(msgspec.json.decode(request.read())["client_order_id"])
+def _creates_in(request: httpx.Request) -> tuple[tuple[str, ...], bool]:
+    """The client order ids of a create, or of a batch; and whether all of them can only close."""
+    if request.method != "POST" or request.url.path not in (CREATES, BATCHES):
+        return (), False
+    body = msgspec.json.decode(request.read())
+    orders = body["orders"] if request.url.path == BATCHES else [body]
+    return tuple(str(order["client_order_id"]) for order in orders), all(order.get("reduce_only") for order in orders)
 
 
 def _without_times(request: httpx.Request) -> str:

@@ -27,6 +27,7 @@ def open_exchange(plan: Plan, now: Ts, public_key: bytes) -> Exchange:
     ids = iter(range(1, 10_000_000))
     options = SimOptions(
         client_ids=plan.client_ids,
+        shards=plan.shards,
         read_lag_ms=plan.read_lag_ms,
         clock_past_ms=plan.clock_past_ms,
         balance_precision=(100, 100, 10_000)[plan.seed % 3],
@@ -48,10 +49,13 @@ def open_exchange(plan: Plan, now: Ts, public_key: bytes) -> Exchange:
             close_time=Ts(now + DAY_MS),
             settlement_timer_s=5,
             can_close_early=True,
+            exchange_index=plan.shards - 1 if ticker == TICKERS[-1] else 0,
         )
         exchange.list_market(spec, now)
     for name in (ME, "maker", "bob"):
         exchange.add_account(name, dollars(1_000 if name == ME else 100_000))
+        if plan.shards > 1:
+            exchange.deposit(name, dollars(4 if name == ME else 100_000), exchange_index=1)
     exchange.register_key(ME, KEY_ID, public_key)
     exchange.advance(now)
     return exchange
