@@ -4,27 +4,120 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
-from kalshi_cli.cli.screen.output import Format, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.core.checks import CheckReport, Verdict
+from kalshi_cli.text import redact, safe_text
 
 app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.")
 
 WITHIN_S = 14.0
 """Monitoring systems and cron give a check fifteen seconds."""
 
+LONGEST_LINE = 4_000
+"""What monitoring systems take of a line, with all its numbers."""
+
+MOST_LINES = 18
+"""Mail and pagers show the beginning of a check's output; two more lines are on stderr."""
+
+
+# -- the options of all ------------------------------------------------------------------------------------------
+
+
+def _range(text: str) -> str:
+    from kalshi_cli.core.ranges import parse_range
+
+    try:
+        return parse_range(text).text
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _range_option(*names: str, text: str) -> Any:
+    return typer.Option(*names, parser=_range, metavar="RANGE", help=f"{text} Like 10, 10:, ~:10, 10:20, @10:20.")
+
+
+Warn = Annotated[Any, _range_option("-w", "--warn", text="Warn outside of this, instead of as configured.")]
+Crit = Annotated[Any, _range_option("-c", "--crit", text="Critical outside of this, instead of as configured.")]
+Within = Annotated[Any, duration_option("--within", text="Give up after this (14s).")]
+Paper = Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")]
+AllowStopped = Annotated[
+    bool, typer.Option("--allow-stopped", help="That no loop runs is fine, if the last one ended in good order.")
+]
+
+
+# -- the checks ---------------------------------------------------------------------------------------------------
+
+ACCOUNT = {
+    "balance": """Is there money, and no debt?
+
+    Cash of all subaccounts and shards, as the exchange states it, against a range that you name or configure
+    (checks.cash_usd). Below zero anywhere is critical.
+
+    \b
+    kalshi check balance -w 100: -c 20:
+    """,
+}
+"""Checks that look at the account and at the exchange: the help of each."""
+
+LOOP: dict[str, str] = {}
+"""Checks of a running loop: they can be told which, and that none need run."""
+
+
+def _of_account(name: str) -> Callable[..., None]:
+    def check(ctx: typer.Context, warn: Warn = None, crit: Crit = None, within: Within = None) -> None:
+        _run(ctx, name, within, warn=warn, crit=crit)
+
+    return check
+
+
+def _of_loop(name: str) -> Callable[..., None]:
+    def check(
+        ctx: typer.Context,
+        warn: Warn = None,
+        crit: Crit = None,
+        within: Within = None,
+        paper: Paper = False,
+        allow_stopped: AllowStopped = False,
+    ) -> None:
+        options = {"is_paper": paper, "is_stop_allowed": allow_stopped}
+        _run(ctx, name, within, warn=warn, crit=crit, **options)
+
+    return check
+
+
+for _name, _help in ACCOUNT.items():
+    app.command(_name, help=_help)(_of_account(_name))
+for _name, _help in LOOP.items():
+    app.command(_name, help=_help)(_of_loop(_name))
+
+
+@app.command("all")
+def everything(
+    ctx: typer.Context, within: Within = None, paper: Paper = False, allow_stopped: AllowStopped = False
+) -> None:
+    """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
+
+    They share what they read, so that this asks less of the exchange than one after the other would.
+
+    \b
+    kalshi check all --allow-stopped
+    kalshi check all --env prod --json
+    """
+    _run(ctx, "all", within, is_paper=paper, is_stop_allowed=allow_stopped)
+
 
 @app.command("schema")
 def schema(
     ctx: typer.Context,
     public: Annotated[bool, typer.Option("--public", help="Only routes that need no key.")] = False,
-    within: Annotated[Any, duration_option("--within", text="Give up after this (14s).")] = None,
+    within: Within = None,
 ) -> None:
     """Does the exchange still send what this program reads?
 
@@ -41,44 +134,83 @@ def schema(
 
     within_s = within or WITHIN_S
     with stopped_after(within_s, "schema", flags_of(ctx).form), opened(ctx) as desk:
-        report = check_schema(desk, is_public_only=public, within_s=within_s * 0.9)
-        show(report, flags_of(ctx).form)
-    raise typer.Exit(report.verdict.value)
+        found = check_schema(desk, is_public_only=public, within_s=within_s * 0.9)
+        show(found, flags_of(ctx).form)
+    raise typer.Exit(found.verdict.value)
 
 
-def show(report: CheckReport, form: Format | None) -> None:
-    """The line first; with --json the whole report as one object."""
+def _run(ctx: typer.Context, name: str, within: float | None, **options: Any) -> None:
+    from kalshi_cli.app.checks import Wanted, run_checks
+
+    within_s, form = within or WITHIN_S, flags_of(ctx).form
+    checks = (*ACCOUNT, *LOOP) if name == "all" else (name,)
+    with stopped_after(within_s, name, form) as stop, opened(ctx) as desk:
+
+        def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:
+            show(found, form, parts)
+            write_out("", flush=True)
+            stop.verdict = found.verdict
+
+        verdict = run_checks(desk, Wanted(name=name, checks=checks, within_s=within_s, **options), told)
+    raise typer.Exit(verdict.value)
+
+
+# -- what is shown ------------------------------------------------------------------------------------------------
+
+
+def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] = ()) -> None:
+    """The line first; with --json the whole report as one object. Of several checks a line each."""
     from kalshi_cli.cli.rows.check import BreachRow, check_view
-    from kalshi_cli.cli.screen.output import default_format, note
     from kalshi_cli.cli.screen.render import render_one, render_rows
 
     form = form or default_format()
-    rows = [BreachRow.of(breach) for breach in report.breaches]
+    rows = [BreachRow.of(breach) for breach in found.breaches]
     if form in (Format.JSON, Format.NDJSON):
-        render_one(check_view(report), form)
+        render_one(check_view(found, parts), form)
     elif form is Format.CSV:
         render_rows(BreachRow, rows, form)
     else:
-        write_out(report.first_line + "\n")
+        write_out(f"{safe_text(redact(found.first_line), LONGEST_LINE)}\n")
+        for part in parts:
+            write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), LONGEST_LINE)}\n")
+        most = MOST_LINES - 3 - len(parts)
         if rows:
-            render_rows(BreachRow, rows[:MOST_ROWS], Format.PLAIN)  # a name that a table would cut is what counts
-        if len(rows) > MOST_ROWS:
-            note(f"... and {len(rows) - MOST_ROWS} more: --json has all")
-        if report.verdict is not Verdict.OK:
-            note(f"what to do: runbooks/{report.runbook}.md")
+            render_rows(BreachRow, rows[:most], Format.PLAIN)  # a name that a table would cut is what counts
+        if len(rows) > most:
+            note(f"... and {len(rows) - most} more: --json has all")
+        if found.verdict is not Verdict.OK:
+            note(f"what to do: runbooks/{found.runbook}.md")
 
 
-MOST_ROWS = 15
-"""Mail and pagers show the beginning of a check's output."""
+def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
+    """The line of a check that could not even begin: `words` are what stood after `kalshi check`."""
+    name = next((word for word in words if word.isalpha()), "check")
+    show(_unknown(name, why), Format.JSON if is_json else Format.PLAIN)
+
+
+def _unknown(check: str, why: str) -> CheckReport:
+    return CheckReport(check=check, verdict=Verdict.UNKNOWN, summary=why, runbook="could-not-look")
+
+
+class Stop:
+    """What is known when the time is over."""
+
+    verdict: Verdict | None = None
 
 
 @contextmanager
-def stopped_after(seconds: float, check: str, form: Format | None) -> Iterator[None]:
-    """End this process with UNKNOWN after so long, whatever holds it up: a resolver, a lock, a pipe."""
+def stopped_after(seconds: float, check: str, form: Format | None) -> Iterator[Stop]:
+    """End this process with UNKNOWN after so long, whatever holds it up: a resolver, a lock, a pipe.
+
+    With the verdict, where that is known and shown, and only telling others of it takes too long.
+    """
+    stop = Stop()
 
     def give_up() -> None:
-        summary = f"nothing known within {seconds:g} s"
-        show(CheckReport(check=check, verdict=Verdict.UNKNOWN, summary=summary, runbook=check), form)
+        if stop.verdict is not None:
+            note("not everybody could be told within the time of this check")
+            os._exit(stop.verdict.value)
+        show(_unknown(check, f"nothing known within {seconds:g} s"), form)
         write_out("", flush=True)
         os._exit(Verdict.UNKNOWN.value)
 
@@ -86,6 +218,6 @@ def stopped_after(seconds: float, check: str, form: Format | None) -> Iterator[N
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield stop
     finally:
         timer.cancel()

@@ -6,12 +6,13 @@ commands print it. Not having been able to look is UNKNOWN, and never OK.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import msgspec
 
 from kalshi_cli.core.ranges import parse_range
+from kalshi_cli.core.remedies import remedy_of
 
 
 class Verdict(IntEnum):
@@ -98,6 +99,21 @@ def verdict_of(breaches: Sequence[Breach]) -> Verdict:
     """CRITICAL beats UNKNOWN beats WARNING beats OK."""
     found = {breach.severity for breach in breaches}
     return next((verdict for severity, verdict in SEVERITIES.items() if severity in found), Verdict.OK)
+
+
+def report(check: str, summary: str, breaches: Iterable[Breach] = (), measures: Sequence[Measure] = ()) -> CheckReport:
+    """The outcome, the worst things first; the runbook is that of the worst."""
+    ranks = list(SEVERITIES)
+    ordered = sorted(breaches, key=lambda breach: ranks.index(breach.severity))
+    verdict = verdict_of(ordered)
+    return CheckReport(
+        check=check,
+        verdict=verdict,
+        summary=summary,
+        breaches=tuple(ordered),
+        measures=tuple(measures),
+        runbook=remedy_of(ordered[0].code).runbook if verdict is not Verdict.OK else "",
+    )
 
 
 def counted(number: int, what: str) -> str:

@@ -30,6 +30,7 @@ _STRANGERS = Remedy("strangers", "kalshi order list")
 _GUARD = Remedy("guard-tripped", "kalshi status")
 _PAUSE = Remedy("exchange-paused", "kalshi exchange", "state")
 _POSITION = Remedy("position-limit", "kalshi positions", "check")
+_LOOP = Remedy("heartbeat-lost", "kalshi status", "check")
 _SCHEMA = Remedy("schema", "kalshi check schema", "check")
 _KILL = Remedy("kill-switch", "kalshi order list", "emergency_stop")
 
@@ -67,6 +68,19 @@ REMEDIES: dict[str, Remedy] = {
     "CANCEL_ALL": _KILL,
     "CLOCK": Remedy("clock-skew", "kalshi health-check"),
     # checks
+    "POSITION_LIMIT": _POSITION,
+    "EVENT_EXPOSURE": _POSITION,
+    "EXPOSURE": _POSITION,
+    "DAY_LOSS": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),
+    "DRAWDOWN": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),
+    "HEARTBEAT_LOST": _LOOP,
+    "NO_LOOP": _LOOP,
+    "LOW_BALANCE": Remedy("low-balance", "kalshi balance", "check"),
+    "CASH_DRIFT": Remedy("drift", "kalshi check drift", "check"),
+    "EDGE_DRIFT": Remedy("drift", "kalshi pnl --by strategy", "check"),
+    "CREDENTIALS": Remedy("credentials-refused", "kalshi health-check", "check"),
+    "STATE_UNUSABLE": Remedy("state-file", "kalshi health-check", "check"),
+    "NO_ANSWER": Remedy("could-not-look", "kalshi health-check", "check"),
     "COULD_NOT_LOOK": Remedy("halted", "kalshi health-check", "check"),
     "CHECK_SKIPPED": Remedy("halted", "kalshi check all", "check"),
 }

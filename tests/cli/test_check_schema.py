@@ -146,7 +146,8 @@ def test_it_is_as_good_where_writes_are_switched_off(proxy: FaultProxy, monkeypa
 def test_a_configuration_that_cannot_be_read_is_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("risk: [")
     ended = kalshi("--config", tmp_path / "config.yaml", *CHECK)
-    assert (ended.code, ended.out) == (3, "")
+    assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI SCHEMA UNKNOWN")
+    assert "config.yaml" in ended.err.splitlines()[-2]
     assert kalshi(*CHECK, "--nonsense").code == 3
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose, Verdict
 from kalshi_cli.core.checks import CheckReport
@@ -19,7 +21,17 @@ class BreachRow(Row, frozen=True, kw_only=True):
     shown = ("severity", "code", "subject", "value", "limit")
 
 
-class CheckView(Row, frozen=True, kw_only=True):
+class MeasureRow(Row, frozen=True, kw_only=True):
+    """A number with the ranges it is held against; empty where it is held against nothing."""
+
+    label: str
+    value: float
+    unit: str
+    warn: str
+    crit: str
+
+
+class CheckLine(Row, frozen=True, kw_only=True):
     """The outcome of a check, for programs."""
 
     check: str
@@ -27,15 +39,27 @@ class CheckView(Row, frozen=True, kw_only=True):
     exit_code: int
     summary: str
     breaches: tuple[BreachRow, ...]
+    measures: tuple[MeasureRow, ...]
     runbook: str
 
 
-def check_view(report: CheckReport) -> CheckView:
-    return CheckView(
+class CheckView(CheckLine, frozen=True, kw_only=True):
+    """The same; of `all` with the outcome of each in `checks`."""
+
+    checks: tuple[CheckLine, ...]
+
+
+def check_view(report: CheckReport, parts: Sequence[CheckReport] = ()) -> CheckView:
+    return CheckView.of(_line(report), checks=tuple(map(_line, parts)))
+
+
+def _line(report: CheckReport) -> CheckLine:
+    return CheckLine(
         check=report.check,
         status=Verdict(report.verdict.name),
         exit_code=report.verdict.value,
         summary=report.summary,
         breaches=tuple(BreachRow.of(breach) for breach in report.breaches),
+        measures=tuple(MeasureRow.of(measure) for measure in report.measures),
         runbook=report.runbook,
     )

@@ -1,0 +1,105 @@
+"""The composition of a check: what it looks through, its turn, and who hears of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import msgspec
+
+from kalshi_cli.app import App
+from kalshi_cli.config import state_dir
+from kalshi_cli.config_sections import Bound
+from kalshi_cli.config_values import RangeText
+from kalshi_cli.core.checks import CheckReport, Verdict, report
+from kalshi_cli.desk.checks.readings import Loop, Readings, in_doubt, loop_at
+from kalshi_cli.desk.checks.turns import Turns
+from kalshi_cli.errors import KalshiError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.store.base import Store
+
+LOOKING = 0.6
+"""The part of its time that a check may look; the rest is for those who must hear of it."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop."""
+
+    name: str
+    checks: tuple[str, ...]
+    within_s: float
+    warn: RangeText | None = None
+    crit: RangeText | None = None
+    is_paper: bool = False
+    is_stop_allowed: bool = False
+
+
+def run_checks(app: App, wanted: Wanted, show: Callable[[CheckReport, Sequence[CheckReport]], None]) -> Verdict:
+    """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling."""
+    is_one = wanted.checks == (wanted.name,)
+    turns = Turns(app.state_dir / "checks", wanted.name, app.machine, app.tell)
+    with turns.taken() as turn:
+        if not turn.is_ours:
+            found = turns.skipped(turn)
+            show(found, ())
+            return found.verdict
+        reports = _look(app, wanted)
+        whole = reports[0] if is_one else _together(reports)
+        show(whole, () if is_one else reports)
+        turns.looked(whole.verdict)
+        return whole.verdict
+
+
+def _look(app: App, wanted: Wanted) -> list[CheckReport]:
+    readings = Readings(
+        app.config, app.limits, app.clock,
+        connect=lambda: _bounded(app, wanted.within_s * LOOKING / 2),
+        remembered=app.remembered, find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
+        is_stop_allowed=wanted.is_stop_allowed,
+    )  # fmt: skip
+    return [_examined(readings, name, wanted) for name in wanted.checks]
+
+
+def _examined(readings: Readings, name: str, wanted: Wanted) -> CheckReport:
+    check = import_module(f"kalshi_cli.desk.checks.{name}")
+    if wanted.warn or wanted.crit:
+        configured: Bound = getattr(readings.config.checks, check.FIRST)
+        bound = Bound(warn=wanted.warn or configured.warn, crit=wanted.crit or configured.crit)
+        readings.checks = msgspec.structs.replace(readings.config.checks, **{check.FIRST: bound})
+    try:
+        found: CheckReport = check.examine(readings)
+    except KalshiError as error:
+        return in_doubt(name, error)
+    return found
+
+
+def _together(reports: Sequence[CheckReport]) -> CheckReport:
+    """The outcome of all: the worst of them."""
+    of: dict[str, list[str]] = {verdict.name: [] for verdict in (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)}
+    fine = 0
+    for each in reports:
+        if each.verdict is Verdict.OK:
+            fine += 1
+        else:
+            of[each.verdict.name].append(each.check)
+    parts = [f"{verdict}: {', '.join(names)}" for verdict, names in of.items() if names]
+    breaches = [breach for each in reports for breach in each.breaches]
+    measures = [measure for each in reports for measure in each.measures]
+    return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures)
+
+
+def _bounded(app: App, seconds: float) -> KalshiClient:
+    """The client; one read that takes too long must leave time to say so."""
+    app.client.bound_reads(seconds)
+    return app.client
+
+
+def _loop(app: App, wanted: Wanted, store: Store | None) -> Loop:
+    """The loop on paper where that was asked for, or only that ever ran; else that on the account."""
+    home = state_dir(app.config, "paper")
+    paper = loop_at(home, app.remembered(home, "paper"), "paper")
+    if wanted.is_paper:
+        return paper
+    live = loop_at(app.state_dir, store, "")
+    is_only_paper = live.who is None and live.cycle is None and (paper.who or paper.cycle) is not None
+    return paper if is_only_paper else live

@@ -1,0 +1,180 @@
+"""What the checks of one run look at: each thing is read once, when the first of them asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar, cast
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.config import Config
+from kalshi_cli.config_sections import Bound
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
+from kalshi_cli.core.model import Balance, Order
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.portfolio import Portfolio, read
+from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.funds import SubaccountBalance
+from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
+from kalshi_cli.store.halt_file import beside
+from kalshi_cli.store.lock import LockHolder, holder
+
+T = TypeVar("T")
+
+
+class Loop(msgspec.Struct, frozen=True, kw_only=True):
+    """The loop that a check is about: who holds its lock now, and what it wrote last. `mode` is "paper" or ""."""
+
+    mode: str
+    home: Path
+    store: Store | None
+    who: LockHolder | None
+    cycle: Cycle | None
+    halt: Halt
+
+
+class Readings:
+    """One look at the account and at what is remembered of it, for one check or for all.
+
+    What could not be read is not tried again in this run: each further try would only wait. After the first read that
+    got no answer the exchange is not asked anything more. `connect`, `remembered` and `find_loop` are asked once, when
+    they are needed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        limits: Limits,
+        clock: Clock,
+        *,
+        connect: Callable[[], KalshiClient],
+        remembered: Callable[[], Store | None],
+        find_loop: Callable[[], Loop],
+        within_s: float,
+        is_stop_allowed: bool = False,
+    ) -> None:
+        self.config = config
+        self.checks = config.checks
+        self.limits = limits
+        self.clock = clock
+        self.is_stop_allowed = is_stop_allowed
+        self._connect = connect
+        self._remembered = remembered
+        self._find_loop = find_loop
+        self._until = clock.monotonic() + within_s
+        self._found: dict[str, object] = {}
+        self._silent: UnreachableError | None = None
+
+    def once(self, name: str, look: Callable[[], T]) -> T:
+        """What a read brings, or its error, again for whoever asks under the same name."""
+        if name not in self._found:
+            try:
+                self._found[name] = look()
+            except KalshiError as error:
+                self._found[name] = error
+                if isinstance(error, UnreachableError) and not isinstance(error, WireError):
+                    self._silent = error
+        found = self._found[name]
+        if isinstance(found, KalshiError):
+            raise found
+        return cast(T, found)
+
+    @property
+    def left_s(self) -> float:
+        """How long this run may still look."""
+        return self._until - self.clock.monotonic()
+
+    @property
+    def client(self) -> KalshiClient:
+        """The exchange; UnreachableError where it did not answer before, or no time is left to ask it."""
+        if self._silent is not None:
+            raise self._silent
+        if self.left_s <= 0:
+            raise UnreachableError("no time was left to look", code="too_slow")
+        return self.once("client", self._connect)
+
+    # -- the account, as the exchange states it -------------------------------------------------------------------
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """Every fill and settlement, and what they add up to."""
+        return self.once("portfolio", lambda: read(self.client))
+
+    @property
+    def balance(self) -> Balance:
+        """Cash of the primary subaccount."""
+        return self.once("balance", lambda: self.client.balance())
+
+    @property
+    def resting(self) -> tuple[Order, ...]:
+        """All resting orders, of all subaccounts, whoever placed them."""
+        return self.once("resting", lambda: tuple(self.client.orders(status="resting")))
+
+    @property
+    def pockets(self) -> tuple[SubaccountBalance, ...]:
+        """Cash by subaccount and shard; nothing where this account or key has no subaccounts to show."""
+
+        def look() -> tuple[SubaccountBalance, ...]:
+            try:
+                return tuple(self.client.subaccount_balances())
+            except CredentialsError as error:
+                if error.status != 403:  # a key of one subaccount may not look at the others
+                    raise
+            except ExchangeError:
+                pass
+            return ()
+
+        return self.once("pockets", look)
+
+    # -- what is remembered here ----------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store | None:
+        """The state file of the account; None where there is none yet."""
+        return self.once("store", self._remembered)
+
+    @property
+    def loop(self) -> Loop:
+        """The loop that should run here."""
+        return self.once("loop", self._find_loop)
+
+
+def loop_at(home: Path, store: Store | None, mode: str) -> Loop:
+    """What a state directory knows of its loop."""
+    return Loop(
+        mode=mode,
+        home=home,
+        store=store,
+        who=holder(home / "trade.lock"),
+        cycle=store.last_cycle() if store is not None else None,
+        halt=store.halt() if store is not None else beside(home) or NO_HALT,
+    )
+
+
+def measured(label: str, value: float, bound: Bound, unit: str = "") -> Measure:
+    """A number with its configured thresholds."""
+    return Measure(label=label, value=value, unit=unit, warn=bound.warn or "", crit=bound.crit or "")
+
+
+def doubt(subject: str, error: KalshiError) -> Breach:
+    """What could not be looked at, and why."""
+    kinds = ((CredentialsError, "CREDENTIALS"), (StateError, "STATE_UNUSABLE"), (UnreachableError, "NO_ANSWER"))
+    code = next((code for kind, code in kinds if isinstance(error, kind)), "COULD_NOT_LOOK")
+    return Breach(subject=subject, value=error.message, limit="an answer", severity="unknown", code=code)
+
+
+def in_doubt(check: str, error: KalshiError) -> CheckReport:
+    """The outcome of a check that could not look at all."""
+    return report(check, error.message, [doubt(check, error)])
+
+
+def looked(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]:
+    """The breaches of a part of a check; where that part could not be looked at, that one."""
+    try:
+        return list(look())
+    except KalshiError as error:
+        return [doubt(subject, error)]

@@ -1,0 +1,86 @@
+"""Runs of one check do not overlap; how often one was skipped, or could not look, in a row.
+
+Beside the state file and not in it: a check must be able to say that the state file is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
+from kalshi_cli.errors import InstanceError, StateError
+from kalshi_cli.store.lock import LockHolder, holder, lock
+from kalshi_cli.store.shared import SharedNumbers
+
+MOST_SKIPPED = 3
+"""Runs that find the one before still at work, in a row; more are a breach."""
+
+DOUBTS = 2
+"""Runs in a row that could not look: so many are a breach."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Whether it is ours; else who holds it."""
+
+    is_ours: bool
+    who: LockHolder | None = None
+
+
+class Turns:
+    """The turns of one check in one environment. `tell` hears where the folder cannot be written."""
+
+    def __init__(self, folder: Path, check: str, clock: Clock, tell: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._check = check
+        self._clock = clock
+        self._tell = tell
+
+    @contextmanager
+    def taken(self) -> Iterator[Turn]:
+        """Take the turn, or learn who has it. Without a place for a lock the check goes on: it only looks."""
+        path = self._folder / f"{self._check}.lock"
+        with ExitStack() as stack:
+            turn = Turn(is_ours=True)
+            try:
+                stack.enter_context(lock(path, self._clock))
+            except InstanceError:
+                turn = Turn(is_ours=False, who=holder(path))
+            except StateError as error:
+                self._tell(f"runs of this check may overlap: {error.message}")
+            yield turn
+
+    def skipped(self, turn: Turn) -> CheckReport:
+        """The outcome of a run that was not let in."""
+        times, _ = self._count(lambda skipped, doubts: (skipped + 1, doubts))
+        many = Measure(label="skipped", value=times, crit=str(MOST_SKIPPED))
+        summary = f"already running ({turn.who or 'just ended'})"
+        return report(self._check, summary, many.breach("CHECK_SKIPPED", self._check, f"{times} in a row"), [many])
+
+    def looked(self, verdict: Verdict) -> tuple[Breach, ...]:
+        """Count a run that was let in; that nothing could be found out so often in a row, where that is so."""
+        _, doubts = self._count(lambda _, doubts: (0, doubts + 1 if verdict is Verdict.UNKNOWN else 0))
+        if verdict is not Verdict.UNKNOWN or doubts < DOUBTS:
+            return ()
+        return (
+            Breach(
+                subject=self._check, value=f"{doubts} in a row", limit=str(DOUBTS - 1), severity="critical",
+                code="COULD_NOT_LOOK",
+            ),
+        )  # fmt: skip
+
+    def _count(self, change: Callable[[int, int], tuple[int, int]]) -> tuple[int, int]:
+        """The counts after the change. Where they cannot be kept, each run is taken for one too many."""
+        numbers = SharedNumbers(self._folder / f"{self._check}.counts", 2, self._clock)
+        try:
+            with numbers.held() as kept:
+                kept[:] = change(int(kept[0]), int(kept[1]))
+                return int(kept[0]), int(kept[1])
+        except StateError:
+            return change(MOST_SKIPPED, DOUBTS)
+        finally:
+            numbers.close()
