@@ -47,8 +47,8 @@ def parse_web_address(url: str, *, allow_private: bool = False) -> WebAddress:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise AddressError("its host or its port cannot be read") from error
+    except ValueError:  # whose text has a part of the address in it
+        raise AddressError("its host or its port cannot be read") from None
     if parts.scheme not in ("https", "http"):
         raise AddressError("it must begin with https://")
     if "@" in parts.netloc:

@@ -45,7 +45,9 @@ def judged(where: str, status: int, retry_after: str, now: Ts) -> Delivery:
     if status in (408, 425) or status >= 500:
         return Delivery(outcome="retry", text=f"{where} failed: HTTP {status}")
     if 300 <= status <= 399:
-        return Delivery(outcome="refused", text=f"{where} failed: it points elsewhere (HTTP {status}), and is not followed")
+        return Delivery(
+            outcome="refused", text=f"{where} failed: it points elsewhere (HTTP {status}), and is not followed"
+        )
     return Delivery(outcome="refused", text=f"{where} failed: HTTP {status}")
 
 

@@ -39,7 +39,10 @@ def alert_key(notice: Notice) -> str:
 
 def to_json(notice: Notice) -> bytes:
     """What a webhook gets."""
-    fields = {name: safe_text(value) if isinstance(value, str) else value for name, value in msgspec.structs.asdict(notice).items()}
+    fields = {
+        name: safe_text(value) if isinstance(value, str) else value
+        for name, value in msgspec.structs.asdict(notice).items()
+    }
     fields["subjects"] = [safe_text(subject) for subject in notice.subjects[:MOST_SUBJECTS]]
     fields["since"], fields["ts"] = rfc3339(notice.since), rfc3339(notice.ts)
     return msgspec.json.encode({"version": VERSION, "key": alert_key(notice), **fields})
@@ -54,7 +57,9 @@ def to_body(notice: Notice) -> str:
     """A few lines: what, how much, since when, and what to do."""
     lines = [notice.text]
     if notice.value or notice.limit:
-        lines.append(", ".join(f"{word} {text}" for word, text in (("value", notice.value), ("limit", notice.limit)) if text))
+        lines.append(
+            ", ".join(f"{word} {text}" for word, text in (("value", notice.value), ("limit", notice.limit)) if text)
+        )
     lines.append(f"since {rfc3339(notice.since)}")
     if notice.count > 1:
         named = ", ".join(notice.subjects[:MOST_SUBJECTS])

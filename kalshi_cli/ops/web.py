@@ -59,9 +59,11 @@ class WebSink:
                 pool.stream(
                     method,
                     self._url,
-                    headers={"Host": self._host_header, "User-Agent": "kalshi-cli", **headers},
+                    headers=list({"Host": self._host_header, "User-Agent": "kalshi-cli", **headers}.items()),
                     content=body,
-                    extensions={"timeout": {"connect": CONNECT_S, "read": within_s, "write": within_s, "pool": within_s}},
+                    extensions={
+                        "timeout": {"connect": CONNECT_S, "read": within_s, "write": within_s, "pool": within_s}
+                    },
                 ) as response,
             ):
                 wanted = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
@@ -151,9 +153,7 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(
-            self._stream.start_tls(ssl_context, server_hostname, self._pinned.left(timeout)), self._pinned
-        )
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._pinned.left(timeout)), self._pinned)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
