@@ -272,7 +272,7 @@ def finish(process: subprocess.Popen[str], within_s: float = 60.0) -> Ended:
     return Ended(process.returncode, out or "", said(process))
 
 
-def eventually(what: Callable[[], Any], within_s: float = 30.0) -> Any:
+def eventually(what: Callable[[], Any], within_s: float = 60.0) -> Any:
     """The first true answer; AssertionError where none comes."""
     until = time.monotonic() + within_s
     while not (found := what()):

@@ -1,5 +1,5 @@
 """What ends, pauses and holds up a running loop from outside, and from inside: another shell, a signal, a suspended
-process, a strategy that hangs. The real program, real processes, real time."""
+process, a strategy that hangs. The loop is the real program in a process of its own, in real time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import TWO_SIDED, Ended, Served, eventually, finish, said, served, start
+from served import TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
 
 STRATEGIES = """
 import ctypes
@@ -90,9 +90,10 @@ class Suspended(Strategy):
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Served]:
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     (tmp_path / "several.py").write_text(STRATEGIES)
     with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
         yield one
 
 
@@ -111,14 +112,6 @@ def loop(exchange: Served, names: str, *words: str, **trade: str) -> Iterator[su
     finally:
         process.kill()
         process.communicate()
-
-
-def kalshi(exchange: Served, *words: str) -> Ended:
-    return finish(start(words, exchange.variables(), exchange.home))
-
-
-def status(exchange: Served) -> Any:
-    return kalshi(exchange, "status", "--json").json
 
 
 def until(process: subprocess.Popen[str], what: Callable[[], Any]) -> Any:
@@ -153,19 +146,19 @@ PLACE = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--cou
 def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exchange: Served) -> None:
     with loop(exchange, "Quoter") as process:
         until(process, exchange.resting)
-        assert kalshi(exchange, "pause", "--reason", "lunch").code == 0
+        assert kalshi("pause", "--reason", "lunch").code == 0
         until(process, lambda: not exchange.resting())
-        before = status(exchange)
+        before = kalshi("status", "--json").json
         assert (before["running"], before["state"], before["state_code"], before["state_reason"]) == (
             True, "halted", "PAUSED", "lunch",
         )  # fmt: skip
-        refused = kalshi(exchange, *PLACE)
+        refused = kalshi(*PLACE)
         assert (refused.code, refused.error["code"]) == (3, "HALTED")
         until(process, lambda: cycles(exchange) > before["cycles"])
         assert exchange.resting() == []
-        assert kalshi(exchange, "resume", "--reason", "had lunch").code == 0
+        assert kalshi("resume", "--reason", "had lunch").code == 0
         until(process, exchange.resting)
-        stopped = kalshi(exchange, "stop")
+        stopped = kalshi("stop")
         assert (stopped.code, str(process.pid) in stopped.err) == (0, True)
         ended = finish(process)
     assert (ended.code, ended.json["stopped_by"], ended.json["live_orders"]) == (143, "SIGTERM", 0)
@@ -174,7 +167,7 @@ def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exc
 
 
 def test_a_stop_does_not_stop_the_next_loop_and_a_loop_started_into_a_pause_waits(exchange: Served) -> None:
-    nothing = kalshi(exchange, "stop")
+    nothing = kalshi("stop")
     assert (nothing.code, nothing.err.strip()) == (0, "no loop is running here")
     (exchange.state / "sim").mkdir(parents=True, exist_ok=True)
     pause = exchange.state / "sim" / ".pause"
@@ -192,18 +185,20 @@ def test_a_stop_does_not_stop_the_next_loop_and_a_loop_started_into_a_pause_wait
 
 
 def test_a_halt_ends_with_9_and_no_signal_lifts_it(exchange: Served) -> None:
-    with loop(exchange, "Quoter", "--duration", "4s") as process:
+    pause = exchange.state / "sim" / ".pause"
+    with loop(exchange, "Quoter", "--duration", "6s") as process:
         until(process, exchange.resting)
-        assert kalshi(exchange, "cancel-all", "--json").json["halted"] is True
-        for _ in range(2):
-            process.send_signal(signal.SIGUSR1)  # a pause on top of it, and back
-            time.sleep(0.3)
+        assert kalshi("cancel-all", "--json").json["halted"] is True
+        process.send_signal(signal.SIGUSR1)  # a pause on top of it
+        until(process, pause.exists)
+        process.send_signal(signal.SIGUSR1)  # and back
+        until(process, lambda: not pause.exists())
         ended = finish(process)
     assert (ended.code, ended.json["stopped_by"]) == (9, "duration")
     assert ended.error["code"] == "halted"
     assert "kalshi resume" in ended.error["hint"]
     assert exchange.resting() == []
-    assert status(exchange)["state_code"] == "CANCEL_ALL"
+    assert kalshi("status", "--json").json["state_code"] == "CANCEL_ALL"
 
 
 def test_no_create_reaches_the_exchange_after_a_pause_whoever_sends_it(exchange: Served) -> None:
@@ -212,7 +207,7 @@ def test_no_create_reaches_the_exchange_after_a_pause_whoever_sends_it(exchange:
 
     def hammer(_shell: int) -> Ended:
         for _ in range(100):
-            ended = kalshi(exchange, *PLACE)
+            ended = finish(start(PLACE, exchange.variables(), exchange.home))
             if ended.code:
                 return ended
         raise AssertionError("nobody paused")
@@ -220,13 +215,13 @@ def test_no_create_reaches_the_exchange_after_a_pause_whoever_sends_it(exchange:
     with ThreadPoolExecutor(2) as shells:
         running = [shells.submit(hammer, shell) for shell in range(2)]
         eventually(lambda: len(creates(seen)) >= 2)
-        assert kalshi(exchange, "pause").code == 0
+        assert kalshi("pause").code == 0
         paused = time.monotonic()
         ends = [each.result() for each in running]
     assert [ended.code for ended in ends] == [3, 3]
     assert max(creates(seen)) < paused
-    assert kalshi(exchange, "resume", "--reason", "tested").code == 0
-    assert kalshi(exchange, *PLACE).code == 0, "it was the pause that held them up"
+    assert kalshi("resume", "--reason", "tested").code == 0
+    assert kalshi(*PLACE).code == 0, "it was the pause that held them up"
     assert max(creates(seen)) > paused
 
 
@@ -246,7 +241,8 @@ def test_what_was_decided_before_the_process_was_suspended_is_not_sent_after(exc
         process.send_signal(signal.SIGTERM)
         ended = finish(process)
     assert (ended.code, ended.json["live_orders"]) == (143, 0), ended.err
-    assert look(exchange, "SELECT code FROM orders WHERE status = 'rejected'") == ["STALE_DECISION"]
+    # A busy machine may hold up the next decision for as long: that one is not sent either.
+    assert set(look(exchange, "SELECT code FROM orders WHERE status = 'rejected'")) == {"STALE_DECISION"}
     assert len(creates(seen)) == 1
     (sent,) = creates(seen)
     since = [path.removeprefix("/trade-api/v2/portfolio/") for at, method, path in seen if woken < at < sent]
@@ -300,7 +296,7 @@ def cycles(exchange: Served) -> int:
 
 def test_strategies_that_hang_are_taken_out_and_the_others_go_on(exchange: Served) -> None:
     names = "Sleeper,Spinner,Stubborn,Quoter"
-    with loop(exchange, names, strategy_limit_s="0.3") as process:
+    with loop(exchange, names, strategy_limit_s="0.5") as process:
         for name in ("sleeper", "spinner", "stubborn"):
             until(process, lambda name=name: f"CRITICAL STRATEGY_HUNG {name}: HungError" in said(process))
         beats = cycles(exchange)

@@ -1,4 +1,7 @@
-"""A running loop and the outside world: signals, a second instance, a halt from another shell, a disk that is full."""
+"""A running loop and the outside world: signals, a second instance, a halt from another shell, a disk that is full.
+
+The loop is the real program in a process of its own; what another shell types is run in this one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from served import ONE_SIDED, TWO_SIDED, Ended, Served, eventually, finish, said, served, start
+from served import ONE_SIDED, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
 
 from kalshi_cli.core.model import BID
 
@@ -41,9 +44,10 @@ def written(exchange: Served) -> list[str]:
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Served]:
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     (tmp_path / "quoter.py").write_text(QUOTER)
     with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
         yield one
 
 
@@ -62,10 +66,6 @@ def loop(exchange: Served) -> Iterator[subprocess.Popen[str]]:
             process.communicate()
 
 
-def kalshi(exchange: Served, *words: str) -> Ended:
-    return finish(start(words, exchange.variables(), exchange.home))
-
-
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)], ids=str
 )
@@ -81,7 +81,7 @@ def test_a_signal_ends_the_loop_in_good_order(
     assert ended.json["orders"] >= 1
     assert "SIMULATED exchange: no real money" in ended.err
     assert "Traceback" not in ended.err
-    status = kalshi(exchange, "status", "--json").json
+    status = kalshi("status", "--json").json
     assert (status["running"], status["state"], status["unknown_orders"]) == (False, "active", 0)
 
 
@@ -101,10 +101,10 @@ def test_however_often_it_is_interrupted_it_ends_with_its_exit_code_and_without_
 
 
 def test_a_second_loop_is_turned_away_and_the_first_goes_on(exchange: Served, loop: subprocess.Popen[str]) -> None:
-    second = kalshi(exchange, "trade", "--strategy", "spike", "--json")
+    second = kalshi("trade", "--strategy", "spike", "--json")
     assert (second.code, second.out, second.error["code"]) == (10, "", "another_instance")
     assert str(loop.pid) in second.error["message"]
-    status = kalshi(exchange, "status", "--json").json
+    status = kalshi("status", "--json").json
     assert (status["running"], status["pid"]) == (True, loop.pid)
     assert len(exchange.resting()) == 1
 
@@ -112,15 +112,15 @@ def test_a_second_loop_is_turned_away_and_the_first_goes_on(exchange: Served, lo
 def test_the_kill_switch_of_another_shell_stops_a_running_loop_from_ordering(
     exchange: Served, loop: subprocess.Popen[str]
 ) -> None:
-    killed = kalshi(exchange, "cancel-all", "--json")
+    killed = kalshi("cancel-all", "--json")
     assert (killed.code, killed.json["remaining"], killed.json["halted"]) == (0, 0, True)
-    before = kalshi(exchange, "status", "--json").json["cycles"]
-    eventually(lambda: kalshi(exchange, "status", "--json").json["cycles"] != before or loop.poll() is not None)
+    before = kalshi("status", "--json").json["cycles"]
+    eventually(lambda: kalshi("status", "--json").json["cycles"] != before or loop.poll() is not None)
     assert exchange.resting() == []
     loop.send_signal(signal.SIGTERM)
     ended = finish(loop)
     assert exchange.resting() == []
-    assert kalshi(exchange, "trade", "--strategy", "spike", "--json").code == 9
+    assert kalshi("trade", "--strategy", "spike", "--json").code == 9
     assert ended.json["live_orders"] == 0
 
 
@@ -129,9 +129,11 @@ def test_an_order_that_a_halt_forbade_at_the_last_moment_is_not_taken_for_live(e
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "10s", "--json")
     loop = start(words, exchange.variables(), exchange.home)
     try:
-        ((order_id, *_),) = eventually(lambda: exchange.resting() or loop.poll() is not None)
-        assert kalshi(exchange, "pause").code == 0
-        assert kalshi(exchange, "order", "cancel", order_id).code == 0
+        eventually(lambda: "resting" in written(exchange) or loop.poll() is not None)
+        assert loop.poll() is None, said(loop)
+        ((order_id, *_),) = exchange.resting()
+        assert kalshi("pause").code == 0
+        assert kalshi("order", "cancel", order_id).code == 0
         exchange.submit("maker", TWO_SIDED, BID, "0.43", "1")  # the book moves, and the strategy wants to order
         eventually(lambda: "rejected" in written(exchange) or loop.poll() is not None)
         assert loop.poll() is None, said(loop)
@@ -149,13 +151,13 @@ def test_a_killed_loop_leaves_orders_that_the_next_start_knows(exchange: Served,
     loop.kill()
     loop.communicate()
     ((order_id, *_),) = exchange.resting()
-    told = kalshi(exchange, "status", "--json")
+    told = kalshi("status", "--json")
     assert (told.json["running"], told.json["resting_orders"]) == (False, 1)
     assert "the last loop did not stop in good order: 1 order may rest until" in told.err
-    assert "1 order may rest until" in kalshi(exchange, "stop").err
-    assert kalshi(exchange, "order", "show", order_id, "--json").json["status"] == "resting"
+    assert "1 order may rest until" in kalshi("stop").err
+    assert kalshi("order", "show", order_id, "--json").json["status"] == "resting"
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s")
-    ended = kalshi(exchange, *words, "--duration", "1s", "--json")
+    ended = kalshi(*words, "--duration", "0.5s", "--json")
     assert ended.code == 0, ended.err
     assert exchange.resting() == []
 
