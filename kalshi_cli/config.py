@@ -149,8 +149,11 @@ def load(
                     hint="name it, and the file is done without: --env prod, demo or sim, with the key in variables",
                 ) from error
             problems.append(Problem(("file",), error.message, origin))
+        is_open = config_file.is_open_to_others(path)
         for key, raw in _flatten(tree, (), origin, problems):
             found[key] = (raw, origin)
+            if is_open and raw and key[0] in ("alerts", "heartbeat") and key[-1] == "url":
+                problems.append(Problem(key, f"is a secret, and others may read this file: chmod 600 {path}", origin))
     from_flags: Found = {tuple(name.split(".")): (raw, "flag") for name, raw in flags.items() if raw is not None}
     found |= _from_variables(env)
     chosen, _ = from_flags.get(("env",)) or found.get(("env",)) or ("sim", "")

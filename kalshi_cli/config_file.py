@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,14 @@ def read(path: Path) -> tuple[object, list[Oddity]]:
         line = f" (line {mark.line + 1})" if mark is not None else ""
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
         raise ConfigError(f"{path}{line}: {what}", hint="config.example.yaml shows how it looks") from error
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether more people than its owner may read the file, as far as its permissions say."""
+    try:
+        return hasattr(os, "geteuid") and bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
 
 
 def _check_depth(path: Path, events: Iterator[yaml.Event]) -> None:

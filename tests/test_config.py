@@ -34,6 +34,7 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def written(text: str, name: str = "config.yaml") -> Path:
     path = Path(name).absolute()
     path.write_text(text)
+    path.chmod(0o600)
     return path
 
 
@@ -415,6 +416,39 @@ def test_bounds_are_ranges_and_a_bare_number_is_one() -> None:
     config = load(written("checks: {cycle_age_s: {warn: 90, crit: '@1:2.5'}, cash_usd: {crit: '50:'}}"), {}, {})
     assert (config.checks.cycle_age_s.warn, config.checks.cycle_age_s.crit) == ("90", "@1:2.5")
     assert (config.checks.cash_usd.warn, config.checks.cash_usd.crit) == (None, "50:")
+
+
+SECRETS = (
+    "alerts: {sinks: {desk: {url: 'https://a.example/hook'}}}",
+    "heartbeat: {url: 'https://hc-ping.com/11111111-2222-3333-4444-555555555555'}",
+)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+@pytest.mark.parametrize("text", SECRETS)
+def test_a_file_with_the_address_of_a_sink_is_refused_while_others_may_read_it(text: str, mode: int) -> None:
+    path = written(text)
+    assert load(path, {}, {}).problems == ()
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=f"is a secret, and others may read this file: chmod 600 {path}") as caught:
+        load(path, {}, {})
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert "example" not in str(caught.value)
+    assert "11111111" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_a_secret_that_others_may_read_does_not_stop_what_does_not_need_it(text: str) -> None:
+    path = written(text)
+    path.chmod(0o644)
+    config = load(path, {}, {}, needed=("env", "state", "credentials", "exchange.rest_url"))
+    assert len(config.problems) == 1
+
+
+def test_others_may_read_a_file_that_only_names_where_an_address_is() -> None:
+    path = written("alerts: {sinks: {desk: {url_file: slack.url}}}")
+    path.chmod(0o644)
+    assert load(path, {}, {}).alerts.sinks["desk"].url_file == path.with_name("slack.url")
 
 
 def test_addresses_of_sinks_are_masked_like_keys() -> None:
