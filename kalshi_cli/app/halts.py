@@ -13,7 +13,7 @@ from kalshi_cli.desk import halts
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.store.base import Halt, Store
 from kalshi_cli.store.halt_file import write_halt_file
-from kalshi_cli.store.lock import holder
+from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.sqlite import SqliteStore
 
@@ -97,10 +97,13 @@ class Halts:
 
         OutcomeUnknownError where one does not end, or where orders of one may be live.
         """
-        stopped = []
-        within_s = self.app.config.trade.stop_budget_s + halts.BEYOND_BUDGET_S
+        stopped, budget_s = [], self.app.config.trade.stop_budget_s
+
+        def told(who: LockHolder) -> None:
+            self.app.note(f"asked the loop ({who}) to stop: it cancels its own orders, for up to {budget_s:g} s")
+
         for home, whose in self._homes():
-            pid = halts.stop(home / "trade.lock", self.app.machine, within_s)
+            pid = halts.stop(home / "trade.lock", self.app.machine, budget_s + halts.BEYOND_BUDGET_S, told)
             if pid is None:
                 continue
             stopped.append(pid)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, opened
+from kalshi_cli.cli.options import Commands, flags_of, opened
 from kalshi_cli.cli.screen.output import ask, note
 from kalshi_cli.errors import UsageError
+from kalshi_cli.units import Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.cli.rows.base import Row
 
 app = Commands("Pause, resume and stop what trades on this account.")
 
@@ -29,12 +33,15 @@ def pause(
     kalshi pause --reason "before the jobs report"
     """
     from kalshi_cli.app.halts import Halts
+    from kalshi_cli.cli.rows.halts import halt_view
+    from kalshi_cli.desk.halts import words
 
     with opened(ctx) as desk:
         halt = Halts(desk).pause(reason.strip())
         if halt.is_final:
-            note(f"trading is halted already, and stays so: {halt.code} {halt.reason}".rstrip())
-        note("paused: no new orders until `kalshi resume --reason TEXT`")
+            note(f"halted already, and stays so: {words(halt)}")
+        note("paused; no new orders until: kalshi resume --reason TEXT")
+        _shown(ctx, halt_view(halt), desk.clock.now(), "pause")
 
 
 @app.command("resume")
@@ -49,18 +56,24 @@ def resume(
     """
     from kalshi_cli.app.account import status_of
     from kalshi_cli.app.halts import Halts
+    from kalshi_cli.cli.rows.halts import resume_view
+    from kalshi_cli.desk.halts import words
 
     with opened(ctx) as desk:
         reason = reason.strip()
         if not reason and sys.stdin.isatty():
-            halt = status_of(desk).halt
-            reason = ask(f"trading is {halt.state.value}: {halt.code} {halt.reason}\nwhy is it safe to trade?").strip()
+            reason = ask(f"{words(status_of(desk).halt)}\nwhy is it safe to trade?").strip()
         if not reason:
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
-        before = Halts(desk).resume(reason)
-        note(f"trading is active (it was {before.state.value}: {before.code} {before.reason})".replace(": )", ")"))
+        before, now = Halts(desk).resume(reason), desk.clock.now()
+        note(
+            f"trading is active again; before, {words(before)}"
+            if before.state.value != "active"
+            else "trading is active, as it was"
+        )
         for remark in Halts(desk).leftovers():
             note(remark)
+        _shown(ctx, resume_view(before, reason, now), now, "resume")
 
 
 @app.command("stop")
@@ -75,11 +88,23 @@ def stop(ctx: typer.Context) -> None:
     """
     from kalshi_cli.app.account import status_of
     from kalshi_cli.app.halts import Halts
+    from kalshi_cli.cli.rows.halts import stop_view
 
     with opened(ctx) as desk:
         stopped = Halts(desk).stop()
-        note("\n".join(f"the loop (pid {pid}) has stopped, and nothing of it is live" for pid in stopped))
+        for pid in stopped:
+            note(f"the loop (pid {pid}) has stopped, and nothing of it is live")
+        status = status_of(desk)
         if not stopped:
             note("no loop is running here")
-            if left := status_of(desk).rest:
-                note(f"as far as the state file knows {left}. Look: kalshi order list; end it: kalshi cancel-all")
+            if status.rest:
+                note(f"as far as the state file knows {status.rest}\n    kalshi order list\n    kalshi cancel-all")
+        _shown(ctx, stop_view(stopped, status), desk.clock.now(), "stop")
+
+
+def _shown(ctx: typer.Context, view: Row, now: Ts, title: str) -> None:
+    """The same as data, where a format was asked for: a person has read it already."""
+    from kalshi_cli.cli.screen.render import render_one
+
+    if flags_of(ctx).form is not None:
+        render_one(view, flags_of(ctx).form, title=title, now=now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from kalshi_cli.clock import Clock
@@ -53,11 +54,13 @@ def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
     return before
 
 
-def stop(lock: Path, clock: Clock, within_s: float) -> int | None:
+def stop(
+    lock: Path, clock: Clock, within_s: float, told: Callable[[LockHolder], None] = lambda _who: None
+) -> int | None:
     """Ask the loop that holds this lock to stop in good order, and wait until it did; its pid, None where none runs.
 
-    By SIGTERM, so that nothing is left behind which the next loop could take for itself. OutcomeUnknownError where it
-    has not ended within that time: what it placed may be live.
+    By SIGTERM, so that nothing is left behind which the next loop could take for itself. `told` hears which one got
+    it, before the wait. OutcomeUnknownError where it has not ended within that time: what it placed may be live.
     """
     who = _sure_holder(lock, clock)
     if who is None:
@@ -68,6 +71,7 @@ def stop(lock: Path, clock: Clock, within_s: float) -> int | None:
         pass  # it has just ended by itself
     except PermissionError as error:
         raise RefusedError(f"the loop ({who}) belongs to another user", hint=f"as that user: kill {who.pid}") from error
+    told(who)
     until = clock.monotonic() + within_s
     while holder(lock) == who:
         if clock.monotonic() >= until:

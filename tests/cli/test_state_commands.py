@@ -56,8 +56,23 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
     assert len(exchange.resting()) == 3, "nothing is canceled unasked"
     assert kalshi("status", "--json").json["state"] == "halted"
     assert place().error["code"] == "HALTED"
-    assert kalshi("resume", "--reason", "compared").code == 0
+    resumed = kalshi("resume", "--reason", "compared", "--json").json
+    assert (resumed["state"], resumed["reason"], resumed["was"], resumed["was_code"]) == (
+        "active", "compared", "halted", "REBUILT",
+    )  # fmt: skip
     assert place().code == 0
+
+
+def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served) -> None:
+    paused = kalshi("pause", "--reason", "lunch", "--json").json
+    assert (paused["state"], paused["paused"], paused["code"], paused["reason"]) == ("halted", True, "PAUSED", "lunch")
+    told = kalshi("status", "--json").json
+    assert (told["state"], told["paused"], told["state_code"]) == ("halted", True, "PAUSED")
+    assert "paused" in [line.split()[-1] for line in kalshi("status").out.splitlines() if line.startswith("state ")]
+    assert kalshi("resume", "--reason", "had it", "--json").json["was"] == "halted"
+    told = kalshi("status", "--json").json
+    assert (told["state"], told["paused"]) == ("active", False)
+    assert kalshi("resume", "--reason", "again").err == "trading is active, as it was\n"
 
 
 def test_a_halt_stays_the_halt_it_was(exchange: Served) -> None:

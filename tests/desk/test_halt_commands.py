@@ -52,7 +52,9 @@ def held(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.
 def test_a_stop_ends_the_process_that_holds_the_lock_and_waits_for_it(
     tmp_path: Path, held: subprocess.Popen[str]
 ) -> None:
-    assert stop(tmp_path / "trade.lock", CLOCK, 10.0) == held.pid
+    told: list[LockHolder] = []
+    assert stop(tmp_path / "trade.lock", CLOCK, 10.0, told.append) == held.pid
+    assert [who.pid for who in told] == [held.pid]
     assert held.wait() == -signal.SIGTERM
     assert stop(tmp_path / "trade.lock", CLOCK, 10.0) is None
 

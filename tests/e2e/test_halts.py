@@ -158,8 +158,10 @@ def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exc
         assert exchange.resting() == []
         assert kalshi("resume", "--reason", "had lunch").code == 0
         until(process, exchange.resting)
-        stopped = kalshi("stop")
-        assert (stopped.code, str(process.pid) in stopped.err) == (0, True)
+        stopped = kalshi("stop", "--json")
+        assert (stopped.code, stopped.json["pids"], stopped.json["signal"]) == (0, [process.pid], "SIGTERM")
+        assert f"asked the loop (pid {process.pid}" in stopped.err
+        assert "it cancels its own orders, for up to" in stopped.err
         ended = finish(process)
     assert (ended.code, ended.json["stopped_by"], ended.json["live_orders"]) == (143, "SIGTERM", 0)
     assert "TRADING IS PAUSED: lunch" in ended.err

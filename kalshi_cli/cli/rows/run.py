@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalshi_cli.cli.rows.base import PnlRow, Row
-from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict
+from kalshi_cli.cli.rows.halts import standing
+from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Standing, Verdict
 from kalshi_cli.units import Money, Ts
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ class StatusView(Row, frozen=True, kw_only=True):
     running: bool
     pid: int | None
     stalled_since: Ts | None
-    state: str
+    state: Standing
+    paused: bool
     state_code: str | None
     state_reason: Prose | None
     state_since: Ts | None
@@ -148,7 +150,8 @@ def status_view(status: Status) -> StatusView:
         running=status.is_running,
         pid=status.pid,
         stalled_since=status.stalled_since,
-        state=halt.state.value,
+        state=standing(halt),
+        paused=halt.is_pause,
         state_code=halt.code or None,
         state_reason=Prose(halt.reason) if halt.reason else None,
         state_since=halt.since or None,

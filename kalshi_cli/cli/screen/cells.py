@@ -37,6 +37,8 @@ Loose = NewType("Loose", object)
 """The exchange's own JSON, of which we know no more than that."""
 Verdict = NewType("Verdict", str)
 """OK, WARNING, CRITICAL, UNKNOWN: shown in its colour."""
+Standing = NewType("Standing", str)
+"""The trading state. A pause is `paused` to a person; to a program the halt that it is, with `paused` beside."""
 
 MISSING = "—"
 
@@ -82,6 +84,7 @@ _WIRE: dict[Any, Write] = {
     str: safe_text,
     Prose: safe_text,
     Verdict: safe_text,
+    Standing: lambda state: "halted" if state == "paused" else safe_text(state),
     Loose: _loose,
 }
 
@@ -127,6 +130,7 @@ _HUMAN: dict[Any, Show] = {
     str: safe_text,
     Prose: safe_text,
     Verdict: safe_text,
+    Standing: safe_text,
     Loose: lambda value: msgspec.json.encode(_loose(value)).decode(),
 }
 
