@@ -19,6 +19,11 @@ def health_check(ctx: typer.Context) -> None:
     \b
     kalshi health-check --env prod
     """
+    raise typer.Exit(show_health(ctx))
+
+
+def show_health(ctx: typer.Context) -> int:
+    """Look at everything, print it; the exit code."""
     from kalshi_cli.app.health import health_of
     from kalshi_cli.cli.rows.run import HealthRow, health_row
     from kalshi_cli.cli.screen.render import render_rows
@@ -27,4 +32,4 @@ def health_check(ctx: typer.Context) -> None:
     with opened(ctx) as desk:
         findings = health_of(desk)
         render_rows(HealthRow, [health_row(finding) for finding in findings], flags_of(ctx).form)
-    raise typer.Exit(worst(findings).value)
+    return worst(findings).value

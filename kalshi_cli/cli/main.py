@@ -86,6 +86,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "strategies": Entry("trading", "The strategies and their parameters."),
     },
     "Operations": {
+        "init": Entry("init", "Set up: environment, key, limits, whom to tell."),
         "health-check": Entry("health", "Is everything in place to trade?"),
         "doctor": Entry("health", "Another name for health-check."),
         "runbook": Entry("runbook", "What to do, step by step; needs no network."),

@@ -1,0 +1,71 @@
+"""The commented configuration file that `kalshi init` writes: config.example.yaml, with a person's answers in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from kalshi_cli.errors import ConfigError
+
+PACKAGE = Path(__file__).parent
+PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml")
+"""Inside the installed package; or beside it, in a working copy."""
+
+Answer = str | int | float | bool | None | dict[str, object]
+
+_LINE = re.compile(r"(?P<indent> *)(?P<name>[A-Za-z_][\w]*):(?: (?P<value>[^#\n]*?))?(?P<comment> +#.*)?")
+
+
+def template() -> str:
+    """The example as it was shipped."""
+    return next(place for place in PLACES if place.is_file()).read_text("utf-8")
+
+
+def filled(text: str, answers: Mapping[str, Answer]) -> str:
+    """The text with the value of each dotted path replaced; comments stay. ValueError where it has no such path.
+
+    Values are written as JSON, which YAML reads: whatever a person typed cannot become anything but that value. Not
+    as ASCII: YAML knows no pairs of surrogates.
+    """
+    left, lines = dict(answers), []
+    path: list[str] = []
+    for line in text.splitlines():
+        found = _LINE.fullmatch(line)
+        if found is not None:
+            path[len(found["indent"]) // 2 :] = [found["name"]]
+            dotted = ".".join(path)
+            if dotted in left:
+                value = json.dumps(left.pop(dotted), ensure_ascii=False)
+                line = f"{found['indent']}{found['name']}: {value}{found['comment'] or ''}"
+        lines.append(line)
+    if left:
+        raise ValueError(f"the template has no {', '.join(sorted(left))}")
+    return "\n".join(lines) + "\n"
+
+
+def write(path: Path, text: str) -> Path | None:
+    """Write the file for its owner alone, whole or not at all; where one was kept aside, if there was one.
+
+    ConfigError where it cannot be written.
+    """
+    kept = path.with_name(f"{path.name}.before") if path.exists() else None
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if kept is not None:
+            os.replace(path, kept)
+            kept.chmod(0o600)  # it may hold addresses that are secrets, too
+        os.replace(draft, path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint="name another with --config FILE") from error
+    return kept

@@ -1,0 +1,144 @@
+"""`kalshi init`: set up by flags, and by answers on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from served import served
+
+from kalshi_cli.cli.main import main
+from kalshi_cli.config import load
+from kalshi_cli.units import Money, contracts
+
+PROGRAM = Path(sys.executable).parent / "kalshi"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_a_terminal_defaults_hold_and_it_ends_with_a_green_health_check(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / "made" / "config.yaml"
+    words = ["init", "--config", str(path), "--max-daily-loss", "25", "--max-position", "7", "--json"]
+    assert main(words) == 0
+    findings = json.loads(capsys.readouterr().out)
+    assert {finding["status"] for finding in findings} == {"OK"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    config = load(path, {}, {})
+    assert (config.env, config.risk.max_daily_loss, config.risk.max_position) == (
+        "sim",
+        Money(25_000_000),
+        contracts(7),
+    )
+    assert "# dollars" in path.read_text(), "every setting is explained"
+
+
+def test_nothing_is_replaced_unasked_and_nothing_is_lost(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = home / "config.yaml"
+    path.write_text("env: sim # mine\n")
+    assert main(["init", "--config", str(path)]) == 3
+    assert path.read_text() == "env: sim # mine\n"
+    assert "kalshi init --force" in capsys.readouterr().err
+    assert main(["init", "--config", str(path), "--force"]) == 0
+    assert (home / "config.yaml.before").read_text() == "env: sim # mine\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--max-daily-loss", "lots"), 2, "risk.max_daily_loss: must be dollars"),
+        (("--env", "demo"), 2, "--key-id ID --key FILE"),
+        (("--env", "demo", "--key-id", "abc", "--key", "missing.key"), 5, "there is no such file"),
+        (("--sink", "x" * 600), 2, "alerts.sinks.main.url: must be one line"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_writes_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, said: str
+) -> None:
+    assert main(["init", "--config", str(home / "new.yaml"), *words]) == code
+    assert said in capsys.readouterr().err
+    assert list(home.iterdir()) == []
+
+
+def test_a_key_that_others_can_read_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = home / "open.key"
+    key.write_text("x")
+    key.chmod(0o644)
+    words = ["init", "--config", str(home / "new.yaml"), "--env", "demo", "--key-id", "abc", "--key", str(key)]
+    assert main(words) == 5
+    assert f"chmod 600 {key}" in capsys.readouterr().err
+    assert stat.S_IMODE(key.stat().st_mode) == 0o644, "without a person nobody changes it"
+
+
+class Terminal:
+    """The installed program on a terminal, and a person who answers what it asks."""
+
+    def __init__(self, *words: str, env: dict[str, str]) -> None:
+        ours, theirs = pty.openpty()
+        self.screen = ours
+        self.process = subprocess.Popen([str(PROGRAM), *words], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+        os.close(theirs)
+        self.text = ""
+
+    def answer(self, question: str, answer: str) -> None:
+        self._read_until(lambda: question in self.text)
+        assert question in self.text, self.text
+        self.text = ""
+        os.write(self.screen, f"{answer}\n".encode())
+
+    def finish(self) -> int:
+        self._read_until(lambda: False)
+        os.close(self.screen)
+        return self.process.wait(60)
+
+    def _read_until(self, is_done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not is_done() and time.monotonic() < deadline:
+            if not select.select([self.screen], [], [], 1)[0]:
+                continue
+            try:
+                self.text += os.read(self.screen, 65_536).decode(errors="replace")
+            except OSError:  # Linux: the other end was closed
+                return
+
+
+def test_on_a_terminal_it_asks_again_until_an_answer_can_be_used(home: Path) -> None:
+    with served(home) as exchange:
+        variables = exchange.variables()
+        key = Path(variables.pop("KALSHI_PRIVATE_KEY_PATH"))
+        key_id = variables.pop("KALSHI_API_KEY_ID")
+        variables.pop("KALSHI_ENV", None)
+        key.chmod(0o640)
+        path = home / "made.yaml"
+        terminal = Terminal("init", "--config", str(path), env={**os.environ, **variables, "COLUMNS": "200"})
+        terminal.answer("Which exchange", "demoo")
+        terminal.answer("Which exchange", "demo")
+        terminal.answer("The id of the key?", key_id)
+        terminal.answer("The file of the private key?", str(home / "nowhere.key"))
+        terminal.answer("The file of the private key?", str(key))
+        terminal.answer("chmod 600", "y")
+        terminal.answer("Stop for the day", "")
+        terminal.answer("all markets together", "200")
+        terminal.answer("in one market", "")
+        terminal.answer("Who is told", "")
+        assert terminal.finish() == 0, terminal.text
+        config = load(path, {}, {})
+        assert (config.env, config.credential.key_id, config.credential.private_key_path) == ("demo", key_id, key)
+        assert config.risk.max_exposure == Money(200_000_000)
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600

@@ -1,0 +1,71 @@
+"""The commented configuration that `kalshi init` writes."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kalshi_cli.config import load
+from kalshi_cli.config_template import filled, template, write
+from kalshi_cli.errors import ConfigError
+from kalshi_cli.units import Money
+
+
+def test_answers_become_values_and_every_comment_stays(tmp_path: Path) -> None:
+    text = filled(
+        template(),
+        {
+            "env": "demo",
+            "risk.max_daily_loss": "25",
+            "credentials.demo.key_id": "abc",
+            "credentials.demo.private_key_path": "/keys/demo.key",
+            "alerts.sinks": {"main": {"url": "https://a.example/x", "tiers": ["critical"]}},
+        },
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    config = load(path, {}, {})
+    assert (config.env, config.risk.max_daily_loss) == ("demo", Money(25_000_000))
+    assert (config.credential.key_id, config.credential.private_key_path) == ("abc", Path("/keys/demo.key"))
+    assert config.alerts.sinks["main"].tiers == ("critical",)
+    assert config.credentials.prod.key_id == ""
+    assert text.count("#") == template().count("#")
+    assert len(text.splitlines()) == len(template().splitlines())
+
+
+def test_without_answers_it_is_the_example() -> None:
+    assert filled(template(), {}) == template()
+
+
+def test_an_answer_for_what_is_not_there_is_an_error_not_a_lost_answer() -> None:
+    with pytest.raises(ValueError, match="has no risk"):
+        filled(template(), {"risk.max_los": "1"})
+
+
+@given(key_id=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=80))
+def test_whatever_is_typed_can_be_nothing_but_that_value(tmp_path_factory: Any, key_id: str) -> None:
+    path = tmp_path_factory.mktemp("typed") / "config.yaml"
+    path.write_text(filled(template(), {"env": "demo", "credentials.demo.key_id": key_id}))
+    assert load(path, {}, {}).credential.key_id == key_id
+
+
+def test_the_file_is_its_owners_alone_and_an_older_one_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "config.yaml"
+    assert write(path, "env: sim\n") is None
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    kept = write(path, "env: demo\n")
+    assert kept is not None
+    assert (kept.read_text(), path.read_text()) == ("env: sim\n", "env: demo\n")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["config.yaml", "config.yaml.before"]
+
+
+def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write"):
+        write(tmp_path / "file" / "config.yaml", "env: sim\n")
