@@ -67,10 +67,13 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 class _Tracked:
     """An order with what is needed to merge news about it: its trades, and the time of the newest statement."""
 
-    __slots__ = ("cost", "fees", "order", "stated", "traded", "trades")
+    __slots__ = ("before", "cost", "fees", "met", "order", "stated", "traded", "trades")
 
     def __init__(self, order: Order) -> None:
         self.order = order
+        self.met = order.updated
+        self.before = order.filled if order.is_foreign else Qty(0)
+        """What a foreign order had traded when we met it: the fills of that may be too old to be read ever."""
         self.stated: Ts | None = None
         self.trades: set[str] = set()
         self.traded = Qty(0)
@@ -82,10 +85,17 @@ class _Tracked:
         if fill.trade_id in self.trades:
             return False
         self.trades.add(fill.trade_id)
+        if fill.ts <= self.met:
+            self.before = Qty(max(0, self.before - fill.qty))
         self.traded = Qty(self.traded + fill.qty)
         self.fees = Money(self.fees + fill.fee)
         self.cost = Money(self.cost + notional(fill.price, fill.qty))
         return True
+
+    @property
+    def untold(self) -> int:
+        """How much more it traded than we have, or can have, fills of."""
+        return self.order.filled - self.traded - self.before
 
 
 class OrderIndex:
@@ -133,14 +143,12 @@ class OrderIndex:
         return [tracked.order for market in self._live.values() for tracked in market]
 
     def untold(self, ticker: str | None = None) -> list[tuple[Order, Qty]]:
-        """Orders of ours that traded more than we have fills of, and how much more: a reply comes before its fills.
+        """Orders that traded more than we have fills of, and how much more: a reply comes before its fills.
 
         What they traded is in no position yet and nothing of it is live, so whoever counts exposure must count it.
         """
         return [
-            (tracked.order, Qty(tracked.order.filled - tracked.traded))
-            for tracked in self._untold
-            if ticker in (None, tracked.order.ticker)
+            (tracked.order, Qty(tracked.untold)) for tracked in self._untold if ticker in (None, tracked.order.ticker)
         ]
 
     def worst_case(self, ticker: str, subaccount: int = 0) -> tuple[Qty, Qty]:
@@ -374,7 +382,7 @@ class OrderIndex:
         if tracked.traded >= filled > 0:
             order = msgspec.structs.replace(order, fees=tracked.fees, fill_cost=tracked.cost)
         tracked.order = order
-        if filled > tracked.traded and not order.is_foreign:  # of a foreign one old fills may never be read
+        if tracked.untold > 0:
             self._untold[tracked] = None
         else:
             self._untold.pop(tracked, None)

@@ -190,6 +190,14 @@ DOUBT = (
         ("tests/core/test_orders.py",),
     ),
     Mutant(
+        "what a foreign order trades counts before its fill",
+        "a person's trade is in no limit until its fill is read (I-RISK)",
+        "core/orders.py",
+        "        self.before = order.filled if order.is_foreign else Qty(0)",
+        "        self.before = order.qty if order.is_foreign else Qty(0)",
+        ("tests/core/test_orders.py",),
+    ),
+    Mutant(
         "an amend in doubt counts as the worse of both",
         "the larger order fills, and a limit breaks (F22)",
         "core/orders.py",

@@ -471,6 +471,31 @@ def test_an_order_we_did_not_place_joins_as_foreign_and_counts() -> None:
     assert index.adopt(stated(client_order_id="", side=ASK, filled=100, updated=60).order) is None
 
 
+def test_what_a_foreign_order_trades_under_our_eyes_counts_until_its_fills_are_there() -> None:
+    """A person's order trades, and the news of that comes before the fill: it is live no more, and in no position."""
+    index = OrderIndex()
+    index.adopt(stated(client_order_id="").order)
+    assert index.worst_case("T") == (1_000, 0)
+    index.apply(stated(FILLED, client_order_id="", filled=1_000, updated=61))
+    assert [qty for _, qty in index.untold("T")] == [1_000]
+    index.apply(fill("a", 400))
+    assert [qty for _, qty in index.untold("T")] == [600]
+    index.apply(fill("b", 600))
+    assert index.untold() == []
+
+
+def test_what_a_foreign_order_had_traded_before_may_never_be_read_and_is_not_waited_for() -> None:
+    index = OrderIndex()
+    index.adopt(stated(client_order_id="", filled=300, updated=130).order)
+    assert index.untold() == []
+    index.apply(fill("old", 100))
+    assert index.untold() == [], "read after all: it is of those that were there"
+    index.apply(stated(client_order_id="", filled=500, updated=131))
+    assert [qty for _, qty in index.untold()] == [200]
+    index.apply(fill("late", 200))
+    assert [qty for _, qty in index.untold()] == [200], "of those that were there, too"
+
+
 def test_a_foreign_order_counts_the_fills_held_for_it() -> None:
     index = OrderIndex()
     index.apply(fill("a", 400))
