@@ -58,7 +58,7 @@ def init(
     _refuse_to_replace(path, is_forced=force)
     env = flags.env or _asked("Which exchange: sim (ours, nothing needed), demo or prod?", "sim", _checked("env"))
     answers: dict[str, Answer] = {"env": env}
-    if env != "sim":
+    if env in WHERE_KEYS_ARE_MADE:
         answers |= _credentials(env, key_id, key)
     given = {"daily_loss": daily_loss, "exposure": exposure, "position": position}
     for dotted, (name, question, default) in LIMITS.items():
