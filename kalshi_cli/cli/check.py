@@ -55,6 +55,16 @@ AllowStopped = Annotated[
 # -- the checks ---------------------------------------------------------------------------------------------------
 
 ACCOUNT = {
+    "positions": """Is every position within its limits?
+
+    Each market, each event (checks.max_event_exposure) and the total against the limits in risk, read from the
+    exchange and not from what is remembered here, with every resting order filled. Of an event in which only one
+    market can win, the worst outcome counts. -w and -c are percent of a limit, of whichever is nearest.
+
+    \b
+    kalshi check positions
+    kalshi check positions -w 50 -c 90 --json
+    """,
     "balance": """Is there money, and no debt?
 
     Cash of all subaccounts and shards, as the exchange states it, against a range that you name or configure

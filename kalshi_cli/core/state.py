@@ -12,6 +12,7 @@ from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import Quote
 from kalshi_cli.core.model import ASK, BID, ExchangeStatus, FeeSchedule, Market, Order, Side, TradingState
 from kalshi_cli.core.orders import OrderIndex
+from kalshi_cli.core.worst_case import at_worst
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 MINUTE_MS = 60_000
@@ -146,23 +147,11 @@ class State:
         )
 
     def _exposure(self, ticker: str, subaccount: int, extra: tuple[Side, Price, Qty] | None) -> Money:
-        """The most that one subaccount can lose, whichever of its live orders fill and however the market settles.
-
-        Profit and loss is linear in what fills, so the worst case is one of two: it settles NO after every bid filled,
-        or YES after every ask filled.
-        """
+        """The most that one subaccount can lose, whichever of its live orders fill and however the market settles."""
         position = self.ledger.position(ticker, subaccount)
-        paid = position.cost
-        size = Money(abs(position.qty) * ONE_DOLLAR)
-        if_no, if_yes = (paid, paid - size) if position.qty >= 0 else (paid - size, paid)
         orders = [(order, order.remaining) for order in self.orders.live(ticker)] + self.orders.untold(ticker)
         live = [(order.side, order.price, qty) for order, qty in orders if order.subaccount == subaccount]
-        for side, price, qty in (*live, extra) if extra else live:
-            if side is BID:
-                if_no += price * qty
-            else:
-                if_yes += (ONE_DOLLAR - price) * qty
-        return Money(max(0, if_no, if_yes))
+        return Money(max(0, *at_worst(position.qty, position.cost, (*live, extra) if extra else live)))
 
     def total_exposure(self) -> Money:
         """The sum over all markets in which anything is held or rests."""

@@ -12,7 +12,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
-from kalshi_cli.core.model import Balance, Order
+from kalshi_cli.core.model import Balance, ExchangePosition, Order
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.portfolio import Portfolio, read
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
@@ -83,6 +83,11 @@ class Readings:
             raise found
         return cast(T, found)
 
+    def forget(self, *names: str) -> None:
+        """Read these again, once they are asked for."""
+        for name in names:
+            self._found.pop(name, None)
+
     @property
     def left_s(self) -> float:
         """How long this run may still look."""
@@ -108,6 +113,25 @@ class Readings:
     def balance(self) -> Balance:
         """Cash of the primary subaccount."""
         return self.once("balance", lambda: self.client.balance())
+
+    @property
+    def subaccounts(self) -> tuple[int, ...]:
+        """Those that hold cash or have resting orders; the primary one is always among them."""
+        numbers = {0} | {each.subaccount for each in self.pockets} | {order.subaccount for order in self.resting}
+        return tuple(sorted(numbers))
+
+    @property
+    def positions(self) -> dict[tuple[int, str], ExchangePosition]:
+        """By subaccount and market."""
+
+        def look() -> dict[tuple[int, str], ExchangePosition]:
+            found = {}
+            for number in self.subaccounts:
+                for position in self.client.positions(subaccount=number or None):
+                    found[number, position.ticker] = position
+            return found
+
+        return self.once("positions", look)
 
     @property
     def resting(self) -> tuple[Order, ...]:
@@ -162,7 +186,7 @@ def measured(label: str, value: float, bound: Bound, unit: str = "") -> Measure:
 
 def doubt(subject: str, error: KalshiError) -> Breach:
     """What could not be looked at, and why."""
-    kinds = ((CredentialsError, "CREDENTIALS"), (StateError, "STATE_UNUSABLE"), (UnreachableError, "NO_ANSWER"))
+    kinds = ((CredentialsError, "CREDENTIALS"), (StateError, "STATE_UNUSABLE"))
     code = next((code for kind, code in kinds if isinstance(error, kind)), "COULD_NOT_LOOK")
     return Breach(subject=subject, value=error.message, limit="an answer", severity="unknown", code=code)
 
@@ -178,3 +202,20 @@ def looked(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]:
         return list(look())
     except KalshiError as error:
         return [doubt(subject, error)]
+
+
+AGAIN_S = 0.5
+
+
+def confirmed(readings: Readings, look: Callable[[], list[Breach]], *names: str) -> list[Breach]:
+    """What two looks in a row find, where the first finds anything: what moved between two of its reads is no breach.
+
+    `names` are what is read again for the second.
+    """
+    first = look()
+    if not any(breach.severity in ("critical", "warning") for breach in first):
+        return first
+    readings.clock.sleep(AGAIN_S)
+    readings.forget(*names)
+    keys = {(breach.code, breach.subject) for breach in first}
+    return [breach for breach in look() if (breach.code, breach.subject) in keys]
