@@ -1,5 +1,6 @@
 """`python -m proofs.feed`: a slice of each proof; `--full`: 100,000 gaps, a million changes, 20 outages of each kind,
-five million messages (about half an hour); `--real`: one outage of each kind with real patience (about three minutes).
+five million messages (about half an hour); `--real`: one outage of each kind with real patience (about three minutes);
+`--changes N`: only that a book after N changes is the exchange's, and how fast they are read.
 
 Prints what was reached, and ends with 1 where a bound was broken.
 """
@@ -20,14 +21,20 @@ NOISE_S = 1.0
 
 SLOPE_KIB = 1_024.0
 
+LEAST_RATE = 20_000
+"""Changes a second of one core, from the bytes of the socket to the book."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="proofs.feed", description=__doc__)
     parser.add_argument("--full", action="store_true", help="everything, at full size")
     parser.add_argument("--real", action="store_true", help="outages only, once each, with real patience")
+    parser.add_argument("--changes", type=int, metavar="N", help="changes of books only")
     asked = parser.parse_args()
     began = time.monotonic()
-    if asked.real:
+    if asked.changes:
+        broken = changes(asked.changes)
+    elif asked.real:
         broken = outages(1, 1.0)
     else:
         broken = books(100_000 if asked.full else 500, 1_000_000 if asked.full else 5_000, 40 if asked.full else 10)
@@ -50,14 +57,20 @@ def books(gaps: int, deltas: int, acts: int) -> list[str]:
         f"{many.gaps} gaps in {many.frames} frames: {many.decisions} decisions, none from a book that was not the "
         f"exchange's; {many.refusals} were refused"
     )
+    broken = changes(deltas)
+    resync = resync_s(20)
+    print(f"20 gaps on loopback: a book was back after {resync:.3f} s at most")
+    return [*broken, f"resync took {resync:.1f} s"] if resync > 2 else broken
+
+
+def changes(deltas: int) -> list[str]:
+    """Raises WrongBookError where a book is not the exchange's."""
     exact = many_deltas(deltas)
     rate = exact.deltas / exact.reading_s
     print(
         f"{exact.deltas} changes over {exact.stages} exchanges, exact at every thousandth; read at {rate:,.0f} a second"
     )
-    resync = resync_s(20)
-    print(f"20 gaps on loopback: a book was back after {resync:.3f} s at most")
-    return [f"resync took {resync:.1f} s"] if resync > 2 else []
+    return [f"{rate:,.0f} changes a second"] if rate < LEAST_RATE else []
 
 
 def outages(times: int, scale: float) -> list[str]:

@@ -8,7 +8,7 @@ import re
 import time
 from typing import NamedTuple
 
-from proofs.feed.stage import Stage
+from proofs.feed.stage import TICKERS, Stage, framed
 
 FAULTS = ("drop", "duplicate", "reorder", "delay", "corrupt", "cut short", "foreign bytes")
 GAPS_A_STAGE, DELTAS_A_STAGE = 2_000, 50_000
@@ -109,6 +109,19 @@ def many_gaps(wanted: int, *, is_blind: bool = False) -> Gaps:
     return Gaps(gaps, decisions, refusals, frames, time.monotonic() - began)
 
 
+def _a_thousand(stage: Stage, until: int) -> float:
+    """So many changes of the books wait on the line, and are read at once; the seconds that reading took."""
+    waiting: list[str] = []
+    enough = min(until, stage.deltas + 1_000)
+    stage.wire = lambda frame: waiting.append(frame) or ()  # type: ignore[func-returns-value]
+    while stage.deltas < enough:
+        stage.act()
+    took = stage.read_all(b"".join(framed(frame.encode()) for frame in waiting))
+    for ticker in TICKERS:
+        stage.compare(ticker)
+    return took
+
+
 class Deltas(NamedTuple):
     deltas: int
     stages: int
@@ -121,16 +134,11 @@ def many_deltas(wanted: int) -> Deltas:
     began = time.monotonic()
     deltas, reading_s = 0, 0.0
     for seed in itertools.count(1):
-        stage, looked = Stage(seed, is_eager=False), 0
-        until = min(wanted - deltas, DELTAS_A_STAGE)
+        stage, until = Stage(seed, is_eager=False), min(wanted - deltas, DELTAS_A_STAGE)
         while stage.deltas < until:
-            stage.act()
-            if stage.deltas - looked >= 1_000:
-                looked = stage.deltas
-                stage.finish()
-        stage.finish()
-        assert not stage.gaps
-        deltas, reading_s = deltas + stage.deltas, reading_s + stage.reading_s
+            reading_s += _a_thousand(stage, until)
+            stage.finish()
+        deltas += stage.deltas
         if deltas >= wanted:
             return Deltas(deltas, seed, reading_s, time.monotonic() - began)
     raise AssertionError("unreachable")

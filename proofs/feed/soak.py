@@ -16,7 +16,7 @@ from kalshi_cli.exchange.stream.framing import Framing
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.subscriptions import BOOK, Said, Sequencer
 from kalshi_cli.units import Ts
-from proofs.feed.stage import T0, TICKERS, market_of
+from proofs.feed.stage import T0, TICKERS, framed, market_of
 
 BATCH = 1_000
 GAP_EVERY = 50_000
@@ -42,10 +42,10 @@ class _Tape:
         self._count = 0
 
     def frames(self, count: int) -> bytes:
-        return b"".join(_framed(self._next()) for _ in range(count))
+        return b"".join(framed(self._next()) for _ in range(count))
 
     def answer(self, command: int) -> bytes:
-        return b"".join(_framed(self._snapshot(ticker, command)) for ticker in TICKERS)
+        return b"".join(framed(self._snapshot(ticker, command)) for ticker in TICKERS)
 
     def _number(self, sid: int) -> int:
         self._seqs[sid] += 1
@@ -81,10 +81,6 @@ class _Tape:
             price, change = prices.popitem()[0], -1
         self._is_growing[ticker] = not prices or (self._is_growing[ticker] and len(prices) < 20)
         return price, change
-
-
-def _framed(text: bytes) -> bytes:
-    return b"\x81\x7e" + len(text).to_bytes(2, "big") + text
 
 
 def soak(messages: int) -> Soak:

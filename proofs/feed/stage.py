@@ -34,6 +34,8 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, CENT_GRID, Fill, Market, MarketStatus, Tif
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.stream.framing import Framing
+from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
@@ -45,6 +47,9 @@ YEAR_MS = 365 * 86_400_000
 TICKERS = ("KXSIM-26JUN-T3", "KXSIM-26JUL-T3")
 BOOK_TYPES = ("orderbook_snapshot", "orderbook_delta")
 MOST_RESTING = 20
+CHUNK = 1 << 18
+"""Bytes that one read of a socket gives at most, as in the reader."""
+
 KEPT = 500
 """Versions of a book that are remembered: more than any fault here holds a frame back."""
 
@@ -89,7 +94,6 @@ class Stage:
         self.rng = random.Random(seed)
         self.clock = ManualClock(T0)
         self.wire = wire
-        self.reading_s = 0.0
         self.gaps = self.decisions = self.frames = self.deltas = self.refusals = 0
         self._is_blind = is_blind
         self._ids = itertools.count(1)
@@ -165,10 +169,8 @@ class Stage:
             self.connection.outbox.clear()
             for frame in frames:
                 self._note(frame)
-                began = time.perf_counter()
                 for arrived in self.wire(frame):
                     self.read(arrived)
-                self.reading_s += time.perf_counter() - began
             if not self.sequencer.outbox and not self.connection.outbox:
                 return
             for command in self.sequencer.outbox:
@@ -200,6 +202,21 @@ class Stage:
         versions.append((frame["seq"], levels))
 
     # -- the program --------------------------------------------------------------------------------------------------
+
+    def read_all(self, line: bytes) -> float:
+        """Bytes as they come off a socket, through the reader and the engine as in a run; the seconds that it took."""
+        framing, inbox, heard = Framing(), Inbox[Any](len(line)), deque[Any]()
+        began = time.perf_counter()
+        for at in range(0, len(line), CHUNK):
+            now = self.clock.now()
+            said: list[Any] = []
+            for _, text in framing.feed(line[at : at + CHUNK]):
+                said += self.sequencer.on_frame(text, now)
+            inbox.put(said)
+            inbox.take(heard)
+            while heard:
+                self.engine.step(heard.popleft())
+        return time.perf_counter() - began
 
     def read(self, frame: str) -> None:
         for said in self.sequencer.on_frame(frame.encode(errors="surrogateescape"), self.clock.now()):
@@ -249,6 +266,11 @@ class Stage:
             self.compare(ticker)
             standing = {"yes": self.exchange.levels(ticker, BID), "no": self.exchange.levels(ticker, ASK)}
             assert self.ours(ticker) == _levels(standing), ticker
+
+
+def framed(text: bytes) -> bytes:
+    """A WebSocket frame of a server."""
+    return b"\x81\x7e" + len(text).to_bytes(2, "big") + text
 
 
 def _levels(sides: dict[str, list[tuple[Price, Qty]]]) -> Levels:
