@@ -125,11 +125,15 @@ def _facts(ticket: Ticket, proposal: Proposal, env: str) -> list[str]:
     from kalshi_cli.units import show_money, show_price, show_qty
 
     line = f"{ticket.action} {show_qty(ticket.qty)} {ticket.outcome.upper()} at {show_price(ticket.price)}"
-    return [
+    facts = [
         f"{env}: {line} on {ticket.ticker}",
         f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}, "
         f"worst loss {show_money(proposal.worst_loss)}",
     ]
+    market = proposal.market
+    if market.yes_bid is market.yes_ask is market.last is None:
+        facts.append("nobody quotes this market and nothing was traded in it yet: the price was compared with nothing")
+    return facts
 
 
 @app.command("list")

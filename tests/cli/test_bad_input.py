@@ -253,6 +253,12 @@ def test_an_order_on_an_empty_book_rests(exchange: Served) -> None:
     assert kalshi("orderbook", EMPTY, "--json").json["best_ask"] is None
 
 
+def test_a_price_that_could_be_compared_with_nothing_is_told_of_before_it_is_sent(exchange: Served) -> None:
+    first = "the price was compared with nothing"
+    assert first in buy(EMPTY, "--dry-run", price="0.95").err
+    assert first not in buy(ONE_SIDED, "--dry-run", price="0.13").err
+
+
 def test_an_order_that_must_fill_now_on_a_side_that_is_empty_fills_nothing(exchange: Served) -> None:
     ended = buy(ONE_SIDED, "--tif", "ioc", "--json", price="0.13")
     assert (ended.code, ended.json["filled"], ended.json["status"]) == (0, "0.00", "canceled")
