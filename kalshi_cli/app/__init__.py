@@ -28,9 +28,9 @@ from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
+from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
-from kalshi_cli.desk.trade import refuse_if_halted
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
@@ -45,6 +45,7 @@ from kalshi_cli.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from httpx import BaseTransport
 
+    from kalshi_cli.desk.journal import Journal
     from kalshi_cli.sim.controls import Report
     from kalshi_cli.simulator import Address, Simulator
 
@@ -67,6 +68,8 @@ class App:
         self.stack = ExitStack()
         self.before_order: Callable[[], None] = lambda: None
         """Asked, like the halt, before each attempt to place an order; a loop refuses here what comes too late."""
+        self.run_id = self.new_id()
+        """Of this invocation: in every line of the log."""
 
     def __enter__(self) -> App:
         return self
@@ -200,6 +203,7 @@ class App:
             before_create=before_create,
             machine=self.machine,
             on_notice=on_notice,
+            on_answer=lambda *answer: self.journal.requested(*answer),
         )
         self.stack.callback(client.close)
         return client
@@ -239,7 +243,15 @@ class App:
         """The state file of this account, made on first use."""
         store = SqliteStore.open(self.state_dir / "state.db", account=self.account, environment=self.config.env)
         self.stack.callback(store.close)
+        store.on_record = lambda effect: self.journal.note(effect)
         return store
+
+    @cached_property
+    def journal(self) -> Journal:
+        """What tells on what is sent and what becomes of it; a loop puts its own here."""
+        from kalshi_cli.app.records import journal_of_command
+
+        return journal_of_command(self)
 
     def remembered(self, home: Path | None = None, account: str | None = None) -> Store | None:
         """The state file of this account, or of another home, if there is one; reading creates nothing."""
@@ -253,6 +265,8 @@ class App:
                 return None
             raise
         self.stack.callback(store.close)
+        if path.parent == self.state_dir:
+            store.on_record = lambda effect: self.journal.note(effect)
         return store
 
     @cached_property

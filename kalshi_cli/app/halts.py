@@ -48,6 +48,7 @@ class Halts:
             is_beside = False
         try:
             with SqliteStore.open(path, account=account, environment=self.app.config.env, busy_ms=busy_ms) as store:
+                store.on_record = self.app.journal.note
                 store.set_halt(after)
         except StateError as error:
             if is_beside:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from kalshi_cli.app import App
+from kalshi_cli.app.records import journal_of_loop
 from kalshi_cli.config import state_dir
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, MarketChange
@@ -23,6 +24,7 @@ from kalshi_cli.desk import health, portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.groups import RunGroups
+from kalshi_cli.desk.halts import refuse_to_start
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.signals import PauseSignal, StopSignals
 from kalshi_cli.desk.start import agree
@@ -33,7 +35,6 @@ from kalshi_cli.desk.trade import (
     Session,
     Summary,
     TradeRequest,
-    refuse_to_start,
 )
 from kalshi_cli.desk.watchdog import Watchdog, withdraw
 from kalshi_cli.errors import CredentialsError
@@ -73,6 +74,11 @@ class Loops:
             if not is_paper and not (home / "state.db").exists():
                 app.note("no state file: what this account did is read from the exchange")
             store = self._open_paper(stack, home) if is_paper else app.store
+            decision = Decision(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
+            mode = "paper" if is_paper else "sim" if config.env == "sim" else "live"
+            app.journal = journal_of_loop(
+                app, stack, home, store, mode=mode, strategy=",".join(request.strategies), decision=decision
+            )
             refuse_to_start(store)
             self._serve_if_nobody_does(stack)
             app.limiter.rank = Rank.TRADER
@@ -89,20 +95,14 @@ class Loops:
                 quoted=lambda: [order.ticker for order in engine.state.orders.live()], tell=app.tell,
             )  # fmt: skip
             engine, venue, groups = self._account(store, stream, markets, fees, strategies, is_paper=is_paper)
-            plan = self._plan(
-                request.strategies,
-                "paper" if is_paper else "sim" if config.env == "sim" else "live",
-                len(markets),
-                request,
-            )
-            decision = Decision(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
+            plan = self._plan(request.strategies, mode, len(markets), request)
             app.before_order = decision.refuse_if_late
             banner(plan)
             session = Session(
                 plan, engine, decision.over(feed), venue, store, app.clock,
                 ask=feed.request, tell=app.tell, note=app.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
-                day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(config.day_zone)),
+                day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(config.day_zone)), journal=app.journal,
             )  # fmt: skip
             signals.ask = feed.request
             with self._watched(engine, home, request.interval_s, is_paper=is_paper):
@@ -157,6 +157,7 @@ class Loops:
             """From the thread of the watchdog, which needs a connection of its own."""
             account = "paper" if is_paper else app.account
             with SqliteStore.open(home / "state.db", account=account, environment=app.config.env) as store:
+                store.on_record = app.journal.note
                 store.record(alert)
 
         watchdog = Watchdog(
@@ -183,6 +184,7 @@ class Loops:
         """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""
         store = SqliteStore.open(home / "state.db", account="paper", environment=self.app.config.env)
         stack.callback(store.close)
+        store.on_record = lambda effect: self.app.journal.note(effect)
         return store
 
     def backtest(self, request: BacktestRequest) -> BacktestReport:
@@ -270,7 +272,7 @@ class Loops:
         }
         trade = self.app.config.trade
         return Plan(
-            run_id=self.app.new_id(), pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
+            run_id=self.app.run_id, pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
             words=words[mode], markets=markets, duration_s=request.duration_s if request else None,
             status_every_s=request.status_every_s if request else trade.status_every_s,
             stop_budget_s=trade.stop_budget_s,

@@ -21,6 +21,11 @@ class Decision:
         self._stopped_by = stopped_by
         self._begun, self._begun_wall = clock.monotonic(), clock.now()
 
+    @property
+    def begun_s(self) -> float:
+        """When it began, on the monotonic clock."""
+        return self._begun
+
     def over(self, feed: Iterable[Message]) -> Iterator[Message]:
         """The messages of the feed; each begins a decision."""
         for message in feed:

@@ -24,16 +24,19 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
-from kalshi_cli.desk.halts import way_out, words
-from kalshi_cli.errors import HaltedError, KalshiError, StateError
+from kalshi_cli.desk.journal import Journal, Pulse
+from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
-from kalshi_cli.store.base import PAUSED, Cycle, Halt, MovedError, Store
+from kalshi_cli.store.base import PAUSED, Cycle, Store
 from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
 
 DAY_EVERY_S = 10.0
 
 MOST_TOLD = 20
 """Orders that are named one by one when a run ends with them live."""
+
+
+NOTHING_LIVE = "nothing of this run is live"
 
 
 class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,12 +126,16 @@ class Reported:
         self._store = store
         self._tell = tell
         self._note = note
+        self._moved = ("", "")
+        """The code and reason of the last change of state: the alert about it says the same sentence."""
 
     def record(self, effect: Effect) -> None:
         self._store.record(effect)
         if isinstance(effect, Alert):
-            self._tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
+            if (effect.code, effect.text) != self._moved:
+                self._tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
         elif isinstance(effect, StateChanged):
+            self._moved = (effect.code, effect.reason)
             self._tell(_said(effect.state, effect.code, effect.reason))
         elif isinstance(effect, FillBooked):
             fill = effect.fill
@@ -163,6 +170,10 @@ class Score:
             Money(now.fees - start.fees),
         )
 
+    def ever(self) -> Money:
+        """What the account gained since its first fill."""
+        return self._now().net
+
     def _now(self) -> Pnl:
         ledger, marks = self._engine.state.ledger, self._engine.state.marks()
         held = sum(position.unrealized(marks.get(position.ticker)) or 0 for position in ledger.positions.values())
@@ -188,7 +199,9 @@ class Session:
         feed_age_s: Callable[[], float | None],
         feed_lag_ms: Callable[[], int | None] = lambda: None,
         day_start: Callable[[Ts], Ts],
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal or Journal(clock)
         self._plan = plan
         self._engine = engine
         self._feed = feed
@@ -211,33 +224,47 @@ class Session:
         self._stopped_by = ""
         self._can_record = True
         self._complaints: set[str] = set()
-        self._day = Money(0)
+        self._day = Pnl()
         self._day_counted = -DAY_EVERY_S
         self._halt = store.halt()
 
     def run(self) -> Summary:
         """Until a command, the duration or the feed ends it; then cancel what is live, within the stop budget.
 
-        A second SIGINT ends it at once, with what is live.
+        A second SIGINT ends it at once: OutcomeUnknownError where orders are live then, which are told, else
+        KeyboardInterrupt.
         """
         if self._engine.state.trading is not TradingState.ACTIVE:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
+        self._journal.began(self._plan, self._engine)
+        why = "interrupted again while it was stopping"
         try:
             try:
                 run(self._feed, self._engine, self._venue, self._recorder, self._after)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
+                why = str(error) or type(error).__name__
+                self._journal.failed(why)
                 if isinstance(error, StateError):
                     self._can_record = False  # it may fail slowly, and the cancels have no time for that
                     self._complain(error)
                 self._wind_down()
                 raise
             self._wind_down()
+            why = ""
+        except KeyboardInterrupt as error:
+            if live := self._own_live():
+                raise left_live(len(live)) from error
+            self._tell(NOTHING_LIVE)
+            raise
         finally:
             self._day_counted = -DAY_EVERY_S
             self._tell_live()
-            self._beat(is_running=False)
+            try:
+                self._beat(is_running=False)
+            finally:
+                self._journal.ended(self.summary(), why)
         self._halt = self._store.halt()
         return self.summary()
 
@@ -267,11 +294,23 @@ class Session:
         if isinstance(message, Command) and message.state is None:
             self._stopped_by = message.source
         if not isinstance(message, Tick):
+            self._journal.heard(message)
             return
         self._cycles += 1
-        if self._engine.state.blind_since is None:  # a heart that beats says that the account is looked after
+        is_sighted = self._engine.state.blind_since is None
+        if is_sighted:  # a heart that beats says that the account is looked after
             self._beat(is_running=True)
         self._obey_halt()
+        self._journal.cycle(
+            Pulse(
+                cycles=self._cycles,
+                is_fresh=is_sighted,
+                day=self._day,
+                halt=self._halt,
+                feed_age_s=self._feed_age_s(),
+                feed_lag_ms=self._feed_lag_ms(),
+            )
+        )
         now = self._clock.monotonic()
         if now - self._shown >= self._plan.status_every_s:
             self._shown = now
@@ -290,6 +329,7 @@ class Session:
     def _wind_down(self) -> None:
         """Cancel own orders and wait for the answers, within the stop budget; look for what is in doubt."""
         until = self._clock.monotonic() + self._plan.stop_budget_s
+        self._journal.stopping()
         if live := self._own_live():
             self._note(f"stopping: canceling {len(live)} own, for up to {self._plan.stop_budget_s:g} s")
         self._withdraw(until)
@@ -361,6 +401,7 @@ class Session:
                 day_pnl=self._day_net(),
                 feed_lag_ms=self._feed_lag_ms(),
                 no_book=without_book(self._engine.state),
+                gained=self._score.ever(),
             )
         )
 
@@ -370,8 +411,8 @@ class Session:
             self._day_counted = self._clock.monotonic()
             state, since = self._engine.state, self._day_start(self._clock.now())
             found = parts(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=since)
-            self._day = total(found.values()).net
-        return self._day
+            self._day = total(found.values())
+        return self._day.net
 
 
 def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, clock: Clock) -> BacktestReport:
@@ -405,6 +446,13 @@ def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, 
     return BacktestReport(summary=summary, max_drawdown=Money(deepest), markets=dict(sorted(markets.items())))
 
 
+def left_live(count: int) -> OutcomeUnknownError:
+    """A run is over, and so many orders of it may not be."""
+    return OutcomeUnknownError(
+        f"orders of this run may still be live: {count}", hint="kalshi order reconcile, or kalshi cancel-all"
+    )
+
+
 def summarize(
     engine: Engine, score: Score, plan: Plan, *, cycles: int, uptime_s: float, day_net: Money, stopped_by: str
 ) -> Summary:
@@ -434,32 +482,6 @@ def summarize(
         failed=engine.failed,
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
     )
-
-
-def refuse_if_halted(store: Store, reviewed: TradingState = TradingState.REDUCING) -> None:
-    """A halt outlives every process; only a person ends it. Asked before each order is sent, and before each retry.
-
-    `reviewed` is the state that an order was reviewed for: one reviewed while trading was active does not leave once
-    only what reduces is taken (MovedError, REDUCING).
-    """
-    halt = store.halt()
-    if halt.state is TradingState.HALTED:
-        raise _halted(halt)
-    if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:
-        raise MovedError(
-            f"only orders that reduce are taken since: {halt.code} {halt.reason}".rstrip(), code="REDUCING"
-        )
-
-
-def refuse_to_start(store: Store) -> None:
-    """No loop starts into a halt. It may start into a pause, and waits for its end."""
-    halt = store.halt()
-    if halt.is_final:
-        raise _halted(halt)
-
-
-def _halted(halt: Halt) -> HaltedError:
-    return HaltedError(words(halt), hint=way_out(halt))
 
 
 def _said(state: TradingState, code: str, reason: str) -> str:

@@ -51,6 +51,7 @@ class KalshiClient(
 
     `before_create` is called before each attempt at whatever could trade, with the trading state that it was reviewed
     for, and may raise: a halt can come at any time.
+    `on_answer` is told of each attempt: the verb, the path, the status (0: no usable answer) and how long it took.
     `machine` is the clock that signs, where `clock` is another one: the skew is told of it.
     """
 
@@ -67,6 +68,7 @@ class KalshiClient(
         is_read_only: bool = False,
         before_create: Callable[[TradingState], None] = lambda _reviewed: None,
         on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
+        on_answer: Callable[[str, str, int, float], None] = lambda _method, _path, _status, _seconds: None,
         machine: Clock | None = None,
     ) -> None:
         limiter = limiter or RateLimiter(clock)
@@ -81,6 +83,7 @@ class KalshiClient(
             is_read_only=is_read_only,
             before_create=before_create,
             on_notice=on_notice,
+            on_answer=on_answer,
         )
         super().__init__(rest, clock, limiter)
 

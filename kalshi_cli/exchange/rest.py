@@ -126,6 +126,7 @@ class Rest:
         is_read_only: bool,
         before_create: Callable[[TradingState], None],
         on_notice: Callable[[str, str], None],
+        on_answer: Callable[[str, str, int, float], None],
     ) -> None:
         base = _checked(rest_url)
         self._clock = clock
@@ -136,6 +137,7 @@ class Rest:
         self._is_read_only = is_read_only
         self._before_create = before_create
         self._on_notice = on_notice
+        self._on_answer = on_answer
         self._transport = transport or DeadlineTransport(clock, is_tls=base.scheme == "https")
         root = str(base).rstrip("/")
         self._url = lru_cache(maxsize=256)(lambda target: httpx.URL(root + target))  # parsing one costs 70 us
@@ -229,13 +231,16 @@ class Rest:
         may_go: Callable[[], None] | None,
     ) -> bytes | _Failure:
         """Send once. Raises what is certain, returns the rest for the table to decide."""
-        what = f"{method} {path}"
+        what, sent_s = f"{method} {path}", self._clock.monotonic()
         try:
             reply = self._send(method, url, body, until, may_go)
         except _NEVER_LEFT as error:
+            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s)
             return _Failure(self._unreachable(what, error), is_unknown=False)
         except httpx.RequestError as error:
+            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s)
             return _Failure(self._unreachable(what, error), is_unknown=True)
+        self._on_answer(method, path, reply.status, self._clock.monotonic() - sent_s)
         notice = "410 Gone" if reply.status == 410 else reply.notice
         if notice:
             self._note(what, notice)

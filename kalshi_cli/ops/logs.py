@@ -130,8 +130,7 @@ class Log:
             _Lines(file),
             processors=[self._stamp, _clean, structlog.processors.JSONRenderer(serializer=_json)],
             wrapper_class=structlog.BoundLogger,
-            **same,
-        )
+        ).bind(**same)
 
     def line(self, event: str, **fields: Any) -> None:
         """Write one line."""

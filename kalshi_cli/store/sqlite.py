@@ -33,10 +33,11 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
-from kalshi_cli.store.base import EVER, NO_HALT, Cycle, Halt, Memory, MovedError, RunGroup
+from kalshi_cli.store.alerting import AlertBook
+from kalshi_cli.store.base import EVER, NO_HALT, Best, Cycle, Halt, Memory, MovedError, RunGroup
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Money, Ts
 
 MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000
@@ -53,10 +54,13 @@ class SqliteStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.alert_book = AlertBook(database)
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
+        self.on_record: Callable[[Effect], None] = lambda _effect: None
+        """Told of each effect once it is written down, and of each halt that a person sets or leaves."""
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._intend,
             CloseOrder: self._intend,
@@ -112,6 +116,7 @@ class SqliteStore:
         write = self._writers.get(type(effect))
         if write is not None:
             write(effect)
+        self.on_record(effect)
 
     def together(self) -> AbstractContextManager[None]:
         """Whatever is recorded meanwhile is committed at the end, at once, all or nothing."""
@@ -228,6 +233,7 @@ class SqliteStore:
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
         if halt.state is not TradingState.HALTED:
             remove_halt_file(self._home)
+        self.on_record(StateChanged(halt.since, halt.state, halt.code, halt.reason))
 
     def _keep_beside(self, halt: Halt) -> None:
         """A halt is beside the state file before it is in it, and goes from there last: it is nowhere lifted early.
@@ -257,6 +263,14 @@ class SqliteStore:
         self._write_denials()
         with self._database.writing(durable=False) as execute:
             execute(rows.PUT_CYCLE, (1, *rows.row(cycle)))
+            if cycle.gained is not None:
+                execute(rows.SEE_BEST, (1, cycle.gained, cycle.completed))
+
+    def see_gained(self, gained: Money, ts: Ts) -> Best:
+        """Remember it where it is the most so far."""
+        with self._database.writing(durable=False) as execute:
+            execute(rows.SEE_BEST, (1, gained, ts))
+        return self._select(Best, rows.BEST)[0]
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 

@@ -1,0 +1,105 @@
+"""What tells on how a command or a loop is doing: which log, tables, metrics and pings there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from kalshi_cli.config import Config
+from kalshi_cli.desk import portfolio
+from kalshi_cli.desk.decision import Decision
+from kalshi_cli.desk.journal import Journal, Outputs
+from kalshi_cli.errors import ConfigError
+from kalshi_cli.ops.systemd import ServiceManager
+from kalshi_cli.store.base import Store
+
+if TYPE_CHECKING:
+    from kalshi_cli.app import App
+    from kalshi_cli.ops.heartbeat import Heartbeat
+    from kalshi_cli.ops.logs import Log
+    from kalshi_cli.ops.metrics import Metrics
+
+
+def journal_of_command(app: App) -> Journal:
+    """A command writes log lines of what it sends, and nothing else."""
+    line = _line(app, app.stack, app.state_dir, "command")
+    return Journal(app.clock, app.limits, Outputs(line=line), find=lambda any_id: app.store.order(any_id))
+
+
+def journal_of_loop(
+    app: App, stack: ExitStack, home: Path, store: Store, *, mode: str, strategy: str, decision: Decision
+) -> Journal:
+    """Everything that is switched on, for one run; what it opened is let go of with `stack`."""
+    from kalshi_cli.ops.tables import Tables
+
+    config, zone = app.config, ZoneInfo(app.config.day_zone)
+    outputs = Outputs(
+        line=_line(app, stack, home, mode),
+        tables=Tables(log_folder(config, home), app.tell) if config.logs.enabled else None,
+        metrics=_metrics(app, stack, mode, strategy) if config.metrics.enabled else None,
+        heartbeat=_heartbeat(app) if config.heartbeat.url else None,
+        service=ServiceManager(os.environ, os.getpid(), app.machine),
+    )
+    return Journal(
+        app.clock, app.limits, outputs,
+        find=store.order, decided_s=lambda: decision.begun_s, day_of=lambda ts: portfolio.day_of(ts, zone),
+    )  # fmt: skip
+
+
+def log_folder(config: Config, home: Path) -> Path:
+    """Where the log and the tables of one state directory are; a folder that was chosen has one for each of them."""
+    return home / "logs" if config.logs.folder is None else config.logs.folder.expanduser() / home.name
+
+
+def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., None]:
+    """Writes a line; what that needs is made for the first one."""
+    logs = app.config.logs
+    if not logs.enabled:
+        return lambda _event, **_fields: None
+
+    @cache
+    def log() -> Log:
+        from kalshi_cli.ops.logs import LOG, LineFile, Log
+
+        file = LineFile(log_folder(app.config, home) / LOG, logs.max_bytes, logs.files, app.tell)
+        stack.callback(file.close)
+        return Log(file, app.clock, run_id=app.run_id, env=app.config.env, mode=mode)
+
+    def line(event: str, **fields: Any) -> None:
+        log().line(event, **fields)
+
+    return line
+
+
+def _metrics(app: App, stack: ExitStack, mode: str, strategy: str) -> Metrics:
+    """A port that somebody has is said, and trading goes on without."""
+    from kalshi_cli import __version__
+    from kalshi_cli.ops.metrics import Metrics, MetricsServer
+
+    metrics = Metrics(version=__version__, env=app.config.env, mode=mode, strategy=strategy)
+    try:
+        server = MetricsServer(metrics.registry, app.config.metrics.port)
+    except OSError as error:
+        app.tell(f"warning: no metrics: port {app.config.metrics.port} on this machine: {error.strerror}")
+        return metrics
+    stack.callback(server.stop)
+    app.note(f"metrics: http://127.0.0.1:{server.port}/metrics")
+    return metrics
+
+
+def _heartbeat(app: App) -> Heartbeat:
+    from kalshi_cli.ops.address import AddressError
+    from kalshi_cli.ops.heartbeat import Heartbeat
+
+    chosen = app.config.heartbeat
+    try:
+        return Heartbeat(
+            chosen.url, app.run_id, chosen.every_s, app.machine, app.tell, allow_private=chosen.allow_private
+        )
+    except AddressError as error:
+        raise ConfigError(f"heartbeat.url cannot be used: {error}", hint="kalshi config show") from error

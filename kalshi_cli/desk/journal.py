@@ -1,0 +1,462 @@
+"""What became of orders, fills and halts, told on: as log lines, as rows of tables, as metrics, as pings.
+
+It hears each effect once it is written down (`SqliteStore.on_record`), and each completed cycle of a loop. It decides
+nothing, and whatever is wrong with a log or a port stays there: trading is the same without it. The fields of the
+lines are a contract: docs/operations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.messages import (
+    Alert,
+    AmendOrder,
+    CancelOrder,
+    CloseOrder,
+    Denied,
+    Effect,
+    FeedGap,
+    FillBooked,
+    Message,
+    OrderChanged,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+)
+from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, Side
+from kalshi_cli.core.pnl import Pnl, in_order, parts
+from kalshi_cli.core.state import Limits
+from kalshi_cli.store.base import Halt
+from kalshi_cli.units import (
+    Money,
+    Price,
+    Qty,
+    Ts,
+    format_money,
+    format_price,
+    format_qty,
+    format_ts,
+)
+
+if TYPE_CHECKING:
+    from kalshi_cli.core.engine import Engine
+    from kalshi_cli.desk.trade import Plan, Summary
+    from kalshi_cli.ops.heartbeat import Heartbeat
+    from kalshi_cli.ops.metrics import Metrics
+    from kalshi_cli.ops.systemd import ServiceManager
+    from kalshi_cli.ops.tables import Tables
+
+DAYS_EVERY_S = 60.0
+"""How often the day's row is written; also after midnight and at the end."""
+
+MOST_ORDERS = 10_000
+"""Orders whose acknowledgement is awaited, and orders of which it is remembered what was told last."""
+
+MOST_CAUSES = 1_000
+"""Causes of refusals and gaps that are told apart within one minute."""
+
+_ENDS = {
+    OrderStatus.REJECTED: "order_rejected",
+    OrderStatus.NEVER_ARRIVED: "order_never_arrived",
+    OrderStatus.UNKNOWN: "order_unknown",
+}
+"""What else can become of an order that was sent, in the words of the log."""
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """A completed cycle. It `is_fresh` where the account could be read and the state file took it down."""
+
+    cycles: int
+    is_fresh: bool
+    day: Pnl
+    halt: Halt
+    feed_age_s: float | None
+    feed_lag_ms: int | None
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it is told. `line` writes a line of the log; the others are there where they are switched on."""
+
+    line: Callable[..., None] = lambda _event, **_fields: None
+    tables: Tables | None = None
+    metrics: Metrics | None = None
+    heartbeat: Heartbeat | None = None
+    service: ServiceManager | None = None
+
+
+class Journal:
+    """Of one command, or of one run of the loop; then `began` is called first, and `ended` last.
+
+    `find` looks an order up in the state file. `decided_s` is when the decision in progress began, on the monotonic
+    clock; None outside of a loop. `day_of` names the trading day of a moment.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        limits: Limits | None = None,
+        outputs: Outputs | None = None,
+        *,
+        find: Callable[[str], Order | None] = lambda _any_id: None,
+        decided_s: Callable[[], float | None] = lambda: None,
+        day_of: Callable[[Ts], str] = format_ts,
+    ) -> None:
+        self._clock = clock
+        self._limits = _limit_fields(limits) if limits is not None else None
+        self._out = outputs or Outputs()
+        self._find = find
+        self._decided_s = decided_s
+        self._day_of = day_of
+        self._waiting: dict[str, float] = {}
+        self._told: dict[str, tuple[object, ...]] = {}
+        self._causes: dict[tuple[str, ...], int] = {}
+        self._causes_minute = 0
+        self._engine: Engine | None = None
+        self._ledger: Ledger | None = None
+        self._days: dict[str, int] = {}
+        self._days_due_at = 0.0
+        self._today = ""
+        self._day: Pnl | None = None
+        self._is_failing = False
+        self._tellers: dict[type[Effect], Callable[[Any], None]] = {
+            SubmitOrder: self._submitted,
+            CloseOrder: self._submitted,
+            AmendOrder: self._amended,
+            CancelOrder: self._canceling,
+            OrderChanged: self._changed,
+            FillBooked: self._filled,
+            SettlementBooked: self._settled,
+            Denied: self._denied,
+            Alert: self._alerted,
+            StateChanged: self._moved,
+        }
+
+    # -- a run --------------------------------------------------------------------------------------------------------
+
+    def began(self, plan: Plan, engine: Engine) -> None:
+        """The account is agreed upon, and strategies are asked from here on."""
+        self._engine = engine
+        self._out.line("start", strategy=plan.strategy, markets=plan.markets, pid=plan.pid, limits=self._limits)
+        if self._out.heartbeat is not None:
+            self._out.heartbeat.start()
+        if self._out.tables is not None:
+            self._ledger = Ledger()
+            entries = in_order(engine.state.ledger.entries)
+            missing = {fill.key for fill in self._out.tables.missing([e for e in entries if isinstance(e, Fill)])}
+            realized = [(entry, self._book(entry)) for entry in entries]
+            self._out.tables.add(
+                [self._trade_row(e, gain) for e, gain in realized if isinstance(e, Fill) and e.key in missing]
+            )
+
+    def heard(self, message: Message) -> None:
+        """A message was taken, with all that it set off."""
+        if isinstance(message, FeedGap):
+            if self._out.metrics is not None:
+                self._out.metrics.feed_gaps.inc()
+            ticker = message.tickers[0] if len(message.tickers) == 1 else None
+            if self._is_news("feed_gap", message.reason, ticker or ""):
+                count = len(message.tickers) or None
+                self._out.line("feed_gap", ticker=ticker, markets=count, reason=message.reason)
+
+    def cycle(self, pulse: Pulse) -> None:
+        """A cycle was completed: what the gauges show, what the dead man's switch hears."""
+        self._day = pulse.day
+        if self._out.metrics is not None:
+            self._out.metrics.read(self._reading(pulse))
+        if self._out.tables is not None:
+            today = self._day_of(self._clock.now())
+            if today != self._today or self._clock.monotonic() >= self._days_due_at:
+                self._today, self._days_due_at = today, self._clock.monotonic() + DAYS_EVERY_S
+                self._write_days()
+        if self._out.service is not None:
+            self._out.service.beat(f"{pulse.cycles} cycles, {pulse.halt.state.value} {pulse.halt.code}".rstrip())
+        if self._out.heartbeat is None:
+            return
+        failed = self._engine.failed if self._engine is not None else ()
+        if pulse.halt.is_final:
+            self.failed(f"{pulse.halt.code}: {pulse.halt.reason}")
+        elif failed:
+            self.failed("; ".join(failed))
+        elif pulse.is_fresh:
+            self._is_failing = False
+            self._out.heartbeat.success()
+
+    def stopping(self) -> None:
+        """No new orders any more; what is live is cancelled."""
+        if self._out.service is not None:
+            self._out.service.stopping()
+
+    def ended(self, summary: Summary, why: str = "") -> None:
+        """The run is over: in good order where `why` is empty and nothing of its own is live."""
+        if self._out.tables is not None:
+            self._write_days()
+        left = f"orders that may be live: {summary.live_orders}" if summary.live_orders else ""
+        reason = "; ".join(filter(None, (why, left)))
+        self._out.line(
+            "stop", stopped_by=summary.stopped_by, reason=reason or None, cycles=summary.cycles, orders=summary.orders,
+            fills=summary.fills, live_orders=summary.live_orders, realized=format_money(summary.realized),
+            fees=format_money(summary.fees), balance=_money(summary.balance),
+        )  # fmt: skip
+        if reason:
+            self.failed(reason)
+        if self._out.heartbeat is not None:
+            self._out.heartbeat.close()
+
+    def failed(self, reason: str) -> None:
+        """Not well, from here on; told once, until a cycle is completed in which all is well."""
+        if self._out.heartbeat is not None and not self._is_failing:
+            self._is_failing = True
+            self._out.heartbeat.fail(reason)
+
+    def _reading(self, pulse: Pulse) -> Any:
+        from kalshi_cli.ops.metrics import Reading
+
+        assert self._engine is not None
+        state, live = self._engine.state, self._engine.state.orders.live()
+        return Reading(
+            completed=self._clock.now(),
+            cycles=pulse.cycles,
+            state=state.trading,
+            is_blind=state.blind_since is not None,
+            balance=self._engine.cash,
+            day_net=pulse.day.net,
+            win_rate=self._engine.tally.win_rate,
+            open_positions=sum(1 for position in state.ledger.positions.values() if position.qty),
+            live_orders=len(live),
+            unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),
+            feed_age_s=pulse.feed_age_s,
+            feed_lag_s=None if pulse.feed_lag_ms is None else pulse.feed_lag_ms / 1000,
+        )
+
+    # -- effects ------------------------------------------------------------------------------------------------------
+
+    def note(self, effect: Effect) -> None:
+        """It is written down: tell it on."""
+        teller = self._tellers.get(type(effect))
+        if teller is not None:
+            teller(effect)
+
+    def requested(self, method: str, path: str, status: int, seconds: float) -> None:
+        """The exchange answered a request, or with status 0 did not. What changes something there is in the log."""
+        if self._out.metrics is not None:
+            self._out.metrics.answered(method, path, status, seconds)
+        if method != "GET":
+            self._out.line("request", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1))
+
+    def _submitted(self, effect: SubmitOrder | CloseOrder) -> None:
+        order = effect.order
+        decided = self._decided_s()
+        if len(self._waiting) < MOST_ORDERS:
+            self._waiting[order.client_order_id] = self._clock.monotonic() if decided is None else decided
+        self._count(OrderStatus.SUBMITTED.value)
+        held = None if self._engine is None else format_qty(self._engine.state.held(order.ticker, order.subaccount))
+        self._out.line("order_submitted", **_order(order), position=held, limits=self._limits)
+
+    def _amended(self, effect: AmendOrder) -> None:
+        wanted = effect.wanted
+        old = {"old_price": format_price(effect.before.price), "old_qty": format_qty(effect.before.qty)}
+        self._out.line("amend", **_order(wanted), **old, limits=self._limits)
+
+    def _canceling(self, effect: CancelOrder) -> None:
+        self._out.line("cancel_requested", **(_order(effect.order) | {"reason": effect.reason}))
+
+    def _changed(self, effect: OrderChanged) -> None:
+        order = effect.order
+        if self._is_told(order):
+            return
+        since = self._waiting.get(order.client_order_id)
+        event, latency_s = "order_changed", None
+        if since is not None:
+            event = _ENDS.get(order.status, "order_acknowledged" if order.order_id else event)
+        if since is not None and order.order_id:
+            latency_s = self._clock.monotonic() - since
+            if self._out.metrics is not None:
+                self._out.metrics.placement_seconds.observe(latency_s)
+        if event == "order_acknowledged" or not order.status.is_live:
+            self._waiting.pop(order.client_order_id, None)
+        self._count("acknowledged" if event == "order_acknowledged" else order.status.value)
+        latency_ms = None if latency_s is None else round(latency_s * 1000, 1)
+        self._out.line(event, **_order(order), latency_ms=latency_ms, exchange_ts_ms=order.updated)
+
+    def _filled(self, effect: FillBooked) -> None:
+        fill = effect.fill
+        realized = self._book(fill)
+        if self._out.metrics is not None:
+            self._out.metrics.trades.inc()
+        row = None if realized is None else self._trade_row(fill, realized)
+        order = effect.order or self._find(fill.order_id)
+        self._out.line(
+            "fill", ticker=fill.ticker, side=fill.side.value, price=format_price(fill.price), qty=format_qty(fill.qty),
+            fee=format_money(fill.fee), is_taker=fill.is_taker, trade_id=fill.trade_id, order_id=fill.order_id,
+            client_order_id=_text(fill.client_order_id or (order.client_order_id if order else "")),
+            strategy=_text(order.strategy if order else ""), fair=_price(order.fair if order else None),
+            edge=_price(edge(fill.side, order.fair, fill.price) if order else None),
+            realized=_money(realized), exchange_ts_ms=fill.ts,
+        )  # fmt: skip
+        if self._out.tables is not None and row is not None and self._out.tables.missing([fill]):
+            self._out.tables.add([row])
+
+    def _settled(self, effect: SettlementBooked) -> None:
+        settled = effect.settlement
+        realized = self._book(settled)
+        self._out.line(
+            "settlement", ticker=settled.ticker, result=settled.result, price=format_price(settled.value),
+            revenue=format_money(settled.revenue), realized=_money(realized), exchange_ts_ms=settled.ts,
+        )  # fmt: skip
+
+    def _denied(self, effect: Denied) -> None:
+        if self._out.metrics is not None:
+            self._out.metrics.denied.labels(effect.code).inc()
+        if self._is_news("denied", effect.code, effect.strategy, effect.ticker):
+            self._out.line(
+                "denied", ticker=effect.ticker, strategy=_text(effect.strategy), code=effect.code, detail=effect.detail
+            )
+
+    def _alerted(self, effect: Alert) -> None:
+        if self._out.metrics is not None:
+            self._out.metrics.alerts.labels(effect.tier).inc()
+        self._out.line("alert", tier=effect.tier, code=effect.code, subject=effect.subject, detail=effect.text)
+
+    def _moved(self, effect: StateChanged) -> None:
+        self._out.line("state_changed", state=effect.state.value, code=effect.code, reason=_text(effect.reason))
+        halt = Halt(effect.state, effect.code, effect.reason, effect.ts)
+        if halt.is_final:
+            self.failed(f"{effect.code}: {effect.reason}")
+
+    def _is_told(self, order: Order) -> bool:
+        """The exchange repeats itself: a reply, a message of the stream, a read."""
+        key = order.client_order_id or order.order_id
+        terms = (order.order_id, order.status, order.price, order.qty, order.filled, order.reduced)
+        if self._told.pop(key, None) == terms:
+            self._told[key] = terms
+            return True
+        if len(self._told) == MOST_ORDERS:
+            del self._told[next(iter(self._told))]
+        self._told[key] = terms
+        return False
+
+    # -- what follows -------------------------------------------------------------------------------------------------
+
+    def _count(self, status: str) -> None:
+        if self._out.metrics is not None:
+            self._out.metrics.orders.labels(status).inc()
+
+    def _is_news(self, *cause: str) -> bool:
+        """The first of its cause in this minute. Those that came after it are told of, in number, once it is over."""
+        minute = self._clock.now() // 60_000
+        if minute != self._causes_minute:
+            for (event, *what), count in self._causes.items():
+                if count > 1:
+                    self._out.line(f"{event}_repeated", cause=" ".join(what), count=count - 1)
+            self._causes, self._causes_minute = {}, minute
+        if cause not in self._causes and len(self._causes) >= MOST_CAUSES:
+            return False
+        self._causes[cause] = self._causes.get(cause, 0) + 1
+        return self._causes[cause] == 1
+
+    def _book(self, entry: Fill | Settlement) -> Money | None:
+        """What it realized, before fees; None where nobody keeps account here."""
+        if self._ledger is None:
+            return None
+        before = sum(position.realized for position in self._ledger.holdings(entry.ticker))
+        if not (self._ledger.book(entry) if isinstance(entry, Fill) else self._ledger.settle(entry)):
+            return Money(0)
+        if isinstance(entry, Fill):
+            day = self._day_of(entry.ts)
+            self._days[day] = self._days.get(day, 0) + 1
+        return Money(sum(position.realized for position in self._ledger.holdings(entry.ticker)) - before)
+
+    def _trade_row(self, fill: Fill, realized: Money | None) -> Any:
+        from kalshi_cli.ops.tables import TradeRow
+
+        order = self._find(fill.order_id)
+        return TradeRow(
+            ts=fill.ts, ticker=fill.ticker, side=fill.side, price=fill.price, qty=fill.qty, fee=fill.fee,
+            is_taker=fill.is_taker, strategy=order.strategy if order else "", realized=realized or Money(0),
+            edge=edge(fill.side, order.fair, fill.price) if order else None, trade_id=fill.trade_id,
+            order_id=fill.order_id, client_order_id=fill.client_order_id or (order.client_order_id if order else ""),
+            subaccount=fill.subaccount,
+        )  # fmt: skip
+
+    def _write_days(self) -> None:
+        """All days that anything was booked on, from the whole account: what was booked late is where it belongs."""
+        from kalshi_cli.ops.tables import DayRow
+
+        if self._out.tables is None or self._ledger is None or self._engine is None or self._day is None:
+            return
+        day_of = self._day_of
+        days = parts(self._ledger.entries, {}, lambda _, entry: day_of(entry.ts) if entry is not None else "")
+        today = day_of(self._clock.now())
+        days.setdefault(today, Pnl())
+        rows = {
+            day: DayRow(
+                day=day, trades=self._days.get(day, 0), realized=pnl.realized, fees=pnl.fees, net=pnl.net,
+                unrealized=self._day.unrealized if day == today else None,
+                balance=self._engine.cash if day == today else None,
+            )
+            for day, pnl in days.items()
+        }  # fmt: skip
+        self._out.tables.put_days(rows, today)
+
+
+def edge(side: Side, fair: Price | None, price: Price) -> Price | None:
+    """What a contract at this price is better than the fair value, before fees; None where nobody named one."""
+    return None if fair is None else Price((fair - price) * side.sign)
+
+
+def _order(order: Order) -> dict[str, Any]:
+    """An order in the fields of a line."""
+    return {
+        "ticker": order.ticker,
+        "order_id": _text(order.order_id),
+        "client_order_id": _text(order.client_order_id),
+        "side": order.side.value,
+        "price": format_price(order.price),
+        "qty": format_qty(order.qty),
+        "filled": format_qty(order.filled) if order.filled else None,
+        "status": order.status.value,
+        "strategy": _text(order.strategy),
+        "fair": _price(order.fair),
+        "edge": _price(edge(order.side, order.fair, order.price)),
+        "reason": _text(order.reason),
+        "code": _text(order.code),
+        "order_group_id": _text(order.order_group_id),
+        "is_foreign": True if order.is_foreign else None,
+    }
+
+
+def _limit_fields(limits: Limits) -> dict[str, str | int | None]:
+    """The limits as a person wrote them; null is off."""
+    return {
+        "max_position": _qty(limits.max_position),
+        "max_exposure": _money(limits.max_exposure),
+        "max_order_count": _qty(limits.max_order_qty),
+        "max_order_cost": _money(limits.max_order_cost),
+        "price_collar": _price(limits.price_collar),
+        "max_daily_loss": _money(limits.max_daily_loss),
+        "max_orders_per_minute": limits.max_orders_per_minute,
+        "max_market_orders_per_minute": limits.max_market_orders_per_minute,
+        "min_edge": _price(limits.min_edge),
+    }
+
+
+def _text(text: str) -> str | None:
+    return text or None
+
+
+def _price(price: Price | None) -> str | None:
+    return None if price is None else format_price(price)
+
+
+def _qty(qty: Qty | None) -> str | None:
+    return None if qty is None else format_qty(qty)
+
+
+def _money(money: Money | None) -> str | None:
+    return None if money is None else format_money(money)

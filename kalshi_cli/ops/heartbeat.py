@@ -1,0 +1,111 @@
+"""Pings for a dead man's switch elsewhere, in the words of Healthchecks: it raises the alarm when they stop.
+
+The thread here only carries what a completed cycle handed it. It has no timer of its own: a loop that hangs hands it
+nothing, and so the pings end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.ops.address import AddressError, Resolve, parse_web_address, resolve_here
+from kalshi_cli.ops.web import WebSink
+from kalshi_cli.text import redact, safe_text
+
+PING_S = 5.0
+"""One ping, whatever the other side does."""
+
+LONGEST_REASON = 1_000
+
+Ping = tuple[str, str]
+"""What is appended to the address, and the body."""
+
+
+class Heartbeat:
+    """The pings of one run. `tell` hears of one that did not arrive, and not again before one did.
+
+    AddressError where nothing is ever sent to that address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        run_id: str,
+        every_s: float,
+        clock: Clock,
+        tell: Callable[[str], None],
+        *,
+        allow_private: bool = False,
+        resolve: Resolve = resolve_here,
+    ) -> None:
+        self._address = parse_web_address(url, allow_private=allow_private)
+        self._run_id = run_id
+        self._every_s = every_s
+        self._clock = clock
+        self._tell = tell
+        self._resolve = resolve
+        self._next_at: float | None = None
+        self._waiting: Ping | None = None
+        self._is_over = self._has_told = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """A run begins: until its first success it is not alive."""
+        self._hand_over("/start", "")
+
+    def success(self) -> None:
+        """A cycle was completed with fresh data. Of many, one in `every_s` is sent."""
+        now = self._clock.monotonic()
+        if self._next_at is None or now >= self._next_at:
+            self._next_at = now + self._every_s
+            self._hand_over("", "")
+
+    def fail(self, reason: str) -> None:
+        """It is not well, and at once; the next success is sent at once too."""
+        self._next_at = None
+        self._hand_over("/fail", safe_text(redact(reason), LONGEST_REASON))
+
+    def close(self) -> None:
+        """Wait for the last ping, for as long as one may take."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(2 * PING_S)
+
+    def _hand_over(self, suffix: str, body: str) -> None:
+        """The latest wins: one that waits for a slow one before it is old news."""
+        with self._changed:
+            self._waiting = (suffix, body)
+            self._changed.notify()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._carry, name="heartbeat", daemon=True)
+            self._thread.start()
+
+    def _carry(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting is not None or self._is_over)
+                ping, self._waiting = self._waiting, None
+            if ping is None:
+                return
+            self._send(*ping)
+
+    def _send(self, suffix: str, body: str) -> None:
+        path, _, query = self._address.target.partition("?")
+        target = f"{path.rstrip('/')}{suffix}?{query + '&' if query else ''}rid={self._run_id}"
+        sink = WebSink(msgspec.structs.replace(self._address, target=target), self._clock, self._resolve)
+        outcome = sink.send(body.encode(), {"Content-Type": "text/plain; charset=utf-8"}, within_s=PING_S)
+        if outcome.outcome == "delivered":
+            self._has_told = False
+        elif not self._has_told:
+            self._has_told = True
+            self._tell(f"warning: the heartbeat did not arrive: {redact(outcome.text)}")
+
+
+__all__ = ["AddressError", "Heartbeat"]

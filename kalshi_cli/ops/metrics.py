@@ -1,0 +1,192 @@
+"""What Prometheus reads: numbers of one run, on this machine only.
+
+Gauges are made from the latest completed cycle when somebody asks; what is not known is not there, and never 0. No
+label has more than a few dozen values: no tickers, no ids.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, make_wsgi_app
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.units import DOLLAR, Money, Ts
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+LOOPBACK = "127.0.0.1"
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it stood when a cycle was completed."""
+
+    completed: Ts
+    cycles: int
+    state: TradingState
+    is_blind: bool
+    balance: Money | None
+    day_net: Money
+    win_rate: float | None
+    open_positions: int
+    live_orders: int
+    unknown_orders: int
+    feed_age_s: float | None
+    feed_lag_s: float | None
+
+
+class Metrics:
+    """The registry of one run, and what counts into it."""
+
+    def __init__(self, **run: str) -> None:
+        """`run` says which one: version, environment, mode, strategy."""
+        # When a counter began would be a second series for each, and nobody looks.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.registry.register(_Latest(self, run))
+        self.latest: Reading | None = None
+        self.trades = self._counter("trading_trades", "Fills booked")
+        self.orders = self._counter("trading_orders", "Orders, by what became of them", "status")
+        self.denied = self._counter("trading_denied", "Orders that a control refused", "code")
+        self.alerts = self._counter("trading_alerts", "Alerts", "tier")
+        self.feed_gaps = self._counter("trading_feed_gaps", "Times that messages were missed")
+        self.requests = self._counter(
+            "trading_api_requests", "Requests to the exchange; status 0: no answer", "route", "status"
+        )
+        self.request_seconds = self._histogram(
+            "trading_api_request_seconds", "From the request to its answer", _FAST, "route"
+        )
+        self.placement_seconds = self._histogram(
+            "trading_placement_seconds", "From the decision to the acknowledgement of an order", _FAST
+        )
+        self.message_age_seconds = self._histogram(
+            "trading_message_age_seconds", "Age of the oldest message about a book, by cycle", _SLOW
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def read(self, reading: Reading) -> None:
+        """A cycle was completed."""
+        self.latest = reading
+        if reading.feed_lag_s is not None:
+            self.message_age_seconds.observe(reading.feed_lag_s)
+
+    def answered(self, method: str, path: str, status: int, seconds: float) -> None:
+        """A request came back, or with status 0 did not. Its class is the verb and the first part of the path."""
+        route = f"{method} /{path.split('/', 2)[1]}"
+        self.requests.labels(route, str(status)).inc()
+        self.request_seconds.labels(route).observe(seconds)
+
+
+class _Latest(Collector):
+    """Gauges of the latest cycle."""
+
+    def __init__(self, metrics: Metrics, run: dict[str, str]) -> None:
+        self._metrics = metrics
+        self._run = run
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        about = GaugeMetricFamily("trading_run", "Always 1: which run this is", labels=list(self._run))
+        about.add_metric(list(self._run.values()), 1)
+        yield about
+        now = self._metrics.latest
+        if now is None:
+            return
+        states = GaugeMetricFamily("trading_state", "1 for the trading state that holds", labels=["state"])
+        for state in TradingState:
+            states.add_metric([state.value], float(now.state is state))
+        yield states
+        for name, text, value in _gauges(now):
+            if value is not None:
+                yield GaugeMetricFamily(name, text, value=value)
+
+
+def _gauges(now: Reading) -> Iterable[tuple[str, str, float | None]]:
+    return (
+        ("trading_balance_usd", "Cash", None if now.balance is None else now.balance / DOLLAR),
+        ("trading_daily_pnl_usd", "Net profit and loss since midnight", now.day_net / DOLLAR),
+        ("trading_win_rate", "Share of closing trades of this run that made money", now.win_rate),
+        ("trading_open_positions", "Positions that are not flat", now.open_positions),
+        ("trading_live_orders", "Orders that may still trade", now.live_orders),
+        ("trading_unknown_orders", "Orders in doubt, which count as live", now.unknown_orders),
+        ("trading_blind", "1 while the account cannot be read", float(now.is_blind)),
+        ("trading_cycles", "Completed cycles of this run", now.cycles),
+        ("trading_last_cycle_timestamp_seconds", "When a cycle was last completed", now.completed / 1000),
+        ("trading_feed_age_seconds", "Since the stream last said something", now.feed_age_s),
+    )
+
+
+# -- answering ----------------------------------------------------------------------------------------------------
+
+
+class MetricsServer:
+    """Answers `GET /metrics` from a thread of its own, one at a time; OSError where the port is in use."""
+
+    def __init__(self, registry: CollectorRegistry, port: int) -> None:
+        self._server = _Server((LOOPBACK, port), _Quiet)
+        self._server.set_app(_guarded(make_wsgi_app(registry)))
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The one that was chosen, where 0 was asked for."""
+        return int(self._server.server_address[1])
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(WSGIServer):
+    def server_bind(self) -> None:
+        """Without asking the network for our own name."""
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody who went away, or was too slow, is nothing to tell."""
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 2.0  # seconds for a request to arrive: the next one waits meanwhile
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing on stderr."""
+
+
+def _guarded(app: WSGIApplication) -> WSGIApplication:
+    """Only for whoever calls us by a name of this machine: a web page that made its own name point here does not."""
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        host = str(environ.get("HTTP_HOST", "")).rsplit(":", 1)[0]
+        if host not in (LOOPBACK, "localhost"):
+            return _refuse(start, "403 Forbidden")
+        if environ.get("PATH_INFO") != "/metrics":
+            return _refuse(start, "404 Not Found")
+        return app(environ, start)
+
+    return answer
+
+
+def _refuse(start: Callable[..., Any], status: str) -> Iterable[bytes]:
+    start(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{status}\n".encode()]
