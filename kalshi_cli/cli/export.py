@@ -1,0 +1,96 @@
+"""`kalshi export`: the whole history, for a spreadsheet or a tax adviser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
+from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.units import Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.app import App
+    from kalshi_cli.core.model import Order
+
+app = Commands("The whole history, as CSV unless --format says otherwise.")
+
+KEYS = ("day", "market", "event", "series", "strategy")
+
+
+@app.command("fills")
+def fills(
+    ctx: typer.Context, since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None
+) -> None:
+    """Every trade of the account, oldest first, with the strategy and the fair value of its order where that is known.
+
+    \b
+    kalshi export fills --since 30d > fills.csv
+    """
+    from kalshi_cli.cli.rows.exports import FillExport, fill_export
+    from kalshi_cli.cli.screen.render import render_rows
+
+    with opened(ctx) as desk:
+        start = _start(desk, since)
+        orders = _orders(desk)
+        found = list(desk.client.all_fills(None, start))[::-1]
+        rows = [fill_export(fill, orders.get(fill.order_id)) for fill in found]
+        render_rows(FillExport, rows, flags_of(ctx).form or Format.CSV, empty="no fills", now=desk.clock.now())
+
+
+@app.command("pnl")
+def pnl(
+    ctx: typer.Context,
+    by: Annotated[str, choice_option("--by", choices=KEYS, text="The parts (day).")] = "day",
+    since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
+) -> None:
+    """Profit and loss in parts that add up to the change of the account.
+
+    \b
+    kalshi export pnl --by day > daily.csv
+    """
+    from kalshi_cli.app.account import pnl_of
+    from kalshi_cli.cli.rows.base import PnlRow
+    from kalshi_cli.cli.screen.render import render_rows
+
+    with opened(ctx) as desk:
+        _, parts = pnl_of(desk, by, _start(desk, since))
+        rows = [PnlRow.of(part, key=key) for key, part in sorted(parts.items())]
+        render_rows(PnlRow, rows, flags_of(ctx).form or Format.CSV, empty="nothing was traded")
+
+
+@app.command("tax-lots")
+def lots(
+    ctx: typer.Context,
+    since: Annotated[Any, duration_option("--since", text="Only lots closed in the last 365d...")] = None,
+    is_open_left_out: Annotated[bool, typer.Option("--closed", help="Without what is still held.")] = False,
+) -> None:
+    """What was bought when and sold or paid out when, first in, first out, with its share of the fees.
+
+    This is no tax advice: which method applies to event contracts is for you to find out.
+
+    \b
+    kalshi export tax-lots --closed > lots.csv
+    """
+    from kalshi_cli.app.account import portfolio_of
+    from kalshi_cli.cli.rows.exports import LotExport, lot_export
+    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.core.lots import tax_lots
+
+    with opened(ctx) as desk:
+        start = _start(desk, since)
+        found = tax_lots(portfolio_of(desk).entries)
+        wanted = [lot for lot in found if (lot.closed >= (start or 0) if lot.closed else not is_open_left_out)]
+        rows = [lot_export(lot) for lot in wanted]
+        render_rows(LotExport, rows, flags_of(ctx).form or Format.CSV, empty="no lots", now=desk.clock.now())
+
+
+def _start(desk: App, since: float | None) -> Ts | None:
+    return None if since is None else Ts(desk.clock.now() - int(since * 1000))
+
+
+def _orders(desk: App) -> dict[str, Order]:
+    """Orders of the state file by the exchange's id."""
+    store = desk.remembered()
+    return {order.order_id: order for order in store.orders()} if store is not None else {}

@@ -1,0 +1,54 @@
+"""What `export` writes. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from kalshi_cli.cli.rows.base import FillRow, Row, fill_row
+from kalshi_cli.cli.screen.cells import Gain
+from kalshi_cli.core.lots import Lot
+from kalshi_cli.core.model import Fill, Order
+from kalshi_cli.units import Money, Price, Qty, Ts
+
+
+class FillExport(FillRow, frozen=True, kw_only=True):
+    """A fill with what its order was meant to be: `edge` is what a contract was believed to be worth above its price,
+    before fees, where the order had a fair value."""
+
+    subaccount: int
+    client_order_id: str
+    strategy: str | None
+    fair: Price | None
+    edge: Price | None
+
+
+def fill_export(fill: Fill, order: Order | None) -> FillExport:
+    fair = order.fair if order is not None else None
+    return FillExport.of(
+        fill_row(fill),
+        subaccount=fill.subaccount,
+        client_order_id=fill.client_order_id or (order.client_order_id if order is not None else ""),
+        strategy=(order.strategy or None) if order is not None else None,
+        fair=fair,
+        edge=None if fair is None else Price(fill.side.sign * (fair - fill.price)),
+    )
+
+
+class LotExport(Row, frozen=True, kw_only=True):
+    """Contracts bought at one time and sold, or paid out, at another; first in, first out. `gain` is after fees."""
+
+    ticker: str
+    subaccount: int
+    outcome: str
+    count: Qty
+    opened: Ts
+    closed: Ts | None
+    closed_by: str | None
+    cost: Money
+    proceeds: Money | None
+    fees: Money
+    gain: Gain | None
+
+    shown = ("ticker", "outcome", "count", "opened", "closed", "closed_by", "cost", "proceeds", "fees", "gain")
+
+
+def lot_export(lot: Lot) -> LotExport:
+    return LotExport.of(lot, count=lot.qty)
