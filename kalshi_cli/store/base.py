@@ -68,6 +68,15 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """How late the latest message about a book came in this cycle; None where none came."""
     no_book: str = ""
     """Open markets of the run without a book that can be believed, and why."""
+    gained: Money | None = None
+    """What the account ever gained: realized, less fees, and what is open. No deposit or withdrawal is in it."""
+
+
+class Best(msgspec.Struct, frozen=True):
+    """The most that the account was ever seen to have gained, and when: where a drawdown is counted from."""
+
+    gained: Money
+    ts: Ts
 
 
 class RunGroup(msgspec.Struct, frozen=True):
@@ -154,6 +163,10 @@ class Store(Notebook, Protocol):
 
     def last_cycle(self) -> Cycle | None:
         """The heartbeat row, if any loop ever completed a cycle here."""
+        ...
+
+    def see_gained(self, gained: Money, ts: Ts) -> Best:
+        """The account has gained so much now; the most that was ever seen, this included."""
         ...
 
     def orders(self, since: Ts = EVER, ticker: str = "") -> tuple[Order, ...]:

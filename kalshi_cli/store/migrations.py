@@ -63,6 +63,18 @@ def tell_fills_of_one_trade_apart(execute: Execute) -> None:
     execute("DROP TABLE old_fills")
 
 
+def add_alerting(execute: Execute) -> None:
+    """What is told to whom, and a list of what was booked, in that order; nothing from before it is told."""
+    for statement in _ALERTING:
+        execute(statement)
+
+
+def add_best(execute: Execute) -> None:
+    """The most that the account ever gained, and what it had gained at the heartbeat."""
+    execute("ALTER TABLE cycle ADD COLUMN gained INTEGER")
+    execute("CREATE TABLE best (id INTEGER PRIMARY KEY CHECK (id = 1), gained INTEGER NOT NULL, ts INTEGER NOT NULL)")
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -71,6 +83,8 @@ STATE: tuple[Migration, ...] = (
     add_feed_health,
     add_intents,
     tell_fills_of_one_trade_apart,
+    add_alerting,
+    add_best,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 
@@ -194,4 +208,80 @@ _ORDER_TERMS = (
     "subaccount INTEGER NOT NULL DEFAULT 0",
     "self_trade_prevention TEXT DEFAULT 'taker_at_cross'",
     "cancel_on_pause INTEGER NOT NULL DEFAULT 0",
+)
+
+_ALERTING = (
+    """CREATE TABLE matters (
+        code TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        source TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        event TEXT NOT NULL,
+        text TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        seen INTEGER NOT NULL,
+        value TEXT NOT NULL,
+        wanted TEXT NOT NULL,
+        lasts INTEGER NOT NULL,
+        is_unknown INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        untold INTEGER NOT NULL,
+        told INTEGER,
+        ended INTEGER,
+        is_resolved INTEGER NOT NULL,
+        has_returned INTEGER NOT NULL,
+        hushed INTEGER NOT NULL,
+        PRIMARY KEY (code, subject)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE alert_windows (code TEXT PRIMARY KEY, until INTEGER NOT NULL, tier TEXT NOT NULL)",
+    """CREATE TABLE silences (
+        code TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        until INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        PRIMARY KEY (code, subject)
+    )""",
+    """CREATE TABLE outbox (
+        number INTEGER PRIMARY KEY,
+        notice_id TEXT NOT NULL,
+        sink TEXT NOT NULL,
+        status TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        moved INTEGER NOT NULL,
+        error TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        body BLOB NOT NULL,
+        UNIQUE (notice_id, sink)
+    )""",
+    """CREATE TABLE alert_sinks (
+        sink TEXT PRIMARY KEY,
+        failures INTEGER NOT NULL,
+        retry_at INTEGER NOT NULL,
+        claimed_until INTEGER NOT NULL,
+        last_delivered INTEGER,
+        last_failed INTEGER,
+        error TEXT NOT NULL
+    )""",
+    # How far alerts and bookings were read, and other single numbers.
+    "CREATE TABLE alert_marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "INSERT INTO alert_marks SELECT 'alerts', COALESCE(MAX(id), 0) FROM alerts",
+    # Fills and settlements have keys of the exchange's and times of their own: here is in which order we learned of
+    # them. Whoever books one, in whatever program, writes this in the same transaction.
+    """CREATE TABLE booked (
+        number INTEGER PRIMARY KEY,
+        trade_id TEXT NOT NULL,
+        order_id TEXT NOT NULL,
+        ticker TEXT NOT NULL
+    )""",
+    """CREATE TRIGGER fill_is_booked AFTER INSERT ON fills BEGIN
+        INSERT INTO booked (trade_id, order_id, ticker) VALUES (NEW.trade_id, NEW.order_id, NEW.ticker);
+        DELETE FROM booked WHERE number <= (SELECT MAX(number) FROM booked) - 10000;
+    END""",
+    # Before it, because a later one takes the place of the one that is there.
+    """CREATE TRIGGER settlement_is_booked BEFORE INSERT ON settlements
+    WHEN NOT EXISTS (SELECT 1 FROM settlements WHERE ticker = NEW.ticker) BEGIN
+        INSERT INTO booked (trade_id, order_id, ticker) VALUES ('', '', NEW.ticker);
+    END""",
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied
 from kalshi_cli.core.model import Fill, Order, Settlement
-from kalshi_cli.store.base import Cycle, Halt, RunGroup
+from kalshi_cli.store.base import Best, Cycle, Halt, RunGroup
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -21,7 +21,7 @@ def columns(kind: type[msgspec.Struct]) -> str:
     return ", ".join(kind.__struct_fields__)
 
 
-def _insert(table: str, kind: type[msgspec.Struct], *, verb: str = "INSERT", key: str = "") -> str:
+def insert(table: str, kind: type[msgspec.Struct], *, verb: str = "INSERT", key: str = "") -> str:
     """An INSERT of one struct; `key` names one more column, in front."""
     names = (key, *kind.__struct_fields__) if key else kind.__struct_fields__
     return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
@@ -32,14 +32,17 @@ def read(kind: type[T], values: tuple[object, ...]) -> T:
     return msgspec.convert(dict(zip(kind.__struct_fields__, values, strict=True)), kind, strict=False)
 
 
-INSERT_INTENT = _insert("orders", Order, key="key")
-PUT_ORDER = _insert("orders", Order, key="key", verb="INSERT OR REPLACE")
-BOOK_FILL = _insert("fills", Fill, verb="INSERT OR IGNORE")
-PUT_SETTLEMENT = _insert("settlements", Settlement, verb="INSERT OR REPLACE")
-PUT_HALT = _insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
-PUT_CYCLE = _insert("cycle", Cycle, key="id", verb="INSERT OR REPLACE")
-ADD_ALERT = _insert("alerts", Alert)
-PUT_GROUP = _insert("run_groups", RunGroup, verb="INSERT OR REPLACE")
+INSERT_INTENT = insert("orders", Order, key="key")
+PUT_ORDER = insert("orders", Order, key="key", verb="INSERT OR REPLACE")
+BOOK_FILL = insert("fills", Fill, verb="INSERT OR IGNORE")
+PUT_SETTLEMENT = insert("settlements", Settlement, verb="INSERT OR REPLACE")
+PUT_HALT = insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
+PUT_CYCLE = insert("cycle", Cycle, key="id", verb="INSERT OR REPLACE")
+ADD_ALERT = insert("alerts", Alert)
+SEE_BEST = insert("best", Best, key="id") + (
+    " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
+)
+PUT_GROUP = insert("run_groups", RunGroup, verb="INSERT OR REPLACE")
 SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
 DROP_GROUP = "DELETE FROM run_groups WHERE group_id = ?"
 
@@ -47,6 +50,7 @@ ORDERS = f"SELECT {columns(Order)} FROM orders"  # noqa: S608 - constants, as be
 FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id, order_id"  # noqa: S608
 SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
 HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
+BEST = f"SELECT {columns(Best)} FROM best"  # noqa: S608
 CYCLE = f"SELECT {columns(Cycle)} FROM cycle"  # noqa: S608
 GROUPS = f"SELECT {columns(RunGroup)} FROM run_groups ORDER BY exchange_index"  # noqa: S608
 DENIED = f"SELECT {columns(Denied)} FROM denials WHERE ts >= ? AND ? IN ('', ticker) ORDER BY ts DESC LIMIT ?"  # noqa: S608

@@ -1,0 +1,388 @@
+"""What somebody is told of, when, and how often: pure; every time is passed in.
+
+A `Matter` is one thing to tell, known by its code and its subject. One that lasts (a breach, a halt, being blind) fires
+once, is reminded while it holds, and is resolved once when it does not. One that does not is an event: it happened.
+
+What is first of a code is told at once. That opens a window (`group_ms`): what follows of the same code is told
+together when it closes, but for what is graver. A key is told again after `repeat_ms`, and sooner only once after a
+resolve: whoever read that it is over must hear that it is back; then its end is told when it was over for `repeat_ms`.
+Nobody is told of what is silenced, or what a greater cause explains (INHIBITS); it is counted, and told afterwards if
+it still holds. News (tier info) is told each time, a window's together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+from msgspec.structs import replace
+
+from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.notices import Kind, Notice
+from kalshi_cli.core.remedies import remedy_of
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
+
+GRAVITY = ("info", "warning", "critical")
+"""The tiers, from the least."""
+
+LOOP, HALT = "loop", "halt"
+"""Sources: what a loop recorded, and the trading state on file. Any other is a check."""
+
+ENDS: dict[str, tuple[str, ...]] = {
+    "SIGHTED": ("BLIND",),
+    "EXCHANGE_RESUMED": ("EXCHANGE_PAUSED", "TRADING_PAUSED"),
+    "EXCHANGE_PAUSED": ("TRADING_PAUSED",),
+    "TRADING_PAUSED": ("EXCHANGE_PAUSED",),
+}
+"""What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
+
+LASTING = {ended for codes in ENDS.values() for ended in codes}
+
+_NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
+INHIBITS: dict[str, tuple[str, ...]] = {
+    "EXCHANGE_PAUSED": (*_NOISE, "TRADING_PAUSED", "CYCLE*", "FILL_RATE*", "REJECT*"),
+    "TRADING_PAUSED": (*_NOISE, "FILL_RATE*", "REJECT*"),
+    "EXCHANGE_DOWN": (*_NOISE, "BLIND", "CYCLE*", "FILL_RATE*", "REJECT*"),
+    "BLIND": (*_NOISE, "CYCLE*"),
+    "HALTED": ("STRATEGY*", "CYCLE*", "HEARTBEAT*", "FEED*", "BOOK*", "FILL_RATE*"),
+}
+"""A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
+
+_STANDS_DOWN = ("EXCHANGE*", "TRADING_PAUSED", "BLIND", "CANCEL_ALL", "ROUTE_ENDS", "CYCLE*", "HEARTBEAT*", "ALERT*")
+"""Critical codes after which a loop is not paused: it stands still already, and goes on by itself when it can; it runs
+no more; or it is not about trading. A pause would only outlive its cause."""
+
+MAX_SUBJECTS = 100
+REST = "others"
+"""Subjects of one code that are known one by one; any more are counted as one."""
+
+NAMED = 5
+"""Subjects that one notice names."""
+
+LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
+
+LOOKS = 2
+"""A check that could not look is told of when it could not so often in a row."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How long is told together, after how long again, and how old an event may be."""
+
+    group_ms: int
+    repeat_ms: int
+    stale_ms: int
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """Nobody is told of what has such a code and subject (globs) before `until`."""
+
+    code: str
+    subject: str
+    until: Ts
+    reason: str
+    created: Ts
+
+    def covers(self, matter: Matter, now: Ts) -> bool:
+        return now < self.until and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """After something of a code was told: until when more of it waits, unless it is graver than `tier`."""
+
+    code: str
+    until: Ts
+    tier: str
+
+
+class Matter(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to tell. `untold` times it began, or happened, since somebody was last told of it (`told`).
+
+    It holds since `since`; `ended` is since when it does not. `is_resolved`: that was told too, or nobody knew of it.
+    `has_returned`: it was back before its time. `hushed` is how often it was left untold for good.
+    """
+
+    code: str
+    subject: str
+    source: str
+    tier: str
+    event: str
+    text: str
+    since: Ts
+    seen: Ts
+    value: str = ""
+    wanted: str = ""
+    lasts: bool = False
+    is_unknown: bool = False
+    count: int = 1
+    untold: int = 1
+    told: Ts | None = None
+    ended: Ts | None = None
+    is_resolved: bool = False
+    has_returned: bool = False
+    hushed: int = 0
+
+    @property
+    def is_firing(self) -> bool:
+        """It lasts, it is not over, and it is certain enough to be told."""
+        return self.lasts and self.ended is None and (self.told is not None or self.untold > 0)
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Whom nobody has told yet: notices to send, and what began now that stops a loop where that is wished."""
+
+    notices: tuple[Notice, ...]
+    stoppers: tuple[Matter, ...]
+
+
+class Board:
+    """All matters of an account, as they are kept; `decide` says what is told now."""
+
+    def __init__(self, policy: Policy, env: str, new_id: Callable[[], str]) -> None:
+        self.matters: dict[str, dict[str, Matter]] = {}
+        """By code, then by subject."""
+        self.windows: dict[str, Window] = {}
+        self.silences: Sequence[Silence] = ()
+        self._policy = policy
+        self._env = env
+        self._new_id = new_id
+        self._begun: dict[tuple[str, str], None] = {}
+
+    def all(self) -> Iterator[Matter]:
+        """Every matter."""
+        for group in self.matters.values():
+            yield from group.values()
+
+    def put(self, matter: Matter) -> None:
+        """As it is now."""
+        self.matters.setdefault(matter.code, {})[matter.subject] = matter
+
+    def _known(self, code: str, subject: str) -> Matter | None:
+        return self.matters.get(code, {}).get(subject)
+
+    def _placed(self, matter: Matter) -> Matter:
+        """Under its own subject, or under that of all the others where there are too many."""
+        group = self.matters.get(matter.code, {})
+        if matter.subject in group or len(group) < MAX_SUBJECTS:
+            return matter
+        return replace(matter, subject=REST)
+
+    # -- what happens ---------------------------------------------------------------------------------------------
+
+    def observe(self, source: str, breaches: Iterable[Breach], now: Ts, event: str = "") -> None:
+        """These hold now; what else of this source held is over, unless the source could not look at all."""
+        held: set[tuple[str, str]] = set()
+        could_look = True
+        for breach in breaches:
+            if breach.severity == "note":
+                continue
+            is_unknown = breach.severity == "unknown"
+            could_look = could_look and not is_unknown
+            value, wanted = safe_text(breach.value, LONGEST_TEXT), safe_text(breach.limit, LONGEST_SUBJECT)
+            matter = Matter(
+                code=breach.code, subject=safe_text(breach.subject, LONGEST_SUBJECT), source=source,
+                tier="warning" if is_unknown else breach.severity, event=event or remedy_of(breach.code).event,
+                text=f"{value}, wanted is {wanted}" if wanted else value, value=value, wanted=wanted,
+                since=now, seen=now, lasts=True, is_unknown=is_unknown, untold=0 if is_unknown else 1,
+            )  # fmt: skip
+            held.add(self._hold(matter))
+        if could_look:
+            self.end(source, now, held)
+
+    def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
+        """Whatever of this source holds is over, but for what is `held`."""
+        for matter in list(self.all()):
+            is_held = (matter.code, matter.subject) in held
+            if matter.lasts and matter.source == source and matter.ended is None and not is_held:
+                self._over(matter, now)
+
+    def happen(self, alert: Alert, now: Ts, event: str = "") -> None:
+        """Something that was recorded: an event, the begin of what lasts, or its end."""
+        matter = Matter(
+            code=alert.code, subject=safe_text(alert.subject, LONGEST_SUBJECT), source=LOOP, tier=alert.tier,
+            event=event or remedy_of(alert.code).event, text=safe_text(alert.text, LONGEST_TEXT),
+            since=alert.ts, seen=alert.ts, lasts=alert.code in LASTING,
+        )  # fmt: skip
+        ended = [self._known(code, matter.subject) for code in ENDS.get(alert.code, ())]
+        held = [known for known in ended if known is not None and known.ended is None]
+        for known in held:
+            self._over(replace(known, text=matter.text), now)
+        if matter.lasts:
+            self._hold(matter)
+        elif not held:  # else its end is what is told
+            self._add(self._placed(matter), now)
+
+    def _add(self, matter: Matter, now: Ts) -> None:
+        """An event, or one more. Of what fires it says nothing new, and what is too old is news to nobody."""
+        known = self._known(matter.code, matter.subject)
+        if now - matter.since > self._policy.stale_ms:
+            matter = replace(matter, untold=0, hushed=1)
+        if known is not None and known.is_firing:
+            matter = replace(known, seen=matter.seen, count=known.count + 1)
+        else:
+            self._begun[matter.code, matter.subject] = None
+        if known is not None and not known.lasts:
+            is_waiting = known.untold > 0
+            matter = replace(
+                matter, since=known.since if is_waiting else matter.since, told=known.told, count=known.count + 1,
+                tier=_worst((known.tier, matter.tier)) if is_waiting else matter.tier,
+                untold=known.untold + matter.untold, hushed=known.hushed + matter.hushed,
+            )  # fmt: skip
+        self.put(matter)
+
+    def _hold(self, matter: Matter) -> tuple[str, str]:
+        """It holds: it begins, goes on, is back, or became graver. Code and subject under which it is kept."""
+        matter = self._placed(matter)
+        known = self._known(matter.code, matter.subject)
+        if known is not None and known.lasts and not known.is_resolved:
+            matter = self._still(known, matter)
+        elif known is not None and known.told is not None:
+            is_soon = matter.seen - known.told < self._policy.repeat_ms
+            matter = replace(matter, told=known.told, count=known.count + 1, has_returned=known.lasts and is_soon)
+        if matter.untold and (known is None or not known.untold):
+            self._begun[matter.code, matter.subject] = None
+        self.put(matter)
+        return matter.code, matter.subject
+
+    def _still(self, known: Matter, matter: Matter) -> Matter:
+        """The same, going on. It is told anew where it became graver, or certain."""
+        tier = _worst((known.tier, matter.tier))
+        is_certain = not matter.is_unknown or known.count + 1 >= LOOKS
+        is_news = tier != known.tier or not (known.untold or known.told is not None)
+        return replace(
+            matter, tier=tier, since=known.since, count=known.count + 1, told=known.told, hushed=known.hushed,
+            untold=max(known.untold, int(is_news and is_certain)), has_returned=known.has_returned,
+        )  # fmt: skip
+
+    def _over(self, matter: Matter, now: Ts) -> None:
+        """It does not hold any more. What was never certain enough was never there."""
+        if matter.told is None and not matter.untold:
+            del self.matters[matter.code][matter.subject]
+        else:
+            self.put(replace(matter, ended=now))
+
+    # -- what is told ---------------------------------------------------------------------------------------------
+
+    def decide(self, now: Ts) -> Decision:
+        """What is told at this moment. Asked again at the same moment it tells nothing more."""
+        causes = self.causes()
+        begun = [matter for key in self._begun if (matter := self._known(*key)) is not None]
+        self._begun.clear()
+        stoppers = tuple(matter for matter in begun if _stops(matter) and not self.is_hushed(matter, causes, now))
+        notices: list[Notice] = []
+        for code in sorted(self.matters):
+            hushed = {each.subject for each in self.matters[code].values() if self.is_hushed(each, causes, now)}
+            self._drop_hushed(code, hushed)
+            notices += self._tell(code, hushed, now)
+        self._forget(now)
+        return Decision(tuple(notices), stoppers)
+
+    def causes(self) -> frozenset[str]:
+        """Codes (globs) that something greater explains while it holds."""
+        firing = {each.code for each in self.all() if each.is_firing}
+        halts = {each.code for each in self.all() if each.is_firing and each.source == HALT}
+        codes = firing | {"HALTED"} if halts else firing
+        return frozenset(halts.union(*(INHIBITS.get(code, ()) for code in codes)))
+
+    def is_hushed(self, matter: Matter, causes: Iterable[str], now: Ts) -> bool:
+        """Whether it is silenced, or something greater that holds explains it."""
+        is_explained = matter.source != HALT and any(fnmatchcase(matter.code, glob) for glob in causes)
+        return is_explained or any(silence.covers(matter, now) for silence in self.silences)
+
+    def _drop_hushed(self, code: str, hushed: Collection[str]) -> None:
+        """What nobody was to be told of, and is over meanwhile or was an event, is left untold for good."""
+        for subject in hushed:
+            matter = self.matters[code][subject]
+            if matter.untold and not matter.is_firing:
+                is_unheard = matter.lasts and matter.told is None
+                self.put(replace(matter, untold=0, hushed=matter.hushed + matter.untold, is_resolved=is_unheard))
+
+    def _tell(self, code: str, hushed: Collection[str], now: Ts) -> list[Notice]:
+        """Of one code: what is over, then what is new, then what still is."""
+        window = self.windows.get(code)
+        is_open = window is None or now >= window.until
+        notices = self._tell_resolved(code, now, is_open=is_open)
+        heard = [matter for matter in self.matters[code].values() if matter.subject not in hushed]
+        fresh = [matter for matter in heard if self._is_due(matter, now)]
+        tier = _worst(matter.tier for matter in fresh)
+        if fresh and (is_open or (window is not None and _gravity(tier) > _gravity(window.tier))):
+            notices.append(self._notice("firing" if any(m.is_firing for m in fresh) else "event", fresh, now))
+            self._open_window(notices[-1])
+            is_open = False
+        held = [
+            matter for matter in heard if matter.is_firing and not matter.untold and self._is_long_told(matter, now)
+        ]
+        if held and is_open:
+            notices.append(self._notice("reminder", held, now))
+            self._open_window(notices[-1])
+        return notices
+
+    def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:
+        """What was told and is over: at once if all of its code is, else with a window."""
+        group = self.matters[code].values()
+        over = [matter for matter in group if matter.ended is not None and not matter.is_resolved]
+        is_all = not any(matter.is_firing for matter in group)
+        ripe = [m for m in over if m.told is not None and (not m.has_returned or self._is_quiet(m, now))]
+        if not ripe or not (is_all or is_open):
+            return []
+        if is_all:
+            ripe += [matter for matter in over if matter.told is None]
+        notice = self._notice("resolved", ripe, now)
+        if not is_all:
+            self._open_window(notice)
+        return [notice]
+
+    def _open_window(self, notice: Notice) -> None:
+        self.windows[notice.code] = Window(notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier)
+
+    def _is_due(self, matter: Matter, now: Ts) -> bool:
+        """An event that was told is told again after `repeat_ms`; what fires, and news, whenever its code may be."""
+        is_early = matter.told is not None and not self._is_long_told(matter, now)
+        may_be_early = matter.lasts or matter.tier == "info" or matter.subject == REST
+        return matter.untold > 0 and (may_be_early or not is_early)
+
+    def _is_long_told(self, matter: Matter, now: Ts) -> bool:
+        return matter.told is not None and now - matter.told >= self._policy.repeat_ms
+
+    def _is_quiet(self, matter: Matter, now: Ts) -> bool:
+        return matter.ended is not None and now - matter.ended >= self._policy.repeat_ms
+
+    def _notice(self, kind: Kind, told: list[Matter], now: Ts) -> Notice:
+        """Tell these together, the gravest and oldest first; from now on they are told."""
+        told = sorted(told, key=lambda matter: (-_gravity(matter.tier), matter.since, matter.subject))
+        first, remedy = told[0], remedy_of(told[0].code)
+        for matter in told:
+            is_ended = kind == "resolved" or (matter.ended is not None and matter.told is None)
+            last = matter.told if kind == "resolved" and matter.told is not None else now
+            self.put(replace(matter, untold=0, told=last, is_resolved=is_ended))
+        is_past = first.ended is not None and kind != "resolved"
+        return Notice(
+            notice_id=self._new_id(), kind=kind, tier=first.tier, event=first.event, code=first.code,
+            subject=first.subject, text=f"{first.text}; it is over by now" if is_past else first.text,
+            env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted,
+            count=sum(matter.untold for matter in told) if kind in ("firing", "event") else len(told),
+            subjects=tuple(matter.subject for matter in told[:NAMED]), runbook=remedy.runbook, command=remedy.command,
+        )  # fmt: skip
+
+    def _forget(self, now: Ts) -> None:
+        """What is over and long told needs no row; until then it is known that it would be back."""
+        for matter in list(self.all()):
+            is_done = matter.is_resolved if matter.lasts else not matter.untold
+            if is_done and now - max(matter.seen, matter.told or 0, matter.ended or 0) >= self._policy.repeat_ms:
+                del self.matters[matter.code][matter.subject]
+        self.matters = {code: group for code, group in self.matters.items() if group}
+        self.windows = {code: window for code, window in self.windows.items() if now < window.until}
+
+
+def _stops(matter: Matter) -> bool:
+    return matter.tier == "critical" and not any(fnmatchcase(matter.code, glob) for glob in _STANDS_DOWN)
+
+
+def _gravity(tier: str) -> int:
+    return GRAVITY.index(tier)
+
+
+def _worst(tiers: Iterable[str]) -> str:
+    return max(tiers, key=_gravity, default="info")

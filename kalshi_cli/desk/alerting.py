@@ -1,0 +1,226 @@
+"""Alerting of one account: what happened becomes notices, and notices are delivered.
+
+`observe` says what a check found, `look` reads what a loop wrote into the state file; both decide and fill the outbox
+in one transaction. `deliver` empties the outbox. Any program may do either at any time, a loop's courier and a check
+from cron at once: nothing is told twice, and what one of them leaves undone the next one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec.structs import replace
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.config_sections import Alerts, Sink
+from kalshi_cli.core.alerts import HALT, Board, Decision, Matter, Policy
+from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.desk.news import DayNews, booked_news
+from kalshi_cli.store.alerting import LONGEST_RETRY_MS, AlertBook, Letter, SinkState
+from kalshi_cli.store.base import Store
+from kalshi_cli.units import Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.ops.delivery import Delivery
+
+AT_ONCE = 500
+"""Rows of the state file that are read at a time; a burst takes several rounds."""
+
+ATTEMPT_S = 5.0
+SHORTEST_ATTEMPT_S = 1.0
+
+FIRST_RETRY_MS = 5_000
+"""After the first failure of a sink; doubled with each, up to LONGEST_RETRY_MS."""
+
+FALLBACK_AFTER = 2
+"""Failed attempts after which the fallback sink hears of it too."""
+
+FAILING_AFTER = 3
+"""Failures in a row after which a sink is one that does not deliver."""
+
+
+class Notifier(Protocol):
+    """Whoever delivers: `ops/notify.py`."""
+
+    def deliver(self, name: str, notice: Notice, within_s: float = ...) -> Delivery:
+        """One attempt, within that time. Raises nothing."""
+        ...
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What alerting goes by: the policy, whom there is to tell, and whose account and day it is."""
+
+    alerts: Alerts
+    sinks: Mapping[str, Sink]
+    env: str
+    zone: ZoneInfo
+
+    def hearers(self, notice: Notice) -> list[str]:
+        """The sinks that asked for such a notice."""
+        return [name for name, sink in self.sinks.items() if self._hears(sink, notice.tier, notice.event)]
+
+    def is_heard(self, tier: str, event: str) -> bool:
+        """Whether anybody asked for such."""
+        return any(self._hears(sink, tier, event) for sink in self.sinks.values())
+
+    @staticmethod
+    def _hears(sink: Sink, tier: str, event: str) -> bool:
+        return tier in sink.tiers or event in sink.events
+
+
+class Alerting:
+    """Of one account, for the thread that opened `book` and `store`, which are one file.
+
+    `stop` is called, before anything is told, with what the configuration says must stop trading.
+    """
+
+    def __init__(
+        self,
+        book: AlertBook,
+        store: Store,
+        terms: Terms,
+        notifier: Notifier,
+        clock: Clock,
+        new_id: Callable[[], str],
+        stop: Callable[[Matter], None],
+    ) -> None:
+        self.book = book
+        self._store = store
+        self._terms = terms
+        self._notifier = notifier
+        self._clock = clock
+        self._new_id = new_id
+        self._stop = stop
+        self._day = DayNews(book, store, terms.alerts.drawdown, terms.zone)
+        alerts = terms.alerts
+        self._policy = Policy(int(alerts.group_s * 1000), int(alerts.repeat_s * 1000), int(alerts.give_up_s * 1000))
+
+    # -- deciding -------------------------------------------------------------------------------------------------
+
+    def observe(self, source: str, breaches: Iterable[Breach]) -> None:
+        """These breaches hold now; what else of this source held is over, unless one of them is `unknown`."""
+        found = list(breaches)
+        self._move(lambda board, now: board.observe(source, found, now))
+
+    def begin(self) -> None:
+        """A loop begins, and has read the account: what the last one left open is over, or will be said again."""
+        self._move(lambda board, now: board.end("loop", now))
+
+    def look(self) -> None:
+        """What loops and commands wrote into the state file since the last look, and what time brings."""
+        self._move(lambda _board, _now: None)
+        while self.has_news():
+            self._move(lambda _board, _now: None)
+
+    def has_news(self) -> bool:
+        """Whether something was recorded since the last look. Cheap."""
+        book = self.book
+        return book.mark("alerts") < book.last_alert() or book.mark("booked") < book.last_booked()
+
+    def _move(self, act: Callable[[Board, Ts], None]) -> None:
+        """One transaction: what is new, then `act`, then what is told. What takes long is read before it."""
+        book, now = self.book, self._clock.now()
+        news, booked, day = self._recorded(), self._booked(), self._day.look(now, self._is_heard)
+        board = Board(self._policy, self._terms.env, self._new_id)
+
+        def rule() -> Decision:
+            for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
+                if begin < end and book.mark(name) == begin:  # else another program has just told it
+                    book.set_mark(name, end)
+                    for alert in alerts:
+                        board.happen(alert, now)
+            self._day.tell(board, day, now)
+            board.observe(HALT, self._halts(), now, event="emergency_stop")
+            board.observe("sinks", self._failing(), now)
+            book.bury(list(self._terms.sinks), Ts(now - self._policy.stale_ms), now)
+            act(board, now)
+            return self._stopping(board, board.decide(now), now)
+
+        book.decide(board, rule, self._terms.hearers, now)
+
+    def _recorded(self) -> tuple[int, int, list[Alert]]:
+        begin = self.book.mark("alerts")
+        found = self.book.alerts_after(begin, AT_ONCE)
+        return begin, found[-1][0] if found else begin, [alert for _, alert in found]
+
+    def _booked(self) -> tuple[int, int, list[Alert]]:
+        begin = self.book.mark("booked")
+        end = min(self.book.last_booked(), begin + AT_ONCE)
+        big_win = self._terms.alerts.big_win if self._is_heard("info", "big_win") else None
+        is_heard = self._is_heard("info", "trade_executed")
+        news = booked_news(self.book, begin, AT_ONCE, big_win, is_heard=is_heard) if begin < end else []
+        return begin, end, news
+
+    def _is_heard(self, tier: str, event: str) -> bool:
+        return self._terms.is_heard(tier, event)
+
+    def _halts(self) -> list[Breach]:
+        halt = self._store.halt()
+        if halt.state is TradingState.ACTIVE or halt.is_pause:
+            return []
+        value = f"trading is {halt.state.value}: {halt.reason}".rstrip(": ")
+        return [Breach(subject="account", value=value, limit="", severity="critical", code=halt.code or "HALTED")]
+
+    def _failing(self) -> list[Breach]:
+        return [
+            Breach(subject=state.sink, value=state.error, limit="", severity="warning", code="ALERT_UNDELIVERED")
+            for state in self.book.sinks()
+            if state.failures >= FAILING_AFTER and state.sink in self._terms.sinks
+        ]
+
+    def _stopping(self, board: Board, decision: Decision, now: Ts) -> Decision:
+        """Stop trading first, if that is wished; then tell of that too."""
+        how = self._terms.alerts.on_critical
+        if how == "none" or not decision.stoppers:
+            return decision
+        cause = decision.stoppers[0]
+        self._stop(cause)
+        if how == "flatten":
+            self.book.set_mark("flatten", now)
+        text = f"because of {cause.code} {cause.subject}; nothing resumes by itself: kalshi resume --reason TEXT"
+        board.happen(Alert(now, "warning", "PAUSED_BY_ALERT", "account", text), now)
+        return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
+
+    # -- delivering -----------------------------------------------------------------------------------------------
+
+    def deliver(self, within_s: float) -> int:
+        """Try what may be tried now, for so long; how many notices wait afterwards. Raises only StateError."""
+        until = self._clock.monotonic() + within_s
+        names = list(self._terms.sinks)
+        while (left := until - self._clock.monotonic()) >= SHORTEST_ATTEMPT_S:
+            claimed = self.book.claim(names, self._clock.now())
+            if claimed is None:
+                break
+            self._attempt(*claimed, min(left, ATTEMPT_S))
+        return self.book.count_waiting(names)
+
+    def _attempt(self, letter: Letter, state: SinkState, within_s: float) -> None:
+        delivery = self._notifier.deliver(letter.sink, letter.notice, within_s)
+        now, tries = self._clock.now(), letter.tries + 1
+        if delivery.outcome == "delivered":
+            done = replace(letter, status="delivered", tries=tries, moved=now, error="")
+            self.book.settle(done, SinkState(sink=state.sink, last_delivered=now, last_failed=state.last_failed))
+            return
+        failures = state.failures + 1
+        wait_ms = min(FIRST_RETRY_MS << min(failures - 1, 20), LONGEST_RETRY_MS)
+        wait_ms = min(max(wait_ms, int(delivery.retry_after_s * 1000)), LONGEST_RETRY_MS)
+        after = replace(
+            state, failures=failures, claimed_until=Ts(0), last_failed=now, error=delivery.text,
+            retry_at=Ts(0) if delivery.outcome == "refused" else Ts(now + wait_ms),
+        )  # fmt: skip
+        is_dead = delivery.outcome != "retry" or now - letter.created >= self._policy.stale_ms
+        tried = replace(letter, status="dead" if is_dead else "waiting", tries=tries, moved=now, error=delivery.text)
+        self.book.settle(tried, after, fallback=self._fallback(tried))
+
+    def _fallback(self, letter: Letter) -> str:
+        """Who hears of it instead, once it is dead or has failed often enough; a test is for its sink alone."""
+        name = self._terms.alerts.fallback
+        is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
+        is_test = letter.notice.kind == "test"
+        return name if is_needed and not is_test and name in self._terms.sinks and name != letter.sink else ""

@@ -1,0 +1,299 @@
+"""What alerting keeps in the state file: matters, windows and silences, the outbox, and how the sinks do.
+
+To decide and to put what was decided into the outbox is one transaction, so that no notice is lost or made twice,
+whatever dies when. A notice is sent between two transactions: one claims the sink for a while, the other says what
+came of it. Who dies between them leaves a claim that runs out, and the same notice (with the same id) is sent again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from kalshi_cli.core.alerts import Board, Decision, Matter, Silence, Window
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import Fill, Settlement
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.store import rows
+from kalshi_cli.store.database import Database
+from kalshi_cli.units import Ts
+
+MAX_WAITING = 1_000
+"""Notices x sinks in the outbox; the oldest of the least tier go first, and are counted."""
+
+MAX_DEAD, MAX_DELIVERED, MAX_SILENCES = 500, 200, 200
+"""Rows kept for a person to look at; the oldest go first."""
+
+CLAIM_MS = 30_000
+"""One attempt takes less. A claim that ends later than this was made before the clock was set back: it counts for
+nothing."""
+
+Execute = Callable[..., sqlite3.Cursor]
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice for one sink: `waiting`, `delivered` or `dead`. `moved` is when that last changed, `error` why."""
+
+    number: int
+    notice_id: str
+    sink: str
+    status: str
+    created: Ts
+    tries: int
+    moved: Ts
+    error: str
+    tier: str
+    body: bytes
+
+    @property
+    def notice(self) -> Notice:
+        return msgspec.json.decode(self.body, type=Notice)
+
+
+class SinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sink does: failures in a row, when it may be tried again, until when one program has it for itself."""
+
+    sink: str
+    failures: int = 0
+    retry_at: Ts = Ts(0)
+    claimed_until: Ts = Ts(0)
+    last_delivered: Ts | None = None
+    last_failed: Ts | None = None
+    error: str = ""
+
+
+class AlertBook:
+    """The tables of alerting in a state file. Use it from the thread that opened the file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- deciding -------------------------------------------------------------------------------------------------
+
+    def load(self, board: Board) -> None:
+        """Fill an empty board with what is kept."""
+        self._fill(board, self._database.read)
+
+    def decide(
+        self, board: Board, rule: Callable[[], Decision], hearers: Callable[[Notice], Sequence[str]], now: Ts
+    ) -> Decision:
+        """Fill the board, let the rule move it, keep it, and put each notice into the outbox of whoever hears it."""
+        with self._database.together(), self._database.writing(durable=True) as execute:
+            self._fill(board, lambda sql, values=(): execute(sql, values).fetchall())
+            matters, windows = {(m.code, m.subject): m for m in board.all()}, dict(board.windows)
+            decision = rule()
+            self._keep_matters(execute, matters, {(m.code, m.subject): m for m in board.all()})
+            for code in windows.keys() - board.windows.keys():
+                execute("DELETE FROM alert_windows WHERE code = ?", (code,))
+            for code, window in board.windows.items():
+                if windows.get(code) != window:
+                    execute(_PUT_WINDOW, rows.row(window))
+            for notice in decision.notices:
+                for sink in hearers(notice):
+                    _post(execute, notice, sink, now)
+            if decision.notices:
+                _trim(execute)
+        return decision
+
+    def _fill(self, board: Board, read: Callable[..., list[tuple[object, ...]]]) -> None:
+        for found in read(_MATTERS):
+            board.put(rows.read(Matter, found))
+        board.windows = {str(found[0]): rows.read(Window, found) for found in read(_WINDOWS)}
+        board.silences = [rows.read(Silence, found) for found in read(_SILENCES)]
+
+    @staticmethod
+    def _keep_matters(
+        execute: Execute, before: dict[tuple[str, str], Matter], after: dict[tuple[str, str], Matter]
+    ) -> None:
+        for key in before.keys() - after.keys():
+            execute("DELETE FROM matters WHERE code = ? AND subject = ?", key)
+        for key, matter in after.items():
+            if before.get(key) != matter:
+                execute(_PUT_MATTER, rows.row(matter))
+
+    # -- what is new in the state file ----------------------------------------------------------------------------
+
+    def mark(self, name: str) -> int:
+        """How far something was read, or a number that must outlive the program; 0 where there is none."""
+        found = self._database.read("SELECT value FROM alert_marks WHERE name = ?", (name,))
+        return int(found[0][0]) if found else 0
+
+    def set_mark(self, name: str, value: int) -> None:
+        """Part of the transaction that `decide` is in, when called by its rule."""
+        with self._database.writing(durable=False) as execute:
+            execute("INSERT OR REPLACE INTO alert_marks (name, value) VALUES (?, ?)", (name, value))
+
+    def last_alert(self) -> int:
+        """The number of the newest alert that was recorded."""
+        return int(self._database.read("SELECT COALESCE(MAX(id), 0) FROM alerts")[0][0])
+
+    def alerts_after(self, number: int, limit: int) -> list[tuple[int, Alert]]:
+        """Recorded alerts with their numbers, oldest first."""
+        found = self._database.read(_ALERTS_AFTER, (number, limit))
+        return [(int(each[0]), rows.read(Alert, each[1:])) for each in found]
+
+    def last_booked(self) -> int:
+        """The number of the newest fill or settlement that was booked."""
+        return int(self._database.read("SELECT COALESCE(MAX(number), 0) FROM booked")[0][0])
+
+    def fills_after(self, number: int, limit: int) -> list[Fill]:
+        """Fills that were booked later than that number, up to `limit` numbers on, in the order they were booked."""
+        return [rows.read(Fill, found) for found in self._database.read(_FILLS_AFTER, (number, number + limit))]
+
+    def settlements_after(self, number: int, limit: int) -> list[Settlement]:
+        """Like `fills_after`, of settlements."""
+        found = self._database.read(_SETTLEMENTS_AFTER, (number, number + limit))
+        return [rows.read(Settlement, each) for each in found]
+
+    def entries_of(self, ticker: str) -> list[Fill | Settlement]:
+        """All that was booked of one market."""
+        fills: list[Fill | Settlement] = [rows.read(Fill, found) for found in self._database.read(_FILLS_OF, (ticker,))]
+        return fills + [rows.read(Settlement, found) for found in self._database.read(_SETTLEMENT_OF, (ticker,))]
+
+    # -- the outbox -----------------------------------------------------------------------------------------------
+
+    def post(self, notice: Notice, sink: str, now: Ts) -> None:
+        """One more notice for a sink, without a decision."""
+        with self._database.writing(durable=True) as execute:
+            _post(execute, notice, sink, now)
+
+    def claim(self, sinks: Sequence[str], now: Ts) -> tuple[Letter, SinkState] | None:
+        """The next letter of a sink that may be tried now, and that no other program is at; it is ours for a while.
+
+        The gravest first, and what is for a sink that did take the last one before what is for another.
+        """
+        with self._database.writing(durable=False) as execute:
+            states = {state.sink: state for found in execute(_SINKS) for state in (rows.read(SinkState, found),)}
+            free = [states.get(name, SinkState(sink=name)) for name in sinks]
+            for state in sorted(filter(lambda each: _is_free(each, now), free), key=lambda each: each.failures):
+                found = execute(_NEXT_LETTER, (state.sink,)).fetchone()
+                if found is not None:
+                    claimed = msgspec.structs.replace(state, claimed_until=Ts(now + CLAIM_MS))
+                    execute(_PUT_SINK, rows.row(claimed))
+                    return rows.read(Letter, found), claimed
+        return None
+
+    def settle(self, letter: Letter, state: SinkState, *, fallback: str = "") -> None:
+        """What came of a letter, and of the sink; the claim is over. `fallback` gets a copy, if it has none."""
+        with self._database.writing(durable=letter.status != "waiting") as execute:
+            execute(
+                "UPDATE outbox SET status = ?, tries = ?, moved = ?, error = ? WHERE number = ?",
+                (letter.status, letter.tries, letter.moved, letter.error, letter.number),
+            )
+            execute(_PUT_SINK, rows.row(state))
+            if fallback:
+                _post(execute, letter.notice, fallback, letter.moved)
+            _trim(execute)
+
+    def letters(self, status: str, limit: int = 1_000) -> list[Letter]:
+        """Of one status, newest first."""
+        return [rows.read(Letter, found) for found in self._database.read(_LETTERS, (status, limit))]
+
+    def count_waiting(self, sinks: Sequence[str]) -> int:
+        """Letters that these sinks have not got yet."""
+        found = self._database.read("SELECT sink, COUNT(*) FROM outbox WHERE status = 'waiting' GROUP BY sink")
+        return sum(int(count) for sink, count in found if sink in sinks)
+
+    def retry_dead(self, now: Ts) -> int:
+        """Dead letters wait again, as if they were new; their sinks are tried at once. How many."""
+        with self._database.writing(durable=True) as execute:
+            execute("UPDATE alert_sinks SET retry_at = 0, failures = 0 WHERE sink IN (SELECT sink FROM outbox)")
+            return execute(
+                "UPDATE outbox SET status = 'waiting', created = ?, tries = 0, moved = ? WHERE status = 'dead'",
+                (now, now),
+            ).rowcount
+
+    def bury(self, sinks: Sequence[str], before: Ts, now: Ts) -> int:
+        """Letters older than that for none of these sinks: nobody will ever deliver them. How many."""
+        known = ", ".join("?" * len(sinks))
+        with self._database.writing(durable=True) as execute:
+            return execute(
+                "UPDATE outbox SET status = 'dead', moved = ?, error = 'there is no such sink any more'"  # noqa: S608
+                f" WHERE status = 'waiting' AND created < ? AND sink NOT IN ({known})",
+                (now, before, *sinks),
+            ).rowcount
+
+    def sinks(self) -> list[SinkState]:
+        """How each sink did that was ever tried."""
+        return [rows.read(SinkState, found) for found in self._database.read(_SINKS)]
+
+    # -- silences -------------------------------------------------------------------------------------------------
+
+    def silence(self, silence: Silence) -> None:
+        """Keep it; one for the same code and subject is replaced."""
+        with self._database.writing(durable=True) as execute:
+            execute("DELETE FROM silences WHERE until <= ?", (silence.created,))
+            execute(_PUT_SILENCE, rows.row(silence))
+            execute("DELETE FROM silences WHERE rowid <= (SELECT MAX(rowid) FROM silences) - ?", (MAX_SILENCES,))
+
+    def unsilence(self, code: str, subject: str) -> int:
+        """How many there were."""
+        with self._database.writing(durable=True) as execute:
+            return execute("DELETE FROM silences WHERE code = ? AND subject = ?", (code, subject)).rowcount
+
+
+def _is_free(state: SinkState, now: Ts) -> bool:
+    """Times far ahead were written before the clock was set back."""
+    is_claimed = 0 < state.claimed_until - now <= CLAIM_MS
+    return not is_claimed and not 0 < state.retry_at - now <= LONGEST_RETRY_MS
+
+
+LONGEST_RETRY_MS = 900_000
+
+
+def _post(execute: Execute, notice: Notice, sink: str, now: Ts) -> None:
+    execute(_ADD_LETTER, (notice.notice_id, sink, now, now, notice.tier, msgspec.json.encode(notice)))
+
+
+def _trim(execute: Execute) -> None:
+    waiting = execute("SELECT COUNT(*) FROM outbox WHERE status = 'waiting'").fetchone()[0]
+    if waiting > MAX_WAITING:
+        execute(_DROP_LEAST, (waiting - MAX_WAITING,))
+        execute(_COUNT_DROPPED, (waiting - MAX_WAITING,))
+    for status, most in (("dead", MAX_DEAD), ("delivered", MAX_DELIVERED)):
+        execute(_TRIM_LETTERS, (status, most))
+
+
+_MATTERS = f"SELECT {rows.columns(Matter)} FROM matters"  # noqa: S608 - constants, as below
+_WINDOWS = f"SELECT {rows.columns(Window)} FROM alert_windows"  # noqa: S608
+_SILENCES = f"SELECT {rows.columns(Silence)} FROM silences"  # noqa: S608
+_SINKS = f"SELECT {rows.columns(SinkState)} FROM alert_sinks"  # noqa: S608
+_LETTER = f"SELECT {rows.columns(Letter)} FROM outbox WHERE status"  # noqa: S608
+_GRAVITY = "CASE tier WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
+_NEXT_LETTER = _LETTER + f" = 'waiting' AND sink = ? ORDER BY {_GRAVITY}, number LIMIT 1"
+_LETTERS = _LETTER + " = ? ORDER BY number DESC LIMIT ?"
+_PUT_MATTER = rows.insert("matters", Matter, verb="INSERT OR REPLACE")
+_PUT_WINDOW = rows.insert("alert_windows", Window, verb="INSERT OR REPLACE")
+_PUT_SILENCE = rows.insert("silences", Silence, verb="INSERT OR REPLACE")
+_PUT_SINK = rows.insert("alert_sinks", SinkState, verb="INSERT OR REPLACE")
+_ADD_LETTER = (
+    "INSERT OR IGNORE INTO outbox (notice_id, sink, status, created, tries, moved, error, tier, body)"
+    " VALUES (?, ?, 'waiting', ?, 0, ?, '', ?, ?)"
+)
+_DROP_LEAST = (
+    "DELETE FROM outbox WHERE number IN (SELECT number FROM outbox WHERE status = 'waiting'"  # noqa: S608
+    f" ORDER BY {_GRAVITY} DESC, number LIMIT ?)"
+)
+_COUNT_DROPPED = (
+    "INSERT INTO alert_marks (name, value) VALUES ('dropped', ?)"
+    " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
+)
+_TRIM_LETTERS = (
+    "DELETE FROM outbox WHERE number IN"
+    " (SELECT number FROM outbox WHERE status = ? ORDER BY number DESC LIMIT -1 OFFSET ?)"
+)
+_ALERTS_AFTER = f"SELECT id, {rows.columns(Alert)} FROM alerts WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+_FILL = ", ".join(f"fills.{name}" for name in Fill.__struct_fields__)
+_FILLS_AFTER = (
+    f"SELECT {_FILL} FROM booked JOIN fills USING (trade_id, order_id)"  # noqa: S608
+    " WHERE number > ? AND number <= ? ORDER BY number"
+)
+_SETTLED = ", ".join(f"settlements.{name}" for name in Settlement.__struct_fields__)
+_SETTLEMENTS_AFTER = (
+    f"SELECT {_SETTLED} FROM booked JOIN settlements ON booked.ticker = settlements.ticker"  # noqa: S608
+    " WHERE booked.trade_id = '' AND number > ? AND number <= ? ORDER BY number"
+)
+_FILLS_OF = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker = ?"  # noqa: S608
+_SETTLEMENT_OF = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker = ?"  # noqa: S608

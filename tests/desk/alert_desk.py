@@ -1,0 +1,99 @@
+"""Alerting over a real state file in virtual time, and a sink that takes, refuses or hangs as a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.config_sections import Alerts, Sink
+from kalshi_cli.core.alerts import Matter
+from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.desk.alerting import Alerting, Terms
+from kalshi_cli.ops.delivery import Delivery
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts
+
+T0 = Ts(1_780_000_000_000)
+TAKEN = Delivery(outcome="delivered", text="taken")
+DOWN = Delivery(outcome="retry", text="connection refused")
+GONE = Delivery(outcome="gone", text="HTTP 410")
+PHONE = Sink(url="https://example.com/hook")
+EVERYTHING = Sink(url="https://example.com/all", tiers=("critical", "warning", "info"))
+
+_ids = count(1)
+
+
+class Sinks:
+    """Takes everything, unless `answers` says otherwise for a sink."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, Notice]] = []
+        self.tries: list[tuple[str, Notice]] = []
+        self.answers: dict[str, Callable[[], Delivery]] = {}
+
+    def deliver(self, name: str, notice: Notice, within_s: float = 5.0) -> Delivery:
+        assert within_s > 0
+        self.tries.append((name, notice))
+        answer = self.answers.get(name, lambda: TAKEN)()
+        if answer.outcome == "delivered":
+            self.taken.append((name, notice))
+        return answer
+
+    def titles(self, name: str = "phone") -> list[str]:
+        return [notice.title for sink, notice in self.taken if sink == name]
+
+
+class AlertDesk:
+    """One program that tells; another one on the same file is `AlertDesk(folder, clock=..., sinks=...)`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: ManualClock | None = None,
+        sinks: Mapping[str, Sink] | None = None,
+        receiver: Sinks | None = None,
+        **policy: Any,
+    ) -> None:
+        self.clock = clock or ManualClock(T0)
+        self.path = folder / "state.db"
+        self.store = SqliteStore.open(self.path, account="alice", environment="sim")
+        self.receiver = receiver or Sinks()
+        self.stopped: list[Matter] = []
+        wanted = {"phone": PHONE} if sinks is None else dict(sinks)
+        terms = Terms(alerts=Alerts(sinks=wanted, **policy), sinks=wanted, env="sim", zone=ZoneInfo("America/New_York"))
+        self.alerting = Alerting(
+            self.store.alert_book, self.store, terms, self.receiver, self.clock,
+            lambda: f"notice-{next(_ids)}", self.stopped.append,
+        )  # fmt: skip
+
+    def record(self, code: str, subject: str = "KXA", tier: str = "warning", text: str = "so it is") -> None:
+        """As a loop does."""
+        self.store.record(Alert(self.clock.now(), tier, code, subject, text))
+
+    def tell(self) -> list[str]:
+        """Look and deliver once; the titles that arrived."""
+        before = len(self.receiver.taken)
+        self.alerting.look()
+        self.alerting.deliver(10.0)
+        return [notice.title for _, notice in self.receiver.taken[before:]]
+
+    def check(self, *breaches: Breach, source: str = "check positions") -> list[str]:
+        """A check found this; the titles that arrived."""
+        before = len(self.receiver.taken)
+        self.alerting.observe(source, breaches)
+        self.alerting.deliver(10.0)
+        return [notice.title for _, notice in self.receiver.taken[before:]]
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def breach(subject: str = "KXA", code: str = "POSITION_LIMIT", severity: str = "critical", **more: str) -> Breach:
+    return Breach(**{"subject": subject, "code": code, "severity": severity, "value": "12", "limit": "10", **more})
