@@ -139,6 +139,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),
     "tabulate": ("kalshi_cli/cli/screen/render.py",),
+    "apprise": ("kalshi_cli/ops/services.py",),
+    "httpcore": ("kalshi_cli/exchange/transport.py", "kalshi_cli/ops/web.py"),
     "click": (),
 }
 """A library -> where it may be imported. Typer may carry its own click: nobody imports either."""

@@ -119,7 +119,7 @@ def checked_addresses(
     for address in dict.fromkeys(found):
         reason = why_not(address, allow_private=allow_private or (is_here and address.is_loopback))
         if not reason and not is_encrypted and not _is_private(address):
-            reason = "http:// is for this machine only; use https://"
+            reason = "nothing would encrypt it on the way; use https:// (for mail, mailtos://)"
         reasons.append(reason)
         if not reason:
             good.append(str(address))

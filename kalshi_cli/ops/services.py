@@ -11,6 +11,7 @@ import importlib
 import logging
 import re
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -133,6 +134,7 @@ class ServiceSink:
             raise AddressError(f"it is not an address of {self.scheme}") from None
         if not plugin.enabled:
             raise AddressError(f"{self.scheme} needs what is not installed here")
+        plugin.throttle = _unforced(plugin.throttle)
         return plugin
 
     def send(self, notice: Notice, within_s: float = TOTAL_S) -> Delivery:
@@ -206,6 +208,16 @@ def _plugin_kind(scheme: str) -> Any:
     found = getattr(importlib.import_module(f"apprise.plugins.{module}"), name)
     _silence()
     return found
+
+
+def _unforced(throttle: Callable[..., None]) -> Callable[..., None]:
+    """A plug-in keeps its own pace, but waits for no service that told it to: the outbox does, for hours if need be."""
+
+    def pace(last_io: Any = None, wait: float | None = None) -> None:
+        if not wait:
+            throttle(last_io=last_io)
+
+    return pace
 
 
 @functools.cache

@@ -1,0 +1,190 @@
+"""Real receivers on this machine: a web server that behaves as its path says, a mail server, and a notice to send."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from aiosmtpd.smtp import SMTP, AuthResult
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.config_sections import Sink
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.ops.notify import Notifier
+from kalshi_cli.units import Ts
+
+METADATA = "http://169.254.169.254/latest/meta-data/"
+HUGE = 256 << 20
+PATIENCE_S = 60.0  # for what will happen, however slow the machine
+BRIEFLY_S = 0.3  # for what will not
+
+
+def notice(**changes: Any) -> Notice:
+    usual: dict[str, Any] = {
+        "notice_id": "n-1", "kind": "firing", "tier": "critical", "event": "error", "code": "ORDER_UNKNOWN",
+        "subject": "KXBTC-26NOV21", "text": "an order whose fate is not known", "env": "demo",
+        "since": Ts(1_795_258_800_000), "ts": Ts(1_795_258_801_500), "value": "1", "limit": "0",
+        "runbook": "unknown-order", "command": "kalshi order reconcile",
+    }  # fmt: skip
+    return Notice(**(usual | changes))
+
+
+def notifier(resolve: Callable[[str, int], list[str]] | None = None, **sinks: Sink | str) -> Notifier:
+    made = {name: Sink(url=sink) if isinstance(sink, str) else sink for name, sink in sinks.items()}
+    return Notifier(made, SystemClock(), resolve) if resolve else Notifier(made, SystemClock())
+
+
+class Asked(NamedTuple):
+    """A request that arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """Answers as the first part of the path says: a status, or `slow`, `huge`, `drip`, `never`, `garbage`."""
+
+    daemon_threads = True
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.asked: list[Asked] = []
+        self.ends = threading.Event()
+        self.written = 0
+        self.reply = b"ok"
+        self.location = METADATA
+        self.scheme = "https" if tls else "http"
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+
+    def url(self, path: str, host: str = "127.0.0.1") -> str:
+        return f"{self.scheme}://{host}:{self.server_port}/{path}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves early, or shows no good certificate, is what is tested."""
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked.append(Asked(self.command, self.path, dict(self.headers), body))
+        kind = self.path.split("/")[1]
+        if kind == "never":
+            self.server.ends.wait()
+        elif kind == "garbage":
+            self.wfile.write(b"\x00\x01 what?\r\n\r\n")
+        elif kind == "drip":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+            while not self.server.ends.wait(0.02):
+                self.wfile.write(b"x")
+        elif kind == "huge":
+            self.send_response(200)
+            self.send_header("Content-Length", str(HUGE))
+            self.end_headers()
+            while self.server.written < HUGE:
+                self.server.written += self.wfile.write(bytes(1 << 20))
+        else:
+            if kind == "slow":
+                self.server.ends.wait(0.2)
+            self._plain(int(kind) if kind.isdecimal() and len(kind) == 3 else 200)
+
+    def _plain(self, status: int) -> None:
+        self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After", self.path.split("/")[2])
+        if 300 <= status < 400:
+            self.send_header("Location", self.server.location)
+        self.send_header("Content-Length", str(len(self.server.reply)))
+        self.end_headers()
+        self.wfile.write(self.server.reply)
+
+    do_GET = do_POST
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    server = Receiver(tls)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ends.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+# -- mail ---------------------------------------------------------------------------------------------------------
+
+
+class Letter(NamedTuple):
+    sender: str
+    to: list[str]
+    content: bytes
+
+
+class Mailbox:
+    """What a mail server took. `refuses` is what it answers instead of taking."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+        self.refuses = ""
+        self.port = 0
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd's name)
+        if self.refuses:
+            return self.refuses
+        self.letters.append(Letter(envelope.mail_from, envelope.rcpt_tos, envelope.content))
+        return "250 taken"
+
+
+@contextmanager
+def mail_server(password: str = "") -> Iterator[Mailbox]:
+    """On any free port, without TLS; with a password where one is wanted."""
+    box, loop = Mailbox(), asyncio.new_event_loop()
+
+    def authenticator(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
+        return AuthResult(success=given.password == password.encode())
+
+    def session() -> SMTP:
+        return SMTP(
+            box,
+            hostname="mail.example",
+            loop=loop,
+            authenticator=authenticator,
+            auth_require_tls=False,
+            auth_required=bool(password),
+        )
+
+    server = loop.run_until_complete(loop.create_server(session, "127.0.0.1", 0))
+    box.port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def end() -> None:
+        server.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        yield box
+    finally:
+        asyncio.run_coroutine_threadsafe(end(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
