@@ -45,6 +45,7 @@ from kalshi_cli.core.messages import (
     Resync,
     Settled,
     SettlementBooked,
+    Sight,
     StateChanged,
     SubmitOrder,
     Tick,
@@ -362,6 +363,22 @@ def test_the_fills_of_two_orders_of_ours_that_traded_with_one_another_are_both_b
     assert [each.fill for each in engine.step(read) if isinstance(each, FillBooked)] == [sold]
     assert [engine.state.ledger.position("KXA-1", number).qty for number in (0, 1)] == [contracts(4), contracts(-4)]
     assert not any(isinstance(each, FillBooked) for each in engine.step(read))
+
+
+def test_out_of_sight_of_the_account_cancels_go_out_and_orders_do_not(build: Build) -> None:
+    probe = Probe(lambda _: [bid()])
+    engine = build.engine(probe)
+    order = submitted(engine, build.book())
+    engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
+    engine.step(Sight(NOW, Ts(NOW - 15_000), "timeout"))
+    (denied,) = engine.step(delta())
+    assert isinstance(denied, Denied)
+    assert denied.code == "BLIND"
+    probe.answer = lambda _: [Cancel(order)]
+    assert kinds(engine.step(delta())) == ["CancelOrder"]
+    engine.step(Sight(NOW, None))
+    probe.answer = lambda _: [bid()]
+    assert kinds(engine.step(delta())) == ["SubmitOrder"]
 
 
 def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[Engine, str], build: Build) -> None:
