@@ -26,7 +26,7 @@ from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.desk.halts import refuse_to_start
 from kalshi_cli.desk.listing import universe
-from kalshi_cli.desk.signals import PauseSignal, StopSignals
+from kalshi_cli.desk.signals import PauseSignal, StopSignals, after_a_run
 from kalshi_cli.desk.start import agree
 from kalshi_cli.desk.trade import (
     BacktestReport,
@@ -67,7 +67,9 @@ class Loops:
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
         home = state_dir(config, "paper") if is_paper else app.state_dir
         strategies = [self._strategy(name, request.params) for name in request.strategies]
+        over: list[Summary] = []
         with ExitStack() as stack:
+            stack.enter_context(after_a_run(lambda: over[0].live_orders if over else None, app.tell))
             signals = stack.enter_context(StopSignals(app.clock))
             stack.enter_context(PauseSignal(home))
             stack.enter_context(lock(home / "trade.lock", app.clock))
@@ -106,10 +108,10 @@ class Loops:
             )  # fmt: skip
             signals.ask = feed.request
             with self._watched(engine, home, request.interval_s, is_paper=is_paper):
-                summary = session.run()
+                over.append(session.run())
             if groups is not None:
                 groups.close(engine.state.orders.live())
-            return summary
+        return over[0]
 
     def _account(
         self,

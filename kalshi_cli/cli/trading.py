@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
-from kalshi_cli.cli.screen.output import note
-from kalshi_cli.errors import HaltedError, KalshiError, OutcomeUnknownError, UsageError
+from kalshi_cli.cli.screen.output import note, tell
+from kalshi_cli.errors import HaltedError, KalshiError, UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.trade import Plan, Summary
@@ -52,6 +52,7 @@ def trade(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.config_sections import LONGEST_INTERVAL_S
+    from kalshi_cli.desk.signals import after_a_run, left_live
     from kalshi_cli.desk.trade import TradeRequest
 
     if paper and live:
@@ -79,12 +80,11 @@ def trade(
             confirm("trade with real money?", [f"{desk.config.env}: {strategy} will place orders by itself"], yes=yes)
         with status_display() as show:
             summary = Loops(desk).trade(request, _banner, show)
-        render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
+        with after_a_run(lambda: summary.live_orders, tell):
+            render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
+            desk.stack.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
     if summary.live_orders:
-        raise OutcomeUnknownError(
-            f"orders of this run may still be live: {summary.live_orders}",
-            hint="kalshi order reconcile, or kalshi cancel-all",
-        )
+        raise left_live(summary.live_orders)
     if summary.stopped_by in _SIGNALS:
         raise typer.Exit(_SIGNALS[summary.stopped_by])
     if summary.halt:

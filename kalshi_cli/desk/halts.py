@@ -9,8 +9,8 @@ from pathlib import Path
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.model import TradingState
-from kalshi_cli.errors import OutcomeUnknownError, RefusedError
-from kalshi_cli.store.base import NO_HALT, Halt, Store
+from kalshi_cli.errors import HaltedError, OutcomeUnknownError, RefusedError
+from kalshi_cli.store.base import NO_HALT, Halt, MovedError, Store
 from kalshi_cli.store.halt_file import beside, remove_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import unpause
@@ -41,6 +41,32 @@ def way_out(halt: Halt) -> str:
     if halt.state is TradingState.REDUCING:
         return "only what makes a position smaller is taken until: kalshi resume --reason TEXT"
     return "find out why, then: kalshi resume --reason TEXT"
+
+
+def refuse_if_halted(store: Store, reviewed: TradingState = TradingState.REDUCING) -> None:
+    """A halt outlives every process; only a person ends it. Asked before each order is sent, and before each retry.
+
+    `reviewed` is the state that an order was reviewed for: one reviewed while trading was active does not leave once
+    only what reduces is taken (MovedError, REDUCING).
+    """
+    halt = store.halt()
+    if halt.state is TradingState.HALTED:
+        raise _halted(halt)
+    if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:
+        raise MovedError(
+            f"only orders that reduce are taken since: {halt.code} {halt.reason}".rstrip(), code="REDUCING"
+        )
+
+
+def refuse_to_start(store: Store) -> None:
+    """No loop starts into a halt. It may start into a pause, and waits for its end."""
+    halt = store.halt()
+    if halt.is_final:
+        raise _halted(halt)
+
+
+def _halted(halt: Halt) -> HaltedError:
+    return HaltedError(words(halt), hint=way_out(halt))
 
 
 def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:

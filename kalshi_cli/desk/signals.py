@@ -26,6 +26,32 @@ def on_the_way(what: str) -> Iterator[None]:
         ) from error
 
 
+def left_live(count: int) -> OutcomeUnknownError:
+    """A run is over, and so many orders of it may not be."""
+    return OutcomeUnknownError(
+        f"orders of this run may still be live: {count}", hint="kalshi order reconcile, or kalshi cancel-all"
+    )
+
+
+def interrupted(live: int, tell: Callable[[str], None]) -> BaseException:
+    """What a run ends with that a person interrupts although it is to stop: what is live decides."""
+    if live:
+        return left_live(live)
+    tell("nothing of this run is live")
+    return KeyboardInterrupt()
+
+
+@contextmanager
+def after_a_run(live: Callable[[], int | None], tell: Callable[[str], None]) -> Iterator[None]:
+    """What is left to do once a run is over; `live` is how many orders it left, None while it is not over."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if (count := live()) is None:
+            raise
+        raise interrupted(count, tell) from error
+
+
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -25,7 +25,8 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts, total
 from kalshi_cli.desk.journal import Journal, Pulse
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
+from kalshi_cli.desk.signals import interrupted
+from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Store
 from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
@@ -34,9 +35,6 @@ DAY_EVERY_S = 10.0
 
 MOST_TOLD = 20
 """Orders that are named one by one when a run ends with them live."""
-
-
-NOTHING_LIVE = "nothing of this run is live"
 
 
 class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,10 +252,7 @@ class Session:
             self._wind_down()
             why = ""
         except KeyboardInterrupt as error:
-            if live := self._own_live():
-                raise left_live(len(live)) from error
-            self._tell(NOTHING_LIVE)
-            raise
+            raise interrupted(len(self._own_live()), self._tell) from error
         finally:
             self._day_counted = -DAY_EVERY_S
             self._tell_live()
@@ -444,13 +439,6 @@ def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, 
     )
     markets = parts(entries, state.marks(), lambda ticker, _: ticker)
     return BacktestReport(summary=summary, max_drawdown=Money(deepest), markets=dict(sorted(markets.items())))
-
-
-def left_live(count: int) -> OutcomeUnknownError:
-    """A run is over, and so many orders of it may not be."""
-    return OutcomeUnknownError(
-        f"orders of this run may still be live: {count}", hint="kalshi order reconcile, or kalshi cancel-all"
-    )
 
 
 def summarize(

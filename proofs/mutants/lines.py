@@ -45,7 +45,7 @@ SENDING = (
     Mutant(
         "reducing asked for before each try",
         "what adds risk goes again after a 429 although only what reduces may (I-HALT)",
-        "desk/trade.py",
+        "desk/halts.py",
         "    if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:",
         "    if False:",
         ("tests/desk/test_beside.py",),

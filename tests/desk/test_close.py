@@ -15,7 +15,7 @@ from kalshi_cli.core.messages import SubmitOrder
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.close import CloseDesk, Closing, Walk, failure
-from kalshi_cli.desk.trade import refuse_if_halted
+from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.errors import HaltedError, KalshiError, NotFoundError, OutcomeUnknownError, RefusedError
 from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions
 from kalshi_cli.store.base import Halt

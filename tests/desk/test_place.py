@@ -14,8 +14,8 @@ from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
 from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import RESOLVE_S, Aloud
-from kalshi_cli.desk.trade import refuse_if_halted
 from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,

@@ -12,8 +12,8 @@ from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import kill, quotes
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope
+from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.kill import KillSwitch
-from kalshi_cli.desk.trade import refuse_if_halted
 from kalshi_cli.errors import (
     ExchangeError,
     HaltedError,

@@ -10,7 +10,7 @@ from virtual import T0, Virtual, ticket
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.core.messages import Command
-from kalshi_cli.desk.signals import PauseSignal, StopSignals, on_the_way
+from kalshi_cli.desk.signals import PauseSignal, StopSignals, after_a_run, on_the_way
 from kalshi_cli.errors import OutcomeUnknownError, TerminatedError
 from kalshi_cli.store.pause import FILE, pause, read_pause
 
@@ -101,3 +101,23 @@ def test_ctrl_c_while_an_order_is_on_the_way_says_that_it_may_be_live(virtual: V
     assert len(virtual.exchange.resting("alice")) == 1, "and so it is"
     (order,) = virtual.store.live_orders()
     assert order.client_order_id == "mine"
+
+
+# -- after a run ----------------------------------------------------------------------------------------------------
+
+
+def end(live: int | None) -> list[str]:
+    """What a person is told who presses Ctrl-C once more while a run that is over is being put away."""
+    said: list[str] = []
+    with pytest.raises((KeyboardInterrupt, OutcomeUnknownError)) as caught, after_a_run(lambda: live, said.append):
+        raise KeyboardInterrupt
+    return [*said, type(caught.value).__name__, str(caught.value)]
+
+
+def test_whoever_interrupts_the_end_of_a_run_is_told_what_is_live() -> None:
+    assert end(0) == ["nothing of this run is live", "KeyboardInterrupt", ""]
+    assert end(2) == ["OutcomeUnknownError", "orders of this run may still be live: 2"]
+
+
+def test_before_a_run_is_over_nothing_is_said_of_what_is_live() -> None:
+    assert end(None) == ["KeyboardInterrupt", ""]

@@ -21,9 +21,7 @@ from kalshi_cli.core.model import (
     TradingState,
 )
 from kalshi_cli.core.state import Limits
-from kalshi_cli.desk.trade import (
-    refuse_if_halted,
-)
+from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.errors import HaltedError, StateError, UnreachableError
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore

@@ -11,18 +11,19 @@ from trade_run import Many, Run
 from virtual import TICKER, Virtual
 
 from kalshi_cli.core.messages import (
+    Alert,
     Command,
     FeedGap,
     Message,
+    StateChanged,
     Tick,
 )
 from kalshi_cli.core.model import (
     TradingState,
 )
-from kalshi_cli.desk.trade import (
-    refuse_to_start,
-)
-from kalshi_cli.errors import HaltedError
+from kalshi_cli.desk.halts import refuse_to_start
+from kalshi_cli.desk.trade import Reported
+from kalshi_cli.errors import HaltedError, OutcomeUnknownError
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.pause import pause, unpause
@@ -153,8 +154,9 @@ def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(virtual:
         yield from run.ticks(2)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(OutcomeUnknownError, match="may still be live: 12") as caught:
         run.over(feed())
+    assert caught.value.exit_code == 7
     resting = {order_id for order_id, *_ in virtual.exchange.resting("alice")}
     assert len(resting) == 12, "nothing was canceled"
     assert [line for line in virtual.said if "STILL LIVE" in line and line.split()[-1] in resting] == virtual.said[:-1]
@@ -162,6 +164,33 @@ def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(virtual:
     cycle = virtual.store.last_cycle()
     assert cycle is not None
     assert cycle.is_running is False
+
+
+def test_a_second_interrupt_with_nothing_live_says_so_and_is_one(virtual: Virtual) -> None:
+    run = Run(virtual, Many(StrategyParams()))
+
+    def feed() -> Iterator[Message]:
+        yield Tick(virtual.clock.now())
+        raise KeyboardInterrupt
+
+    virtual.store.set_halt(Halt(TradingState.HALTED, "MANUAL", "nothing is placed", virtual.clock.now()))
+    run.engine.state.trading = TradingState.HALTED
+    with pytest.raises(KeyboardInterrupt):
+        run.over(feed())
+    assert virtual.said[-1] == "nothing of this run is live"
+
+
+def test_a_guard_that_stops_trading_is_told_once(virtual: Virtual) -> None:
+    """It changes the state and alerts, in the same words."""
+    said: list[str] = []
+    reported = Reported(virtual.store, said.append, said.append)
+    now = virtual.clock.now()
+    reported.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "lost $25.10 today"))
+    reported.record(Alert(now, "critical", "DAILY_LOSS", "account", "lost $25.10 today"))
+    assert said == ["TRADING IS REDUCING: DAILY_LOSS lost $25.10 today"]
+    reported.record(Alert(now, "critical", "BLIND", "account", "cannot be read"))
+    assert said[1:] == ["CRITICAL BLIND account: cannot be read"], "what no change of state said is told"
+    assert [alert.code for alert in virtual.store.alerts()] == ["BLIND", "DAILY_LOSS"], "both are kept"
 
 
 def test_no_heartbeat_while_the_account_cannot_be_read(virtual: Virtual) -> None:
