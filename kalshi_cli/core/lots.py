@@ -62,9 +62,11 @@ def tax_lots(entries: Iterable[Fill | Settlement]) -> list[Lot]:
                     value = event.value if lot.outcome == "yes" else ONE_DOLLAR - event.value
                     closed.append(_close(lot, event.ts, "settlement", value, Money(0)))
     still_open = [lot for held in holdings.values() for lot in held]
-    return sorted(closed, key=lambda lot: (lot.closed or 0, lot.ticker)) + sorted(
-        still_open, key=lambda lot: lot.opened
-    )
+    return [*sorted(closed, key=_age), *sorted(still_open, key=_age)]
+
+
+def _age(lot: Lot) -> tuple[int, int, str, int]:
+    return (lot.closed or 0, lot.opened, lot.ticker, lot.subaccount)
 
 
 def _trade(held: deque[Lot], fill: Fill, closed: list[Lot]) -> None:

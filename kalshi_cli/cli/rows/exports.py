@@ -47,7 +47,7 @@ class LotExport(Row, frozen=True, kw_only=True):
     fees: Money
     gain: Gain | None
 
-    shown = ("ticker", "outcome", "count", "opened", "closed", "closed_by", "cost", "proceeds", "fees", "gain")
+    shown = ("ticker", "outcome", "count", "opened", "closed", "cost", "fees", "gain")
 
 
 def lot_export(lot: Lot) -> LotExport:
