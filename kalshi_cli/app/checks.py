@@ -23,7 +23,10 @@ LOOKING = 0.6
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop."""
+    """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop; whom to tell.
+
+    `notify` is the address of a sink for this run; without `is_told` nobody hears of it.
+    """
 
     name: str
     checks: tuple[str, ...]
@@ -32,29 +35,40 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     crit: RangeText | None = None
     is_paper: bool = False
     is_stop_allowed: bool = False
+    notify: str = ""
+    is_told: bool = True
 
 
 def run_checks(app: App, wanted: Wanted, show: Callable[[CheckReport, Sequence[CheckReport]], None]) -> Verdict:
     """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling."""
-    is_one = wanted.checks == (wanted.name,)
+    from kalshi_cli.app.check_notices import tell_sinks
+
+    until = app.machine.monotonic() + wanted.within_s
     turns = Turns(app.state_dir / "checks", wanted.name, app.machine, app.tell)
     with turns.taken() as turn:
-        if not turn.is_ours:
-            found = turns.skipped(turn)
-            show(found, ())
-            return found.verdict
-        reports = _look(app, wanted)
-        whole = reports[0] if is_one else _together(reports)
-        show(whole, () if is_one else reports)
-        turns.looked(whole.verdict)
-        return whole.verdict
+        if turn.is_ours:
+            reports = _look(app, wanted)
+            whole = reports[0] if wanted.checks == (wanted.name,) else _together(reports)
+            show(whole, () if len(reports) == 1 else reports)
+            findings = {f"check {each.check}": each.breaches for each in reports}
+            past = turns.looked(whole.verdict)
+            if past.was_skipped:
+                findings[turns.source] = ()
+        else:
+            whole, past = turns.skipped(turn)
+            show(whole, ())
+            findings = {turns.source: whole.breaches} if past.was_skipped else {}
+        if wanted.is_told and findings:
+            tell_sinks(app, findings, wanted.notify, until, is_doubt_new=not past.is_doubted)
+    return whole.verdict
 
 
 def _look(app: App, wanted: Wanted) -> list[CheckReport]:
     readings = Readings(
         app.config, app.limits, app.clock,
         connect=lambda: _bounded(app, wanted.within_s * LOOKING / 2),
-        remembered=app.remembered, find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
+        remembered=app.remembered, remember=lambda: app.store,
+        find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
         is_stop_allowed=wanted.is_stop_allowed,
     )  # fmt: skip
     return [_examined(readings, name, wanted) for name in wanted.checks]
@@ -75,14 +89,10 @@ def _examined(readings: Readings, name: str, wanted: Wanted) -> CheckReport:
 
 def _together(reports: Sequence[CheckReport]) -> CheckReport:
     """The outcome of all: the worst of them."""
-    of: dict[str, list[str]] = {verdict.name: [] for verdict in (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)}
-    fine = 0
-    for each in reports:
-        if each.verdict is Verdict.OK:
-            fine += 1
-        else:
-            of[each.verdict.name].append(each.check)
-    parts = [f"{verdict}: {', '.join(names)}" for verdict, names in of.items() if names]
+    bad = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
+    named = {verdict: [each.check for each in reports if each.verdict is verdict] for verdict in bad}
+    fine = sum(each.verdict is Verdict.OK for each in reports)
+    parts = [f"{verdict.name}: {', '.join(names)}" for verdict, names in named.items() if names]
     breaches = [breach for each in reports for breach in each.breaches]
     measures = [measure for each in reports for measure in each.measures]
     return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures)

@@ -46,6 +46,10 @@ def _range_option(*names: str, text: str) -> Any:
 Warn = Annotated[Any, _range_option("-w", "--warn", text="Warn outside of this, instead of as configured.")]
 Crit = Annotated[Any, _range_option("-c", "--crit", text="Critical outside of this, instead of as configured.")]
 Within = Annotated[Any, duration_option("--within", text="Give up after this (14s).")]
+Notify = Annotated[
+    str, typer.Option("--notify", metavar="URL", help="One more sink for this run; http on this machine.")
+]
+NoNotify = Annotated[bool, typer.Option("--no-notify", help="Tell nobody, and remember nothing of it for the alerts.")]
 Paper = Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")]
 AllowStopped = Annotated[
     bool, typer.Option("--allow-stopped", help="That no loop runs is fine, if the last one ended in good order.")
@@ -65,6 +69,16 @@ ACCOUNT = {
     kalshi check positions
     kalshi check positions -w 50 -c 90 --json
     """,
+    "pnl": """What did the trading day lose, and how far below its best is the account?
+
+    The day of day_zone, from the exchange's fills and settlements, fees and what is open included, in percent of
+    risk.max_daily_loss. The drawdown is in dollars below the best that was seen by this check or by a loop
+    (checks.drawdown_usd); money that you pay in or take out changes neither. -w and -c are percent of the limit.
+
+    \b
+    kalshi check pnl
+    kalshi check pnl -w 40 -c 80 --json
+    """,
     "balance": """Is there money, and no debt?
 
     Cash of all subaccounts and shards, as the exchange states it, against a range that you name or configure
@@ -76,13 +90,32 @@ ACCOUNT = {
 }
 """Checks that look at the account and at the exchange: the help of each."""
 
-LOOP: dict[str, str] = {}
+LOOP = {
+    "heartbeat": """Does the loop that should run complete its cycles?
+
+    The age of the last cycle that was completed with the account in sight, in seconds. Critical: no loop runs, the
+    last one was killed, trading is halted or reducing; a pause is a warning. Where only a loop on paper ever ran, that
+    is the one.
+
+    \b
+    kalshi check heartbeat -w 30 -c 120
+    kalshi check heartbeat --allow-stopped
+    kalshi check heartbeat --paper --env prod
+    """,
+}
 """Checks of a running loop: they can be told which, and that none need run."""
 
 
 def _of_account(name: str) -> Callable[..., None]:
-    def check(ctx: typer.Context, warn: Warn = None, crit: Crit = None, within: Within = None) -> None:
-        _run(ctx, name, within, warn=warn, crit=crit)
+    def check(
+        ctx: typer.Context,
+        warn: Warn = None,
+        crit: Crit = None,
+        within: Within = None,
+        notify: Notify = "",
+        no_notify: NoNotify = False,
+    ) -> None:
+        _run(ctx, name, within, warn=warn, crit=crit, notify=notify, is_told=not no_notify)
 
     return check
 
@@ -93,11 +126,13 @@ def _of_loop(name: str) -> Callable[..., None]:
         warn: Warn = None,
         crit: Crit = None,
         within: Within = None,
+        notify: Notify = "",
+        no_notify: NoNotify = False,
         paper: Paper = False,
         allow_stopped: AllowStopped = False,
     ) -> None:
-        options = {"is_paper": paper, "is_stop_allowed": allow_stopped}
-        _run(ctx, name, within, warn=warn, crit=crit, **options)
+        loop = {"is_paper": paper, "is_stop_allowed": allow_stopped}
+        _run(ctx, name, within, warn=warn, crit=crit, notify=notify, is_told=not no_notify, **loop)
 
     return check
 
@@ -110,7 +145,12 @@ for _name, _help in LOOP.items():
 
 @app.command("all")
 def everything(
-    ctx: typer.Context, within: Within = None, paper: Paper = False, allow_stopped: AllowStopped = False
+    ctx: typer.Context,
+    within: Within = None,
+    notify: Notify = "",
+    no_notify: NoNotify = False,
+    paper: Paper = False,
+    allow_stopped: AllowStopped = False,
 ) -> None:
     """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
 
@@ -120,7 +160,8 @@ def everything(
     kalshi check all --allow-stopped
     kalshi check all --env prod --json
     """
-    _run(ctx, "all", within, is_paper=paper, is_stop_allowed=allow_stopped)
+    loop = {"is_paper": paper, "is_stop_allowed": allow_stopped}
+    _run(ctx, "all", within, notify=notify, is_told=not no_notify, **loop)
 
 
 @app.command("schema")

@@ -79,6 +79,13 @@ class Best(msgspec.Struct, frozen=True):
     ts: Ts
 
 
+class CashBase(msgspec.Struct, frozen=True):
+    """Cash that neither trading nor deposits and withdrawals explain, as it was then: what was there before them."""
+
+    cash: Money
+    ts: Ts
+
+
 class RunGroup(msgspec.Struct, frozen=True):
     """An order group that a run made at the exchange: one on each shard, taken up again after a crash."""
 
@@ -167,6 +174,14 @@ class Store(Notebook, Protocol):
 
     def see_gained(self, gained: Money, ts: Ts) -> Best:
         """The account has gained so much now; the most that was ever seen, this included."""
+        ...
+
+    def cash_base(self) -> CashBase | None:
+        """From where drift of the cash is counted, if it was ever looked at."""
+        ...
+
+    def set_cash_base(self, base: CashBase) -> None:
+        """Count it from here on."""
         ...
 
     def orders(self, since: Ts = EVER, ticker: str = "") -> tuple[Order, ...]:

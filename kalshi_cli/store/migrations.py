@@ -69,10 +69,12 @@ def add_alerting(execute: Execute) -> None:
         execute(statement)
 
 
-def add_best(execute: Execute) -> None:
-    """The most that the account ever gained, and what it had gained at the heartbeat."""
+def add_account_checks(execute: Execute) -> None:
+    """What checks of the account must know of the runs before: the most it ever gained, and where its cash began."""
     execute("ALTER TABLE cycle ADD COLUMN gained INTEGER")
-    execute("CREATE TABLE best (id INTEGER PRIMARY KEY CHECK (id = 1), gained INTEGER NOT NULL, ts INTEGER NOT NULL)")
+    row = "id INTEGER PRIMARY KEY CHECK (id = 1), {} INTEGER NOT NULL, ts INTEGER NOT NULL"
+    execute(f"CREATE TABLE best ({row.format('gained')})")
+    execute(f"CREATE TABLE cash_base ({row.format('cash')})")
 
 
 STATE: tuple[Migration, ...] = (
@@ -84,7 +86,7 @@ STATE: tuple[Migration, ...] = (
     add_intents,
     tell_fills_of_one_trade_apart,
     add_alerting,
-    add_best,
+    add_account_checks,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

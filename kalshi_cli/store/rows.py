@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied
 from kalshi_cli.core.model import Fill, Order, Settlement
-from kalshi_cli.store.base import Best, Cycle, Halt, RunGroup
+from kalshi_cli.store.base import Best, CashBase, Cycle, Halt, RunGroup
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -42,6 +42,7 @@ ADD_ALERT = insert("alerts", Alert)
 SEE_BEST = insert("best", Best, key="id") + (
     " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
 )
+PUT_CASH_BASE = insert("cash_base", CashBase, key="id", verb="INSERT OR REPLACE")
 PUT_GROUP = insert("run_groups", RunGroup, verb="INSERT OR REPLACE")
 SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
 DROP_GROUP = "DELETE FROM run_groups WHERE group_id = ?"
@@ -50,6 +51,7 @@ ORDERS = f"SELECT {columns(Order)} FROM orders"  # noqa: S608 - constants, as be
 FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id, order_id"  # noqa: S608
 SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
 HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
+CASH_BASE = f"SELECT {columns(CashBase)} FROM cash_base"  # noqa: S608
 BEST = f"SELECT {columns(Best)} FROM best"  # noqa: S608
 CYCLE = f"SELECT {columns(Cycle)} FROM cycle"  # noqa: S608
 GROUPS = f"SELECT {columns(RunGroup)} FROM run_groups ORDER BY exchange_index"  # noqa: S608

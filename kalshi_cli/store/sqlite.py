@@ -34,7 +34,7 @@ from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.alerting import AlertBook
-from kalshi_cli.store.base import EVER, NO_HALT, Best, Cycle, Halt, Memory, MovedError, RunGroup
+from kalshi_cli.store.base import EVER, NO_HALT, Best, CashBase, Cycle, Halt, Memory, MovedError, RunGroup
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
 from kalshi_cli.units import Money, Ts
@@ -271,6 +271,16 @@ class SqliteStore:
         with self._database.writing(durable=False) as execute:
             execute(rows.SEE_BEST, (1, gained, ts))
         return self._select(Best, rows.BEST)[0]
+
+    def cash_base(self) -> CashBase | None:
+        """From where drift of the cash is counted, if it was ever looked at."""
+        found = self._select(CashBase, rows.CASH_BASE)
+        return found[0] if found else None
+
+    def set_cash_base(self, base: CashBase) -> None:
+        """Count it from here on."""
+        with self._database.writing(durable=True) as execute:
+            execute(rows.PUT_CASH_BASE, (1, *rows.row(base)))
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 

@@ -19,9 +19,10 @@ from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, Stat
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.funds import SubaccountBalance
-from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
+from kalshi_cli.store.base import NO_HALT, Best, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
+from kalshi_cli.units import Money, Ts
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Readings:
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
     got no answer the exchange is not asked anything more. `connect`, `remembered` and `find_loop` are asked once, when
-    they are needed.
+    they are needed; `remember` makes a state file.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Readings:
         *,
         connect: Callable[[], KalshiClient],
         remembered: Callable[[], Store | None],
+        remember: Callable[[], Store],
         find_loop: Callable[[], Loop],
         within_s: float,
         is_stop_allowed: bool = False,
@@ -64,6 +66,7 @@ class Readings:
         self.is_stop_allowed = is_stop_allowed
         self._connect = connect
         self._remembered = remembered
+        self._remember = remember
         self._find_loop = find_loop
         self._until = clock.monotonic() + within_s
         self._found: dict[str, object] = {}
@@ -160,6 +163,10 @@ class Readings:
     def store(self) -> Store | None:
         """The state file of the account; None where there is none yet."""
         return self.once("store", self._remembered)
+
+    def best(self, gained: Money, ts: Ts) -> Best:
+        """The most that the account was ever seen to have gained, with what it has now; a state file is made for it."""
+        return self.once("best", lambda: (self.store or self._remember()).see_gained(gained, ts))
 
     @property
     def loop(self) -> Loop:

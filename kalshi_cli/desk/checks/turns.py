@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
+from kalshi_cli.core.checks import CheckReport, Measure, Verdict, report
 from kalshi_cli.errors import InstanceError, StateError
 from kalshi_cli.store.lock import LockHolder, holder, lock
 from kalshi_cli.store.shared import SharedNumbers
@@ -29,6 +29,13 @@ class Turn(msgspec.Struct, frozen=True):
 
     is_ours: bool
     who: LockHolder | None = None
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether too many runs were skipped up to this one, and too many up to this one could not find out."""
+
+    was_skipped: bool
+    is_doubted: bool
 
 
 class Turns:
@@ -54,24 +61,29 @@ class Turns:
                 self._tell(f"runs of this check may overlap: {error.message}")
             yield turn
 
-    def skipped(self, turn: Turn) -> CheckReport:
+    @property
+    def source(self) -> str:
+        """Under which name it is told that runs are skipped."""
+        return f"check {self._check} turns"
+
+    def skipped(self, turn: Turn) -> tuple[CheckReport, Past]:
         """The outcome of a run that was not let in."""
         times, _ = self._count(lambda skipped, doubts: (skipped + 1, doubts))
         many = Measure(label="skipped", value=times, crit=str(MOST_SKIPPED))
-        summary = f"already running ({turn.who or 'just ended'})"
-        return report(self._check, summary, many.breach("CHECK_SKIPPED", self._check, f"{times} in a row"), [many])
+        breaches = many.breach("CHECK_SKIPPED", self._check, f"{times} in a row")
+        summary = f"already running ({turn.who or 'it has just ended'})"
+        return report(self._check, summary, breaches, [many]), Past(was_skipped=bool(breaches), is_doubted=False)
 
-    def looked(self, verdict: Verdict) -> tuple[Breach, ...]:
-        """Count a run that was let in; that nothing could be found out so often in a row, where that is so."""
-        _, doubts = self._count(lambda _, doubts: (0, doubts + 1 if verdict is Verdict.UNKNOWN else 0))
-        if verdict is not Verdict.UNKNOWN or doubts < DOUBTS:
-            return ()
-        return (
-            Breach(
-                subject=self._check, value=f"{doubts} in a row", limit=str(DOUBTS - 1), severity="critical",
-                code="COULD_NOT_LOOK",
-            ),
-        )  # fmt: skip
+    def looked(self, verdict: Verdict) -> Past:
+        """Count a run that was let in."""
+        before: list[int] = []
+
+        def change(skipped: int, doubts: int) -> tuple[int, int]:
+            before.append(skipped)
+            return 0, doubts + 1 if verdict is Verdict.UNKNOWN else 0
+
+        _, doubts = self._count(change)
+        return Past(was_skipped=before[-1] > MOST_SKIPPED, is_doubted=doubts >= DOUBTS)
 
     def _count(self, change: Callable[[int, int], tuple[int, int]]) -> tuple[int, int]:
         """The counts after the change. Where they cannot be kept, each run is taken for one too many."""

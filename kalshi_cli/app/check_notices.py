@@ -1,0 +1,89 @@
+"""Who hears of what a check found: the sinks of the configuration, and one more for this run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from kalshi_cli.app import App
+from kalshi_cli.config_sections import Sink
+from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.remedies import remedy_of
+from kalshi_cli.desk.alerting import Alerting
+from kalshi_cli.errors import KalshiError
+from kalshi_cli.units import Ts
+
+Findings = Mapping[str, Sequence[Breach]]
+"""Who looked -> what does not hold."""
+
+SPARE_S = 0.5
+"""Left of the time of a check when nothing is delivered any more."""
+
+
+def tell_sinks(app: App, findings: Findings, notify: str, until: float, *, is_doubt_new: bool) -> None:
+    """Tell of it once, remind, resolve; raises nothing, and what could not be delivered is a line on stderr.
+
+    Where the state file cannot be used nobody knows what was told before: whatever is found is told, each time, but not
+    a first doubt. Without anybody to tell, and without a state file, nothing is written down.
+    """
+    from kalshi_cli.app.alerts import alerting
+
+    more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": Sink(url=notify)} if notify else {}
+    if not (more or app.config.alerts.sinks or (app.state_dir / "state.db").exists()):
+        return
+    try:
+        with alerting(app, more=more) as told:
+            now = app.clock.now()
+            for source, breaches in findings.items():
+                told.observe(source, breaches)
+            told.deliver(until - SPARE_S - app.machine.monotonic())
+            _complain(app, told, now)
+    except KalshiError as error:
+        app.tell(f"alerts are told without knowing what was told before: {error.message}")
+        _tell_directly(app, {**app.config.alerts.sinks, **more}, findings, until, is_doubt_new=is_doubt_new)
+
+
+def _complain(app: App, told: Alerting, since: Ts) -> None:
+    failing = [f"{state.sink}: {state.error}" for state in told.book.sinks() if (state.last_failed or 0) >= since]
+    if failing:
+        app.tell(f"not delivered: {'; '.join(failing)}")
+
+
+def _tell_directly(
+    app: App, sinks: Mapping[str, Sink], findings: Findings, until: float, *, is_doubt_new: bool
+) -> None:
+    from kalshi_cli.ops.notify import Notifier
+
+    notifier, failing = Notifier(sinks, app.machine), []
+    notices = [
+        _notice(app, source, breaches)
+        for source, found in findings.items()
+        if (breaches := [each for each in found if _is_told(each, is_doubt_new=is_doubt_new)])
+    ]
+    for notice in notices:
+        for name, sink in sinks.items():
+            if notice.tier not in sink.tiers and notice.event not in sink.events:
+                continue
+            left_s = until - SPARE_S - app.machine.monotonic()
+            delivery = notifier.deliver(name, notice, left_s) if left_s > 0 else None
+            if delivery is None or delivery.outcome != "delivered":
+                failing.append(f"{name}: {delivery.text if delivery is not None else 'no time was left'}")
+    if failing:
+        app.tell(f"not delivered: {'; '.join(failing)}")
+
+
+def _is_told(breach: Breach, *, is_doubt_new: bool) -> bool:
+    return breach.severity in ("critical", "warning") or (breach.severity == "unknown" and not is_doubt_new)
+
+
+def _notice(app: App, source: str, breaches: Sequence[Breach]) -> Notice:
+    first, now = breaches[0], app.clock.now()
+    remedy = remedy_of(first.code)
+    return Notice(
+        notice_id=app.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
+        event=remedy.event, code=first.code, subject=first.subject,
+        text=f"{source}: {first.value}, wanted is {first.limit}; told again each time: the state file cannot be used",
+        env=app.config.env, since=now, ts=now, value=first.value, limit=first.limit, count=len(breaches),
+        subjects=tuple(breach.subject for breach in breaches[:5]), runbook=remedy.runbook, command=remedy.command,
+    )  # fmt: skip

@@ -1,0 +1,59 @@
+"""Does the loop that should run complete its cycles?"""
+
+from __future__ import annotations
+
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.desk.checks.readings import Loop, Readings, measured
+from kalshi_cli.units import format_ts
+
+FIRST = "cycle_age_s"
+
+
+def examine(readings: Readings) -> CheckReport:
+    """The age of the last cycle that was completed with the account in sight.
+
+    No loop is critical, unless the last one ended in good order and that is allowed. A halt, and trading that only
+    reduces, are critical under their own codes; a pause is a warning.
+    """
+    loop = readings.loop
+    name = f"the loop{loop.mode and ' on ' + loop.mode}"
+    measures: list[Measure] = []
+    if loop.who is None:
+        summary, breaches = _stopped(readings, loop, name)
+    else:
+        # While a loop starts, its time counts from the start: the row is still that of the run before.
+        is_its_own = loop.cycle is not None and loop.cycle.pid == loop.who.pid and loop.cycle.is_running
+        since = loop.cycle.completed if loop.cycle is not None and is_its_own else loop.who.started
+        age = max(0.0, (readings.clock.now() - since) / 1000) if since is not None else 0.0
+        measures = [measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")]
+        verb = "completed a cycle" if is_its_own else "began to start"
+        summary = f"{name} (pid {loop.who.pid}) {verb} {age:.0f} s ago"
+        breaches = list(measures[0].breach("CYCLE_LATE", name, f"{age:.0f} s"))
+    return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)
+
+
+def _stopped(readings: Readings, loop: Loop, name: str) -> tuple[str, list[Breach]]:
+    cycle = loop.cycle
+    if cycle is None:
+        summary, is_in_order = f"{name} never ran here", True
+    elif cycle.is_running:
+        summary = f"{name} ended without stopping in good order; its last cycle was at {format_ts(cycle.completed)}"
+        is_in_order = False
+    else:
+        summary, is_in_order = f"{name} does not run; it stopped at {format_ts(cycle.completed)}", True
+    if is_in_order and readings.is_stop_allowed:
+        return f"no loop is running: {summary}", []
+    return summary, [
+        Breach(subject=name, value=summary, limit="a running loop", severity="critical", code="HEARTBEAT_LOST")
+    ]
+
+
+def _halt(loop: Loop, name: str) -> list[Breach]:
+    """A loop that completes its cycles and may not trade."""
+    halt = loop.halt
+    if halt.state is TradingState.ACTIVE:
+        return []
+    said = f"{halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+    severity = "warning" if halt.is_pause else "critical"
+    return [Breach(subject=name, value=said, limit="active", severity=severity, code=halt.code or "HALTED")]
