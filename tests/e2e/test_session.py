@@ -25,7 +25,7 @@ class Desk:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.variables = bare_variables(home)
+        self.variables = {**bare_variables(home), "KALSHI_RISK__PRICE_COLLAR": "0.9"}  # prices move, and 1c rests
         self.server: subprocess.Popen[str] | None = None
         self.address: dict[str, Any] = {}
 
@@ -71,9 +71,9 @@ class Desk:
         }
 
     def quiet_ticker(self) -> str:
-        """A market with a bid well above a cent, so that a bid of one cent rests, and is allowed to; open for long."""
+        """A market with a bid well above a cent, so that a bid of one cent rests; open for long."""
         markets = self.look("markets", "--limit", "100")
-        fitting = [m for m in markets if m["yes_ask"] and m["yes_bid"] and "0.0500" <= m["yes_bid"] <= "0.1000"]
+        fitting = [m for m in markets if m["yes_ask"] and m["yes_bid"] and m["yes_bid"] >= "0.0500"]
         return str(max(fitting, key=lambda market: str(market["close_time"]))["ticker"])
 
 
