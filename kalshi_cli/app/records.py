@@ -15,7 +15,7 @@ from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.errors import ConfigError
-from kalshi_cli.ops.systemd import ServiceManager
+from kalshi_cli.ops.systemd import Supervisor
 from kalshi_cli.store.base import Store
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def journal_of_loop(
         tables=Tables(log_folder(config, home), app.tell) if config.logs.enabled else None,
         metrics=_metrics(app, stack, mode, strategy) if config.metrics.enabled else None,
         heartbeat=_heartbeat(app) if config.heartbeat.url else None,
-        service=ServiceManager(os.environ, os.getpid(), app.machine),
+        service=Supervisor(os.environ, os.getpid(), app.machine),
     )
     return Journal(
         app.clock, app.limits, outputs,

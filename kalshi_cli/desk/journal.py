@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from kalshi_cli.desk.trade import Plan, Summary
     from kalshi_cli.ops.heartbeat import Heartbeat
     from kalshi_cli.ops.metrics import Metrics
-    from kalshi_cli.ops.systemd import ServiceManager
+    from kalshi_cli.ops.systemd import Supervisor
     from kalshi_cli.ops.tables import Tables
 
 DAYS_EVERY_S = 60.0
@@ -87,7 +87,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     tables: Tables | None = None
     metrics: Metrics | None = None
     heartbeat: Heartbeat | None = None
-    service: ServiceManager | None = None
+    service: Supervisor | None = None
 
 
 class Journal:

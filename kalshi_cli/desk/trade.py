@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.book_watch import without_book
+from kalshi_cli.core.book_watch import is_in_sight, without_book
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     Alert,
@@ -292,14 +292,13 @@ class Session:
             self._journal.heard(message)
             return
         self._cycles += 1
-        is_sighted = self._engine.state.blind_since is None
-        if is_sighted:  # a heart that beats says that the account is looked after
+        if self._engine.state.blind_since is None:  # a heart that beats says that the account is looked after
             self._beat(is_running=True)
         self._obey_halt()
         self._journal.cycle(
             Pulse(
                 cycles=self._cycles,
-                is_fresh=is_sighted,
+                is_fresh=is_in_sight(self._engine.state),
                 day=self._day,
                 halt=self._halt,
                 feed_age_s=self._feed_age_s(),
