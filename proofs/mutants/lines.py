@@ -118,8 +118,8 @@ SENDING = (
         "a fresh order id is new to the file",
         "an id that was used goes out a second time (I-ONCE)",
         "store/rows.py",
-        'INSERT_INTENT = _insert("orders", Order, key="key")',
-        'INSERT_INTENT = _insert("orders", Order, key="key", verb="INSERT OR REPLACE")',
+        'INSERT_INTENT = insert("orders", Order, key="key")',
+        'INSERT_INTENT = insert("orders", Order, key="key", verb="INSERT OR REPLACE")',
         ("tests/store/test_sqlite_store.py",),
     ),
 )
