@@ -167,6 +167,16 @@ def without_book(state: State) -> str:
     return "; ".join(found[:MOST_NAMED]) + more
 
 
+def is_in_sight(state: State) -> bool:
+    """The account can be read, and of the open markets, where there are any, at least one book can be believed."""
+    books = [
+        book
+        for ticker, book in state.books.items()
+        if (market := state.markets.get(ticker)) and market.status is MarketStatus.ACTIVE
+    ]
+    return state.blind_since is None and (not books or any(book.is_usable for book in books))
+
+
 def _pairs(side: Side, book: OrderBook, read: Sequence[Level]) -> dict[_Spot, _Pair]:
     """The best of a side, and each level down to where the shallower of both views ends."""
     views = [Quoted(*level) for level in book.levels(side, MOST_LEVELS)]
