@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.app import App
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.alerts import Matter
+from kalshi_cli.core.messages import Alert
 from kalshi_cli.desk.alerting import Alerting, Terms
+from kalshi_cli.desk.close import CloseDesk, Walk, close_all
+from kalshi_cli.desk.courier import Courier
+from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.ops.notify import Notifier
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
+
+WAIT_S = 0.2
 
 
 @contextmanager
@@ -34,3 +41,35 @@ def alerting(
 
     with SqliteStore.open(home / "state.db", account=account or app.account, environment=app.config.env) as store:
         yield Alerting(store.alert_book, store, terms, Notifier(sinks, app.machine), app.clock, app.new_id, stop)
+
+
+def courier(app: App, home: Path, *, is_paper: bool) -> Courier:
+    """Tells what a loop in this home writes down. On paper there is nothing at the exchange to be closed."""
+    opened = partial(alerting, app, home=home, account="paper" if is_paper else "")
+    return Courier(opened, app.clock, app.tell, None if is_paper else partial(flatten, app))
+
+
+def flatten(app: App) -> None:
+    """Close all positions because an alert said so, as `kalshi flatten` does, from a thread beside the loop.
+
+    The loop takes its own orders back first, because trading is paused; that is waited for as long as a stop may take.
+    What came of it is recorded as an alert.
+    """
+    with App(app.config, app.tell, app.note) as own:
+        try:
+            until = own.machine.monotonic() + app.config.trade.stop_budget_s
+            while any(order.strategy for order in own.store.live_orders()) and own.machine.monotonic() < until:
+                own.machine.sleep(WAIT_S)
+            closer = CloseDesk(own.order_desk(), Walk(), own.note)
+            closings, error = close_all(lambda: (closer, closer.plans()), lambda _plans: None)
+            done = ", ".join(each.plan.market.ticker for each in closings if each.is_done)
+            text = f"closed {done}" if done else "nothing was closed"
+            own.store.record(_flattened(own, text, error))
+        except StateError as error:
+            app.tell(f"nothing was closed: {error.message}")
+
+
+def _flattened(app: App, text: str, error: KalshiError | None) -> Alert:
+    if error is None:
+        return Alert(app.clock.now(), "warning", "FLATTENED", "account", text)
+    return Alert(app.clock.now(), "critical", "FLATTEN_FAILED", "account", f"{text}; {error.message}")

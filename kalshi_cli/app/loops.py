@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from kalshi_cli.app import App
+from kalshi_cli.app.alerts import courier
 from kalshi_cli.app.records import journal_of_loop
 from kalshi_cli.config import state_dir
 from kalshi_cli.core.engine import Engine
@@ -81,6 +82,8 @@ class Loops:
             app.journal = journal_of_loop(
                 app, stack, home, store, mode=mode, strategy=",".join(request.strategies), decision=decision
             )
+            telling = courier(app, home, is_paper=is_paper)
+            stack.enter_context(telling.running(",".join(request.strategies)))
             refuse_to_start(store)
             self._serve_if_nobody_does(stack)
             app.limiter.rank = Rank.TRADER
@@ -99,6 +102,7 @@ class Loops:
             engine, venue, groups = self._account(store, stream, markets, fees, strategies, is_paper=is_paper)
             plan = self._plan(request.strategies, mode, len(markets), request)
             app.before_order = decision.refuse_if_late
+            telling.begin()
             banner(plan)
             session = Session(
                 plan, engine, decision.over(feed), venue, store, app.clock,

@@ -47,11 +47,14 @@ INHIBITS: dict[str, tuple[str, ...]] = {
     "TRADING_PAUSED": (*_NOISE, "FILL_RATE*", "REJECT*"),
     "EXCHANGE_DOWN": (*_NOISE, "BLIND", "CYCLE*", "FILL_RATE*", "REJECT*"),
     "BLIND": (*_NOISE, "CYCLE*"),
-    "HALTED": ("STRATEGY*", "CYCLE*", "HEARTBEAT*", "FEED*", "BOOK*", "FILL_RATE*"),
+    "HALTED": ("STRATEGY*", "CYCLE*", "HEARTBEAT*", "FEED*", "BOOK*", "FILL_RATE*", "DAY_LOSS"),
 }
 """A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
 
-_STANDS_DOWN = ("EXCHANGE*", "TRADING_PAUSED", "BLIND", "CANCEL_ALL", "ROUTE_ENDS", "CYCLE*", "HEARTBEAT*", "ALERT*")
+_STANDS_DOWN = (
+    "EXCHANGE*", "TRADING_PAUSED", "BLIND", "CREDENTIALS", "CANCEL_ALL", "ROUTE_ENDS", "CYCLE*", "HEARTBEAT*", "ALERT*",
+    "LOOP_FAILED", "FLATTEN*",
+)  # fmt: skip
 """Critical codes after which a loop is not paused: it stands still already, and goes on by itself when it can; it runs
 no more; or it is not about trading. A pause would only outlive its cause."""
 

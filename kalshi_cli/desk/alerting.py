@@ -112,6 +112,14 @@ class Alerting:
         """A loop begins, and has read the account: what the last one left open is over, or will be said again."""
         self._move(lambda board, now: board.end("loop", now))
 
+    def record(self, alert: Alert) -> None:
+        """Leave something to be told, as a loop does."""
+        self._store.record(alert)
+
+    def trading(self) -> TradingState:
+        """The trading state on file."""
+        return self._store.halt().state
+
     def look(self) -> None:
         """What loops and commands wrote into the state file since the last look, and what time brings."""
         self._move(lambda _board, _now: None)

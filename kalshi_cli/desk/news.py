@@ -121,7 +121,7 @@ class DayNews:
             return []
         value = f"{show_money(Money(fall))} below the best of the day, {show_money(day.best)}"
         limit = show_money(self._drawdown)
-        return [Breach(subject="account", value=value, limit=limit, severity="warning", code="DRAWDOWN")]
+        return [Breach(subject="account", value=value, limit=limit, severity="warning", code="DAY_DRAWDOWN")]
 
     def _summary(self, since: Ts, until: Ts) -> Alert | None:
         """What was realized from midnight to midnight; of days on which nobody looked, together. None without any."""

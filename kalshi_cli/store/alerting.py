@@ -7,8 +7,8 @@ came of it. Who dies between them leaves a claim that runs out, and the same not
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +20,9 @@ from kalshi_cli.store import rows
 from kalshi_cli.store.database import Database
 from kalshi_cli.units import Ts
 
+if TYPE_CHECKING:
+    from sqlite3 import Cursor
+
 MAX_WAITING = 1_000
 """Notices x sinks in the outbox; the oldest of the least tier go first, and are counted."""
 
@@ -30,7 +33,7 @@ CLAIM_MS = 30_000
 """One attempt takes less. A claim that ends later than this was made before the clock was set back: it counts for
 nothing."""
 
-Execute = Callable[..., sqlite3.Cursor]
+Execute = Callable[..., "Cursor"]
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):

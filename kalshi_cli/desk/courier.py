@@ -1,0 +1,127 @@
+"""Tells what a loop wrote down, from a thread beside it: trading waits for no sink, whatever a sink does.
+
+The thread has a connection of its own to the state file, where the loop leaves what happened. It looks there twice a
+second, tells and delivers. Whatever goes wrong here stops no order; what is left undone is in the file, and the next
+program that delivers goes on with it. When the loop ends there is one last short try.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.desk.alerting import Alerting
+from kalshi_cli.errors import KalshiError, StateError, TerminatedError
+from kalshi_cli.text import redact, safe_text
+
+LOOK_S = 0.5
+"""Between two looks for what is new."""
+
+REST_LOOKS = 10
+"""Looks after which it is decided again though nothing is new: reminders, windows that close, retries."""
+
+DELIVER_S = 10.0
+"""One round of deliveries; then it looks again."""
+
+LAST_TRY_S = 4.0
+"""For what is left when the loop has ended. Then the next program does it."""
+
+FLATTEN_WITHIN_MS = 600_000
+"""An order to flatten that is older is none any more: nobody expects it."""
+
+
+class Courier:
+    """Beside one loop: `with Courier(...).running():`. `opened` is entered in its thread.
+
+    `flatten` closes the positions, in another thread; None where there are none at the exchange.
+    """
+
+    def __init__(
+        self,
+        opened: Callable[[], AbstractContextManager[Alerting]],
+        clock: Clock,
+        tell: Callable[[str], None],
+        flatten: Callable[[], None] | None,
+    ) -> None:
+        self._opened = opened
+        self._clock = clock
+        self._tell = tell
+        self._flatten = flatten
+        self._closing: threading.Thread | None = None
+        self._last: Alert | None = None
+        self._has_begun = threading.Event()
+        self._is_over = threading.Event()
+        self._said = ""
+
+    def begin(self) -> None:
+        """The loop has read the account, and says anew what holds."""
+        self._has_begun.set()
+
+    @contextmanager
+    def running(self, subject: str) -> Iterator[None]:
+        """For as long as it lasts. An error that ends it is told as well, as one of `subject`."""
+        thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        thread.start()
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, KeyboardInterrupt | TerminatedError):
+                self._last = Alert(self._clock.now(), "critical", "LOOP_FAILED", subject, _reason(error))
+            raise
+        finally:
+            self._is_over.set()
+            thread.join(2 * LAST_TRY_S)  # as a daemon it holds up no exit
+
+    def _run(self) -> None:
+        """Open, and again where that fails: the file may be locked, and a courier that gave up would tell nobody."""
+        while not self._is_over.is_set():
+            try:
+                with self._opened() as alerting:
+                    self._carry(alerting)
+                    return
+            except StateError as error:
+                self._say(f"nobody is told of alerts: {error.message}")
+                self._is_over.wait(LOOK_S * REST_LOOKS)
+
+    def _carry(self, alerting: Alerting) -> None:
+        looks = 0
+        while not self._is_over.wait(LOOK_S):
+            if self._has_begun.is_set():
+                self._has_begun.clear()
+                alerting.begin()
+            if looks % REST_LOOKS == 0 or alerting.has_news():
+                alerting.look()
+                self._obey(alerting)
+            alerting.deliver(DELIVER_S)
+            looks += 1
+        if self._last is not None:
+            alerting.record(self._last)
+        alerting.look()
+        alerting.deliver(LAST_TRY_S)
+
+    def _obey(self, alerting: Alerting) -> None:
+        """Flatten, where an alert asked for it; once, and not after trading was resumed."""
+        asked = alerting.book.mark("flatten")
+        if not asked or (self._closing is not None and self._closing.is_alive()):
+            return
+        is_due = self._clock.now() - asked <= FLATTEN_WITHIN_MS and alerting.trading() is TradingState.HALTED
+        if self._closing is None and self._flatten is not None and is_due:
+            self._closing = threading.Thread(target=self._flatten, name="flatten", daemon=True)
+            self._closing.start()
+            return
+        self._closing = None
+        alerting.book.set_mark("flatten", 0)
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._tell(text)
+
+
+def _reason(error: BaseException) -> str:
+    text = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
+    return safe_text(redact(text), 300)
