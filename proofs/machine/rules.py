@@ -246,6 +246,7 @@ class Machine(RuleBasedStateMachine):
             return
         if not exchange.levels(ticker, side):
             self.quotes_come_back(ticker)
+        self.stage.pass_a_moment()
         levels = exchange.levels(ticker, side)
         price, standing = levels[0]
         taker = NewOrder(
@@ -258,6 +259,7 @@ class Machine(RuleBasedStateMachine):
     def quotes_come_back(self, ticker: str) -> None:
         if self._is_open(ticker):
             self._did("quotes_come_back")
+            self.stage.pass_a_moment()
             self.stage.virtual.market(*((40, 44) if ticker == TICKER else (60, 66)), ticker=ticker)
 
     @rule(at=st.integers(0, 5))
@@ -273,6 +275,7 @@ class Machine(RuleBasedStateMachine):
     def foreign_trade(self, ticker: str, side: Side, price: int) -> None:
         """The web site trades on our account."""
         stage = self.stage
+        stage.pass_a_moment()
         order = NewOrder(ticker=ticker, side=side, price=Price(100 * price), qty=contracts(2))
         receipt = stage.exchange.submit(ME, order, stage.clock.now())
         if isinstance(receipt, Receipt):

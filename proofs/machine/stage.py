@@ -190,6 +190,10 @@ class Stage:
             with suppress(KalshiError):
                 self.take(MarketChange(self._now(), self.virtual.client.market(ticker)))
 
+    def pass_a_moment(self) -> None:
+        """No two things at the exchange share a millisecond: by it whoever reads tells old news from new."""
+        self.clock.advance(0.001)
+
     def _now(self) -> Any:
         return self.clock.now()
 
@@ -223,7 +227,7 @@ class Stage:
     # -- the wire -----------------------------------------------------------------------------------------------------
 
     def _on_request(self, request: httpx.Request) -> httpx.Response | None:
-        self.clock.advance(0.001)  # no two requests share a millisecond: by it the exchange tells old news from new
+        self.pass_a_moment()
         self.deliver()
         names = _names(request)
         for name in names:

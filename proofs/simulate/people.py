@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kalshi_cli.app.rebuild import rebuild
-from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.core.model import ASK, BID, OrderStatus
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.close import CloseDesk, Walk
@@ -116,13 +116,13 @@ class People:
             stage.hit("F10")
 
     def close(self, fault: Fault) -> None:
-        """Nobody wants to buy what is held: the close gives way to its bound, and no further."""
+        """Hardly anybody wants what is held, but far away: the close gives way to its bound, and no further."""
         stage = self._stage
         held = [each for each in stage.exchange._state.members[ME].holdings() if each.qty]
         if not held:
             return
-        ticker, qty = held[fault.size % len(held)].ticker, abs(held[fault.size % len(held)].qty)
-        stage.exchange.cancel_all("maker", stage.timeline.now(), ticker)
+        ticker, qty = held[fault.size % len(held)].ticker, held[fault.size % len(held)].qty
+        stage.world.thin_out(ticker, BID if qty > 0 else ASK)
 
         def do(app: VirtualApp) -> None:
             walk = Walk(max_slippage=cents(SLIPPAGE), tries=4, within_s=6.0)
@@ -139,8 +139,8 @@ class People:
                     stage.hit("F65")
 
         # A loop that offers what a person closes meanwhile was within its limits when it offered it.
-        stage.checker.slack += 10_000 * qty
-        stage.checker.slack_qty += qty
+        stage.checker.slack += 10_000 * abs(qty)
+        stage.checker.slack_qty += abs(qty)
         self.beside("close", do)
 
     # -- the state file -----------------------------------------------------------------------------------------------

@@ -154,6 +154,14 @@ class World:
                 if 0 < price < 100:
                     self._submit("maker", NewOrder(ticker=ticker, side=side, price=cents(price), qty=qty))
 
+    def thin_out(self, ticker: str, side: Side) -> None:
+        """The maker's quotes go; on this side one contract stays near, and many further away."""
+        self._stage.exchange.cancel_all("maker", self._stage.timeline.now(), ticker)
+        for away, count in ((2, 1), (10, 100)):
+            price = self._mids[ticker] - side.sign * away
+            if 0 < price < 100:
+                self._submit("maker", NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(count)))
+
     def _take(self, ticker: str, side: Side, qty: int) -> None:
         price = self._mids[ticker] + side.sign * 3
         if 0 < price < 100:
