@@ -35,6 +35,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     crit: RangeText | None = None
     is_paper: bool = False
     is_stop_allowed: bool = False
+    is_accepted: bool = False
     notify: str = ""
     is_told: bool = True
 
@@ -69,7 +70,7 @@ def _look(app: App, wanted: Wanted) -> list[CheckReport]:
         connect=lambda: _bounded(app, wanted.within_s * LOOKING / 2),
         remembered=app.remembered, remember=lambda: app.store,
         find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
-        is_stop_allowed=wanted.is_stop_allowed,
+        is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
     return [_examined(readings, name, wanted) for name in wanted.checks]
 

@@ -137,6 +137,32 @@ def _of_loop(name: str) -> Callable[..., None]:
     return check
 
 
+@app.command("drift")
+def drift(
+    ctx: typer.Context,
+    warn: Warn = None,
+    crit: Crit = None,
+    within: Within = None,
+    notify: Notify = "",
+    no_notify: NoNotify = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="The cash there is now is right: from here on its drift is counted.")
+    ] = False,
+) -> None:
+    """Is what we remember of the account what the exchange states, to the contract and the cent?
+
+    Each fill and each position of the state file against the exchange's, and the cash against what there was, what
+    trading did to it, and what was paid in and out: from the first run of this check, or from --accept. What differs
+    has to differ twice in a row. And what strategies earned against what their fair values promised, in standard
+    deviations, once 30 fills in 10 events are settled or closed. -w and -c are dollars of cash.
+
+    \b
+    kalshi check drift
+    kalshi check drift --accept
+    """
+    _run(ctx, "drift", within, warn=warn, crit=crit, notify=notify, is_told=not no_notify, is_accepted=accept)
+
+
 for _name, _help in ACCOUNT.items():
     app.command(_name, help=_help)(_of_account(_name))
 for _name, _help in LOOP.items():
@@ -194,7 +220,7 @@ def _run(ctx: typer.Context, name: str, within: float | None, **options: Any) ->
     from kalshi_cli.app.checks import Wanted, run_checks
 
     within_s, form = within or WITHIN_S, flags_of(ctx).form
-    checks = (*ACCOUNT, *LOOP) if name == "all" else (name,)
+    checks = (*ACCOUNT, "drift", *LOOP) if name == "all" else (name,)
     with stopped_after(within_s, name, form) as stop, opened(ctx) as desk:
 
         def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kalshi_cli.core.checks import Breach, CheckReport, report
 from kalshi_cli.desk.checks.readings import Readings, measured
-from kalshi_cli.units import DOLLAR, Money, show_money
+from kalshi_cli.units import DOLLAR, show_money
 
 FIRST = "cash_usd"
 
@@ -13,8 +13,8 @@ def examine(readings: Readings) -> CheckReport:
     """Cash of all subaccounts and shards against its range; below zero anywhere is critical."""
     pockets = {f"subaccount {each.subaccount} shard {each.exchange_index}": each.balance for each in readings.pockets}
     balance = readings.balance
-    pockets = pockets or {f"shard {shard}": cash for shard, cash in balance.shards.items()}
-    cash = Money(sum(pockets.values())) if pockets else balance.cash
+    pockets = pockets or {f"shard {shard}": held for shard, held in balance.shards.items()}
+    cash = readings.cash
     measure = measured("cash_usd", cash / DOLLAR, readings.checks.cash_usd)
     breaches = [
         Breach(subject=name, value=show_money(held), limit="$0.00", severity="critical", code="LOW_BALANCE")

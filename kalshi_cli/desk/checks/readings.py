@@ -58,12 +58,14 @@ class Readings:
         find_loop: Callable[[], Loop],
         within_s: float,
         is_stop_allowed: bool = False,
+        is_accepted: bool = False,
     ) -> None:
         self.config = config
         self.checks = config.checks
         self.limits = limits
         self.clock = clock
         self.is_stop_allowed = is_stop_allowed
+        self.is_accepted = is_accepted
         self._connect = connect
         self._remembered = remembered
         self._remember = remember
@@ -116,6 +118,11 @@ class Readings:
     def balance(self) -> Balance:
         """Cash of the primary subaccount."""
         return self.once("balance", lambda: self.client.balance())
+
+    @property
+    def cash(self) -> Money:
+        """Cash of all subaccounts and shards."""
+        return Money(sum(each.balance for each in self.pockets)) if self.pockets else self.balance.cash
 
     @property
     def subaccounts(self) -> tuple[int, ...]:
