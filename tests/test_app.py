@@ -177,7 +177,7 @@ def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: De
     with desk.app(trade=trade) as app:
         summary = Loops(app).trade(request, banners.append, shown.append)
     assert (summary.stopped_by, summary.live_orders, summary.env) == ("duration", 0, "sim")
-    assert summary.cycles >= 3
+    assert summary.cycles >= 2
     assert summary.mode == ("paper" if fills else "sim")
     assert banners[0].words.startswith("PAPER" if fills else "SIMULATED")
     with desk.app() as app:
@@ -201,7 +201,7 @@ def test_a_command_finds_the_exchange_that_a_loop_serves(desk: Desk) -> None:
 
             thread = threading.Thread(target=other)
             thread.start()
-            thread.join(20)
+            thread.join(60)
 
         Loops(first).trade(
             TradeRequest(strategies=("spike",), interval_s=0.2, duration_s=0.3), look, lambda _summary: None

@@ -76,7 +76,7 @@ def proxy(server: Counting) -> Iterator[FaultProxy]:
         yield one
 
 
-def ask(server: Counting, proxy: FaultProxy, timeout_s: float = 5.0) -> Any:
+def ask(server: Counting, proxy: FaultProxy, timeout_s: float = 30.0) -> Any:
     """The answer to one request; the name of the error where there is none."""
     with httpx.Client(trust_env=False, timeout=timeout_s) as client:
         try:
@@ -115,8 +115,8 @@ def test_each_fault_breaks_one_request_as_it_says(
 @pytest.mark.parametrize(("action", "seen"), [("hang_request", 0), ("hang", 1)])
 def test_a_hang_leaves_the_client_waiting(server: Counting, proxy: FaultProxy, action: Action, seen: int) -> None:
     proxy.faults.append(Fault(action, "GET", "/a"))
-    assert ask(server, proxy, 0.1) == "ReadTimeout"
-    assert len(server.seen) == seen
+    assert ask(server, proxy, 0.3) == "ReadTimeout"
+    eventually(lambda: len(server.seen) == seen)
 
 
 def test_a_late_request_arrives_after_its_client_gave_up(server: Counting, proxy: FaultProxy) -> None:
@@ -168,7 +168,7 @@ def test_a_frozen_stream_is_silent_and_open(server: Counting, proxy: FaultProxy,
     with pytest.raises(TimeoutError):
         stream.recv(1)
     proxy.thaw_stream()
-    stream.settimeout(5)
+    stream.settimeout(30)
     assert [read_frame(stream), read_frame(stream)] == [PING, text_frame(b"a")]
 
 

@@ -115,7 +115,7 @@ def test_a_signal_ends_it_in_good_order(
 ) -> None:
     process = serve()
     process.send_signal(number)
-    assert process.wait(20) in (code, -number)
+    assert process.wait(60) in (code, -number)
     assert simulator(tmp_path).serving() is None
     assert not (tmp_path / "exchange" / "address.json").exists()
 

@@ -56,7 +56,7 @@ def test_a_stop_ends_the_process_that_holds_the_lock_and_waits_for_it(
     assert stop(tmp_path / "trade.lock", CLOCK, 10.0, told.append) == held.pid
     assert [who.pid for who in told] == [held.pid]
     assert held.wait() == -signal.SIGTERM
-    assert stop(tmp_path / "trade.lock", CLOCK, 10.0) is None
+    assert stop(tmp_path / "trade.lock", CLOCK, 60.0) is None
 
 
 @pytest.mark.parametrize("held", ["stubborn"], indirect=True)

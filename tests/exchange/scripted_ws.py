@@ -25,7 +25,7 @@ from wsproto.events import (
 )
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Poll, because sockets take their time; a test that has to wait in vain fails here."""
     end = time.monotonic() + timeout_s
     while not condition():
@@ -68,7 +68,7 @@ class ScriptedWs:
         self.cut()
         with contextlib.suppress(OSError):  # wakes accept
             socket.create_connection(self._listener.getsockname(), timeout=1).close()
-        self._thread.join(5)
+        self._thread.join(30)
         self._listener.close()
 
     # -- what a test does -----------------------------------------------------------------------------------------

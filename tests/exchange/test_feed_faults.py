@@ -261,7 +261,7 @@ class Scene:
             "http://127.0.0.1:1/trade-api/v2", clock=self.clock, rng=random.Random(1), signer=signer,
             transport=self.rest,
         )  # fmt: skip
-        pace = Pace(connect_s=2, first_pause_s=0.01, longest_pause_s=0.05)
+        pace = Pace(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
         size = options.pop("queue_size", 100_000)
         self.stream = Stream(
             server.url, signer, SystemClock(), random.Random(1), tickers=["A", "B"], pace=pace, queue_size=size

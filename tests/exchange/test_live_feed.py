@@ -72,7 +72,7 @@ class Setting:
         )
         self.stream: Stream | None = None
         if url:
-            pace = Pace(connect_s=2, first_pause_s=0.01, longest_pause_s=0.05)
+            pace = Pace(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
             tickers = [each.ticker for each in markets]
             self.stream = Stream(url, signer, SystemClock(), random.Random(1), tickers=tickers, pace=pace)
         self.new: list[MarketChange] = []

@@ -78,4 +78,4 @@ def test_a_read_that_hangs_holds_a_loop_up_for_its_bound_and_no_longer(serve, co
     started = clock.monotonic()
     with pytest.raises(UnreachableError):
         client.exchange_status()
-    assert clock.monotonic() - started < 5
+    assert clock.monotonic() - started < 20

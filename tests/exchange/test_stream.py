@@ -18,14 +18,25 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from scripted_ws import ScriptedWs, wait_until
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, FeedState, PublicTrade
 from kalshi_cli.errors import CredentialsError, KalshiError
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.stream.subscriptions import Said
 
-QUICK = Pace(connect_s=2, first_pause_s=0.01, longest_pause_s=0.05)
+QUICK = Pace(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
+LONG_S = 60.0
+"""Longer than any busy machine holds up a message; a `Moved` clock jumps over it."""
+
+
+class Moved(SystemClock):
+    """The machine's clock, and how far a test has moved it: no patience ends because the machine is busy."""
+
+    shift_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.shift_s
 
 
 def trade(ticker: str) -> dict[str, Any]:
@@ -62,8 +73,8 @@ def server() -> Iterator[ScriptedWs]:
 def start(server: ScriptedWs, rsa_key: Any) -> Iterator[Start]:
     streams: list[Stream] = []
 
-    def begin(url: str = "", pace: Pace = QUICK, **options: Any) -> Heard:
-        clock = SystemClock()
+    def begin(url: str = "", pace: Pace = QUICK, clock: Clock | None = None, **options: Any) -> Heard:
+        clock = clock or SystemClock()
         options.setdefault("tickers", ["A", "B"])
         stream = Stream(
             url or server.url, Signer("key-id", rsa_key, clock), clock, random.Random(1), pace=pace, **options
@@ -196,10 +207,22 @@ def test_a_close_frame_ends_the_connection_after_what_came_before_it(server: Scr
     assert len(heard.of(BookDelta)) == 1
 
 
+def after_silence(heard: Heard, clock: Moved) -> str:
+    """Why the stream went down; what was still under way when the silence began is heard first."""
+
+    def is_down() -> bool:
+        clock.shift_s += LONG_S
+        return len(heard.of(FeedState)) > 1
+
+    wait_until(is_down)
+    return str(heard.of(FeedState)[1].reason)
+
+
 def test_silence_ends_the_connection(server: ScriptedWs, start: Start):
-    heard = start(pace=Pace(silence_s=0.2, quiet_s=9, first_pause_s=0.01))
+    clock = Moved()
+    heard = start(pace=Pace(silence_s=LONG_S, quiet_s=2 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock)
     heard.until(FeedState)
-    assert "nothing came" in heard.until(FeedState, 2)[1].reason
+    assert "nothing came" in after_silence(heard, clock)
     heard.until(FeedState, 3)
     assert server.connections >= 2
 
@@ -211,41 +234,57 @@ def test_silence_ends_a_tls_connection_whose_other_end_never_closes(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     with ScriptedWs("A", tls=context) as secured:
-        heard = start(url=secured.url, tickers=["A"], pace=Pace(silence_s=0.3, quiet_s=9, first_pause_s=0.01))
+        clock = Moved()
+        pace = Pace(silence_s=LONG_S, quiet_s=2 * LONG_S, repair_s=0.1, first_pause_s=0.01)
+        heard = start(url=secured.url, tickers=["A"], pace=pace, clock=clock)
         heard.until(FeedState)
         secured.send_raw(b"\x81\x7e\x01")  # half a frame, and never the rest
-        assert "nothing came" in heard.until(FeedState, 2)[1].reason
+        assert "nothing came" in after_silence(heard, clock)
         heard.stream.stop()
 
 
 def test_pings_are_answered_and_count_as_a_sign_of_life(server: ScriptedWs, start: Start):
-    heard = start(pace=Pace(silence_s=0.4, quiet_s=9, first_pause_s=0.01))
+    clock = Moved()
+    heard = start(pace=Pace(silence_s=LONG_S, quiet_s=9 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock)
     heard.until(FeedState)
     for count in range(1, 7):
         server.ping()
         wait_until(lambda expected=count: len(server.pongs) == expected)
-        wait_until(lambda: heard.stream.silent_s is not None and heard.stream.silent_s > 0.08)
+        clock.shift_s += LONG_S / 2
+        assert heard.stream.silent_s is not None
+        assert heard.stream.silent_s >= LONG_S / 2
     assert server.pongs == [b"heartbeat"] * 6
     assert server.connections == 1
 
 
+def ignore_probes(server: ScriptedWs) -> None:
+    """From now on; the one that it hears next is the first without an answer."""
+    server.ignored.add("get_snapshot")
+    asked = len(server.actions("get_snapshot"))
+    wait_until(lambda: len(server.actions("get_snapshot")) > asked)
+
+
 def test_a_stream_that_only_pings_is_probed_and_dropped_when_it_does_not_answer(server: ScriptedWs, start: Start):
-    heard = start(pace=Pace(silence_s=9, quiet_s=0.05, patience_s=0.2, first_pause_s=0.01))
+    clock = Moved()
+    heard = start(pace=Pace(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock)
     heard.until(BookSnapshot, 6)  # two at first, the others answer probes
     assert server.connections == 1
-    server.ignored.add("get_snapshot")
+    ignore_probes(server)
+    clock.shift_s += LONG_S
     assert "nothing about the books" in heard.until(FeedState, 2)[1].reason
 
 
 def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_flows(server: ScriptedWs, start: Start):
-    heard = start(pace=Pace(silence_s=9, quiet_s=0.05, patience_s=0.2, first_pause_s=0.01))
+    clock = Moved()
+    heard = start(pace=Pace(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock)
     heard.until(FeedState)
-    server.ignored.add("get_snapshot")
+    ignore_probes(server)
 
     def is_dropped() -> bool:
         with suppress(OSError, KeyError, AssertionError):  # between two connections
             server.ping()
             server.sequenced("trade", "trade", trade("A"))
+            clock.shift_s += LONG_S / 20
         return len(heard.of(FeedState)) > 1
 
     wait_until(is_dropped)
@@ -254,8 +293,11 @@ def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_fl
 
 
 def test_a_quiet_book_that_answers_keeps_its_connection(server: ScriptedWs, start: Start):
-    heard = start(pace=Pace(silence_s=9, quiet_s=0.05, patience_s=0.2, first_pause_s=0.01))
-    heard.until(BookSnapshot, 20)  # longer than its patience
+    clock = Moved()
+    heard = start(pace=Pace(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock)
+    for count in range(2, 12):  # far longer than its patience
+        heard.until(BookSnapshot, 2 * count)
+        clock.shift_s += LONG_S / 4
     assert server.connections == 1
 
 
@@ -279,8 +321,8 @@ def test_a_refused_channel_is_told_and_asked_for_again_while_the_others_work(ser
 
 def test_a_consumer_that_is_too_slow_is_told_so_and_loses_nothing_that_it_had(server: ScriptedWs, start: Start):
     heard = start(queue_size=60)
-    wait_until(lambda: heard.stream.is_live)
-    inbox, before = heard.stream.inbox, len(heard.stream.inbox)
+    inbox, before = heard.stream.inbox, 3  # it is live, and two books
+    wait_until(lambda: len(inbox) == before)
     for count in range(1, 61 - before):
         server.delta("A", "0.4700", "1.00")
         wait_until(lambda expected=before + count: len(inbox) == expected)

@@ -289,7 +289,7 @@ def test_a_stream_is_ended_with_a_close_frame_or_without(how: str) -> None:
     server = SimServer(exchange, ManualClock(T0))
     server.start()
     try:
-        stream = websocket.create_connection(server.ws_url, header=signed("alice", "GET", STREAM_PATH, T0), timeout=5)
+        stream = websocket.create_connection(server.ws_url, header=signed("alice", "GET", STREAM_PATH, T0), timeout=30)
         assert server.call(lambda: exchange.streams) == 1
         assert server.call(lambda: exchange.hang_up(how)) == 1
         if how == "close":
@@ -309,10 +309,10 @@ def test_a_client_that_asks_for_compression_gets_it() -> None:
     server.start()
     try:
         headers = {**signed("alice", "GET", STREAM_PATH, T0), "Sec-WebSocket-Extensions": "permessage-deflate"}
-        stream = websocket.create_connection(server.ws_url, header=headers, timeout=5)
+        stream = websocket.create_connection(server.ws_url, header=headers, timeout=30)
         assert "permessage-deflate" in stream.getheaders()["sec-websocket-extensions"]
         stream.shutdown()
-        plain = websocket.create_connection(server.ws_url, header=signed("alice", "GET", STREAM_PATH, T0), timeout=5)
+        plain = websocket.create_connection(server.ws_url, header=signed("alice", "GET", STREAM_PATH, T0), timeout=30)
         assert "sec-websocket-extensions" not in plain.getheaders()
         plain.shutdown()
     finally:

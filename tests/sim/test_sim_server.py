@@ -37,7 +37,7 @@ def server(exchange: Exchange) -> Iterator[SimServer]:
 
 
 def open_stream(server: SimServer, headers: dict[str, str]) -> websocket.WebSocket:
-    return websocket.create_connection(server.ws_url, header=headers, timeout=5)
+    return websocket.create_connection(server.ws_url, header=headers, timeout=30)
 
 
 def test_requests_are_answered_over_a_real_socket(server: SimServer) -> None:
@@ -141,7 +141,7 @@ def test_the_world_is_moved_by_the_server(exchange: Exchange) -> None:
 
     server = SimServer(exchange, ManualClock(T0), on_advance=on_advance)
     server.start()
-    assert moved.wait(5)
+    assert moved.wait(30)
     server.stop()
     assert times[0] == T0
 
@@ -176,9 +176,9 @@ def test_served_forever_it_ends_with_the_signal() -> None:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert httpx.get(f"{url}/exchange/status").json()["trading_active"] is True
+        assert httpx.get(f"{url}/exchange/status", timeout=30).json()["trading_active"] is True
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)
     finally:
         process.kill()
         process.communicate()
