@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, counted, verdict_of
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, counted, report, verdict_of
 
 
 def breach(severity: str) -> Breach:
@@ -68,3 +69,14 @@ def test_numbers_are_written_as_graphs_read_them() -> None:
         Measure(label="c", value=7),
     )
     assert [str(measure) for measure in measures] == ["a=0.3s;;", "b=1000000;;", "c=7;;"]
+
+
+def test_a_report_puts_the_worst_first_and_names_its_runbook() -> None:
+    found = report("x", "s", [breach("note"), breach("warning"), replace(breach("critical"), code="DAILY_LOSS")])
+    assert [each.severity for each in found.breaches] == ["critical", "warning", "note"]
+    assert (found.verdict, found.runbook) == (Verdict.CRITICAL, "daily-loss")
+
+
+def test_a_report_of_what_is_fine_names_no_runbook() -> None:
+    assert report("x", "s", [breach("note")]).runbook == ""
+    assert report("x", "s") == CheckReport(check="x", verdict=Verdict.OK, summary="s")

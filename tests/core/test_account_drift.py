@@ -1,0 +1,96 @@
+"""Our fills and positions against the exchange's: what differs is named, what is only new is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core_build import HOUR, NOW, Build
+
+from kalshi_cli.core.account_drift import LATE_SETTLEMENT_MS, Books, Compared, cash_drift, compare
+from kalshi_cli.core.model import ASK, Fill
+from kalshi_cli.core.pnl import fold
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+
+BUILD = Build()
+LATER = Ts(NOW + 2 * HOUR)
+
+
+def held(ours: Books, theirs: Books, there: int = 0) -> Compared:
+    """Compared two hours later, when everything of then should be known; `there` is contracts in KXA-1."""
+    return compare(ours, theirs, {(0, "KXA-1"): contracts(there)}, read_until=LATER, now=LATER)
+
+
+def codes(compared: Compared) -> list[str]:
+    return [breach.code for breach in compared.breaches]
+
+
+def fill(trade_id: str = "t1", **changes: Any) -> Fill:
+    return BUILD.fill(trade_id, **changes)
+
+
+def test_two_sides_that_agree_differ_in_nothing() -> None:
+    books = Books(fills=[fill()])
+    found = held(books, books, there=10)
+    assert (found.breaches, found.unread) == ((), 0)
+    assert found.ledger.position("KXA-1").qty == contracts(10)
+
+
+def test_a_fill_that_we_lack_is_named_and_the_position_differs_too() -> None:
+    found = held(Books(), Books(fills=[fill()]), there=10)
+    assert codes(found) == ["FILLS_MISSING", "DRIFT"]
+    assert "trade t1" in found.breaches[0].value
+    assert (found.breaches[1].value, found.breaches[1].limit) == ("ours 0", "the exchange's 10")
+
+
+def test_a_fill_that_only_we_have_is_named() -> None:
+    assert codes(held(Books(fills=[fill()]), Books())) == ["FILLS_NOT_THERE", "DRIFT"]
+
+
+def test_one_contract_of_one_fill_is_a_difference_and_so_is_a_cent_of_its_fee() -> None:
+    for changes in ({"qty": Qty(contracts(10) + 1)}, {"fee": Money(10_000)}, {"price": cents(41)}, {"side": ASK}):
+        found = held(Books(fills=[fill(**changes)]), Books(fills=[fill()]), there=10)
+        assert "FILL_DIFFERS" in codes(found)
+
+
+def test_a_position_that_no_fill_explains_differs() -> None:
+    books = Books(fills=[fill(), fill("t2", ticker="KXB-1", subaccount=3)])
+    found = compare(books, books, {(0, "KXA-1"): contracts(9)}, read_until=LATER, now=LATER)
+    assert [breach.subject for breach in found.breaches] == ["KXA-1", "KXB-1 (subaccount 3)"]
+    assert set(codes(found)) == {"DRIFT"}
+
+
+def test_what_is_newer_than_what_was_read_is_no_difference() -> None:
+    old, new = fill(), fill("t2", ts=NOW + HOUR)
+    paid = BUILD.settlement(ticker="KXA-1", ts=Ts(NOW + HOUR + 1))
+    theirs = Books(fills=[old, new], settlements=[paid])
+    found = compare(Books(fills=[old]), theirs, {}, read_until=NOW, now=LATER)
+    assert (found.breaches, found.unread) == ((), 2)
+    assert found.ledger.realized == dollars(12)
+
+
+def test_a_fill_of_ours_that_their_list_does_not_show_yet_is_no_difference() -> None:
+    ours = Books(fills=[fill(ts=NOW + 1)])
+    assert compare(ours, Books(), {(0, "KXA-1"): contracts(10)}, read_until=NOW, now=LATER).breaches == ()
+
+
+def test_a_settlement_may_become_readable_a_day_late_and_not_later() -> None:
+    books, paid = Books(fills=[fill()]), BUILD.settlement(ts=NOW)
+    theirs = Books(fills=[fill()], settlements=[paid])
+    late = Ts(NOW + LATE_SETTLEMENT_MS)
+    found = compare(books, theirs, {}, read_until=late, now=Ts(late - 1))
+    assert (found.breaches, found.unread) == ((), 1)
+    found = compare(books, theirs, {}, read_until=late, now=late)
+    assert codes(found) == ["SETTLEMENT_MISSING", "DRIFT"]
+
+
+def test_a_settlement_that_both_have_is_fine() -> None:
+    books = Books(fills=[fill()], settlements=[BUILD.settlement()])
+    assert held(books, books).breaches == ()
+
+
+def test_cash_is_what_was_there_what_came_and_what_trading_did() -> None:
+    ledger = fold([fill(fee=Money(70_000)), fill("t2", side=ASK, price=cents(45), qty=contracts(4), ts=NOW + 1)])
+    # $100 before, $20 paid in, 10 bought at 40 cents, 4 sold at 45, 7 cents of fees.
+    cash = Money(dollars(100) + dollars(20) - dollars(4) + Money(1_800_000) - Money(70_000))
+    assert cash_drift(ledger, cash, dollars(20), dollars(100)) == 0
+    assert cash_drift(ledger, Money(cash + 10_000), dollars(20), dollars(100)) == 10_000

@@ -1,0 +1,151 @@
+"""How much of each limit an account uses, with everything that rests filled: by hand, and against the engine's sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from core_build import Build
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kalshi_cli.core.checks import Measure
+from kalshi_cli.core.limits_check import MOST_PCT, Stake, Use, event_exposure, uses
+from kalshi_cli.core.messages import Filled, OrderState
+from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars
+
+BUILD = Build()
+PCT = Measure(label="limit_used_pct", value=0.0, unit="%", warn="80", crit="100")
+
+
+def stake(held: int = 0, cost: str = "0", *orders: tuple[Side, int, int], **changes: Any) -> Stake:
+    """Contracts held, dollars paid, and orders as side, cents, contracts."""
+    resting = tuple(
+        BUILD.order(f"c{n}", side=side, price=cents(price), qty=contracts(count))
+        for n, (side, price, count) in enumerate(orders)
+    )
+    fields: dict[str, Any] = {"ticker": "KXA-1", "subaccount": 0} | changes
+    return Stake(qty=contracts(held), cost=dollars(float(cost)), orders=resting, **fields)
+
+
+def used(found: list[Use]) -> dict[tuple[str, str], int]:
+    return {(use.code, use.subject): use.used for use in found}
+
+
+def limits(position: int | None = 100, exposure: int | None = 500) -> Limits:
+    return Limits(
+        max_position=None if position is None else contracts(position),
+        max_exposure=None if exposure is None else dollars(exposure),
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "worst"),
+    [
+        (stake(60), 60),
+        (stake(-60), 60),
+        (stake(60, "30", (BID, 40, 30)), 90),
+        (stake(60, "30", (ASK, 60, 30)), 60),
+        (stake(60, "30", (ASK, 60, 150)), 90),
+        (stake(-10, "5", (BID, 40, 5), (ASK, 60, 20)), 30),
+    ],
+)
+def test_a_position_counts_with_what_rests_on_its_worse_side(held: Stake, worst: int) -> None:
+    found = uses([held], limits(), None, {}, ())
+    assert used(found)["POSITION_LIMIT", "KXA-1"] == contracts(worst)
+
+
+def test_subaccounts_of_a_market_count_together_and_net_nothing() -> None:
+    found = uses([stake(40, "16"), stake(-30, "18", subaccount=2)], limits(), None, {}, ())
+    assert used(found) == {("POSITION_LIMIT", "KXA-1"): contracts(70), ("EXPOSURE", "all markets"): dollars(34)}
+
+
+def test_the_limit_that_is_nearest_comes_first() -> None:
+    found = uses([stake(50, "20"), stake(90, "9", ticker="KXB-1")], limits(), None, {}, ())
+    assert [(use.subject, use.pct) for use in found] == [("KXB-1", 90.0), ("KXA-1", 50.0), ("all markets", 5.8)]
+
+
+def test_a_limit_that_is_switched_off_is_not_looked_at() -> None:
+    assert uses([stake(50, "20")], limits(None, None), None, {}, ()) == []
+
+
+def test_of_an_exclusive_event_the_worst_outcome_counts_and_not_the_sum() -> None:
+    """Ten NO of three strikes: at most one of them can lose."""
+    strikes = [stake(-10, "7", ticker=f"KXA-{n}") for n in range(3)]
+    assert event_exposure(strikes, is_exclusive=False) == dollars(21)
+    # One settles YES and costs $7; the other two win $3 each.
+    assert event_exposure(strikes, is_exclusive=True) == dollars(1)
+
+
+def test_in_an_exclusive_event_nobody_need_win() -> None:
+    strikes = [stake(10, "3", ticker=f"KXA-{n}") for n in range(3)]
+    assert event_exposure(strikes, is_exclusive=True) == dollars(9)
+
+
+def test_an_event_nets_nothing_between_subaccounts() -> None:
+    held = [stake(-10, "7", ticker="KXA-1"), stake(-10, "7", ticker="KXA-2", subaccount=1)]
+    assert event_exposure(held, is_exclusive=True) == dollars(14)
+    assert event_exposure([held[0]], is_exclusive=True) == dollars(7)
+
+
+def test_events_are_looked_at_where_there_is_a_limit_for_them_and_a_market_names_its_event() -> None:
+    held = [stake(-10, "7", ticker=f"KXA-{n}") for n in range(3)] + [stake(10, "5", ticker="KXZ-1")]
+    event_of = {f"KXA-{n}": "KXA" for n in range(3)}
+    found = used(uses(held, limits(), dollars(2), event_of, {"KXA"}))
+    assert found["EVENT_EXPOSURE", "KXA"] == dollars(1)
+    assert ("EVENT_EXPOSURE", "KXZ") not in found
+
+
+@pytest.mark.parametrize(("held", "severities"), [(80, []), (81, ["warning"]), (100, ["warning"]), (101, ["critical"])])
+def test_a_limit_is_kept_up_to_itself(held: int, severities: list[str]) -> None:
+    (use,) = uses([stake(held)], limits(exposure=None), None, {}, ())
+    assert [breach.severity for breach in use.breach(PCT)] == severities
+
+
+def test_a_breach_says_how_much_of_what() -> None:
+    (use,) = uses([stake(150)], limits(exposure=None), None, {}, ())
+    (breach,) = use.breach(PCT)
+    assert (breach.code, breach.subject, breach.value, breach.limit) == (
+        "POSITION_LIMIT",
+        "KXA-1",
+        "150 (150 %)",
+        "100",
+    )
+
+
+def test_a_limit_of_nothing_is_crossed_by_anything() -> None:
+    assert [use.pct for use in uses([stake(1)], limits(0, None), None, {}, ())] == [MOST_PCT]
+    assert [use.pct for use in uses([], limits(None, 0), None, {}, ())] == [0.0]
+
+
+orders = st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 99), st.integers(1, 50)), max_size=4)
+
+
+@given(held=st.integers(-50, 50), price=st.integers(1, 99), resting=orders)
+def test_the_check_and_the_control_before_an_order_count_alike(
+    held: int, price: int, resting: list[tuple[Side, int, int]]
+) -> None:
+    engine = BUILD.engine()
+    if held:
+        side = BID if held > 0 else ASK
+        engine.step(Filled(BUILD.now, BUILD.fill(side=side, price=cents(price), qty=contracts(abs(held)))))
+    placed = [
+        BUILD.order(f"c{n}", order_id=f"resting{n}", side=side, price=cents(at), qty=contracts(count))
+        for n, (side, at, count) in enumerate(resting)
+    ]
+    for order in placed:
+        engine.step(OrderState(BUILD.now, order))
+    state = engine.state
+    position = state.ledger.position("KXA-1")
+    one = Stake(ticker="KXA-1", subaccount=0, qty=position.qty, cost=position.cost, orders=tuple(placed))
+    assert max(0, *one.outcomes) == state.exposure("KXA-1")
+    assert one.most_held == state.most_held("KXA-1", besides=1)
+
+
+def test_what_is_lost_is_counted_exactly() -> None:
+    one = Stake(ticker="KXA-1", subaccount=0, qty=Qty(250), cost=Money(1_234_567), orders=())
+    assert one.outcomes == (1_234_567, 1_234_567 - 2_500_000)
+    bid = BUILD.order(side=BID, price=Price(4_321), qty=Qty(150))
+    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(bid,)).outcomes == (648_150, 0)
