@@ -8,7 +8,8 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
 from kalshi_cli.cli.screen.output import note, tell
-from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, RefusedError, UsageError
+from kalshi_cli.core.checks import counted
+from kalshi_cli.errors import KalshiError, OutcomeUnknownError, RefusedError, StateError, UsageError
 from kalshi_cli.units import format_ts
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def cancel_all(
     nothing else of this account writes meanwhile. Orders of other programs are canceled too, and counted. It asks
     nothing, and works with a broken state file and with a configuration that is wrong wherever this command does not
     need it. A scoped cancel does not halt.
+    It ends with 7 where orders may be live, also after Ctrl-C; with 8 where all is canceled and the halt not written.
     With --flatten positions of the primary subaccount are closed as `kalshi flatten` does, once it is proven that
     nothing rests; where it is not, nothing is closed.
 
@@ -79,10 +81,14 @@ def cancel_all(
             )
         outcome = _canceled(desk, event, pattern, within, with_groups=does_halt)
         unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
+        home = desk.state_dir
     if not outcome.is_clean:
-        raise _unclean(outcome)
+        raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
     if does_halt and not halted:
-        raise typer.Exit(ExitCode.STATE)
+        raise StateError(
+            f"{counted(outcome.canceled, 'order')} canceled, and nothing rests; but {_UNHALTED}",
+            hint=f"end what trades here (kalshi stop), see that {home} can be written, then: kalshi cancel-all",
+        )
     if unclosed is not None:
         raise unclosed
 
@@ -92,10 +98,16 @@ def _canceled(desk: App, event: str | None, pattern: str | None, within: float |
     from kalshi_cli.cli.screen.progress import progress
     from kalshi_cli.desk.cancel import Scope
     from kalshi_cli.desk.kill import DEADLINE_S
+    from kalshi_cli.desk.signals import StopSignals
 
     scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
-    with progress("canceled", desk.clock.monotonic) as show:
-        return cancel_everything(desk, scope, within or DEADLINE_S, with_groups=with_groups, progress=show)
+    try:
+        with StopSignals(desk.clock), progress("canceled", desk.clock.monotonic) as show:
+            return cancel_everything(desk, scope, within or DEADLINE_S, with_groups=with_groups, progress=show)
+    except KeyboardInterrupt as error:
+        raise OutcomeUnknownError(
+            "interrupted before it was verified that nothing rests: orders may be live", hint="run it again"
+        ) from error
 
 
 def _shown(
@@ -115,19 +127,23 @@ def _shown(
     return unclosed
 
 
-def _unclean(outcome: Outcome) -> OutcomeUnknownError:
+_UNHALTED = "the halt could NOT be written: whatever trades here may place again"
+
+
+def _unclean(outcome: Outcome, *, halt: str) -> OutcomeUnknownError:
     ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MOST_IDS])
     more = f" and {outcome.remaining - MOST_IDS} more" if outcome.remaining > MOST_IDS else ""
     if outcome.is_verified:
-        what = f"{outcome.remaining} orders still rest: {ids}{more}"
+        what = f"{counted(outcome.remaining, 'order')} still resting: {ids}{more}"
     else:
-        what = f"it could not be verified; {outcome.remaining or 'some'} orders may rest{': ' * bool(ids)}{ids}{more}"
+        some = counted(outcome.remaining, "order") if ids else "orders"
+        what = f"it could not be verified; {some} may rest{': ' * bool(ids)}{ids}{more}"
     hint = "run it again; else cancel on the web site"
     if outcome.agreed:
         from kalshi_cli.desk.quotes import trades_by
 
         names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MOST_IDS])
-        what = f"{len(outcome.agreed)} accepted quotes may still trade, and cannot be cancelled: {names}"
+        what = f"{counted(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"
         hint = f"they trade before {format_ts(max(map(trades_by, outcome.agreed)))} or never; then run this again"
     if outcome.in_doubt:
         from kalshi_cli.core.reconcile import provable_at
@@ -136,4 +152,4 @@ def _unclean(outcome: Outcome) -> OutcomeUnknownError:
         what += f"; {len(outcome.in_doubt)} of our own got no answer and may still arrive: {names}"
         last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
         hint = f"kalshi order reconcile: what never arrived is proven so after {last}; then run this again"
-    return OutcomeUnknownError(f"after {outcome.seconds:.0f} s: {what}", hint=hint)
+    return OutcomeUnknownError(f"after {outcome.seconds:.0f} s: {what}{halt}", hint=hint)

@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import Commands, count_option, flags_of, opened
 from kalshi_cli.cli.order_options import subaccount_option, yes_option
+from kalshi_cli.core.checks import counted
 from kalshi_cli.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _asked(desk: App, group_id: str, subaccount: int, verb: str, *, yes: bool) -
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
     group = desk.client.order_group(group_id, subaccount)
     if desk.needs_confirmation:
-        facts = [f"{desk.config.env}: order group {group_id} with {len(group.orders or ())} orders"]
+        facts = [f"{desk.config.env}: order group {group_id} with {counted(len(group.orders or ()), 'order')}"]
         confirm(f"{verb} this order group?", facts, yes=yes)
     return group
 

@@ -20,6 +20,7 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
 from kalshi_cli.cli.screen.output import note
+from kalshi_cli.core.checks import counted
 from kalshi_cli.errors import (
     ExchangeError,
     NotFoundError,
@@ -199,7 +200,7 @@ def cancel(
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
         if desk.needs_confirmation:
-            confirm("cancel them?", [f"{desk.config.env}: {len(wanted)} orders"], yes=yes)
+            confirm("cancel them?", [f"{desk.config.env}: {counted(len(wanted), 'order')}"], yes=yes)
         outcomes = desk.cancel_orders(wanted)
         rows = [
             CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)
@@ -211,7 +212,7 @@ def cancel(
     failed = [o for o in outcomes if not (o.canceled or o.is_unknown or o.is_unreached)]
     if unknown:
         raise OutcomeUnknownError(
-            f"{len(unknown)} of {len(outcomes)} cancels were not answered", hint="kalshi order list"
+            f"{len(unknown)} of {counted(len(outcomes), 'cancel')} not answered", hint="kalshi order list"
         )
     if unreached:
         raise UnreachableError(

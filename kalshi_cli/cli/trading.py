@@ -9,6 +9,7 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note, tell
+from kalshi_cli.core.checks import counted
 from kalshi_cli.errors import HaltedError, KalshiError, UsageError
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ def _failure(summary: Summary) -> KalshiError:
 
 
 def _banner(plan: Plan) -> None:
-    markets = f"{plan.markets} market{'s' if plan.markets != 1 else ''}"
-    note(f"{plan.words}\nstrategy {plan.strategy} on {markets}; Ctrl-C stops in good order")
+    note(f"{plan.words}\nstrategy {plan.strategy} on {counted(plan.markets, 'market')}; Ctrl-C stops in good order")
 
 
 def _params(given: list[str] | None) -> dict[str, str]:
@@ -172,7 +172,7 @@ def record(
 
     with opened(ctx) as desk:
         lines = Loops(desk).record([name.upper() for name in tickers], out, duration)
-        note(f"{lines} lines in {out}")
+        note(f"{counted(lines, 'line')} in {out}")
 
 
 @app.command("status")

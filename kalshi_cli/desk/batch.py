@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.core.checks import counted
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
 from kalshi_cli.core.model import Market, Order, OrderStatus, TradingState
@@ -257,7 +258,7 @@ def _send_few(
     try:
         pump(replies, engine, venue, desk.store)
     except StateError as error:
-        return unwritten(f"{len(orders)} orders were sent", error)
+        return unwritten(f"a batch of {counted(len(orders), 'order')} was sent", error)
     for reply in replies:
         if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
             return rejection("the batch was not placed", orders[0], reply.code, reply.detail)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.checks import Verdict
+from kalshi_cli.core.checks import Verdict, counted
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
@@ -185,5 +185,5 @@ def state(store: Store) -> tuple[Verdict, str, str]:
         return Verdict.WARNING, text, "find out why, then: kalshi resume --reason TEXT"
     doubtful = [order for order in store.live_orders() if order.status is OrderStatus.UNKNOWN]
     if doubtful:
-        return Verdict.CRITICAL, f"{len(doubtful)} orders in doubt", "kalshi order reconcile"
+        return Verdict.CRITICAL, f"{counted(len(doubtful), 'order')} in doubt", "kalshi order reconcile"
     return Verdict.OK, "readable, nothing in doubt", ""

@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.checks import counted
 from kalshi_cli.core.messages import CancelFailed
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.reconcile import provable_at
@@ -131,7 +132,7 @@ class KillSwitch:
             self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
         if self._triggered:
             ids = ", ".join(list(self._triggered)[:5])
-            text = f"{len(self._triggered)} order groups triggered; to use one again: kalshi order group reset ID"
+            text = f"{counted(len(self._triggered), 'order group')} triggered; to use one again: kalshi order group reset ID"
             self._say(f"{text}   ({ids})")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
@@ -202,7 +203,7 @@ class KillSwitch:
         asked = [group for group in groups if group.group_id not in self._triggered]
         for number, group in enumerate(asked):
             if self._clock.monotonic() >= until:
-                self._say(f"{len(asked) - number} order groups were not triggered, for want of time")
+                self._say(f"for want of time not triggered: {counted(len(asked) - number, 'order group')}")
                 return
             try:
                 self._client.trigger_order_group(group)
@@ -327,8 +328,9 @@ class KillSwitch:
 
     def _locked_out(self, error: CredentialsError) -> CredentialsError:
         ids = ", ".join(list(self._known)[:5])
+        known = counted(len(self._known), "order") if ids else "orders"
         return CredentialsError(
-            f"{error.message}; this key cannot cancel, and {len(self._known) or 'some'} orders may rest: {ids}",
+            f"{error.message}; this key cannot cancel, and {known} may rest{': ' * bool(ids)}{ids}",
             hint="cancel them on the web site (kalshi.com, Portfolio, Orders), and look at the key (Account, API keys)",
             code=error.code,
             status=error.status,

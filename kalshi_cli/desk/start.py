@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.checks import counted
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import AccountSnapshot, Effect, FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model import BID, Fill, Order, Settlement
@@ -72,16 +73,10 @@ class Differences:
 
     def summary(self) -> str:
         """One line: `reconciled: 3 fills, 1 settlement, 1 order adopted`."""
-        counts = {
-            f"{len(self.fills)} fills": len(self.fills),
-            f"{len(self.settlements)} settlements": len(self.settlements),
-        }
         kinds = [kind for kind, _ in self.orders]
-        for kind in dict.fromkeys(kinds):
-            counts[f"{kinds.count(kind)} orders {kind.replace('_', ' ')}"] = kinds.count(kind)
-        parts = [
-            text if many > 1 else text.replace("s ", " ", 1).removesuffix("s") for text, many in counts.items() if many
-        ]
+        booked = ((len(self.fills), "fill"), (len(self.settlements), "settlement"))
+        parts = [counted(many, what) for many, what in booked if many]
+        parts += [f"{counted(kinds.count(kind), 'order')} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds)]
         return "reconciled: " + (", ".join(parts) if parts else "nothing differs")
 
     def lines(self) -> list[str]:

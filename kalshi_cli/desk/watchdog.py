@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.checks import counted
 from kalshi_cli.core.hooks import Asked, HungError
 from kalshi_cli.core.messages import Alert, CancelFailed
 from kalshi_cli.core.model import Order
@@ -123,5 +124,6 @@ def withdraw(client: KalshiClient, live: Callable[[], list[Order]], tell: Callab
         tell(f"the orders of the loop could not be canceled: {error.message}")
         return False
     left = [each for each in failed if each.code != "not_found"]
-    tell(f"{len(own) - len(left)} orders of the loop are canceled or over, {len(left)} could not be canceled")
+    gone = counted(len(own) - len(left), "order")
+    tell(f"{gone} of the loop canceled or over, {len(left)} could not be canceled")
     return not left

@@ -16,6 +16,7 @@ from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core import reconcile
 from kalshi_cli.core.model import BID
+from kalshi_cli.desk import place as placing
 from kalshi_cli.store.lock import lock
 
 CREATE = r"/portfolio/events/orders$"
@@ -158,8 +159,9 @@ def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
         assert kalshi("status", "--json").json["unknown_orders"] == 0
 
 
-def test_7_an_order_that_nobody_can_find(exchange: Served, proxy: FaultProxy) -> None:
-    """The one way to prove that it never arrived takes half a minute; the command waits ten seconds."""
+def test_7_an_order_that_nobody_can_find(exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one way to prove that it never arrived takes half a minute; the command waits for less."""
+    monkeypatch.setattr(placing, "RESOLVE_S", 1.0)
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert_error(place(), 7, "outcome_unknown", "exit-code", "kalshi order reconcile")
     assert exchange.resting() == []
@@ -199,6 +201,9 @@ def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_d
     assert ended.code == 8
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": False, "seconds": 0}
     assert "could NOT be written" in ended.err
+    assert ended.error["message"].startswith("1 order canceled, and nothing rests; but the halt could NOT be written")
+    assert str(exchange.state / "sim") in ended.error["hint"]
+    assert "kalshi stop" in ended.error["hint"]
     assert exchange.resting() == []
 
 
@@ -246,6 +251,7 @@ def test_reconcile_says_of_each_order_what_it_found(
     exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a person meets it: one reply got lost on its way back, one order on its way there."""
+    monkeypatch.setattr(placing, "RESOLVE_S", 1.0)
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert place().code == 7
     assert kalshi("order", "reconcile", "--wait", "1s", "--json").json[0]["found"] == "still_unknown"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
@@ -55,6 +58,27 @@ def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
     ended = kalshi("cancel-all")
     assert "2 resting, 1 of them not ours" in ended.err
     assert exchange.resting() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_whoever_interrupts_it_before_it_is_verified_is_told_that_orders_may_be_live(
+    exchange: Served, number: signal.Signals
+) -> None:
+    assert buy().code == 0
+    handle = exchange.exchange.handle
+
+    def interrupted(request: Any, now: Any) -> Any:
+        if request.method == "DELETE":
+            os.kill(os.getpid(), number)
+        return handle(request, now)
+
+    exchange.exchange.handle = interrupted  # type: ignore[method-assign]
+    ended = kalshi("cancel-all", "--json")
+    assert (ended.code, ended.out) == (7, "")
+    assert "orders may be live" in ended.error["message"]
+    exchange.exchange.handle = handle  # type: ignore[method-assign]
+    assert kalshi("status", "--json").json["state"] == "halted", "that came first, and holds"
+    assert kalshi("cancel-all", "--json").code == 0
 
 
 def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:

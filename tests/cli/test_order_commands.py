@@ -428,7 +428,7 @@ def test_on_prod_a_group_is_not_touched_unasked(exchange: Served, verb: str, mon
     buy("0.41", "--group", name)
     monkeypatch.setenv("KALSHI_ENV", "prod")
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert_error(group(verb, name), 3, "with 1 orders", "add --yes")
+    assert_error(group(verb, name), 3, "with 1 order\n", "add --yes")
     assert left(exchange) == [("0.41", "10")]
 
 

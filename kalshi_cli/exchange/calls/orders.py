@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kalshi_cli.core.checks import counted
 from kalshi_cli.core.messages import AmendEnded, CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
 from kalshi_cli.core.model import Order, Tif, TradingState
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
@@ -55,7 +56,7 @@ class OrderCalls(Calls):
         Nothing is raised but for a halt or read-only: where the whole batch was refused so was each of it, and where no
         answer came nobody knows of any.
         """
-        subject = f"a batch of {len(orders)} orders"
+        subject = f"a batch of {counted(len(orders), 'order')}"
         body = wire_orders.create_many_body(orders)
         try:
             reply = self._rest.call(
@@ -122,7 +123,7 @@ class OrderCalls(Calls):
         return [outcome for at in starts for outcome in self._cancel_few(orders[at : at + most])]
 
     def _cancel_few(self, orders: Sequence[Order]) -> list[TakenBack]:
-        subject, body = f"the cancel of {len(orders)} orders", wire_changes.cancel_many_body(orders)
+        subject, body = f"the cancel of {counted(len(orders), 'order')}", wire_changes.cancel_many_body(orders)
         try:
             reply = self._rest.call("DELETE", _BATCH, CANCEL, subject=subject, body=body, items=len(orders))
             return wire_changes.read_canceled_many(reply, orders, self._clock.now())
