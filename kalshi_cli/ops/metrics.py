@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
+_LOOK_S = 0.1  # how soon the end is noticed
+
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
@@ -139,7 +141,7 @@ class MetricsServer:
     def __init__(self, registry: CollectorRegistry, port: int) -> None:
         self._server = _Server((LOOPBACK, port), _Quiet)
         self._server.set_app(_guarded(make_wsgi_app(registry)))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_LOOK_S,), name="metrics", daemon=True)
         self._thread.start()
 
     @property
@@ -167,7 +169,7 @@ class _Server(WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    timeout = 2.0  # seconds for a request to arrive: the next one waits meanwhile
+    timeout = 1.0  # seconds for a request to arrive: the next one waits meanwhile
 
     def log_message(self, *_: Any) -> None:
         """Nothing on stderr."""

@@ -22,7 +22,8 @@ class Supervisor:
         self._address = environ.get("NOTIFY_SOCKET", "")
         self._clock = clock
         self._is_ready = False
-        self._told_at = self._beaten_at = -STATUS_EVERY_S
+        self._told_at: float | None = None
+        self._beaten_at: float | None = None
         usec = environ.get("WATCHDOG_USEC", "")
         is_ours = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
         self._beat_every_s = int(usec) / 2_000_000 if usec.isdecimal() and is_ours else None
@@ -33,10 +34,10 @@ class Supervisor:
         if not self._is_ready:
             self._is_ready = True
             words.append("READY=1")
-        if self._beat_every_s is not None and now - self._beaten_at >= self._beat_every_s:
+        if self._beat_every_s is not None and _is_over(self._beat_every_s, self._beaten_at, now):
             self._beaten_at = now
             words.append("WATCHDOG=1")
-        if words or now - self._told_at >= STATUS_EVERY_S:
+        if words or _is_over(STATUS_EVERY_S, self._told_at, now):
             self._told_at = now
             self._send([*words, f"STATUS={safe_text(status, 200)}"])
 
@@ -54,3 +55,7 @@ class Supervisor:
                 to.sendto("\n".join(words).encode(errors="replace"), name)
         except OSError:
             return  # nobody listens, or not fast enough
+
+
+def _is_over(seconds: float, since: float | None, now: float) -> bool:
+    return since is None or now - since >= seconds
