@@ -206,7 +206,7 @@ class Board:
         matter = Matter(
             code=alert.code, subject=safe_text(alert.subject, LONGEST_SUBJECT), source=LOOP, tier=alert.tier,
             event=event or remedy_of(alert.code).event, text=safe_text(alert.text, LONGEST_TEXT),
-            since=alert.ts, seen=alert.ts, lasts=alert.code in LASTING,
+            since=alert.ts, seen=now, lasts=alert.code in LASTING,
         )  # fmt: skip
         ended = [self._known(code, matter.subject) for code in ENDS.get(alert.code, ())]
         held = [known for known in ended if known is not None and known.ended is None]
@@ -327,7 +327,7 @@ class Board:
         group = self.matters[code].values()
         over = [matter for matter in group if matter.ended is not None and not matter.is_resolved]
         is_all = not any(matter.is_firing for matter in group)
-        ripe = [m for m in over if m.told is not None and (not m.has_returned or self._is_quiet(m, now))]
+        ripe = [matter for matter in over if self._is_ripe(matter, now)]
         if not ripe or not (is_all or is_open):
             return []
         if is_all:
@@ -336,6 +336,12 @@ class Board:
         if not is_all:
             self._open_window(notice)
         return [notice]
+
+    def _is_ripe(self, matter: Matter, now: Ts) -> bool:
+        """Of what is over: whether its end may be told. That it was back is told first, and then it must be quiet."""
+        return matter.told is not None and (
+            not matter.has_returned or (not matter.untold and self._is_quiet(matter, now))
+        )
 
     def _open_window(self, notice: Notice) -> None:
         self.windows[notice.code] = Window(notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier)
@@ -357,13 +363,13 @@ class Board:
         told = sorted(told, key=lambda matter: (-_gravity(matter.tier), matter.since, matter.subject))
         first, remedy = told[0], remedy_of(told[0].code)
         for matter in told:
-            is_ended = kind == "resolved" or (matter.ended is not None and matter.told is None)
+            is_past = matter.ended is not None and (matter.told is None or self._is_quiet(matter, now))
             last = matter.told if kind == "resolved" and matter.told is not None else now
-            self.put(replace(matter, untold=0, told=last, is_resolved=is_ended))
-        is_past = first.ended is not None and kind != "resolved"
+            self.put(replace(matter, untold=0, told=last, is_resolved=kind == "resolved" or is_past))
+        is_over = first.ended is not None and kind != "resolved"
         return Notice(
             notice_id=self._new_id(), kind=kind, tier=first.tier, event=first.event, code=first.code,
-            subject=first.subject, text=f"{first.text}; it is over by now" if is_past else first.text,
+            subject=first.subject, text=f"{first.text}; it is over by now" if is_over else first.text,
             env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted,
             count=sum(matter.untold for matter in told) if kind in ("firing", "event") else len(told),
             subjects=tuple(matter.subject for matter in told[:NAMED]), runbook=remedy.runbook, command=remedy.command,

@@ -1,0 +1,495 @@
+"""What is told, when and how often: one rule at a time, then all of them under whatever may happen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import count, pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kalshi_cli.core.alerts import MAX_SUBJECTS, REST, Board, Matter, Policy, Silence
+from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.units import Ts
+
+SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+POLICY = Policy(group_ms=5 * MINUTE, repeat_ms=4 * HOUR, stale_ms=24 * HOUR)
+T0 = Ts(1_780_000_000_000)
+CHECK = "check positions"
+
+
+class Desk:
+    """A board, the time, and everything that was told."""
+
+    def __init__(self) -> None:
+        ids = count(1)
+        self.board = Board(POLICY, "prod", lambda: f"n{next(ids)}")
+        self.now = T0
+        self.told: list[Notice] = []
+        self.stoppers: list[Matter] = []
+
+    def later(self, ms: int) -> list[str]:
+        self.now = Ts(self.now + ms)
+        return self.decide()
+
+    def decide(self) -> list[str]:
+        decision = self.board.decide(self.now)
+        self.told += decision.notices
+        self.stoppers += decision.stoppers
+        return [f"{notice.kind} {notice.code} {notice.subject} {notice.count}" for notice in decision.notices]
+
+    def holds(self, *subjects: str, code: str = "POSITION_LIMIT", severity: str = "critical") -> list[str]:
+        """A check finds these, and no others."""
+        return self.finds(*(breach(subject, code, severity) for subject in subjects))
+
+    def finds(self, *breaches: Breach, source: str = CHECK) -> list[str]:
+        self.board.observe(source, breaches, self.now)
+        return self.decide()
+
+    def happens(self, code: str, subject: str = "KXA", tier: str = "warning", **more: Any) -> list[str]:
+        self.board.happen(
+            Alert(**{"ts": self.now, "tier": tier, "code": code, "subject": subject, "text": "so", **more}), self.now
+        )
+        return self.decide()
+
+    def silence(self, code: str, subject: str = "*", for_ms: int = HOUR) -> None:
+        self.board.silences = [Silence(code, subject, Ts(self.now + for_ms), "", self.now)]
+
+    def matter(self, code: str, subject: str) -> Matter:
+        return self.board.matters[code][subject]
+
+
+def breach(subject: str = "KXA", code: str = "POSITION_LIMIT", severity: str = "critical", **more: str) -> Breach:
+    return Breach(**{"subject": subject, "code": code, "severity": severity, "value": "12", "limit": "10", **more})
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# -- what holds until it does not ---------------------------------------------------------------------------------
+
+
+def test_the_first_is_told_at_once_and_not_again_while_it_holds(desk: Desk) -> None:
+    assert desk.holds("KXA") == ["firing POSITION_LIMIT KXA 1"]
+    desk.now = Ts(desk.now + MINUTE)
+    assert desk.holds("KXA") == []
+
+
+def test_a_notice_says_what_was_found_what_is_wanted_and_what_to_do(desk: Desk) -> None:
+    desk.holds("KXA")
+    (notice,) = desk.told
+    assert (notice.value, notice.limit, notice.text, notice.since) == ("12", "10", "12, wanted is 10", T0)
+    assert (notice.runbook, notice.command, notice.tier) == ("position-limit", "kalshi positions", "critical")
+    desk.finds(breach(code="HALF_SAID", limit=""), source="check pnl")
+    assert desk.told[-1].text == "12"
+
+
+def test_what_still_holds_is_reminded_after_each_repeat_interval(desk: Desk) -> None:
+    desk.holds("KXA")
+    assert desk.later(4 * HOUR - 1) == []
+    assert desk.later(1) == ["reminder POSITION_LIMIT KXA 1"]
+    assert desk.later(4 * HOUR) == ["reminder POSITION_LIMIT KXA 1"]
+
+
+def test_its_end_is_told_once(desk: Desk) -> None:
+    desk.holds("KXA")
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 1"]
+    assert desk.holds() == []
+    assert desk.later(4 * HOUR) == []
+    assert desk.board.matters == {}
+
+
+def test_what_comes_after_the_first_is_told_together_when_its_window_closes(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.now = Ts(desk.now + MINUTE)
+    assert desk.holds("KXA", "KXB", "KXC") == []
+    assert desk.later(4 * MINUTE) == ["firing POSITION_LIMIT KXB 2"]
+    assert desk.told[-1].subjects == ("KXB", "KXC")
+
+
+def test_what_came_together_is_told_together(desk: Desk) -> None:
+    assert desk.holds("KXA", "KXB") == ["firing POSITION_LIMIT KXA 2"]
+
+
+def test_the_end_of_one_of_several_waits_for_the_window_and_that_of_the_last_does_not(desk: Desk) -> None:
+    desk.holds("KXA", "KXB")
+    assert desk.holds("KXB") == []
+    assert desk.later(5 * MINUTE) == ["resolved POSITION_LIMIT KXA 1"]
+    assert desk.holds() == ["resolved POSITION_LIMIT KXB 1"]
+
+
+def test_what_began_and_ended_within_a_window_ends_with_the_others(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.holds("KXA", "KXB")
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 2"]
+
+
+def test_what_began_and_ended_within_a_window_is_told_as_past_where_others_hold(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.holds("KXA", "KXB")
+    desk.holds("KXA")
+    assert desk.later(5 * MINUTE) == ["event POSITION_LIMIT KXB 1"]
+    assert desk.told[-1].text.endswith("; it is over by now")
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 1"]
+
+
+def test_what_is_back_after_its_end_was_told_is_told_and_then_only_believed_over_when_it_is_quiet(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.later(MINUTE)
+    desk.holds()
+    assert desk.holds("KXA") == []
+    assert desk.later(4 * MINUTE) == ["firing POSITION_LIMIT KXA 1"]
+    for _ in range(20):
+        assert desk.later(MINUTE) == desk.holds() == desk.holds("KXA") == []
+    desk.holds()
+    assert desk.later(4 * HOUR) == ["resolved POSITION_LIMIT KXA 1"]
+
+
+def test_what_is_back_long_after_is_new(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.holds()
+    desk.later(5 * HOUR)
+    assert desk.holds("KXA") == ["firing POSITION_LIMIT KXA 1"]
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 1"]
+
+
+def test_what_becomes_graver_is_told_at_once_and_only_once(desk: Desk) -> None:
+    desk.holds("KXA", severity="warning")
+    assert desk.holds("KXA", severity="critical") == ["firing POSITION_LIMIT KXA 1"]
+    assert desk.holds("KXA", severity="warning") == desk.holds("KXA", severity="critical") == []
+    assert [notice.tier for notice in desk.told] == ["warning", "critical"]
+
+
+def test_a_note_is_no_alert(desk: Desk) -> None:
+    assert desk.holds("KXA", severity="note") == []
+    assert desk.board.matters == {}
+
+
+# -- not having been able to look ---------------------------------------------------------------------------------
+
+
+def test_who_could_not_look_ends_nothing_and_is_told_of_at_the_second_time(desk: Desk) -> None:
+    unknown = breach("positions", "COULD_NOT_LOOK", "unknown")
+    desk.holds("KXA")
+    assert desk.finds(unknown) == []
+    assert desk.finds(unknown) == ["firing COULD_NOT_LOOK positions 1"]
+    assert desk.finds(unknown) == []
+    assert desk.holds("KXA") == ["resolved COULD_NOT_LOOK positions 1"]
+
+
+def test_a_check_that_could_look_again_was_never_blind(desk: Desk) -> None:
+    unknown = breach("positions", "COULD_NOT_LOOK", "unknown")
+    for _ in range(3):
+        assert desk.finds(unknown) == []
+        assert desk.holds() == []
+    assert desk.board.matters == {}
+
+
+def test_a_check_ends_only_what_is_its_own(desk: Desk) -> None:
+    desk.holds("KXA")
+    assert desk.finds(source="check pnl") == []
+    assert desk.matter("POSITION_LIMIT", "KXA").is_firing
+
+
+# -- what a loop records ------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_told_at_once_and_again_only_after_the_repeat_interval_with_how_often(desk: Desk) -> None:
+    assert desk.happens("DRIFT") == ["event DRIFT KXA 1"]
+    for _ in range(7):
+        assert desk.happens("DRIFT") == []
+    assert desk.later(5 * MINUTE) == []
+    assert desk.later(4 * HOUR) == ["event DRIFT KXA 7"]
+    assert desk.later(4 * HOUR) == []
+    assert desk.board.matters == {}
+
+
+def test_the_same_of_another_is_told_with_the_window(desk: Desk) -> None:
+    desk.happens("DRIFT")
+    assert desk.happens("DRIFT", "KXB") == []
+    assert desk.later(5 * MINUTE) == ["event DRIFT KXB 1"]
+
+
+def test_news_is_told_with_each_window(desk: Desk) -> None:
+    assert desk.happens("TRADE_EXECUTED", tier="info") == ["event TRADE_EXECUTED KXA 1"]
+    desk.happens("TRADE_EXECUTED", tier="info")
+    desk.happens("TRADE_EXECUTED", tier="info")
+    assert desk.later(5 * MINUTE) == ["event TRADE_EXECUTED KXA 2"]
+
+
+def test_a_waiting_event_keeps_the_worst_that_was_said_of_it(desk: Desk) -> None:
+    desk.happens("DRIFT", "KXB")
+    desk.happens("DRIFT", tier="warning")
+    assert desk.happens("DRIFT", tier="critical") == ["event DRIFT KXA 2"]
+    assert desk.told[-1].tier == "critical"
+
+
+def test_what_can_end_lasts_until_its_end_is_recorded(desk: Desk) -> None:
+    assert desk.happens("BLIND", "account", "critical") == ["firing BLIND account 1"]
+    assert desk.later(4 * HOUR) == ["reminder BLIND account 1"]
+    assert desk.happens("SIGHTED", "account", "info", text="seen again") == ["resolved BLIND account 1"]
+    assert desk.told[-1].text == "seen again"
+
+
+def test_an_end_without_a_beginning_is_news(desk: Desk) -> None:
+    assert desk.happens("SIGHTED", "account", "info") == ["event SIGHTED account 1"]
+
+
+def test_a_pause_of_the_exchange_follows_one_of_trading(desk: Desk) -> None:
+    desk.happens("TRADING_PAUSED", "shard 0", "critical")
+    told = desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    assert told == ["firing EXCHANGE_PAUSED shard 0 1", "resolved TRADING_PAUSED shard 0 1"]
+    assert desk.happens("EXCHANGE_RESUMED", "shard 0", "info") == ["resolved EXCHANGE_PAUSED shard 0 1"]
+
+
+def test_a_new_loop_ends_what_the_last_one_left_open_unless_it_says_so_again(desk: Desk) -> None:
+    desk.happens("BLIND", "account", "critical")
+    desk.board.end("loop", desk.now)
+    assert desk.happens("BLIND", "account", "critical") == []
+    desk.board.end("loop", desk.now)
+    assert desk.decide() == ["resolved BLIND account 1"]
+
+
+def test_what_nobody_told_in_its_time_is_no_news(desk: Desk) -> None:
+    assert desk.happens("DRIFT", ts=Ts(T0 - 25 * HOUR)) == []
+    assert desk.matter("DRIFT", "KXA").hushed == 1
+    assert desk.happens("DRIFT", ts=Ts(T0 - 23 * HOUR)) == ["event DRIFT KXA 1"]
+
+
+def test_an_event_of_what_fires_says_nothing_new(desk: Desk) -> None:
+    desk.holds("KXA", code="DRIFT")
+    assert desk.happens("DRIFT") == []
+    assert desk.later(4 * HOUR) == ["reminder DRIFT KXA 1"]
+
+
+def test_a_breach_of_what_was_an_event_fires(desk: Desk) -> None:
+    desk.happens("DRIFT")
+    desk.later(5 * MINUTE)
+    assert desk.holds("KXA", code="DRIFT") == ["firing DRIFT KXA 1"]
+    assert desk.holds() == ["resolved DRIFT KXA 1"]
+    desk.later(5 * MINUTE)
+    assert desk.happens("DRIFT") == ["event DRIFT KXA 1"]
+
+
+# -- what nobody is told of ---------------------------------------------------------------------------------------
+
+
+def halt(code: str = "DAILY_LOSS") -> Breach:
+    return breach("account", code)
+
+
+@pytest.mark.parametrize(
+    ("cause", "explained"),
+    [("EXCHANGE_PAUSED", "FEED_DOWN"), ("TRADING_PAUSED", "BOOK_DISPUTED"), ("BLIND", "UNANSWERED")],
+)
+def test_what_a_greater_cause_explains_is_not_told(desk: Desk, cause: str, explained: str) -> None:
+    assert Desk().happens(explained) != []
+    desk.happens(cause, "shard 0", "critical")
+    assert desk.happens(explained) == []
+    assert desk.matter(explained, "KXA").hushed == 1
+
+
+def test_what_still_holds_when_its_cause_is_over_is_told_then(desk: Desk) -> None:
+    desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    assert desk.holds("feed", code="FEED_STALE", severity="warning") == []
+    told = desk.happens("EXCHANGE_RESUMED", "shard 0", "info")
+    assert told == ["resolved EXCHANGE_PAUSED shard 0 1", "firing FEED_STALE feed 1"]
+
+
+def test_what_was_over_before_its_cause_is_never_told(desk: Desk) -> None:
+    desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    desk.holds("feed", code="FEED_STALE")
+    assert desk.holds() == []
+    desk.happens("EXCHANGE_RESUMED", "shard 0", "info")
+    assert desk.later(HOUR) == []
+
+
+def test_a_halt_is_told_whatever_holds_and_explains_what_the_strategies_do(desk: Desk) -> None:
+    desk.happens("BLIND", "account", "critical")
+    assert desk.finds(halt(), source="halt") == ["firing DAILY_LOSS account 1"]
+    assert desk.happens("DAILY_LOSS", "today", "critical") == []
+    assert desk.happens("STRATEGY_FAILED", "spike", "critical") == []
+    assert desk.finds(source="halt") == ["resolved DAILY_LOSS account 1"]
+    assert desk.happens("STRATEGY_FAILED", "fade", "critical") == ["event STRATEGY_FAILED fade 1"]
+
+
+def test_a_silence_covers_codes_and_subjects_like_it_until_its_time(desk: Desk) -> None:
+    desk.silence("POSITION_*", "KXA*")
+    assert desk.holds("KXA-1") == []
+    assert desk.holds("KXA-1", "KXB") == ["firing POSITION_LIMIT KXB 1"]
+    assert desk.happens("DRIFT", "KXA-1") == ["event DRIFT KXA-1 1"]
+    assert desk.later(HOUR) == ["firing POSITION_LIMIT KXA-1 1"]
+
+
+def test_a_silence_holds_back_reminders_and_not_the_end(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.silence("POSITION_LIMIT", for_ms=8 * HOUR)
+    assert desk.later(4 * HOUR) == []
+    assert desk.holds() == ["resolved POSITION_LIMIT KXA 1"]
+
+
+# -- what stops a loop --------------------------------------------------------------------------------------------
+
+
+def test_what_is_critical_stops_once_when_it_begins(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.holds("KXA")
+    assert [matter.subject for matter in desk.stoppers] == ["KXA"]
+    desk.holds("KXA", "KXB")
+    assert [matter.subject for matter in desk.stoppers] == ["KXA", "KXB"], "before anybody is told of it"
+
+
+@pytest.mark.parametrize("code", ["EXCHANGE_PAUSED", "BLIND", "CANCEL_ALL", "HEARTBEAT_LOST"])
+def test_what_stands_still_already_is_not_stopped(desk: Desk, code: str) -> None:
+    desk.holds("KXA", code=code)
+    assert desk.stoppers == []
+
+
+def test_what_is_no_more_than_a_warning_or_unknown_or_silenced_stops_nothing(desk: Desk) -> None:
+    desk.holds("KXA", severity="warning")
+    for _ in range(3):
+        desk.finds(breach(code="COULD_NOT_LOOK", severity="unknown"))
+    desk.silence("DRIFT")
+    desk.happens("DRIFT", tier="critical")
+    assert desk.stoppers == []
+    desk.happens("ORDER_UNKNOWN_LONG", tier="critical")
+    assert len(desk.stoppers) == 1
+
+
+# -- bounds -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subjects", [1, 40, 10_000])
+@pytest.mark.parametrize("code", ["DRIFT", "BLIND"])
+def test_ten_thousand_at_once_are_three_notices_at_most(desk: Desk, code: str, subjects: int) -> None:
+    for number in range(10_000):
+        desk.board.happen(Alert(desk.now, "critical", code, f"KX{number % subjects}", "so"), desk.now)
+        if number % 200 == 0:
+            desk.later(1_200)
+    for _ in range(60):
+        desk.later(MINUTE)
+    assert 1 <= len(desk.told) <= 3
+    assert sum(map(len, desk.board.matters.values())) <= MAX_SUBJECTS + 1
+    if code == "DRIFT" and subjects > 1:
+        desk.later(4 * HOUR)
+        assert sum(notice.count for notice in desk.told) == 10_000, "each is counted"
+
+
+def test_a_storm_of_breaches_is_one_notice_and_one_end(desk: Desk) -> None:
+    many = [breach(f"KX{number}") for number in range(10_000)]
+    assert desk.finds(*many) == [f"firing POSITION_LIMIT KX0 {MAX_SUBJECTS + 1}"]
+    assert desk.finds(*many) == []
+    assert desk.finds() == [f"resolved POSITION_LIMIT KX0 {MAX_SUBJECTS + 1}"]
+
+
+def test_more_subjects_than_can_be_known_are_still_told_with_each_window(desk: Desk) -> None:
+    for number in range(MAX_SUBJECTS + 5):
+        desk.happens("DRIFT", f"KX{number}")
+    desk.later(5 * MINUTE)
+    assert desk.matter("DRIFT", REST).told is not None
+    desk.happens("DRIFT", "KXNEW")
+    assert desk.later(5 * MINUTE) == [f"event DRIFT {REST} 1"]
+
+
+def test_what_flaps_for_a_day_is_a_handful_of_notices(desk: Desk) -> None:
+    for _ in range(24 * 60):
+        desk.holds("KXA")
+        desk.later(30 * SECOND)
+        desk.holds()
+        desk.later(30 * SECOND)
+    assert len(desk.told) <= 2 + 1 + 24 // 4
+
+
+def test_text_from_outside_is_made_safe(desk: Desk) -> None:
+    desk.holds("KX\x1b[31mA\u202e", code="POSITION_LIMIT")
+    desk.happens("DRIFT", text="a\nb\x07" * 500)
+    assert desk.told[0].subject == "KX[31mA"
+    assert desk.told[1].text.isprintable()
+    assert len(desk.told[1].text) <= 500
+
+
+# -- whatever happens ---------------------------------------------------------------------------------------------
+
+SUBJECTS = ("KXA", "KXB", "KXC")
+CODES = ("POSITION_LIMIT", "DRIFT", "EDGE_DRIFT")
+moves = st.one_of(
+    st.tuples(st.just("hold"), st.sets(st.sampled_from(SUBJECTS)), st.sampled_from(("warning", "critical"))),
+    st.tuples(st.just("happen"), st.sampled_from(CODES), st.sampled_from(SUBJECTS)),
+    st.tuples(st.just("wait"), st.sampled_from((SECOND, MINUTE, 5 * MINUTE, HOUR, 4 * HOUR)), st.just("")),
+    st.tuples(st.just("blind"), st.just(""), st.just("")),
+)
+
+
+def play(script: list[tuple[str, Any, Any]]) -> tuple[Desk, set[tuple[str, str]]]:
+    """What was told, and the keys of what was raised."""
+    desk, raised = Desk(), set()
+    for move, what, more in script:
+        if move == "hold":
+            raised |= {("POSITION_LIMIT", subject) for subject in what}
+            desk.holds(*sorted(what), severity=more)
+        elif move == "happen":
+            raised.add((what, more))
+            desk.happens(what, more)
+        elif move == "blind":
+            desk.finds(breach("positions", "COULD_NOT_LOOK", "unknown"))
+        else:
+            desk.later(what)
+    return desk, raised
+
+
+def by_key(told: list[Notice]) -> dict[tuple[str, str], list[Notice]]:
+    found: dict[tuple[str, str], list[Notice]] = defaultdict(list)
+    for notice in told:
+        for subject in notice.subjects:
+            found[notice.code, subject].append(notice)
+    return found
+
+
+@given(st.lists(moves, max_size=60))
+def test_whatever_is_raised_is_told(script: list[tuple[str, Any, Any]]) -> None:
+    desk, raised = play(script)
+    for _ in range(3):
+        desk.later(4 * HOUR)
+    assert raised <= set(by_key(desk.told))
+
+
+@given(st.lists(moves, max_size=60))
+def test_an_end_is_told_only_of_what_was_told_and_only_once(script: list[tuple[str, Any, Any]]) -> None:
+    desk, _ = play(script)
+    desk.holds()
+    for notices in by_key(desk.told).values():
+        kinds = [notice.kind for notice in notices]
+        assert kinds[0] != "resolved" or notices[0].count > 1, "or it ends with others that were told"
+        assert all(before != "resolved" or after != "resolved" for before, after in pairwise(kinds))
+
+
+@given(st.lists(moves, max_size=60))
+def test_a_key_is_told_once_a_repeat_interval_but_for_what_is_graver_or_was_said_to_be_over(
+    script: list[tuple[str, Any, Any]],
+) -> None:
+    desk, _ = play(script)
+    for notices in by_key(desk.told).values():
+        ends = [notice.ts for notice in notices if notice.kind == "resolved"]
+        assert all(after - before >= POLICY.repeat_ms for before, after in pairwise(ends))
+        for before, after in pairwise(notice for notice in notices if notice.kind != "resolved"):
+            is_graver = (before.tier, after.tier) == ("warning", "critical")
+            was_over = any(before.ts <= end <= after.ts for end in ends)
+            assert is_graver or was_over or after.ts - before.ts >= POLICY.repeat_ms
+
+
+@given(st.lists(moves, max_size=40))
+def test_deciding_twice_at_one_moment_tells_nothing_more(script: list[tuple[str, Any, Any]]) -> None:
+    desk, _ = play(script)
+    assert desk.decide() == []
+
+
+def test_the_scripts_do_reach_what_they_are_about() -> None:
+    desk, raised = play([("hold", {"KXA"}, "warning"), ("hold", set(), "warning"), ("happen", "DRIFT", "KXB")])
+    assert raised == {("POSITION_LIMIT", "KXA"), ("DRIFT", "KXB")}
+    assert [notice.kind for notice in desk.told] == ["firing", "resolved", "event"]
