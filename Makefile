@@ -30,7 +30,7 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term:skip-covered
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --fail-under=100
 
 bench: setup  ## ratios against named peers, measured in one run (their environments are made on first use)

@@ -247,7 +247,7 @@ WRITES = [
     Case("catalogue_refresh", "catalogue refresh"),
     Case("markets_search", "markets --search york-inch", with_catalogue),
     Case("markets_offline", "markets --offline --sort ticker --limit 2", with_catalogue),
-    Case("watch", f"watch {TWO_SIDED} {ONE_SIDED} --duration 1s"),
+    Case("watch", f"watch {TWO_SIDED} {ONE_SIDED} --duration 2s"),
     Case("record", f"record {TWO_SIDED} --out tape.jsonl --duration 0.1s"),
     Case("sim_reset", "sim reset"),
     Case("config_show", "config show", with_config),

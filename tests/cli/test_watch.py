@@ -168,7 +168,7 @@ def test_what_has_no_end_is_no_document(one: Served, words: tuple[str, ...], hin
 
 @pytest.mark.parametrize("form", ["json", "ndjson", "csv", "plain"])
 def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> None:
-    ended = kalshi("watch", TWO_SIDED, "--duration", "0.7s", "--format", form)
+    ended = kalshi("watch", TWO_SIDED, "--duration", "1.5s", "--format", form)
     assert ended.code == 0
     assert TWO_SIDED in ended.out
     if form == "json":
@@ -180,7 +180,7 @@ def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> Non
 def test_the_simulated_exchange_of_this_process_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
     ticker = kalshi("markets", "--limit", "1", "--json").json[0]["ticker"]
-    rows = kalshi("watch", ticker, "--duration", "1s", "--json").json
+    rows = kalshi("watch", ticker, "--duration", "2s", "--json").json
     assert {"quote", "feed"} <= {row["type"] for row in rows}
     assert {row["ticker"] for row in rows} <= {ticker, None}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from scripted_server import NOW, ScriptedServer, Step
+from scripted_server import HANG, NOW, ScriptedServer, Step
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.exchange.client import KalshiClient
@@ -24,10 +24,18 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., ScriptedServer]]:
+def patience() -> dict[str, float]:
+    """How long a client waits for a reply: little only where none will come, for a busy machine may take its time."""
+    return {"read": 10.0}
+
+
+@pytest.fixture
+def serve(patience: dict[str, float]) -> Iterator[Callable[..., ScriptedServer]]:
     servers: list[ScriptedServer] = []
 
     def start(*steps: Step) -> ScriptedServer:
+        if HANG in steps:
+            patience["read"] = 0.4
         servers.append(ScriptedServer(steps))
         return servers[-1]
 
@@ -37,8 +45,10 @@ def serve() -> Iterator[Callable[..., ScriptedServer]]:
 
 
 @pytest.fixture
-def connect(rsa_key: rsa.RSAPrivateKey, clock: ManualClock) -> Iterator[Callable[..., KalshiClient]]:
-    """A client of a scripted server: real sockets, short time limits, pauses that cost no time."""
+def connect(
+    rsa_key: rsa.RSAPrivateKey, clock: ManualClock, patience: dict[str, float]
+) -> Iterator[Callable[..., KalshiClient]]:
+    """A client of a scripted server: real sockets, and pauses that cost no time."""
     clients: list[KalshiClient] = []
 
     def make(url: str, **options: object) -> KalshiClient:
@@ -46,7 +56,7 @@ def connect(rsa_key: rsa.RSAPrivateKey, clock: ManualClock) -> Iterator[Callable
             "clock": clock,
             "rng": random.Random(1),
             "signer": Signer("key-id", rsa_key, clock),
-            "timeouts": Timeouts(connect=1, read=0.3, total=10),
+            "timeouts": Timeouts(connect=10, read=patience["read"], total=10),
             **options,
         }
         clients.append(KalshiClient(url, **settings))  # type: ignore[arg-type]

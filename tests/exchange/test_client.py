@@ -30,7 +30,9 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.exchange import rest
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
+from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.units import Price, Qty, Ts
 
@@ -456,7 +458,7 @@ def test_pauses_between_tries_grow_and_are_jittered(serve, connect, clock):
 
 def test_a_server_that_drips_bytes_is_given_up_at_the_deadline_of_the_whole_call(serve, connect):
     server = serve(*[Reply(200, STATUS, pause_s=0.05)] * 9)
-    client = connect(server.url, clock=SystemClock(), timeouts=Timeouts(connect=1, read=5, total=0.3))
+    client = connect(server.url, clock=SystemClock(), timeouts=Timeouts(connect=1, read=5, total=1))
     with pytest.raises(UnreachableError, match=r"timed out|longer than it may"):
         client.exchange_status()
     assert server.count("GET") == 1
@@ -628,9 +630,10 @@ def test_limits_read_from_the_account_set_the_pace(serve, connect, clock):
     assert clock.monotonic() - started > 2, "fifty tokens at ten a second"
 
 
-def test_a_call_that_would_wait_past_its_deadline_is_not_sent(serve, connect):
+def test_a_call_that_would_wait_past_its_deadline_is_not_sent(serve, connect, clock):
     server = serve(*[Reply(201, CREATED)] * 20)
-    client = connect(server.url, timeouts=Timeouts(total=0.05))
+    slow = RateLimiter(clock, Limits("t", Allowance(100, 100), Allowance(1, 100)))
+    client = connect(server.url, timeouts=Timeouts(total=5), limiter=slow)
 
     def create_until_refused() -> None:
         for _ in range(20):
