@@ -18,6 +18,7 @@ from kalshi_cli.cli.rows import base as rows
 from kalshi_cli.cli.rows import run as run_rows
 from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
 from kalshi_cli.cli.rows.funds import SettlementRow
+from kalshi_cli.cli.rows.orders import ReconciledRow
 from kalshi_cli.cli.rows.quotes import QuoteRow
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
 from kalshi_cli.cli.screen.output import Format
@@ -309,13 +310,15 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
 
 
 # As wide as they come: a ticker, an id of the exchange's, a moment, and numbers as wide as their labels at least.
-WIDE = {"ticker": 24, "order_id": 36, "quote_id": 36, "time": 22, "created": 22, "status": 8}
+WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 22, "created": 22, "status": 8}
+WIDE |= {"found": 13}
 
 
 @pytest.mark.parametrize(
     ("of", "at_80", "at_60"),
     [
         (rows.OrderRow, "ticker action side price filled remaining status", "ticker action side price filled"),
+        (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
         (rows.PositionRow, "ticker side count unrealized realized average_price", "ticker side count unrealized"),
         (rows.FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
         (SettlementRow, "ticker result net time", "ticker result net"),
@@ -328,6 +331,22 @@ def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[Row], at_80: str
     widths = {column.name: max(len(column.label), WIDE.get(column.name, 6)) for column in fields}
     for room, wanted in ((80, at_80), (60, at_60)):
         assert set(wanted.split()) <= set(fit(fields, widths, room)), room
+
+
+@pytest.mark.parametrize(("width", "told"), [(80, 1), (200, 0)])
+def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_be_copied(
+    width: int, told: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = "sudo timedatectl set-ntp true, then look at it again with: kalshi health-check --env prod"
+    found = run_rows.HealthRow(
+        check="clock", status=Verdict("CRITICAL"), latency_ms=1.0, detail=Prose("off"), hint=Prose(hint)
+    )
+    fine = run_rows.HealthRow(check="disk", status=Verdict("OK"), latency_ms=1.0, detail=Prose("12 GB"), hint=None)
+    monkeypatch.setenv("COLUMNS", str(width))
+    render_rows(run_rows.HealthRow, [found, fine], Format.TABLE)
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == [f"clock: {hint}"] * told
+    assert (hint in shown.out) is not bool(told)
 
 
 def test_siblings_differ_where_a_narrow_table_cuts_their_titles() -> None:

@@ -47,7 +47,8 @@ class ReconciledRow(OrderRow, frozen=True, kw_only=True):
     found: str
     provable_at: Ts | None
 
-    shown = ("client_order_id", "found", "ticker", "action", "side", "price", "filled", "order_id")
+    shown = ("ticker", "action", "side", "price", "found", "filled", "client_order_id", "order_id")
+    """What tells a person which order it is comes first; the ids of those in doubt are in the error, too."""
 
 
 def reconciled_row(order: Order) -> ReconciledRow:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kalshi_cli.cli.rows.base import LevelRow, OrderbookView, Row
-from kalshi_cli.cli.screen.cells import Column, cell, columns, is_number, style
+from kalshi_cli.cli.screen.cells import MISSING, Column, cell, columns, is_number, style
 from kalshi_cli.cli.screen.output import note, write_out
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Qty, Ts, show_price, show_qty
@@ -48,6 +48,10 @@ def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) ->
     for row, line in zip(rows, cells, strict=True):
         table.add_row(*(Text(line[c.name], style=style(c.name, c.kind, getattr(row, c.name))) for c in shown))
     _draw(console, title, table)
+    for line in cells:
+        hint = line.get("hint", MISSING)
+        if hint != MISSING and cell_len(hint) > fitted.get("hint", 0):
+            note(f"{line[fields[0].name]}: {hint}")  # whole: a command in it is there to be copied
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
         note(f"too narrow for: {left_out} (a wider terminal or --format plain shows them)")
