@@ -148,6 +148,16 @@ class Checker:
             self._stage.count["429 by the exchange"] += 1
             self._stage.hit("F41" if sent.method == "GET" else "")
             self.never_left(sent)
+        if sent.method == "DELETE":
+            self._canceled(sent, status)
+
+    def _canceled(self, sent: Sent, status: int) -> None:
+        """F50: without its shard an order is not found, though it rests."""
+        order_id = sent.path.rpartition("/")[2]
+        if status == 404 and order_id in self._stage.exchange._state.live:
+            self.say([f"F50 the cancel of {order_id} did not find it, and it rests"])
+        if status == 200 and self._stage.plan.shards > 1 and TICKERS[-1] in str(sent.request.url):
+            self._stage.hit("F50 canceled")
 
     def answered(self, sent: Sent, status: int) -> None:
         """The client was told."""

@@ -60,6 +60,7 @@ ROWS = {
     "F48": "fees changed",
     "F49": "price grid changed",
     "F50": "too little money on the shard of a market, enough on another",
+    "F50 canceled": "... an order there canceled",
     "F51": "key refused",
     "F52": "field missing",
     "F53": "clock wrong by an hour",
