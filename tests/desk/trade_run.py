@@ -20,6 +20,7 @@ from kalshi_cli.core.model import (
 )
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.journal import Journal
 from kalshi_cli.desk.trade import (
     Plan,
     Session,
@@ -75,6 +76,7 @@ class Run:
         self.shown: list[Summary] = []
         self.asked: list[Command] = []
         self.noted: list[str] = []
+        self.journal: Journal | None = None
         virtual.market(39, 44)
         self.engine = load_engine(
             virtual.client,
@@ -119,6 +121,7 @@ class Run:
             feed_age_s=lambda: 0.5,
             show=self.shown.append,
             day_start=lambda ts: Ts(ts - ts % 86_400_000),
+            journal=self.journal,
         )
         return session.run()
 

@@ -1,0 +1,398 @@
+"""What a run tells on: enough to reconstruct it, pings only when all is well, and never a different outcome."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from ping_receiver import Receiver, receiving
+from served import eventually
+from trade_run import NO_EDGE, Bidder, Run
+from virtual import TICKER, Virtual
+
+from kalshi_cli.core.messages import Alert, Denied, FeedGap, Intent, Message, Place, StateChanged, Tick
+from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.core.state import View
+from kalshi_cli.desk.journal import Journal, Outputs
+from kalshi_cli.desk.trade import Summary
+from kalshi_cli.errors import KalshiError
+from kalshi_cli.ops.heartbeat import Heartbeat
+from kalshi_cli.ops.logs import LOG, LineFile, Log
+from kalshi_cli.ops.metrics import Metrics
+from kalshi_cli.ops.systemd import Supervisor
+from kalshi_cli.ops.tables import DAYS, TRADES, Tables
+from kalshi_cli.store.base import Halt
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
+
+RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
+
+
+class Flipper(Strategy):
+    """Buys ten at 40, sells them at 43, and begins again."""
+
+    name = "flipper"
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        if view.orders(ticker):
+            return
+        if view.position(ticker) < contracts(10):
+            yield Place(ticker, BID, cents(40), contracts(10), fair=cents(42), reason="cheap")
+        else:
+            yield Place(ticker, ASK, cents(43), contracts(10), fair=cents(42), reason="dear")
+
+
+class Told:
+    """A run with everything on. `folder` has the log and the tables."""
+
+    def __init__(self, virtual: Virtual, run: Run, *, url: str = "", folder: Path | None = None) -> None:
+        self.folder = folder or virtual.path.parent / "logs"
+        self.warned: list[str] = []
+        self.metrics = Metrics(env="sim")
+        clock = virtual.clock
+        log = Log(LineFile(self.folder / LOG, 10_000_000, 2, self.warned.append), clock, run_id=RUN, env="sim")
+        self.heartbeat = Heartbeat(url, RUN, 2.0, clock, self.warned.append) if url else None
+        outputs = Outputs(
+            line=log.line, tables=Tables(self.folder, self.warned.append), metrics=self.metrics,
+            heartbeat=self.heartbeat, service=Supervisor({}, 1, clock),
+        )  # fmt: skip
+        run.journal = Journal(
+            clock, NO_EDGE, outputs, find=virtual.store.order, day_of=lambda ts: format_ts(ts).split("T")[0]
+        )
+        virtual.store.on_record = run.journal.note
+
+    def lines(self, *events: str) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in (self.folder / LOG).read_text().splitlines()]
+        return [line for line in found if not events or line["event"] in events]
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / name).open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def day_of_trading(virtual: Virtual) -> Callable[[int], None]:
+    """Others trade with us: a buy that fills in two parts, a sale that fills at once, and a new beginning."""
+
+    def others(n: int) -> None:
+        if n == 3:
+            virtual.take(ASK, 40, 4)
+        elif n == 6:
+            virtual.take(ASK, 40, 6)
+        elif n == 10:
+            virtual.take(BID, 43, 10)
+
+    return others
+
+
+def run_a_day(virtual: Virtual, *, ticks: int = 16) -> tuple[Told, Run, Summary]:
+    run = Run(virtual, Flipper(StrategyParams()))
+    told = Told(virtual, run)
+    return told, run, run.over(run.ticks(ticks, day_of_trading(virtual)))
+
+
+# -- the log as evidence --------------------------------------------------------------------------------------------
+
+
+def test_a_session_can_be_reconstructed_from_its_log_alone(virtual: Virtual) -> None:
+    before = virtual.client.balance().cash
+    told, _, _ = run_a_day(virtual)
+    orders: dict[str, dict[str, Any]] = {}
+    fills: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    cash, held = 0, 0
+    for line in told.lines():
+        if line["event"] == "order_submitted":
+            assert line["limits"]["max_position"] == "100.00", "what it was held against"
+            assert parse_qty(line["position"]) == held, "what was held when it was decided on"
+            orders[line["client_order_id"]] = line
+        elif line["event"] == "order_acknowledged":
+            orders[line["client_order_id"]]["order_id"] = line["order_id"]
+        elif line["event"] == "fill":
+            price, qty, sign = parse_price(line["price"]), parse_qty(line["qty"]), 1 if line["side"] == "bid" else -1
+            held += sign * qty
+            cash -= sign * price * qty + parse_money(line["fee"])
+            fills[line["order_id"]].append((line["trade_id"], line["side"], price, qty))
+    theirs = defaultdict(list)
+    for fill in reversed(list(virtual.client.fills())):
+        theirs[fill.order_id].append((fill.trade_id, fill.side.value, fill.price, fill.qty))
+    assert fills == theirs
+    assert len(fills) == 2
+    assert sum(map(len, fills.values())) == 3
+    assert virtual.client.balance().cash - before == cash
+    assert sum(position.position for position in virtual.client.positions()) == held
+    placed = {order.order_id: order for order in virtual.client.all_orders()}
+    assert {line["order_id"] for line in orders.values()} == placed.keys()
+    for line in orders.values():
+        order = placed[line["order_id"]]
+        assert (line["side"], line["price"], line["qty"]) == (
+            order.side.value, f"{order.price / 10_000:.4f}", f"{order.qty / 100:.2f}"
+        )  # fmt: skip
+        assert (line["strategy"], line["reason"] in ("cheap", "dear"), line["fair"]) == ("flipper", True, "0.4200")
+
+
+def test_every_line_says_when_by_both_clocks_and_of_which_run_and_the_run_has_a_frame(virtual: Virtual) -> None:
+    told, _, _ = run_a_day(virtual)
+    lines = told.lines()
+    assert all({"ts", "mono_ms", "event", "run_id", "env"} <= line.keys() for line in lines)
+    assert [line["mono_ms"] for line in lines] == sorted(line["mono_ms"] for line in lines)
+    assert (lines[0]["event"], lines[-1]["event"]) == ("start", "stop")
+    assert (lines[-1]["orders"], lines[-1]["fills"], lines[-1]["stopped_by"]) == (3, 3, "end of data")
+    assert told.warned == []
+
+
+def test_how_long_an_order_waited_for_its_acknowledgement_is_in_the_log_and_in_the_metrics(virtual: Virtual) -> None:
+    def slow(request: httpx.Request) -> None:
+        if request.method == "POST":
+            virtual.clock.advance(0.25)
+
+    virtual.wire.after = slow
+    run = Run(virtual)
+    told = Told(virtual, run)
+    run.over(run.ticks(2))
+    (line,) = told.lines("order_acknowledged")
+    assert line["latency_ms"] == 250.0
+    assert told.metrics.registry.get_sample_value("trading_placement_seconds_sum") == pytest.approx(0.25)
+
+
+def test_what_became_of_a_lost_reply_is_told_step_by_step(virtual: Virtual) -> None:
+    def lose(request: httpx.Request) -> None:
+        if request.method == "POST":
+            virtual.wire.after = lambda _: None
+            raise httpx.ReadTimeout("lost", request=request)
+
+    virtual.wire.after = lose
+    run = Run(virtual)
+    told = Told(virtual, run)
+    run.over(run.ticks(6))
+    events = [line["event"] for line in told.lines("order_submitted", "order_unknown", "order_acknowledged")]
+    assert events == ["order_submitted", "order_unknown", "order_acknowledged"]
+    assert told.lines("alert")[0]["code"] == "ORDER_UNKNOWN"
+
+
+def test_the_exchange_repeats_itself_and_the_log_does_not(virtual: Virtual) -> None:
+    told, _, _ = run_a_day(virtual)
+    states = [
+        (line["client_order_id"], line["status"], line.get("filled"))
+        for line in told.lines("order_submitted", "order_acknowledged", "order_changed")
+    ]
+    assert len(states) == len(set(states))
+
+
+def test_refusals_are_told_once_a_minute_and_cause_and_then_counted(virtual: Virtual) -> None:
+    run = Run(virtual)
+    told = Told(virtual, run)
+    assert run.journal is not None
+    for _ in range(100):
+        run.journal.note(Denied(virtual.clock.now(), "bidder", TICKER, "MIN_EDGE", "edge=0"))
+    run.journal.note(Denied(virtual.clock.now(), "bidder", TICKER, "EXPOSURE", "exposure=1"))
+    run.journal.heard(FeedGap(virtual.clock.now(), (TICKER,), "a number is missing"))
+    virtual.clock.advance(60)
+    run.journal.note(Denied(virtual.clock.now(), "bidder", TICKER, "EXPOSURE", "exposure=2"))
+    assert [(line["event"], line.get("code"), line.get("count")) for line in told.lines()] == [
+        ("denied", "MIN_EDGE", None), ("denied", "EXPOSURE", None), ("feed_gap", None, None),
+        ("denied_repeated", None, 99), ("denied", "EXPOSURE", None),
+    ]  # fmt: skip
+    assert told.metrics.registry.get_sample_value("trading_denied_total", {"code": "MIN_EDGE"}) == 100
+
+
+def test_a_thousand_causes_at_once_are_bounded(virtual: Virtual) -> None:
+    run = Run(virtual)
+    told = Told(virtual, run)
+    assert run.journal is not None
+    for number in range(5_000):
+        run.journal.note(Denied(virtual.clock.now(), "bidder", f"KX{number}", "MIN_EDGE", ""))
+    assert len(told.lines("denied")) == 1_000
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_tables_have_each_fill_and_days_that_add_up_to_the_account(virtual: Virtual) -> None:
+    before = virtual.client.balance().cash
+    told, run, _ = run_a_day(virtual)
+    trades, (day,) = told.table(TRADES), told.table(DAYS)
+    assert [(row["side"], row["price"], row["qty"], row["realized"], row["edge"]) for row in trades] == [
+        ("bid", "0.4000", "4.00", "0.000000", "0.0200"),
+        ("bid", "0.4000", "6.00", "0.000000", "0.0200"),
+        ("ask", "0.4300", "10.00", "0.300000", "0.0100"),
+    ]
+    assert (day["trades"], day["realized"]) == ("3", "0.300000")
+    assert parse_money(day["net"]) == virtual.client.balance().cash - before
+    assert parse_money(day["balance"]) == run.engine.cash
+
+
+def test_a_second_run_doubles_nothing_and_adds_what_is_missing(virtual: Virtual) -> None:
+    told, _, _ = run_a_day(virtual)
+    whole = (told.folder / TRADES).read_text()
+    first, days = told.table(TRADES), told.table(DAYS)
+    (told.folder / TRADES).write_text("".join(whole.splitlines(keepends=True)[:2]))
+    again = Run(virtual, Flipper(StrategyParams()))
+    told = Told(virtual, again)
+    again.over(again.ticks(2))
+    assert told.table(TRADES) == first
+    assert told.table(DAYS)[0]["net"] == days[0]["net"]
+
+
+# -- pings ------------------------------------------------------------------------------------------------------------
+
+
+def pinged(there: Receiver, *paths: str) -> Callable[[int], None]:
+    """After each cycle, wait for its ping: in virtual time cycles are faster than any wire."""
+
+    def wait(n: int) -> None:
+        if n:
+            eventually(lambda: len(there.paths) > n)
+
+    return wait
+
+
+def test_a_run_pings_when_it_begins_and_after_each_completed_cycle(virtual: Virtual) -> None:
+    with receiving() as there:
+        run = Run(virtual)
+        Told(virtual, run, url=f"{there.url}/p")
+        run.over(run.ticks(4, pinged(there)))
+    assert there.paths == ["/p/start", "/p", "/p", "/p", "/p"]
+    assert all(got.path.endswith(f"rid={RUN}") for got in there.received)
+
+
+def test_a_halt_is_a_failure_at_once_until_somebody_resumes(virtual: Virtual) -> None:
+    with receiving() as there:
+        run = Run(virtual)
+        Told(virtual, run, url=f"{there.url}/p")
+
+        def halt(n: int) -> None:
+            wait_for = {1: 2, 2: 3, 6: 3, 8: 4}
+            if n in wait_for:
+                eventually(lambda: len(there.paths) >= wait_for[n])
+            state = {1: TradingState.HALTED, 6: TradingState.ACTIVE}.get(n)
+            if state is not None:
+                virtual.store.set_halt(Halt(state, "CANCEL_ALL", "kill switch", virtual.clock.now()))
+
+        run.over(run.ticks(9, halt))
+    assert there.paths[:4] == ["/p/start", "/p", "/p/fail", "/p"]
+    assert there.received[2].body == "CANCEL_ALL: kill switch"
+
+
+def test_out_of_sight_of_the_account_there_is_no_ping_and_no_failure_either(virtual: Virtual) -> None:
+    blind: list[int] = []
+    with receiving() as there:
+        run = Run(virtual)
+        told = Told(virtual, run, url=f"{there.url}/p")
+
+        def cut(request: httpx.Request) -> None:
+            if "/portfolio/" in request.url.path and request.method == "GET":
+                raise httpx.ConnectError("no route", request=request)
+
+        def others(n: int) -> None:
+            if n == 3:
+                virtual.wire.before = cut  # type: ignore[assignment]
+            if run.engine.state.blind_since is not None:
+                eventually(lambda: not told.heartbeat or told.heartbeat._waiting is None)
+                blind.append(len(there.paths))
+
+        summary = run.over(run.ticks(30, others))
+    assert summary.cycles == 30
+    assert len(blind) > 5
+    assert blind[1:] == [blind[1]] * (len(blind) - 1), "not one more since it was blind"
+    assert told.metrics.registry.get_sample_value("trading_blind") == 1
+
+
+def test_a_strategy_that_hangs_stops_the_pings(virtual: Virtual) -> None:
+    """F68. Nothing but a completed cycle pings: while a hook does not come back, hours may pass without one."""
+    counts: list[int] = []
+    with receiving() as there:
+
+        class Hangs(Bidder):
+            seen = 0
+
+            def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+                self.seen += 1
+                if self.seen == 3:
+                    eventually(lambda: len(there.paths) == 3)
+                    for _ in range(3):
+                        virtual.clock.advance(3_600)
+                        threading.Event().wait(0.1)
+                        counts.append(len(there.paths))
+                yield from super().on_book(view, ticker)
+
+        run = Run(virtual, Hangs(StrategyParams()))
+        Told(virtual, run, url=f"{there.url}/p")
+        run.over(run.ticks(3, pinged(there)))
+    assert counts == [3, 3, 3]
+    assert len(there.paths) == 4, "and go on once it came back"
+
+
+def test_a_strategy_that_was_taken_out_and_an_error_are_failures_with_their_reason(virtual: Virtual) -> None:
+    class Raises(Bidder):
+        def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+            raise LookupError("lost my way")
+            yield
+
+    with receiving() as there:
+        run = Run(virtual, Raises(StrategyParams()))
+        Told(virtual, run, url=f"{there.url}/p")
+        run.over(run.ticks(3))
+        assert there.paths[-1] == "/p/fail"
+        assert there.received[-1].body.startswith("bidder: LookupError: lost my way")
+
+        def broken() -> Iterator[Message]:
+            yield Tick(virtual.clock.now())
+            raise KalshiError("the stream is gone for good")
+
+        run = Run(virtual)
+        told = Told(virtual, run, url=f"{there.url}/p")
+        with pytest.raises(KalshiError, match="gone for good"):
+            run.over(broken())
+    assert (there.paths[-1], there.received[-1].body) == ("/p/fail", "the stream is gone for good")
+    assert told.lines("stop")[-1]["reason"] == "the stream is gone for good"
+
+
+# -- it changes nothing -----------------------------------------------------------------------------------------------
+
+
+def outcome(virtual: Virtual, summary: Summary) -> Any:
+    """What a run did: its numbers, each request on the wire, each fill, and what the state file has."""
+    fills = [(fill.side, fill.price, fill.qty, fill.fee, fill.ts) for fill in virtual.client.fills()]
+    orders = [(order.side, order.price, order.qty, order.status) for order in virtual.store.orders()]
+    return msgspec.structs.replace(summary, uptime_s=0.0), virtual.wire.sent, fills, orders
+
+
+def test_trading_is_the_same_with_all_of_it_on_off_or_broken(tmp_path: Path) -> None:
+    found = []
+    for name in ("off", "on", "broken"):
+        (tmp_path / name).mkdir()
+        virtual = Virtual(tmp_path / name)
+        run = Run(virtual, Flipper(StrategyParams()))
+        with receiving() as there:
+            if name == "on":
+                Told(virtual, run, url=f"{there.url}/p")
+            elif name == "broken":
+                (tmp_path / "in the way").write_text("")
+                told = Told(virtual, run, url="http://127.0.0.1:9/p", folder=tmp_path / "in the way" / "logs")
+            found.append(outcome(virtual, run.over(run.ticks(16, day_of_trading(virtual)))))
+        virtual.close()
+    assert found[0] == found[1]
+    assert found[0] == found[2]
+    assert found[0][0].fills == 3
+    assert len(told.warned) == 3, "the log, the tables and the pings each said once that they do not work"
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "=1+1", "\u202e", "{}", "%s {0}", "\ud800", "x" * 100_000, ""])
+def test_hostile_text_in_any_effect_is_only_text(virtual: Virtual, text: str) -> None:
+    run = Run(virtual)
+    told = Told(virtual, run)
+    assert run.journal is not None
+    now = virtual.clock.now()
+    run.journal.note(Denied(now, text, text, text, text))
+    run.journal.note(Alert(now, "warning", text, text, text))
+    run.journal.note(StateChanged(Ts(now), TradingState.REDUCING, text, text))
+    run.journal.heard(FeedGap(now, (text,), text))
+    assert len(told.lines()) == 4
+    assert all(line.isprintable() for line in (told.folder / LOG).read_text().splitlines())
