@@ -1,0 +1,278 @@
+"""What every check has in common: its line, its ranges, its turn, its time, and who hears of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from hook import Hook, hook
+from served import Served, bare_variables, kalshi, served, set_variables
+
+from kalshi_cli.cli.check import ACCOUNT, LOOP
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.desk.checks.turns import MOST_SKIPPED
+from kalshi_cli.store.lock import lock
+
+CHECK = ("check", "balance")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FaultProxy]]:
+    with served(tmp_path_factory.mktemp("frame")) as one, fault_proxy(one.server.rest_url) as proxy:
+        yield one, proxy
+
+
+@pytest.fixture
+def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
+    """The way to the exchange, straight again in each test, and a state directory of its own."""
+    one, found = shared
+    found.edits.clear()
+    found.faults.clear()
+    set_variables(
+        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
+    )
+    return found
+
+
+@pytest.fixture
+def sink() -> Iterator[Hook]:
+    with hook() as one:
+        yield one
+
+
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "sim"
+
+
+def cut(proxy: FaultProxy, path: str = "") -> None:
+    """Nothing gets an answer any more."""
+    proxy.faults.append(Fault("reset", "GET", path, times=1_000))
+
+
+# -- what is shown ------------------------------------------------------------------------------------------------
+
+
+def test_the_first_line_is_for_machines_and_all_of_it_is_plain(proxy: FaultProxy) -> None:
+    ended = kalshi(*CHECK)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "KALSHI BALANCE OK - $1,000.00 cash, positions worth $0.00 | cash_usd=1000;;\n"
+
+
+def test_ranges_of_the_line_take_the_place_of_the_configured(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_CHECKS__CASH_USD__WARN", "2000:")
+    warned, lifted = kalshi(*CHECK), kalshi(*CHECK, "-w", "500:")
+    assert (warned.code, lifted.code) == (1, 0)
+    critical = kalshi(*CHECK, "-c", "@500:1500", "--json")
+    assert (critical.code, critical.json["status"]) == (2, "CRITICAL")
+    assert critical.json["breaches"] == [
+        {"subject": "cash", "value": "$1,000.00", "limit": "@500:1500", "severity": "critical", "code": "LOW_BALANCE"}
+    ]
+    (measure,) = critical.json["measures"]
+    assert measure == {"label": "cash_usd", "value": 1000.0, "unit": "", "warn": "2000:", "crit": "@500:1500"}
+    assert critical.json["runbook"] == "low-balance"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("-w", "5:x"), "is no range"),
+        (("--nonsense",), "no such option"),
+        (("--config", "none.yaml"), "there is no configuration file"),
+    ],
+)
+def test_what_was_typed_wrong_is_unknown_in_one_line_and_not_a_verdict(
+    proxy: FaultProxy, words: tuple[str, ...], why: str
+) -> None:
+    ended = kalshi(*CHECK, *words)
+    assert ended.code == 3
+    assert ended.out.startswith("KALSHI BALANCE UNKNOWN - ")
+    assert len(ended.out.splitlines()) == 1
+    (line,) = [line for line in ended.err.splitlines() if line.startswith("error: ")]
+    assert why in line
+    as_json = kalshi(*CHECK, *words, "--json")
+    assert (as_json.code, as_json.json["status"], as_json.error["exit_code"]) == (3, "UNKNOWN", 3)
+
+
+def test_a_check_that_does_not_exist_is_unknown(proxy: FaultProxy) -> None:
+    ended = kalshi("check", "balanse")
+    assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI BALANSE UNKNOWN")
+    assert "balance" in ended.err
+
+
+# -- all ----------------------------------------------------------------------------------------------------------
+
+
+def test_all_is_the_worst_of_each_in_a_line_each(proxy: FaultProxy) -> None:
+    ended = kalshi("check", "all", "--no-notify")
+    assert ended.code == 2
+    first, *lines = ended.out.splitlines()
+    names = [*ACCOUNT, "drift", *LOOP]
+    assert first.startswith("KALSHI ALL CRITICAL - ")
+    assert "heartbeat" in first.partition(" | ")[0]
+    assert [line.partition(":")[0].split()[1] for line in lines[: len(names)]] == names
+    assert len(ended.out.splitlines()) + len(ended.err.splitlines()) <= 20
+
+
+def test_all_reads_what_it_shares_once(proxy: FaultProxy) -> None:
+    proxy.answers.clear()
+    assert kalshi("check", "all", "--no-notify", "--json").json["check"] == "all"
+    asked = [answer.path.partition("?")[0] for answer in proxy.answers]
+    assert asked.count("/trade-api/v2/portfolio/fills") == 1
+    assert asked.count("/trade-api/v2/portfolio/orders") == 1
+
+
+def test_all_in_json_has_the_outcome_of_each(proxy: FaultProxy) -> None:
+    found = kalshi("check", "all", "--no-notify", "--json").json
+    each = {check["check"]: check for check in found["checks"]}
+    assert set(each) == {*ACCOUNT, "drift", *LOOP}
+    assert (each["balance"]["status"], each["heartbeat"]["status"]) == ("OK", "CRITICAL")
+    assert each["heartbeat"]["breaches"][0]["code"] == "HEARTBEAT_LOST"
+
+
+def test_an_exchange_that_does_not_answer_is_asked_once_and_everything_about_it_is_unknown(proxy: FaultProxy) -> None:
+    cut(proxy)
+    found = kalshi("check", "all", "--no-notify", "--json", "--within", "4s").json
+    status = {check["check"]: check["status"] for check in found["checks"]}
+    assert {status[name] for name in ("positions", "pnl", "balance")} == {"UNKNOWN"}
+    assert status["heartbeat"] == "CRITICAL"
+
+
+# -- turns --------------------------------------------------------------------------------------------------------
+
+
+def test_runs_that_find_one_at_work_are_fine_until_there_are_too_many(
+    proxy: FaultProxy, sink: Hook, tmp_path: Path
+) -> None:
+    words = (*CHECK, "--notify", sink.url)
+    with lock(state(tmp_path) / "checks" / "balance.lock", SystemClock()):
+        for _ in range(MOST_SKIPPED):
+            ended = kalshi(*words)
+            assert (ended.code, f"already running (pid {os.getpid()}" in ended.out) == (0, True)
+        assert kalshi("check", "positions").code == 0
+        ended = kalshi(*words, "--json")
+        assert (ended.code, [breach["code"] for breach in ended.json["breaches"]]) == (2, ["CHECK_SKIPPED"])
+    assert (kalshi(*words).code, kalshi(*words).code) == (0, 0)
+    assert sink.heard == [("firing", "CHECK_SKIPPED"), ("resolved", "CHECK_SKIPPED")]
+
+
+def test_a_check_that_may_not_lock_still_looks(proxy: FaultProxy, tmp_path: Path) -> None:
+    tmp_path.joinpath("state").write_text("no directory")
+    ended = kalshi(*CHECK, "--no-notify")
+    assert (ended.code, ended.out.partition(" - ")[0]) == (0, "KALSHI BALANCE OK")
+    assert "may overlap" in ended.err
+
+
+# -- time ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_exchange_that_takes_requests_and_says_nothing_is_unknown_in_time(
+    tmp_path: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("KALSHI_REST_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/trade-api/v2")
+        ended = kalshi("check", "positions", "--no-notify", "--within", "2s", "--json")
+    assert (ended.code, ended.json["status"]) == (3, "UNKNOWN")
+    assert ended.json["breaches"][0]["code"] == "COULD_NOT_LOOK"
+
+
+# -- who hears of it ----------------------------------------------------------------------------------------------
+
+
+def test_a_breach_is_told_once_and_once_when_it_is_over(proxy: FaultProxy, sink: Hook) -> None:
+    words = (*CHECK, "--notify", sink.url)
+    codes = [kalshi(*words, "-c", limit).code for limit in ("5000:", "5000:", "5:")]
+    assert codes == [2, 2, 0]
+    assert sink.heard == [("firing", "LOW_BALANCE"), ("resolved", "LOW_BALANCE")]
+    first = sink.told[0]
+    assert (first["tier"], first["subject"], first["value"], first["limit"]) == (
+        "critical", "cash", "$1,000.00", "5000:",
+    )  # fmt: skip
+    assert (first["runbook"], first["command"]) == ("low-balance", "kalshi balance")
+
+
+def test_the_sinks_of_the_configuration_hear_of_it(proxy: FaultProxy, sink: Hook, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"alerts:\n  sinks:\n    me:\n      url: {sink.url}\n")
+    (tmp_path / "config.yaml").chmod(0o600)
+    assert kalshi(*CHECK, "-w", "5000:").code == 1
+    assert sink.heard == [("firing", "LOW_BALANCE")]
+
+
+def test_nobody_hears_of_it_and_nothing_is_kept_where_that_is_wished(
+    proxy: FaultProxy, sink: Hook, tmp_path: Path
+) -> None:
+    assert kalshi(*CHECK, "-c", "5000:", "--notify", sink.url, "--no-notify").code == 2
+    assert kalshi(*CHECK, "-c", "5000:").code == 2
+    assert sink.told == []
+    assert not (state(tmp_path) / "state.db").exists()
+
+
+def test_the_verdict_does_not_depend_on_who_could_be_told(proxy: FaultProxy, sink: Hook) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    ended = kalshi(*CHECK, "-w", "5000:", "--notify", f"http://127.0.0.1:{port}/secret-path")
+    assert (ended.code, ended.out.splitlines()[0].partition(" - ")[0]) == (1, "KALSHI BALANCE WARNING")
+    (line,) = [line for line in ended.err.splitlines() if "not delivered" in line]
+    assert "secret-path" not in line
+    sink.status = 410
+    assert kalshi(*CHECK, "-w", "5:", "--notify", sink.url).code == 0
+
+
+def test_not_having_been_able_to_look_is_told_the_second_time_and_ends_nothing(proxy: FaultProxy, sink: Hook) -> None:
+    words = (*CHECK, "--within", "4s", "--notify", sink.url)
+    assert kalshi(*words, "-w", "5000:").code == 1
+    cut(proxy)
+    assert [kalshi(*words).code, len(sink.told)] == [3, 1]
+    assert [kalshi(*words).code, len(sink.told)] == [3, 2]
+    proxy.faults.clear()
+    assert kalshi(*words, "-w", "5000:").code == 1
+    assert sink.heard == [("firing", "LOW_BALANCE"), ("firing", "COULD_NOT_LOOK"), ("resolved", "COULD_NOT_LOOK")]
+
+
+def test_where_the_state_file_is_broken_it_is_told_all_the_same(proxy: FaultProxy, sink: Hook, tmp_path: Path) -> None:
+    state(tmp_path).mkdir(parents=True)
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    words = (*CHECK, "-w", "5000:", "--notify", sink.url)
+    ended = kalshi(*words)
+    assert (ended.code, "without knowing what was told before" in ended.err) == (1, True)
+    assert kalshi(*words).code == 1
+    assert sink.heard == [("firing", "LOW_BALANCE")] * 2
+    assert "told again each time" in sink.told[0]["text"]
+
+
+def test_a_doubt_is_told_without_the_state_file_too_and_not_the_first(
+    proxy: FaultProxy, sink: Hook, tmp_path: Path
+) -> None:
+    state(tmp_path).mkdir(parents=True)
+    (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
+    words = ("check", "drift", "--notify", sink.url)
+    assert [kalshi(*words).code, len(sink.told)] == [3, 0]
+    assert [kalshi(*words).code, sink.heard] == [3, [("firing", "STATE_UNUSABLE")]]
+
+
+# -- a bare environment -------------------------------------------------------------------------------------------
+
+
+def test_cron_s_environment_is_enough(tmp_path: Path) -> None:
+    """No HOME, no TZ, no PATH, no terminal, a relative path: the exchange is our own."""
+    words = [Path(sys.executable).with_name("kalshi"), "check", "all", "--allow-stopped", "--state", "here"]
+    ended = subprocess.run(words, env={}, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout.partition(" - ")[0]) == (0, "KALSHI ALL OK"), ended.stderr
+    assert "\x1b" not in ended.stdout + ended.stderr
+    assert (tmp_path / "here" / "sim" / "checks").is_dir()
+
+
+def test_what_is_missing_in_cron_s_environment_is_named(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    monkeypatch.delenv("HOME")
+    ended = kalshi(*CHECK)
+    assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI BALANCE UNKNOWN")
+    assert "API key" in ended.out
