@@ -8,12 +8,12 @@ import msgspec
 
 from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
-from kalshi_cli.core.pnl import Pnl, total
+from kalshi_cli.core.pnl import Pnl, curve, total
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.halts import gravest
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.store.base import Store
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Money, Ts
 
 MODES = (("", None), ("paper", "paper"))
 """Where state is kept, and whose it is: None is the account of the key."""
@@ -39,6 +39,12 @@ def pnl_of(app: App, by: str, since: Ts | None) -> tuple[Pnl, dict[str, Pnl]]:
         series_of=lambda ticker: app.families.event(app.client.market(ticker).event_ticker).series_ticker,
     )  # fmt: skip
     return total(parts.values()), parts
+
+
+def curve_of(app: App, since: Ts | None) -> list[tuple[Ts, Money]]:
+    """What the account had gained over time."""
+    found = portfolio_of(app)
+    return curve(found.entries, found.marks, app.clock.now(), since=since)
 
 
 def loop_of(app: App) -> Store | None:

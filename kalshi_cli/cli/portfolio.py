@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
+from kalshi_cli.cli.screen.output import Format
+from kalshi_cli.errors import UsageError
 from kalshi_cli.units import Ts
 
 app = Commands("Balance, positions, fills, profit and loss.")
@@ -117,20 +121,56 @@ def settlements(
 @app.command("pnl")
 def pnl(
     ctx: typer.Context,
+    picture: Annotated[Path | None, typer.Argument(metavar="[FILE.svg]", help="With --plot: draw into it.")] = None,
     by: Annotated[str, choice_option("--by", choices=KEYS, text="The parts.")] = "market",
     since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the curve, here or into FILE.svg.")] = False,
 ) -> None:
     """Profit and loss, in parts that add up to the change of the account.
+
+    The curve is of what was realized, after fees; what is open counts at its end.
 
     \b
     kalshi pnl
     kalshi pnl --by day --since 7d --json
+    kalshi pnl --since 30d --plot
+    kalshi pnl --plot curve.svg
     """
     from kalshi_cli.app.account import pnl_of
     from kalshi_cli.cli.rows.base import pnl_view
     from kalshi_cli.cli.screen.render import render_one
 
+    if picture is not None and not plot:
+        raise UsageError(f"unexpected: {picture}", hint=f"kalshi pnl --plot {picture}")
+    if plot:
+        _plot(ctx, since, picture)
+        return
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
         whole, parts = pnl_of(desk, by, start)
         render_one(pnl_view(whole, parts), flags_of(ctx).form, title=f"profit and loss by {by}")
+
+
+def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:
+    """The curve of the account, on the screen or in a file of ours."""
+    from kalshi_cli.app.account import curve_of
+    from kalshi_cli.cli.screen.curve import draw_curve, svg_curve
+    from kalshi_cli.cli.screen.output import note, write_out
+    from kalshi_cli.units import show_money
+
+    if flags_of(ctx).form not in (None, Format.TABLE, Format.PLAIN):
+        raise UsageError("a curve is for people", hint="without --plot, or without --format")
+    with opened(ctx) as desk:
+        points = curve_of(desk, None if since is None else Ts(desk.clock.now() - int(since * 1000)))
+    if not points:
+        note("nothing was traded")
+        return
+    title = f"profit and loss: {show_money(points[-1][1])}"
+    if picture is None:
+        lines = draw_curve(points, shutil.get_terminal_size((80, 24)).columns)
+        write_out("\n".join([title, *lines]) + "\n")
+        return
+    if picture.suffix != ".svg":
+        raise UsageError(f"{picture} is no .svg file", hint="kalshi pnl --plot curve.svg")
+    picture.write_text(svg_curve(points, title), "utf-8")
+    note(f"drawn: {picture}")

@@ -72,6 +72,32 @@ def parts(
     return found
 
 
+def curve(
+    entries: Iterable[Entry], marks: Mapping[str, Price | None], now: Ts, *, since: Ts | None = None
+) -> list[tuple[Ts, Money]]:
+    """What the account had gained after each moment at which something was booked; at `now` with what is open.
+
+    What is open counts at cost until then: what it was worth in between is not known. Empty where nothing was booked.
+    """
+    ledger = Ledger()
+    points: list[tuple[Ts, Money]] = []
+    before = Money(0)
+    for entry in in_order(entries):
+        _book(ledger, entry)
+        gained = Money(ledger.realized - ledger.fees)
+        if since is not None and entry.ts < since:
+            before = gained
+        elif points and points[-1][0] == entry.ts:
+            points[-1] = (entry.ts, Money(gained - before))
+        else:
+            points = points or [(since if since is not None else entry.ts, Money(0))]
+            points.append((entry.ts, Money(gained - before)))
+    if points:
+        held = sum(position.unrealized(marks.get(position.ticker)) or 0 for position in ledger.positions.values())
+        points.append((now, Money(points[-1][1] + held)))
+    return points
+
+
 def total(found: Iterable[Pnl]) -> Pnl:
     """The sum of the parts."""
     whole = Pnl()

@@ -73,3 +73,24 @@ def test_a_position_without_a_price_has_no_unrealized_profit() -> None:
     assert pnl.parts([build.fill()], {"KXA-1": None}, lambda ticker, _: ticker)["KXA-1"].unrealized == 0
     assert pnl.fold([build.fill()]).unrealized({"KXA-1": None}) is None
     assert pnl.fold([build.fill()]).unrealized({"KXA-1": Price(5_000)}) == 1_000_000
+
+
+@given(trades=trades, mark=st.integers(1, 99), after=st.integers(0, 25))
+def test_the_curve_ends_where_the_whole_is(trades: list[tuple[str, str, int, int, int]], mark: int, after: int) -> None:
+    build = Build()
+    entries = [
+        build.fill(
+            f"t{n}", ticker=ticker, side=side, price=cents(price), qty=contracts(qty), fee=Money(fee), ts=NOW + n // 2
+        )
+        for n, (ticker, side, price, qty, fee) in enumerate(trades)
+    ]
+    marks = dict.fromkeys(["KXA-1", "KXA-2", "KXB-1"], cents(mark))
+    for since in (None, Ts(NOW + after)):
+        points = pnl.curve(entries, marks, Ts(NOW + 99), since=since)
+        whole = pnl.total(pnl.parts(entries, marks, lambda ticker, _: ticker, since=since).values())
+        counted = [entry for entry in entries if since is None or entry.ts >= since]
+        assert bool(points) == bool(counted)
+        if points:
+            assert points[-1] == (NOW + 99, whole.net)
+            assert points[0][1] == 0
+            assert [ts for ts, _ in points] == sorted(ts for ts, _ in points)

@@ -1,0 +1,106 @@
+"""A curve of money over time: in plain characters for a terminal, as SVG for a file.
+
+Between two points money does not move, so the curve is a staircase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Money, Ts, show_money
+
+Point = tuple[Ts, Money]
+
+HEIGHT = 13
+NARROWEST, WIDEST = 30, 200
+SCALE_WIDTH = 12
+ENDING = 4
+
+
+def draw_curve(points: Sequence[Point], width: int) -> list[str]:
+    """The lines of the drawing, none wider than `width`; no lines for fewer than two points."""
+    if len(points) < 2:
+        return []
+    room = max(NARROWEST, min(width, WIDEST)) - SCALE_WIDTH - ENDING
+    values = _columns(points, room)
+    bottom, top = _span(values)
+    rows = [round((value - bottom) * (HEIGHT - 1) / (top - bottom)) for value in values]
+    zero = round(-bottom * (HEIGHT - 1) / (top - bottom))
+    lines = []
+    for line in range(HEIGHT - 1, -1, -1):
+        label = show_money(Money(bottom + (top - bottom) * line // (HEIGHT - 1))) if line % 3 == 0 else ""
+        cells = "".join(_cell(rows, at, line, zero) for at in range(len(rows)))
+        lines.append(f"{label:>{SCALE_WIDTH - 2}} ┤{cells}".rstrip())
+    first, last = (f"{datetime.fromtimestamp(ts // 1000, UTC):%b %d %H:%M}" for ts in (points[0][0], points[-1][0]))
+    lines.append(" " * SCALE_WIDTH + f"{first}{last:>{max(0, len(rows) - len(first))}} UTC")
+    return [line[:width] for line in lines]
+
+
+def _columns(points: Sequence[Point], room: int) -> list[int]:
+    """What the curve is worth at the end of each of `room` equal stretches of time."""
+    start, end = points[0][0], points[-1][0]
+    values: list[int] = []
+    at = 0
+    for column in range(room):
+        until = start + (end - start) * (column + 1) // room
+        while at + 1 < len(points) and points[at + 1][0] <= until:
+            at += 1
+        values.append(points[at][1])
+    return values
+
+
+def _span(values: Sequence[int]) -> tuple[int, int]:
+    """From the lowest to the highest, zero included."""
+    bottom, top = min(0, *values), max(0, *values)
+    return (bottom, top) if top > bottom else (bottom - 10_000, top + 10_000)
+
+
+def _cell(rows: Sequence[int], at: int, line: int, zero: int) -> str:
+    before, row = rows[at - 1] if at else rows[at], rows[at]
+    if line == row:
+        return "─" if before == row else "╭" if before < row else "╰"
+    if line == before:
+        return "╯" if before < row else "╮"
+    if min(before, row) < line < max(before, row):
+        return "│"
+    return "·" if line == zero else " "
+
+
+def svg_curve(points: Sequence[Point], title: str) -> str:
+    """A picture of its own: a staircase over a line at zero, with the scale and the times at the ends."""
+    width, height, left, edge = 900, 360, 90, 40
+    start, end = points[0][0], points[-1][0]
+    bottom, top = _span([value for _, value in points])
+
+    def x(ts: int) -> float:
+        return left + (width - left - edge) * (ts - start) / max(1, end - start)
+
+    def y(value: int) -> float:
+        return height - edge - (height - 2 * edge) * (value - bottom) / (top - bottom)
+
+    steps = [f"M{x(start):.1f},{y(points[0][1]):.1f}"] + [f"H{x(ts):.1f}V{y(value):.1f}" for ts, value in points[1:]]
+    marks = [
+        f'<text x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{escape(show_money(Money(value)))}</text>'
+        for value in sorted({bottom, 0, top})
+    ]
+    ends = [
+        f'<text x="{x(ts):.1f}" y="{height - 12}" text-anchor="{anchor}">'
+        f"{datetime.fromtimestamp(ts // 1000, UTC):%Y-%m-%d %H:%M} UTC</text>"
+        for ts, anchor in ((start, "start"), (end, "end"))
+    ]
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+            'font-size="12">',
+            f'<rect width="{width}" height="{height}" fill="white"/>',
+            f'<text x="{left}" y="22" font-size="15">{escape(safe_text(title))}</text>',
+            f'<path d="M{left},{y(0):.1f}H{width - edge}" stroke="#999" stroke-dasharray="4 4" fill="none"/>',
+            f'<path d="{"".join(steps)}" stroke="#1f6feb" stroke-width="2" fill="none"/>',
+            *marks,
+            *ends,
+            "</svg>\n",
+        ]
+    )

@@ -1,0 +1,82 @@
+"""The curve of profit and loss, on a terminal and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from served import Served, kalshi, served, set_variables
+
+from kalshi_cli.cli.screen.curve import HEIGHT, draw_curve, svg_curve
+from kalshi_cli.units import Money, Ts
+
+Points = list[tuple[Ts, Money]]
+
+
+def points(*gains: int) -> Points:
+    return [(Ts(at * 60_000), Money(gain)) for at, gain in enumerate(gains)]
+
+
+def test_a_staircase_with_its_ends_and_zero_marked() -> None:
+    assert draw_curve(points(0, 2_000_000, -1_000_000), 44) == [
+        "     $2.00 ┤             ╭─────────────╮",
+        "           ┤             │             │",
+        "           ┤             │             │",
+        "     $1.25 ┤             │             │",
+        "           ┤             │             │",
+        "           ┤             │             │",
+        "     $0.50 ┤             │             │",
+        "           ┤             │             │",
+        "           ┤─────────────╯·············│",
+        "    -$0.25 ┤                           │",
+        "           ┤                           │",
+        "           ┤                           │",
+        "    -$1.00 ┤                           ╰",
+        "            Jan 01 00:00    Jan 01 00:02 UTC",
+    ]
+
+
+def test_one_point_is_no_curve() -> None:
+    assert draw_curve(points(5), 80) == []
+
+
+@given(
+    gains=st.lists(st.integers(-(10**15), 10**15), min_size=2, max_size=50),
+    width=st.integers(45, 300),
+)
+def test_every_curve_fits_and_ends_where_the_money_is(gains: list[int], width: int) -> None:
+    lines = draw_curve(points(*gains), width)
+    assert len(lines) == HEIGHT + 1
+    assert all(len(line) <= width for line in lines)
+    drawn = ElementTree.fromstring(svg_curve(points(*gains), "p&l <of> everything"))
+    assert drawn[1].text == "p&l <of> everything"
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, one.home, one.variables())
+        yield one
+
+
+def test_pnl_draws_here_or_into_a_file_or_says_why_not(exchange: Served, tmp_path: Path) -> None:
+    assert "nothing was traded" in kalshi("pnl", "--plot").err
+    exchange.trade_a_little()
+    drawn = kalshi("pnl", "--plot")
+    assert drawn.out.startswith("profit and loss: ")
+    assert drawn.out.count("┤") == HEIGHT
+    path = tmp_path / "curve.svg"
+    assert kalshi("pnl", "--plot", str(path)).code == 0
+    assert "profit and loss: " in path.read_text()
+    for words, said in (
+        (("curve.svg",), "--plot curve.svg"),
+        (("--plot", "x.png"), "no .svg file"),
+        (("--plot", "--json"), "for people"),
+    ):
+        ended = kalshi("pnl", *words)
+        assert (ended.code, ended.out) == (2, "")
+        assert said in ended.err
