@@ -11,6 +11,7 @@ import importlib
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -128,6 +129,8 @@ class ServiceSink:
         if unwanted := sorted((OURS | FILES) & {str(name).lower() for name in found.get("qsd") or ()}):
             raise AddressError(f"it must not set {', '.join(unwanted)}")
         found |= {"asset": _asset(), "format": "text", "overflow": "truncate", "cto": CONNECT_S, "rto": TOTAL_S}
+        if self.scheme == "pagerduty":
+            found["source"] = found.get("source") or "kalshi"
         try:
             plugin = kind(**found)
         except TypeError:  # what all that apprise raises of an address is; its text may have the address in it
@@ -205,7 +208,12 @@ class _Overheard(logging.Handler):
 @functools.cache
 def _plugin_kind(scheme: str) -> Any:
     module, name = SERVICES[scheme].split(".")
-    found = getattr(importlib.import_module(f"apprise.plugins.{module}"), name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a library of a library is going to change is not for our users
+            found = getattr(importlib.import_module(f"apprise.plugins.{module}"), name)
+    except (ImportError, AttributeError):
+        raise AddressError(f"the apprise that is installed does not know {scheme}") from None
     _silence()
     return found
 

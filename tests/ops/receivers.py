@@ -107,7 +107,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.server.reply)
 
-    do_GET = do_POST
+    do_GET = do_POST  # noqa: N815 (its library's name)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -166,7 +166,6 @@ def mail_server(password: str = "") -> Iterator[Mailbox]:
             loop=loop,
             authenticator=authenticator,
             auth_require_tls=False,
-            auth_required=bool(password),
         )
 
     server = loop.run_until_complete(loop.create_server(session, "127.0.0.1", 0))
