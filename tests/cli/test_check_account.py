@@ -1,0 +1,491 @@
+"""The checks that look at the account, each in its four states, against a served exchange."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.messages import FillBooked, OrderChanged, SettlementBooked
+from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Settlement, TradingState
+from kalshi_cli.sim.listing import EventSpec, MarketSpec
+from kalshi_cli.store.base import Cycle, Halt
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import (
+    ONE_DOLLAR,
+    Money,
+    Price,
+    Ts,
+    cents,
+    contracts,
+    dollars,
+    format_money,
+    format_price,
+    format_qty,
+    parse_ts,
+)
+
+EXCLUSIVE = "KXONE-40JAN01"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FaultProxy]]:
+    """6 YES at 45 cents, 20 NO at 88; resting: a bid for 5 at 40, an ask for 2.5 at 55. And 10 NO of two markets of
+    which only one can win."""
+    with served(tmp_path_factory.mktemp("account")) as one, fault_proxy(one.server.rest_url) as proxy:
+        one.trade_a_little()
+        one.call(lambda: _list_exclusive(one))
+        for strike in (1, 2):
+            one.submit("maker", f"{EXCLUSIVE}-{strike}", BID, "0.3000", "10")
+            one.submit("alice", f"{EXCLUSIVE}-{strike}", ASK, "0.3000", "10", client_order_id=f"no{strike}")
+        yield one, proxy
+
+
+def _list_exclusive(one: Served) -> None:
+    now = one.clock.now()
+    spec = EventSpec(event_ticker=EXCLUSIVE, series_ticker="KXRAIN", title="Which?", mutually_exclusive=True)
+    one.exchange.list_event(spec, now)
+    for strike in (1, 2):
+        market = MarketSpec(
+            ticker=f"{EXCLUSIVE}-{strike}", event_ticker=EXCLUSIVE, title="This one?",
+            open_time=parse_ts("2024-01-01T15:00:00Z"), close_time=parse_ts("2040-01-01T15:00:00Z"),
+        )  # fmt: skip
+        one.exchange.list_market(market, now)
+    one.exchange.advance(now)
+
+
+@pytest.fixture
+def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
+    one, found = shared
+    found.edits.clear()
+    found.faults.clear()
+    set_variables(
+        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
+    )
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """The state file of the account."""
+    one = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    yield one
+    one.close()
+
+
+def check(name: str, *words: str) -> Ended:
+    return kalshi("check", name, "--no-notify", "--json", *words)
+
+
+def codes(ended: Ended) -> set[tuple[str, str]]:
+    return {(breach["severity"], breach["code"]) for breach in ended.json["breaches"]}
+
+
+def measure(ended: Ended, label: str) -> float:
+    return next(float(each["value"]) for each in ended.json["measures"] if each["label"] == label)
+
+
+def cut(proxy: FaultProxy, path: str) -> None:
+    proxy.faults.append(Fault("reset", "GET", path, times=1_000))
+
+
+def edited(proxy: FaultProxy, path: str, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Each item of a list in an answer is different."""
+
+    def edit(body: Any) -> Any:
+        for item in body[name]:
+            change(item)
+        return body
+
+    proxy.edits[path] = edit
+
+
+# -- positions ----------------------------------------------------------------------------------------------------
+
+
+def test_positions_within_their_limits_are_fine(proxy: FaultProxy) -> None:
+    ended = check("positions")
+    assert ended.code == 0
+    # 20 NO of 100 contracts is 20 %; the rest is less.
+    assert measure(ended, "limit_used_pct") == 20.0
+    assert "4 positions, 2 resting orders" in ended.json["summary"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "code", "severity"), [("24", 1, "warning"), ("20", 1, "warning"), ("19.99", 2, "critical")]
+)
+def test_a_position_near_its_limit_warns_and_beyond_it_is_critical(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, limit: str, code: int, severity: str
+) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", limit)
+    ended = check("positions")
+    assert (ended.code, codes(ended)) == (code, {(severity, "POSITION_LIMIT")})
+    assert ended.json["runbook"] == "position-limit"
+
+
+def test_what_rests_counts_as_if_it_were_filled(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", "10")
+    subjects = {breach["subject"]: breach["value"] for breach in check("positions").json["breaches"]}
+    assert subjects[TWO_SIDED].startswith("11 ")
+
+
+def test_the_account_is_what_the_exchange_says_and_not_our_file(
+    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record(FillBooked(_fill("t1", TWO_SIDED, 90)))
+    assert measure(check("positions"), "limit_used_pct") == 20.0
+    edited(proxy, r"/portfolio/positions", "market_positions", lambda item: item.update(position_fp="101.00"))
+    ended = check("positions")
+    assert (ended.code, ("critical", "POSITION_LIMIT") in codes(ended)) == (2, True)
+
+
+def test_the_whole_account_has_a_limit(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_EXPOSURE", "20")
+    ended = check("positions")
+    assert (ended.code, codes(ended)) == (2, {("critical", "EXPOSURE")})
+
+
+def test_an_event_in_which_one_can_win_counts_its_worst_outcome(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_CHECKS__MAX_EVENT_EXPOSURE", "4.50")
+    ended = check("positions")
+    found = {breach["subject"]: breach["value"] for breach in ended.json["breaches"]}
+    # 10 NO for $7 each of two: one loses $7, the other then wins $3. The others have more to lose than $4.50.
+    assert found[EXCLUSIVE].startswith("$4.00 ")
+    assert {code for _, code in codes(ended)} == {"EVENT_EXPOSURE"}
+    monkeypatch.setenv("KALSHI_CHECKS__MAX_EVENT_EXPOSURE", "50")
+    assert check("positions").code == 0
+
+
+def test_positions_that_cannot_be_read_are_unknown(proxy: FaultProxy) -> None:
+    cut(proxy, "/portfolio/positions")
+    ended = check("positions", "--within", "4s")
+    assert (ended.code, codes(ended)) == (3, {("unknown", "COULD_NOT_LOOK")})
+
+
+def test_a_fill_between_two_reads_is_no_breach(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", "30")
+    looks = iter(["120.00"])
+
+    def once(body: Any) -> Any:
+        for item in body["market_positions"]:
+            item["position_fp"] = next(looks, item["position_fp"])
+        return body
+
+    proxy.edits[r"/portfolio/positions"] = once
+    assert check("positions").code == 0
+    assert next(looks, "") == ""
+
+
+# -- pnl ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_day_within_its_limit_is_fine(proxy: FaultProxy) -> None:
+    ended = check("pnl")
+    assert ended.code == 0
+    assert -5 < measure(ended, "day_net_usd") < 0
+    assert measure(ended, "drawdown_usd") == 0
+
+
+@pytest.mark.parametrize(("times", "code", "severity"), [(1.25, 1, "warning"), (0.9, 2, "critical")])
+def test_a_day_that_loses_too_much_of_its_limit(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, times: float, code: int, severity: str
+) -> None:
+    lost = -measure(check("pnl"), "day_net_usd")
+    monkeypatch.setenv("KALSHI_RISK__MAX_DAILY_LOSS", f"{lost * times:.2f}")
+    ended = check("pnl")
+    assert (ended.code, codes(ended)) == (code, {(severity, "DAY_LOSS")})
+    assert ended.json["runbook"] == "daily-loss"
+
+
+def test_a_drawdown_is_from_the_best_that_was_ever_seen_by_anybody(
+    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_CHECKS__DRAWDOWN_USD__CRIT", "20")
+    assert check("pnl").code == 0
+    store.beat(_cycle(is_running=False, gained=dollars(30)))  # a loop saw more
+    store.beat(_cycle(is_running=False, gained=dollars(10)))
+    ended = check("pnl")
+    assert (ended.code, codes(ended)) == (2, {("critical", "DRAWDOWN")})
+    assert 30 < measure(ended, "drawdown_usd") < 35
+
+
+def test_money_that_comes_or_goes_is_no_profit(proxy: FaultProxy) -> None:
+    before = check("pnl").json["measures"]
+    edited(proxy, r"/portfolio/subaccounts/balances", "subaccount_balances", lambda item: item.update(balance="1.00"))
+    proxy.edits[r"/portfolio/balance"] = lambda body: body | {"balance_dollars": "1.00"}
+    assert check("pnl").json["measures"] == before
+
+
+def test_fills_that_do_not_add_up_to_the_positions_leave_the_day_unknown(proxy: FaultProxy) -> None:
+    edited(proxy, r"/portfolio/positions", "market_positions", lambda item: item.update(position_fp="1.00"))
+    ended = check("pnl")
+    assert (ended.code, codes(ended)) == (3, {("unknown", "COULD_NOT_LOOK")})
+
+
+def test_a_day_that_cannot_be_read_is_unknown(proxy: FaultProxy) -> None:
+    cut(proxy, "/portfolio/fills")
+    assert check("pnl", "--within", "4s").code == 3
+
+
+def test_a_broken_state_file_leaves_the_day_known_and_the_drawdown_not(proxy: FaultProxy, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "sim" / "state.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no state file " * 500)
+    ended = check("pnl")
+    assert (ended.code, codes(ended)) == (3, {("unknown", "STATE_UNUSABLE")})
+    assert measure(ended, "day_net_usd") < 0
+
+
+# -- balance ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("-w", "5000:"), 1), (("-c", "5000:"), 2)])
+def test_cash_is_held_against_its_range(proxy: FaultProxy, words: tuple[str, ...], code: int) -> None:
+    ended = check("balance", *words)
+    assert (ended.code, {found for _, found in codes(ended)}) == (code, {"LOW_BALANCE"} if code else set())
+
+
+def test_a_debt_anywhere_is_critical(proxy: FaultProxy) -> None:
+    edited(
+        proxy, r"/portfolio/subaccounts/balances", "subaccount_balances",
+        lambda item: item.update(balance="-0.01" if item["exchange_index"] else "5.00"),
+    )  # fmt: skip
+    ended = check("balance")
+    assert ended.code == 2
+    assert [breach["subject"] for breach in ended.json["breaches"]] == ["subaccount 0 shard 1"]
+
+
+def test_a_key_that_is_refused_is_unknown_and_says_so(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
+    ended = check("balance")
+    assert (ended.code, codes(ended)) == (3, {("unknown", "CREDENTIALS")})
+    assert ended.json["runbook"] == "credentials-refused"
+
+
+# -- heartbeat ----------------------------------------------------------------------------------------------------
+
+
+def _cycle(age_s: float = 0.0, *, is_running: bool = True, gained: Money | None = None, mode: str = "sim") -> Cycle:
+    now = SystemClock().now()
+    return Cycle(
+        run_id="r", pid=os.getpid(), mode=mode, strategy="spike", started=Ts(now - 3_600_000),
+        completed=Ts(now - int(age_s * 1000)), cycles=10, is_running=is_running, gained=gained,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[None]:
+    """A loop holds the account."""
+    with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
+        yield
+
+
+@pytest.mark.parametrize(("age_s", "code"), [(1.0, 0), (90.0, 1), (600.0, 2)])
+@pytest.mark.usefixtures("running")
+def test_the_age_of_the_last_completed_cycle_decides(
+    proxy: FaultProxy, store: SqliteStore, age_s: float, code: int
+) -> None:
+    store.beat(_cycle(age_s))
+    ended = check("heartbeat")
+    assert (ended.code, {found for _, found in codes(ended)}) == (code, {"CYCLE_LATE"} if code else set())
+    assert age_s <= measure(ended, "cycle_age_s") < age_s + 60
+
+
+@pytest.mark.usefixtures("running")
+def test_a_loop_that_starts_is_not_judged_by_the_run_before(proxy: FaultProxy, store: SqliteStore) -> None:
+    store.beat(_cycle(10_000.0, is_running=False))
+    ended = check("heartbeat")
+    assert (ended.code, "began to start" in ended.json["summary"]) == (0, True)
+
+
+def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultProxy, store: SqliteStore) -> None:
+    store.beat(_cycle(is_running=False))
+    ended = check("heartbeat")
+    assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
+    allowed = check("heartbeat", "--allow-stopped")
+    assert (allowed.code, allowed.json["summary"].partition(":")[0]) == (0, "no loop is running")
+
+
+def test_a_loop_that_was_killed_is_critical_whatever_is_allowed(proxy: FaultProxy, store: SqliteStore) -> None:
+    store.beat(_cycle())
+    ended = check("heartbeat", "--allow-stopped")
+    assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "exit_code"),
+    [
+        (TradingState.HALTED, "DAILY_LOSS", 2),
+        (TradingState.REDUCING, "API_GUARD", 2),
+        (TradingState.HALTED, "PAUSED", 1),
+    ],
+)
+@pytest.mark.usefixtures("running")
+def test_a_loop_that_may_not_trade_is_named_by_the_code_of_its_halt(
+    proxy: FaultProxy, store: SqliteStore, state: TradingState, code: str, exit_code: int
+) -> None:
+    store.beat(_cycle())
+    store.set_halt(Halt(state, code, "why", SystemClock().now()))
+    ended = check("heartbeat")
+    assert (ended.code, {found for _, found in codes(ended)}) == (exit_code, {code})
+
+
+def test_a_state_file_that_cannot_be_read_leaves_the_heartbeat_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "sim" / "state.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no state file " * 500)
+    ended = check("heartbeat", "--allow-stopped")
+    assert (ended.code, codes(ended)) == (3, {("unknown", "STATE_UNUSABLE")})
+
+
+def test_the_loop_on_paper_is_meant_where_only_that_ever_ran(proxy: FaultProxy, tmp_path: Path) -> None:
+    home = tmp_path / "state" / "sim-paper"
+    with lock(home / "trade.lock", SystemClock()):
+        paper = SqliteStore.open(home / "state.db", account="paper", environment="sim")
+        paper.beat(_cycle(mode="paper"))
+        paper.close()
+        assert (check("heartbeat").code, check("heartbeat", "--paper").code) == (0, 0)
+        assert "paper" in check("heartbeat").json["summary"]
+        live = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+        live.beat(_cycle(is_running=False))
+        live.close()
+        assert (check("heartbeat").code, check("heartbeat", "--paper").code) == (2, 0)
+
+
+# -- drift --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read(proxy: FaultProxy) -> None:
+    """The state file knows the account, as after a run."""
+    ended = kalshi("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.1s")
+    assert ended.code == 0, ended.err
+
+
+@pytest.mark.usefixtures("read")
+def test_an_account_that_is_known_to_the_cent_is_fine(proxy: FaultProxy) -> None:
+    assert check("drift").code == 0
+    ended = check("drift")
+    assert (ended.code, measure(ended, "drift_usd")) == (0, 0.0)
+    assert "sample too small for the edge" in ended.json["summary"]
+
+
+@pytest.mark.parametrize(
+    ("cash", "code"), [("0.02", 1), ("2.00", 2)],
+)  # fmt: skip
+@pytest.mark.usefixtures("read")
+def test_cash_that_nothing_explains_drifts_until_somebody_accepts_it(proxy: FaultProxy, cash: str, code: int) -> None:
+    assert check("drift").code == 0
+
+    def more(item: dict[str, Any]) -> None:
+        if item["exchange_index"] == 0:
+            item["balance"] = f"{float(item['balance']) + float(cash):.4f}"
+
+    edited(proxy, r"/portfolio/subaccounts/balances", "subaccount_balances", more)
+    ended = check("drift")
+    assert (ended.code, {found for _, found in codes(ended)}) == (code, {"CASH_DRIFT"})
+    assert measure(ended, "drift_usd") == float(cash)
+    assert (check("drift", "--accept").code, check("drift").code) == (0, 0)
+
+
+@pytest.mark.usefixtures("read")
+def test_a_position_of_one_contract_less_is_critical(proxy: FaultProxy) -> None:
+    def less(item: dict[str, Any]) -> None:
+        if item["ticker"] == TWO_SIDED:
+            item["position_fp"] = "5.00"
+
+    edited(proxy, r"/portfolio/positions", "market_positions", less)
+    ended = check("drift")
+    (breach,) = ended.json["breaches"]
+    assert (ended.code, breach["code"], breach["subject"]) == (2, "DRIFT", TWO_SIDED)
+    assert (breach["value"], breach["limit"]) == ("ours 6", "the exchange's 5")
+
+
+@pytest.mark.usefixtures("read")
+def test_a_fill_that_only_one_side_has_is_critical(proxy: FaultProxy, store: SqliteStore) -> None:
+    store.record(FillBooked(_fill("only ours", TWO_SIDED, 1, ts=Ts(SystemClock().now() - 600_000))))
+    ended = check("drift")
+    assert (ended.code, {found for _, found in codes(ended)}) == (2, {"FILLS_NOT_THERE", "DRIFT"})
+
+
+@pytest.mark.usefixtures("read")
+def test_what_nobody_read_yet_is_no_drift(proxy: FaultProxy, shared: tuple[Served, FaultProxy]) -> None:
+    one, _ = shared
+    assert check("drift").code == 0
+    one.submit("maker", TWO_SIDED, BID, "0.4500", "1")
+    one.submit("alice", TWO_SIDED, ASK, "0.4500", "1", client_order_id=f"new-{random.random()}")
+    ended = check("drift")
+    assert (ended.code, ended.json["summary"].count("1 newer at the exchange")) == (0, 1), ended.out
+    assert measure(ended, "drift_usd") == 0.0
+    one.submit("maker", TWO_SIDED, ASK, "0.4500", "1")
+    one.submit("alice", TWO_SIDED, BID, "0.4500", "1", client_order_id=f"back-{random.random()}")
+
+
+@pytest.mark.usefixtures("read")
+def test_drift_that_cannot_be_looked_for_is_unknown(proxy: FaultProxy) -> None:
+    cut(proxy, "/portfolio/settlements")
+    assert check("drift", "--within", "4s").code == 3
+
+
+def test_an_account_that_traded_and_is_not_remembered_is_unknown(proxy: FaultProxy) -> None:
+    ended = check("drift")
+    assert (ended.code, codes(ended)) == (3, {("unknown", "STATE_UNUSABLE")})
+
+
+@pytest.mark.parametrize(("won", "code"), [(6, 0), (1, 2)])
+@pytest.mark.usefixtures("read")
+def test_strategies_that_earn_far_less_than_they_expect_are_critical(
+    proxy: FaultProxy, store: SqliteStore, won: int, code: int
+) -> None:
+    """Thirty bets in ten events at a fair 60 cents: six of ten settled YES, or one."""
+    settled = SystemClock().now()
+    fills: list[dict[str, Any]] = []
+    for number in range(30):
+        ticker = f"KXOLD{number // 3}-24JAN01-T1"
+        fill = _fill(f"old{number}", ticker, 10, ts=Ts(settled - 7_200_000 + number))
+        order = Order(
+            client_order_id=f"old{number}", order_id=fill.order_id, ticker=ticker, side=BID, price=cents(50),
+            qty=contracts(10), status=OrderStatus.FILLED, created=fill.ts, updated=fill.ts, strategy="spike",
+            fair=cents(60),
+        )  # fmt: skip
+        store.record(OrderChanged(order))
+        store.record(FillBooked(fill))
+        fills.append(_wire(fill))
+    for number in range(10):
+        value = ONE_DOLLAR if number < won else Price(0)
+        paid = Settlement(
+            ticker=f"KXOLD{number}-24JAN01-T1", event_ticker=f"KXOLD{number}-24JAN01", result="yes" if value else "no",
+            value=value, yes_qty=contracts(30), no_qty=contracts(0), revenue=Money(0), fee=Money(0), ts=settled,
+        )  # fmt: skip
+        store.record(SettlementBooked(paid))
+    proxy.edits[r"/portfolio/fills\?"] = lambda body: body | {"fills": [*body["fills"], *fills]}
+    ended = check("drift")
+    assert (ended.code, {found for _, found in codes(ended)}) == (code, {"EDGE_DRIFT"} if code else set())
+
+
+def _fill(trade_id: str, ticker: str, count: int, ts: Ts | None = None) -> Fill:
+    return Fill(
+        trade_id=trade_id, order_id=f"order of {trade_id}", ticker=ticker, side=BID, price=cents(50),
+        qty=contracts(count), fee=Money(0), is_taker=False, ts=ts if ts is not None else SystemClock().now(),
+    )  # fmt: skip
+
+
+def _wire(fill: Fill) -> dict[str, Any]:
+    """As the exchange would list it."""
+    made = datetime.fromtimestamp(fill.ts / 1000, UTC).isoformat()
+    return {
+        "trade_id": fill.trade_id, "order_id": fill.order_id, "ticker": fill.ticker, "book_side": "bid",
+        "outcome_side": "yes", "count_fp": format_qty(fill.qty), "yes_price_dollars": format_price(fill.price),
+        "is_taker": fill.is_taker, "fee_cost": format_money(fill.fee), "created_time": made, "subaccount_number": 0,
+    }  # fmt: skip
