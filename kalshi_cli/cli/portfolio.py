@@ -96,11 +96,15 @@ def settlements(
     event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event.")] = "",
     since: Annotated[Any, duration_option("--since", text="Only the last 24h, 7d...")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many, newest first.")] = 50,
+    upcoming: Annotated[bool, typer.Option("--upcoming", help="The calendar of what is held now.")] = False,
 ) -> None:
     """Markets that paid out, newest first: what was held, what it had cost, what it brought.
 
+    With --upcoming what is held now, by the time at which it closes and is expected to pay.
+
     \b
     kalshi settlements --since 7d
+    kalshi settlements --upcoming
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
     from itertools import islice
@@ -109,6 +113,9 @@ def settlements(
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.cli.screen.render import render_rows
 
+    if upcoming:
+        _calendar(ctx, name, event, limit)
+        return
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
         found = desk.client.payouts(ticker=name.upper() or None, event=event.upper() or None, min_ts=start)
@@ -116,6 +123,24 @@ def settlements(
         render_rows(SettlementRow, rows, flags_of(ctx).form, empty="nothing was settled", now=desk.clock.now())
         if next(found, None) is not None:
             note(f"the list was cut at {limit}; see more with --limit N")
+
+
+def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
+    """What is held, by the time at which it is decided."""
+    from kalshi_cli.app.account import portfolio_of
+    from kalshi_cli.cli.rows.funds import UpcomingRow, upcoming_row
+    from kalshi_cli.cli.screen.render import render_rows
+
+    with opened(ctx) as desk:
+        found = portfolio_of(desk)
+        held = [(position, found.markets.get(position.ticker)) for position in found.open_positions]
+        rows = [
+            upcoming_row(position, market)
+            for position, market in held
+            if name.upper() in ("", position.ticker) and event.upper() in ("", market.event_ticker if market else "")
+        ]
+        rows.sort(key=lambda row: (row.close_time is None, row.close_time, row.ticker))
+        render_rows(UpcomingRow, rows[:limit], flags_of(ctx).form, empty="no open position", now=desk.clock.now())
 
 
 @app.command("pnl")

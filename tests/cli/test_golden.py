@@ -166,6 +166,7 @@ READS = [
     Case("limits", "limits"),
     Case("keys", "keys"),
     Case("settlements_none", "settlements"),
+    Case("settlements_upcoming", "settlements --upcoming"),
     *(Case(f"export_{what.replace('-', '_')}", f"export {what}") for what in ("fills", "pnl", "tax-lots")),
     Case("api_get", "api GET /portfolio/subaccounts/netting"),
     Case("positions", "positions"),

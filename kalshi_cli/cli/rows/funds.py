@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.rows.base import Row, full_title
 from kalshi_cli.cli.screen.cells import Gain, Prose
-from kalshi_cli.units import Money, Price, Qty, Ts
+from kalshi_cli.core.ledger import Position
+from kalshi_cli.core.model import Market
+from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.funds import Allowances, Holdings, Move
@@ -83,6 +85,38 @@ def settlement_row(paid: Payout) -> SettlementRow:
         net=paid.net,
         exchange_index=paid.exchange_index,
         time=settlement.ts,
+    )
+
+
+class UpcomingRow(Row, frozen=True, kw_only=True):
+    """A position and when it is decided; `pays` is what it brings at best; `state` is the market's."""
+
+    ticker: str
+    event_ticker: str | None
+    title: Prose | None
+    subaccount: int
+    side: str
+    count: Qty
+    cost: Money
+    pays: Money
+    state: str | None
+    close_time: Ts | None
+    expected_time: Ts | None
+
+    shown = ("ticker", "side", "count", "cost", "pays", "close_time", "expected_time", "state", "title")
+
+
+def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
+    return UpcomingRow.of(
+        position,
+        event_ticker=market.event_ticker if market else None,
+        title=full_title(market) if market else None,
+        side="yes" if position.qty > 0 else "no",
+        count=Qty(abs(position.qty)),
+        pays=notional(ONE_DOLLAR, Qty(abs(position.qty))),
+        state=market.status.value if market else None,
+        close_time=market.close_time if market else None,
+        expected_time=market.expected_expiration_time if market else None,
     )
 
 
