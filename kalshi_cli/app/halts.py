@@ -8,10 +8,11 @@ from pathlib import Path
 
 from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
+from kalshi_cli.core.messages import StateChanged
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk import halts
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
-from kalshi_cli.store.base import Halt, Store
+from kalshi_cli.store.base import PAUSED, Halt, Store
 from kalshi_cli.store.halt_file import write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import pause, read_pause
@@ -68,6 +69,8 @@ class Halts:
         """
         for home, _ in self._homes():
             pause(home, reason)
+        now = self.app.clock.now()
+        self.app.journal.note(StateChanged(now, TradingState.HALTED, PAUSED, reason))
         found = [halt for home, _ in self._homes() if (halt := read_pause(home)) is not None]
         with suppress(KalshiError):
             stores = [self._store(*home) for home in self._homes()]

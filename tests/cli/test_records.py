@@ -1,0 +1,198 @@
+"""What commands and the loop leave in the log, what a scrape of a running loop shows, and when it pings."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ping_receiver import receiving
+from prometheus_client.parser import text_string_to_metric_families
+from served import KEY_ID, TWO_SIDED, Served, kalshi, served, set_variables
+
+from kalshi_cli.cli.main import main
+
+LOOP = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.5s")
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
+
+
+def log_of(exchange: Served, *events: str) -> list[dict[str, Any]]:
+    path = exchange.state / "sim" / "logs" / "kalshi.jsonl"
+    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [line for line in found if not events or line["event"] in events]
+
+
+def buy() -> str:
+    words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "10", "--price", "0.41")
+    order_id: str = kalshi(*words, "--json").json["order_id"]
+    return order_id
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_command_logs_what_it_sent_and_what_became_of_it(exchange: Served) -> None:
+    order_id = buy()
+    assert kalshi("order", "cancel", order_id).code == 0
+    assert [(line["event"], line.get("order_id") or line.get("method")) for line in log_of(exchange)] == [
+        ("order_submitted", None),
+        ("request", "POST"),
+        ("order_acknowledged", order_id),
+        ("request", "DELETE"),
+    ]
+    submitted, posted, acknowledged, deleted = log_of(exchange)
+    assert submitted["limits"]["max_position"] == "100.00"
+    assert (submitted["client_order_id"], submitted["price"]) == (acknowledged["client_order_id"], "0.4100")
+    assert (posted["path"], posted["status"], deleted["path"]) == (
+        "/portfolio/events/orders", 201, f"/portfolio/events/orders/{order_id}",
+    )  # fmt: skip
+    assert len({line["run_id"] for line in log_of(exchange)}) == 2, "of two invocations"
+    assert {(line["env"], line["mode"]) for line in log_of(exchange)} == {("sim", "command")}
+
+
+def test_halt_pause_and_resume_are_in_the_log_with_their_reasons(exchange: Served) -> None:
+    buy()
+    assert kalshi("pause", "--reason", "lunch").code == 0
+    assert kalshi("resume", "--reason", "back").code == 0
+    assert kalshi("cancel-all").code == 0
+    assert kalshi("resume", "--reason", "looked into").code == 0
+    moved = [(line["state"], line["code"], line.get("reason")) for line in log_of(exchange, "state_changed")]
+    assert [each[:2] for each in moved] == [
+        ("halted", "PAUSED"), ("active", "RESUMED"), ("halted", "CANCEL_ALL"), ("active", "RESUMED"),
+    ]  # fmt: skip
+    assert (moved[0][2], moved[1][2], moved[3][2]) == ("lunch", "back", "looked into")
+
+
+def test_whoever_only_looks_leaves_no_log(exchange: Served) -> None:
+    assert kalshi("positions").code == 0
+    assert kalshi("orderbook", TWO_SIDED).code == 0
+    assert not (exchange.state / "sim" / "logs").exists()
+
+
+def test_the_log_can_be_switched_off_and_put_elsewhere(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_LOGS__ENABLED", "false")
+    buy()
+    assert not (exchange.state / "sim" / "logs").exists()
+    monkeypatch.setenv("KALSHI_LOGS__ENABLED", "true")
+    monkeypatch.setenv("KALSHI_LOGS__FOLDER", str(exchange.home / "var"))
+    buy()
+    assert not (exchange.state / "sim" / "logs").exists()
+    assert (exchange.home / "var" / "sim" / "kalshi.jsonl").exists()
+
+
+# -- a loop -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_loop_is_scraped_and_pings(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first ping of a completed cycle somebody looks at the metrics, while the loop runs on."""
+    out, err = io.StringIO(), io.StringIO()
+    scraped: list[str] = []
+
+    def scrape(_ping: object) -> None:
+        port = re.search(r"metrics: http://127.0.0.1:(\d+)/metrics", err.getvalue())
+        assert port is not None
+        connection = HTTPConnection("127.0.0.1", int(port[1]), timeout=30)
+        connection.request("GET", "/metrics")
+        scraped.append(connection.getresponse().read().decode())
+        connection.close()
+
+    with receiving() as there:
+        there.before_answer = scrape
+        monkeypatch.setenv("KALSHI_HEARTBEAT__URL", f"{there.url}/ping/canary-Secret1")
+        monkeypatch.setenv("KALSHI_METRICS__ENABLED", "true")
+        monkeypatch.setenv("KALSHI_METRICS__PORT", "0")
+        with redirect_stdout(out), redirect_stderr(err):
+            assert main(list(LOOP)) == 0
+    start, *rest = log_of(exchange, "start", "stop")
+    assert (start["strategy"], start["mode"], [line["stopped_by"] for line in rest]) == ("spike", "sim", ["duration"])
+    assert there.received[0].path == f"/ping/canary-Secret1/start?rid={start['run_id']}"
+    assert set(there.paths[1:]) == {"/ping/canary-Secret1"}
+    assert len(there.paths) > 1
+    found = {
+        sample.name: sample.value for family in text_string_to_metric_families(scraped[1]) for sample in family.samples
+    }
+    assert (found["trading_balance_usd"], found["trading_blind"], found["trading_run"]) == (1000.0, 0.0, 1.0)
+    assert found["trading_cycles"] >= 1
+    assert found["trading_api_request_seconds_count"] >= 1
+    with pytest.raises(ConnectionRefusedError):
+        scrape(None)
+    everything = (
+        out.getvalue()
+        + err.getvalue()
+        + "".join(path.read_text(errors="replace") for path in exchange.state.rglob("*") if path.is_file())
+    )
+    assert "canary" not in everything
+    assert KEY_ID not in (exchange.state / "sim" / "logs" / "kalshi.jsonl").read_text()
+
+
+def test_a_key_that_is_not_taken_pings_nobody_however_often_it_is_tried(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F68: a crash loop must not look alive."""
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-000000000bad")
+    with receiving() as there:
+        monkeypatch.setenv("KALSHI_HEARTBEAT__URL", f"{there.url}/p")
+        assert [kalshi(*LOOP).code for _ in range(3)] == [5, 5, 5]
+        assert there.received == []
+    assert log_of(exchange, "start") == []
+
+
+def test_a_port_in_use_is_a_warning_and_trading_goes_on(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("KALSHI_METRICS__ENABLED", "true")
+        monkeypatch.setenv("KALSHI_METRICS__PORT", str(taken.getsockname()[1]))
+        ended = kalshi(*LOOP)
+    assert ended.code == 0
+    assert "warning: no metrics: port" in ended.err
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/x", "http://example.com@evil/x"])
+def test_a_heartbeat_address_that_nothing_is_sent_to_ends_it_before_it_begins(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("KALSHI_HEARTBEAT__URL", url)
+    ended = kalshi(*LOOP)
+    assert ended.code == 2
+    assert "heartbeat.url" in ended.err
+
+
+def test_a_log_that_cannot_be_written_is_a_warning_and_trading_goes_on(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (exchange.home / "var").write_text("in the way")
+    monkeypatch.setenv("KALSHI_LOGS__FOLDER", str(exchange.home / "var"))
+    ended = kalshi(*LOOP)
+    assert ended.code == 0
+    assert ended.err.count("trading goes on") == 2, "of the log, and of the tables"
+
+
+def test_a_bug_is_printed_without_secrets(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other place where secrets could leave: the traceback of exit code 70."""
+    monkeypatch.setenv("KALSHI_HEARTBEAT__URL", "https://hc-ping.com/canary-Secret2")
+    url, key, getpid = os.environ["KALSHI_HEARTBEAT__URL"], exchange.key_path.read_text(), os.getpid
+
+    def broken() -> int:
+        if sys._getframe(1).f_code.co_name != "_plan":  # by then the key was read
+            return getpid()
+        raise ZeroDivisionError(f"{url} {KEY_ID} {key} {key.splitlines()[1]}")
+
+    monkeypatch.setattr("os.getpid", broken)
+    ended = kalshi(*LOOP)
+    assert ended.code == 70
+    assert "ZeroDivisionError" in ended.err
+    assert not [secret for secret in ("canary", KEY_ID, key.splitlines()[1]) if secret in ended.err]
