@@ -94,7 +94,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "limits": Entry("limits", "How fast the account may ask."),
         "keys": Entry("funds", "API keys, and what each may do."),
         "api": Entry("api", "A signed raw call."),
-        "check": Entry("check", "Monitoring checks: does the exchange still send what we read?"),
+        "check": Entry("check", "Monitoring checks of the account, the loop and the exchange."),
         "state": Entry("state", "The state file, made anew."),
         "sim": Entry("sim", "The simulated exchange."),
         "config": Entry("config", "Show, find and check the configuration."),
