@@ -172,7 +172,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Logs(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON lines that a loop writes, and the tables beside them. An empty `folder` is `logs` beside the state."""
+    """The JSON lines that a loop writes, and the tables beside them.
+
+    Without a `folder` they are in `logs` beside the state; else in a folder there for each environment.
+    """
 
     enabled: bool = True
     folder: Path | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -18,8 +19,22 @@ from served import eventually
 from trade_run import NO_EDGE, Bidder, Run
 from virtual import TICKER, Virtual
 
-from kalshi_cli.core.messages import Alert, Denied, FeedGap, Intent, Message, Place, StateChanged, Tick
-from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.core.messages import (
+    Alert,
+    AmendOrder,
+    CancelOrder,
+    Denied,
+    FeedGap,
+    Intent,
+    Message,
+    OrderChanged,
+    Place,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import ASK, BID, OrderStatus, Settlement, TradingState
 from kalshi_cli.core.state import View
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.desk.trade import Summary
@@ -31,7 +46,7 @@ from kalshi_cli.ops.systemd import Supervisor
 from kalshi_cli.ops.tables import DAYS, TRADES, Tables
 from kalshi_cli.store.base import Halt
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
+from kalshi_cli.units import Money, Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
 
@@ -209,6 +224,54 @@ def test_a_thousand_causes_at_once_are_bounded(virtual: Virtual) -> None:
     for number in range(5_000):
         run.journal.note(Denied(virtual.clock.now(), "bidder", f"KX{number}", "MIN_EDGE", ""))
     assert len(told.lines("denied")) == 1_000
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs/operations.md"
+
+
+def documented(heading: str) -> set[str]:
+    """The names in the first column of the table after this text."""
+    part = DOCUMENT.read_text().split(heading, 1)[1].split("\n\n", 2)[1]
+    return {name for row in part.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
+def test_the_document_names_every_event_and_field_and_no_other(virtual: Virtual) -> None:
+    told, run, _ = run_a_day(virtual)
+    assert run.journal is not None
+    (_, order, *_), now = virtual.store.orders(), virtual.clock.now()
+    whole = msgspec.structs.replace(
+        order, client_order_id="other", order_group_id="g", is_foreign=True, code="refused", filled=contracts(1)
+    )
+    for status in OrderStatus:
+        changed = msgspec.structs.replace(whole, client_order_id=f"c-{status}", status=status)
+        if status is not OrderStatus.CANCELED:
+            run.journal.note(SubmitOrder(changed))
+        run.journal.note(OrderChanged(changed))
+    run.journal.note(AmendOrder(order, whole, whole))
+    run.journal.note(CancelOrder(order, "why"))
+    run.journal.note(StateChanged(now, TradingState.HALTED, "DAILY_LOSS", "lost"))
+    run.journal.note(Alert(now, "critical", "DRIFT", "KX", "text"))
+    settled = Settlement(
+        ticker=TICKER, event_ticker="E", result="yes", value=cents(100), yes_qty=contracts(0), no_qty=contracts(0),
+        revenue=Money(0), fee=Money(0), ts=now,
+    )  # fmt: skip
+    run.journal.note(SettlementBooked(settled))
+    run.journal.requested("POST", "/portfolio/events/orders", 201, 0.1)
+    for _ in range(2):
+        run.journal.note(Denied(now, "s", TICKER, "MIN_EDGE", "edge=0"))
+        run.journal.heard(FeedGap(now, (TICKER,), "gap"))
+    virtual.clock.advance(60)
+    run.journal.note(Denied(now, "s", TICKER, "MIN_EDGE", "edge=0"))
+    lines = told.lines()
+    assert {line["event"] for line in lines} | {"lines_lost"} == documented("\nEvents:")
+    fields = {name for line in lines for name in line} | {"mode"}
+    assert fields == documented("\nIn every line:") | documented("\nWhere it applies:")
+
+
+def test_the_document_names_every_metric_and_no_other(virtual: Virtual) -> None:
+    told, _, _ = run_a_day(virtual)
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in told.metrics.registry.collect()}
+    assert names == documented("calls it\n`127.0.0.1`")
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
