@@ -52,7 +52,9 @@ def check(ctx: typer.Context) -> None:
     \b
     kalshi config check --config ./config.yaml
     """
+    from kalshi_cli.app.sinks import refuse_unusable_sinks
     from kalshi_cli.cli.screen.output import note
 
     config = load_config(ctx)
+    refuse_unusable_sinks(config)
     note(f"ok: {config.file or 'no configuration file, defaults everywhere'} ({config.env})")

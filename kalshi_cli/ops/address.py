@@ -128,6 +128,27 @@ def checked_addresses(
     return tuple(good)
 
 
+def refusal(address: WebAddress) -> str:
+    """Why nothing is ever sent there, found without asking anybody; empty for what has a name."""
+    try:
+        checked_addresses(
+            address.host,
+            address.port,
+            _ask_nobody,
+            allow_private=address.allow_private,
+            is_encrypted=address.is_tls,
+        )
+    except AddressError as error:
+        return str(error)
+    except OSError:
+        return ""
+    return ""
+
+
+def _ask_nobody(_host: str, _port: int) -> list[str]:
+    raise OSError
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return _literal(host).is_loopback

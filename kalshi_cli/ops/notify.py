@@ -18,7 +18,7 @@ from kalshi_cli.errors import ConfigError
 from kalshi_cli.ops.address import AddressError, Resolve, resolve_here
 from kalshi_cli.ops.delivery import TOTAL_S, Delivery
 from kalshi_cli.ops.secret_file import read_address
-from kalshi_cli.text import conceal
+from kalshi_cli.text import conceal_address
 
 if TYPE_CHECKING:
     from kalshi_cli.config_sections import Sink
@@ -71,7 +71,7 @@ class Notifier:
         if bool(sink.url) == bool(sink.url_file):
             raise AddressError("it needs a `url` or a `url_file`, one of them")
         url = read_address(sink.url_file) if sink.url_file else sink.url
-        _conceal(url)
+        conceal_address(url)
         scheme, sign, _ = url.partition("://")
         if not sign or not re.fullmatch(r"[a-z0-9]{2,20}", scheme):
             raise AddressError("it must begin with https:// or with a service, like slack://")
@@ -109,11 +109,3 @@ def _attempt(opened: Opened, notice: Notice, within_s: float, answer: queue.Simp
     except Exception as error:  # a library's; its text may have the address in it, so only its kind is told
         found = Delivery(outcome="retry", text=f"{opened.where} failed: {type(error).__name__}")
     answer.put(found)
-
-
-def _conceal(url: str) -> None:
-    """The address, and each part of it that looks like a token, appear in nothing that is redacted."""
-    conceal(url)
-    for part in re.split(r"[/:@?&=,]+", url):
-        if len(part) >= 16 or (len(part) >= 8 and re.search(r"\d", part) and re.search(r"[A-Za-z]", part)):
-            conceal(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.notices import Notice
-from kalshi_cli.ops.address import Resolve, parse_web_address
+from kalshi_cli.ops.address import Resolve, parse_web_address, refusal
 from kalshi_cli.ops.delivery import TOTAL_S, Delivery
 from kalshi_cli.ops.texts import to_json
 from kalshi_cli.ops.web import WebSink
@@ -16,10 +16,11 @@ class Webhook:
     def __init__(self, url: str, clock: Clock, resolve: Resolve, *, allow_private: bool = False) -> None:
         address = parse_web_address(url, allow_private=allow_private)
         self.where = f"POST to {address.host}"
+        self._refusal = refusal(address)
         self._sink = WebSink(address, clock, resolve)
 
     def problem(self) -> str:
-        return ""
+        return self._refusal
 
     def send(self, notice: Notice, within_s: float = TOTAL_S) -> Delivery:
         """One attempt."""

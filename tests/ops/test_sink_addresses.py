@@ -105,7 +105,13 @@ ONLY_IF_PERMITTED = [
     "http://192.168.1.1:8080/",
     "http://inside.example/",
 ]
-FINE = ["https://a.example/", "https://a.example:8443/x?y=z", "https://six.example/", "https://93.184.216.34/", "HTTPS://A.example/"]
+FINE = [
+    "https://a.example/",
+    "https://a.example:8443/x?y=z",
+    "https://six.example/",
+    "https://93.184.216.34/",
+    "HTTPS://A.example/",
+]
 HERE = ["http://127.0.0.1:9/", "http://[::1]:9/", "https://127.0.0.1/", "http://127.8.8.8/"]
 
 
@@ -140,7 +146,10 @@ def test_the_public_network_is_permitted_and_this_machine_where_it_is_written_so
 
 
 def test_localhost_is_this_machine_only_while_it_is() -> None:
-    assert checked_addresses("localhost", 80, lambda *_: ["::1", "127.0.0.1"], allow_private=False) == ("::1", "127.0.0.1")
+    assert checked_addresses("localhost", 80, lambda *_: ["::1", "127.0.0.1"], allow_private=False) == (
+        "::1",
+        "127.0.0.1",
+    )
     with pytest.raises(AddressError, match="private network"):
         checked_addresses("localhost", 80, lambda *_: ["10.0.0.1"], allow_private=False)
 

@@ -1,0 +1,22 @@
+"""The sinks of a configuration, before anything has to be told: better now than in the night."""
+
+from __future__ import annotations
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.config import Config
+from kalshi_cli.errors import ConfigError
+
+
+def refuse_unusable_sinks(config: Config) -> None:
+    """ConfigError that names each sink which nothing can be delivered to, and why. Asks nobody outside."""
+    if not config.alerts.sinks and not config.alerts.fallback:
+        return
+    from kalshi_cli.ops.notify import Notifier
+
+    problems = [
+        f"alerts.sinks.{name}: {why}" for name, why in Notifier(config.alerts.sinks, SystemClock()).problems().items()
+    ]
+    if config.alerts.fallback and config.alerts.fallback not in config.alerts.sinks:
+        problems.append(f"alerts.fallback: there is no sink {config.alerts.fallback}")
+    if problems:
+        raise ConfigError("\n  ".join(problems), hint="docs/alerts.md; then: kalshi config check")
