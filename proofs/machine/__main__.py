@@ -10,9 +10,8 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 
-from proofs.machine.examples import run
+from proofs.machine.examples import run_share
 from proofs.machine.rules import LEAST
 
 
@@ -25,10 +24,9 @@ def main() -> int:
     asked = parser.parse_args()
     started = time.monotonic()
     shares = [asked.examples // asked.jobs + (job < asked.examples % asked.jobs) for job in range(asked.jobs)]
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(asked.jobs, mp_context=spawned) as pool:
-        runs = [pool.submit(run, share, asked.steps, asked.seed + job) for job, share in enumerate(shares)]
-        reached = sum((each.result() for each in runs), Counter[str]())
+    jobs = [(share, asked.steps, asked.seed + job) for job, share in enumerate(shares)]
+    with multiprocessing.get_context("spawn").Pool(asked.jobs) as pool:  # the first that fails ends the others
+        reached = sum(pool.imap_unordered(run_share, jobs), Counter[str]())
     for what, times in sorted(reached.items()):
         sys.stdout.write(f"{times:>7} {what}\n")
     rare = missed(reached, asked.examples * asked.steps)

@@ -10,6 +10,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from proofs.machine.rules import Machine
 
 
+def run_share(job: tuple[int, int, int]) -> Counter[str]:
+    """Examples, steps and seed of one process."""
+    return run(*job)
+
+
 def run(examples: int, steps: int, first: int = 1) -> Counter[str]:
     """So many examples, at most so long each; what they reached. Raises what hypothesis found, shrunk.
 
