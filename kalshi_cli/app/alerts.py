@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.app import App
+from kalshi_cli.app.sinks import refuse_unusable_sinks
+from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.alerts import Matter
 from kalshi_cli.core.messages import Alert
-from kalshi_cli.desk.alerting import Alerting, Terms
+from kalshi_cli.core.notices import Notice
+from kalshi_cli.desk.alerting import Alerting, Overview, Terms
 from kalshi_cli.desk.close import CloseDesk, Walk, close_all
 from kalshi_cli.desk.courier import Courier
-from kalshi_cli.errors import KalshiError, StateError
+from kalshi_cli.errors import KalshiError, StateError, UsageError
+from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.ops.notify import Notifier
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
@@ -32,21 +36,63 @@ def alerting(
     `more` are sinks for this time only. The state file is made where there is none.
     """
     home = home or app.state_dir
-    alerts = app.config.alerts
-    sinks = {**alerts.sinks, **(more or {})}
-    terms = Terms(alerts=alerts, sinks=sinks, env=app.config.env, zone=ZoneInfo(app.config.day_zone))
+    sinks = {**app.config.alerts.sinks, **(more or {})}
 
     def stop(cause: Matter) -> None:
         pause(home, f"alert {cause.code} {cause.subject}")
 
     with SqliteStore.open(home / "state.db", account=account or app.account, environment=app.config.env) as store:
+        terms = _terms(app, sinks)
         yield Alerting(store.alert_book, store, terms, Notifier(sinks, app.machine), app.clock, app.new_id, stop)
 
 
-def courier(app: App, home: Path, *, is_paper: bool) -> Courier:
-    """Tells what a loop in this home writes down. On paper there is nothing at the exchange to be closed."""
-    opened = partial(alerting, app, home=home, account="paper" if is_paper else "")
-    return Courier(opened, app.clock, app.tell, None if is_paper else partial(flatten, app))
+def _terms(app: App, sinks: Mapping[str, Sink]) -> Terms:
+    config = app.config
+    return Terms(alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone))
+
+
+def of_loop(app: App, *, is_paper: bool) -> AbstractContextManager[Alerting]:
+    """That of the account, or of trading on paper."""
+    home = state_dir(app.config, "paper") if is_paper else app.state_dir
+    return alerting(app, home=home, account="paper" if is_paper else "")
+
+
+def overview(app: App, *, is_paper: bool) -> Overview:
+    """What is kept, as it is now; without a state file nothing is, and none is made."""
+    home = state_dir(app.config, "paper") if is_paper else app.state_dir
+    if not (home / "state.db").exists():
+        return Overview()
+    with of_loop(app, is_paper=is_paper) as found:
+        return found.overview()
+
+
+def try_sinks(app: App, only: str = "") -> dict[str, Delivery]:
+    """Send a test notice to each sink now, or to one of them; what became of each. Needs no state file.
+
+    ConfigError where a sink cannot be used.
+    """
+    sinks = app.config.alerts.sinks
+    if only and only not in sinks:
+        raise UsageError(f"there is no sink {only}", hint=f"alerts.sinks has: {', '.join(sinks) or 'none'}")
+    refuse_unusable_sinks(app.config)
+    notifier, now = Notifier(sinks, app.machine), app.clock.now()
+    notice = Notice(
+        notice_id=app.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
+        text="somebody tries the sinks: kalshi alerts test", env=app.config.env, since=now, ts=now,
+        command="kalshi alerts",
+    )  # fmt: skip
+    return {name: notifier.deliver(name, notice) for name in ([only] if only else sinks)}
+
+
+def courier(app: App, *, is_paper: bool) -> Courier:
+    """Tells what a loop writes down. On paper there is nothing at the exchange to be closed.
+
+    ConfigError where a sink cannot be used.
+    """
+    refuse_unusable_sinks(app.config)
+    return Courier(
+        partial(of_loop, app, is_paper=is_paper), app.clock, app.tell, None if is_paper else partial(flatten, app)
+    )
 
 
 def flatten(app: App) -> None:

@@ -82,7 +82,7 @@ class Loops:
             app.journal = journal_of_loop(
                 app, stack, home, store, mode=mode, strategy=",".join(request.strategies), decision=decision
             )
-            telling = courier(app, home, is_paper=is_paper)
+            telling = courier(app, is_paper=is_paper)
             stack.enter_context(telling.running(",".join(request.strategies)))
             refuse_to_start(store)
             self._serve_if_nobody_does(stack)

@@ -95,6 +95,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "keys": Entry("funds", "API keys, and what each may do."),
         "api": Entry("api", "A signed raw call."),
         "check": Entry("check", "Monitoring checks of the account, the loop and the exchange."),
+        "alerts": Entry("alerts", "What is firing, undelivered or silenced."),
         "state": Entry("state", "The state file, made anew."),
         "sim": Entry("sim", "The simulated exchange."),
         "config": Entry("config", "Show, find and check the configuration."),

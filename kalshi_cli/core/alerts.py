@@ -103,8 +103,9 @@ class Window(msgspec.Struct, frozen=True):
 class Matter(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell. `untold` times it began, or happened, since somebody was last told of it (`told`).
 
-    It holds since `since`; `ended` is since when it does not. `is_resolved`: that was told too, or nobody knew of it.
-    `has_returned`: it was back before its time. `hushed` is how often it was left untold for good.
+    It holds since `since`, and `is_known` once that was told; `ended` is since when it does not. `is_resolved`: its end
+    was told too, or nobody had known of it. `has_returned`: it was back before its time. `hushed` is how often it was
+    left untold for good.
     """
 
     code: str
@@ -123,6 +124,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     untold: int = 1
     told: Ts | None = None
     ended: Ts | None = None
+    is_known: bool = False
     is_resolved: bool = False
     has_returned: bool = False
     hushed: int = 0
@@ -130,7 +132,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_firing(self) -> bool:
         """It lasts, it is not over, and it is certain enough to be told."""
-        return self.lasts and self.ended is None and (self.told is not None or self.untold > 0)
+        return self.lasts and self.ended is None and (self.is_known or self.untold > 0)
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -218,11 +220,11 @@ class Board:
             self._add(self._placed(matter), now)
 
     def _add(self, matter: Matter, now: Ts) -> None:
-        """An event, or one more. Of what fires it says nothing new, and what is too old is news to nobody."""
+        """An event, or one more. Of what holds, or did a moment ago, it says nothing new; too old is no news."""
         known = self._known(matter.code, matter.subject)
         if now - matter.since > self._policy.stale_ms:
             matter = replace(matter, untold=0, hushed=1)
-        if known is not None and known.is_firing:
+        if known is not None and known.lasts and not known.is_resolved:
             matter = replace(known, seen=matter.seen, count=known.count + 1)
         else:
             self._begun[matter.code, matter.subject] = None
@@ -242,29 +244,42 @@ class Board:
         if known is not None and known.lasts and not known.is_resolved:
             matter = self._still(known, matter)
         elif known is not None and known.told is not None:
-            is_soon = matter.seen - known.told < self._policy.repeat_ms
-            matter = replace(matter, told=known.told, count=known.count + 1, has_returned=known.lasts and is_soon)
+            matter = self._again(known, matter, known.told)
         if matter.untold and (known is None or not known.untold):
             self._begun[matter.code, matter.subject] = None
         self.put(matter)
         return matter.code, matter.subject
 
+    def _again(self, known: Matter, matter: Matter, told: Ts) -> Matter:
+        """It was told before, as an event, or as over since."""
+        matter = replace(matter, count=known.count + 1)
+        if matter.seen - told >= self._policy.repeat_ms:
+            return matter
+        if known.lasts:
+            return replace(matter, told=told, has_returned=True)
+        is_told = _gravity(matter.tier) <= _gravity(known.tier)
+        untold = known.untold if is_told else matter.untold
+        return replace(matter, told=told, since=known.since, untold=untold, is_known=True)
+
     def _still(self, known: Matter, matter: Matter) -> Matter:
         """The same, going on. It is told anew where it became graver, or certain."""
         tier = _worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= LOOKS
-        is_news = tier != known.tier or not (known.untold or known.told is not None)
+        is_news = tier != known.tier or not (known.untold or known.is_known)
         return replace(
             matter, tier=tier, since=known.since, count=known.count + 1, told=known.told, hushed=known.hushed,
-            untold=max(known.untold, int(is_news and is_certain)), has_returned=known.has_returned,
+            untold=max(known.untold, int(is_news and is_certain)),
+            is_known=known.is_known, has_returned=known.has_returned,
         )  # fmt: skip
 
     def _over(self, matter: Matter, now: Ts) -> None:
         """It does not hold any more. What was never certain enough was never there."""
-        if matter.told is None and not matter.untold:
-            del self.matters[matter.code][matter.subject]
-        else:
+        if matter.is_known or matter.untold:
             self.put(replace(matter, ended=now))
+        elif matter.told is not None:
+            self.put(replace(matter, ended=now, is_resolved=True))
+        else:
+            del self.matters[matter.code][matter.subject]
 
     # -- what is told ---------------------------------------------------------------------------------------------
 
@@ -359,14 +374,15 @@ class Board:
         return matter.ended is not None and now - matter.ended >= self._policy.repeat_ms
 
     def _notice(self, kind: Kind, told: list[Matter], now: Ts) -> Notice:
-        """Tell these together, the gravest and oldest first; from now on they are told."""
-        told = sorted(told, key=lambda matter: (-_gravity(matter.tier), matter.since, matter.subject))
+        """Tell these together, the gravest and oldest first, of an end what was told before; now they are told."""
+        is_end = kind == "resolved"
+        told = sorted(told, key=lambda m: (is_end and m.told is None, -_gravity(m.tier), m.since, m.subject))
         first, remedy = told[0], remedy_of(told[0].code)
         for matter in told:
             is_past = matter.ended is not None and (matter.told is None or self._is_quiet(matter, now))
-            last = matter.told if kind == "resolved" and matter.told is not None else now
-            self.put(replace(matter, untold=0, told=last, is_resolved=kind == "resolved" or is_past))
-        is_over = first.ended is not None and kind != "resolved"
+            last = matter.told if is_end and matter.told is not None else now
+            self.put(replace(matter, untold=0, told=last, is_known=True, is_resolved=is_end or is_past))
+        is_over = first.ended is not None and not is_end
         return Notice(
             notice_id=self._new_id(), kind=kind, tier=first.tier, event=first.event, code=first.code,
             subject=first.subject, text=f"{first.text}; it is over by now" if is_over else first.text,

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.config_sections import Alerts, Sink
-from kalshi_cli.core.alerts import HALT, Board, Decision, Matter, Policy
+from kalshi_cli.core.alerts import HALT, Board, Decision, Matter, Policy, Silence
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
@@ -72,6 +72,19 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def _hears(sink: Sink, tier: str, event: str) -> bool:
         return tier in sink.tiers or event in sink.events
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of alerts. `hushed` are code and subject of what nobody is told of now; `dropped` letters went
+    because too many waited."""
+
+    matters: tuple[Matter, ...] = ()
+    hushed: frozenset[tuple[str, str]] = frozenset()
+    waiting: tuple[Letter, ...] = ()
+    dead: tuple[Letter, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    sinks: tuple[SinkState, ...] = ()
+    dropped: int = 0
 
 
 class Alerting:
@@ -194,6 +207,23 @@ class Alerting:
         text = f"because of {cause.code} {cause.subject}; nothing resumes by itself: kalshi resume --reason TEXT"
         board.happen(Alert(now, "warning", "PAUSED_BY_ALERT", "account", text), now)
         return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
+
+    def overview(self) -> Overview:
+        """What is kept, as it is now."""
+        book, now = self.book, self._clock.now()
+        board = Board(self._policy, self._terms.env, self._new_id)
+        book.load(board)
+        causes = board.causes()
+        matters = sorted(board.all(), key=lambda matter: matter.since)
+        return Overview(
+            matters=tuple(matters),
+            hushed=frozenset((m.code, m.subject) for m in matters if board.is_hushed(m, causes, now)),
+            waiting=tuple(book.letters("waiting")),
+            dead=tuple(book.letters("dead")),
+            silences=tuple(silence for silence in board.silences if now < silence.until),
+            sinks=tuple(book.sinks()),
+            dropped=book.mark("dropped"),
+        )
 
     # -- delivering -----------------------------------------------------------------------------------------------
 

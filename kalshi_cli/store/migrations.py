@@ -230,6 +230,7 @@ _ALERTING = (
         untold INTEGER NOT NULL,
         told INTEGER,
         ended INTEGER,
+        is_known INTEGER NOT NULL,
         is_resolved INTEGER NOT NULL,
         has_returned INTEGER NOT NULL,
         hushed INTEGER NOT NULL,

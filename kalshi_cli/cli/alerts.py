@@ -1,0 +1,145 @@
+"""`kalshi alerts ...`: what is firing, what nobody got, who is told, and who is not to be told for a while."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.screen.output import note
+from kalshi_cli.errors import KalshiError, UsageError
+
+app = Commands("What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list")
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="CODE[:SUBJECT]", help="A code, and a subject after a colon; * stands for any text.", show_default=False
+    ),
+]
+Paper = Annotated[bool, typer.Option("--paper", help="Those of trading on paper.")]
+
+LONGEST_S = 30 * 86_400
+"""A silence that outlives a month is one that nobody remembers."""
+
+
+@app.command("list")
+def list_(ctx: typer.Context, paper: Paper = False) -> None:
+    """What is firing and what happened lately, notices that a sink did not get, silences, and how the sinks do.
+
+    Nothing is sent. A dead letter is a notice that was given up (after alerts.give_up_s, or because the sink is gone).
+
+    \b
+    kalshi alerts
+    kalshi alerts list --json
+    """
+    from kalshi_cli.app.alerts import overview
+    from kalshi_cli.cli.rows.alerts import alerts_view
+    from kalshi_cli.cli.screen.render import render_one
+
+    with opened(ctx) as desk:
+        view = alerts_view(overview(desk, is_paper=paper), desk.config.alerts.sinks)
+        render_one(view, flags_of(ctx).form, title="alerts")
+
+
+@app.command("test")
+def try_(
+    ctx: typer.Context,
+    sink: Annotated[str, typer.Argument(metavar="[SINK]", help="Only this one.", show_default=False)] = "",
+) -> None:
+    """Send a test notice to each sink of the configuration, now. Exit 0 only if every one took it.
+
+    \b
+    kalshi alerts test
+    kalshi alerts test phone
+    """
+    from kalshi_cli.app.alerts import try_sinks
+    from kalshi_cli.cli.rows.alerts import DeliveryRow, delivery_rows
+    from kalshi_cli.cli.screen.render import render_rows
+
+    with opened(ctx) as desk:
+        rows = delivery_rows(try_sinks(desk, sink))
+        if not rows:
+            raise KalshiError(
+                "there is nobody to tell: alerts.sinks is empty", hint="see config.example.yaml", code="no_sinks"
+            )
+        render_rows(DeliveryRow, rows, flags_of(ctx).form)
+        if failed := [row.sink for row in rows if not row.delivered]:
+            raise KalshiError(f"not delivered: {', '.join(failed)}", hint="kalshi config show", code="not_delivered")
+
+
+@app.command("silence")
+def silence(
+    ctx: typer.Context,
+    what: What,
+    lasts: Annotated[Any, duration_option("--for", text="How long (at most 30d).")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by list.")] = "",
+    paper: Paper = False,
+) -> None:
+    """Tell nobody of these alerts for a while. They are still counted and listed, and pause no loop meanwhile.
+
+    What still holds afterwards is told then; the end of what was told before is told at once.
+
+    \b
+    kalshi alerts silence FEED_DOWN --for 2h --reason "router is replaced"
+    kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
+    """
+    from kalshi_cli.app.alerts import of_loop
+    from kalshi_cli.core.alerts import Silence
+    from kalshi_cli.units import Ts, format_ts
+
+    if not 0 < lasts <= LONGEST_S:
+        raise UsageError("a silence lasts up to 30d", hint="--for 2h")
+    code, subject = _named(what)
+    with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
+        now = desk.clock.now()
+        until = Ts(now + int(lasts * 1000))
+        alerting.book.silence(Silence(code, subject, until, reason.strip(), now))
+        note(f"nobody is told of {code} {subject} until {format_ts(until)}")
+
+
+@app.command("unsilence")
+def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
+    """End a silence before its time.
+
+    \b
+    kalshi alerts unsilence 'POSITION_LIMIT:KXHIGH*'
+    """
+    from kalshi_cli.app.alerts import of_loop
+
+    code, subject = _named(what)
+    with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
+        if not alerting.book.unsilence(code, subject):
+            raise KalshiError(f"there is no silence of {code} {subject}", hint="kalshi alerts")
+        note(f"{code} {subject} is told again")
+
+
+@app.command("retry")
+def retry(ctx: typer.Context, paper: Paper = False) -> None:
+    """Take dead letters up again, and try now whatever waits.
+
+    \b
+    kalshi alerts retry
+    """
+    from kalshi_cli.app.alerts import of_loop
+    from kalshi_cli.core.checks import counted
+
+    with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
+        woken = alerting.book.retry_dead(desk.clock.now())
+        note(f"{counted(woken, 'dead letter')} taken up again")
+        waiting = alerting.deliver(RETRY_S)
+        if waiting:
+            raise KalshiError(
+                f"{counted(waiting, 'notice')} still not delivered", hint="kalshi alerts", code="not_delivered"
+            )
+
+
+RETRY_S = 30.0
+
+
+def _named(what: str) -> tuple[str, str]:
+    code, _, subject = what.partition(":")
+    if not code:
+        raise UsageError("a silence names a code", hint="kalshi alerts silence FEED_DOWN --for 2h")
+    return code.upper(), subject or "*"
