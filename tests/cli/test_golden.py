@@ -177,6 +177,7 @@ READS = [
     Case("strategies_spike", "strategies spike"),
     Case("health_check", "health-check"),
     Case("check_schema", "check schema"),
+    *(Case(f"check_{name}", f"check {name} --no-notify") for name in ("positions", "pnl", "balance", "heartbeat")),
     Case("config_path", "config path"),
     Case("config_check", "config check"),
     Case("order_dry_run", f"{BUY} --count 10 --price 0.41 --client-order-id dry --dry-run"),

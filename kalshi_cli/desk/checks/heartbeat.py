@@ -36,17 +36,16 @@ def examine(readings: Readings) -> CheckReport:
 def _stopped(readings: Readings, loop: Loop, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
-        summary, is_in_order = f"{name} never ran here", True
+        what = "never ran here"
     elif cycle.is_running:
-        summary = f"{name} ended without stopping in good order; its last cycle was at {format_ts(cycle.completed)}"
-        is_in_order = False
+        what = f"ended without stopping in good order; its last cycle was at {format_ts(cycle.completed)}"
     else:
-        summary, is_in_order = f"{name} does not run; it stopped at {format_ts(cycle.completed)}", True
+        what = f"does not run; it stopped at {format_ts(cycle.completed)}"
+    is_in_order = cycle is None or not cycle.is_running
     if is_in_order and readings.is_stop_allowed:
-        return f"no loop is running: {summary}", []
-    return summary, [
-        Breach(subject=name, value=summary, limit="a running loop", severity="critical", code="HEARTBEAT_LOST")
-    ]
+        return f"no loop is running: {name} {what}", []
+    lost = Breach(subject=name, value=what, limit="a running loop", severity="critical", code="HEARTBEAT_LOST")
+    return f"{name} {what}", [lost]
 
 
 def _halt(loop: Loop, name: str) -> list[Breach]:

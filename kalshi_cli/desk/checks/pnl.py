@@ -20,7 +20,7 @@ def examine(readings: Readings) -> CheckReport:
     found, now = _whole(readings), readings.clock.now()
     day = _net(found, day_start(now, ZoneInfo(readings.config.day_zone)))
     breaches, measures = _day(readings, day)
-    summary = f"{show_money(day, signed=True)} today"
+    summary = f"today {show_money(day, signed=True)}"
     gained = _net(found, None)
     falls: list[Measure] = []
 
