@@ -221,3 +221,8 @@ def show_money(money: Money | None, *, signed: bool = False) -> str:
     cent = (abs(money) + 5_000) // 10_000
     sign = "-" if money < 0 and cent else "+" if signed and money > 0 and cent else ""
     return f"{sign}${cent // 100:,}.{cent % 100:02d}"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 note`, `2 notes`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

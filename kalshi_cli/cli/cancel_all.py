@@ -8,9 +8,8 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
 from kalshi_cli.cli.screen.output import note, tell
-from kalshi_cli.core.checks import counted
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, RefusedError, StateError, UsageError
-from kalshi_cli.units import format_ts
+from kalshi_cli.units import counted, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App

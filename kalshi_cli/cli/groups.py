@@ -8,8 +8,8 @@ import typer
 
 from kalshi_cli.cli.options import Commands, count_option, flags_of, opened
 from kalshi_cli.cli.order_options import subaccount_option, yes_option
-from kalshi_cli.core.checks import counted
 from kalshi_cli.errors import RefusedError
+from kalshi_cli.units import counted
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App

@@ -20,14 +20,13 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.core.checks import counted
 from kalshi_cli.errors import (
     ExchangeError,
     NotFoundError,
     OutcomeUnknownError,
     UnreachableError,
 )
-from kalshi_cli.units import format_ts
+from kalshi_cli.units import counted, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine import Engine

@@ -9,8 +9,8 @@ import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note, tell
-from kalshi_cli.core.checks import counted
 from kalshi_cli.errors import HaltedError, KalshiError, UsageError
+from kalshi_cli.units import counted
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.trade import Plan, Summary

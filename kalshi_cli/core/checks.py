@@ -13,6 +13,7 @@ import msgspec
 
 from kalshi_cli.core.ranges import parse_range
 from kalshi_cli.core.remedies import remedy_of
+from kalshi_cli.units import counted as counted
 
 
 class Verdict(IntEnum):
@@ -114,8 +115,3 @@ def report(check: str, summary: str, breaches: Iterable[Breach] = (), measures: 
         measures=tuple(measures),
         runbook=remedy_of(ordered[0].code).runbook if verdict is not Verdict.OK else "",
     )
-
-
-def counted(number: int, what: str) -> str:
-    """`1 note`, `2 notes`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -8,8 +8,10 @@ import sys
 import pytest
 
 HEAVY = (
+    "apprise",
     "asyncio",
     "cryptography",
+    "httpcore",
     "httpx",
     "kalshi_cli.app",
     "msgspec",
