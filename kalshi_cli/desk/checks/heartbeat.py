@@ -53,6 +53,7 @@ def _halt(loop: Loop, name: str) -> list[Breach]:
     halt = loop.halt
     if halt.state is TradingState.ACTIVE:
         return []
-    said = f"{halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+    what = "paused" if halt.is_pause else f"{halt.state.value} by {halt.code}"
+    said = f"{what} since {format_ts(halt.since)}: {halt.reason}".rstrip(": ")
     severity = "warning" if halt.is_pause else "critical"
     return [Breach(subject=name, value=said, limit="active", severity=severity, code=halt.code or "HALTED")]
