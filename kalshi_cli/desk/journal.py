@@ -30,7 +30,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, Side
-from kalshi_cli.core.pnl import Pnl, in_order, parts
+from kalshi_cli.core.pnl import Pnl, in_order
 from kalshi_cli.core.state import Limits
 from kalshi_cli.store.base import Halt
 from kalshi_cli.units import (
@@ -80,6 +80,14 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     feed_lag_ms: int | None
 
 
+class _Day(msgspec.Struct):
+    """What was booked on one trading day."""
+
+    trades: int = 0
+    realized: int = 0
+    fees: int = 0
+
+
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is told. `line` writes a line of the log; the others are there where they are switched on."""
 
@@ -119,7 +127,8 @@ class Journal:
         self._causes_minute = 0
         self._engine: Engine | None = None
         self._ledger: Ledger | None = None
-        self._days: dict[str, int] = {}
+        self._realized: dict[str, int] = {}
+        self._days: dict[str, _Day] = {}
         self._days_due_at = 0.0
         self._today = ""
         self._day: Pnl | None = None
@@ -364,13 +373,17 @@ class Journal:
         """What it realized, before fees; None where nobody keeps account here."""
         if self._ledger is None:
             return None
-        before = sum(position.realized for position in self._ledger.holdings(entry.ticker))
         if not (self._ledger.book(entry) if isinstance(entry, Fill) else self._ledger.settle(entry)):
             return Money(0)
+        before = self._realized.get(entry.ticker, 0)
+        after = sum(position.realized for position in self._ledger.holdings(entry.ticker))
+        self._realized[entry.ticker] = after
+        day = self._days.setdefault(self._day_of(entry.ts), _Day())
+        day.realized += after - before
         if isinstance(entry, Fill):
-            day = self._day_of(entry.ts)
-            self._days[day] = self._days.get(day, 0) + 1
-        return Money(sum(position.realized for position in self._ledger.holdings(entry.ticker)) - before)
+            day.trades += 1
+            day.fees += entry.fee
+        return Money(after - before)
 
     def _trade_row(self, fill: Fill, realized: Money | None) -> Any:
         from kalshi_cli.ops.tables import TradeRow
@@ -385,22 +398,21 @@ class Journal:
         )  # fmt: skip
 
     def _write_days(self) -> None:
-        """All days that anything was booked on, from the whole account: what was booked late is where it belongs."""
+        """All days that anything was booked on: what was booked late is where it belongs."""
         from kalshi_cli.ops.tables import DayRow
 
-        if self._out.tables is None or self._ledger is None or self._engine is None or self._day is None:
+        if self._out.tables is None or self._engine is None or self._day is None:
             return
-        day_of = self._day_of
-        days = parts(self._ledger.entries, {}, lambda _, entry: day_of(entry.ts) if entry is not None else "")
-        today = day_of(self._clock.now())
-        days.setdefault(today, Pnl())
+        today = self._day_of(self._clock.now())
+        self._days.setdefault(today, _Day())
         rows = {
-            day: DayRow(
-                day=day, trades=self._days.get(day, 0), realized=pnl.realized, fees=pnl.fees, net=pnl.net,
-                unrealized=self._day.unrealized if day == today else None,
-                balance=self._engine.cash if day == today else None,
+            name: DayRow(
+                day=name, trades=day.trades, realized=Money(day.realized), fees=Money(day.fees),
+                net=Money(day.realized - day.fees),
+                unrealized=self._day.unrealized if name == today else None,
+                balance=self._engine.cash if name == today else None,
             )
-            for day, pnl in days.items()
+            for name, day in self._days.items()
         }  # fmt: skip
         self._out.tables.put_days(rows, today)
 
