@@ -226,7 +226,7 @@ class Board:
             matter = replace(matter, untold=0, hushed=1)
         if known is not None and known.lasts and not known.is_resolved:
             matter = replace(known, seen=matter.seen, count=known.count + 1)
-        else:
+        elif matter.untold:
             self._begun[matter.code, matter.subject] = None
         if known is not None and not known.lasts:
             is_waiting = known.untold > 0
@@ -258,7 +258,7 @@ class Board:
         if known.lasts:
             return replace(matter, told=told, has_returned=True)
         is_told = _gravity(matter.tier) <= _gravity(known.tier)
-        untold = known.untold if is_told else matter.untold
+        untold = 0 if is_told else matter.untold
         return replace(matter, told=told, since=known.since, untold=untold, is_known=True)
 
     def _still(self, known: Matter, matter: Matter) -> Matter:

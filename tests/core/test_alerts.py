@@ -276,6 +276,14 @@ def test_a_breach_that_was_told_as_an_event_is_told_when_it_ends(desk: Desk) -> 
     assert desk.later(5 * MINUTE) == ["event DRIFT KXA 1"]
 
 
+def test_a_breach_is_told_though_long_ago_it_was_an_event(desk: Desk) -> None:
+    desk.happens("DRIFT")
+    desk.later(HOUR)
+    desk.happens("DRIFT")
+    desk.now = Ts(desk.now + 3 * HOUR)
+    assert desk.holds("KXA", code="DRIFT", severity="warning") == ["firing DRIFT KXA 1"]
+
+
 def test_a_breach_that_is_graver_than_the_event_was_is_told(desk: Desk) -> None:
     desk.happens("DRIFT")
     assert desk.holds("KXA", code="DRIFT") == ["firing DRIFT KXA 1"]
@@ -361,6 +369,7 @@ def test_what_is_no_more_than_a_warning_or_unknown_or_silenced_stops_nothing(des
         desk.finds(breach(code="COULD_NOT_LOOK", severity="unknown"))
     desk.silence("DRIFT")
     desk.happens("DRIFT", tier="critical")
+    desk.happens("LATE_ORDER", tier="critical", ts=Ts(T0 - 25 * HOUR))
     assert desk.stoppers == []
     desk.happens("ORDER_UNKNOWN_LONG", tier="critical")
     assert len(desk.stoppers) == 1

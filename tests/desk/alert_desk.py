@@ -16,6 +16,7 @@ from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms
 from kalshi_cli.ops.delivery import Delivery
+from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -49,6 +50,16 @@ class Sinks:
         return [notice.title for sink, notice in self.taken if sink == name]
 
 
+class WatchedStore(SqliteStore):
+    """`between` happens after alerting has read what is new, and before it decides."""
+
+    between: Callable[[], None] = staticmethod(lambda: None)
+
+    def last_cycle(self) -> Cycle | None:
+        self.between()
+        return super().last_cycle()
+
+
 class AlertDesk:
     """One program that tells; another one on the same file is `AlertDesk(folder, clock=..., sinks=...)`."""
 
@@ -63,14 +74,15 @@ class AlertDesk:
     ) -> None:
         self.clock = clock or ManualClock(T0)
         self.path = folder / "state.db"
-        self.store = SqliteStore.open(self.path, account="alice", environment="sim")
+        self.store = WatchedStore.open(self.path, account="alice", environment="sim")
         self.receiver = receiver or Sinks()
         self.stopped: list[Matter] = []
-        wanted = {"phone": PHONE} if sinks is None else dict(sinks)
+        self.stop: Callable[[Matter], None] = self.stopped.append
+        self.sinks = wanted = {"phone": PHONE} if sinks is None else dict(sinks)
         terms = Terms(alerts=Alerts(sinks=wanted, **policy), sinks=wanted, env="sim", zone=ZoneInfo("America/New_York"))
         self.alerting = Alerting(
             self.store.alert_book, self.store, terms, self.receiver, self.clock,
-            lambda: f"notice-{next(_ids)}", self.stopped.append,
+            lambda: f"notice-{next(_ids)}", lambda matter: self.stop(matter),
         )  # fmt: skip
 
     def record(self, code: str, subject: str = "KXA", tier: str = "warning", text: str = "so it is") -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alert_desk import DOWN, EVERYTHING, GONE, PHONE, AlertDesk, breach
+from alert_desk import DOWN, EVERYTHING, GONE, PHONE, TAKEN, AlertDesk, breach
 
 from kalshi_cli.config_sections import Sink
+from kalshi_cli.core.alerts import Silence
+from kalshi_cli.ops.delivery import Delivery
+from kalshi_cli.store.alerting import MAX_WAITING
+from kalshi_cli.units import Ts
 
 Open = Callable[..., AlertDesk]
 
@@ -40,3 +45,289 @@ def test_what_a_loop_recorded_is_told(desk_of: Open) -> None:
     desk.record("DRIFT", tier="critical")
     assert desk.tell() == ["[sim] CRITICAL DRIFT KXA"]
     assert desk.tell() == []
+
+
+def test_an_alert_of_before_alerting_was_there_is_not_told(desk_of: Open, tmp_path: Path) -> None:
+    desk = desk_of()
+    assert desk.tell() == []
+    desk.record("DRIFT")
+    assert len(desk.tell()) == 1
+
+
+# -- whom ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_sink_hears_what_it_asked_for_by_tier_or_by_event(desk_of: Open) -> None:
+    sinks = {
+        "pager": Sink(url="https://example.com/a", tiers=("critical",)),
+        "chat": Sink(url="https://example.com/b", tiers=(), events=("state",)),
+        "phone": PHONE,
+    }
+    desk = desk_of(sinks=sinks)
+    desk.record("DRIFT", tier="critical")
+    desk.record("POST_ONLY_CROSS")
+    desk.record("SIGHTED", "account", tier="info")
+    desk.tell()
+    heard = {name: sorted(title.split()[2] for title in desk.receiver.titles(name)) for name in sinks}
+    assert heard == {"pager": ["DRIFT"], "chat": ["SIGHTED"], "phone": ["DRIFT", "POST_ONLY_CROSS"]}
+
+
+def test_a_silence_is_kept_in_the_file_and_seen_by_every_program(desk_of: Open) -> None:
+    desk, other = desk_of(), desk_of()
+    until = Ts(desk.clock.now() + 3_600_000)
+    other.store.alert_book.silence(Silence("POSITION_*", "KX*", until, "known", desk.clock.now()))
+    assert desk.check(breach()) == []
+    assert [matter.code for matter in desk.alerting.overview().matters] == ["POSITION_LIMIT"]
+    assert desk.alerting.overview().hushed == {("POSITION_LIMIT", "KXA")}
+    assert other.store.alert_book.unsilence("POSITION_*", "KX*") == 1
+    assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA"]
+
+
+# -- that it arrives ----------------------------------------------------------------------------------------------
+
+
+def test_a_sink_that_is_down_for_ten_minutes_gets_it_afterwards_and_once(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.receiver.answers["phone"] = lambda: DOWN
+    desk.record("DRIFT", tier="critical")
+    for _ in range(120):
+        assert desk.tell() == []
+        desk.clock.advance(5)
+    tries = len(desk.receiver.tries)
+    assert 3 <= tries <= 10, "it is asked less and less often"
+    del desk.receiver.answers["phone"]
+    told = []
+    for _ in range(16 * 12):
+        told += desk.tell()
+        desk.clock.advance(5)
+    assert "[sim] CRITICAL DRIFT KXA" in told
+    assert len(told) == len(set(told))
+
+
+def test_between_two_tries_there_are_fifteen_minutes_at_most(desk_of: Open) -> None:
+    desk, times = desk_of(give_up_s=20 * 3_600.0), []
+    desk.receiver.answers["phone"] = lambda: times.append(desk.clock.now()) or DOWN
+    desk.record("DRIFT")
+    for _ in range(10 * 60):
+        desk.tell()
+        desk.clock.advance(60)
+    pauses = [(after - before) // 1_000 for before, after in pairwise(times)]
+    assert max(pauses) <= 15 * 60
+    assert pauses == sorted(pauses)
+
+
+def test_a_sink_that_says_when_is_asked_no_sooner(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.receiver.answers["phone"] = lambda: Delivery(outcome="retry", text="HTTP 429", retry_after_s=120.0)
+    desk.record("DRIFT")
+    desk.tell()
+    desk.clock.advance(119)
+    desk.tell()
+    assert len(desk.receiver.tries) == 1
+    desk.clock.advance(2)
+    desk.tell()
+    assert len(desk.receiver.tries) == 2
+
+
+def test_what_is_given_up_is_a_dead_letter_that_a_person_sees_and_can_wake(desk_of: Open) -> None:
+    desk = desk_of(give_up_s=600.0)
+    desk.receiver.answers["phone"] = lambda: DOWN
+    desk.record("DRIFT")
+    for _ in range(60):
+        desk.tell()
+        desk.clock.advance(60)
+    (letter, *_) = reversed(desk.alerting.overview().dead)
+    assert (letter.notice.code, letter.sink, letter.error) == ("DRIFT", "phone", "connection refused")
+    del desk.receiver.answers["phone"]
+    assert desk.store.alert_book.retry_dead(desk.clock.now()) >= 1
+    desk.alerting.deliver(10.0)
+    assert "[sim] WARNING DRIFT KXA" in desk.receiver.titles()
+    assert desk.alerting.overview().dead == ()
+
+
+@pytest.mark.parametrize("answer", [GONE, Delivery(outcome="refused", text="HTTP 401")])
+def test_what_a_sink_will_never_take_is_dead_at_once_and_the_other_hears_of_it(desk_of: Open, answer: Delivery) -> None:
+    desk = desk_of(sinks={"phone": PHONE, "mail": Sink(url="https://example.com/m", tiers=())}, fallback="mail")
+    desk.receiver.answers["phone"] = lambda: answer
+    desk.record("DRIFT")
+    desk.tell()
+    assert [letter.sink for letter in desk.alerting.overview().dead] == ["phone"]
+    assert desk.receiver.titles("mail") == ["[sim] WARNING DRIFT KXA"]
+
+
+def test_the_other_sink_hears_of_what_failed_twice(desk_of: Open) -> None:
+    desk = desk_of(sinks={"phone": PHONE, "mail": Sink(url="https://example.com/m", tiers=())}, fallback="mail")
+    desk.receiver.answers["phone"] = lambda: DOWN
+    desk.record("DRIFT")
+    desk.tell()
+    assert desk.receiver.titles("mail") == []
+    desk.clock.advance(6)
+    desk.tell()
+    assert desk.receiver.titles("mail") == ["[sim] WARNING DRIFT KXA"]
+    desk.clock.advance(60)
+    desk.tell()
+    assert len(desk.receiver.titles("mail")) == 1, "and not again"
+
+
+def test_a_slow_sink_comes_last(desk_of: Open) -> None:
+    desk = desk_of(sinks={"slow": PHONE, "quick": PHONE})
+    desk.receiver.answers["slow"] = lambda: DOWN
+    desk.record("DRIFT")
+    desk.tell()
+    desk.clock.advance(6)
+    desk.record("LATE_ORDER")
+    desk.tell()
+    assert [name for name, _ in desk.receiver.tries] == ["slow", "quick", "quick", "slow"]
+
+
+def test_that_a_sink_does_not_deliver_is_an_alert_of_its_own_until_it_does(desk_of: Open) -> None:
+    desk = desk_of(sinks={"phone": PHONE, "mail": PHONE})
+    desk.receiver.answers["phone"] = lambda: DOWN
+    desk.record("DRIFT")
+    for _ in range(10):
+        desk.tell()
+        desk.clock.advance(30)
+    assert "[sim] WARNING ALERT_UNDELIVERED phone" in desk.receiver.titles("mail")
+    del desk.receiver.answers["phone"]
+    for _ in range(20):
+        desk.tell()
+        desk.clock.advance(30)
+    assert "[sim] RESOLVED WARNING ALERT_UNDELIVERED phone" in desk.receiver.titles("mail")
+    assert desk.alerting.deliver(10.0) == 0
+
+
+def test_a_letter_for_a_sink_that_nobody_has_any_more_ends_as_a_dead_one(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.receiver.answers["phone"] = lambda: DOWN
+    desk.record("DRIFT")
+    desk.tell()
+    other = desk_of(sinks={}, clock=desk.clock)
+    desk.clock.advance(86_400 + 1)
+    other.tell()
+    assert [letter.error for letter in other.alerting.overview().dead] == ["there is no such sink any more"]
+
+
+def test_what_waits_is_bounded_and_the_least_goes_first(desk_of: Open) -> None:
+    desk = desk_of(sinks={f"s{n}": EVERYTHING for n in range(10)})
+    for name in desk.sinks:
+        desk.receiver.answers[name] = lambda: DOWN
+    desk.record("LATE_ORDER", tier="critical")
+    for number in range(MAX_WAITING // 10 + 20):
+        desk.alerting.observe("check x", [breach("KXA", f"CODE_{number}", "warning")])
+    waiting = desk.alerting.overview().waiting
+    assert len(waiting) == MAX_WAITING
+    assert desk.alerting.overview().dropped > 0
+    assert sum(letter.tier == "critical" for letter in waiting) == 10
+
+
+# -- once ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_programs_that_deliver_at_once_send_one_copy(desk_of: Open) -> None:
+    one = desk_of()
+    two = desk_of(clock=one.clock, receiver=one.receiver)
+    one.record("DRIFT")
+
+    def meanwhile() -> Delivery:
+        two.tell()
+        return TAKEN
+
+    one.receiver.answers["phone"] = meanwhile
+    one.tell()
+    two.tell()
+    assert len(one.receiver.tries) == 1
+
+
+def test_two_programs_that_look_at_once_decide_once(desk_of: Open) -> None:
+    one = desk_of()
+    two = desk_of(clock=one.clock, receiver=one.receiver)
+    one.record("DRIFT", tier="critical")
+    one.store.between = two.alerting.look
+    assert one.tell() + two.tell() == ["[sim] CRITICAL DRIFT KXA"]
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+def test_who_dies_after_the_send_may_send_the_same_notice_again_and_never_loses_it(desk_of: Open) -> None:
+    one = desk_of()
+    two = desk_of(clock=one.clock, receiver=one.receiver)
+    one.record("DRIFT")
+
+    def die() -> Delivery:
+        raise Killed
+
+    one.receiver.answers["phone"] = die
+    with pytest.raises(Killed):
+        one.tell()
+    del one.receiver.answers["phone"]
+    assert two.tell() == [], "until the claim of the dead one runs out"
+    two.clock.advance(31)
+    assert two.tell() == ["[sim] WARNING DRIFT KXA"]
+    first, second = (notice.notice_id for _, notice in one.receiver.tries)
+    assert first == second
+
+
+def test_who_dies_while_deciding_has_decided_nothing(desk_of: Open) -> None:
+    one = desk_of(on_critical="pause")
+    two = desk_of(clock=one.clock, receiver=one.receiver, on_critical="pause")
+    one.record("DRIFT", tier="critical")
+
+    def die(_matter: object) -> None:
+        raise Killed
+
+    one.stop = die
+    with pytest.raises(Killed):
+        one.alerting.look()
+    assert two.tell() == ["[sim] CRITICAL DRIFT KXA", "[sim] WARNING PAUSED_BY_ALERT account"]
+
+
+def test_a_clock_that_is_set_back_holds_up_nothing(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.receiver.answers["phone"] = lambda: DOWN
+    desk.record("DRIFT")
+    desk.tell()
+    del desk.receiver.answers["phone"]
+    desk.clock.set(Ts(desk.clock.now() - 7_200_000))
+    assert desk.tell() == ["[sim] WARNING DRIFT KXA"]
+
+
+def test_ten_thousand_alerts_are_three_notices_at_most(desk_of: Open) -> None:
+    desk = desk_of()
+    with desk.store.together():
+        for number in range(9_999):
+            desk.record("BOOK_DISPUTED", f"KX{number}")
+    told = desk.tell()
+    desk.record("BOOK_DISPUTED", "KXLAST")
+    for _ in range(60):
+        told += desk.tell()
+        desk.clock.advance(60)
+    assert 1 <= len(told) <= 3
+    assert "+9998 more" in told[0] or "more" in told[-1]
+
+
+# -- what stops a loop --------------------------------------------------------------------------------------------
+
+
+def test_what_is_critical_stops_trading_where_that_is_wished_and_that_is_told(desk_of: Open) -> None:
+    desk = desk_of(on_critical="pause")
+    assert desk.check(breach()) == ["[sim] CRITICAL POSITION_LIMIT KXA", "[sim] WARNING PAUSED_BY_ALERT account"]
+    assert [matter.code for matter in desk.stopped] == ["POSITION_LIMIT"]
+    assert desk.store.alert_book.mark("flatten") == 0
+    desk.check(breach())
+    assert len(desk.stopped) == 1
+
+
+@pytest.mark.parametrize(("policy", "severity"), [("none", "critical"), ("pause", "warning"), ("pause", "unknown")])
+def test_nothing_else_stops_trading(desk_of: Open, policy: str, severity: str) -> None:
+    desk = desk_of(on_critical=policy)
+    for _ in range(3):
+        desk.check(breach(severity=severity))
+    assert desk.stopped == []
+
+
+def test_to_flatten_is_left_for_the_loop_to_do(desk_of: Open) -> None:
+    desk = desk_of(on_critical="flatten")
+    desk.check(breach())
+    assert desk.store.alert_book.mark("flatten") == desk.clock.now()
