@@ -30,8 +30,8 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term:skip-covered
-	$(BIN)/coverage report --include='kalshi_cli/core/*' --fail-under=100
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov=kalshi_cli/core --cov-report=
+	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
 
 bench: setup  ## ratios against named peers, measured in one run (their environments are made on first use)
 	$(BIN)/python -m bench

@@ -6,9 +6,10 @@ import signal
 import tempfile
 from pathlib import Path
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no finding
+# A busy machine is no finding.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 # Whoever started the run may ignore hang-ups (`nohup`, some CI): a program inherits that and keeps to it.
