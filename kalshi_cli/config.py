@@ -209,6 +209,11 @@ def state_dir(config: Config, mode: str = "") -> Path:
     return base.absolute() / (f"{config.env}-{mode}" if mode else config.env)
 
 
+def log_folder(config: Config, home: Path) -> Path:
+    """Where the log and the tables of a state directory are; a folder that was chosen has one for each of them."""
+    return home / "logs" if config.logs.folder is None else config.logs.folder.expanduser() / home.name
+
+
 def masked(config: Config) -> tuple[Setting, ...]:
     """Every value as a person writes it, secrets hidden, for `config show`."""
     settings = []

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.clock import Clock, SystemClock
-from kalshi_cli.config import Config, state_dir
+from kalshi_cli.config import Config, log_folder, state_dir
 from kalshi_cli.core.messages import Alert, GroupSwitched
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.orders import OWN_ID
@@ -340,7 +340,8 @@ class App:
                 stack.enter_context(lock(self.state_dir / "trade.lock", self.clock))
             self.simulator.reset()
             for home in (self.state_dir, state_dir(self.config, "paper")):
-                for path in (*home.glob("state.db*"), *home.glob("catalogue.db*")):
+                tables = log_folder(self.config, home).glob("*.csv")
+                for path in (*home.glob("state.db*"), *home.glob("catalogue.db*"), *tables):
                     path.unlink()
 
     def control(self, command: str, fields: dict[str, object]) -> Report:

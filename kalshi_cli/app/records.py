@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.config import Config
+from kalshi_cli.config import log_folder
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
@@ -49,11 +49,6 @@ def journal_of_loop(
         app.clock, app.limits, outputs,
         find=store.order, decided_s=lambda: decision.begun_s, day_of=lambda ts: portfolio.day_of(ts, zone),
     )  # fmt: skip
-
-
-def log_folder(config: Config, home: Path) -> Path:
-    """Where the log and the tables of one state directory are; a folder that was chosen has one for each of them."""
-    return home / "logs" if config.logs.folder is None else config.logs.folder.expanduser() / home.name
 
 
 def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., None]:
