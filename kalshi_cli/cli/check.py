@@ -90,6 +90,18 @@ ACCOUNT = {
 }
 """Checks that look at the account and at the exchange: the help of each."""
 
+UNRANGED = {
+    "exchange": """Is the exchange open, or closed as it was announced?
+
+    Critical: it is paused, and takes no cancels. Warning: trading is paused. Maintenance, weekly or announced, and what
+    is outside of the exchange's hours is fine and said.
+
+    \b
+    kalshi check exchange
+    """,
+}
+"""Checks of the exchange, without a number that could be held against a range."""
+
 LOOP = {
     "heartbeat": """Does the loop that should run complete its cycles?
 
@@ -116,6 +128,13 @@ def _of_account(name: str) -> Callable[..., None]:
         no_notify: NoNotify = False,
     ) -> None:
         _run(ctx, name, within, warn=warn, crit=crit, notify=notify, is_told=not no_notify)
+
+    return check
+
+
+def _of_exchange(name: str) -> Callable[..., None]:
+    def check(ctx: typer.Context, within: Within = None, notify: Notify = "", no_notify: NoNotify = False) -> None:
+        _run(ctx, name, within, notify=notify, is_told=not no_notify)
 
     return check
 
@@ -165,8 +184,11 @@ def drift(
 
 for _name, _help in ACCOUNT.items():
     app.command(_name, help=_help)(_of_account(_name))
+for _name, _help in UNRANGED.items():
+    app.command(_name, help=_help)(_of_exchange(_name))
 for _name, _help in LOOP.items():
     app.command(_name, help=_help)(_of_loop(_name))
+ALL = (*UNRANGED, *ACCOUNT, "drift", *LOOP)
 
 
 @app.command("all")
@@ -220,7 +242,7 @@ def _run(ctx: typer.Context, name: str, within: float | None, **options: Any) ->
     from kalshi_cli.app.checks import Wanted, run_checks
 
     within_s, form = within or WITHIN_S, flags_of(ctx).form
-    checks = (*ACCOUNT, "drift", *LOOP) if name == "all" else (name,)
+    checks = ALL if name == "all" else (name,)
     with stopped_after(within_s, name, form) as stop, opened(ctx) as desk:
 
         def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:

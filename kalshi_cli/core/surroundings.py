@@ -48,7 +48,7 @@ def pause_of(status: ExchangeStatus | None, shard: int) -> str:
 def _on_exchange(state: State, message: ExchangeChange, resumed: Callable[[], None]) -> list[Effect]:
     was, state.exchange = state.exchange, message.status
     effects: list[Effect] = []
-    for shard in _shards(was) | _shards(message.status):
+    for shard in shards(was) | shards(message.status):
         before, now = pause_of(was, shard), pause_of(message.status, shard)
         if before != now:
             effects.append(_told(message, shard, now))
@@ -57,7 +57,7 @@ def _on_exchange(state: State, message: ExchangeChange, resumed: Callable[[], No
     return effects
 
 
-def _shards(status: ExchangeStatus | None) -> set[int]:
+def shards(status: ExchangeStatus | None) -> set[int]:
     """Those that it speaks of; one that speaks of none speaks of the first."""
     return {part.exchange_index for part in status.shards} if status is not None and status.shards else {0}
 

@@ -36,16 +36,21 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 def read_standing(client: KalshiClient, now: Ts) -> Standing:
     """Status and schedule. The weekly maintenance is known without an announcement (API.md section 1)."""
     schedule = client.schedule()
-    announced = [Maintenance("announced", *window) for window in schedule.maintenance if window[1] > now]
-    weekly = weekly_maintenance(now)
-    if all(window.ends <= weekly.starts or window.starts >= weekly.ends for window in announced):
-        announced.append(weekly)
     return Standing(
         status=client.exchange_status(),
         today=DAYS[datetime.fromtimestamp(now / 1000, EASTERN).weekday()],
         hours=_hours(schedule, now),
-        maintenance=tuple(sorted(announced, key=lambda window: window.starts)),
+        maintenance=maintenance_of(schedule, now),
     )
+
+
+def maintenance_of(schedule: Schedule, now: Ts) -> tuple[Maintenance, ...]:
+    """What runs now and what is to come, by its begin: as announced, and the weekly one where none meets it."""
+    found = [Maintenance("announced", *window) for window in schedule.maintenance if window[1] > now]
+    weekly = weekly_maintenance(now)
+    if all(window.ends <= weekly.starts or window.starts >= weekly.ends for window in found):
+        found.append(weekly)
+    return tuple(sorted(found, key=lambda window: window.starts))
 
 
 def weekly_maintenance(now: Ts) -> Maintenance:
@@ -73,6 +78,27 @@ def _hours(schedule: Schedule, now: Ts) -> tuple[tuple[str, str], ...]:
                 for day, open_ in sessions
             )
     return ()
+
+
+def is_within_hours(schedule: Schedule, now: Ts) -> bool:
+    """Whether the exchange should be open by the hours of its week; where they say nothing, it should."""
+    at = datetime.fromtimestamp(now / 1000, EASTERN)
+    minute = at.hour * 60 + at.minute
+    for week in schedule.weeks:
+        if _is_valid(week.start_time, week.end_time, at):
+            today, before = (getattr(week, DAYS[(at.weekday() - back) % 7]) for back in (0, 1))
+            spans = [(_minute(one.open_time), _minute(one.close_time) or 1_440) for one in today]
+            late = [_minute(one.close_time) for one in before if _minute(one.close_time) < _minute(one.open_time)]
+            return any(opens <= minute and (minute <= closes or closes < opens) for opens, closes in spans) or any(
+                minute <= closes for closes in late
+            )
+    return True
+
+
+def _minute(text: str) -> int:
+    """Of the day; 0 where it cannot be read."""
+    hour, _, minute = text.partition(":")
+    return int(hour) * 60 + int(minute[:2]) if hour.isdecimal() and minute[:2].isdecimal() else 0
 
 
 def _is_valid(start: str, end: str, at: datetime) -> bool:

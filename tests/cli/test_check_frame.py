@@ -14,7 +14,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from hook import Hook, hook
 from served import Served, bare_variables, kalshi, served, set_variables
 
-from kalshi_cli.cli.check import ACCOUNT, LOOP
+from kalshi_cli.cli.check import ALL
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.desk.checks.turns import MOST_SKIPPED
 from kalshi_cli.store.lock import lock
@@ -114,10 +114,9 @@ def test_all_is_the_worst_of_each_in_a_line_each(proxy: FaultProxy) -> None:
     ended = kalshi("check", "all", "--no-notify")
     assert ended.code == 2
     first, *lines = ended.out.splitlines()
-    names = [*ACCOUNT, "drift", *LOOP]
     assert first.startswith("KALSHI ALL CRITICAL - ")
     assert "heartbeat" in first.partition(" | ")[0]
-    assert [line.partition(":")[0].split()[1] for line in lines[: len(names)]] == names
+    assert [line.partition(":")[0].split()[1] for line in lines[: len(ALL)]] == [*ALL]
     assert len(ended.out.splitlines()) + len(ended.err.splitlines()) <= 20
 
 
@@ -132,7 +131,7 @@ def test_all_reads_what_it_shares_once(proxy: FaultProxy) -> None:
 def test_all_in_json_has_the_outcome_of_each(proxy: FaultProxy) -> None:
     found = kalshi("check", "all", "--no-notify", "--json").json
     each = {check["check"]: check for check in found["checks"]}
-    assert set(each) == {*ACCOUNT, "drift", *LOOP}
+    assert set(each) == {*ALL}
     assert (each["balance"]["status"], each["heartbeat"]["status"]) == ("OK", "CRITICAL")
     assert each["heartbeat"]["breaches"][0]["code"] == "HEARTBEAT_LOST"
 

@@ -12,7 +12,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
-from kalshi_cli.core.model import Balance, ExchangePosition, Order
+from kalshi_cli.core.model import Balance, ExchangePosition, ExchangeStatus, Order
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.portfolio import Portfolio, read
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
@@ -147,6 +147,11 @@ class Readings:
     def resting(self) -> tuple[Order, ...]:
         """All resting orders, of all subaccounts, whoever placed them."""
         return self.once("resting", lambda: tuple(self.client.orders(status="resting")))
+
+    @property
+    def exchange_status(self) -> ExchangeStatus:
+        """Whether the exchange and trading are up."""
+        return self.once("exchange status", lambda: self.client.exchange_status())
 
     @property
     def pockets(self) -> tuple[SubaccountBalance, ...]:

@@ -1,0 +1,153 @@
+"""`kalshi check exchange` in its four states, over sockets; and on the exchange of this machine, whose clock moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from served import Served, bare_variables, kalshi, served, set_variables
+
+CHECK = ("check", "exchange", "--no-notify")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FaultProxy]]:
+    with served(tmp_path_factory.mktemp("open")) as one, fault_proxy(one.server.rest_url) as proxy:
+        yield one, proxy
+
+
+@pytest.fixture
+def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
+    one, found = shared
+    found.edits.clear()
+    found.faults.clear()
+    one.call(lambda: one.exchange.resume(one.clock.now()))
+    set_variables(
+        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
+    )
+    # Whatever day the tests run on: the hours of the exchange say nothing, and nothing is announced.
+    scheduled(found)
+    return found
+
+
+def pause(shared: tuple[Served, FaultProxy], kind: str, shard: int | None = None) -> None:
+    one, _ = shared
+    one.call(lambda: one.exchange.pause(kind, one.clock.now(), shard=shard))
+
+
+def scheduled(proxy: FaultProxy, *windows: tuple[float, float], hours: dict[str, Any] | None = None) -> None:
+    """Maintenance is announced, as hours from now; the exchange keeps these hours."""
+
+    def moment(hours: float) -> str:
+        return (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+
+    announced = [{"start_datetime": moment(begin), "end_datetime": moment(end)} for begin, end in windows]
+    body = {"schedule": {"standard_hours": [hours] if hours else [], "maintenance_windows": announced}}
+    proxy.edits[r"/exchange/schedule"] = lambda _body: body
+
+
+def found(*words: str) -> tuple[int, list[tuple[str, str, str]]]:
+    ended = kalshi(*CHECK, "--json", *words)
+    return ended.code, [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
+
+
+def test_an_open_exchange_is_fine(proxy: FaultProxy) -> None:
+    ended = kalshi(*CHECK)
+    assert (ended.code, ended.out.partition(" - ")[0]) == (0, "KALSHI EXCHANGE OK")
+    assert "open for trading" in ended.out
+
+
+@pytest.fixture
+def no_maintenance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run in the two hours of a Thursday in which every pause is planned."""
+    now = datetime.now(UTC)
+    if now.weekday() == 3 and 6 <= now.hour < 11:
+        pytest.skip("the weekly maintenance is near: what is a pause then is told by tests with a clock of their own")
+
+
+@pytest.mark.usefixtures("no_maintenance")
+def test_a_pause_that_nobody_announced_warns_and_without_cancels_it_is_critical(
+    proxy: FaultProxy, shared: tuple[Served, FaultProxy]
+) -> None:
+    pause(shared, "trading")
+    assert found() == (1, [("warning", "TRADING_PAUSED", f"shard {at}") for at in (0, 1)])
+    pause(shared, "exchange")
+    assert found() == (2, [("critical", "EXCHANGE_PAUSED", f"shard {at}") for at in (0, 1)])
+    assert kalshi(*CHECK, "--json").json["runbook"] == "exchange-paused"
+
+
+@pytest.mark.usefixtures("no_maintenance")
+def test_one_shard_that_stands_still_is_named(proxy: FaultProxy, shared: tuple[Served, FaultProxy]) -> None:
+    pause(shared, "exchange", shard=1)
+    assert found() == (2, [("critical", "EXCHANGE_PAUSED", "shard 1")])
+
+
+def test_announced_maintenance_is_fine_and_said(proxy: FaultProxy, shared: tuple[Served, FaultProxy]) -> None:
+    pause(shared, "exchange")
+    scheduled(proxy, (-0.5, 0.5))
+    ended = kalshi(*CHECK, "--json")
+    assert (ended.code, ended.json["status"]) == (0, "OK")
+    assert "as planned: paused, cancels too (announced maintenance until " in ended.json["summary"]
+    assert {breach["severity"] for breach in ended.json["breaches"]} == {"note"}
+
+
+@pytest.mark.usefixtures("no_maintenance")
+def test_maintenance_that_lasts_longer_than_announced_is_an_incident(
+    proxy: FaultProxy, shared: tuple[Served, FaultProxy]
+) -> None:
+    pause(shared, "exchange")
+    scheduled(proxy, (-2.0, -0.01))
+    assert found()[0] == 2
+
+
+def test_maintenance_of_the_next_day_is_said_before(proxy: FaultProxy) -> None:
+    scheduled(proxy, (3.0, 4.0))
+    ended = kalshi(*CHECK, "--json")
+    assert ended.code == 0
+    assert "; announced maintenance from " in ended.json["summary"]
+
+
+def test_trading_that_is_paused_outside_of_its_hours_is_fine(
+    proxy: FaultProxy, shared: tuple[Served, FaultProxy]
+) -> None:
+    pause(shared, "trading")
+    scheduled(proxy, hours={"start_time": "2020-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z"})
+    ended = kalshi(*CHECK, "--json")
+    assert (ended.code, "outside of its hours" in ended.json["summary"]) == (0, True)
+
+
+def test_an_exchange_that_does_not_answer_is_unknown(proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("reset", "GET", "", times=1_000))
+    assert found("--within", "4s") == (3, [("unknown", "COULD_NOT_LOOK", "exchange")])
+
+
+def test_a_schedule_that_cannot_be_read_takes_nothing_from_what_is_so(proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("status_500", "GET", "/exchange/schedule", times=1_000))
+    ended = kalshi(*CHECK, "--json")
+    assert (ended.code, "the schedule could not be read" in ended.json["summary"]) == (0, True)
+
+
+def next_thursday(hour: int, minute: int) -> str:
+    """At this time in New York, on the first Thursday from tomorrow on."""
+    tomorrow = datetime.now(ZoneInfo("America/New_York")) + timedelta(days=1)
+    day = tomorrow + timedelta(days=(3 - tomorrow.weekday()) % 7)
+    return day.replace(hour=hour, minute=minute, second=0).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_pause_in_the_weekly_maintenance_is_no_incident_and_after_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the exchange that comes with the program: its clock can be set."""
+    set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
+    assert kalshi("sim", "clock", "--to", next_thursday(3, 30)).code == 0
+    assert kalshi("sim", "pause", "--exchange").code == 0
+    assert found() == (0, [("note", "EXCHANGE_PAUSED", "shard 0")])
+    assert kalshi("sim", "clock", "--forward", "91m").code == 0
+    assert found() == (2, [("critical", "EXCHANGE_PAUSED", "shard 0")])
+    assert [kalshi("sim", *words).code for words in (("resume",), ("pause",))] == [0, 0]
+    assert found() == (1, [("warning", "TRADING_PAUSED", "shard 0")])
