@@ -516,4 +516,31 @@ HOUSE = (
     ),
 )
 
-MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HOUSE)
+TELLING = (
+    Mutant(
+        "a ping says that the account is in sight",
+        "the dead man's switch stays quiet while nobody sees the account (F68)",
+        "core/book_watch.py",
+        "    return state.blind_since is None and (",
+        "    return (",
+        ("tests/desk/test_journal.py",),
+    ),
+    Mutant(
+        "a halt is no success",
+        "a halted loop looks alive to the dead man's switch (F68)",
+        "desk/journal.py",
+        "        if pulse.halt.is_final:\n",
+        "        if False:\n",
+        ("tests/desk/test_journal.py",),
+    ),
+    Mutant(
+        "no secret in the log",
+        "whoever reads the log can post as us (F72)",
+        "ops/logs.py",
+        "safe_text(redact(value), LONGEST_VALUE)",
+        "safe_text(value, LONGEST_VALUE)",
+        ("tests/ops/test_log_file.py",),
+    ),
+)
+
+MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HOUSE, *TELLING)

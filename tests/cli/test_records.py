@@ -8,8 +8,9 @@ import os
 import re
 import socket
 import sys
+import uuid
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -111,13 +112,20 @@ def test_a_running_loop_is_scraped_and_pings(exchange: Served, monkeypatch: pyte
         scraped.append(connection.getresponse().read().decode())
         connection.close()
 
-    with receiving() as there:
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    name = f"kalshi-{uuid.uuid4()}"
+    notify.bind(f"\0{name}")
+    monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
+    with closing(notify), receiving() as there:
         there.before_answer = scrape
         monkeypatch.setenv("KALSHI_HEARTBEAT__URL", f"{there.url}/ping/canary-Secret1")
         monkeypatch.setenv("KALSHI_METRICS__ENABLED", "true")
         monkeypatch.setenv("KALSHI_METRICS__PORT", "0")
         with redirect_stdout(out), redirect_stderr(err):
             assert main(list(LOOP)) == 0
+        notify.setblocking(False)
+        assert notify.recv(4_096).startswith(b"READY=1\nSTATUS=1 cycles")
+        assert notify.recv(4_096) == b"STOPPING=1"
     start, *rest = log_of(exchange, "start", "stop")
     assert (start["strategy"], start["mode"], [line["stopped_by"] for line in rest]) == ("spike", "sim", ["duration"])
     assert there.received[0].path == f"/ping/canary-Secret1/start?rid={start['run_id']}"

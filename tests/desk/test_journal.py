@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ from kalshi_cli.core.model import ASK, BID, OrderStatus, Settlement, TradingStat
 from kalshi_cli.core.state import View
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.desk.trade import Summary
-from kalshi_cli.errors import KalshiError
+from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.ops.heartbeat import Heartbeat
 from kalshi_cli.ops.logs import LOG, LineFile, Log
 from kalshi_cli.ops.metrics import Metrics
@@ -415,6 +417,38 @@ def test_a_strategy_that_was_taken_out_and_an_error_are_failures_with_their_reas
             run.over(broken())
     assert (there.paths[-1], there.received[-1].body) == ("/p/fail", "the stream is gone for good")
     assert told.lines("stop")[-1]["reason"] == "the stream is gone for good"
+
+
+def test_a_run_that_breaks_before_its_first_cycle_is_completed_never_says_that_it_lives(virtual: Virtual) -> None:
+    """The crash loop of F68: what restarts it every ten seconds must not keep the alarm quiet."""
+
+    def broken() -> Iterator[Message]:
+        yield virtual.client.orderbook(TICKER)
+        raise KalshiError("gone again")
+
+    with receiving() as there:
+        for _ in range(3):
+            run = Run(virtual)
+            Told(virtual, run, url=f"{there.url}/p")
+            with pytest.raises(KalshiError, match="gone again"):
+                run.over(broken())
+        assert "/p/fail" in there.paths
+        assert "/p" not in there.paths
+
+
+def test_a_state_file_that_takes_nothing_down_any_more_is_a_failure(virtual: Virtual) -> None:
+    def break_it(n: int) -> None:
+        pinged(there)(n)
+        if n == 2:
+            with closing(sqlite3.connect(virtual.path)) as other:
+                other.execute("DROP TABLE cycle")
+
+    with receiving() as there:
+        run = Run(virtual)
+        Told(virtual, run, url=f"{there.url}/p")
+        with pytest.raises(StateError):
+            run.over(run.ticks(5, break_it))
+    assert there.paths == ["/p/start", "/p", "/p", "/p/fail"]
 
 
 # -- it changes nothing -----------------------------------------------------------------------------------------------
