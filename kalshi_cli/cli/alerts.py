@@ -117,7 +117,7 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
 
 @app.command("retry")
 def retry(ctx: typer.Context, paper: Paper = False) -> None:
-    """Take dead letters up again, and try now whatever waits.
+    """Take dead letters up again, and tell now whatever nobody was told of yet.
 
     \b
     kalshi alerts retry
@@ -126,6 +126,7 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     from kalshi_cli.core.checks import counted
 
     with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
+        alerting.look()
         woken = alerting.book.retry_dead(desk.clock.now())
         note(f"{counted(woken, 'dead letter')} taken up again")
         waiting = alerting.deliver(RETRY_S)

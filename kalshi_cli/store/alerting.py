@@ -237,13 +237,16 @@ class AlertBook:
             return execute("DELETE FROM silences WHERE code = ? AND subject = ?", (code, subject)).rowcount
 
 
-def _is_free(state: SinkState, now: Ts) -> bool:
-    """Times far ahead were written before the clock was set back."""
-    is_claimed = 0 < state.claimed_until - now <= CLAIM_MS
-    return not is_claimed and not 0 < state.retry_at - now <= LONGEST_RETRY_MS
-
-
 LONGEST_RETRY_MS = 900_000
+
+
+def _is_free(state: SinkState, now: Ts) -> bool:
+    """Times that are farther ahead than any that is written were written before the clock was set back.
+
+    Twice as far, because `now` was read before another program's, whose transaction came first.
+    """
+    is_claimed = 0 < state.claimed_until - now <= 2 * CLAIM_MS
+    return not is_claimed and not 0 < state.retry_at - now <= 2 * LONGEST_RETRY_MS
 
 
 def _post(execute: Execute, notice: Notice, sink: str, now: Ts) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alert_desk import DOWN, EVERYTHING, GONE, PHONE, TAKEN, AlertDesk, breach
 
+from kalshi_cli.clock import ManualClock
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.alerts import Silence
 from kalshi_cli.ops.delivery import Delivery
@@ -223,9 +224,10 @@ def test_what_waits_is_bounded_and_the_least_goes_first(desk_of: Open) -> None:
 # -- once ---------------------------------------------------------------------------------------------------------
 
 
-def test_two_programs_that_deliver_at_once_send_one_copy(desk_of: Open) -> None:
+@pytest.mark.parametrize("behind_ms", [0, 200])
+def test_two_programs_that_deliver_at_once_send_one_copy(desk_of: Open, behind_ms: int) -> None:
     one = desk_of()
-    two = desk_of(clock=one.clock, receiver=one.receiver)
+    two = desk_of(clock=ManualClock(Ts(one.clock.now() - behind_ms)), receiver=one.receiver)
     one.record("DRIFT")
 
     def meanwhile() -> Delivery:

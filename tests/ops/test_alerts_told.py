@@ -1,0 +1,286 @@
+"""Alerts end to end: a real loop on the simulated exchange, real receivers, and `kalshi alerts` beside it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from receivers import Receiver, receiving
+from served import KEY_ID, ME, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
+
+from kalshi_cli.app.alerts import alerting
+from kalshi_cli.cli.main import main
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.sqlite import SqliteStore
+
+SECRET = "T0PSECRETPATH123"
+
+STRATEGY = """
+from kalshi_cli.core.messages import Place
+from kalshi_cli.core.model import BID
+from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.units import cents, contracts
+
+
+class Clumsy(Strategy):
+    \"\"\"Rests an order, and raises once it does.\"\"\"
+
+    name = "clumsy"
+
+    def on_tick(self, view):
+        if view.orders():
+            raise LookupError("lost my way")
+        for ticker in view.tickers:
+            yield Place(ticker, BID, cents(40), contracts(2), fair=cents(44), reason="to have something resting")
+"""
+
+
+@pytest.fixture
+def phone() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    (tmp_path / "clumsy.py").write_text(STRATEGY)
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
+
+
+def configure(exchange: Served, *lines: str, **urls: str) -> None:
+    """Sinks by name, and other lines of the section `alerts`."""
+    sinks = "".join(f"    {name}: {{url: '{url}'}}\n" for name, url in urls.items())
+    more = "".join(f"  {line}\n" for line in lines)
+    path = exchange.home / "config.yaml"
+    path.write_text(f"alerts:\n{more}  sinks:\n{sinks}")
+    path.chmod(0o600)
+
+
+def told(receiver: Receiver) -> list[dict[str, Any]]:
+    return [json.loads(asked.body) for asked in receiver.asked]
+
+
+def codes(receiver: Receiver) -> list[str]:
+    return [notice["code"] for notice in told(receiver)]
+
+
+def happened(exchange: Served, *alerts: tuple[str, str], tier: str = "warning") -> None:
+    """A loop recorded these, a code and a subject each."""
+    with state(exchange) as store, store.together():
+        for code, subject in alerts:
+            store.record(Alert(exchange.clock.now(), tier, code, subject, "so it is"))
+
+
+@contextmanager
+def state(exchange: Served) -> Iterator[SqliteStore]:
+    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        yield store
+
+
+@contextmanager
+def loop(exchange: Served, *words: str) -> Iterator[subprocess.Popen[str]]:
+    process = start(
+        ("trade", "--strategy", "./clumsy.py:Clumsy", "--ticker", TWO_SIDED, "--interval", "0.1s", *words),
+        exchange.variables(), exchange.home,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def heard_all(process: subprocess.Popen[str], receiver: Receiver, wanted: Sequence[str]) -> None:
+    eventually(lambda: set(wanted) <= set(codes(receiver)) or process.poll() is not None)
+    assert set(wanted) <= set(codes(receiver)), said(process)
+
+
+def stopped(process: subprocess.Popen[str]) -> Ended:
+    process.send_signal(signal.SIGTERM)
+    return finish(process)
+
+
+# -- a loop -------------------------------------------------------------------------------------------------------
+
+
+def test_a_loop_tells_what_happened_and_pauses_where_that_is_wished(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, "on_critical: pause", phone=phone.url("200"))
+    with loop(exchange) as process:
+        heard_all(process, phone, ["STRATEGY_FAILED", "PAUSED_BY_ALERT"])
+        eventually(lambda: not exchange.resting())
+        stopped(process)
+    assert codes(phone).count("STRATEGY_FAILED") == 1
+    (failed,) = (notice for notice in told(phone) if notice["code"] == "STRATEGY_FAILED")
+    assert (failed["tier"], failed["subject"], failed["runbook"]) == ("critical", "clumsy", "guard-tripped")
+    with state(exchange) as store:
+        assert store.halt().is_pause
+        assert "STRATEGY_FAILED" in store.halt().reason
+
+
+def test_an_alert_can_flatten_and_nothing_resumes_by_itself(exchange: Served, phone: Receiver) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "30")
+    configure(exchange, "on_critical: flatten", phone=phone.url("200"))
+    with loop(exchange) as process:
+        heard_all(process, phone, ["STRATEGY_FAILED", "PAUSED_BY_ALERT", "FLATTENED"])
+        stopped(process)
+    assert kalshi("positions", "--json").json == []
+    assert exchange.resting() == []
+    with state(exchange) as store:
+        assert store.halt().is_pause
+        assert store.alert_book.mark("flatten") == 0
+    (flattened,) = (notice for notice in told(phone) if notice["code"] == "FLATTENED")
+    assert flattened["text"] == f"closed {TWO_SIDED}"
+
+
+def test_on_paper_an_alert_pauses_paper_and_closes_nothing(exchange: Served, phone: Receiver) -> None:
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "30")
+    configure(exchange, "on_critical: flatten", phone=phone.url("200"))
+    with loop(exchange, "--paper") as process:
+        heard_all(process, phone, ["STRATEGY_FAILED", "PAUSED_BY_ALERT"])
+        stopped(process)
+    assert [row["position"] for row in kalshi("positions", "--json").json] == ["30.00"]
+    assert "FLATTENED" not in codes(phone)
+    assert kalshi("alerts", "--paper", "--json").json["alerts"] != []
+    assert kalshi("alerts", "--json").json["alerts"] == []
+
+
+def test_a_loop_whose_sink_hangs_ends_all_the_same_and_what_it_could_not_tell_is_told_later(
+    exchange: Served, phone: Receiver
+) -> None:
+    configure(exchange, phone=phone.url("never"))
+    with loop(exchange) as process:
+        eventually(lambda: phone.asked or process.poll() is not None)
+        stopped(process)
+    shown = kalshi("alerts", "--json").json
+    assert (shown["undelivered"], shown["letters"][0]["code"]) == (1, "STRATEGY_FAILED")
+    configure(exchange, phone=phone.url("200"))
+    eventually(lambda: kalshi("alerts", "retry").code == 0)
+    assert len({notice["notice_id"] for notice in told(phone)}) == 1, "the same notice, whoever sends it"
+
+
+def test_an_error_that_ends_a_loop_is_told(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url("200"))
+    ended = kalshi("trade", "--strategy", "./clumsy.py:Clumsy", "--ticker", "KXNOSUCH-1")
+    assert ended.code == 4
+    assert codes(phone) == ["LOOP_FAILED"]
+    assert "KXNOSUCH-1" in told(phone)[0]["text"]
+
+
+# -- storms, and two at once --------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_alerts_are_three_notices_at_most(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url("200"))
+    happened(exchange, *(("BOOK_DISPUTED", f"KX{number}") for number in range(10_000)))
+    assert kalshi("alerts", "retry").code == 0
+    assert 1 <= len(phone.asked) <= 3
+    assert sum(notice["count"] for notice in told(phone)) > 1
+
+
+def test_two_programs_that_tell_at_once_send_one_copy_each(exchange: Served, phone: Receiver) -> None:
+    from kalshi_cli.app import App
+    from kalshi_cli.config import load
+
+    configure(exchange, phone=phone.url("slow"))
+    happened(exchange, *((f"CODE_{number}", "KXA") for number in range(8)))
+    config = load(exchange.home / "config.yaml", exchange.variables(), {})
+    at_once = threading.Barrier(2)
+
+    def tell() -> None:
+        with App(config, lambda _: None) as app, alerting(app) as one:
+            at_once.wait()
+            one.look()
+            while one.deliver(5.0):
+                pass
+
+    programs = [threading.Thread(target=tell) for _ in range(2)]
+    for program in programs:
+        program.start()
+    for program in programs:
+        program.join()
+    assert sorted(codes(phone)) == [f"CODE_{number}" for number in range(8)]
+
+
+# -- kalshi alerts ------------------------------------------------------------------------------------------------
+
+
+def test_the_list_says_what_fires_who_is_told_and_nothing_of_an_address(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url(f"200/{SECRET}"))
+    with state(exchange) as store:
+        store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", exchange.clock.now()))
+    assert kalshi("alerts", "retry").code == 0
+    shown = kalshi("alerts", "--json")
+    (alert,), (sink,) = shown.json["alerts"], shown.json["sinks"]
+    assert (alert["code"], alert["state"], alert["silenced"]) == ("CANCEL_ALL", "firing", False)
+    assert alert["told"] is not None
+    assert sink["last_delivered"] is not None
+    plain = kalshi("alerts", "list", "--format", "plain")
+    assert SECRET not in shown.out + shown.err + plain.out + plain.err
+
+
+def test_without_a_state_file_nothing_is_listed_and_none_is_made(exchange: Served) -> None:
+    exchange.leave_no_trace()
+    shown = kalshi("alerts", "--json").json
+    assert (shown["firing"], shown["alerts"], shown["sinks"]) == (0, [], [])
+    assert not exchange.state.exists()
+
+
+def test_a_test_notice_reaches_every_sink_or_says_which_it_did_not(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url("200"), chat=phone.url(f"500/{SECRET}"))
+    ended = kalshi("alerts", "test", "--json")
+    assert (ended.code, ended.error["code"], ended.error["message"]) == (1, "not_delivered", "not delivered: chat")
+    assert {row["sink"]: row["delivered"] for row in ended.json} == {"phone": True, "chat": False}
+    assert SECRET not in ended.out + ended.err
+    assert [notice["kind"] for notice in told(phone)] == ["test", "test"]
+    assert kalshi("alerts", "test", "phone").code == 0
+    assert kalshi("alerts", "test", "nobody").code == 2
+
+
+def test_without_a_sink_there_is_nobody_to_try(exchange: Served) -> None:
+    assert kalshi("alerts", "test", "--json").error["code"] == "no_sinks"
+
+
+def test_a_silence_is_for_a_time_and_ends_before_if_a_person_says_so(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url("200"))
+    assert kalshi("alerts", "silence", "drift:KX*", "--for", "2h", "--reason", "known").code == 0
+    happened(exchange, ("DRIFT", "KXA"), ("LATE_ORDER", "KXA"))
+    assert kalshi("alerts", "retry").code == 0
+    assert codes(phone) == ["LATE_ORDER"]
+    shown = kalshi("alerts", "--json").json
+    assert [(row["code"], row["subject"], row["reason"]) for row in shown["silences"]] == [("DRIFT", "KX*", "known")]
+    assert {row["code"]: row["silenced"] for row in shown["alerts"]} == {"DRIFT": True, "LATE_ORDER": False}
+    assert kalshi("alerts", "unsilence", "DRIFT:KX*").code == 0
+    assert kalshi("alerts", "unsilence", "DRIFT:KX*").code == 1
+    happened(exchange, ("DRIFT", "KXA"))
+    assert kalshi("alerts", "retry").code == 0
+    assert codes(phone) == ["LATE_ORDER", "DRIFT"]
+
+
+@pytest.mark.parametrize("words", [("DRIFT", "--for", "60d"), (":KX*", "--for", "1h")])
+def test_a_silence_without_a_code_or_for_ever_is_none(exchange: Served, words: Sequence[str]) -> None:
+    assert kalshi("alerts", "silence", *words).code == 2
+
+
+def test_a_dead_letter_is_listed_and_taken_up_again(exchange: Served, phone: Receiver) -> None:
+    configure(exchange, phone=phone.url("410"))
+    happened(exchange, ("DRIFT", "KXA"))
+    kalshi("alerts", "retry")
+    shown = kalshi("alerts", "--json").json
+    assert (shown["dead"], shown["letters"][0]["status"], shown["letters"][0]["code"]) == (1, "dead", "DRIFT")
+    assert kalshi("alerts", "retry", "--json").code == 0, "nothing waits: it is dead again"
+    configure(exchange, phone=phone.url("200"))
+    assert main(["alerts", "retry"]) == 0
+    assert kalshi("alerts", "--json").json["dead"] == 0
