@@ -148,6 +148,26 @@ def test_the_account_is_what_the_exchange_says_and_not_our_file(
     assert (ended.code, ("critical", "POSITION_LIMIT") in codes(ended)) == (2, True)
 
 
+def test_what_a_subaccount_holds_counts(proxy: FaultProxy) -> None:
+    def one_more(body: Any) -> Any:
+        first = body["subaccount_balances"][0]
+        body["subaccount_balances"].append(first | {"subaccount_number": 3})
+        return body
+
+    proxy.edits[r"/portfolio/subaccounts/balances"] = one_more
+    assert check("positions").code == 0
+
+    def ninety(body: Any) -> Any:
+        held = {"ticker": TWO_SIDED, "position_fp": "90.00", "market_exposure_dollars": "40.0000"}
+        more = {"realized_pnl_dollars": "0", "fees_paid_dollars": "0", "total_traded_dollars": "40.0000"}
+        return {"market_positions": [held | more | {"last_updated_ts": "2026-11-21T00:00:00Z"}], "cursor": ""}
+
+    proxy.edits[r"/portfolio/positions\?.*subaccount=3"] = ninety
+    ended = check("positions")
+    (breach,) = ended.json["breaches"]
+    assert (ended.code, breach["subject"], breach["value"]) == (2, TWO_SIDED, "101 (101 %)")
+
+
 def test_the_whole_account_has_a_limit(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_RISK__MAX_EXPOSURE", "20")
     ended = check("positions")

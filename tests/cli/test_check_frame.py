@@ -137,8 +137,11 @@ def test_all_in_json_has_the_outcome_of_each(proxy: FaultProxy) -> None:
 
 
 def test_an_exchange_that_does_not_answer_is_asked_once_and_everything_about_it_is_unknown(proxy: FaultProxy) -> None:
+    balance = Fault("reset", "GET", "balance", times=1_000)
+    proxy.faults.append(balance)
     cut(proxy)
     found = kalshi("check", "all", "--no-notify", "--json", "--within", "4s").json
+    assert balance.hits == 0
     status = {check["check"]: check["status"] for check in found["checks"]}
     assert {status[name] for name in ("positions", "pnl", "balance")} == {"UNKNOWN"}
     assert status["heartbeat"] == "CRITICAL"
@@ -159,6 +162,8 @@ def test_runs_that_find_one_at_work_are_fine_until_there_are_too_many(
         ended = kalshi(*words, "--json")
         assert (ended.code, [breach["code"] for breach in ended.json["breaches"]]) == (2, ["CHECK_SKIPPED"])
     assert (kalshi(*words).code, kalshi(*words).code) == (0, 0)
+    with lock(state(tmp_path) / "checks" / "balance.lock", SystemClock()):
+        assert kalshi(*words).code == 0  # they are counted anew
     assert sink.heard == [("firing", "CHECK_SKIPPED"), ("resolved", "CHECK_SKIPPED")]
 
 

@@ -149,3 +149,5 @@ def test_what_is_lost_is_counted_exactly() -> None:
     assert one.outcomes == (1_234_567, 1_234_567 - 2_500_000)
     bid = BUILD.order(side=BID, price=Price(4_321), qty=Qty(150))
     assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(bid,)).outcomes == (648_150, 0)
+    ask = BUILD.order(side=ASK, price=Price(4_321), qty=Qty(150))
+    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(ask,)).outcomes == (0, 851_850)
