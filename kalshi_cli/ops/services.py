@@ -208,13 +208,13 @@ class _Overheard(logging.Handler):
 @functools.cache
 def _plugin_kind(scheme: str) -> Any:
     module, name = SERVICES[scheme].split(".")
+    _silence()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a library of a library is going to change is not for our users
             found = getattr(importlib.import_module(f"apprise.plugins.{module}"), name)
     except (ImportError, AttributeError):
         raise AddressError(f"the apprise that is installed does not know {scheme}") from None
-    _silence()
     return found
 
 

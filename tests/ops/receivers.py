@@ -101,6 +101,8 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 429:
             self.send_header("Retry-After", self.path.split("/")[2])
+            self.send_header("X-RateLimit-Remaining", "0")
+            self.send_header("X-RateLimit-Reset", "4102444800")  # in 2100
         if 300 <= status < 400:
             self.send_header("Location", self.server.location)
         self.send_header("Content-Length", str(len(self.server.reply)))

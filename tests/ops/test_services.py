@@ -234,7 +234,7 @@ def test_an_answer_that_only_looks_like_success_is_not_taken_for_it(
 def test_discord_in_a_hurry_is_not_waited_for(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     in_place_of_theirs(monkeypatch, receiver, "429/3600")
     found = notifier(a=ADDRESSES["discord"]).deliver("a", notice(), PATIENCE_S)
-    assert (found.outcome, found.retry_after_s) == ("retry", 60.0)
+    assert (found.text, found.retry_after_s) == ("discord:// failed: it wants fewer (HTTP 429), again in 60 s", 60.0)
 
 
 # -- incidents ----------------------------------------------------------------------------------------------------

@@ -106,10 +106,12 @@ def test_an_address_of_a_chat(
     url: str, behaviour: str, heard: Heard, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with receiving() as receiver:
+        notifier(a=url).problems()  # apprise is imported by the program, not by the test
         chats(receiver, monkeypatch, behaviour)
         if behaviour == "nobody":
             receiver.server_close()
         attempted(url, heard, capfd, BRIEFLY_S if behaviour == "never" else PATIENCE_S)
+        assert not [line for line in heard.lines if line.startswith(("apprise", "urllib3"))]
         if behaviour not in ("nobody", "never"):
             assert leaked(receiver.asked[0].path)  # so it is the address that was used
 
