@@ -79,6 +79,17 @@ ACCOUNT = {
     kalshi check pnl
     kalshi check pnl -w 40 -c 80 --json
     """,
+    "orders": """Is any order in doubt, left over, a stranger's, or refused?
+
+    The exchange's list against the state file. Critical: in doubt for more than 30 s, at rest beyond its expiry, of a
+    strategy without a loop for longer than trade.order_expiry_s, in a group that is triggered. Warning: an order that
+    was not placed from here, a group that takes no orders. -w and -c are percent of the last hour's orders that the
+    exchange refused, once there were 10.
+
+    \b
+    kalshi check orders
+    kalshi check orders -w 5 -c 20 --json
+    """,
     "balance": """Is there money, and no debt?
 
     Cash of all subaccounts and shards, as the exchange states it, against a range that you name or configure

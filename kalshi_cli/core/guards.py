@@ -42,7 +42,8 @@ Known = Callable[[str, str], Order | None]
 """The order that the exchange's id and ours name, also where only the state file has it."""
 
 _GIVEN_UP = frozenset({OrderStatus.NEVER_ARRIVED, OrderStatus.REJECTED})
-_IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+"""Sent, and it is not known whether they are there."""
 
 
 class Guards:
@@ -261,7 +262,7 @@ class _Doubts:
 
     def look(self) -> list[Effect]:
         now, orders = self._state.now, self._state.orders
-        long = [order for order in orders.live() if order.status in _IN_DOUBT and now - order.updated > LONG_MS]
+        long = [order for order in orders.live() if order.status in IN_DOUBT and now - order.updated > LONG_MS]
         untold = {order.order_id: (order, qty) for order, qty in orders.untold()}
         self._missing = {order_id: self._missing.get(order_id, now) for order_id in untold}
         missing = [untold[order_id] for order_id, since in self._missing.items() if now - since > LONG_MS]

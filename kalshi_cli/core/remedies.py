@@ -86,6 +86,8 @@ REMEDIES: dict[str, Remedy] = {
     "DRAWDOWN": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),
     "HEARTBEAT_LOST": _LOOP,
     "CYCLE_LATE": _LOOP,
+    "ORDER_STALE": Remedy("unknown-order", "kalshi order list", "check"),
+    "REJECT_RATE": Remedy("guard-tripped", "kalshi why", "check"),
     "LOW_BALANCE": Remedy("low-balance", "kalshi balance", "check"),
     "FILL_DIFFERS": Remedy("drift", "kalshi check drift", "check"),
     "FILLS_NOT_THERE": Remedy("drift", "kalshi check drift", "check"),

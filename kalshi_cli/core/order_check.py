@@ -1,0 +1,109 @@
+"""Which orders need somebody: in doubt for long, left over, not made here, of a group that takes none; and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from kalshi_cli.core.checks import Breach, Measure
+from kalshi_cli.core.guards import IN_DOUBT, LONG_MS
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.orders import OWN_ID
+from kalshi_cli.units import Ts, format_ts, show_price, show_qty
+
+LATE_MS = 10_000
+"""The exchange may take so long to let an order expire, and its clock may differ from ours."""
+
+FEWEST_SENT = 10
+"""Orders below which a share of refusals says nothing."""
+
+
+class Resting(msgspec.Struct, frozen=True):
+    """An order as the exchange lists it, and as it is on file here; None where it is not."""
+
+    order: Order
+    known: Order | None
+
+    @property
+    def is_own(self) -> bool:
+        return self.known is not None and not self.known.is_foreign
+
+
+def in_doubt(live: Iterable[Order], now: Ts) -> list[Breach]:
+    """Orders of the file that were sent, and of which nobody knows for long whether they are there."""
+    return [
+        _breach("ORDER_UNKNOWN_LONG", order, f"in doubt since {format_ts(order.updated)}", "an answer within 30 s")
+        for order in live
+        if order.status in IN_DOUBT and now - order.updated > LONG_MS
+    ]
+
+
+def left_over(resting: Iterable[Resting], now: Ts, *, alone_after_ms: int | None) -> list[Breach]:
+    """Own orders that rest beyond their expiry; without a loop also those of strategies, after `alone_after_ms`.
+
+    A loop looks after its own orders, and a person after what was placed by hand.
+    """
+    breaches = []
+    for each in resting:
+        order, known = each.order, each.known
+        if known is None or known.is_foreign:
+            continue
+        expires = order.expires if order.expires is not None else known.expires
+        if expires is not None and now - expires > LATE_MS:
+            text = f"rests, and expired at {format_ts(expires)}"
+            breaches.append(_breach("ORDER_STALE", order, text, "gone by then"))
+        elif alone_after_ms is not None and known.strategy and now - order.created > alone_after_ms + LATE_MS:
+            text = f"of {known.strategy}, rests since {format_ts(order.created)}, and no loop is there"
+            breaches.append(_breach("ORDER_STALE", order, text, f"gone after {alone_after_ms / 1000:g} s"))
+    return breaches
+
+
+def foreign(resting: Iterable[Resting]) -> list[Breach]:
+    """Orders that were not placed from here."""
+    return [
+        _breach(
+            "OTHER_INSTANCE" if each.order.client_order_id.startswith(OWN_ID) else "FOREIGN_ACTIVITY",
+            each.order, "rests, and was not placed from here", "orders of this program", severity="warning",
+        )
+        for each in resting
+        if not each.is_own
+    ]  # fmt: skip
+
+
+def of_triggered(resting: Sequence[Resting], triggered: Collection[str]) -> list[Breach]:
+    """Groups that take no orders, and orders that rest in one all the same."""
+    closed = [
+        Breach(
+            subject=group, value="triggered: it takes no orders", limit="reset", severity="warning",
+            code="GROUP_TRIGGERED",
+        )
+        for group in sorted(triggered)
+    ]  # fmt: skip
+    inside = [each.order for each in resting if each.order.order_group_id in triggered]
+    return closed + [
+        _breach("GROUP_TRIGGERED", order, f"rests in group {order.order_group_id}, which is triggered", "canceled")
+        for order in inside
+    ]
+
+
+def refusals(sent: Sequence[Order], measure: Measure) -> tuple[tuple[Breach, ...], Measure | None]:
+    """The share of own orders that the exchange refused, in percent; no measure where there were too few."""
+    reached = [order for order in sent if order.status is not OrderStatus.DENIED and not order.is_foreign]
+    if len(reached) < FEWEST_SENT:
+        return (), None
+    refused = [order for order in reached if order.status is OrderStatus.REJECTED]
+    measure = msgspec.structs.replace(measure, value=round(100 * len(refused) / len(reached), 1))
+    text = f"{len(refused)} of {len(reached)} refused"
+    if refused:
+        last = max(refused, key=lambda order: order.updated)
+        text += f", the last {last.client_order_id}: {last.code or last.reason or 'no reason given'}"
+    return measure.breach("REJECT_RATE", "orders", text), measure
+
+
+def _breach(code: str, order: Order, what: str, limit: str, *, severity: str = "critical") -> Breach:
+    terms = f"{order.side.value} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"
+    return Breach(
+        subject=order.order_id or order.client_order_id, value=f"{terms} {what}", limit=limit, severity=severity,
+        code=code,
+    )  # fmt: skip

@@ -1,0 +1,65 @@
+"""Is any order in doubt, left over, a stranger's, or in a group that takes none? Are too many refused?"""
+
+from __future__ import annotations
+
+from kalshi_cli.core.checks import Breach, CheckReport, counted, report
+from kalshi_cli.core.model import Order
+from kalshi_cli.core.order_check import FEWEST_SENT, Resting, foreign, in_doubt, left_over, of_triggered, refusals
+from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
+from kalshi_cli.store.base import Store
+from kalshi_cli.units import Ts
+
+FIRST = "rejected_pct"
+
+HOUR_MS = 3_600_000
+
+
+def examine(readings: Readings) -> CheckReport:
+    """What the exchange lists against what is on file; whatever differs has to differ in two looks in a row."""
+    store = readings.store
+
+    def look() -> list[Breach]:
+        doubts = in_doubt(store.live_orders() if store is not None else (), readings.clock.now())
+        return doubts + looked("resting orders", lambda: _resting(readings))
+
+    breaches = confirmed(readings, look, "resting")
+    sent = store.orders(Ts(readings.clock.now() - HOUR_MS)) if store is not None else ()
+    sent = tuple(order for order in sent if order.created >= readings.clock.now() - HOUR_MS)
+    refused, measure = refusals(sent, measured("rejected_pct", 0.0, readings.checks.rejected_pct, "%"))
+    measures = [measure] if measure is not None else []
+    of = f"{measure.value:g} % of the last hour's refused" if measure is not None else _too_few(len(sent))
+    return report("orders", "; ".join([_summary(readings, breaches), of]), [*breaches, *refused], measures)
+
+
+def _resting(readings: Readings) -> list[Breach]:
+    """Read from the exchange first: an order is on file before it is sent."""
+    listed, store, now = readings.resting, readings.store, readings.clock.now()
+
+    resting = [Resting(order, _on_file(store, order)) for order in listed]
+    triggered = {group.group_id for group in store.groups() if group.is_triggered} if store is not None else set()
+    loop = readings.loop
+    is_alone = loop.who is None or loop.mode == "paper"
+    alone_after_ms = int(readings.config.trade.order_expiry_s * 1000) if is_alone else None
+    return [
+        *left_over(resting, now, alone_after_ms=alone_after_ms),
+        *foreign(resting),
+        *of_triggered(resting, triggered),
+    ]
+
+
+def _on_file(store: Store | None, order: Order) -> Order | None:
+    if store is None:
+        return None
+    return store.order(order.order_id) or (store.order(order.client_order_id) if order.client_order_id else None)
+
+
+def _summary(readings: Readings, breaches: list[Breach]) -> str:
+    if any(breach.severity == "unknown" for breach in breaches):
+        return "resting orders could not be read"
+    bad = sum(breach.severity != "note" for breach in breaches)
+    resting = counted(len(readings.resting), "resting order")
+    return f"{resting}, {bad} of them or of the file to be looked at" if bad else f"{resting}, none to be looked at"
+
+
+def _too_few(sent: int) -> str:
+    return f"{counted(sent, 'order')} in the last hour, fewer than the {FEWEST_SENT} that say something of refusals"

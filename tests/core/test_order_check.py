@@ -1,0 +1,108 @@
+"""The rules of `check orders`: by hand, each beside its nearest harmless neighbour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from core_build import NOW, Build
+
+from kalshi_cli.core.checks import Breach, Measure
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.order_check import Resting, foreign, in_doubt, left_over, of_triggered, refusals
+from kalshi_cli.units import Ts
+
+BUILD = Build()
+PCT = Measure(label="rejected_pct", value=0.0, unit="%", warn="10", crit="30")
+
+
+def order(name: str, **changes: Any) -> Order:
+    return BUILD.order(name, **({"order_id": f"x{name}"} | changes))
+
+
+def said(breaches: list[Breach] | tuple[Breach, ...]) -> list[tuple[str, str, str]]:
+    return [(breach.subject, breach.severity, breach.code) for breach in breaches]
+
+
+@pytest.mark.parametrize("status", [OrderStatus.UNKNOWN, OrderStatus.SUBMITTED])
+def test_an_order_in_doubt_for_more_than_half_a_minute_is_critical(status: OrderStatus) -> None:
+    long, short = (
+        order(name, order_id="", status=status, updated=Ts(NOW - ms)) for name, ms in (("a", 30_001), ("b", 30_000))
+    )
+    assert said(in_doubt([long, short, order("c", updated=Ts(NOW - 90_000))], NOW)) == [
+        ("a", "critical", "ORDER_UNKNOWN_LONG")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_known_there", [True, False])
+def test_an_own_order_that_rests_beyond_its_expiry_is_stale(is_known_there: bool) -> None:
+    def one(name: str, ms: int) -> Resting:
+        known = order(name, expires=Ts(NOW - ms))
+        return Resting(known if is_known_there else order(name), known)
+
+    resting = [one("late", 10_001), one("just", 10_000), Resting(order("open"), order("open"))]
+    assert said(left_over(resting, NOW, alone_after_ms=None)) == [("xlate", "critical", "ORDER_STALE")]
+
+
+def test_without_a_loop_what_a_strategy_left_is_stale_and_what_a_person_placed_is_not() -> None:
+    left = [
+        Resting(order(name, created=Ts(NOW - ms)), order(name, created=Ts(NOW - ms), strategy=strategy))
+        for name, ms, strategy in (("old", 100_001, "spike"), ("new", 100_000, "spike"), ("hand", 900_000, ""))
+    ]
+    assert said(left_over(left, NOW, alone_after_ms=90_000)) == [("xold", "critical", "ORDER_STALE")]
+    assert left_over(left, NOW, alone_after_ms=None) == []
+
+
+def test_what_was_not_placed_from_here_is_a_stranger_and_never_stale() -> None:
+    resting = [
+        Resting(order("web", expires=Ts(0)), None),
+        Resting(order("listed", expires=Ts(0)), order("listed", is_foreign=True)),
+        Resting(order("kcli0123", expires=Ts(0)), None),
+        Resting(order("ours"), order("ours")),
+    ]
+    assert said(foreign(resting)) == [
+        ("xweb", "warning", "FOREIGN_ACTIVITY"),
+        ("xlisted", "warning", "FOREIGN_ACTIVITY"),
+        ("xkcli0123", "warning", "OTHER_INSTANCE"),
+    ]
+    assert left_over(resting, NOW, alone_after_ms=0) == []
+
+
+def test_a_triggered_group_warns_and_an_order_that_rests_in_it_is_critical() -> None:
+    inside, beside = order("in", order_group_id="g1"), order("out", order_group_id="g2")
+    resting = [Resting(inside, inside), Resting(beside, beside)]
+    assert said(of_triggered(resting, {"g1"})) == [
+        ("g1", "warning", "GROUP_TRIGGERED"),
+        ("xin", "critical", "GROUP_TRIGGERED"),
+    ]
+    assert of_triggered(resting, ()) == []
+
+
+def sent(refused: int, taken: int, **changes: Any) -> list[Order]:
+    return [order(f"r{n}", status=OrderStatus.REJECTED, code="invalid_price", **changes) for n in range(refused)] + [
+        order(f"t{n}", **changes) for n in range(taken)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("refused", "taken", "severity"),
+    [(0, 10, ""), (1, 9, ""), (2, 8, "warning"), (3, 7, "warning"), (4, 6, "critical")],
+)
+def test_a_share_of_refusals_is_held_against_its_range(refused: int, taken: int, severity: str) -> None:
+    breaches, measure = refusals(sent(refused, taken), PCT)
+    assert measure is not None
+    assert measure.value == 10 * refused
+    assert [breach.severity for breach in breaches] == ([severity] if severity else [])
+
+
+def test_few_orders_say_nothing_and_what_never_left_is_none() -> None:
+    assert refusals(sent(9, 0), PCT) == ((), None)
+    assert refusals([*sent(5, 4), order("d", status=OrderStatus.DENIED), order("f", is_foreign=True)], PCT) == (
+        (),
+        None,
+    )
+
+
+def test_the_last_refusal_is_named_with_its_cause() -> None:
+    orders = [*sent(9, 0), order("last", status=OrderStatus.REJECTED, updated=Ts(NOW + 1), reason="no money")]
+    assert refusals(orders, PCT)[0][0].value == "10 of 10 refused, the last last: no money"
