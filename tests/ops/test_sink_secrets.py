@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receivers import BRIEFLY_S, PATIENCE_S, Receiver, mail_server, notice, notifier, receiving
+from receivers import BRIEFLY_S, PATIENCE_S, mail_server, nobody, notice, notifier, receiving
 
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.errors import ConfigError, ExitCode
@@ -72,23 +72,22 @@ def attempted(url: str, heard: Heard, capfd: pytest.CaptureFixture[str], within_
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 def test_a_web_address(behaviour: str, heard: Heard, capfd: pytest.CaptureFixture[str]) -> None:
     within_s = BRIEFLY_S if behaviour in ("never", "drip") else PATIENCE_S
-    with receiving() as receiver:
-        if behaviour == "nobody":
-            receiver.server_close()
-        url = receiver.url(f"{behaviour}/{CANARY}?token={CANARY}")
+    with receiving() as receiver, nobody() as unheard:
+        base = unheard if behaviour == "nobody" else receiver.url(behaviour)
+        url = f"{base}/{CANARY}?token={CANARY}"
         outcome = attempted(url, heard, capfd, within_s)
     assert "127.0.0.1" in outcome.text
     assert redact(f"see {url} and {CANARY}") == "see [hidden] and [hidden]"
 
 
-def chats(receiver: Receiver, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def chats(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     for module, plugin, name in (
         ("slack", "NotifySlack", "webhook_url"),
         ("discord", "NotifyDiscord", "notify_url"),
         ("telegram", "NotifyTelegram", "notify_url"),
     ):
         found = importlib.import_module(f"apprise.plugins.{module}")
-        monkeypatch.setattr(getattr(found, plugin), name, receiver.url(path) + "/")
+        monkeypatch.setattr(getattr(found, plugin), name, f"{base}/")
 
 
 SERVICES = [
@@ -105,11 +104,9 @@ SERVICES = [
 def test_an_address_of_a_chat(
     url: str, behaviour: str, heard: Heard, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with receiving() as receiver:
+    with receiving() as receiver, nobody() as unheard:
         notifier(a=url).problems()  # apprise is imported by the program, not by the test
-        chats(receiver, monkeypatch, behaviour)
-        if behaviour == "nobody":
-            receiver.server_close()
+        chats(monkeypatch, unheard if behaviour == "nobody" else receiver.url(behaviour))
         attempted(url, heard, capfd, BRIEFLY_S if behaviour == "never" else PATIENCE_S)
         assert not [line for line in heard.lines if line.startswith(("apprise", "urllib3"))]
         if behaviour not in ("nobody", "never"):
