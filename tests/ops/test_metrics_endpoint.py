@@ -191,10 +191,9 @@ def test_panels_have_names_places_and_ids_of_their_own() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed here")
-def test_prometheus_itself_takes_the_rules_and_the_expressions_of_the_dashboard(tmp_path: Path) -> None:
+def test_prometheus_itself_takes_rules_and_dashboard_and_the_rules_speak_when_they_should(tmp_path: Path) -> None:
     records = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(expressions())]
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": records}]}))
-    done = subprocess.run(
-        ["promtool", "check", "rules", RULES, tmp_path / "panels.yml"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    for words in (["check", "rules", RULES, tmp_path / "panels.yml"], ["test", "rules", "kalshi.rules.test.yml"]):
+        done = subprocess.run(["promtool", *words], cwd=RULES.parent, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
