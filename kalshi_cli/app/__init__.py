@@ -253,13 +253,20 @@ class App:
 
         return journal_of_command(self)
 
-    def remembered(self, home: Path | None = None, account: str | None = None) -> Store | None:
-        """The state file of this account, or of another home, if there is one; reading creates nothing."""
+    def remembered(
+        self, home: Path | None = None, account: str | None = None, busy_ms: int | None = None
+    ) -> Store | None:
+        """The state file of this account, or of another home, if there is one; reading creates nothing.
+
+        A write to it waits for another program, for `busy_ms` at most where that is given.
+        """
         path = (home or self.state_dir) / "state.db"
         if not path.exists():
             return None
         try:
-            store = SqliteStore.open(path, account=account or self.account, environment=self.config.env, create=False)
+            store = SqliteStore.open(
+                path, account=account or self.account, environment=self.config.env, create=False, busy_ms=busy_ms
+            )
         except StateError as error:
             if error.code == "state_missing":
                 return None

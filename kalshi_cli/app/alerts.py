@@ -29,11 +29,17 @@ WAIT_S = 0.2
 
 @contextmanager
 def alerting(
-    app: App, *, home: Path | None = None, account: str = "", more: Mapping[str, Sink] | None = None
+    app: App,
+    *,
+    home: Path | None = None,
+    account: str = "",
+    more: Mapping[str, Sink] | None = None,
+    busy_ms: int | None = None,
 ) -> Iterator[Alerting]:
     """Alerting with a connection of its own, for the thread that enters it: of the account, or of another home.
 
-    `more` are sinks for this time only. The state file is made where there is none.
+    `more` are sinks for this time only. The state file is made where there is none; another program that writes to it
+    is waited for, for `busy_ms` at most.
     """
     home = home or app.state_dir
     sinks = {**app.config.alerts.sinks, **(more or {})}
@@ -41,7 +47,8 @@ def alerting(
     def stop(cause: Matter) -> None:
         pause(home, f"alert {cause.code} {cause.subject}")
 
-    with SqliteStore.open(home / "state.db", account=account or app.account, environment=app.config.env) as store:
+    whose, env = account or app.account, app.config.env
+    with SqliteStore.open(home / "state.db", account=whose, environment=env, busy_ms=busy_ms) as store:
         terms = _terms(app, sinks)
         yield Alerting(store.alert_book, store, terms, Notifier(sinks, app.machine), app.clock, app.new_id, stop)
 

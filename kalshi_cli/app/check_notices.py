@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from kalshi_cli.app import App
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.core.remedies import remedy_of
-from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.errors import KalshiError
 from kalshi_cli.units import Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.alerting import Alerting
 
 Findings = Mapping[str, Sequence[Breach]]
 """Who looked -> what does not hold."""
@@ -21,7 +25,18 @@ SPARE_S = 0.5
 """Left of the time of a check when nothing is delivered any more."""
 
 
-def tell_sinks(app: App, findings: Findings, notify: str, until: float, *, is_doubt_new: bool) -> None:
+BUSY_MS = 1_000
+"""A check waits so long for another program that writes to the state file; it has to say so in time."""
+
+
+class Book(NamedTuple):
+    """The state directory whose alerts something is, and whose account that is; "" where none is known."""
+
+    home: Path
+    account: str
+
+
+def tell_sinks(app: App, book: Book, findings: Findings, notify: str, until: float, *, is_doubt_new: bool) -> None:
     """Tell of it once, remind, resolve; raises nothing, and what could not be delivered is a line on stderr.
 
     Where the state file cannot be used nobody knows what was told before: whatever is found is told, each time, but not
@@ -30,10 +45,10 @@ def tell_sinks(app: App, findings: Findings, notify: str, until: float, *, is_do
     from kalshi_cli.app.alerts import alerting
 
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": Sink(url=notify)} if notify else {}
-    if not (more or app.config.alerts.sinks or (app.state_dir / "state.db").exists()):
+    if not (more or app.config.alerts.sinks or (book.home / "state.db").exists()):
         return
     try:
-        with alerting(app, more=more) as told:
+        with alerting(app, home=book.home, account=book.account, more=more, busy_ms=BUSY_MS) as told:
             now = app.clock.now()
             for source, breaches in findings.items():
                 told.observe(source, breaches)

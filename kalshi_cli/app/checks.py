@@ -8,13 +8,14 @@ from importlib import import_module
 import msgspec
 
 from kalshi_cli.app import App
+from kalshi_cli.app.check_notices import BUSY_MS, Book, tell_sinks
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
 from kalshi_cli.core.checks import CheckReport, Verdict, report
 from kalshi_cli.desk.checks.readings import Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
-from kalshi_cli.errors import KalshiError
+from kalshi_cli.errors import CredentialsError, KalshiError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.base import Store
 
@@ -42,8 +43,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_checks(app: App, wanted: Wanted, show: Callable[[CheckReport, Sequence[CheckReport]], None]) -> Verdict:
     """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling."""
-    from kalshi_cli.app.check_notices import tell_sinks
-
     until = app.machine.monotonic() + wanted.within_s
     turns = Turns(app.state_dir / "checks", wanted.name, app.machine, app.tell)
     with turns.taken() as turn:
@@ -60,15 +59,26 @@ def run_checks(app: App, wanted: Wanted, show: Callable[[CheckReport, Sequence[C
             show(whole, ())
             findings = {turns.source: whole.breaches} if past.was_skipped else {}
         if wanted.is_told and findings:
-            tell_sinks(app, findings, wanted.notify, until, is_doubt_new=not past.is_doubted)
+            tell_sinks(app, _book(app, wanted), findings, wanted.notify, until, is_doubt_new=not past.is_doubted)
     return whole.verdict
+
+
+def _book(app: App, wanted: Wanted) -> Book:
+    """Whose alerts it is about: the account's, or of trading on paper, which needs no account."""
+    paper = Book(state_dir(app.config, "paper"), "paper")
+    if wanted.is_paper:
+        return paper
+    try:
+        return Book(app.state_dir, app.account)
+    except CredentialsError:
+        return paper if (paper.home / "state.db").exists() else Book(app.state_dir, "")
 
 
 def _look(app: App, wanted: Wanted) -> list[CheckReport]:
     readings = Readings(
         app.config, app.limits, app.clock,
         connect=lambda: _bounded(app, wanted.within_s * LOOKING / 2),
-        remembered=app.remembered, remember=lambda: app.store,
+        remembered=lambda: app.remembered(busy_ms=BUSY_MS), remember=lambda: app.store,
         find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
         is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
@@ -108,7 +118,7 @@ def _bounded(app: App, seconds: float) -> KalshiClient:
 def _loop(app: App, wanted: Wanted, store: Store | None) -> Loop:
     """The loop on paper where that was asked for, or only that ever ran; else that on the account."""
     home = state_dir(app.config, "paper")
-    paper = loop_at(home, app.remembered(home, "paper"), "paper")
+    paper = loop_at(home, app.remembered(home, "paper", BUSY_MS), "paper")
     if wanted.is_paper:
         return paper
     live = loop_at(app.state_dir, store, "")

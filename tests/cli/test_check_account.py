@@ -460,7 +460,8 @@ def test_drift_that_cannot_be_looked_for_is_unknown(proxy: FaultProxy) -> None:
 
 def test_an_account_that_traded_and_is_not_remembered_is_unknown(proxy: FaultProxy) -> None:
     ended = check("drift")
-    assert (ended.code, codes(ended)) == (3, {("unknown", "STATE_UNUSABLE")})
+    assert (ended.code, codes(ended)) == (3, {("unknown", "COULD_NOT_LOOK")})
+    assert "no state file" in ended.json["summary"]
 
 
 @pytest.mark.parametrize(("won", "code"), [(6, 0), (1, 2)])

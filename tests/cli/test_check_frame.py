@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -249,6 +251,27 @@ def test_where_the_state_file_is_broken_it_is_told_all_the_same(proxy: FaultProx
     assert kalshi(*words).code == 1
     assert sink.heard == [("firing", "LOW_BALANCE")] * 2
     assert "told again each time" in sink.told[0]["text"]
+
+
+def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
+    proxy: FaultProxy, sink: Hook, tmp_path: Path
+) -> None:
+    assert kalshi("check", "pnl", "--notify", sink.url).code == 0
+    with closing(sqlite3.connect(state(tmp_path) / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ended = kalshi("check", "pnl", "--notify", sink.url, "--json")
+    assert (ended.code, ended.json["breaches"][0]["code"]) == (3, "STATE_UNUSABLE")
+    assert "without knowing what was told before" in ended.err
+
+
+def test_a_loop_on_paper_needs_no_key_to_be_told_of(
+    proxy: FaultProxy, sink: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    words = ("check", "heartbeat", "--paper", "--notify", sink.url)
+    assert [kalshi(*words).code, kalshi(*words).code] == [2, 2]
+    assert sink.heard == [("firing", "HEARTBEAT_LOST")]
 
 
 def test_a_doubt_is_told_without_the_state_file_too_and_not_the_first(

@@ -8,7 +8,7 @@ from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, report
 from kalshi_cli.core.edge import FEWEST_EVENTS, FEWEST_FILLS, bets_of, edge_kept
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
 from kalshi_cli.desk.portfolio import Portfolio
-from kalshi_cli.errors import ExchangeError, StateError, UnreachableError
+from kalshi_cli.errors import ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.store.base import CashBase, Store
 from kalshi_cli.units import DOLLAR, Money, Ts, format_ts, show_money
 
@@ -52,7 +52,7 @@ def _without_file(readings: Readings) -> CheckReport:
     """Nothing is remembered here. That is fine on an account on which nothing ever happened."""
     happened = len(readings.portfolio.fills)
     if happened:
-        raise StateError(
+        raise KalshiError(
             f"the account has {counted(happened, 'fill')}, and there is no state file to hold them against"
         )
     return report("drift", "nothing ever happened on this account, and there is no state file")
