@@ -68,6 +68,8 @@ def conceal_address(url: str) -> None:
     """
     from urllib.parse import unquote, urlsplit
 
+    if re.fullmatch("[a-z]*(://)?", url):
+        return  # the beginning of an address, which half of all addresses share
     conceal(url)
     try:
         parts = urlsplit(url)

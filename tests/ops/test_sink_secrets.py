@@ -169,6 +169,12 @@ def test_a_traceback_of_a_refusal_has_no_address_in_it(url: str) -> None:
     assert leaked("".join(shown)) == []
 
 
+def test_an_address_that_is_only_begun_hides_no_word() -> None:
+    notifier(a="https://", b="slack://", c="discord", d=f"https://alerts.example.com/{CANARY}")
+    said = "POST to alerts.example.com failed; write https:// or slack:// or discord"
+    assert redact(said) == said
+
+
 def test_the_tests_would_notice(heard: Heard) -> None:
     logging.getLogger("some.library").debug("GET https://a.example/%s", CANARY)
     assert leaked(str(heard.lines))
