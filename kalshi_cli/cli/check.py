@@ -113,6 +113,20 @@ UNRANGED = {
 }
 """Checks of the exchange, without a number that could be held against a range."""
 
+EITHER_LOOP = {
+    "errors": """What went wrong in the last hour, and was everybody told?
+
+    Critical alerts of the loop, by what happened and to what; -w and -c are how many. Critical: a strategy failed, and
+    the loop runs on without it. Warning: a sink did not take an alert. Where only a loop on paper ever ran, that is the
+    one.
+
+    \b
+    kalshi check errors
+    kalshi check errors -w 2 -c 5 --paper
+    """,
+}
+"""Checks of what a loop left behind, whether it runs or not: they can be told which one."""
+
 LOOP = {
     "heartbeat": """Does the loop that should run complete its cycles?
 
@@ -146,6 +160,21 @@ def _of_account(name: str) -> Callable[..., None]:
 def _of_exchange(name: str) -> Callable[..., None]:
     def check(ctx: typer.Context, within: Within = None, notify: Notify = "", no_notify: NoNotify = False) -> None:
         _run(ctx, name, within, notify=notify, is_told=not no_notify)
+
+    return check
+
+
+def _of_either_loop(name: str) -> Callable[..., None]:
+    def check(
+        ctx: typer.Context,
+        warn: Warn = None,
+        crit: Crit = None,
+        within: Within = None,
+        notify: Notify = "",
+        no_notify: NoNotify = False,
+        paper: Paper = False,
+    ) -> None:
+        _run(ctx, name, within, warn=warn, crit=crit, notify=notify, is_told=not no_notify, is_paper=paper)
 
     return check
 
@@ -197,9 +226,11 @@ for _name, _help in ACCOUNT.items():
     app.command(_name, help=_help)(_of_account(_name))
 for _name, _help in UNRANGED.items():
     app.command(_name, help=_help)(_of_exchange(_name))
+for _name, _help in EITHER_LOOP.items():
+    app.command(_name, help=_help)(_of_either_loop(_name))
 for _name, _help in LOOP.items():
     app.command(_name, help=_help)(_of_loop(_name))
-ALL = (*UNRANGED, *ACCOUNT, "drift", *LOOP)
+ALL = (*UNRANGED, *ACCOUNT, "drift", *EITHER_LOOP, *LOOP)
 
 
 @app.command("all")

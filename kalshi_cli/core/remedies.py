@@ -31,6 +31,7 @@ _GUARD = Remedy("guard-tripped", "kalshi status")
 _PAUSE = Remedy("exchange-paused", "kalshi exchange", "state")
 _POSITION = Remedy("position-limit", "kalshi positions", "check")
 _LOOP = Remedy("heartbeat-lost", "kalshi status", "check")
+_EXECUTION = Remedy("execution", "kalshi execution", "check")
 _SCHEMA = Remedy("schema", "kalshi check schema", "check")
 _KILL = Remedy("kill-switch", "kalshi order list", "emergency_stop")
 
@@ -88,6 +89,12 @@ REMEDIES: dict[str, Remedy] = {
     "CYCLE_LATE": _LOOP,
     "ORDER_STALE": Remedy("unknown-order", "kalshi order list", "check"),
     "REJECT_RATE": Remedy("guard-tripped", "kalshi why", "check"),
+    "STRATEGY_OUT": Remedy("guard-tripped", "kalshi status", "check"),
+    "RECENT_ERRORS": Remedy("guard-tripped", "kalshi alerts", "check"),
+    "FILL_RATE": _EXECUTION,
+    "PLACEMENT_SLOW": _EXECUTION,
+    "SLIPPAGE": _EXECUTION,
+    "EXECUTION_DROP": _EXECUTION,
     "LOW_BALANCE": Remedy("low-balance", "kalshi balance", "check"),
     "FILL_DIFFERS": Remedy("drift", "kalshi check drift", "check"),
     "FILLS_NOT_THERE": Remedy("drift", "kalshi check drift", "check"),

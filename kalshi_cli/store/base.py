@@ -94,6 +94,14 @@ class RunGroup(msgspec.Struct, frozen=True):
     is_triggered: bool = False
 
 
+class Undelivered(msgspec.Struct, frozen=True):
+    """Alerts that a sink did not take, and what it said last."""
+
+    sink: str
+    count: int
+    error: str
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a start needs: what we meant, what we hold, and how far we have read."""
 
@@ -172,6 +180,10 @@ class Store(Notebook, Protocol):
         """The heartbeat row, if any loop ever completed a cycle here."""
         ...
 
+    def placed(self, client_order_id: str, latency_ms: int) -> None:
+        """The exchange answered for this order; so long after it had been decided on. Only informs."""
+        ...
+
     def see_gained(self, gained: Money, ts: Ts) -> Best:
         """The account has gained so much now; the most that was ever seen, this included."""
         ...
@@ -196,6 +208,10 @@ class Store(Notebook, Protocol):
         """Fills since then, in the order of their time."""
         ...
 
+    def placements(self) -> dict[str, int]:
+        """How long orders took to be placed (ms), by our id: the last of them."""
+        ...
+
     def settlements(self, since: Ts = EVER) -> tuple[Settlement, ...]:
         """Settlements since then, in the order of their time."""
         ...
@@ -210,6 +226,10 @@ class Store(Notebook, Protocol):
 
     def alerts(self, since: Ts = EVER) -> tuple[Alert, ...]:
         """Alerts since then, newest first; at most 1,000."""
+        ...
+
+    def undelivered(self, since: Ts, before: Ts) -> tuple[Undelivered, ...]:
+        """By sink: notices that were given up since `since`, or wait since before `before`."""
         ...
 
     def close(self) -> None:

@@ -34,13 +34,14 @@ from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.alerting import AlertBook
-from kalshi_cli.store.base import EVER, NO_HALT, Best, CashBase, Cycle, Halt, Memory, MovedError, RunGroup
+from kalshi_cli.store.base import EVER, NO_HALT, Best, CashBase, Cycle, Halt, Memory, MovedError, RunGroup, Undelivered
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
 from kalshi_cli.units import Money, Ts
 
 MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000
+MAX_PLACEMENTS = 100_000
 """Rows kept; the oldest go first."""
 
 MAX_UNWRITTEN_DENIALS = 1_000
@@ -266,6 +267,12 @@ class SqliteStore:
             if cycle.gained is not None:
                 execute(rows.SEE_BEST, (1, cycle.gained, cycle.completed))
 
+    def placed(self, client_order_id: str, latency_ms: int) -> None:
+        """The exchange answered for this order; so long after it had been decided on."""
+        with self._database.writing(durable=False) as execute:
+            execute(rows.ADD_PLACEMENT, (client_order_id, latency_ms))
+            execute(rows.TRIM_PLACEMENTS, (MAX_PLACEMENTS,))
+
     def see_gained(self, gained: Money, ts: Ts) -> Best:
         """Remember it where it is the most so far."""
         with self._database.writing(durable=False) as execute:
@@ -333,6 +340,10 @@ class SqliteStore:
         """Fills since then, in the order of their time."""
         return self._select(Fill, rows.FILLS, (since,))
 
+    def placements(self) -> dict[str, int]:
+        """How long orders took to be placed (ms), by our id: the last of them."""
+        return dict(self._database.read(rows.PLACEMENTS))
+
     def settlements(self, since: Ts = EVER) -> tuple[Settlement, ...]:
         """Settlements since then, in the order of their time."""
         return self._select(Settlement, rows.SETTLEMENTS, (since,))
@@ -350,6 +361,16 @@ class SqliteStore:
     def alerts(self, since: Ts = EVER) -> tuple[Alert, ...]:
         """Alerts since then, newest first; at most 1,000."""
         return self._select(Alert, rows.ALERTS, (since, 1_000))
+
+    def undelivered(self, since: Ts, before: Ts) -> tuple[Undelivered, ...]:
+        """By sink: notices that were given up since `since`, or wait since before `before`."""
+        late = [letter for letter in self.alert_book.letters("dead") if letter.moved >= since]
+        late += [letter for letter in self.alert_book.letters("waiting") if letter.created < before]
+        found: dict[str, Undelivered] = {}
+        for letter in late:
+            known = found.get(letter.sink, Undelivered(letter.sink, 0, letter.error))
+            found[letter.sink] = Undelivered(letter.sink, known.count + 1, known.error or letter.error)
+        return tuple(found.values())
 
     def _select(self, kind: type[rows.T], sql: str, values: Sequence[object] = ()) -> tuple[rows.T, ...]:
         try:

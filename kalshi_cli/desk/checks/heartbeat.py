@@ -23,11 +23,11 @@ def examine(readings: Readings) -> CheckReport:
         summary, breaches = _stopped(readings, loop, name)
     else:
         # While a loop starts, its time counts from the start: the row is still that of the run before.
-        is_its_own = loop.cycle is not None and loop.cycle.pid == loop.who.pid and loop.cycle.is_running
-        since = loop.cycle.completed if loop.cycle is not None and is_its_own else loop.who.started
+        pulse = loop.pulse
+        since = pulse.completed if pulse is not None else loop.who.started
         age = max(0.0, (readings.clock.now() - since) / 1000) if since is not None else 0.0
         measures = [measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")]
-        verb = "completed a cycle" if is_its_own else "began to start"
+        verb = "completed a cycle" if pulse is not None else "began to start"
         summary = f"{name} (pid {loop.who.pid}) {verb} {age:.0f} s ago"
         breaches = list(measures[0].breach("CYCLE_LATE", name, f"{age:.0f} s"))
     return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)

@@ -37,6 +37,13 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     cycle: Cycle | None
     halt: Halt
 
+    @property
+    def pulse(self) -> Cycle | None:
+        """The last cycle of the run that holds the lock now; None where none runs, or while it starts."""
+        cycle = self.cycle
+        is_its_own = cycle is not None and self.who is not None and cycle.pid == self.who.pid and cycle.is_running
+        return cycle if is_its_own else None
+
 
 class Readings:
     """One look at the account and at what is remembered of it, for one check or for all.

@@ -1,0 +1,42 @@
+"""What went wrong in the last hour, and was everybody told?"""
+
+from __future__ import annotations
+
+from kalshi_cli.core.checks import Breach, CheckReport, counted, report
+from kalshi_cli.core.error_check import errors, strategies_out
+from kalshi_cli.desk.checks.readings import Readings, measured
+from kalshi_cli.store.base import Store
+from kalshi_cli.units import Ts
+
+FIRST = "errors"
+
+HOUR_MS = 3_600_000
+LATE_MS = 900_000
+"""A notice that waits for longer is not just on its way: this is the longest pause between two attempts."""
+
+
+def examine(readings: Readings) -> CheckReport:
+    """Critical alerts by cause; strategies that the loop runs on without; notices that a sink did not take."""
+    store, now = readings.loop.store, readings.clock.now()
+    since = Ts(now - HOUR_MS)
+    measure = measured("errors", 0, readings.checks.errors)
+    breaches, measure = errors(store.alerts(since) if store is not None else (), measure)
+    pulse = readings.loop.pulse
+    out = strategies_out(store.alerts(pulse.started)) if store is not None and pulse is not None else []
+    untold = _untold(store, since, Ts(now - LATE_MS)) if store is not None else []
+    summary = f"{counted(int(measure.value), 'error')} in the last hour"
+    if out:
+        summary += f"; the loop runs on without {', '.join(breach.subject for breach in out)}"
+    if untold:
+        summary += f"; alerts that did not arrive: {', '.join(breach.subject for breach in untold)}"
+    return report("errors", summary, [*out, *breaches, *untold], [measure])
+
+
+def _untold(store: Store, since: Ts, before: Ts) -> list[Breach]:
+    return [
+        Breach(
+            subject=each.sink, value=f"{counted(each.count, 'alert')} did not arrive: {each.error or 'still waiting'}",
+            limit="delivered", severity="warning", code="ALERT_UNDELIVERED",
+        )
+        for each in store.undelivered(since, before)
+    ]  # fmt: skip

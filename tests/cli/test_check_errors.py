@@ -1,0 +1,122 @@
+"""`kalshi check errors` in its four states: what a loop recorded, and sinks that did not take an alert."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hook import hook
+from served import KEY_ID, Ended, Served, bare_variables, kalshi, served, set_variables
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.store.base import Cycle
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("errors")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def place(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, tmp_path, {**one.variables(), **bare_variables(tmp_path)})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """The state file of the account."""
+    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    yield found
+    found.close()
+
+
+def check(*words: str) -> Ended:
+    return kalshi("check", "errors", "--json", *(words or ("--no-notify",)))
+
+
+def found(ended: Ended) -> list[tuple[str, str, str]]:
+    return [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
+
+
+def alarm(store: SqliteStore, code: str = "BLIND", subject: str = "account", ago_ms: int = 1_000) -> None:
+    store.record(Alert(Ts(SystemClock().now() - ago_ms), "critical", code, subject, "why"))
+
+
+def test_where_nothing_was_recorded_all_is_fine() -> None:
+    ended = check()
+    assert (ended.code, ended.json["summary"]) == (0, "0 errors in the last hour")
+
+
+def test_what_is_older_than_an_hour_or_no_error_is_fine(store: SqliteStore) -> None:
+    alarm(store, ago_ms=HOUR_MS + 1_000)
+    store.record(Alert(SystemClock().now(), "warning", "FEED_DOWN", "stream", "why"))
+    assert check().code == 0
+
+
+@pytest.mark.parametrize(("count", "code", "severity"), [(3, 1, "warning"), (11, 2, "critical")])
+def test_errors_of_the_last_hour_warn_and_many_are_critical(
+    store: SqliteStore, count: int, code: int, severity: str
+) -> None:
+    for _ in range(count):
+        alarm(store)
+    ended = check()
+    assert (ended.code, found(ended)) == (code, [(severity, "RECENT_ERRORS", "BLIND account")])
+    assert ended.json["breaches"][0]["value"].startswith(f"{count} times, last at ")
+    assert check("--no-notify", "-w", "20", "-c", "30").code == 0
+
+
+def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    now = SystemClock().now()
+    alarm(store, "STRATEGY_FAILED", "spike", ago_ms=2 * HOUR_MS)
+    cycle = Cycle(
+        run_id="r", pid=os.getpid(), mode="sim", strategy="spike", started=Ts(now - 3 * HOUR_MS), completed=now,
+        cycles=10, is_running=True,
+    )  # fmt: skip
+    store.beat(cycle)
+    assert check().code == 0  # no loop is there any more
+    with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
+        assert found(check()) == [("critical", "STRATEGY_OUT", "spike")]
+
+
+def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: SqliteStore) -> None:
+    with hook() as sink:
+        sink.status = 410
+        assert kalshi("check", "balance", "-c", "5000:", "--notify", sink.url).code == 2
+        ended = check()
+        ((severity, code, subject),) = found(ended)
+        assert (ended.code, severity, code) == (1, "warning", "ALERT_UNDELIVERED")
+        assert subject in ended.json["summary"]
+    assert ended.json["runbook"] == "alert-undelivered"
+
+
+def test_errors_are_told_once_under_a_code_of_their_own(store: SqliteStore) -> None:
+    alarm(store)
+    with hook() as sink:
+        assert [check("--notify", sink.url).code for _ in range(2)] == [1, 1]
+        told = [code for kind, code in sink.heard if kind == "firing"]
+    assert told.count("RECENT_ERRORS") == 1
+
+
+def test_a_broken_state_file_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "sim" / "state.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no state file " * 500)
+    ended = check()
+    assert (ended.code, found(ended)) == (3, [("unknown", "STATE_UNUSABLE", "errors")])
+
+
+def test_the_loop_on_paper_has_errors_of_its_own(tmp_path: Path, store: SqliteStore) -> None:
+    with SqliteStore.open(tmp_path / "state" / "sim-paper" / "state.db", account="paper", environment="sim") as paper:
+        alarm(paper)
+    assert (check("--no-notify", "--paper").code, check().code) == (1, 0)
