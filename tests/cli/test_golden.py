@@ -23,6 +23,7 @@ import pytest
 from served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
 from talks import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
 
+from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import ASK, BID, TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
@@ -104,6 +105,21 @@ def with_batch(one: Served) -> None:
 
 def with_config(one: Served) -> None:
     (one.home / "config.yaml").write_text("risk:\n  max_position: 25\ntrade:\n  interval_s: 1.5\n")
+
+
+def with_alerts(one: Served) -> None:
+    """A halt and an event that somebody should know, a silence, and two sinks that were never tried."""
+    halted(one)
+    with SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.record(Alert(one.clock.now(), "warning", "FEED_DOWN", "stream", "the server went away"))
+    assert kalshi("alerts", "silence", "FEED_DOWN", "--for", "2h", "--reason", "new router").code == 0
+    assert kalshi("alerts", "retry").code == 0
+    sinks = (
+        "    phone:\n      url: https://ntfy.example/T0PSECRET-topic-1234\n"
+        "    chat:\n      url: slack://TokenA/TokenB/TokenC-98765\n      tiers: []\n      events: [trade_executed]\n"
+    )
+    (one.home / "config.yaml").write_text(f"alerts:\n  sinks:\n{sinks}")
+    (one.home / "config.yaml").chmod(0o600)
 
 
 def with_catalogue(one: Served) -> None:
@@ -253,6 +269,7 @@ WRITES = [
     Case("record", f"record {TWO_SIDED} --out tape.jsonl --duration 0.1s"),
     Case("sim_reset", "sim reset"),
     Case("config_show", "config show", with_config),
+    Case("alerts", "alerts", with_alerts),
 ]
 
 
@@ -336,6 +353,7 @@ _STEADY = (
     # Times that are not those of the listing (2024, 2040): the exchange's in whole seconds, ours in milliseconds.
     (r"\b20(?!24|40)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", "<a time of the run>"),
     (r"\b[A-Z][a-z]{2} \d+ \d\d:\d\d \((?:now|in \d+[smhd]|\d+[smhd] ago)\)", "<a time of the run>"),
+    (r"\b20(?!24|40)\d\d-\d\d-\d\d \d\d:\d\d\b", "<a time of the run>"),
     (r"\b20(?!24|40)\d\d-\d\d-\d\d\b", "<a day of>"),
     (r"(?m)^\d\d:\d\d:\d\d (?=\S)", "<a time of the run> "),
     # How far away the listing's times are, in days.
