@@ -202,11 +202,11 @@ def duration_from_user(text: str) -> float:
 
 
 def show_price(price: Price | None) -> str:
-    """Price(4700) -> "$0.47"; Price(985) -> "$0.0985"; None -> an em dash."""
+    """Price(4700) -> "$0.47"; Price(985) -> "$0.0985"; Price(-50) -> "-$0.005"; None -> an em dash."""
     if price is None:
         return "—"
-    text = format_price(price)
-    return f"${text[:-2]}{text[-2:].rstrip('0')}"
+    text = format_price(Price(abs(price)))
+    return f"{'-' if price < 0 else ''}${text[:-2]}{text[-2:].rstrip('0')}"
 
 
 def show_qty(qty: Qty | None) -> str:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 def journal_of_command(app: App) -> Journal:
     """A command writes log lines of what it sends, and nothing else."""
     line = _line(app, app.stack, app.state_dir, "command")
-    return Journal(app.clock, app.limits, Outputs(line=line), find=lambda any_id: app.store.order(any_id))
+    return Journal(
+        app.clock, app.limits, Outputs(line=line),
+        find=lambda any_id: app.store.order(any_id), placed=lambda *placement: app.store.placed(*placement),
+    )  # fmt: skip
 
 
 def journal_of_loop(
@@ -47,7 +50,8 @@ def journal_of_loop(
     )
     return Journal(
         app.clock, app.limits, outputs,
-        find=store.order, decided_s=lambda: decision.begun_s, day_of=lambda ts: portfolio.day_of(ts, zone),
+        find=store.order, decided_s=lambda: decision.begun_s, placed=store.placed,
+        day_of=lambda ts: portfolio.day_of(ts, zone),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ lines are a contract: docs/operations.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, Side
 from kalshi_cli.core.pnl import Pnl, in_order
 from kalshi_cli.core.state import Limits
+from kalshi_cli.errors import StateError
 from kalshi_cli.store.base import Halt
 from kalshi_cli.units import (
     Money,
@@ -57,6 +59,9 @@ DAYS_EVERY_S = 60.0
 
 MOST_ORDERS = 10_000
 """Orders whose acknowledgement is awaited, and orders of which it is remembered what was told last."""
+
+LONGEST_ANSWER = 2_000
+"""Bytes of an answer that are kept."""
 
 MOST_CAUSES = 1_000
 """Causes of refusals and gaps that are told apart within one minute."""
@@ -102,7 +107,8 @@ class Journal:
     """Of one command, or of one run of the loop; then `began` is called first, and `ended` last.
 
     `find` looks an order up in the state file. `decided_s` is when the decision in progress began, on the monotonic
-    clock; None outside of a loop. `day_of` names the trading day of a moment.
+    clock; None outside of a loop, where it begins with the intent. `placed` hears how long an order took from then to
+    the answer of the exchange (ms). `day_of` names the trading day of a moment.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Journal:
         *,
         find: Callable[[str], Order | None] = lambda _any_id: None,
         decided_s: Callable[[], float | None] = lambda: None,
+        placed: Callable[[str, int], None] = lambda _client_order_id, _latency_ms: None,
         day_of: Callable[[Ts], str] = format_ts,
     ) -> None:
         self._clock = clock
@@ -120,6 +127,7 @@ class Journal:
         self._out = outputs or Outputs()
         self._find = find
         self._decided_s = decided_s
+        self._placed = placed
         self._day_of = day_of
         self._waiting: dict[str, float] = {}
         self._told: dict[str, tuple[object, ...]] = {}
@@ -251,12 +259,17 @@ class Journal:
         if teller is not None:
             teller(effect)
 
-    def requested(self, method: str, path: str, status: int, seconds: float) -> None:
-        """The exchange answered a request, or with status 0 did not. What changes something there is in the log."""
+    def requested(self, method: str, path: str, status: int, seconds: float, body: bytes) -> None:
+        """The exchange answered a request, or with status 0 did not. What changes something there is in the log, with
+        the answer where that is no plain yes."""
         if self._out.metrics is not None:
             self._out.metrics.answered(method, path, status, seconds)
         if method != "GET":
-            self._out.line("request", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1))
+            is_plain = 200 <= status < 300 and (b'"order_id"' in body or not path.endswith("/events/orders"))
+            self._out.line(
+                "request", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1),
+                detail=_text("" if is_plain else body[:LONGEST_ANSWER].decode(errors="replace")),
+            )  # fmt: skip
 
     def _submitted(self, effect: SubmitOrder | CloseOrder) -> None:
         order = effect.order
@@ -285,6 +298,8 @@ class Journal:
             event = _ENDS.get(order.status, "order_acknowledged" if order.order_id else event)
         if since is not None and order.order_id:
             latency_s = self._clock.monotonic() - since
+            with suppress(StateError):  # a state file that takes nothing down is found out by what must be in it
+                self._placed(order.client_order_id, round(latency_s * 1000))
             if self._out.metrics is not None:
                 self._out.metrics.placement_seconds.observe(latency_s)
         if event == "order_acknowledged" or not order.status.is_live:

@@ -77,6 +77,11 @@ def add_account_checks(execute: Execute) -> None:
     execute(f"CREATE TABLE cash_base ({row.format('cash')})")
 
 
+def add_placements(execute: Execute) -> None:
+    """How long orders took from the decision to the exchange's answer."""
+    execute("CREATE TABLE placements (client_order_id TEXT NOT NULL, latency_ms INTEGER NOT NULL)")
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -87,6 +92,7 @@ STATE: tuple[Migration, ...] = (
     tell_fills_of_one_trade_apart,
     add_alerting,
     add_account_checks,
+    add_placements,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

@@ -76,4 +76,7 @@ ADD_DENIALS = """INSERT INTO denials (minute, code, strategy, ticker, count, ts,
     ON CONFLICT (minute, code, strategy, ticker)
     DO UPDATE SET count = count + excluded.count, ts = excluded.ts, detail = excluded.detail"""
 TRIM_DENIALS = "DELETE FROM denials WHERE rowid <= (SELECT MAX(rowid) FROM denials) - ?"
+ADD_PLACEMENT = "INSERT INTO placements (client_order_id, latency_ms) VALUES (?, ?)"
+TRIM_PLACEMENTS = "DELETE FROM placements WHERE rowid <= (SELECT MAX(rowid) FROM placements) - ?"
+PLACEMENTS = "SELECT client_order_id, latency_ms FROM placements ORDER BY rowid"
 TRIM_ALERTS = "DELETE FROM alerts WHERE id <= (SELECT MAX(id) FROM alerts) - ?"
