@@ -25,7 +25,7 @@ from kalshi_cli.exchange.calls.quotes import QuoteCalls
 from kalshi_cli.exchange.calls.status import StatusCalls
 from kalshi_cli.exchange.calls.tiers import TierCalls
 from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
-from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, Params, Rest, Retry, Timeouts
+from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, OnAnswer, Params, Rest, Retry, Timeouts
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.units import Ts
 
@@ -51,7 +51,7 @@ class KalshiClient(
 
     `before_create` is called before each attempt at whatever could trade, with the trading state that it was reviewed
     for, and may raise: a halt can come at any time.
-    `on_answer` is told of each attempt: the verb, the path, the status (0: no usable answer) and how long it took.
+    `on_answer` is told of each attempt (`rest.OnAnswer`).
     `machine` is the clock that signs, where `clock` is another one: the skew is told of it.
     """
 
@@ -68,7 +68,7 @@ class KalshiClient(
         is_read_only: bool = False,
         before_create: Callable[[TradingState], None] = lambda _reviewed: None,
         on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
-        on_answer: Callable[[str, str, int, float], None] = lambda _method, _path, _status, _seconds: None,
+        on_answer: OnAnswer = lambda *_answer: None,
         machine: Clock | None = None,
     ) -> None:
         limiter = limiter or RateLimiter(clock)

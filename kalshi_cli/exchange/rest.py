@@ -47,6 +47,10 @@ LONGEST_REPLY = 64 * 1024 * 1024
 """Bytes; the series list, the longest reply there is, has about twenty million."""
 
 
+OnAnswer = Callable[[str, str, int, float, bytes], None]
+"""Told of each attempt: the verb, the path, the status (0: no usable answer), how many seconds it took, the body."""
+
+
 class Timeouts(NamedTuple):
     """Seconds: to connect, to wait for each piece of the reply, and for the whole call with all its attempts."""
 
@@ -126,7 +130,7 @@ class Rest:
         is_read_only: bool,
         before_create: Callable[[TradingState], None],
         on_notice: Callable[[str, str], None],
-        on_answer: Callable[[str, str, int, float], None],
+        on_answer: OnAnswer,
     ) -> None:
         base = _checked(rest_url)
         self._clock = clock
@@ -235,12 +239,12 @@ class Rest:
         try:
             reply = self._send(method, url, body, until, may_go)
         except _NEVER_LEFT as error:
-            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s)
+            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
             return _Failure(self._unreachable(what, error), is_unknown=False)
         except httpx.RequestError as error:
-            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s)
+            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
             return _Failure(self._unreachable(what, error), is_unknown=True)
-        self._on_answer(method, path, reply.status, self._clock.monotonic() - sent_s)
+        self._on_answer(method, path, reply.status, self._clock.monotonic() - sent_s, reply.body)
         notice = "410 Gone" if reply.status == 410 else reply.notice
         if notice:
             self._note(what, notice)

@@ -195,6 +195,25 @@ def test_what_became_of_a_lost_reply_is_told_step_by_step(virtual: Virtual) -> N
     assert told.lines("alert")[0]["code"] == "ORDER_UNKNOWN"
 
 
+def test_an_answer_that_is_no_plain_yes_is_kept_without_secrets(virtual: Virtual) -> None:
+    """F07: a 2xx without an order, a refusal; cut to two kilobytes, one line."""
+    text = '{"error": "odd \x1b[31m", "see": "https://hooks.slack.com/services/T0/B0/canary"}' + " " * 5_000
+    journals: list[Journal] = []
+    virtual.client = virtual.connect(on_answer=lambda *answer: [each.requested(*answer) for each in journals])
+    run = Run(virtual)
+    told = Told(virtual, run)
+    assert run.journal is not None
+    journals.append(run.journal)
+    virtual.wire.before = lambda request: httpx.Response(200, text=text) if request.method == "POST" else None
+    run.over(run.ticks(1))
+    (line, *_) = told.lines("request")
+    assert (line["method"], line["status"]) == ("POST", 200)
+    assert line["detail"].startswith('{"error": "odd [31m"')
+    assert len(line["detail"]) <= 2_000
+    assert "canary" not in line["detail"]
+    assert told.lines("order_unknown")
+
+
 def test_the_exchange_repeats_itself_and_the_log_does_not(virtual: Virtual) -> None:
     told, _, _ = run_a_day(virtual)
     states = [
@@ -260,7 +279,7 @@ def test_the_document_names_every_event_and_field_and_no_other(virtual: Virtual)
         revenue=Money(0), fee=Money(0), ts=now,
     )  # fmt: skip
     run.journal.note(SettlementBooked(settled))
-    run.journal.requested("POST", "/portfolio/events/orders", 201, 0.1)
+    run.journal.requested("POST", "/portfolio/events/orders", 201, 0.1, b"{}")
     for _ in range(2):
         run.journal.note(Denied(now, "s", TICKER, "MIN_EDGE", "edge=0"))
         run.journal.heard(FeedGap(now, (TICKER,), "gap"))
