@@ -55,14 +55,14 @@ def compare(ours: Books, theirs: Books, stated: Mapping[Place, Qty], *, read_unt
         for key, fill in mine.items()
         if key not in their and fill.ts <= read_until
     ]
-    paid = {settlement.ticker for settlement in ours.settlements}
+    paid = {settlement.ticker: (settlement.result, settlement.value) for settlement in ours.settlements}
     for settlement in theirs.settlements:
-        if settlement.ticker in paid:
+        if paid.get(settlement.ticker) == (settlement.result, settlement.value):
             continue
         if settlement.ts > min(read_until, now - LATE_SETTLEMENT_MS):
             unread.append(settlement)
         else:
-            what = f"we lack its settlement: {settlement.result}, {show_money(settlement.revenue)}"
+            what = f"we lack its settlement: {settlement.result}, at {show_price(settlement.value)}"
             breaches.append(_breach("SETTLEMENT_MISSING", settlement.ticker, what, "one of ours"))
     ledger = fold((*ours.fills, *ours.settlements, *unread))
     return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)

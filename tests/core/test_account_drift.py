@@ -9,7 +9,7 @@ from core_build import HOUR, NOW, Build
 from kalshi_cli.core.account_drift import LATE_SETTLEMENT_MS, Books, Compared, cash_drift, compare
 from kalshi_cli.core.model import ASK, Fill
 from kalshi_cli.core.pnl import fold
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
 BUILD = Build()
 LATER = Ts(NOW + 2 * HOUR)
@@ -81,6 +81,16 @@ def test_a_settlement_may_become_readable_a_day_late_and_not_later() -> None:
     assert (found.breaches, found.unread) == ((), 1)
     found = compare(books, theirs, {}, read_until=late, now=late)
     assert codes(found) == ["SETTLEMENT_MISSING", "DRIFT"]
+
+
+def test_a_settlement_that_was_amended_long_ago_is_one_that_we_lack() -> None:
+    ours = Books(fills=[fill()], settlements=[BUILD.settlement()])
+    theirs = Books(fills=[fill()], settlements=[BUILD.settlement(result="no", value=Price(0), ts=Ts(NOW + HOUR + 1))])
+    amended = Ts(LATER + LATE_SETTLEMENT_MS)
+    found = compare(ours, theirs, {}, read_until=amended, now=amended)
+    assert codes(found) == ["SETTLEMENT_MISSING"]
+    found = compare(ours, theirs, {}, read_until=LATER, now=LATER)
+    assert (found.breaches, found.unread, found.ledger.realized) == ((), 1, -dollars(4))
 
 
 def test_a_settlement_that_both_have_is_fine() -> None:
