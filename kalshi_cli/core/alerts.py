@@ -62,7 +62,7 @@ MAX_SUBJECTS = 100
 REST = "others"
 """Subjects of one code that are known one by one; any more are counted as one."""
 
-NAMED = 5
+NAMED = 20
 """Subjects that one notice names."""
 
 LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
