@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +185,20 @@ class _WatchedVenue:
         return getattr(self._inner, name)
 
 
+class _NoCourier:
+    """Its thread lives in real time: on a busy machine it would write to the state file of a session now and then, and
+    the session of a seed would be another one each time."""
+
+    def __init__(self, _app: VirtualApp, *, is_paper: bool) -> None:
+        assert not is_paper
+
+    def begin(self) -> None:
+        """Nothing is told."""
+
+    def running(self, _subject: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 def trade(app: VirtualApp, duration_s: float | None = None) -> None:
     """Run the loop until something ends it."""
     request = TradeRequest(
@@ -194,12 +208,12 @@ def trade(app: VirtualApp, duration_s: float | None = None) -> None:
         duration_s=duration_s,
         status_every_s=10_000,
     )
-    before = loops_module.Session
-    loops_module.Session = WatchedSession  # type: ignore[misc]
+    before = loops_module.Session, loops_module.courier
+    loops_module.Session, loops_module.courier = WatchedSession, _NoCourier  # type: ignore[assignment,misc]
     try:
         VirtualLoops(app).trade(request, lambda _plan: None, lambda _summary: None)
     finally:
-        loops_module.Session = before  # type: ignore[misc]
+        loops_module.Session, loops_module.courier = before  # type: ignore[misc]
 
 
 Transport = httpx.BaseTransport
