@@ -139,7 +139,7 @@ def test_pnl_adds_up_by_every_key(desk: Desk) -> None:
 def test_the_account_is_healthy(desk: Desk) -> None:
     with desk.app() as app:
         findings = health_of(app)
-    names = ["exchange", "clock", "key", "account", "limits", "stream", "state", "disk"]
+    names = ["exchange", "clock", "key", "account", "limits", "stream", "state", "disk", "feeds", "sinks"]
     assert [finding.check for finding in findings] == names
     assert worst(findings) is Verdict.OK, findings
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kalshi_cli.app import App
+from kalshi_cli.core.checks import Verdict
 from kalshi_cli.desk import health
+from kalshi_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from kalshi_cli.core.checks import CheckReport
@@ -22,8 +24,30 @@ def health_of(app: App) -> list[health.Finding]:
         "stream": lambda: health.stream(app.ws_url, app.signer, app.clock, app.rng),
         "state": lambda: health.state(app.store),
         "disk": lambda: health.disk(app.state_dir),
+        "feeds": lambda: _feeds(app),
+        "sinks": lambda: _sinks(app),
     }
     return [health.examine(name, app.clock, check) for name, check in checks.items()]
+
+
+def _feeds(app: App) -> tuple[Verdict, str, str]:
+    from kalshi_cli.app.account import status_of
+
+    status = status_of(app)
+    return health.feeds(status.cycle, is_running=status.is_running)
+
+
+def _sinks(app: App) -> tuple[Verdict, str, str]:
+    """Usable as far as this machine can tell; nothing is sent."""
+    from kalshi_cli.app.alerts import overview
+    from kalshi_cli.app.sinks import refuse_unusable_sinks
+
+    try:
+        refuse_unusable_sinks(app.config)
+    except ConfigError as error:
+        return Verdict.CRITICAL, error.message, error.hint
+    names = tuple(app.config.alerts.sinks)
+    return health.sinks(names, [letter.sink for letter in overview(app, is_paper=False).dead] if names else [])
 
 
 def check_schema(app: App, *, is_public_only: bool, within_s: float) -> CheckReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.store.base import Store
+from kalshi_cli.store.base import Cycle, Store
 from kalshi_cli.units import format_ts, show_money
 
 if TYPE_CHECKING:
@@ -175,6 +175,27 @@ def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random)
     if not was_live:
         return Verdict.CRITICAL, f"no answer within {STREAM_WITHIN_S:.0f} s", "is a firewall in the way of wss?"
     return Verdict.OK, "connected and subscribed", ""
+
+
+def feeds(cycle: Cycle | None, *, is_running: bool) -> tuple[Verdict, str, str]:
+    """How old the running loop's last message of the stream is."""
+    if not is_running or cycle is None:
+        return Verdict.OK, "no loop is running, so nothing is fed", ""
+    if cycle.no_book:
+        return Verdict.WARNING, f"no usable book: {cycle.no_book}", "kalshi check feed"
+    if cycle.feed_age_ms is None:
+        return Verdict.OK, "books are read, not streamed", ""
+    return Verdict.OK, f"last message {cycle.feed_age_ms / 1000:.1f} s before the last cycle", ""
+
+
+def sinks(names: Sequence[str], dead: Sequence[str]) -> tuple[Verdict, str, str]:
+    """Who is told when something is wrong; `dead` are the sinks that letters of the state file never reached."""
+    if not names:
+        return Verdict.OK, "none: nobody is told when something is wrong", "alerts.sinks in the configuration"
+    if dead:
+        lost = f"undelivered to {', '.join(sorted(set(dead)))}"
+        return Verdict.WARNING, lost, "kalshi alerts; kalshi runbook alert-undelivered"
+    return Verdict.OK, f"{', '.join(names)}; try: kalshi alerts test", ""
 
 
 def state(store: Store) -> tuple[Verdict, str, str]:

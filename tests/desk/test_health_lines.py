@@ -1,0 +1,43 @@
+"""What `health-check` says of feeds and of whom it would tell."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kalshi_cli.core.checks import Verdict
+from kalshi_cli.desk import health
+from kalshi_cli.store.base import Cycle
+from kalshi_cli.units import Ts
+
+CYCLE = Cycle(
+    run_id="r", pid=1, mode="live", strategy="s", started=Ts(1), completed=Ts(2), cycles=1, is_running=True,
+    feed_age_ms=1_500,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cycle", "is_running", "verdict", "said"),
+    [
+        (None, False, Verdict.OK, "no loop is running, so nothing is fed"),
+        (CYCLE, False, Verdict.OK, "no loop is running, so nothing is fed"),
+        (CYCLE, True, Verdict.OK, "last message 1.5 s before the last cycle"),
+    ],
+)
+def test_feeds_are_those_of_a_running_loop(cycle: Cycle | None, is_running: bool, verdict: Verdict, said: str) -> None:
+    assert health.feeds(cycle, is_running=is_running)[:2] == (verdict, said)
+
+
+def test_a_market_without_a_book_is_a_warning_with_what_to_do() -> None:
+    found = health.feeds(msgspec.structs.replace(CYCLE, no_book="KXA gap"), is_running=True)
+    assert found == (Verdict.WARNING, "no usable book: KXA gap", "kalshi check feed")
+    polled = health.feeds(msgspec.structs.replace(CYCLE, feed_age_ms=None), is_running=True)
+    assert polled[:2] == (Verdict.OK, "books are read, not streamed")
+
+
+def test_who_is_told_is_said_and_what_did_not_reach_them() -> None:
+    assert health.sinks((), ())[:2] == (Verdict.OK, "none: nobody is told when something is wrong")
+    assert health.sinks(("desk", "phone"), ())[:2] == (Verdict.OK, "desk, phone; try: kalshi alerts test")
+    verdict, said, hint = health.sinks(("desk",), ("desk", "desk", "call"))
+    assert (verdict, said) == (Verdict.WARNING, "undelivered to call, desk")
+    assert "kalshi alerts" in hint
