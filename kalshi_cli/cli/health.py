@@ -12,7 +12,7 @@ app = Commands("Is everything in place to trade?")
 @app.command("health-check")
 @app.command("doctor")
 def health_check(ctx: typer.Context) -> None:
-    """Key, clock, REST, WebSocket, account, limits, state file, disk: one line each, with the remedy.
+    """Key, clock, REST, WebSocket, account, limits, state file, disk, feeds, sinks: one line each, with the remedy.
 
     Exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, as monitoring plug-ins do.
 
