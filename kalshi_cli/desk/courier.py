@@ -46,11 +46,13 @@ class Courier:
         clock: Clock,
         tell: Callable[[str], None],
         flatten: Callable[[], None] | None,
+        look_s: float = LOOK_S,
     ) -> None:
         self._opened = opened
         self._clock = clock
         self._tell = tell
         self._flatten = flatten
+        self._look_s = look_s
         self._closing: threading.Thread | None = None
         self._last: Alert | None = None
         self._has_begun = threading.Event()
@@ -78,24 +80,24 @@ class Courier:
 
     def _run(self) -> None:
         """Open, and again where that fails: the file may be locked, and a courier that gave up would tell nobody."""
-        while not self._is_over.is_set():
+        while True:
             try:
                 with self._opened() as alerting:
-                    self._carry(alerting)
-                    return
+                    return self._carry(alerting)
             except StateError as error:
                 self._say(f"nobody is told of alerts: {error.message}")
-                self._is_over.wait(LOOK_S * REST_LOOKS)
+            if self._is_over.wait(self._look_s * REST_LOOKS):
+                return None
 
     def _carry(self, alerting: Alerting) -> None:
         looks = 0
-        while not self._is_over.wait(LOOK_S):
+        while not self._is_over.wait(self._look_s):
             if self._has_begun.is_set():
                 self._has_begun.clear()
                 alerting.begin()
             if looks % REST_LOOKS == 0 or alerting.has_news():
                 alerting.look()
-                self._obey(alerting)
+            self._obey(alerting)
             alerting.deliver(DELIVER_S)
             looks += 1
         if self._last is not None:

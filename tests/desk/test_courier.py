@@ -1,0 +1,152 @@
+"""The courier beside a loop: it tells what the loop wrote down, and nothing that happens to it reaches the loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alert_desk import T0, AlertDesk, Sinks
+from served import eventually
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.desk.alerting import Alerting
+from kalshi_cli.desk.courier import FLATTEN_WITHIN_MS, Courier
+from kalshi_cli.errors import ExchangeError, StateError, TerminatedError
+from kalshi_cli.store.base import PAUSED, Halt
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts
+
+
+class Beside:
+    """A loop's state file, a courier beside it, and what it told, did and said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock(T0)
+        self.receiver = Sinks()
+        self.said: list[str] = []
+        self.flattened = threading.Event()
+        self.failures: list[StateError] = []
+        self.store = SqliteStore.open(folder / "state.db", account="alice", environment="sim")
+
+    @contextmanager
+    def opened(self) -> Iterator[Alerting]:
+        if self.failures:
+            raise self.failures.pop(0)
+        desk = AlertDesk(self.folder, clock=self.clock, receiver=self.receiver, on_critical="flatten")
+        try:
+            yield desk.alerting
+        finally:
+            desk.close()
+
+    def courier(self, **more: Any) -> Courier:
+        return Courier(self.opened, self.clock, self.said.append, more.get("flatten", self.flattened.set), look_s=0.02)
+
+    def record(self, code: str, tier: str = "warning") -> None:
+        self.store.record(Alert(self.clock.now(), tier, code, "KXA", "so it is"))
+
+    @property
+    def codes(self) -> list[str]:
+        return [notice.code for _, notice in self.receiver.taken]
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Iterator[Beside]:
+    made = Beside(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_what_the_loop_writes_down_is_told_while_it_runs(beside: Beside) -> None:
+    with beside.courier().running("spike"):
+        beside.record("DRIFT")
+        eventually(lambda: beside.codes == ["DRIFT"])
+
+
+def test_what_was_written_in_the_last_instant_is_told_too(beside: Beside) -> None:
+    with beside.courier().running("spike"):
+        eventually(lambda: any(thread.name == "courier" for thread in threading.enumerate()))
+        beside.record("DRIFT")
+    assert beside.codes == ["DRIFT"]
+
+
+def test_a_state_file_that_cannot_be_used_is_said_once_and_tried_again(beside: Beside) -> None:
+    beside.failures = [StateError("it is locked") for _ in range(3)]
+    beside.record("DRIFT")
+    with beside.courier().running("spike"):
+        eventually(lambda: beside.codes == ["DRIFT"])
+    assert beside.said == ["nobody is told of alerts: it is locked"]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(ExchangeError("no such market"), "no such market"), (LookupError("key"), "LookupError: key")]
+)
+def test_an_error_that_ends_the_loop_is_told(beside: Beside, error: Exception, text: str) -> None:
+    with suppress(ExchangeError, LookupError), beside.courier().running("spike"):
+        raise error
+    ((_, notice),) = beside.receiver.taken
+    assert (notice.code, notice.subject, notice.text, notice.tier) == ("LOOP_FAILED", "spike", text, "critical")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TerminatedError])
+def test_a_person_who_ends_the_loop_is_no_error(beside: Beside, error: type[BaseException]) -> None:
+    with suppress(error), beside.courier().running("spike"):
+        raise error
+    assert beside.codes == []
+
+
+def test_what_the_last_loop_left_open_is_over_once_this_one_has_read_the_account(beside: Beside) -> None:
+    beside.record("BLIND", "critical")
+    courier = beside.courier()
+    with courier.running("spike"):
+        eventually(lambda: beside.codes == ["BLIND"])
+        courier.begin()
+        eventually(lambda: beside.codes == ["BLIND", "BLIND"])
+    assert beside.receiver.taken[-1][1].kind == "resolved"
+
+
+# -- flattening ---------------------------------------------------------------------------------------------------
+
+
+def asked_to_flatten(beside: Beside, state: TradingState = TradingState.HALTED, ago_ms: int = 0) -> None:
+    beside.store.set_halt(Halt(state, PAUSED if state is TradingState.HALTED else "", "", beside.clock.now()))
+    beside.store.alert_book.set_mark("flatten", Ts(beside.clock.now() - ago_ms))
+
+
+def test_it_flattens_once_where_an_alert_asked_for_it(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    times: list[int] = []
+    with beside.courier(flatten=lambda: times.append(1)).running("spike"):
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
+    assert times == [1]
+
+
+@pytest.mark.parametrize(("state", "ago_ms"), [(TradingState.ACTIVE, 0), (TradingState.HALTED, FLATTEN_WITHIN_MS + 1)])
+def test_it_does_not_flatten_after_a_resume_nor_long_after(beside: Beside, state: TradingState, ago_ms: int) -> None:
+    asked_to_flatten(beside, state, ago_ms)
+    with beside.courier().running("spike"):
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
+    assert not beside.flattened.is_set()
+
+
+def test_where_there_is_nothing_to_flatten_it_only_forgets(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    with beside.courier(flatten=None).running("spike"):
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
+
+
+def test_while_it_flattens_it_goes_on_telling(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    done = threading.Event()
+    with beside.courier(flatten=done.wait).running("spike"):
+        beside.record("DRIFT")
+        eventually(lambda: "DRIFT" in beside.codes)
+        assert beside.store.alert_book.mark("flatten") != 0
+        done.set()
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
