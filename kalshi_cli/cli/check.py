@@ -20,6 +20,9 @@ app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 WITHIN_S = 14.0
 """Monitoring systems and cron give a check fifteen seconds."""
 
+SAYING_S = 0.5
+"""How long the last word of a check may take that has no more time."""
+
 LONGEST_LINE = 4_000
 """What monitoring systems take of a line, with all its numbers."""
 
@@ -290,7 +293,7 @@ def _run(ctx: typer.Context, name: str, within: float | None, **options: Any) ->
         def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             show(found, form, parts)
             write_out("", flush=True)
-            stop.verdict = found.verdict
+            stop.verdict, stop.is_shown = found.verdict, True
 
         verdict = run_checks(desk, Wanted(name=name, checks=checks, within_s=within_s, **options), told)
     raise typer.Exit(verdict.value)
@@ -320,7 +323,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         if len(rows) > most:
             note(f"... and {len(rows) - most} more: --json has all")
         if found.verdict is not Verdict.OK:
-            note(f"what to do: runbooks/{found.runbook}.md")
+            note(f"what to do: kalshi runbook {found.runbook}")
 
 
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
@@ -334,9 +337,10 @@ def _unknown(check: str, why: str) -> CheckReport:
 
 
 class Stop:
-    """What is known when the time is over."""
+    """What is known when the time is over, and whether it was shown."""
 
-    verdict: Verdict | None = None
+    verdict = Verdict.UNKNOWN
+    is_shown = False
 
 
 @contextmanager
@@ -347,13 +351,18 @@ def stopped_after(seconds: float, check: str, form: Format | None) -> Iterator[S
     """
     stop = Stop()
 
-    def give_up() -> None:
-        if stop.verdict is not None:
+    def say() -> None:
+        if stop.is_shown:
             note("not everybody could be told within the time of this check")
-            os._exit(stop.verdict.value)
-        show(_unknown(check, f"nothing known within {seconds:g} s"), form)
-        write_out("", flush=True)
-        os._exit(Verdict.UNKNOWN.value)
+        else:
+            show(_unknown(check, f"nothing known within {seconds:g} s"), form)
+            write_out("", flush=True)
+
+    def give_up() -> None:
+        saying = threading.Thread(target=say, daemon=True)
+        saying.start()
+        saying.join(SAYING_S)  # nobody may be reading
+        os._exit(stop.verdict.value)
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True

@@ -8,13 +8,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from hook import Hook, hook
-from served import Served, bare_variables, kalshi, served, set_variables
+from served import Served, bare_variables, finish, kalshi, served, set_variables, start
 
 from kalshi_cli.cli.check import ALL
 from kalshi_cli.clock import SystemClock
@@ -187,6 +187,25 @@ def test_an_exchange_that_takes_requests_and_says_nothing_is_unknown_in_time(
         ended = kalshi("check", "positions", "--no-notify", "--within", "2s", "--json")
     assert (ended.code, ended.json["status"]) == (3, "UNKNOWN")
     assert ended.json["breaches"][0]["code"] == "COULD_NOT_LOOK"
+
+
+def test_nobody_who_reads_holds_a_check_up(proxy: FaultProxy, tmp_path: Path) -> None:
+    """Its output goes into a pipe that is full."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 65_536)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x")
+    os.set_blocking(writing, True)
+    try:
+        process = start([*CHECK, "--no-notify", "--within", "2s"], dict(os.environ), tmp_path, stdout=writing)
+        assert finish(process).code == 3
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 # -- who hears of it ----------------------------------------------------------------------------------------------
