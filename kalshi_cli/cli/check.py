@@ -117,6 +117,17 @@ UNRANGED = {
 """Checks of the exchange, without a number that could be held against a range."""
 
 EITHER_LOOP = {
+    "execution": """Do orders trade, are they placed in time, at what price? Worse than before?
+
+    The last 50 orders and fills of the loop, of not more than a day: how many of a hundred traded within 30 s of their
+    decision, the slowest placement, and slippage, what a contract cost beyond its fair value, fees included. A number
+    of fewer than 20 says nothing. Warning: any of them got worse than it was in the 500 before, beyond chance. -w and
+    -c are percent of orders that traded. Where only a loop on paper ever ran, that is the one.
+
+    \b
+    kalshi check execution
+    kalshi check execution -w 20: -c 5: --json
+    """,
     "errors": """What went wrong in the last hour, and was everybody told?
 
     Critical alerts of the loop, by what happened and to what; -w and -c are how many. Critical: a strategy failed, and

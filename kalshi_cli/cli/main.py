@@ -66,6 +66,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "fills": Entry("portfolio", "Trades of the account."),
         "settlements": Entry("portfolio", "Markets that paid out."),
         "pnl": Entry("portfolio", "Profit and loss, in parts that add up."),
+        "execution": Entry("execution", "How soon orders are placed, and what of their edge is kept."),
         "export": Entry("export", "Fills, profit and loss, tax lots: for a spreadsheet."),
     },
     "Funds": {

@@ -108,7 +108,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return self.maker_contracts / self.contracts if self.contracts else None
 
     @property
-    def edge_promised(self) -> Price | None:
+    def edge_at_order(self) -> Price | None:
         """For a contract, at the limit price, before fees."""
         return self._for_one(self.promised)
 
@@ -127,12 +127,12 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Drop(msgspec.Struct, frozen=True, kw_only=True):
-    """A number that got worse than it was: not by chance, and not by little."""
+    """A number that got worse than it was, not by chance and not by little: the share of orders that did not trade in
+    time, milliseconds of a placement, slippage of a contract in ten-thousandths of a dollar."""
 
     name: str
     recent: float
     before: float
-    sigmas: float
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,7 +258,7 @@ def _worse(name: str, recent: Sequence[_Seen], before: Sequence[_Seen], least: C
     error = math.sqrt(spread * (len(recent) / whole**2 + len(before) / whole_before**2))
     if now - was < least(was) or now - was <= SIGMAS * error:
         return None
-    return Drop(name=name, recent=now, before=was, sigmas=(now - was) / error if error else math.inf)
+    return Drop(name=name, recent=now, before=was)
 
 
 def _average(seen: Sequence[_Seen]) -> tuple[float, int]:

@@ -1,0 +1,76 @@
+"""What `execution` prints. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen.cells import Ratio
+from kalshi_cli.core.execution import Execution
+from kalshi_cli.desk.execution import Report
+from kalshi_cli.units import Price, Qty, Ts
+
+
+class ExecutionRow(Row, frozen=True, kw_only=True):
+    """Some orders. A number stands behind that of what it was taken from: `fill_rate` of `judged` orders, placement of
+    `timed`, `maker_share` of `contracts`, edges and slippage (a contract) of `valued_fills`; null where that is 0."""
+
+    key: str
+    orders: int
+    filled: int
+    judged: int
+    fill_rate: Ratio | None
+    timed: int
+    placement_median_ms: int | None
+    placement_p99_ms: int | None
+    fills: int
+    contracts: Qty
+    maker_share: Ratio | None
+    valued_fills: int
+    edge_at_order: Price | None
+    edge_kept: Price | None
+    slippage: Price | None
+
+    shown = (
+        "key", "orders", "fill_rate", "placement_p99_ms", "fills", "edge_at_order", "edge_kept", "maker_share",
+        "placement_median_ms", "slippage",
+    )  # fmt: skip
+
+
+class ExecutionView(ExecutionRow, frozen=True, kw_only=True):
+    """The whole, its parts, and the last orders and fills against those before; `worse` names what is worse for sure.
+
+    An order counts for `fill_rate` once it is `within_s` old, and well where it traded by then.
+    """
+
+    since: Ts
+    within_s: float
+    rows: tuple[ExecutionRow, ...]
+    trend: tuple[ExecutionRow, ...]
+    worse: tuple[str, ...]
+
+    screen = (
+        "since", "orders", "filled", "fill_rate", "placement_median_ms", "placement_p99_ms", "fills", "contracts",
+        "maker_share", "edge_at_order", "edge_kept", "slippage", "rows", "trend", "worse",
+    )  # fmt: skip
+
+
+def execution_view(report: Report) -> ExecutionView:
+    return ExecutionView.of(
+        _row("", report.whole),
+        since=report.since,
+        within_s=report.within_ms / 1000,
+        rows=tuple(_row(key, part) for key, part in report.parts.items()),
+        trend=(_row("last", report.trend.recent), _row("before", report.trend.before)),
+        worse=tuple(drop.name for drop in report.trend.drops),
+    )
+
+
+def _row(key: str, found: Execution) -> ExecutionRow:
+    return ExecutionRow.of(
+        found,
+        key=key,
+        timed=len(found.latencies),
+        fill_rate=None if found.fill_rate is None else Ratio(found.fill_rate),
+        maker_share=None if found.maker_share is None else Ratio(found.maker_share),
+        placement_median_ms=found.placement_ms(0.5),
+        placement_p99_ms=found.placement_ms(0.99),
+    )

@@ -1,0 +1,78 @@
+"""Do orders trade, are they placed in time, and at what price? Is any of it worse than it was?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, report
+from kalshi_cli.core.execution import FEWEST, SIGMAS, WITHIN_MS, Drop, Execution, trend
+from kalshi_cli.desk.checks.readings import Readings, measured
+from kalshi_cli.desk.execution import read
+from kalshi_cli.units import ONE_DOLLAR, Ts
+
+FIRST = "fill_rate_pct"
+
+LOOK_BACK_MS = 30 * 86_400_000
+"""What is older is no baseline any more."""
+
+_A_CENT = ONE_DOLLAR // 100
+
+_SHOWN: dict[str, Callable[[float], str]] = {
+    "fill rate": lambda missed: f"{100 * (1 - missed):.0f} % traded within {WITHIN_MS // 1000} s",
+    "placement": lambda latency: f"placed in {latency:.0f} ms",
+    "slippage": lambda slippage: f"slippage {slippage / _A_CENT:+.2f} cents",
+}
+
+
+def examine(readings: Readings) -> CheckReport:
+    """The last orders and fills of a loop, of not more than a day, against bounds and against those before them."""
+    now = readings.clock.now()
+    sent, traded = read(readings.loop.store, Ts(now - LOOK_BACK_MS))
+    found = trend(sent, traded, now)
+    last = found.recent
+    if not last.judged and not last.fills:
+        return report("execution", "nothing to judge: no order of the last day")
+    breaches: list[Breach] = []
+    measures = [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
+    remarks: list[str] = []
+    for code, subject, size, value, label, unit in _numbers(last):
+        if size < FEWEST or value is None:
+            remarks.append(f"too few for {subject}: {size} of {FEWEST}")
+            continue
+        measure = measured(label, value, getattr(readings.checks, label), unit)
+        measures.append(measure)
+        breaches += measure.breach(code, subject, f"{value:g} {unit or 'cents'}")
+    breaches += [_worse(drop) for drop in found.drops]
+    return report("execution", "; ".join([_summary(last), *remarks]), breaches, measures)
+
+
+def _numbers(last: Execution) -> tuple[tuple[str, str, int, float | None, str, str], ...]:
+    """Each with its code, its subject, of how many it is, and how it is called."""
+    rate = None if last.fill_rate is None else round(100 * last.fill_rate, 1)
+    slippage = None if last.slippage is None else last.slippage / _A_CENT
+    p99 = last.placement_ms(0.99)
+    return (
+        ("FILL_RATE", "fill rate", last.judged, rate, "fill_rate_pct", "%"),
+        ("PLACEMENT_SLOW", "placement", len(last.latencies), p99, "placement_p99_ms", "ms"),
+        ("SLIPPAGE", "slippage", last.valued_fills, slippage, "slippage_cents", ""),
+    )
+
+
+def _summary(last: Execution) -> str:
+    text = f"of the last {counted(last.judged, 'order')} {last.in_time} traded within {WITHIN_MS // 1000} s"
+    if last.latencies:
+        text += f", placed in {last.placement_ms(0.5)} ms (p99 {last.placement_ms(0.99)} ms)"
+    if last.slippage is not None and last.edge_at_order is not None:
+        text += (
+            f"; of {counted(last.valued_fills, 'fill')} slippage {last.slippage / _A_CENT:+.2f} cents a contract, "
+            f"expected {-last.edge_at_order / _A_CENT:+.2f}"
+        )
+    return text
+
+
+def _worse(drop: Drop) -> Breach:
+    now, was = (_SHOWN[drop.name](value) for value in (drop.recent, drop.before))
+    return Breach(
+        subject=drop.name, value=f"{now}, before {was}",
+        limit=f"within {SIGMAS:g} standard errors", severity="warning", code="EXECUTION_DROP",
+    )  # fmt: skip
