@@ -240,6 +240,16 @@ def test_a_drawdown_is_from_the_best_that_was_ever_seen_by_anybody(
     assert 30 < measure(ended, "drawdown_usd") < 35
 
 
+@pytest.mark.usefixtures("read")
+def test_a_loop_counts_what_the_account_gained_as_the_check_does(proxy: FaultProxy, store: SqliteStore) -> None:
+    cycle = store.last_cycle()
+    assert cycle is not None
+    assert cycle.gained is not None
+    assert cycle.gained < 0
+    assert check("pnl").code == 0
+    assert store.see_gained(Money(-(10**12)), SystemClock().now()).gained == cycle.gained
+
+
 def test_money_that_comes_or_goes_is_no_profit(proxy: FaultProxy) -> None:
     before = check("pnl").json["measures"]
     edited(proxy, r"/portfolio/subaccounts/balances", "subaccount_balances", lambda item: item.update(balance="1.00"))
