@@ -168,6 +168,15 @@ def test_what_a_subaccount_holds_counts(proxy: FaultProxy) -> None:
     assert (ended.code, breach["subject"], breach["value"]) == (2, TWO_SIDED, "101 (101 %)")
 
 
+@pytest.mark.parametrize(("status", "code"), [(403, 0), (429, 3)])
+def test_a_key_that_may_not_see_subaccounts_is_another_thing_than_no_answer(
+    proxy: FaultProxy, status: int, code: int
+) -> None:
+    body = b'{"error":{"code":"refused","message":"no"}}'
+    proxy.faults.append(Fault("status", "GET", "subaccounts/balances", times=1_000, status=status, body=body))
+    assert check("positions", "--within", "4s").code == code
+
+
 def test_the_whole_account_has_a_limit(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_RISK__MAX_EXPOSURE", "20")
     ended = check("positions")

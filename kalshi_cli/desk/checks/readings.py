@@ -167,11 +167,9 @@ class Readings:
         def look() -> tuple[SubaccountBalance, ...]:
             try:
                 return tuple(self.client.subaccount_balances())
-            except CredentialsError as error:
-                if error.status != 403:  # a key of one subaccount may not look at the others
+            except ExchangeError as error:
+                if error.status not in (403, 404):  # a key of one subaccount may not look at the others
                     raise
-            except ExchangeError:
-                pass
             return ()
 
         return self.once("pockets", look)
