@@ -28,7 +28,7 @@ from kalshi_cli.units import Ts
 GRAVITY = ("info", "warning", "critical")
 """The tiers, from the least."""
 
-LOOP, HALT = "loop", "halt"
+LOOP, HALT, REDUCING = "loop", "halt", "reducing"
 """Sources: what a loop recorded, and the trading state on file. Any other is a check."""
 
 ENDS: dict[str, tuple[str, ...]] = {
@@ -42,18 +42,19 @@ ENDS: dict[str, tuple[str, ...]] = {
 LASTING = {ended for codes in ENDS.values() for ended in codes}
 
 _NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
+_IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP")
 INHIBITS: dict[str, tuple[str, ...]] = {
-    "EXCHANGE_PAUSED": (*_NOISE, "TRADING_PAUSED", "CYCLE*", "FILL_RATE*", "REJECT*"),
-    "TRADING_PAUSED": (*_NOISE, "FILL_RATE*", "REJECT*"),
-    "EXCHANGE_DOWN": (*_NOISE, "BLIND", "CYCLE*", "FILL_RATE*", "REJECT*"),
-    "BLIND": (*_NOISE, "CYCLE*"),
-    "HALTED": ("STRATEGY*", "CYCLE*", "HEARTBEAT*", "FEED*", "BOOK*", "FILL_RATE*", "DAY_LOSS"),
+    "EXCHANGE_PAUSED": (*_NOISE, *_IDLE, "TRADING_PAUSED", "CYCLE_LATE"),
+    "TRADING_PAUSED": (*_NOISE, *_IDLE),
+    "BLIND": (*_NOISE, "CYCLE_LATE"),
+    "DAILY_LOSS": ("DAY_LOSS",),
+    "HALTED": ("STRATEGY*", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
 }
 """A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
 
-_STANDS_DOWN = (
-    "EXCHANGE*", "TRADING_PAUSED", "BLIND", "CREDENTIALS", "CANCEL_ALL", "ROUTE_ENDS", "CYCLE*", "HEARTBEAT*", "ALERT*",
-    "LOOP_FAILED", "FLATTEN*",
+STANDS_DOWN = (
+    "EXCHANGE_PAUSED", "TRADING_PAUSED", "BLIND", "CREDENTIALS", "CANCEL_ALL", "HALTED", "ROUTE_ENDS", "CYCLE_LATE",
+    "HEARTBEAT_LOST", "LOOP_FAILED", "FLATTEN_FAILED",
 )  # fmt: skip
 """Critical codes after which a loop is not paused: it stands still already, and goes on by itself when it can; it runs
 no more; or it is not about trading. A pause would only outlive its cause."""
@@ -298,15 +299,17 @@ class Board:
         return Decision(tuple(notices), stoppers)
 
     def causes(self) -> frozenset[str]:
-        """Codes (globs) that something greater explains while it holds."""
-        firing = {each.code for each in self.all() if each.is_firing}
-        halts = {each.code for each in self.all() if each.is_firing and each.source == HALT}
-        codes = firing | {"HALTED"} if halts else firing
-        return frozenset(halts.union(*(INHIBITS.get(code, ()) for code in codes)))
+        """Codes (globs) that something greater explains while it holds; of a halt, whatever else is said of it."""
+        firing = [matter for matter in self.all() if matter.is_firing]
+        stops = {matter.code for matter in firing if matter.source in (HALT, REDUCING)}
+        halted = {"HALTED"} if any(matter.source == HALT for matter in firing) else set()
+        codes = {matter.code for matter in firing} | halted
+        return frozenset((stops | halted).union(*(INHIBITS.get(code, ()) for code in codes)))
 
     def is_hushed(self, matter: Matter, causes: Iterable[str], now: Ts) -> bool:
         """Whether it is silenced, or something greater that holds explains it."""
-        is_explained = matter.source != HALT and any(fnmatchcase(matter.code, glob) for glob in causes)
+        is_stop = matter.source in (HALT, REDUCING)
+        is_explained = not is_stop and any(fnmatchcase(matter.code, glob) for glob in causes)
         return is_explained or any(silence.covers(matter, now) for silence in self.silences)
 
     def _drop_hushed(self, code: str, hushed: Collection[str]) -> None:
@@ -402,7 +405,7 @@ class Board:
 
 
 def _stops(matter: Matter) -> bool:
-    return matter.tier == "critical" and not any(fnmatchcase(matter.code, glob) for glob in _STANDS_DOWN)
+    return matter.tier == "critical" and matter.code not in STANDS_DOWN
 
 
 def _gravity(tier: str) -> int:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.config_sections import Alerts, Sink
-from kalshi_cli.core.alerts import GRAVITY, HALT, Board, Decision, Matter, Policy, Silence
+from kalshi_cli.core.alerts import GRAVITY, HALT, REDUCING, Board, Decision, Matter, Policy, Silence
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 AT_ONCE = 500
 """Rows of the state file that are read at a time; a burst takes several rounds."""
 
-ATTEMPT_S = 5.0
+ATTEMPT_S = 4.0
+"""So that what is critical reaches one sink within 5 s while another one hangs."""
 SHORTEST_ATTEMPT_S = 1.0
 
 FIRST_RETRY_MS = 5_000
@@ -157,7 +158,8 @@ class Alerting:
                     for alert in alerts:
                         board.happen(alert, now)
             self._day.tell(board, day, now)
-            board.observe(HALT, self._halts(), now, event="emergency_stop")
+            for source, stops in self._stops().items():
+                board.observe(source, stops, now, event="emergency_stop")
             board.observe("sinks", self._failing(), now)
             book.bury(list(self._terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
@@ -181,12 +183,14 @@ class Alerting:
     def _is_heard(self, tier: str, event: str) -> bool:
         return self._terms.is_heard(tier, event)
 
-    def _halts(self) -> list[Breach]:
-        halt = self._store.halt()
-        if halt.state is TradingState.ACTIVE or halt.is_pause:
-            return []
-        value = f"trading is {halt.state.value}: {halt.reason}".rstrip(": ")
-        return [Breach(subject="account", value=value, limit="", severity="critical", code=halt.code or "HALTED")]
+    def _stops(self) -> dict[str, list[Breach]]:
+        """That trading is halted, or reducing; a pause is neither."""
+        halt, found = self._store.halt(), {HALT: list[Breach](), REDUCING: list[Breach]()}
+        if halt.state is not TradingState.ACTIVE and not halt.is_pause:
+            value = f"trading is {halt.state.value}: {halt.reason}".rstrip(": ")
+            breach = Breach(subject="account", value=value, limit="", severity="critical", code=halt.code or "HALTED")
+            found[HALT if halt.state is TradingState.HALTED else REDUCING].append(breach)
+        return found
 
     def _failing(self) -> list[Breach]:
         return [

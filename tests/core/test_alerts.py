@@ -331,6 +331,19 @@ def test_a_halt_is_told_whatever_holds_and_explains_what_the_strategies_do(desk:
     assert desk.happens("STRATEGY_FAILED", "fade", "critical") == ["event STRATEGY_FAILED fade 1"]
 
 
+def test_while_trading_only_reduces_the_feed_is_still_worth_a_word(desk: Desk) -> None:
+    desk.finds(halt(), source="reducing")
+    assert desk.finds(breach("day", "DAY_LOSS"), source="check pnl") == []
+    assert desk.happens("DAILY_LOSS", "today", "critical") == []
+    assert desk.happens("FEED_DOWN") == ["event FEED_DOWN KXA 1"]
+
+
+def test_that_a_check_found_the_halt_too_is_not_told(desk: Desk) -> None:
+    desk.finds(halt(), source="halt")
+    assert desk.finds(breach("loop", "HALTED"), source="check heartbeat") == []
+    assert Desk().finds(breach("loop", "HALTED"), source="check heartbeat") == ["firing HALTED loop 1"]
+
+
 def test_a_silence_covers_codes_and_subjects_like_it_until_its_time(desk: Desk) -> None:
     desk.silence("POSITION_*", "KXA*")
     assert desk.holds("KXA-1") == []

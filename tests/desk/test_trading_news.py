@@ -233,6 +233,15 @@ def test_what_the_loop_says_of_its_own_halt_is_not_told_twice(desk_of: Open) -> 
     assert desk.tell() == ["[sim] CRITICAL DAILY_LOSS account"]
 
 
+def test_to_only_reduce_is_an_emergency_stop_as_well(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost $100.00", desk.clock.now()))
+    assert desk.tell() == ["[sim] CRITICAL DAILY_LOSS account"]
+    assert desk.receiver.taken[0][1].event == "emergency_stop"
+    desk.record("FEED_DOWN", "stream")
+    assert desk.tell() == ["[sim] WARNING FEED_DOWN stream"]
+
+
 def test_a_pause_is_no_emergency(desk_of: Open) -> None:
     desk = desk_of()
     desk.store.set_halt(Halt(TradingState.HALTED, PAUSED, "", desk.clock.now()))
