@@ -1,0 +1,233 @@
+"""`kalshi execution` and `kalshi check execution`: what orders leave behind, and the four states of the check."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.messages import FillBooked, OrderChanged
+from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Money, Price, Ts, cents, contracts
+
+ONCE = '''
+import signal
+
+from kalshi_cli.core.messages import Place
+from kalshi_cli.core.model import BID
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import cents, contracts
+
+
+class Once(Strategy):
+    """Buys ten once, with a limit of 46 cents and a fair value of 50, and asks for an orderly stop."""
+
+    name, Params, is_done = "once", StrategyParams, False
+
+    def on_book(self, view, ticker):
+        if not self.is_done and view.book(ticker).ask:
+            self.is_done = True
+            yield Place(ticker, BID, cents(46), contracts(10), fair=cents(50), reason="once")
+
+    def on_fill(self, view, fill):
+        signal.raise_signal(signal.SIGTERM)
+'''
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("execution")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def place(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, tmp_path, {**one.variables(), **bare_variables(tmp_path)})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """The state file of the account."""
+    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    yield found
+    found.close()
+
+
+def check(*words: str) -> Ended:
+    return kalshi("check", "execution", "--no-notify", "--json", *words)
+
+
+def found(ended: Ended) -> set[tuple[str, str, str]]:
+    return {(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]}
+
+
+def measures(ended: Ended) -> dict[str, float]:
+    return {each["label"]: each["value"] for each in ended.json["measures"]}
+
+
+def remember(
+    store: SqliteStore, count: int, *, rate: float = 0.5, latency_ms: int = 100, price: int = 40, ago_s: int = 600
+) -> None:
+    """Orders of a strategy, one a millisecond; `rate` of them traded, after a second, at `price` against a fair 44."""
+    dice, start = random.Random(count + ago_s), SystemClock().now() - ago_s * 1000
+    with store.together():
+        for number in range(count):
+            name, at = f"{ago_s}-{number}", Ts(start + number)
+            order = Order(
+                client_order_id=name, order_id=f"order {name}", ticker=TWO_SIDED, side=BID, price=cents(price),
+                qty=contracts(10), status=OrderStatus.CANCELED, created=at, updated=at, strategy="spike",
+                fair=cents(44),
+            )  # fmt: skip
+            store.record(OrderChanged(order))
+            store.placed(name, latency_ms + dice.randint(-10, 10))
+            if number % 50 < 50 * rate:
+                fill = Fill(
+                    trade_id=name, order_id=order.order_id, ticker=TWO_SIDED, side=BID,
+                    price=Price(order.price + dice.randint(-10, 10)), qty=contracts(10), fee=Money(0), is_taker=False,
+                    ts=Ts(at + 1000),
+                )  # fmt: skip
+                store.record(FillBooked(fill))
+
+
+# -- the command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ran(one: Served, tmp_path: Path) -> Iterator[None]:
+    """A strategy bought ten at 45 cents, in a run that is over."""
+    one.submit("maker", TWO_SIDED, ASK, "0.4500", "10", client_order_id=f"ask {tmp_path}")
+    (tmp_path / "once.py").write_text(ONCE)
+    words = ("--strategy", f"{tmp_path}/once.py:Once", "--ticker", TWO_SIDED)
+    ended = kalshi("trade", *words, "--interval", "0.1s", "--duration", "60s", "--json")
+    assert (ended.json["fills"], ended.json["stopped_by"]) == (1, "SIGTERM"), ended.err
+    yield
+    one.call(lambda: one.exchange.cancel_all("maker", one.clock.now(), TWO_SIDED))
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_run_leaves_behind_how_its_orders_were_carried_out() -> None:
+    ended = kalshi("execution", "--json")
+    (row,) = ended.json["rows"]
+    assert (ended.code, row["key"], row["orders"], row["filled"], row["fills"]) == (0, "once", 1, 1, 1)
+    assert (row["edge_at_order"], row["contracts"], row["maker_share"]) == ("0.0400", "10.00", 0.0)
+    fill = kalshi("fills", "--json").json[0]
+    kept = 0.05 - float(fill["fee"]) / 10
+    assert float(row["edge_kept"]) == pytest.approx(kept, abs=0.0001)
+    assert row["slippage"] == f"-{row['edge_kept']}"
+    assert (row["timed"], row["placement_median_ms"]) == (1, row["placement_p99_ms"])
+    assert {key: ended.json[key] for key in row if key != "key"} == {key: row[key] for key in row if key != "key"}
+
+
+@pytest.mark.usefixtures("ran")
+def test_an_order_by_hand_is_timed_too_and_has_no_edge() -> None:
+    words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.10")
+    assert kalshi("order", "place", TWO_SIDED, *words).code == 0
+    rows = {row["key"]: row for row in kalshi("execution", "--json").json["rows"]}
+    assert (rows["(none)"]["orders"], rows["(none)"]["timed"], rows["(none)"]["edge_kept"]) == (1, 1, None)
+    assert rows.keys() == {"(none)", "once"}
+
+
+def test_parts_are_by_strategy_market_or_day(store: SqliteStore) -> None:
+    remember(store, 30)
+    for by, key in (("strategy", "spike"), ("market", TWO_SIDED)):
+        (row,) = kalshi("execution", "--by", by, "--json").json["rows"]
+        assert (row["key"], row["orders"], row["fills"]) == (key, 30, 25)
+    rows = kalshi("execution", "--by", "day", "--json").json["rows"]
+    assert sum(row["orders"] for row in rows) == 30
+
+
+def test_orders_from_before_are_left_out(store: SqliteStore) -> None:
+    remember(store, 30, ago_s=7_200)
+    remember(store, 10, ago_s=600)
+    assert kalshi("execution", "--since", "1h", "--json").json["orders"] == 10
+
+
+def test_where_nothing_was_sent_that_is_said() -> None:
+    ended = kalshi("execution", "--format", "plain")
+    assert (ended.code, "no order was sent" in ended.err) == (0, True)
+    assert kalshi("execution", "--json").json["slippage"] is None
+
+
+def test_the_last_orders_stand_beside_those_before(store: SqliteStore) -> None:
+    remember(store, 200, ago_s=7_200)
+    remember(store, 50, latency_ms=900)
+    shown = kalshi("execution", "--json").json
+    assert [(row["key"], row["orders"]) for row in shown["trend"]] == [("last", 50), ("before", 200)]
+    assert shown["worse"] == ["placement"]
+
+
+# -- the check ----------------------------------------------------------------------------------------------------
+
+
+def test_without_orders_there_is_nothing_to_judge() -> None:
+    ended = check()
+    assert (ended.code, ended.json["summary"]) == (0, "nothing to judge: no order of the last day")
+
+
+def test_orders_as_they_should_be_are_fine(store: SqliteStore) -> None:
+    remember(store, 550)
+    ended = check()
+    assert (ended.code, found(ended)) == (0, set())
+    shown = measures(ended)
+    assert (shown["orders"], shown["fills"], shown["fill_rate_pct"]) == (50, 50, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "breach"),
+    [
+        ({"rate": 0.04}, 1, ("warning", "FILL_RATE", "fill rate")),
+        ({"latency_ms": 3_000}, 1, ("warning", "PLACEMENT_SLOW", "placement")),
+        ({"latency_ms": 6_000}, 2, ("critical", "PLACEMENT_SLOW", "placement")),
+        ({"price": 46}, 1, ("warning", "SLIPPAGE", "slippage")),
+        ({"price": 49}, 2, ("critical", "SLIPPAGE", "slippage")),
+    ],
+)
+def test_numbers_beyond_their_bounds_warn_or_are_critical(
+    store: SqliteStore, last: dict[str, Any], code: int, breach: tuple[str, str, str]
+) -> None:
+    remember(store, 50, **({"rate": 1.0} | last))
+    ended = check()
+    assert (ended.code, found(ended), ended.json["runbook"]) == (code, {breach}, "execution")
+
+
+@pytest.mark.parametrize(
+    ("last", "subject"),
+    [({"rate": 0.3}, "fill rate"), ({"latency_ms": 900}, "placement"), ({"price": 42}, "slippage")],
+)
+def test_what_got_worse_than_it_was_is_a_warning(store: SqliteStore, last: dict[str, Any], subject: str) -> None:
+    remember(store, 300, rate=1.0, ago_s=7_200)
+    remember(store, 50, **({"rate": 1.0} | last))
+    ended = check()
+    assert (ended.code, found(ended)) == (1, {("warning", "EXECUTION_DROP", subject)})
+
+
+def test_few_orders_say_nothing(store: SqliteStore) -> None:
+    remember(store, 19, rate=0.0, latency_ms=60_000)
+    ended = check()
+    assert (ended.code, measures(ended)) == (0, {"orders": 19, "fills": 0})
+    assert "too few for placement: 19 of 20" in ended.json["summary"]
+
+
+def test_bounds_on_the_command_line_are_of_the_fill_rate(store: SqliteStore) -> None:
+    remember(store, 50, rate=0.3)
+    assert measures(check())["fill_rate_pct"] == 30
+    assert found(check("-c", "40:")) == {("critical", "FILL_RATE", "fill rate")}
+
+
+def test_what_was_slow_days_ago_is_not_what_goes_on_now(store: SqliteStore) -> None:
+    remember(store, 50, latency_ms=60_000, ago_s=2 * 86_400)
+    assert check().code == 0
+
+
+def test_a_state_file_that_cannot_be_read_leaves_it_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "sim" / "state.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no state file " * 500)
+    ended = check()
+    assert (ended.code, {code for _, code, _ in found(ended)}) == (3, {"STATE_UNUSABLE"})
