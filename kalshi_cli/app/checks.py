@@ -13,6 +13,7 @@ from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
 from kalshi_cli.core.checks import CheckReport, Verdict, report
+from kalshi_cli.desk import health
 from kalshi_cli.desk.checks.readings import Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
 from kalshi_cli.errors import CredentialsError, KalshiError
@@ -80,7 +81,10 @@ def _look(app: App, wanted: Wanted) -> list[CheckReport]:
         connect=lambda: _bounded(app, wanted.within_s * LOOKING / 2),
         remembered=lambda: app.remembered(busy_ms=BUSY_MS), remember=lambda: app.store,
         find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
-        is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
+        try_stream=lambda within_s: health.stream(
+            app.ws_url, app.signer, app.clock, app.rng, within_s=min(within_s, health.STREAM_WITHIN_S)
+        ),
+        seen=app.journal.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
     return [_examined(readings, name, wanted) for name in wanted.checks]
 

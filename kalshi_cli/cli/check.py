@@ -117,6 +117,17 @@ UNRANGED = {
 """Checks of the exchange, without a number that could be held against a range."""
 
 EITHER_LOOP = {
+    "api": """Does the exchange answer, soon enough, with our key, and at our time?
+
+    Up to ten reads, with and without the key, and what the loop counted in the last hour: the 99th percentile of their
+    time (checks.api_p99_ms), the share without a usable answer, and how far the clocks differ. Failures are critical
+    where they were too many in the last 2 minutes and in the last 10, a warning in the last 15 and in the last 60. A
+    key that is refused is critical. -w and -c are milliseconds.
+
+    \b
+    kalshi check api
+    kalshi check api -w 800 -c 3000 --json
+    """,
     "execution": """Do orders trade, are they placed in time, at what price? Worse than before?
 
     The last 50 orders and fills of the loop, of not more than a day: how many of a hundred traded within 30 s of their

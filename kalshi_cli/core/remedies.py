@@ -87,6 +87,8 @@ REMEDIES: dict[str, Remedy] = {
     "DRAWDOWN": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),
     "HEARTBEAT_LOST": _LOOP,
     "CYCLE_LATE": _LOOP,
+    "API_SLOW": Remedy("api-guard", "kalshi exchange", "check"),
+    "API_ERRORS": Remedy("api-guard", "kalshi exchange", "check"),
     "ORDER_STALE": Remedy("unknown-order", "kalshi order list", "check"),
     "REJECT_RATE": Remedy("guard-tripped", "kalshi why", "check"),
     "STRATEGY_OUT": Remedy("guard-tripped", "kalshi status", "check"),

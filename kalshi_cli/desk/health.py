@@ -153,8 +153,10 @@ def key(signer: Signer | None, env: str) -> tuple[Verdict, str, str]:
     return Verdict.OK, "readable by its owner only, and it signs", ""
 
 
-def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random) -> tuple[Verdict, str, str]:
-    """The WebSocket lets this key in and answers a subscription."""
+def stream(
+    ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random, *, within_s: float = STREAM_WITHIN_S
+) -> tuple[Verdict, str, str]:
+    """The WebSocket lets this key in and answers a subscription, within so many seconds."""
     if not ws_url:
         return Verdict.OK, "not served; `kalshi trade` serves it while it runs", ""
     if signer is None:
@@ -164,7 +166,7 @@ def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random)
     probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",))
     probe.start()
     try:
-        until = clock.monotonic() + STREAM_WITHIN_S
+        until = clock.monotonic() + within_s
         while not probe.is_live and probe.failure is None and clock.monotonic() < until:
             clock.sleep(0.05)
         was_live = probe.is_live
@@ -173,7 +175,7 @@ def stream(ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random)
     if probe.failure is not None:
         raise probe.failure
     if not was_live:
-        return Verdict.CRITICAL, f"no answer within {STREAM_WITHIN_S:.0f} s", "is a firewall in the way of wss?"
+        return Verdict.CRITICAL, f"no answer within {within_s:.0f} s", "is a firewall in the way of wss?"
     return Verdict.OK, "connected and subscribed", ""
 
 

@@ -33,6 +33,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, Side
 from kalshi_cli.core.pnl import Pnl, in_order
 from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.errors import StateError
 from kalshi_cli.store.base import Halt
 from kalshi_cli.units import (
@@ -123,6 +124,7 @@ class Journal:
         day_of: Callable[[Ts], str] = format_ts,
     ) -> None:
         self._clock = clock
+        self.traffic = Traffic(clock)
         self._limits = _limit_fields(limits) if limits is not None else None
         self._out = outputs or Outputs()
         self._find = find
@@ -174,6 +176,7 @@ class Journal:
     def heard(self, message: Message) -> None:
         """A message was taken, with all that it set off."""
         if isinstance(message, FeedGap):
+            self.traffic.gap()
             if self._out.metrics is not None:
                 self._out.metrics.feed_gaps.inc()
             ticker = message.tickers[0] if len(message.tickers) == 1 else None
@@ -262,6 +265,7 @@ class Journal:
     def requested(self, method: str, path: str, status: int, seconds: float, body: bytes) -> None:
         """The exchange answered a request, or with status 0 did not. What changes something there is in the log, with
         the answer where that is no plain yes."""
+        self.traffic.requested(status, seconds)
         if self._out.metrics is not None:
             self._out.metrics.answered(method, path, status, seconds)
         if method != "GET":

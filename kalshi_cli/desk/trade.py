@@ -32,6 +32,7 @@ from kalshi_cli.store.base import PAUSED, Cycle, Store
 from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
 
 DAY_EVERY_S = 10.0
+TRAFFIC_EVERY_S = 5.0
 
 MOST_TOLD = 20
 """Orders that are named one by one when a run ends with them live."""
@@ -220,6 +221,7 @@ class Session:
         self._shown = self._started
         self._cycles = 0
         self._stopped_by = ""
+        self._traffic_written = self._started
         self._can_record = True
         self._complaints: set[str] = set()
         self._day = Pnl()
@@ -257,6 +259,7 @@ class Session:
             self._day_counted = -DAY_EVERY_S
             self._tell_live()
             try:
+                self._write_traffic(is_last=True)
                 self._beat(is_running=False)
             finally:
                 self._journal.ended(self.summary(), why)
@@ -292,6 +295,7 @@ class Session:
             self._journal.heard(message)
             return
         self._cycles += 1
+        self._write_traffic()
         if self._engine.state.blind_since is None:  # a heart that beats says that the account is looked after
             self._beat(is_running=True)
         self._obey_halt()
@@ -377,6 +381,14 @@ class Session:
 
     def _own_live(self) -> list[Order]:
         return [order for order in self._engine.state.orders.live() if order.strategy]
+
+    def _write_traffic(self, *, is_last: bool = False) -> None:
+        """Also while the account cannot be read: that is when somebody wants to know."""
+        now = self._clock.monotonic()
+        if is_last or now - self._traffic_written >= TRAFFIC_EVERY_S:
+            self._traffic_written = now
+            if minutes := self._journal.traffic.take():
+                self._store.add_traffic(minutes)
 
     def _beat(self, *, is_running: bool) -> None:
         plan, age_s = self._plan, self._feed_age_s()

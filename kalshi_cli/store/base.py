@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied, Effect
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.core.traffic import Minute
 from kalshi_cli.errors import HaltedError
 from kalshi_cli.units import Money, Ts
 
@@ -174,6 +176,14 @@ class Store(Notebook, Protocol):
 
     def beat(self, cycle: Cycle) -> None:
         """Write the heartbeat row of a completed cycle."""
+        ...
+
+    def add_traffic(self, minutes: Sequence[Minute]) -> None:
+        """Add these counts to those of the same minutes."""
+        ...
+
+    def traffic(self, since: Ts) -> tuple[Minute, ...]:
+        """What loops counted in each minute from that of `since` on, oldest first."""
         ...
 
     def last_cycle(self) -> Cycle | None:

@@ -82,6 +82,14 @@ def add_placements(execute: Execute) -> None:
     execute("CREATE TABLE placements (client_order_id TEXT NOT NULL, latency_ms INTEGER NOT NULL)")
 
 
+def add_traffic(execute: Execute) -> None:
+    """How well the exchange answered a loop, by the minute (of UTC, since 1970)."""
+    execute(
+        "CREATE TABLE traffic (minute INTEGER PRIMARY KEY, requests INTEGER NOT NULL, failures INTEGER NOT NULL,"
+        " gaps INTEGER NOT NULL, p99_ms INTEGER)"
+    )
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -93,6 +101,7 @@ STATE: tuple[Migration, ...] = (
     add_alerting,
     add_account_checks,
     add_placements,
+    add_traffic,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied
 from kalshi_cli.core.model import Fill, Order, Settlement
+from kalshi_cli.core.traffic import Minute
 from kalshi_cli.store.base import Best, CashBase, Cycle, Halt, RunGroup
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -43,6 +44,13 @@ SEE_BEST = insert("best", Best, key="id") + (
     " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
 )
 PUT_CASH_BASE = insert("cash_base", CashBase, key="id", verb="INSERT OR REPLACE")
+ADD_TRAFFIC = insert("traffic", Minute) + (
+    " ON CONFLICT (minute) DO UPDATE SET requests = requests + excluded.requests,"
+    " failures = failures + excluded.failures, gaps = gaps + excluded.gaps,"
+    " p99_ms = COALESCE(excluded.p99_ms, p99_ms)"
+)
+TRIM_TRAFFIC = "DELETE FROM traffic WHERE minute <= (SELECT MAX(minute) FROM traffic) - ?"
+TRAFFIC = f"SELECT {columns(Minute)} FROM traffic WHERE minute >= ? ORDER BY minute"  # noqa: S608
 PUT_GROUP = insert("run_groups", RunGroup, verb="INSERT OR REPLACE")
 SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
 DROP_GROUP = "DELETE FROM run_groups WHERE group_id = ?"

@@ -31,6 +31,7 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.core.traffic import Minute
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.alerting import AlertBook
@@ -43,6 +44,9 @@ MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000
 MAX_PLACEMENTS = 100_000
 """Rows kept; the oldest go first."""
+
+MAX_MINUTES = 120
+"""Minutes of traffic that are kept."""
 
 MAX_UNWRITTEN_DENIALS = 1_000
 """Causes counted in memory before they are written, however long the next heartbeat takes."""
@@ -267,6 +271,13 @@ class SqliteStore:
             if cycle.gained is not None:
                 execute(rows.SEE_BEST, (1, cycle.gained, cycle.completed))
 
+    def add_traffic(self, minutes: Sequence[Minute]) -> None:
+        """Add these counts to those of the same minutes."""
+        with self._database.writing(durable=False) as execute:
+            for minute in minutes:
+                execute(rows.ADD_TRAFFIC, rows.row(minute))
+            execute(rows.TRIM_TRAFFIC, (MAX_MINUTES,))
+
     def placed(self, client_order_id: str, latency_ms: int) -> None:
         """The exchange answered for this order; so long after it had been decided on."""
         with self._database.writing(durable=False) as execute:
@@ -317,6 +328,10 @@ class SqliteStore:
     def groups(self) -> tuple[RunGroup, ...]:
         """The order groups of runs, by shard."""
         return self._select(RunGroup, rows.GROUPS)
+
+    def traffic(self, since: Ts) -> tuple[Minute, ...]:
+        """What loops counted in each minute from that of `since` on, oldest first."""
+        return self._select(Minute, rows.TRAFFIC, (since // 60_000,))
 
     def last_cycle(self) -> Cycle | None:
         """The heartbeat row, if any loop ever completed a cycle here."""

@@ -11,10 +11,11 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Bound
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
 from kalshi_cli.core.model import Balance, ExchangePosition, ExchangeStatus, Order
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.portfolio import Portfolio, read
+from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import WireError
@@ -50,7 +51,8 @@ class Readings:
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
     got no answer the exchange is not asked anything more. `connect`, `remembered` and `find_loop` are asked once, when
-    they are needed; `remember` makes a state file.
+    they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at most, and says how that
+    went; `seen` counts what this run asks.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Readings:
         remembered: Callable[[], Store | None],
         remember: Callable[[], Store],
         find_loop: Callable[[], Loop],
+        try_stream: Callable[[float], tuple[Verdict, str, str]],
+        seen: Traffic,
         within_s: float,
         is_stop_allowed: bool = False,
         is_accepted: bool = False,
@@ -77,6 +81,8 @@ class Readings:
         self._remembered = remembered
         self._remember = remember
         self._find_loop = find_loop
+        self._try_stream = try_stream
+        self.seen = seen
         self._until = clock.monotonic() + within_s
         self._found: dict[str, object] = {}
         self._silent: UnreachableError | None = None
@@ -173,6 +179,11 @@ class Readings:
             return ()
 
         return self.once("pockets", look)
+
+    @property
+    def stream(self) -> tuple[Verdict, str, str]:
+        """Whether the stream lets us in and answers, in words, and what to do where it does not."""
+        return self.once("stream", lambda: self._try_stream(self.left_s))
 
     # -- what is remembered here ----------------------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+"""`kalshi check api` in its four states: what it measures itself, and what a loop left for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.traffic import Minute
+from kalshi_cli.store.sqlite import SqliteStore
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FaultProxy]]:
+    with (
+        served(tmp_path_factory.mktemp("api"), clock_window_ms=3_600_000) as one,
+        fault_proxy(one.server.rest_url) as proxy,
+    ):
+        yield one, proxy
+
+
+@pytest.fixture
+def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
+    one, found = shared
+    found.edits.clear()
+    found.faults.clear()
+    one.clock.shift_s = 0.0
+    set_variables(
+        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
+    )
+    monkeypatch.setenv("KALSHI_CHECKS__API_P99_MS__WARN", "60000")  # a slow machine is no slow exchange
+    monkeypatch.setenv("KALSHI_CHECKS__API_P99_MS__CRIT", "60000")
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """The state file of the account."""
+    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    yield found
+    found.close()
+
+
+def check(*words: str) -> Ended:
+    return kalshi("check", "api", "--no-notify", "--json", *words)
+
+
+def found(ended: Ended) -> tuple[int, list[tuple[str, str, str]]]:
+    return ended.code, [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
+
+
+def measures(ended: Ended) -> dict[str, float]:
+    return {each["label"]: each["value"] for each in ended.json["measures"]}
+
+
+def minute(ago: int = 0) -> int:
+    return SystemClock().now() // 60_000 - ago
+
+
+def test_an_exchange_that_answers_is_fine_and_ten_reads_say_so(proxy: FaultProxy) -> None:
+    proxy.answers.clear()
+    ended = check()
+    assert found(ended) == (0, [])
+    assert {answer.path.rpartition("/")[2] for answer in proxy.answers} == {"status", "balance"}
+    assert len(proxy.answers) == 10
+    assert measures(ended)["api_errors_pct"] == 0
+    assert measures(ended)["clock_skew_s"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(("-w", "0"), (1, "warning")), (("-c", "0"), (2, "critical"))],
+)
+def test_answers_that_take_too_long_are_held_against_the_range(
+    proxy: FaultProxy, words: tuple[str, ...], expected: tuple[int, str]
+) -> None:
+    proxy.faults.append(Fault("delay", "GET", "/exchange/status", delay_s=0.05))
+    ended = check(*words)
+    assert found(ended) == (expected[0], [(expected[1], "API_SLOW", "requests")])
+    assert ended.json["runbook"] == "api-guard"
+    assert measures(ended)["api_p99_ms"] >= 50
+
+
+@pytest.mark.parametrize(("failures", "code", "severity"), [(1, 1, "warning"), (3, 2, "critical")])
+def test_requests_without_a_usable_answer_are_counted_each_try_of_them(
+    proxy: FaultProxy, failures: int, code: int, severity: str
+) -> None:
+    proxy.faults.append(Fault("status_500", "GET", "", times=failures))
+    assert found(check()) == (code, [(severity, "API_ERRORS", "requests")])
+
+
+def test_an_exchange_that_answers_with_nothing_but_errors_is_critical(proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("status_500", "GET", "", times=1_000))
+    ended = check()
+    assert found(ended) == (2, [("critical", "API_ERRORS", "requests")])
+    assert measures(ended)["api_errors_pct"] == 100
+
+
+def test_an_exchange_that_gives_no_answer_is_unknown(proxy: FaultProxy) -> None:
+    proxy.faults.append(Fault("reset", "GET", "", times=1_000))
+    assert found(check("--within", "4s")) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
+
+
+def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultProxy, store: SqliteStore) -> None:
+    store.add_traffic([Minute(minute=minute(at), requests=30, failures=15, p99_ms=40) for at in range(12)])
+    assert found(check()) == (2, [("critical", "API_ERRORS", "requests")])
+    proxy.faults.append(Fault("reset", "GET", "", times=1_000))
+    ended = check("--within", "4s")
+    assert ended.code == 2
+    assert ("unknown", "COULD_NOT_LOOK", "requests") in found(ended)[1]
+
+
+def test_what_is_over_is_a_warning_for_a_while(proxy: FaultProxy, store: SqliteStore) -> None:
+    bad = [Minute(minute=minute(at), requests=30, failures=15) for at in range(10, 14)]
+    store.add_traffic([*bad, *(Minute(minute=minute(at), requests=30) for at in range(10))])
+    assert found(check()) == (1, [("warning", "API_ERRORS", "requests")])
+
+
+def test_a_percentile_of_a_loop_counts_while_it_is_new(proxy: FaultProxy, store: SqliteStore) -> None:
+    store.add_traffic([Minute(minute=minute(10), requests=30, p99_ms=90_000)])
+    assert check().code == 0
+    store.add_traffic([Minute(minute=minute(), requests=30, p99_ms=90_000)])
+    ended = check()
+    assert (found(ended), measures(ended)["api_p99_ms"]) == ((2, [("critical", "API_SLOW", "requests")]), 90_000)
+
+
+@pytest.mark.parametrize(("shift_s", "code", "severity"), [(3.5, 1, "warning"), (-30.0, 2, "critical")])
+def test_a_clock_that_is_off_is_told(
+    shared: tuple[Served, FaultProxy], proxy: FaultProxy, shift_s: float, code: int, severity: str
+) -> None:
+    shared[0].clock.shift_s = shift_s
+    ended = check()
+    assert found(ended) == (code, [(severity, "CLOCK", "clock")])
+    assert ended.json["runbook"] == "clock-skew"
+
+
+def test_a_key_that_is_refused_is_critical_and_one_that_is_missing_is_unknown(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
+    ended = check()
+    assert found(ended) == (2, [("critical", "CREDENTIALS", "key")])
+    assert ended.json["runbook"] == "credentials-refused"
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    assert check().code == 3
+
+
+def test_a_loop_leaves_what_it_counted_also_on_paper(proxy: FaultProxy, tmp_path: Path) -> None:
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
+    for more, home in (((), "sim"), (("--paper",), "sim-paper")):
+        proxy.answers.clear()
+        assert kalshi(*words, *more).code == 0
+        account = "paper" if more else KEY_ID
+        with SqliteStore.open(tmp_path / "state" / home / "state.db", account=account, environment="sim") as left:
+            counted = left.traffic(SystemClock().now() - 3_600_000)
+        # What comes after the last cycle, to leave nothing behind, is not in it.
+        assert 0 < sum(each.requests for each in counted) <= len(proxy.answers)
+        assert all(each.p99_ms is not None and each.failures == 0 for each in counted)

@@ -1,0 +1,71 @@
+"""How failures are counted over two windows, what a percentile is, and that little says nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from kalshi_cli.core.traffic import Minute, failed_pct, failing, gaps, is_failure, p99
+from kalshi_cli.units import Ts
+
+NOW = Ts(100 * 60_000 + 30_000)
+
+
+def minutes(*counts: tuple[int, int, int]) -> list[Minute]:
+    """(minutes ago, requests, failures)."""
+    return [Minute(minute=100 - ago, requests=requests, failures=failures) for ago, requests, failures in counts]
+
+
+def test_what_got_no_usable_answer_failed_and_a_refusal_is_an_answer() -> None:
+    statuses = (0, 200, 401, 404, 429, 500, 503)
+    assert [status for status in statuses if is_failure(status)] == [0, 429, 500, 503]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([], None), ([7.0], 7.0), (range(10), 9), (range(100), 98), (range(1000), 989)]
+)
+def test_the_99th_percentile_is_the_value_that_a_hundredth_is_beyond(values: range, expected: float | None) -> None:
+    assert p99(values) == expected
+
+
+def test_a_share_is_over_this_minute_and_the_whole_ones_of_the_window() -> None:
+    seen = minutes((0, 10, 1), (2, 10, 9), (3, 80, 80))
+    assert failed_pct(seen, NOW, 2) == 50
+    assert failed_pct(seen, NOW, 3) == 90
+    assert failed_pct(minutes((0, 9, 9)), NOW, 2) is None
+
+
+def judged(*counts: tuple[int, int, int]) -> list[str]:
+    return [breach.severity for breach in failing(minutes(*counts), NOW, "5", "20")[0]]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([(0, 50, 15), (5, 50, 15)], ["critical"]),
+        ([(0, 50, 15), (5, 500, 0)], []),  # it has just begun: the long window does not have it yet
+        ([(0, 50, 0), (5, 50, 50)], ["warning"]),  # it is over, and the last quarter of an hour was bad
+        ([(0, 50, 5), (20, 50, 5)], ["warning"]),
+        ([(0, 100, 0), (20, 100, 90)], []),  # it was bad, and is well for a quarter of an hour
+        ([(0, 50, 1), (5, 50, 1)], []),
+        ([(0, 5, 5)], []),
+        ([], []),
+    ],
+)
+def test_failures_count_only_where_both_windows_have_too_many(
+    counts: list[tuple[int, int, int]], expected: list[str]
+) -> None:
+    assert judged(*counts) == expected
+
+
+def test_the_measures_are_the_lesser_share_of_each_pair_of_windows() -> None:
+    _, measures = failing(minutes((0, 10, 5), (5, 90, 0), (30, 100, 0)), NOW, "5", "20")
+    assert [(measure.label, measure.value, measure.warn, measure.crit) for measure in measures] == [
+        ("api_errors_pct", 5.0, "", "20"),
+        ("api_errors_hour_pct", 2.5, "5", ""),
+    ]
+    assert failing(minutes((0, 5, 5)), NOW, "5", "20")[1] == []
+
+
+def test_gaps_of_the_last_minutes_are_counted() -> None:
+    seen = [Minute(minute=100, gaps=1), Minute(minute=90, gaps=2), Minute(minute=89, gaps=4)]
+    assert gaps(seen, NOW) == 3
