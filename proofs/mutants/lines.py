@@ -18,6 +18,14 @@ class Mutant(NamedTuple):
 
 SENDING = (
     Mutant(
+        "a batch without an answer is in doubt",
+        "orders of it that rest are taken for refused, and count in no limit (F10)",
+        "exchange/calls/orders.py",
+        "            return [OrderUnknown(self._clock.now(), order.client_order_id, why) for order in orders]",
+        '            return [OrderRejected(self._clock.now(), order.client_order_id, "", why) for order in orders]',
+        ("tests/exchange/test_order_changes.py",),
+    ),
+    Mutant(
         "commit before send",
         "a crash between the two forgets an order that is live (F12)",
         "runner.py",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 import proofs.simulate.session as session
-from kalshi_cli.core.messages import OrderRejected
 from kalshi_cli.exchange.calls import orders
 from proofs.simulate.plan import draw
 from proofs.simulate.regressions import seeds
@@ -38,14 +37,6 @@ def test_a_seed_plays_the_same_session_again() -> None:
 def test_where_an_order_without_an_answer_is_sent_again_sessions_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "CREATE", orders.CREATE._replace(is_harmless_twice=True))
     assert any(session.run(seed).violations for seed in range(1, 10))
-
-
-def test_where_orders_of_a_batch_without_an_answer_count_as_refused_sessions_fail(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(orders, "OrderUnknown", OrderRejected)
-    batches = [seed for seed in range(6, 60) if any(fault.kind == "batch" for fault in draw(seed).faults)]
-    assert any(session.run(seed).violations for seed in batches)
 
 
 def test_a_plan_shrinks_to_the_faults_that_matter() -> None:
