@@ -52,8 +52,10 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state" / "sim"
 
 
-def cut(proxy: FaultProxy, path: str = "") -> None:
-    """Nothing gets an answer any more."""
+def cut(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, path: str = "") -> None:
+    """Nothing gets an answer any more, and it is given up soon: a check that came near its deadline would end this
+    process."""
+    monkeypatch.setenv("KALSHI_EXCHANGE__TOTAL_TIMEOUT_S", "0.5")
     proxy.faults.append(Fault("reset", "GET", path, times=1_000))
 
 
@@ -138,11 +140,13 @@ def test_all_in_json_has_the_outcome_of_each(proxy: FaultProxy) -> None:
     assert each["heartbeat"]["breaches"][0]["code"] == "HEARTBEAT_LOST"
 
 
-def test_an_exchange_that_does_not_answer_is_asked_once_and_everything_about_it_is_unknown(proxy: FaultProxy) -> None:
+def test_an_exchange_that_does_not_answer_is_asked_once_and_everything_about_it_is_unknown(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     balance = Fault("reset", "GET", "balance", times=1_000)
     proxy.faults.append(balance)
-    cut(proxy)
-    found = kalshi("check", "all", "--no-notify", "--json", "--within", "4s").json
+    cut(proxy, monkeypatch)
+    found = kalshi("check", "all", "--no-notify", "--json").json
     assert balance.hits == 0
     status = {check["check"]: check["status"] for check in found["checks"]}
     assert {status[name] for name in ("positions", "pnl", "balance")} == {"UNKNOWN"}
@@ -184,7 +188,8 @@ def test_an_exchange_that_takes_requests_and_says_nothing_is_unknown_in_time(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("KALSHI_REST_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/trade-api/v2")
-        ended = kalshi("check", "positions", "--no-notify", "--within", "2s", "--json")
+        monkeypatch.setenv("KALSHI_EXCHANGE__TOTAL_TIMEOUT_S", "0.5")
+        ended = kalshi("check", "positions", "--no-notify", "--json")
     assert (ended.code, ended.json["status"]) == (3, "UNKNOWN")
     assert ended.json["breaches"][0]["code"] == "COULD_NOT_LOOK"
 
@@ -250,13 +255,16 @@ def test_the_verdict_does_not_depend_on_who_could_be_told(proxy: FaultProxy, sin
     assert kalshi(*CHECK, "-w", "5:", "--notify", sink.url).code == 0
 
 
-def test_not_having_been_able_to_look_is_told_the_second_time_and_ends_nothing(proxy: FaultProxy, sink: Hook) -> None:
-    words = (*CHECK, "--within", "4s", "--notify", sink.url)
+def test_not_having_been_able_to_look_is_told_the_second_time_and_ends_nothing(
+    proxy: FaultProxy, sink: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*CHECK, "--notify", sink.url)
     assert kalshi(*words, "-w", "5000:").code == 1
-    cut(proxy)
+    cut(proxy, monkeypatch)
     assert [kalshi(*words).code, len(sink.told)] == [3, 1]
     assert [kalshi(*words).code, len(sink.told)] == [3, 2]
     proxy.faults.clear()
+    monkeypatch.delenv("KALSHI_EXCHANGE__TOTAL_TIMEOUT_S")
     assert kalshi(*words, "-w", "5000:").code == 1
     assert sink.heard == [("firing", "LOW_BALANCE"), ("firing", "COULD_NOT_LOOK"), ("resolved", "COULD_NOT_LOOK")]
 
