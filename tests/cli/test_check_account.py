@@ -71,6 +71,8 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
     set_variables(
         monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
     )
+    # No trading day ends while these run: midnight is hours away.
+    monkeypatch.setenv("KALSHI_DAY_ZONE", "UTC" if 4 <= datetime.now(UTC).hour < 20 else "America/Los_Angeles")
     return found
 
 
