@@ -12,7 +12,7 @@ from kalshi_cli.app import App
 from kalshi_cli.app.sinks import refuse_unusable_sinks
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Sink
-from kalshi_cli.core.alerts import Matter
+from kalshi_cli.core.matters import Matter
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Overview, Terms

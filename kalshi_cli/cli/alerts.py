@@ -86,7 +86,7 @@ def silence(
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
     from kalshi_cli.app.alerts import of_loop
-    from kalshi_cli.core.alerts import Silence
+    from kalshi_cli.core.matters import Silence
     from kalshi_cli.units import Ts, format_ts
 
     if not 0 < lasts <= LONGEST_S:

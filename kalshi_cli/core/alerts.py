@@ -19,121 +19,29 @@ import msgspec
 from msgspec.structs import replace
 
 from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.matters import (
+    ENDS,
+    HALT,
+    INHIBITS,
+    LOOKS,
+    MAX_SUBJECTS,
+    NAMED,
+    REDUCING,
+    REST,
+    Matter,
+    Policy,
+    Silence,
+    Window,
+    found_by,
+    gravity,
+    recorded,
+    stops_trading,
+    worst,
+)
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Kind, Notice
 from kalshi_cli.core.remedies import remedy_of
-from kalshi_cli.text import safe_text
 from kalshi_cli.units import Ts
-
-GRAVITY = ("info", "warning", "critical")
-"""The tiers, from the least."""
-
-LOOP, HALT, REDUCING = "loop", "halt", "reducing"
-"""Sources: what a loop recorded, and the trading state on file. Any other is a check."""
-
-ENDS: dict[str, tuple[str, ...]] = {
-    "SIGHTED": ("BLIND",),
-    "EXCHANGE_RESUMED": ("EXCHANGE_PAUSED", "TRADING_PAUSED"),
-    "EXCHANGE_PAUSED": ("TRADING_PAUSED",),
-    "TRADING_PAUSED": ("EXCHANGE_PAUSED",),
-}
-"""What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
-
-LASTING = {ended for codes in ENDS.values() for ended in codes}
-
-_NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
-_IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP")
-INHIBITS: dict[str, tuple[str, ...]] = {
-    "EXCHANGE_PAUSED": (*_NOISE, *_IDLE, "TRADING_PAUSED", "CYCLE_LATE"),
-    "TRADING_PAUSED": (*_NOISE, *_IDLE),
-    "BLIND": (*_NOISE, "CYCLE_LATE"),
-    "DAILY_LOSS": ("DAY_LOSS",),
-    "HALTED": ("STRATEGY*", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
-}
-"""A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
-
-STANDS_DOWN = (
-    "EXCHANGE_PAUSED", "TRADING_PAUSED", "BLIND", "CREDENTIALS", "CANCEL_ALL", "HALTED", "ROUTE_ENDS", "CYCLE_LATE",
-    "HEARTBEAT_LOST", "LOOP_FAILED", "FLATTEN_FAILED",
-)  # fmt: skip
-"""Critical codes after which a loop is not paused: it stands still already, and goes on by itself when it can; it runs
-no more; or it is not about trading. A pause would only outlive its cause."""
-
-MAX_SUBJECTS = 100
-REST = "others"
-"""Subjects of one code that are known one by one; any more are counted as one."""
-
-NAMED = 20
-"""Subjects that one notice names."""
-
-LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
-
-LOOKS = 2
-"""A check that could not look is told of when it could not so often in a row."""
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """How long is told together, after how long again, and how old an event may be."""
-
-    group_ms: int
-    repeat_ms: int
-    stale_ms: int
-
-
-class Silence(msgspec.Struct, frozen=True):
-    """Nobody is told of what has such a code and subject (globs) before `until`."""
-
-    code: str
-    subject: str
-    until: Ts
-    reason: str
-    created: Ts
-
-    def covers(self, matter: Matter, now: Ts) -> bool:
-        return now < self.until and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
-
-
-class Window(msgspec.Struct, frozen=True):
-    """After something of a code was told: until when more of it waits, unless it is graver than `tier`."""
-
-    code: str
-    until: Ts
-    tier: str
-
-
-class Matter(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to tell. `untold` times it began, or happened, since somebody was last told of it (`told`).
-
-    It holds since `since`, and `is_known` once that was told; `ended` is since when it does not. `is_resolved`: its end
-    was told too, or nobody had known of it. `has_returned`: it was back before its time. `hushed` is how often it was
-    left untold for good.
-    """
-
-    code: str
-    subject: str
-    source: str
-    tier: str
-    event: str
-    text: str
-    since: Ts
-    seen: Ts
-    value: str = ""
-    wanted: str = ""
-    lasts: bool = False
-    is_unknown: bool = False
-    count: int = 1
-    untold: int = 1
-    told: Ts | None = None
-    ended: Ts | None = None
-    is_known: bool = False
-    is_resolved: bool = False
-    has_returned: bool = False
-    hushed: int = 0
-
-    @property
-    def is_firing(self) -> bool:
-        """It lasts, it is not over, and it is certain enough to be told."""
-        return self.lasts and self.ended is None and (self.is_known or self.untold > 0)
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -179,22 +87,9 @@ class Board:
 
     def observe(self, source: str, breaches: Iterable[Breach], now: Ts, event: str = "") -> None:
         """These hold now; what else of this source held is over, unless the source could not look at all."""
-        held: set[tuple[str, str]] = set()
-        could_look = True
-        for breach in breaches:
-            if breach.severity == "note":
-                continue
-            is_unknown = breach.severity == "unknown"
-            could_look = could_look and not is_unknown
-            value, wanted = safe_text(breach.value, LONGEST_TEXT), safe_text(breach.limit, LONGEST_SUBJECT)
-            matter = Matter(
-                code=breach.code, subject=safe_text(breach.subject, LONGEST_SUBJECT), source=source,
-                tier="warning" if is_unknown else breach.severity, event=event or remedy_of(breach.code).event,
-                text=f"{value}, wanted is {wanted}" if wanted else value, value=value, wanted=wanted,
-                since=now, seen=now, lasts=True, is_unknown=is_unknown, untold=0 if is_unknown else 1,
-            )  # fmt: skip
-            held.add(self._hold(matter))
-        if could_look:
+        found = [found_by(source, breach, now, event) for breach in breaches if breach.severity != "note"]
+        held = {self._hold(matter) for matter in found}
+        if not any(matter.is_unknown for matter in found):
             self.end(source, now, held)
 
     def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
@@ -204,13 +99,9 @@ class Board:
             if matter.lasts and matter.source == source and matter.ended is None and not is_held:
                 self._over(matter, now)
 
-    def happen(self, alert: Alert, now: Ts, event: str = "") -> None:
+    def happen(self, alert: Alert, now: Ts) -> None:
         """Something that was recorded: an event, the begin of what lasts, or its end."""
-        matter = Matter(
-            code=alert.code, subject=safe_text(alert.subject, LONGEST_SUBJECT), source=LOOP, tier=alert.tier,
-            event=event or remedy_of(alert.code).event, text=safe_text(alert.text, LONGEST_TEXT),
-            since=alert.ts, seen=now, lasts=alert.code in LASTING,
-        )  # fmt: skip
+        matter = recorded(alert, now)
         ended = [self._known(code, matter.subject) for code in ENDS.get(alert.code, ())]
         held = [known for known in ended if known is not None and known.ended is None]
         for known in held:
@@ -233,7 +124,7 @@ class Board:
             is_waiting = known.untold > 0
             matter = replace(
                 matter, since=known.since if is_waiting else matter.since, told=known.told, count=known.count + 1,
-                tier=_worst((known.tier, matter.tier)) if is_waiting else matter.tier,
+                tier=worst((known.tier, matter.tier)) if is_waiting else matter.tier,
                 untold=known.untold + matter.untold, hushed=known.hushed + matter.hushed,
             )  # fmt: skip
         self.put(matter)
@@ -258,13 +149,13 @@ class Board:
             return matter
         if known.lasts:
             return replace(matter, told=told, has_returned=True)
-        is_told = _gravity(matter.tier) <= _gravity(known.tier)
+        is_told = gravity(matter.tier) <= gravity(known.tier)
         untold = 0 if is_told else matter.untold
         return replace(matter, told=told, since=known.since, untold=untold, is_known=True)
 
     def _still(self, known: Matter, matter: Matter) -> Matter:
         """The same, going on. It is told anew where it became graver, or certain."""
-        tier = _worst((known.tier, matter.tier))
+        tier = worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= LOOKS
         is_news = tier != known.tier or not (known.untold or known.is_known)
         return replace(
@@ -289,7 +180,9 @@ class Board:
         causes = self.causes()
         begun = [matter for key in self._begun if (matter := self._known(*key)) is not None]
         self._begun.clear()
-        stoppers = tuple(matter for matter in begun if _stops(matter) and not self.is_hushed(matter, causes, now))
+        stoppers = tuple(
+            matter for matter in begun if stops_trading(matter) and not self.is_hushed(matter, causes, now)
+        )
         notices: list[Notice] = []
         for code in sorted(self.matters):
             hushed = {each.subject for each in self.matters[code].values() if self.is_hushed(each, causes, now)}
@@ -327,8 +220,8 @@ class Board:
         notices = self._tell_resolved(code, now, is_open=is_open)
         heard = [matter for matter in self.matters[code].values() if matter.subject not in hushed]
         fresh = [matter for matter in heard if self._is_due(matter, now)]
-        tier = _worst(matter.tier for matter in fresh)
-        if fresh and (is_open or (window is not None and _gravity(tier) > _gravity(window.tier))):
+        tier = worst(matter.tier for matter in fresh)
+        if fresh and (is_open or (window is not None and gravity(tier) > gravity(window.tier))):
             notices.append(self._notice("firing" if any(m.is_firing for m in fresh) else "event", fresh, now))
             self._open_window(notices[-1])
             is_open = False
@@ -377,12 +270,14 @@ class Board:
         return matter.ended is not None and now - matter.ended >= self._policy.repeat_ms
 
     def _notice(self, kind: Kind, told: list[Matter], now: Ts) -> Notice:
-        """Tell these together, the gravest and oldest first, of an end what was told before; now they are told."""
+        """Tell these together: of an end what was told before comes first, then what holds, the gravest, the oldest."""
         is_end = kind == "resolved"
-        told = sorted(told, key=lambda m: (is_end and m.told is None, -_gravity(m.tier), m.since, m.subject))
+        told = sorted(
+            told, key=lambda m: (is_end and m.told is None, m.ended is not None, -gravity(m.tier), m.since, m.subject)
+        )
         first, remedy = told[0], remedy_of(told[0].code)
         for matter in told:
-            is_past = matter.ended is not None and (matter.told is None or self._is_quiet(matter, now))
+            is_past = kind == "event" and matter.lasts and (matter.told is None or self._is_quiet(matter, now))
             last = matter.told if is_end and matter.told is not None else now
             self.put(replace(matter, untold=0, told=last, is_known=True, is_resolved=is_end or is_past))
         is_over = first.ended is not None and not is_end
@@ -402,15 +297,3 @@ class Board:
                 del self.matters[matter.code][matter.subject]
         self.matters = {code: group for code, group in self.matters.items() if group}
         self.windows = {code: window for code, window in self.windows.items() if now < window.until}
-
-
-def _stops(matter: Matter) -> bool:
-    return matter.tier == "critical" and matter.code not in STANDS_DOWN
-
-
-def _gravity(tier: str) -> int:
-    return GRAVITY.index(tier)
-
-
-def _worst(tiers: Iterable[str]) -> str:
-    return max(tiers, key=_gravity, default="info")

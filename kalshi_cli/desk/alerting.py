@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.config_sections import Alerts, Sink
-from kalshi_cli.core.alerts import GRAVITY, HALT, REDUCING, Board, Decision, Matter, Policy, Silence
+from kalshi_cli.core.alerts import Board, Decision
 from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.matters import HALT, REDUCING, Matter, Policy, Silence, gravity
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.notices import Notice
@@ -218,7 +219,7 @@ class Alerting:
         board = Board(self._policy, self._terms.env, self._new_id)
         book.load(board)
         causes = board.causes()
-        matters = sorted(board.all(), key=lambda m: (not m.is_firing, -GRAVITY.index(m.tier), m.since, m.subject))
+        matters = sorted(board.all(), key=lambda m: (not m.is_firing, -gravity(m.tier), m.since, m.subject))
         return Overview(
             matters=tuple(matters),
             hushed=frozenset((m.code, m.subject) for m in matters if board.is_hushed(m, causes, now)),

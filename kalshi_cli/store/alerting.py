@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.core.alerts import Board, Decision, Matter, Silence, Window
+from kalshi_cli.core.alerts import Board, Decision
+from kalshi_cli.core.matters import Matter, Silence, Window
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import Fill, Settlement
 from kalshi_cli.core.notices import Notice

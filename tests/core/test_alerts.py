@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.core.alerts import MAX_SUBJECTS, REST, Board, Matter, Policy, Silence
+from kalshi_cli.core.alerts import Board
 from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.matters import INHIBITS, MAX_SUBJECTS, REST, STANDS_DOWN, Matter, Policy, Silence
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.remedies import REMEDIES
 from kalshi_cli.units import Ts
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -386,6 +388,11 @@ def test_what_is_no_more_than_a_warning_or_unknown_or_silenced_stops_nothing(des
     assert desk.stoppers == []
     desk.happens("ORDER_UNKNOWN_LONG", tier="critical")
     assert len(desk.stoppers) == 1
+
+
+@pytest.mark.parametrize("code", sorted({*INHIBITS, *STANDS_DOWN}))
+def test_the_tables_speak_of_codes_that_there_are(code: str) -> None:
+    assert code in REMEDIES
 
 
 # -- bounds -------------------------------------------------------------------------------------------------------

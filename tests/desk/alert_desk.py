@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.config_sections import Alerts, Sink
-from kalshi_cli.core.alerts import Matter
 from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.matters import Matter
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms

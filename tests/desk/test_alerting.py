@@ -12,7 +12,7 @@ from alert_desk import DOWN, EVERYTHING, GONE, PHONE, TAKEN, AlertDesk, breach
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.config_sections import Sink
-from kalshi_cli.core.alerts import Silence
+from kalshi_cli.core.matters import Silence
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.alerting import MAX_WAITING
 from kalshi_cli.units import Ts

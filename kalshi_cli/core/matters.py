@@ -1,0 +1,160 @@
+"""What there is to tell: one thing each, what explains it, what is silenced, and how urgent it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.remedies import remedy_of
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
+
+GRAVITY = ("info", "warning", "critical")
+"""The tiers, from the least."""
+
+LOOP, HALT, REDUCING = "loop", "halt", "reducing"
+"""Sources: what a loop recorded, and the trading state on file. Any other is a check."""
+
+ENDS: dict[str, tuple[str, ...]] = {
+    "SIGHTED": ("BLIND",),
+    "EXCHANGE_RESUMED": ("EXCHANGE_PAUSED", "TRADING_PAUSED"),
+    "EXCHANGE_PAUSED": ("TRADING_PAUSED",),
+    "TRADING_PAUSED": ("EXCHANGE_PAUSED",),
+}
+"""What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
+
+LASTING = {ended for codes in ENDS.values() for ended in codes}
+
+_NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
+_IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP")
+INHIBITS: dict[str, tuple[str, ...]] = {
+    "EXCHANGE_PAUSED": (*_NOISE, *_IDLE, "TRADING_PAUSED", "CYCLE_LATE"),
+    "TRADING_PAUSED": (*_NOISE, *_IDLE),
+    "BLIND": (*_NOISE, "CYCLE_LATE"),
+    "DAILY_LOSS": ("DAY_LOSS",),
+    "HALTED": ("STRATEGY*", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
+}
+"""A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
+
+STANDS_DOWN = (
+    "EXCHANGE_PAUSED", "TRADING_PAUSED", "BLIND", "CREDENTIALS", "CANCEL_ALL", "HALTED", "ROUTE_ENDS", "CYCLE_LATE",
+    "HEARTBEAT_LOST", "LOOP_FAILED", "FLATTEN_FAILED",
+)  # fmt: skip
+"""Critical codes after which a loop is not paused: it stands still already, and goes on by itself when it can; it runs
+no more; or it is not about trading. A pause would only outlive its cause."""
+
+MAX_SUBJECTS = 100
+REST = "others"
+"""Subjects of one code that are known one by one; any more are counted as one."""
+
+NAMED = 20
+"""Subjects that one notice names."""
+
+LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
+
+LOOKS = 2
+"""A check that could not look is told of when it could not so often in a row."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How long is told together, after how long again, and how old an event may be."""
+
+    group_ms: int
+    repeat_ms: int
+    stale_ms: int
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """Nobody is told of what has such a code and subject (globs) before `until`."""
+
+    code: str
+    subject: str
+    until: Ts
+    reason: str
+    created: Ts
+
+    def covers(self, matter: Matter, now: Ts) -> bool:
+        return now < self.until and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """After something of a code was told: until when more of it waits, unless it is graver than `tier`."""
+
+    code: str
+    until: Ts
+    tier: str
+
+
+class Matter(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to tell. `untold` times it began, or happened, since somebody was last told of it (`told`).
+
+    It holds since `since`, and `is_known` once that was told; `ended` is since when it does not. `is_resolved`: its end
+    was told too, or nobody had known of it. `has_returned`: it was back before its time. `hushed` is how often it was
+    left untold for good.
+    """
+
+    code: str
+    subject: str
+    source: str
+    tier: str
+    event: str
+    text: str
+    since: Ts
+    seen: Ts
+    value: str = ""
+    wanted: str = ""
+    lasts: bool = False
+    is_unknown: bool = False
+    count: int = 1
+    untold: int = 1
+    told: Ts | None = None
+    ended: Ts | None = None
+    is_known: bool = False
+    is_resolved: bool = False
+    has_returned: bool = False
+    hushed: int = 0
+
+    @property
+    def is_firing(self) -> bool:
+        """It lasts, it is not over, and it is certain enough to be told."""
+        return self.lasts and self.ended is None and (self.is_known or self.untold > 0)
+
+
+def found_by(source: str, breach: Breach, now: Ts, event: str) -> Matter:
+    """What a check found; of a breach that is unknown it is not yet sure that there is anything."""
+    value, wanted = safe_text(breach.value, LONGEST_TEXT), safe_text(breach.limit, LONGEST_SUBJECT)
+    is_unknown = breach.severity == "unknown"
+    return Matter(
+        code=breach.code, subject=safe_text(breach.subject, LONGEST_SUBJECT), source=source,
+        tier="warning" if is_unknown else breach.severity, event=event or remedy_of(breach.code).event,
+        text=f"{value}, wanted is {wanted}" if wanted else value, value=value, wanted=wanted,
+        since=now, seen=now, lasts=True, is_unknown=is_unknown, untold=0 if is_unknown else 1,
+    )  # fmt: skip
+
+
+def recorded(alert: Alert, now: Ts) -> Matter:
+    """What a loop recorded, seen now."""
+    return Matter(
+        code=alert.code, subject=safe_text(alert.subject, LONGEST_SUBJECT), source=LOOP, tier=alert.tier,
+        event=remedy_of(alert.code).event, text=safe_text(alert.text, LONGEST_TEXT), since=alert.ts, seen=now,
+        lasts=alert.code in LASTING,
+    )  # fmt: skip
+
+
+def stops_trading(matter: Matter) -> bool:
+    """Whether it stops trading, where the configuration says that what is critical does."""
+    return matter.tier == "critical" and matter.code not in STANDS_DOWN
+
+
+def gravity(tier: str) -> int:
+    """More is graver."""
+    return GRAVITY.index(tier)
+
+
+def worst(tiers: Iterable[str]) -> str:
+    """The gravest tier; that of news where there is none."""
+    return max(tiers, key=gravity, default="info")
