@@ -81,7 +81,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     orders: int
-    filled: int
+    orders_filled: int
     judged: int
     in_time: int
     latencies: tuple[int, ...]
@@ -168,7 +168,7 @@ def sum_up(sent: Sequence[Sent], traded: Sequence[Traded], now: Ts, within_ms: i
     valued = [one for one in traded if one.order.fair is not None]
     return Execution(
         orders=len(sent),
-        filled=sum(one.filled_at is not None for one in sent),
+        orders_filled=sum(one.filled_at is not None for one in sent),
         judged=len(judged),
         in_time=sum(one.is_in_time(within_ms) for one in judged),
         latencies=tuple(sorted(one.latency_ms for one in sent if one.latency_ms is not None)),

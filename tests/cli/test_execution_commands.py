@@ -114,7 +114,7 @@ def ran(one: Served, tmp_path: Path) -> Iterator[None]:
 def test_a_run_leaves_behind_how_its_orders_were_carried_out() -> None:
     ended = kalshi("execution", "--json")
     (row,) = ended.json["rows"]
-    assert (ended.code, row["key"], row["orders"], row["filled"], row["fills"]) == (0, "once", 1, 1, 1)
+    assert (ended.code, row["key"], row["orders"], row["orders_filled"], row["fills"]) == (0, "once", 1, 1, 1)
     assert (row["edge_at_order"], row["contracts"], row["maker_share"]) == ("0.0400", "10.00", 0.0)
     fill = kalshi("fills", "--json").json[0]
     kept = 0.05 - float(fill["fee"]) / 10

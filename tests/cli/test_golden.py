@@ -23,11 +23,11 @@ import pytest
 from served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
 from talks import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
 
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.core.messages import Alert, FillBooked, OrderChanged
+from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Price
+from kalshi_cli.units import Money, Price, Ts, contracts
 
 GOLDEN = Path(__file__).parent / "golden"
 README = Path(__file__).parents[2] / "README.md"
@@ -122,6 +122,26 @@ def with_alerts(one: Served) -> None:
     (one.home / "config.yaml").chmod(0o600)
 
 
+def with_orders_carried_out(one: Served) -> None:
+    """Two orders of a strategy, of which one traded, and one by hand."""
+    now = one.clock.now()
+    store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    for name, strategy, latency_ms in (("a", "spike", 85), ("b", "spike", 240), ("c", "", 120)):
+        order = Order(
+            client_order_id=name, order_id=f"order-{name}", ticker=TWO_SIDED, side=BID, price=Price(4_100),
+            qty=contracts(10), status=OrderStatus.CANCELED, created=Ts(now - 60_000), updated=Ts(now - 60_000),
+            strategy=strategy, fair=Price(4_400) if strategy else None,
+        )  # fmt: skip
+        store.record(OrderChanged(order))
+        store.placed(name, latency_ms)
+    fill = Fill(
+        trade_id="t", order_id="order-a", ticker=TWO_SIDED, side=BID, price=Price(4_000), qty=contracts(10),
+        fee=Money(17_500), is_taker=True, ts=Ts(now - 59_000),
+    )  # fmt: skip
+    store.record(FillBooked(fill))
+    store.close()
+
+
 def with_catalogue(one: Served) -> None:
     assert kalshi("catalogue", "refresh").code == 0
 
@@ -193,7 +213,10 @@ READS = [
     Case("strategies_spike", "strategies spike"),
     Case("health_check", "health-check"),
     Case("check_schema", "check schema"),
-    *(Case(f"check_{name}", f"check {name} --no-notify") for name in ("positions", "pnl", "balance", "heartbeat")),
+    *(
+        Case(f"check_{name}", f"check {name} --no-notify")
+        for name in ("positions", "pnl", "balance", "heartbeat", "execution")
+    ),
     Case("config_path", "config path"),
     Case("config_check", "config check"),
     Case("order_dry_run", f"{BUY} --count 10 --price 0.41 --client-order-id dry --dry-run"),
@@ -261,6 +284,8 @@ WRITES = [
     Case("pause", "pause --reason lunch"),
     Case("stop_nothing", "stop"),
     Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s"),
+    Case("execution", "execution", with_orders_carried_out),
+    Case("why", "why", with_orders_carried_out),
     Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade),
     Case("catalogue_refresh", "catalogue refresh"),
     Case("markets_search", "markets --search york-inch", with_catalogue),
@@ -458,6 +483,8 @@ FIELDS: dict[str, str] = {
     "flatten --dry-run": "ticker side count price worst_price fillable expected least fees detail",
     "positions": "ticker position side count average_price cost mark value unrealized realized fees",
     "pnl": "realized unrealized fees net rows",
+    "execution": "since within_s orders fill_rate judged placement_median_ms placement_p99_ms timed maker_share "
+    "edge_at_order edge_kept slippage valued_fills rows trend worse",
     "trade --strategy spike --interval 0.1s --duration 0.1s": "strategy env mode cycles intents orders fills denied "
     "realized unrealized fees net balance maker_fills taker_fills stopped_by",
 }

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pkgutil
 import sys
 import unicodedata
 from collections.abc import Iterator
+from importlib import import_module
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kalshi_cli.cli.rows as all_rows
 from kalshi_cli.cli.rows import base as rows
 from kalshi_cli.cli.rows import run as run_rows
 from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
@@ -531,3 +534,20 @@ def test_order_rows_of_the_exchange_have_no_ids_until_it_told_them(capsys: pytes
     [row] = json.loads(capsys.readouterr().out)
     assert row["order_id"] is None
     assert row["client_order_id"] is None
+
+
+def test_what_a_terminal_shows_of_a_row_is_a_column_of_it() -> None:
+    """Rows inside a row follow it by themselves: to name them as a line of it is a mistake."""
+    for module in pkgutil.iter_modules(all_rows.__path__):
+        import_module(f"{all_rows.__name__}.{module.name}")
+    kinds = list(every(Row))
+    assert {OrderRow, PnlView} < set(kinds)
+    for kind in kinds:
+        names = {column.name for column in columns(kind)}
+        assert names.issuperset((*kind.shown, *kind.screen)), kind.__name__
+
+
+def every(kind: type[Row]) -> Iterator[type[Row]]:
+    for narrower in kind.__subclasses__():
+        yield narrower
+        yield from every(narrower)

@@ -82,7 +82,7 @@ def test_an_order_counts_once_it_is_old_enough_and_well_where_it_traded_by_then(
         fill(9, order_id="o0", ts=Ts(NOW + WITHIN_MS + 5)),
     ]
     found = sum_up(*match(orders, fills, {}), Ts(NOW + WITHIN_MS))
-    assert (found.orders, found.filled, found.judged, found.in_time) == (4, 3, 3, 1)
+    assert (found.orders, found.orders_filled, found.judged, found.in_time) == (4, 3, 3, 1)
     assert found.fill_rate == pytest.approx(1 / 3)
 
 
@@ -166,7 +166,7 @@ def test_every_fill_of_an_own_order_is_counted_once(some: list[Any]) -> None:
     assert whole.fills == sum(one.order_id in own for one in fills)
     assert whole.contracts == sum(one.qty for one in fills if one.order_id in own)
     assert whole.orders == len(own) >= whole.judged >= whole.in_time
-    assert whole.filled >= whole.in_time
+    assert whole.orders_filled >= whole.in_time
 
 
 def test_the_properties_look_at_something() -> None:

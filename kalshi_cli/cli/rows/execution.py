@@ -15,7 +15,7 @@ class ExecutionRow(Row, frozen=True, kw_only=True):
 
     key: str
     orders: int
-    filled: int
+    orders_filled: int
     judged: int
     fill_rate: Ratio | None
     timed: int
@@ -48,14 +48,14 @@ class ExecutionView(ExecutionRow, frozen=True, kw_only=True):
     worse: tuple[str, ...]
 
     screen = (
-        "since", "orders", "filled", "fill_rate", "placement_median_ms", "placement_p99_ms", "fills", "contracts",
-        "maker_share", "edge_at_order", "edge_kept", "slippage", "rows", "trend", "worse",
+        "since", "orders", "orders_filled", "fill_rate", "placement_median_ms", "placement_p99_ms", "fills",
+        "contracts", "maker_share", "edge_at_order", "edge_kept", "slippage", "worse",
     )  # fmt: skip
 
 
 def execution_view(report: Report) -> ExecutionView:
     return ExecutionView.of(
-        _row("", report.whole),
+        _row("all", report.whole),
         since=report.since,
         within_s=report.within_ms / 1000,
         rows=tuple(_row(key, part) for key, part in report.parts.items()),

@@ -38,7 +38,7 @@ class WhyView(Row, frozen=True, kw_only=True):
     remarks: tuple[str, ...]
     rows: tuple[RefusalRow, ...]
 
-    screen = ("since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled", "rows")
+    screen = ("since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled")
 
 
 def why_view(funnel: Funnel) -> WhyView:
