@@ -83,11 +83,12 @@ class Courier:
         while True:
             try:
                 with self._opened() as alerting:
-                    return self._carry(alerting)
+                    self._carry(alerting)
+                    return
             except StateError as error:
                 self._say(f"nobody is told of alerts: {error.message}")
             if self._is_over.wait(self._look_s * REST_LOOKS):
-                return None
+                return
 
     def _carry(self, alerting: Alerting) -> None:
         looks = 0
