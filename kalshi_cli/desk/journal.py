@@ -308,7 +308,10 @@ class Journal:
                 self._out.metrics.placement_seconds.observe(latency_s)
         if event == "order_acknowledged" or not order.status.is_live:
             self._waiting.pop(order.client_order_id, None)
-        self._count("acknowledged" if event == "order_acknowledged" else order.status.value)
+        if event == "order_acknowledged":
+            self._count("acknowledged")
+        if event in _ENDS.values() or not (order.status.is_live or order.is_foreign):
+            self._count(order.status.value)
         latency_ms = None if latency_s is None else round(latency_s * 1000, 1)
         self._out.line(event, **_order(order), latency_ms=latency_ms, exchange_ts_ms=order.updated)
 

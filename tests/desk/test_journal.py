@@ -314,6 +314,18 @@ def test_the_tables_have_each_fill_and_days_that_add_up_to_the_account(virtual: 
     assert parse_money(day["balance"]) == run.engine.cash
 
 
+def test_each_order_is_counted_once_as_submitted_acknowledged_and_filled(virtual: Virtual) -> None:
+    told, _, _ = run_a_day(virtual)
+    counted = {
+        status: told.metrics.registry.get_sample_value("trading_orders_total", {"status": status})
+        for status in ("submitted", "acknowledged", "filled", "canceled", "resting", "rejected")
+    }
+    assert counted == {
+        "submitted": 3, "acknowledged": 3, "filled": 2, "canceled": 1, "resting": None, "rejected": None,
+    }  # fmt: skip
+    assert told.metrics.registry.get_sample_value("trading_trades_total") == 3
+
+
 def test_a_second_run_doubles_nothing_and_adds_what_is_missing(virtual: Virtual) -> None:
     told, _, _ = run_a_day(virtual)
     whole = (told.folder / TRADES).read_text()
