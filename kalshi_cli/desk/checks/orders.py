@@ -38,7 +38,7 @@ def _resting(readings: Readings) -> list[Breach]:
     resting = [Resting(order, _on_file(store, order)) for order in listed]
     triggered = {group.group_id for group in store.groups() if group.is_triggered} if store is not None else set()
     loop = readings.loop
-    is_alone = loop.who is None or loop.mode == "paper"
+    is_alone = loop.who is None or not loop.is_of_account
     alone_after_ms = int(readings.config.trade.order_expiry_s * 1000) if is_alone else None
     return [
         *left_over(resting, now, alone_after_ms=alone_after_ms),

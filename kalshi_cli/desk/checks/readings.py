@@ -39,6 +39,11 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     halt: Halt
 
     @property
+    def is_of_account(self) -> bool:
+        """It trades at the exchange, and looks after the account's orders."""
+        return not self.mode
+
+    @property
     def pulse(self) -> Cycle | None:
         """The last cycle of the run that holds the lock now; None where none runs, or while it starts."""
         cycle = self.cycle
