@@ -117,6 +117,16 @@ UNRANGED = {
 """Checks of the exchange, without a number that could be held against a range."""
 
 EITHER_LOOP = {
+    "feed": """Does the loop hear the exchange? Where none runs: would one?
+
+    The age of its last message in seconds, how late messages about books come (checks.feed_lag_ms), how often it had to
+    begin anew, markets without a book that can be believed, an account that it cannot read. Without a loop the stream
+    is tried: does it let us in, does it answer? While the exchange is paused quiet is fine. -w and -c are seconds.
+
+    \b
+    kalshi check feed
+    kalshi check feed -w 20 -c 90 --paper
+    """,
     "api": """Does the exchange answer, soon enough, with our key, and at our time?
 
     Up to ten reads, with and without the key, and what the loop counted in the last hour: the 99th percentile of their

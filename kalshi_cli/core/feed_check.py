@@ -1,0 +1,57 @@
+"""What is wrong with what a loop hears, and what of it is only the quiet of a pause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import ExchangeStatus
+from kalshi_cli.core.surroundings import pause_of, shards
+from kalshi_cli.units import format_ts
+
+_NEXT, _MORE = re.compile(r"; (?=\S+: |and \d+ more$)"), re.compile(r"and \d+ more")
+_SIGHT = ("BLIND", "SIGHTED")
+
+
+def without_books(no_book: str) -> tuple[list[Breach], int]:
+    """A breach for each market that `Cycle.no_book` names, and how many there are with those it does not name."""
+    parts = [part for part in _NEXT.split(no_book) if part]
+    more = int(parts.pop().split()[1]) if parts and _MORE.fullmatch(parts[-1]) else 0
+    breaches = [
+        Breach(
+            subject=ticker, value=reason, limit="a book that can be believed", severity="warning", code="BOOK_MISSING"
+        )
+        for ticker, _, reason in (part.partition(": ") for part in parts)
+    ]
+    return breaches, len(breaches) + more
+
+
+def blindness(alerts: Iterable[Alert]) -> list[Breach]:
+    """That the loop cannot read the account, by what it said last of that."""
+    last = max((alert for alert in alerts if alert.code in _SIGHT), key=lambda alert: alert.ts, default=None)
+    if last is None or last.code != "BLIND":
+        return []
+    value = f"since {format_ts(last.ts)}: {last.text}"
+    return [
+        Breach(
+            subject=last.subject, value=value, limit="an account that can be read", severity="critical", code="BLIND"
+        )
+    ]
+
+
+def pause_words(status: ExchangeStatus) -> str:
+    """Why it is quiet; "" where it should not be. One shard that goes on is not quiet."""
+    pauses = {pause_of(status, shard) for shard in shards(status)}
+    return "" if "" in pauses else "the exchange is paused" if "EXCHANGE_PAUSED" in pauses else "trading is paused"
+
+
+def calmed(breaches: Iterable[Breach], why: str) -> list[Breach]:
+    """The same as notes, where there is a reason for the quiet."""
+    if not why:
+        return list(breaches)
+    return [
+        Breach(subject=each.subject, value=f"{each.value} ({why})", limit=each.limit, severity="note", code=each.code)
+        for each in breaches
+    ]

@@ -1,0 +1,104 @@
+"""Does the loop hear the exchange? Where none runs: would one?"""
+
+from __future__ import annotations
+
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
+from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
+from kalshi_cli.core.traffic import GAP_MINUTES, gaps
+from kalshi_cli.desk.checks.readings import Loop, Readings, measured
+from kalshi_cli.errors import KalshiError
+from kalshi_cli.store.base import Cycle
+from kalshi_cli.units import Ts
+
+FIRST = "feed_age_s"
+
+MOST_GAPS = 5
+"""Gaps in the last minutes; a stream that begins anew more often than that does not hold."""
+
+
+def examine(readings: Readings) -> CheckReport:
+    """By what the loop wrote down with its last cycle; the age of that is part of the age of its last message.
+
+    While the exchange is paused quiet is no incident.
+    """
+    loop = readings.loop
+    if loop.who is None:
+        return _tried(readings)
+    pulse = loop.pulse
+    if pulse is None:
+        return report("feed", "the loop has not completed a cycle yet")
+    measures = _measures(readings, loop, pulse)
+    missing, no_book = without_books(pulse.no_book)
+    breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
+    breaches += [*missing, *_blindness(loop, pulse)]
+    measures.append(Measure(label="no_book", value=no_book))
+    summary = _summary(measures, is_polled=_is_polled(readings, pulse))
+    why = _pause(readings) if breaches else ""
+    if why:
+        summary += f"; {why}"
+    return report("feed", summary, calmed(breaches, why), measures)
+
+
+_CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "FEED_GAPS"}
+
+
+def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
+    now, checks = readings.clock.now(), readings.checks
+    since_s = max(0.0, (now - pulse.completed) / 1000)
+    age_s = since_s
+    if pulse.feed_age_ms is not None:
+        age_s += pulse.feed_age_ms / 1000
+    elif not _is_polled(readings, pulse):
+        age_s = (now - pulse.started) / 1000
+    measures = [measured("feed_age_s", round(age_s, 1), checks.feed_age_s, "s")]
+    if pulse.feed_lag_ms is not None:
+        measures.append(measured("feed_lag_ms", pulse.feed_lag_ms, checks.feed_lag_ms, "ms"))
+    if loop.store is not None:
+        found = gaps(loop.store.traffic(Ts(now - GAP_MINUTES * 60_000)), now)
+        measures.append(Measure(label="feed_gaps", value=found, warn=str(MOST_GAPS)))
+    return measures
+
+
+def _is_polled(readings: Readings, pulse: Cycle) -> bool:
+    """Without a key there is no stream; the books are read with each cycle."""
+    config = readings.config
+    has_key = config.credential.key_id or (config.env == "sim" and not config.rest_url)
+    return pulse.feed_age_ms is None and not has_key
+
+
+def _blindness(loop: Loop, pulse: Cycle) -> list[Breach]:
+    return blindness(loop.store.alerts(pulse.started)) if loop.store is not None else []
+
+
+def _pause(readings: Readings) -> str:
+    """Why it is quiet, as far as the exchange can be asked."""
+    try:
+        return pause_words(readings.exchange_status)
+    except KalshiError:
+        return ""
+
+
+def _summary(measures: list[Measure], *, is_polled: bool) -> str:
+    value = {measure.label: measure.value for measure in measures}
+    said = [
+        f"books polled {value['feed_age_s']:g} s ago" if is_polled else f"last message {value['feed_age_s']:g} s ago"
+    ]
+    if "feed_lag_ms" in value:
+        said.append(f"{value['feed_lag_ms']:g} ms late")
+    said.append(
+        f"{value.get('feed_gaps', 0):g} gaps in {GAP_MINUTES} minutes, {value['no_book']:g} markets without a book"
+    )
+    return ", ".join(said)
+
+
+def _tried(readings: Readings) -> CheckReport:
+    """No loop runs: whether the stream lets us in, and answers."""
+    why = _pause(readings)  # before the stream is tried, which takes what time there is
+    verdict, detail, hint = readings.stream
+    summary = f"no loop is running; the stream: {detail}"
+    if verdict is Verdict.OK:
+        return report("feed", summary)
+    severity = "unknown" if verdict is Verdict.UNKNOWN else "critical"
+    code = "COULD_NOT_LOOK" if verdict is Verdict.UNKNOWN else "FEED_DOWN"
+    breach = Breach(subject="stream", value=detail, limit=hint or "an answer", severity=severity, code=code)
+    return report("feed", f"{summary}; {why}" if why else summary, calmed([breach], why))

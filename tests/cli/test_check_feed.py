@@ -1,0 +1,252 @@
+"""`kalshi check feed` in its four states: of a loop by what it wrote down, and without one by trying the stream."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_proxy import FaultProxy, fault_proxy
+from served import (
+    KEY_ID,
+    TWO_SIDED,
+    Ended,
+    Served,
+    bare_variables,
+    eventually,
+    finish,
+    kalshi,
+    served,
+    set_variables,
+    start,
+)
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.traffic import Minute
+from kalshi_cli.store.base import Cycle
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FaultProxy]]:
+    with served(tmp_path_factory.mktemp("feed")) as one, fault_proxy(one.server.rest_url) as proxy:
+        yield one, proxy
+
+
+@pytest.fixture
+def variables(shared: tuple[Served, FaultProxy], tmp_path: Path) -> dict[str, str]:
+    one, proxy = shared
+    proxy.edits.clear()
+    proxy.faults.clear()
+    proxy.mend_stream()
+    moved = one.variables(proxy.moved(one.server.rest_url), proxy.moved(one.server.ws_url))
+    return {**moved, **bare_variables(tmp_path)}
+
+
+@pytest.fixture
+def proxy(
+    shared: tuple[Served, FaultProxy], variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> FaultProxy:
+    one, found = shared
+    one.call(lambda: one.exchange.resume(one.clock.now()))
+    set_variables(monkeypatch, tmp_path, variables)
+    return found
+
+
+@pytest.fixture
+def store(proxy: FaultProxy, tmp_path: Path) -> Iterator[SqliteStore]:
+    """The state file of the account."""
+    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def running(store: SqliteStore, tmp_path: Path) -> Iterator[None]:
+    """A loop holds the account."""
+    with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
+        yield
+
+
+def beat(store: SqliteStore, ago_s: float = 0.0, **changes: Any) -> None:
+    """The loop completed a cycle."""
+    now = SystemClock().now()
+    fields: dict[str, Any] = {
+        "run_id": "r", "pid": os.getpid(), "mode": "sim", "strategy": "spike", "started": Ts(now - 3_600_000),
+        "completed": Ts(now - int(ago_s * 1000)), "cycles": 10, "is_running": True, "feed_age_ms": 500,
+        "feed_lag_ms": 20,
+    }  # fmt: skip
+    store.beat(Cycle(**(fields | changes)))
+
+
+def check(*words: str) -> Ended:
+    return kalshi("check", "feed", "--no-notify", "--json", *words)
+
+
+def found(ended: Ended) -> tuple[int, list[tuple[str, str, str]]]:
+    return ended.code, [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
+
+
+def measures(ended: Ended) -> dict[str, float]:
+    return {each["label"]: each["value"] for each in ended.json["measures"]}
+
+
+# -- of a loop ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("running")
+def test_a_loop_that_hears_is_fine(store: SqliteStore) -> None:
+    beat(store)
+    ended = check("-w", "100", "-c", "200")
+    assert found(ended) == (0, [])
+    assert set(measures(ended)) == {"feed_age_s", "feed_lag_ms", "feed_gaps", "no_book"}
+    assert measures(ended)["feed_lag_ms"] == 20
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "feed_age_ms", "code"), [(0.0, 15_000, 1), (0.0, 90_000, 2), (90.0, 500, 2), (0.0, None, 2)]
+)
+@pytest.mark.usefixtures("running")
+def test_the_age_of_the_last_message_counts_with_that_of_the_cycle(
+    store: SqliteStore, ago_s: float, feed_age_ms: int | None, code: int
+) -> None:
+    beat(store, ago_s, feed_age_ms=feed_age_ms)
+    ended = check()
+    severity = {1: "warning", 2: "critical"}[code]
+    assert found(ended) == (code, [(severity, "FEED_STALE", "stream")])
+    assert ended.json["runbook"] == "feed-stale"
+
+
+@pytest.mark.parametrize(("lag_ms", "code"), [(3_000, 1), (20_000, 2)])
+@pytest.mark.usefixtures("running")
+def test_messages_that_come_late_are_told(store: SqliteStore, lag_ms: int, code: int) -> None:
+    beat(store, feed_lag_ms=lag_ms)
+    ended = check("-w", "100", "-c", "200")
+    assert (ended.code, found(ended)[1][0][1:]) == (code, ("FEED_LATE", "stream"))
+
+
+@pytest.mark.usefixtures("running")
+def test_markets_without_a_book_are_named_and_a_stream_that_does_not_hold_is_told(store: SqliteStore) -> None:
+    beat(store, no_book="KXA-1: no snapshot yet; KXA-2: it broke; and 3 more")
+    store.add_traffic([Minute(minute=SystemClock().now() // 60_000, gaps=6)])
+    ended = check("-w", "100", "-c", "200")
+    assert found(ended) == (
+        1,
+        [
+            ("warning", "FEED_GAPS", "stream"),
+            ("warning", "BOOK_MISSING", "KXA-1"),
+            ("warning", "BOOK_MISSING", "KXA-2"),
+        ],
+    )
+    assert measures(ended)["no_book"] == 5
+
+
+@pytest.mark.usefixtures("running")
+def test_a_loop_that_cannot_read_the_account_is_blind_until_it_can(store: SqliteStore) -> None:
+    beat(store)
+    now = SystemClock().now()
+    store.record(Alert(Ts(now - 5_000), "critical", "BLIND", "account", "why"))
+    assert found(check("-w", "100", "-c", "200")) == (2, [("critical", "BLIND", "account")])
+    store.record(Alert(now, "info", "SIGHTED", "account", "again"))
+    assert check("-w", "100", "-c", "200").code == 0
+
+
+@pytest.mark.usefixtures("running")
+def test_quiet_while_the_exchange_is_paused_is_no_incident(
+    store: SqliteStore, shared: tuple[Served, FaultProxy]
+) -> None:
+    one, _ = shared
+    beat(store, feed_age_ms=90_000, no_book="KXA-1: no snapshot yet")
+    one.call(lambda: one.exchange.pause("trading", one.clock.now()))
+    ended = check()
+    assert (ended.code, "trading is paused" in ended.json["summary"]) == (0, True)
+    assert {breach["severity"] for breach in ended.json["breaches"]} == {"note"}
+
+
+@pytest.mark.usefixtures("running")
+def test_a_loop_that_starts_is_not_judged_by_the_run_before(store: SqliteStore) -> None:
+    beat(store, 10_000.0, is_running=False)
+    ended = check()
+    assert (ended.code, ended.json["summary"]) == (0, "the loop has not completed a cycle yet")
+
+
+def test_a_broken_state_file_is_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "sim" / "state.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no state file " * 500)
+    assert found(check()) == (3, [("unknown", "STATE_UNUSABLE", "feed")])
+
+
+def test_the_loop_on_paper_polls_its_books_without_a_key(
+    proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked of the exchange: what a loop without a stream left is enough."""
+    monkeypatch.setenv("KALSHI_ENV", "demo")
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    home = tmp_path / "state" / "demo-paper"
+    with (
+        lock(home / "trade.lock", SystemClock()),
+        SqliteStore.open(home / "state.db", account="paper", environment="demo") as paper,
+    ):
+        beat(paper, mode="paper", feed_age_ms=None, feed_lag_ms=None)
+        ended = check("--paper", "-w", "100", "-c", "200")
+    assert (ended.code, ended.json["summary"].partition(" ")[0]) == (0, "books"), ended
+
+
+# -- without a loop -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_loop_a_stream_that_answers_is_fine(proxy: FaultProxy) -> None:
+    ended = check()
+    assert (found(ended), ended.json["summary"]) == (
+        (0, []), "no loop is running; the stream: connected and subscribed",
+    )  # fmt: skip
+
+
+def test_without_a_loop_a_stream_that_does_not_answer_is_critical_but_for_a_pause(
+    proxy: FaultProxy, shared: tuple[Served, FaultProxy]
+) -> None:
+    proxy.cut_stream()
+    one, _ = shared
+    assert found(check("--within", "3s")) == (2, [("critical", "FEED_DOWN", "stream")])
+    one.call(lambda: one.exchange.pause("exchange", one.clock.now()))
+    ended = check("--within", "3s")
+    assert (ended.code, "the exchange is paused" in ended.json["summary"]) == (0, True)
+
+
+def test_without_a_loop_and_a_key_it_is_unknown(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    ended = check()
+    assert ended.code == 3
+
+
+# -- with a loop in another process -------------------------------------------------------------------------------
+
+
+def test_all_of_them_look_at_a_loop_of_another_process(
+    proxy: FaultProxy, variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_CHECKS__API_P99_MS__WARN", "60000")  # a slow machine is no slow exchange
+    monkeypatch.setenv("KALSHI_CHECKS__API_P99_MS__CRIT", "60000")
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
+    loop = start(words, variables, tmp_path)
+    try:
+        wide = ("-w", "60", "-c", "120")
+        eventually(lambda: "last message" in check(*wide).json["summary"])
+        eventually(lambda: check(*wide).code == 0)
+        for name in ("api", "orders", "errors"):
+            ended = kalshi("check", name, "--no-notify", "--json")
+            assert ended.code == 0, ended.out
+        eventually(lambda: measures(kalshi("check", "feed", "--no-notify", "--json", *wide))["no_book"] == 0)
+    finally:
+        loop.send_signal(signal.SIGTERM)
+        ended = finish(loop)
+    assert ended.code in (0, 143), ended.err

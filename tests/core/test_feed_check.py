@@ -1,0 +1,67 @@
+"""What `check feed` makes of the words of a loop."""
+
+from __future__ import annotations
+
+import pytest
+from core_build import NOW, Build
+
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.book_watch import without_book
+from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import ExchangeStatus, ShardStatus
+from kalshi_cli.core.state import State
+from kalshi_cli.units import Ts
+
+
+@pytest.mark.parametrize(("markets", "named"), [(0, 0), (1, 1), (5, 5), (9, 5)])
+def test_the_markets_that_a_loop_names_are_read_back_and_the_others_counted(markets: int, named: int) -> None:
+    state = State(now=NOW)
+    for number in range(markets):
+        ticker = f"KXA-{number}"
+        state.markets[ticker], state.books[ticker] = Build().market(ticker), OrderBook(ticker)
+        state.books[ticker].invalidate("it broke; and how: badly")
+    breaches, count = without_books(without_book(state))
+    assert count == markets
+    assert [(breach.subject, breach.value) for breach in breaches] == [
+        (f"KXA-{number}", "it broke; and how: badly") for number in range(named)
+    ]
+
+
+def alert(code: str, ts: int) -> Alert:
+    return Alert(Ts(NOW + ts), "critical", code, "account", "why")
+
+
+@pytest.mark.parametrize(
+    ("codes", "is_blind"),
+    [((), False), (("BLIND",), True), (("BLIND", "SIGHTED"), False), (("SIGHTED", "BLIND"), True)],
+)
+def test_a_loop_is_blind_until_it_says_that_it_sees(codes: tuple[str, ...], is_blind: bool) -> None:
+    said = [alert(code, ts) for ts, code in enumerate(codes)]
+    found = blindness([*reversed(said), alert("CLOCK", 10)])
+    assert [(breach.severity, breach.code, breach.subject) for breach in found] == (
+        [("critical", "BLIND", "account")] if is_blind else []
+    )
+
+
+def status(*shards: tuple[bool, bool]) -> ExchangeStatus:
+    """Shards as (exchange is active, trading is active)."""
+    parts = tuple(
+        ShardStatus(exchange_index=at, description="", exchange_active=one, trading_active=two, transfers_active=True)
+        for at, (one, two) in enumerate(shards)
+    )
+    return ExchangeStatus(exchange_active=True, trading_active=True, shards=parts)
+
+
+def test_it_may_be_quiet_only_where_every_shard_is_paused() -> None:
+    assert pause_words(status()) == ""
+    assert pause_words(status((True, True), (True, False))) == ""
+    assert pause_words(status((True, False), (True, False))) == "trading is paused"
+    assert pause_words(status((True, False), (False, False))) == "the exchange is paused"
+
+
+def test_what_a_pause_explains_is_a_note_with_the_reason() -> None:
+    found = blindness([alert("BLIND", 0)])
+    assert calmed(found, "") == found
+    (note,) = calmed(found, "trading is paused")
+    assert (note.severity, note.value) == ("note", f"{found[0].value} (trading is paused)")
