@@ -1,0 +1,111 @@
+"""`kalshi pnl`, however it is cut, adds up to the change of the account at the exchange, to the micro-dollar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
+
+from kalshi_cli.core.messages import OrderChanged
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Money, Price, Ts, dollars, parse_money, parse_price, parse_qty
+
+DAY_S = 86_400.0
+PAID_IN = Money(dollars(500) + dollars(20) - dollars("33.33"))
+PARTS = {
+    "market": {TWO_SIDED, ONE_SIDED, FINE},
+    "event": {"KXRAIN-40JAN01", "KXWIND-40JAN01"},
+    "series": {"KXRAIN", "KXWIND"},
+    "strategy": {"(none)", "fade", "spike"},
+}
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Money]]:
+    """An account that traded by two strategies and by hand, was settled, paid in, paid out and moved money, over three
+    days; and what it had in the beginning."""
+    home, window_ms = tmp_path_factory.mktemp("lived"), int(9 * DAY_S * 1000)
+    with served(home, clock_window_ms=window_ms, balance_precision=10_000) as one:  # a member whose cents are whole
+        before = one.exchange.cash(ME)
+        store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+
+        def buy(strategy: str, ticker: str, side: Side, price: str, count: str) -> None:
+            """It was sent from here, if by a strategy."""
+            receipt = one.submit(ME, ticker, side, price, count)
+            if strategy:
+                store.record(OrderChanged(_order(receipt.order_id, strategy, ticker, side, price, count)))
+
+        # Bought and sold again with a loss, and some of it kept.
+        one.submit("maker", TWO_SIDED, ASK, "0.4500", "10")  # better than what it bids and asks in this listing
+        buy("spike", TWO_SIDED, BID, "0.4500", "10")
+        buy("fade", TWO_SIDED, ASK, "0.4400", "4")
+        # Short, which settles.
+        buy("", ONE_SIDED, ASK, "0.1200", "20")
+        # Parts of a contract at parts of a cent, in several fills of one order: roundings, and a rebate of them.
+        for _ in range(8):
+            one.submit("maker", FINE, ASK, "0.0330", "0.03")
+        buy("fade", FINE, BID, "0.0330", "0.24")
+        one.call(lambda: one.exchange.deposit(ME, dollars(500)))
+        assert one.call(lambda: one.exchange.withdraw(ME, dollars("33.33"))) is None
+        one.call(lambda: one.exchange.deposit(ME, dollars(20), exchange_index=1))
+        one.clock.shift_s = 2 * DAY_S  # two days of the year have 23 or 25 hours
+        one.call(lambda: one.exchange.settle(ONE_SIDED, Price(0), one.clock.now()))
+        one.clock.shift_s += 61.0  # past the settlement timer
+        one.call(lambda: one.exchange.advance(one.clock.now()))
+        buy("spike", TWO_SIDED, ASK, "0.4400", "1")
+        store.close()
+        yield one, before
+
+
+def _order(order_id: str, strategy: str, ticker: str, side: Side, price: str, count: str) -> Order:
+    return Order(
+        client_order_id=f"ours {order_id}", order_id=order_id, ticker=ticker, side=side, price=parse_price(price),
+        qty=parse_qty(count), status=OrderStatus.FILLED, created=Ts(0), updated=Ts(0), strategy=strategy,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def variables(lived: tuple[Served, Money], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, _ = lived
+    set_variables(monkeypatch, one.home, one.variables())
+
+
+def change(lived: tuple[Served, Money]) -> Money:
+    """Cash now and what is held at its bid, less what was there and what was paid in and out."""
+    one, before = lived
+    worth = sum(parse_money(row["value"]) for row in kalshi("positions", "--json").json)
+    return Money(one.exchange.cash(ME) + worth - before - PAID_IN)
+
+
+@pytest.mark.parametrize("by", ["market", "event", "series", "strategy", "day"])
+def test_the_parts_add_up_to_the_change_of_the_account(lived: tuple[Served, Money], by: str) -> None:
+    shown = kalshi("pnl", "--by", by, "--json").json
+    wanted = change(lived)
+    assert parse_money(shown["net"]) == wanted
+    for name in ("realized", "unrealized", "fees", "net"):
+        assert sum(parse_money(row[name]) for row in shown["rows"]) == parse_money(shown[name]), name
+    keys = {row["key"] for row in shown["rows"]}
+    assert keys == PARTS[by] if by in PARTS else len(keys) >= 2
+
+
+def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tuple[Served, Money]) -> None:
+    fills = kalshi("fills", "--ticker", FINE, "--json").json
+    fees = [parse_money(fill["fee"]) for fill in fills]
+    assert len({(fill["price"], fill["count"]) for fill in fills}) == 1
+    assert (len(fees), max(fees) - min(fees)) == (8, dollars("0.01")), "a rebate is a cent that a fee is less"
+    (paid,) = kalshi("settlements", "--json").json
+    assert (paid["ticker"], parse_money(paid["revenue"])) == (ONE_SIDED, dollars(20))
+    shown = kalshi("pnl", "--json").json
+    assert all(parse_money(shown[name]) for name in ("realized", "unrealized", "fees"))
+    assert parse_money(shown["net"]) != change(lived) + PAID_IN
+    assert len(kalshi("deposits", "--json").json) == 1 + 2, "the account began with one"
+    assert len(kalshi("withdrawals", "--json").json) == 1
+
+
+def test_money_that_is_moved_between_shards_is_neither_gained_nor_lost(lived: tuple[Served, Money]) -> None:
+    before = kalshi("pnl", "--json").json
+    moved = kalshi("transfer", "--from", "0", "--to", "1", "--amount", "25.00", "--json")
+    assert (moved.code, kalshi("pnl", "--json").json) == (0, before), moved.err
+    assert parse_money(before["net"]) == change(lived)
