@@ -45,7 +45,10 @@ def alerting(
     sinks = {**app.config.alerts.sinks, **(more or {})}
 
     def stop(cause: Matter) -> None:
-        pause(home, f"alert {cause.code} {cause.subject}")
+        try:
+            pause(home, f"alert {cause.code} {cause.subject}")
+        except StateError as error:  # it is told all the same
+            app.tell(f"trading could NOT be paused because of {cause.code}: {error.message}")
 
     whose, env = account or app.account, app.config.env
     with SqliteStore.open(home / "state.db", account=whose, environment=env, busy_ms=busy_ms) as store:

@@ -36,7 +36,7 @@ INHIBITS: dict[str, tuple[str, ...]] = {
     "TRADING_PAUSED": (*_NOISE, *_IDLE),
     "BLIND": (*_NOISE, "CYCLE_LATE"),
     "DAILY_LOSS": ("DAY_LOSS",),
-    "HALTED": ("STRATEGY*", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
+    "HALTED": ("STRATEGY*", "LOOP_FAILED", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
 }
 """A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
 
