@@ -61,9 +61,7 @@ def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
 
 def _is_polled(readings: Readings, pulse: Cycle) -> bool:
     """Without a key there is no stream; the books are read with each cycle."""
-    config = readings.config
-    has_key = config.credential.key_id or (config.env == "sim" and not config.rest_url)
-    return pulse.feed_age_ms is None and not has_key
+    return pulse.feed_age_ms is None and not readings.config.credential.key_id
 
 
 def _blindness(loop: Loop, pulse: Cycle) -> list[Breach]:
