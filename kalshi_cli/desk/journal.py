@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import (
     Alert,
     AmendOrder,
@@ -30,26 +29,19 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, Side
-from kalshi_cli.core.pnl import Pnl, in_order
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.journal_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.errors import StateError
 from kalshi_cli.store.base import Halt
-from kalshi_cli.units import (
-    Money,
-    Price,
-    Qty,
-    Ts,
-    format_money,
-    format_price,
-    format_qty,
-    format_ts,
-)
+from kalshi_cli.units import Ts, format_money, format_price, format_qty, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine import Engine
     from kalshi_cli.desk.trade import Plan, Summary
+    from kalshi_cli.desk.trade_book import TradeBook
     from kalshi_cli.ops.heartbeat import Heartbeat
     from kalshi_cli.ops.metrics import Metrics
     from kalshi_cli.ops.systemd import Supervisor
@@ -86,14 +78,6 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     feed_lag_ms: int | None
 
 
-class _Day(msgspec.Struct):
-    """What was booked on one trading day."""
-
-    trades: int = 0
-    realized: int = 0
-    fees: int = 0
-
-
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is told. `line` writes a line of the log; the others are there where they are switched on."""
 
@@ -125,7 +109,7 @@ class Journal:
     ) -> None:
         self._clock = clock
         self.traffic = Traffic(clock)
-        self._limits = _limit_fields(limits) if limits is not None else None
+        self._limits = limit_fields(limits) if limits is not None else None
         self._out = outputs or Outputs()
         self._find = find
         self._decided_s = decided_s
@@ -136,9 +120,7 @@ class Journal:
         self._causes: dict[tuple[str, ...], int] = {}
         self._causes_minute = 0
         self._engine: Engine | None = None
-        self._ledger: Ledger | None = None
-        self._realized: dict[str, int] = {}
-        self._days: dict[str, _Day] = {}
+        self._book: TradeBook | None = None
         self._days_due_at = 0.0
         self._today = ""
         self._day: Pnl | None = None
@@ -165,13 +147,10 @@ class Journal:
         if self._out.heartbeat is not None:
             self._out.heartbeat.start()
         if self._out.tables is not None:
-            self._ledger = Ledger()
-            entries = in_order(engine.state.ledger.entries)
-            missing = {fill.key for fill in self._out.tables.missing([e for e in entries if isinstance(e, Fill)])}
-            realized = [(entry, self._book(entry)) for entry in entries]
-            self._out.tables.add(
-                [self._trade_row(e, gain) for e, gain in realized if isinstance(e, Fill) and e.key in missing]
-            )
+            from kalshi_cli.desk.trade_book import TradeBook
+
+            self._book = TradeBook(self._out.tables, self._find, self._day_of)
+            self._book.open(engine.state.ledger.entries)
 
     def heard(self, message: Message) -> None:
         """A message was taken, with all that it set off."""
@@ -221,7 +200,7 @@ class Journal:
         self._out.line(
             "stop", stopped_by=summary.stopped_by, reason=reason or None, cycles=summary.cycles, orders=summary.orders,
             fills=summary.fills, live_orders=summary.live_orders, realized=format_money(summary.realized),
-            fees=format_money(summary.fees), balance=_money(summary.balance),
+            fees=format_money(summary.fees), balance=money_field(summary.balance),
         )  # fmt: skip
         if reason:
             self.failed(reason)
@@ -272,7 +251,7 @@ class Journal:
             is_plain = 200 <= status < 300 and (b'"order_id"' in body or not path.endswith("/events/orders"))
             self._out.line(
                 "request", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1),
-                detail=_text("" if is_plain else body[:LONGEST_ANSWER].decode(errors="replace")),
+                detail=text_field("" if is_plain else body[:LONGEST_ANSWER].decode(errors="replace")),
             )  # fmt: skip
 
     def _submitted(self, effect: SubmitOrder | CloseOrder) -> None:
@@ -282,15 +261,15 @@ class Journal:
             self._waiting[order.client_order_id] = self._clock.monotonic() if decided is None else decided
         self._count(OrderStatus.SUBMITTED.value)
         held = None if self._engine is None else format_qty(self._engine.state.held(order.ticker, order.subaccount))
-        self._out.line("order_submitted", **_order(order), position=held, limits=self._limits)
+        self._out.line("order_submitted", **order_fields(order), position=held, limits=self._limits)
 
     def _amended(self, effect: AmendOrder) -> None:
         wanted = effect.wanted
         old = {"old_price": format_price(effect.before.price), "old_qty": format_qty(effect.before.qty)}
-        self._out.line("amend", **_order(wanted), **old, limits=self._limits)
+        self._out.line("amend", **order_fields(wanted), **old, limits=self._limits)
 
     def _canceling(self, effect: CancelOrder) -> None:
-        self._out.line("cancel_requested", **(_order(effect.order) | {"reason": effect.reason}))
+        self._out.line("cancel_requested", **(order_fields(effect.order) | {"reason": effect.reason}))
 
     def _changed(self, effect: OrderChanged) -> None:
         order = effect.order
@@ -313,32 +292,29 @@ class Journal:
         if event in _ENDS.values() or not (order.status.is_live or order.is_foreign):
             self._count(order.status.value)
         latency_ms = None if latency_s is None else round(latency_s * 1000, 1)
-        self._out.line(event, **_order(order), latency_ms=latency_ms, exchange_ts_ms=order.updated)
+        self._out.line(event, **order_fields(order), latency_ms=latency_ms, exchange_ts_ms=order.updated)
 
     def _filled(self, effect: FillBooked) -> None:
         fill = effect.fill
-        realized = self._book(fill)
+        realized = None if self._book is None else self._book.book(fill)
         if self._out.metrics is not None:
             self._out.metrics.trades.inc()
-        row = None if realized is None else self._trade_row(fill, realized)
         order = effect.order or self._find(fill.order_id)
         self._out.line(
             "fill", ticker=fill.ticker, side=fill.side.value, price=format_price(fill.price), qty=format_qty(fill.qty),
             fee=format_money(fill.fee), is_taker=fill.is_taker, trade_id=fill.trade_id, order_id=fill.order_id,
-            client_order_id=_text(fill.client_order_id or (order.client_order_id if order else "")),
-            strategy=_text(order.strategy if order else ""), fair=_price(order.fair if order else None),
-            edge=_price(edge(fill.side, order.fair, fill.price) if order else None),
-            realized=_money(realized), exchange_ts_ms=fill.ts,
+            client_order_id=text_field(fill.client_order_id or (order.client_order_id if order else "")),
+            strategy=text_field(order.strategy if order else ""), fair=price_field(order.fair if order else None),
+            edge=price_field(edge(fill.side, order.fair, fill.price) if order else None),
+            realized=money_field(realized), exchange_ts_ms=fill.ts,
         )  # fmt: skip
-        if self._out.tables is not None and row is not None and self._out.tables.missing([fill]):
-            self._out.tables.add([row])
 
     def _settled(self, effect: SettlementBooked) -> None:
         settled = effect.settlement
-        realized = self._book(settled)
+        realized = None if self._book is None else self._book.book(settled)
         self._out.line(
             "settlement", ticker=settled.ticker, result=settled.result, price=format_price(settled.value),
-            revenue=format_money(settled.revenue), realized=_money(realized), exchange_ts_ms=settled.ts,
+            revenue=format_money(settled.revenue), realized=money_field(realized), exchange_ts_ms=settled.ts,
         )  # fmt: skip
 
     def _denied(self, effect: Denied) -> None:
@@ -346,7 +322,11 @@ class Journal:
             self._out.metrics.denied.labels(effect.code).inc()
         if self._is_news("denied", effect.code, effect.strategy, effect.ticker):
             self._out.line(
-                "denied", ticker=effect.ticker, strategy=_text(effect.strategy), code=effect.code, detail=effect.detail
+                "denied",
+                ticker=effect.ticker,
+                strategy=text_field(effect.strategy),
+                code=effect.code,
+                detail=effect.detail,
             )
 
     def _alerted(self, effect: Alert) -> None:
@@ -355,7 +335,7 @@ class Journal:
         self._out.line("alert", tier=effect.tier, code=effect.code, subject=effect.subject, detail=effect.text)
 
     def _moved(self, effect: StateChanged) -> None:
-        self._out.line("state_changed", state=effect.state.value, code=effect.code, reason=_text(effect.reason))
+        self._out.line("state_changed", state=effect.state.value, code=effect.code, reason=text_field(effect.reason))
         halt = Halt(effect.state, effect.code, effect.reason, effect.ts)
         if halt.is_final:
             self.failed(f"{effect.code}: {effect.reason}")
@@ -391,106 +371,6 @@ class Journal:
         self._causes[cause] = self._causes.get(cause, 0) + 1
         return self._causes[cause] == 1
 
-    def _book(self, entry: Fill | Settlement) -> Money | None:
-        """What it realized, before fees; None where nobody keeps account here."""
-        if self._ledger is None:
-            return None
-        if not (self._ledger.book(entry) if isinstance(entry, Fill) else self._ledger.settle(entry)):
-            return Money(0)
-        before = self._realized.get(entry.ticker, 0)
-        after = sum(position.realized for position in self._ledger.holdings(entry.ticker))
-        self._realized[entry.ticker] = after
-        day = self._days.setdefault(self._day_of(entry.ts), _Day())
-        day.realized += after - before
-        if isinstance(entry, Fill):
-            day.trades += 1
-            day.fees += entry.fee
-        return Money(after - before)
-
-    def _trade_row(self, fill: Fill, realized: Money | None) -> Any:
-        from kalshi_cli.ops.tables import TradeRow
-
-        order = self._find(fill.order_id)
-        return TradeRow(
-            ts=fill.ts, ticker=fill.ticker, side=fill.side, price=fill.price, qty=fill.qty, fee=fill.fee,
-            is_taker=fill.is_taker, strategy=order.strategy if order else "", realized=realized or Money(0),
-            edge=edge(fill.side, order.fair, fill.price) if order else None, trade_id=fill.trade_id,
-            order_id=fill.order_id, client_order_id=fill.client_order_id or (order.client_order_id if order else ""),
-            subaccount=fill.subaccount,
-        )  # fmt: skip
-
     def _write_days(self) -> None:
-        """All days that anything was booked on: what was booked late is where it belongs."""
-        from kalshi_cli.ops.tables import DayRow
-
-        if self._out.tables is None or self._engine is None or self._day is None:
-            return
-        today = self._day_of(self._clock.now())
-        self._days.setdefault(today, _Day())
-        rows = {
-            name: DayRow(
-                day=name, trades=day.trades, realized=Money(day.realized), fees=Money(day.fees),
-                net=Money(day.realized - day.fees),
-                unrealized=self._day.unrealized if name == today else None,
-                balance=self._engine.cash if name == today else None,
-            )
-            for name, day in self._days.items()
-        }  # fmt: skip
-        self._out.tables.put_days(rows, today)
-
-
-def edge(side: Side, fair: Price | None, price: Price) -> Price | None:
-    """What a contract at this price is better than the fair value, before fees; None where nobody named one."""
-    return None if fair is None else Price((fair - price) * side.sign)
-
-
-def _order(order: Order) -> dict[str, Any]:
-    """An order in the fields of a line."""
-    return {
-        "ticker": order.ticker,
-        "order_id": _text(order.order_id),
-        "client_order_id": _text(order.client_order_id),
-        "side": order.side.value,
-        "price": format_price(order.price),
-        "qty": format_qty(order.qty),
-        "filled": format_qty(order.filled) if order.filled else None,
-        "status": order.status.value,
-        "strategy": _text(order.strategy),
-        "fair": _price(order.fair),
-        "edge": _price(edge(order.side, order.fair, order.price)),
-        "reason": _text(order.reason),
-        "code": _text(order.code),
-        "order_group_id": _text(order.order_group_id),
-        "is_foreign": True if order.is_foreign else None,
-    }
-
-
-def _limit_fields(limits: Limits) -> dict[str, str | int | None]:
-    """The limits as a person wrote them; null is off."""
-    return {
-        "max_position": _qty(limits.max_position),
-        "max_exposure": _money(limits.max_exposure),
-        "max_order_count": _qty(limits.max_order_qty),
-        "max_order_cost": _money(limits.max_order_cost),
-        "price_collar": _price(limits.price_collar),
-        "max_daily_loss": _money(limits.max_daily_loss),
-        "max_orders_per_minute": limits.max_orders_per_minute,
-        "max_market_orders_per_minute": limits.max_market_orders_per_minute,
-        "min_edge": _price(limits.min_edge),
-    }
-
-
-def _text(text: str) -> str | None:
-    return text or None
-
-
-def _price(price: Price | None) -> str | None:
-    return None if price is None else format_price(price)
-
-
-def _qty(qty: Qty | None) -> str | None:
-    return None if qty is None else format_qty(qty)
-
-
-def _money(money: Money | None) -> str | None:
-    return None if money is None else format_money(money)
+        if self._book is not None and self._engine is not None and self._day is not None:
+            self._book.write_days(self._clock.now(), self._day.unrealized, self._engine.cash)

@@ -1,0 +1,67 @@
+"""Orders, limits and numbers as the fields of a line of the log. None is left out. The names are a contract:
+docs/operations.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kalshi_cli.core.model import Order, Side
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Money, Price, Qty, format_money, format_price, format_qty
+
+
+def edge(side: Side, fair: Price | None, price: Price) -> Price | None:
+    """What a contract at this price is better than the fair value, before fees; None where nobody named one."""
+    return None if fair is None else Price((fair - price) * side.sign)
+
+
+def order_fields(order: Order) -> dict[str, Any]:
+    """An order in the fields of a line."""
+    return {
+        "ticker": order.ticker,
+        "order_id": text_field(order.order_id),
+        "client_order_id": text_field(order.client_order_id),
+        "side": order.side.value,
+        "price": format_price(order.price),
+        "qty": format_qty(order.qty),
+        "filled": format_qty(order.filled) if order.filled else None,
+        "status": order.status.value,
+        "strategy": text_field(order.strategy),
+        "fair": price_field(order.fair),
+        "edge": price_field(edge(order.side, order.fair, order.price)),
+        "reason": text_field(order.reason),
+        "code": text_field(order.code),
+        "order_group_id": text_field(order.order_group_id),
+        "is_foreign": True if order.is_foreign else None,
+    }
+
+
+def limit_fields(limits: Limits) -> dict[str, str | int | None]:
+    """The limits as a person wrote them; null is off."""
+    return {
+        "max_position": qty_field(limits.max_position),
+        "max_exposure": money_field(limits.max_exposure),
+        "max_order_count": qty_field(limits.max_order_qty),
+        "max_order_cost": money_field(limits.max_order_cost),
+        "price_collar": price_field(limits.price_collar),
+        "max_daily_loss": money_field(limits.max_daily_loss),
+        "max_orders_per_minute": limits.max_orders_per_minute,
+        "max_market_orders_per_minute": limits.max_market_orders_per_minute,
+        "min_edge": price_field(limits.min_edge),
+    }
+
+
+def text_field(text: str) -> str | None:
+    return text or None
+
+
+def price_field(price: Price | None) -> str | None:
+    return None if price is None else format_price(price)
+
+
+def qty_field(qty: Qty | None) -> str | None:
+    return None if qty is None else format_qty(qty)
+
+
+def money_field(money: Money | None) -> str | None:
+    return None if money is None else format_money(money)
