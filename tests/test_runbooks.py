@@ -1,0 +1,146 @@
+"""The runbooks: every step is a command that exists, and every one of them is run here as it is written.
+
+On the simulated exchange, with a position, a resting order and a state file. A command may find out that nothing is
+wrong, or say that it has nothing to do; what it may not be is misspelt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kalshi_cli.cli.main import PLUGINS, main
+from kalshi_cli.core.remedies import REMEDIES, UNLISTED
+from kalshi_cli.desk.runbooks import runbook, runbooks
+from kalshi_cli.errors import UsageError
+
+HERE = Path(__file__).parents[1]
+NAMES = [each.name for each in runbooks()]
+QUOTED = re.compile(r"`([^`]+)`")
+SYSTEM = ("timedatectl", "sudo timedatectl set-ntp true", "df -h", "chmod 600 FILE", "kill -9")
+"""What is typed that is not ours."""
+
+WANTED = {
+    "alert-undelivered", "api-guard", "clock-skew", "credentials-refused", "daily-loss", "disk-full", "drift",
+    "exchange-paused", "feed-stale", "heartbeat-lost", "kill-switch", "position-limit", "state-file", "unknown-order",
+}  # fmt: skip
+
+
+def commands(text: str) -> list[str]:
+    """Ours in a text, in their order; a line break inside one is a space."""
+    return [found for found in quoted(text) if found.startswith("kalshi ")]
+
+
+def quoted(text: str) -> list[str]:
+    """Whatever stands in backticks."""
+    return [re.sub(r"\s+", " ", found) for found in QUOTED.findall(text)]
+
+
+def test_what_can_go_wrong_has_a_runbook() -> None:
+    assert set(NAMES) >= WANTED
+    named = {remedy.runbook for remedy in (*REMEDIES.values(), UNLISTED) if remedy.runbook}  # good news needs none
+    assert named <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runbook_is_short_and_numbered(name: str) -> None:
+    lines = runbook(name).text.splitlines()
+    assert lines[0].startswith("# ")
+    assert len(lines) <= 40
+    assert any(line.startswith("1. ") for line in lines)
+    typed = [found for found in quoted(runbook(name).text) if " " in found and not found.startswith("kalshi ")]
+    assert [
+        found
+        for found in typed
+        if found not in SYSTEM and not found.startswith(("--", "sqlite3 ")) and ": " not in found
+    ] == []
+
+
+def test_an_alert_names_a_command_of_ours_that_exists(outcome: Outcomes) -> None:
+    for remedy in REMEDIES.values():
+        outcome.run(remedy.command)
+    assert outcome.wrong == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_step_of_a_runbook_can_be_done_as_it_is_written(name: str, outcome: Outcomes) -> None:
+    for command in commands(runbook(name).text):
+        outcome.run(command)
+    assert outcome.wrong == []
+
+
+def test_a_step_that_cannot_be_done_would_be_found(outcome: Outcomes) -> None:
+    for command in commands(
+        "1. `kalshi frobnicate`, `kalshi order\n   list --colour`, `kalshi check frob`, `kalshi status`"
+    ):
+        outcome.run(command)
+    assert outcome.wrong == ["kalshi frobnicate: 2", "kalshi order list --colour: 2", "kalshi check frob: 3"]
+
+
+class Outcomes:
+    """Runs commands one after the other and keeps those that are usage errors or bugs."""
+
+    def __init__(self, ticker: str, order_id: str) -> None:
+        self.known = {"TICKER": ticker, "ID": order_id, "TEXT": "why", "NAME": "quoter", "FILE": "x"}
+        self.wrong: list[str] = []
+
+    def run(self, command: str) -> None:
+        words = [self.known.get(word, word) for word in shlex.split(command)[1:]]
+        if words[0] == "cancel-all" and "--env" in words:
+            return  # names another environment: nothing here could answer
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as err:
+            code = main([*words, *(["--no-notify"] if words[0] == "check" and "schema" not in words else [])])
+        # What a check found is its exit code; one that is misspelt says so.
+        is_wrong = "error:" in err.getvalue() if words[0] in PLUGINS else code in (2, 70)
+        if is_wrong:
+            self.wrong.append(f"{command}: {code}")
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
+    """An account of the simulated exchange with one order, for all of them: what one leaves behind, the next finds."""
+    home = tmp_path_factory.mktemp("account")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+            patch.setenv(name, str(home))
+        patch.setenv("KALSHI_STATE", str(home / "state"))
+        patch.chdir(home)
+        (market,) = said("markets", "--status", "open", "--sort", "volume", "--limit", "1")
+        ticker = market["ticker"]
+        words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.01")
+        yield Outcomes(ticker, said("order", "place", ticker, *words)["order_id"])
+
+
+@pytest.fixture
+def outcome(account: Outcomes) -> Outcomes:
+    account.wrong.clear()
+    return account
+
+
+def said(*words: str) -> Any:
+    """The JSON of a command that works."""
+    with redirect_stdout(StringIO()) as out:
+        assert main([*words, "--json"]) == 0
+    return json.loads(out.getvalue())
+
+
+def test_an_unknown_name_is_told_with_the_nearest_and_a_code_finds_its_own() -> None:
+    assert runbook("DAILY_LOSS").name == "daily-loss"
+    assert runbook("kill-switch.md").name == "kill-switch"
+    with pytest.raises(UsageError) as caught:
+        runbook("kil")
+    assert caught.value.hint == "did you mean kill-switch?"
+
+
+def test_they_are_in_the_wheel() -> None:
+    built = tomllib.loads((HERE / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert built["force-include"]["runbooks"] == "kalshi_cli/runbooks"
