@@ -117,16 +117,6 @@ UNRANGED = {
 """Checks of the exchange, without a number that could be held against a range."""
 
 EITHER_LOOP = {
-    "feed": """Does the loop hear the exchange? Where none runs: would one?
-
-    The age of its last message in seconds, how late messages about books come (checks.feed_lag_ms), how often it had to
-    begin anew, markets without a book that can be believed, an account that it cannot read. Without a loop the stream
-    is tried: does it let us in, does it answer? While the exchange is paused quiet is fine. -w and -c are seconds.
-
-    \b
-    kalshi check feed
-    kalshi check feed -w 20 -c 90 --paper
-    """,
     "api": """Does the exchange answer, soon enough, with our key, and at our time?
 
     Up to ten reads, with and without the key, and what the loop counted in the last hour: the 99th percentile of their
@@ -158,6 +148,16 @@ EITHER_LOOP = {
     \b
     kalshi check errors
     kalshi check errors -w 2 -c 5 --paper
+    """,
+    "feed": """Does the loop hear the exchange? Where none runs: would one?
+
+    The age of its last message in seconds, how late messages about books come (checks.feed_lag_ms), how often it had to
+    begin anew, markets without a book that can be believed, an account that it cannot read. Without a loop the stream
+    is tried: does it let us in, does it answer? While the exchange is paused quiet is fine. -w and -c are seconds.
+
+    \b
+    kalshi check feed
+    kalshi check feed -w 20 -c 90 --paper
     """,
 }
 """Checks of what a loop left behind, whether it runs or not: they can be told which one."""
@@ -265,7 +265,8 @@ for _name, _help in EITHER_LOOP.items():
     app.command(_name, help=_help)(_of_either_loop(_name))
 for _name, _help in LOOP.items():
     app.command(_name, help=_help)(_of_loop(_name))
-ALL = (*UNRANGED, *ACCOUNT, "drift", *EITHER_LOOP, *LOOP)
+ALL = (*UNRANGED, *ACCOUNT, "drift", *LOOP, *EITHER_LOOP)
+"""In this order: `feed`, which may have to wait for a stream, leaves time to the others."""
 
 
 @app.command("all")
