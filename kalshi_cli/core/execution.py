@@ -98,9 +98,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         """The share of orders that traded in time."""
         return self.in_time / self.judged if self.judged else None
 
-    def placement_ms(self, share: float) -> int | None:
-        """So large a share of the orders was placed as fast as this, or faster."""
-        return self.latencies[math.ceil(share * len(self.latencies)) - 1] if self.latencies else None
+    def placement_ms(self, percent: int) -> int | None:
+        """So many percent of the orders were placed as fast as this, or faster."""
+        return self.latencies[-(-percent * len(self.latencies) // 100) - 1] if self.latencies else None
 
     @property
     def maker_share(self) -> float | None:

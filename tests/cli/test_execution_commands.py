@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -197,14 +198,21 @@ def test_numbers_beyond_their_bounds_warn_or_are_critical(
 
 
 @pytest.mark.parametrize(
-    ("last", "subject"),
-    [({"rate": 0.3}, "fill rate"), ({"latency_ms": 900}, "placement"), ({"price": 42}, "slippage")],
+    ("last", "subject", "told"),
+    [
+        ({"rate": 0.3}, "fill rate", r"30 % traded within 30 s, before 100 % traded within 30 s"),
+        ({"latency_ms": 900}, "placement", r"placed in [89]\d\d ms, before placed in \d+ ms"),
+        ({"price": 42}, "slippage", r"slippage -(2.0|1.9)\d cents, before slippage -(4.0|3.9)\d cents"),
+    ],
 )
-def test_what_got_worse_than_it_was_is_a_warning(store: SqliteStore, last: dict[str, Any], subject: str) -> None:
+def test_what_got_worse_than_it_was_is_a_warning(
+    store: SqliteStore, last: dict[str, Any], subject: str, told: str
+) -> None:
     remember(store, 300, rate=1.0, ago_s=7_200)
     remember(store, 50, **({"rate": 1.0} | last))
     ended = check()
     assert (ended.code, found(ended)) == (1, {("warning", "EXECUTION_DROP", subject)})
+    assert re.fullmatch(told, ended.json["breaches"][0]["value"])
 
 
 def test_few_orders_say_nothing(store: SqliteStore) -> None:

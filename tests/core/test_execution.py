@@ -95,15 +95,16 @@ def test_an_order_that_traded_as_it_was_placed_counts_before_its_fill_is_booked(
 def test_placement_is_told_by_the_nearest_rank() -> None:
     orders = [order(number) for number in range(200)]
     found = summed(orders, [], {f"c{number}": number + 1 for number in range(200)})
-    assert (found.placement_ms(0.5), found.placement_ms(0.99), found.placement_ms(1.0)) == (100, 198, 200)
-    assert summed(orders[:1], [], {"c0": 7}).placement_ms(0.5) == 7
+    assert (found.placement_ms(50), found.placement_ms(99), found.placement_ms(100)) == (100, 198, 200)
+    assert summed(orders[:1], [], {"c0": 7}).placement_ms(50) == 7
+    assert summed(orders[:3], [], {"c0": 7, "c1": 9, "c2": 8}).placement_ms(50) == 8
 
 
 def test_what_was_not_taken_or_is_not_ours_is_in_nothing() -> None:
     orders = [order(1, order_id=""), order(2, is_foreign=True)]
     found = summed(orders, [fill(2), fill(3)], {"c1": 5, "c2": 5})
     assert found == sum_up([], [], LATER)
-    assert (found.fill_rate, found.maker_share, found.slippage, found.placement_ms(0.99)) == (None,) * 4
+    assert (found.fill_rate, found.maker_share, found.slippage, found.placement_ms(99)) == (None,) * 4
 
 
 # -- for whatever happened ----------------------------------------------------------------------------------------
@@ -259,6 +260,8 @@ def test_the_last_are_of_one_day_and_the_baseline_is_whatever_came_before() -> N
     old = trend(sent, traded, Ts(NOW + NEWEST_MS + 90))
     assert (old.recent.orders, old.before.orders) == (9, 91)
     assert (old.recent.fills, old.before.fills) == (0, 1)
+    many, traded = match([order(number) for number in range(BEFORE + LAST + 10)], [], {})
+    assert trend(many, traded, LATER).before.orders == BEFORE
 
 
 def test_an_order_without_a_fair_value_has_no_slippage_to_fall() -> None:

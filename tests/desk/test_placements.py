@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
+import msgspec
 import pytest
 from virtual import T0, TICKER, Virtual
 from virtual_loop import Loop
 
 from kalshi_cli.core.execution import match
+from kalshi_cli.core.messages import OrderChanged
 from kalshi_cli.core.model import OrderStatus
 from kalshi_cli.desk.execution import read
 from kalshi_cli.desk.journal import Journal
@@ -116,4 +118,12 @@ def test_an_order_of_before_has_no_measurement(virtual: Virtual) -> None:
     order = virtual.place(price=cents(41))
     (sent,), _ = match(virtual.store.orders(), virtual.store.fills(), virtual.store.placements())
     assert (sent.order.ticker, sent.latency_ms) == (TICKER, None)
+    assert read(virtual.store, Ts(order.created)) == ([sent], [])
+
+
+def test_an_order_belongs_to_when_it_was_decided_whatever_became_of_it_later(virtual: Virtual) -> None:
+    virtual.market()
+    order = virtual.place(price=cents(41))
+    virtual.store.record(OrderChanged(msgspec.structs.replace(order, updated=Ts(order.created + 60_000))))
+    assert [sent.order.order_id for sent in read(virtual.store, order.created)[0]] == [order.order_id]
     assert read(virtual.store, Ts(order.created + 1)) == ([], [])

@@ -71,6 +71,6 @@ def _row(key: str, found: Execution) -> ExecutionRow:
         timed=len(found.latencies),
         fill_rate=None if found.fill_rate is None else Ratio(found.fill_rate),
         maker_share=None if found.maker_share is None else Ratio(found.maker_share),
-        placement_median_ms=found.placement_ms(0.5),
-        placement_p99_ms=found.placement_ms(0.99),
+        placement_median_ms=found.placement_ms(50),
+        placement_p99_ms=found.placement_ms(99),
     )

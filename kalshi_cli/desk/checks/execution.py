@@ -50,7 +50,7 @@ def _numbers(last: Execution) -> tuple[tuple[str, str, int, float | None, str, s
     """Each with its code, its subject, of how many it is, and how it is called."""
     rate = None if last.fill_rate is None else round(100 * last.fill_rate, 1)
     slippage = None if last.slippage is None else last.slippage / _A_CENT
-    p99 = last.placement_ms(0.99)
+    p99 = last.placement_ms(99)
     return (
         ("FILL_RATE", "fill rate", last.judged, rate, "fill_rate_pct", "%"),
         ("PLACEMENT_SLOW", "placement", len(last.latencies), p99, "placement_p99_ms", "ms"),
@@ -61,7 +61,7 @@ def _numbers(last: Execution) -> tuple[tuple[str, str, int, float | None, str, s
 def _summary(last: Execution) -> str:
     text = f"of the last {counted(last.judged, 'order')} {last.in_time} traded within {WITHIN_MS // 1000} s"
     if last.latencies:
-        text += f", placed in {last.placement_ms(0.5)} ms (p99 {last.placement_ms(0.99)} ms)"
+        text += f", placed in {last.placement_ms(50)} ms (p99 {last.placement_ms(99)} ms)"
     if last.slippage is not None and last.edge_at_order is not None:
         text += (
             f"; of {counted(last.valued_fills, 'fill')} slippage {last.slippage / _A_CENT:+.2f} cents a contract, "
