@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from kalshi_cli.ops.delivery import Delivery
 
 AT_ONCE = 500
-"""Rows of the state file that are read at a time; a burst takes several rounds."""
+ROUNDS = 50
+"""Rows of the state file that are read at a time, and how often in one look: more than the file keeps."""
 
 ATTEMPT_S = 4.0
 """So that what is critical reaches one sink within 5 s while another one hangs."""
@@ -137,9 +138,10 @@ class Alerting:
 
     def look(self) -> None:
         """What loops and commands wrote into the state file since the last look, and what time brings."""
-        self._move(lambda _board, _now: None)
-        while self.has_news():
+        for _ in range(ROUNDS):
             self._move(lambda _board, _now: None)
+            if not self.has_news():
+                break
 
     def has_news(self) -> bool:
         """Whether something was recorded since the last look. Cheap."""

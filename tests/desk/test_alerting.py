@@ -246,6 +246,8 @@ def test_two_programs_that_look_at_once_decide_once(desk_of: Open) -> None:
     one.record("DRIFT", tier="critical")
     one.store.between = two.alerting.look
     assert one.tell() + two.tell() == ["[sim] CRITICAL DRIFT KXA"]
+    one.clock.advance(5 * 3_600)
+    assert one.tell() == [], "it was not counted twice either"
 
 
 class Killed(BaseException):
