@@ -12,6 +12,10 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import Served, bare_variables, kalshi, served, set_variables
 
+from kalshi_cli.desk.exchange import is_within_hours
+from kalshi_cli.exchange.wire.base import OpenHours, Schedule, Week
+from kalshi_cli.units import parse_ts
+
 CHECK = ("check", "exchange", "--no-notify")
 
 
@@ -151,3 +155,27 @@ def test_a_pause_in_the_weekly_maintenance_is_no_incident_and_after_it_is(
     assert found() == (2, [("critical", "EXCHANGE_PAUSED", "shard 0")])
     assert [kalshi("sim", *words).code for words in (("resume",), ("pause",))] == [0, 0]
     assert found() == (1, [("warning", "TRADING_PAUSED", "shard 0")])
+
+
+@pytest.mark.parametrize(
+    ("monday", "tuesday", "now", "is_open"),
+    [
+        ([], [], "2026-11-24T15:00:00Z", False),  # a Tuesday, 10:00 in New York
+        ([], [("08:00", "16:00")], "2026-11-24T15:00:00Z", True),
+        ([], [("08:00", "16:00")], "2026-11-24T21:01:00Z", False),
+        ([], [("00:00", "00:00")], "2026-11-24T15:00:00Z", True),
+        ([("08:00", "03:00")], [], "2026-11-24T07:59:00Z", True),  # Monday's session, which ends on Tuesday
+        ([("08:00", "03:00")], [], "2026-11-24T08:01:00Z", False),
+        ([], [("08:00", "03:00")], "2026-11-25T04:59:00Z", True),
+        ([], [("??", "")], "2026-11-24T15:00:00Z", True),  # what cannot be read closes nothing
+    ],
+)
+def test_the_hours_of_the_week_say_when_it_should_be_open(
+    monday: list[tuple[str, str]], tuesday: list[tuple[str, str]], now: str, is_open: bool
+) -> None:
+    week = Week(
+        monday=tuple(OpenHours(*session) for session in monday),
+        tuesday=tuple(OpenHours(*session) for session in tuesday),
+    )
+    assert is_within_hours(Schedule((week,), ()), parse_ts(now)) is is_open
+    assert is_within_hours(Schedule((), ()), parse_ts(now))
