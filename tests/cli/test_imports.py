@@ -19,7 +19,6 @@ HEAVY = (
     "prometheus_client",
     "rich",
     "sqlite3",
-    "structlog",
     "tabulate",
     "uvicorn",
     "websocket",
