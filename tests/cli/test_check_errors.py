@@ -12,6 +12,7 @@ from served import KEY_ID, Ended, Served, bare_variables, kalshi, served, set_va
 
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.notices import Notice
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
@@ -98,6 +99,20 @@ def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: SqliteSt
         assert (ended.code, severity, code) == (1, "warning", "ALERT_UNDELIVERED")
         assert subject in ended.json["summary"]
     assert ended.json["runbook"] == "alert-undelivered"
+
+
+@pytest.mark.parametrize(("minutes", "code"), [(14, 0), (16, 1)])
+def test_an_alert_that_waits_for_longer_than_any_pause_between_two_tries_warns(
+    store: SqliteStore, minutes: int, code: int
+) -> None:
+    then = Ts(SystemClock().now() - minutes * 60_000)
+    notice = Notice(
+        notice_id="n", kind="firing", tier="critical", event="error", code="BLIND", subject="account", text="why",
+        env="sim", since=then, ts=then,
+    )  # fmt: skip
+    store.alert_book.post(notice, "me", then)
+    ended = check()
+    assert (ended.code, found(ended)) == (code, [("warning", "ALERT_UNDELIVERED", "me")] if code else [])
 
 
 def test_errors_are_told_once_under_a_code_of_their_own(store: SqliteStore) -> None:
