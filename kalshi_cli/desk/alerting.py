@@ -268,4 +268,4 @@ class Alerting:
         name = self._terms.alerts.fallback
         is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
         is_test = letter.notice.kind == "test"
-        return name if is_needed and not is_test and name in self._terms.sinks and name != letter.sink else ""
+        return name if is_needed and not is_test and name in self._terms.sinks else ""
