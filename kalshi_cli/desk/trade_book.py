@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.model import Fill, Order, Settlement
-from kalshi_cli.core.pnl import in_order
+from kalshi_cli.core.pnl import in_order, parts
 from kalshi_cli.desk.journal_fields import edge
 from kalshi_cli.ops.tables import DayRow, Tables, TradeRow
 from kalshi_cli.units import Money, Ts
@@ -35,6 +36,8 @@ class TradeBook:
         self._ledger = Ledger()
         self._realized: dict[str, int] = {}
         self._days: dict[str, _Day] = {}
+        self._last: dict[str, Fill | Settlement] = {}
+        self._is_late = False
 
     def open(self, entries: Iterable[Fill | Settlement]) -> None:
         """What the account did until now; trades that are not in the table yet are added."""
@@ -52,6 +55,8 @@ class TradeBook:
 
     def write_days(self, now: Ts, unrealized: Money, balance: Money | None) -> None:
         """All days that anything was booked on: what was booked late is where it belongs."""
+        if self._is_late:
+            self._count_days()
         today = self._day_of(now)
         self._days.setdefault(today, _Day())
         rows = {
@@ -64,9 +69,22 @@ class TradeBook:
         }  # fmt: skip
         self._tables.put_days(rows, today)
 
+    def _count_days(self) -> None:
+        """What comes late changes what those made that were booked before it: all is counted anew, as for `pnl`."""
+        entries = self._ledger.entries
+        made = parts(entries, {}, lambda _, entry: self._day_of(entry.ts) if entry is not None else "")
+        trades = Counter(self._day_of(entry.ts) for entry in entries if isinstance(entry, Fill))
+        counted = {name: _Day(trades[name], day.realized, day.fees) for name, day in made.items()}
+        self._days = {name: _Day() for name in self._days} | counted
+        self._is_late = False
+
     def _book(self, entry: Fill | Settlement) -> Money:
         if not (self._ledger.book(entry) if isinstance(entry, Fill) else self._ledger.settle(entry)):
             return Money(0)
+        last = self._last.setdefault(entry.ticker, entry)
+        self._is_late |= entry.ts < last.ts or (last is not entry and isinstance(last, Settlement))
+        if entry.ts >= last.ts:
+            self._last[entry.ticker] = entry
         before = self._realized.get(entry.ticker, 0)
         after = sum(position.realized for position in self._ledger.holdings(entry.ticker))
         self._realized[entry.ticker] = after
