@@ -264,8 +264,7 @@ class Alerting:
         self.book.settle(tried, after, fallback=self._fallback(tried))
 
     def _fallback(self, letter: Letter) -> str:
-        """Who hears of it instead, once it is dead or has failed often enough; a test is for its sink alone."""
+        """Who hears of it as well, once it is dead or has failed often enough."""
         name = self._terms.alerts.fallback
         is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
-        is_test = letter.notice.kind == "test"
-        return name if is_needed and not is_test and name in self._terms.sinks else ""
+        return name if is_needed and name in self._terms.sinks else ""

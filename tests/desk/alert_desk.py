@@ -13,10 +13,11 @@ from kalshi_cli.config_sections import Alerts, Sink
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.matters import Matter
 from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import Fill
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms
 from kalshi_cli.ops.delivery import Delivery
-from kalshi_cli.store.base import Cycle
+from kalshi_cli.store.base import EVER, Cycle
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -51,13 +52,19 @@ class Sinks:
 
 
 class WatchedStore(SqliteStore):
-    """`between` happens after alerting has read what is new, and before it decides."""
+    """`between` happens after alerting has read what is new, `summing` after it saw that a day is over; both before it
+    decides."""
 
     between: Callable[[], None] = staticmethod(lambda: None)
+    summing: Callable[[], None] = staticmethod(lambda: None)
 
     def last_cycle(self) -> Cycle | None:
         self.between()
         return super().last_cycle()
+
+    def fills(self, since: Ts = EVER) -> tuple[Fill, ...]:
+        self.summing()
+        return super().fills(since)
 
 
 class AlertDesk:
