@@ -13,7 +13,7 @@ import typer
 from kalshi_cli.cli.options import Commands, flags_of, opened
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.errors import UsageError
-from kalshi_cli.text import safe_lines
+from kalshi_cli.text import safe_text
 
 app = Commands("A signed raw call.")
 
@@ -115,7 +115,8 @@ def _print(answer: bytes, form: Format) -> None:
             text = msgspec.json.format(answer, indent=2).decode()
         except (msgspec.DecodeError, UnicodeDecodeError):
             text = answer.decode(errors="replace")
-        answer = "\n".join(safe_lines(line) for line in text.splitlines()).encode()
+        # Line by line of ours: a line end of theirs in a text would break the JSON, and so would a cut.
+        answer = "\n".join(safe_text(line, len(line)) for line in text.split("\n")).encode()
     if answer.strip():
         write_out(answer.decode(errors="replace").rstrip("\n") + "\n")
 

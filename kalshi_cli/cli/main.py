@@ -204,6 +204,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str], flags: Flags) -> int:
     if "_KALSHI_COMPLETE" in os.environ:
         root().main(args=list(words), prog_name="kalshi", obj=flags)
+    if torn := [word for word in words if not word.isascii() and not _is_utf8(word)]:
+        raise UsageError(f"not UTF-8: {torn[0][:40]!r}", hint="type it again; JSON cannot hold it")
     try:
         with root().make_context("kalshi", list(words), obj=flags) as ctx:
             code = int(ctx.command.invoke(ctx) or 0)
@@ -211,6 +213,15 @@ def _run(words: Sequence[str], flags: Flags) -> int:
         code = end.exit_code
     flush_out()
     return code
+
+
+def _is_utf8(word: str) -> bool:
+    """Bytes of a command line that are none reach us as halves of characters, which nothing can write."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:

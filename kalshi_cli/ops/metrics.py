@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from kalshi_cli.core.model import TradingState
+from kalshi_cli.text import safe_text
 from kalshi_cli.units import DOLLAR, Money, Ts
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Metrics:
         # When a counter began would be a second series for each, and nobody looks.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.registry.register(_Latest(self, run))
+        self.registry.register(_Latest(self, {name: safe_text(value) for name, value in run.items()}))
         self.latest: Reading | None = None
         self.trades = self._counter("trading_trades", "Fills booked")
         self.orders = self._counter("trading_orders", "Orders, by what became of them", "status")
