@@ -123,6 +123,12 @@ def test_the_age_of_the_last_message_counts_with_that_of_the_cycle(
     assert ended.json["runbook"] == "feed-stale"
 
 
+@pytest.mark.usefixtures("running")
+def test_a_loop_with_the_longest_interval_is_not_called_deaf_between_two_cycles(store: SqliteStore) -> None:
+    beat(store, 9.0, feed_age_ms=5_000)
+    assert measures(check())["feed_age_s"] < 14
+
+
 @pytest.mark.parametrize(("lag_ms", "code"), [(3_000, 1), (20_000, 2)])
 @pytest.mark.usefixtures("running")
 def test_messages_that_come_late_are_told(store: SqliteStore, lag_ms: int, code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.config_sections import LONGEST_INTERVAL_S
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
 from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
 from kalshi_cli.core.traffic import GAP_MINUTES, gaps
@@ -17,7 +18,7 @@ MOST_GAPS = 5
 
 
 def examine(readings: Readings) -> CheckReport:
-    """By what the loop wrote down with its last cycle; the age of that is part of the age of its last message.
+    """By what the loop wrote down with its last cycle; where that is old, its age adds to that of the last message.
 
     While the exchange is paused quiet is no incident.
     """
@@ -44,8 +45,8 @@ _CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "
 
 def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
     now, checks = readings.clock.now(), readings.checks
-    since_s = max(0.0, (now - pulse.completed) / 1000)
-    age_s = since_s
+    # What came since the cycle is not written down yet: it counts from when there should have been another.
+    age_s = max(0.0, (now - pulse.completed) / 1000 - LONGEST_INTERVAL_S)
     if pulse.feed_age_ms is not None:
         age_s += pulse.feed_age_ms / 1000
     elif not _is_polled(readings, pulse):
@@ -78,9 +79,7 @@ def _pause(readings: Readings) -> str:
 
 def _summary(measures: list[Measure], *, is_polled: bool) -> str:
     value = {measure.label: measure.value for measure in measures}
-    said = [
-        f"books polled {value['feed_age_s']:g} s ago" if is_polled else f"last message {value['feed_age_s']:g} s ago"
-    ]
+    said = ["books are polled" if is_polled else f"last message {value['feed_age_s']:g} s ago"]
     if "feed_lag_ms" in value:
         said.append(f"{value['feed_lag_ms']:g} ms late")
     said.append(
