@@ -63,7 +63,7 @@ def written(folder: Path, entries: list[Entry], before: int = 0) -> dict[str, tu
     book.write_days(T0, Money(0), None)
     for entry in entries[before:]:
         book.book(entry)
-    book.write_days(Ts(T0 + 4 * DAY_MS), Money(0), None)
+        book.write_days(Ts(T0 + 4 * DAY_MS), Money(0), None)
     with (folder / DAYS).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(parse_money(row["net"]) == parse_money(row["realized"]) - parse_money(row["fees"]) for row in rows)
