@@ -35,6 +35,7 @@ from kalshi_cli.config_sections import (
 )
 from kalshi_cli.config_values import any_of, convert, show, time_zone, url
 from kalshi_cli.errors import ConfigError
+from kalshi_cli.text import conceal, conceal_address
 
 Env = Literal["sim", "demo", "prod"]
 
@@ -160,6 +161,8 @@ def load(
     found |= _credentials_from_variables(env, str(chosen))
     found |= from_flags
 
+    for key, (raw, _) in found.items():
+        _conceal(key, raw)
     values = {key: value for key, _, value in _leaves(Config())}
     origins = {".".join(key): "default" for key in values}
     for key, (raw, origin) in found.items():
@@ -174,6 +177,15 @@ def load(
         raise _error(fatal)
     config: Config = _build(Config, (), values)
     return msgspec.structs.replace(config, file=path, origins=origins, problems=tuple(problems))
+
+
+def _conceal(key: Key, raw: object) -> None:
+    """Before anything is said of it, right or wrong: an address in the wrong place is a secret there too."""
+    if key[-1] == "key_id":
+        conceal(str(raw))
+    for text in (*key, raw):
+        if isinstance(text, str) and "://" in text and key[0] != "exchange":
+            conceal_address(text)
 
 
 def _is_below(path: Key, needed: Collection[str]) -> bool:

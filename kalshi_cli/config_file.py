@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ def read(path: Path) -> tuple[object, list[Oddity]]:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+        what = re.sub(r"'(?!tag:)[^']{8,}'", "...", what)  # an unquoted password may begin with * or !
         raise ConfigError(f"{path}{line}: {what}", hint="config.example.yaml shows how it looks") from error
 
 

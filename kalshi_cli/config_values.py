@@ -122,7 +122,7 @@ def time_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        raise ValueError(f"unknown time zone {name!r}; write it like America/New_York") from error
+        raise ValueError(f"unknown time zone {_quoted(name)}; write it like America/New_York") from error
     return name
 
 
@@ -137,8 +137,13 @@ def _unwrap(kind: Any) -> tuple[Any, Meta, bool]:
     return kind, meta, is_optional
 
 
+LONGEST_QUOTED = 16
+
+
 def _quoted(raw: object) -> str:
-    return repr(raw if len(str(raw)) <= 40 else f"{str(raw)[:40]}…")
+    """It as it was written, if that is short: something long in the wrong place may well be a secret."""
+    text = str(raw)
+    return repr(raw) if len(text) <= LONGEST_QUOTED else f"a text of {len(text)} characters"
 
 
 def _digits(raw: object) -> str:

@@ -37,8 +37,8 @@ _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), put)
     for pattern, put in (
         (r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", MASK),
-        (r"(KALSHI-ACCESS-(?:SIGNATURE|KEY)[\"']?\s*[:=,]\s*(?:b?[\"'])?)[^\s\"',;}\]]+", rf"\1{MASK}"),
-        (r"(Authorization[\"']?\s*[:=,]\s*(?:b?[\"'])?(?:Bearer |Basic )?)[^\s\"',;}\]]+", rf"\1{MASK}"),
+        (r"(KALSHI-ACCESS-(?:SIGNATURE|KEY)[\"']?\s*[:=,]\s*(?:b?[\"'])?)(?!\[hidden)[^\s\"',;}\]]+", rf"\1{MASK}"),
+        (r"(Authorization[\"']?\s*[:=,]\s*(?:b?[\"'])?(?:Bearer |Basic )?)(?!\[hidden)[^\s\"',;}\]]+", rf"\1{MASK}"),
         (r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s\"'<>]+", rf"\1{MASK}"),
         (r"(discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", rf"\1{MASK}"),
         (r"\b(bot)?\d{6,12}:[A-Za-z0-9_-]{30,}", rf"\1{MASK}"),

@@ -366,7 +366,7 @@ def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
 
 
 def _unknown(check: str, why: str) -> CheckReport:
-    return CheckReport(check=check, verdict=Verdict.UNKNOWN, summary=why, runbook="could-not-look")
+    return CheckReport(check=check, verdict=Verdict.UNKNOWN, summary=redact(why), runbook="could-not-look")
 
 
 class Stop:

@@ -237,15 +237,15 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
     if _wants_json(words):
         import json
 
-        body: dict[str, object] = {"code": known.code, "message": redact(safe_lines(known.message))}
-        body |= {"hint": redact(safe_lines(known.hint)), "exit_code": code} | ({"traceback": trace} if trace else {})
+        body: dict[str, object] = {"code": known.code, "message": safe_lines(redact(known.message))}
+        body |= {"hint": safe_lines(redact(known.hint)), "exit_code": code} | ({"traceback": trace} if trace else {})
         tell(json.dumps({"error": body}))
         return code
     if trace:
         tell(trace)
-    tell(redact(f"error: {known.message}"))
+    tell(f"error: {known.message}")
     if known.hint:
-        tell(redact(f"hint: {known.hint}"))
+        tell(f"hint: {known.hint}")
     return code
 
 
@@ -264,7 +264,7 @@ def _known(error: Exception) -> KalshiError:
         where = f": {error.filename}" if error.filename else ""
         return KalshiError(f"{error.strerror or error}{where}", hint="check the path, its permissions and the disk")
     return _BugError(
-        f"a bug in kalshi: {type(error).__name__}: {safe_text(str(error), 300)}",
+        f"a bug in kalshi: {type(error).__name__}: {safe_text(redact(str(error)), 300)}",
         hint="please report it with the traceback; it holds no secrets",
     )
 

@@ -24,7 +24,6 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
 from kalshi_cli.errors import UsageError
-from kalshi_cli.text import conceal, conceal_address
 from kalshi_cli.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 
 if TYPE_CHECKING:
@@ -64,10 +63,6 @@ def load_config(
     flags = flags_of(ctx)
     given = {"env": flags.env, "state": flags.state, **(more or {})}
     loaded = config.load(flags.config, os.environ, given, needed)
-    for credential in (loaded.credentials.sim, loaded.credentials.demo, loaded.credentials.prod):
-        conceal(credential.key_id)
-    for address in (loaded.heartbeat.url, *(sink.url for sink in loaded.alerts.sinks.values())):
-        conceal_address(address)
     if loaded.origins["env"] == "default" and not loaded.rest_url:
         note("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
     return loaded

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from kalshi_cli.core.messages import Alert, Effect, Intent, PublicTrade
 from kalshi_cli.core.model import Fill
 from kalshi_cli.core.state import State, View
+from kalshi_cli.text import redact
 
 MAX_INTENTS = 100
 """Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
@@ -99,7 +100,7 @@ class Hooks:
                 effects += self._consider(strategy.name, intent)
         except (Exception, SystemExit, HungError) as error:
             self._running = [(other, seen) for other, seen in self._running if other is not strategy]
-            why = f"{type(error).__name__}: {error}{_where(error)}"
+            why = redact(f"{type(error).__name__}: {error}{_where(error)}")  # it is written down
             self.failed[strategy.name] = why
             text = f"{why}; its orders are being canceled"
             code = "STRATEGY_HUNG" if isinstance(error, HungError) else "STRATEGY_FAILED"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import TextIO
 
-from kalshi_cli.text import safe_lines
+from kalshi_cli.text import redact, safe_lines
 
 
 class Format(StrEnum):
@@ -85,11 +85,11 @@ def note(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """What a person must know, made safe, to stderr; after what stdout has so far."""
+    """What a person must know, made safe and without secrets, to stderr; after what stdout has so far."""
     with suppress(OSError):  # the end of the command finds out
         flush_out()
     try:
-        sys.stderr.write(safe_lines(text) + "\n")
+        sys.stderr.write(safe_lines(redact(text)) + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):  # a full disk, a terminal that is gone: no reason to leave orders where they are
         _drop(sys.stderr)

@@ -79,7 +79,7 @@ def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: byte
             f"the exchange's answer about {what} cannot be read: {str(error)[:300]}",
             hint="try again; if it stays, the exchange changed its format and this program needs an update",
         )
-        unreadable.said = redact(safe_text(body[:LONGEST_SAID].decode(errors="replace"), LONGEST_SAID))
+        unreadable.said = safe_text(redact(body[: 4 * LONGEST_SAID].decode(errors="replace")), LONGEST_SAID)
         raise unreadable from error
 
 
