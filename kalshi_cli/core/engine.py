@@ -332,20 +332,23 @@ class Engine:
     def _on_settled(self, message: Settled) -> list[Effect]:
         settlement = message.settlement
         held = [position for position in self.state.ledger.holdings(settlement.ticker) if position.qty]
-        if not self._settle(settlement):
+        holds = self._settle(settlement)
+        if holds is None:
             return []
         for before in held:
             after = self.state.ledger.position(settlement.ticker, before.subaccount)
             self.tally.count_close(Money(after.realized - before.realized))
-        return [SettlementBooked(settlement), *self._count_day(settlement)]
+        return [SettlementBooked(holds), *self._count_day(holds)]
 
     def _book(self, fill: Fill) -> bool:
         return self._is_news(self.state.ledger.book(fill), fill.ts)
 
-    def _settle(self, settlement: Settlement) -> bool:
+    def _settle(self, settlement: Settlement) -> Settlement | None:
         for ledger in self.state.by_strategy.values():
             ledger.settle(settlement)
-        return self._is_news(self.state.ledger.settle(settlement), settlement.ts)
+        holds = self.state.ledger.settle(settlement)
+        self._is_news(holds is not None, settlement.ts)
+        return holds
 
     def _is_news(self, is_booked: bool, ts: Ts) -> bool:
         """What was booked before moves nothing: it may be dated anew each time that it is read."""

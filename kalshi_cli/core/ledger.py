@@ -114,6 +114,9 @@ class _Holding:
         return gone
 
 
+MOST_RESULTS = 1_000
+"""Of one market, under different times; beyond it those in the middle are forgotten."""
+
 _Key = tuple[Ts, int, int, str, str]
 
 
@@ -121,7 +124,8 @@ class _Market:
     """The events of one market in order, and what each subaccount holds after the first `_done` of them."""
 
     def __init__(self, ticker: str, *, is_fifo: bool) -> None:
-        self.settlement: Settlement | None = None
+        self._settlement: Settlement | None = None
+        self._results: dict[Ts, Settlement] = {}
         self._ticker = ticker
         self._is_fifo = is_fifo
         self._events: list[tuple[_Key, Fill | Settlement]] = []
@@ -140,11 +144,29 @@ class _Market:
             self._done = 0
         insort(self._events, (key, event), key=itemgetter(0))
 
-    def replace_settlement(self, settlement: Settlement) -> None:
-        self._events = [entry for entry in self._events if entry[1] is not self.settlement]
+    def settle(self, settlement: Settlement) -> Settlement | None:
+        """Of all results that were ever stated the last one holds, since it was first stated: that, where it is new.
+
+        So it does not matter in which order they were heard of.
+        """
+        if settlement.ts in self._results:
+            return None
+        self._results[settlement.ts] = settlement
+        stated = [self._results[ts] for ts in sorted(self._results)]
+        if len(stated) > MOST_RESULTS:  # a result may be dated anew each time that it is read
+            del self._results[stated[MOST_RESULTS // 2].ts]
+        holds = stated[-1]
+        for earlier in reversed(stated[:-1]):
+            if msgspec.structs.replace(earlier, ts=holds.ts) != holds:
+                break
+            holds = earlier
+        if holds == self._settlement:
+            return None
+        self._events = [entry for entry in self._events if entry[1] is not self._settlement]
         self._done = 0
-        self.settlement = settlement
-        self.insert(settlement)
+        self._settlement = holds
+        self.insert(holds)
+        return holds
 
     @property
     def positions(self) -> list[Position]:
@@ -189,18 +211,13 @@ class Ledger:
         """Whether it is in the books."""
         return fill.key in self._booked
 
-    def settle(self, settlement: Settlement) -> bool:
-        """Pay out a market: whatever is held is sold at the settlement value; False where that changes nothing.
+    def settle(self, settlement: Settlement) -> Settlement | None:
+        """Pay out a market: whatever is held is sold at the settlement value. What holds now; None where it did before.
 
         A market is settled once. A later settlement (an amended result) takes the place of the earlier one; the same
-        time again, or an earlier one, is old news, and so is the same result under a later time.
+        time again is old news, and so is the same result under a later time.
         """
-        market = self._market(settlement.ticker)
-        known = market.settlement
-        if known and (settlement.ts <= known.ts or msgspec.structs.replace(settlement, ts=known.ts) == known):
-            return False
-        market.replace_settlement(settlement)
-        return True
+        return self._market(settlement.ticker).settle(settlement)
 
     @property
     def entries(self) -> list[Fill | Settlement]:

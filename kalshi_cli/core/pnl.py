@@ -115,4 +115,4 @@ def _so_far(ledger: Ledger, ticker: str) -> Pnl:
 
 
 def _book(ledger: Ledger, entry: Entry) -> bool:
-    return ledger.settle(entry) if isinstance(entry, Settlement) else ledger.book(entry)
+    return ledger.settle(entry) is not None if isinstance(entry, Settlement) else ledger.book(entry)

@@ -14,7 +14,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.core.fees import trade_fee
-from kalshi_cli.core.ledger import Ledger, Position
+from kalshi_cli.core.ledger import MOST_RESULTS, Ledger, Position
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, Settlement, Side
 from kalshi_cli.units import (
     ONE_DOLLAR,
@@ -342,6 +342,27 @@ def test_without_a_mark_nothing_is_said_about_what_is_open() -> None:
     assert ledger.unrealized({"T": cents(50)}) == dollars("0.10")
 
 
+@given(stated=st.permutations([(10_000, 5), (10_000, 6), (0, 7), (10_000, 8), (10_000, 9)]), known=st.integers(0, 5))
+def test_the_last_result_holds_since_it_was_first_stated_in_whatever_order_results_are_heard_of(
+    stated: list[tuple[int, int]], known: int
+) -> None:
+    ledger = Ledger()
+    for value, ts in stated:
+        ledger.settle(settlement(value, ts))
+    again = Ledger()
+    for value, ts in (*stated[known:], *stated):
+        again.settle(settlement(value, ts))
+    for each in (ledger, again):
+        assert [(entry.value, entry.ts) for entry in each.entries] == [(10_000, 8)]
+
+
+def test_a_result_that_is_dated_anew_for_ever_fills_no_memory_and_stays_what_it_was_first() -> None:
+    ledger = booked([fill("a", BID, 4_000, 100, 1)])
+    assert [bool(ledger.settle(settlement(10_000, ts))) for ts in range(5, 5 + 2 * MOST_RESULTS)].count(True) == 1
+    assert [entry.ts for entry in ledger.entries] == [1, 5]
+    assert ledger.settle(settlement(0, 5 + 2 * MOST_RESULTS)), "amended"
+
+
 def test_a_settlement_is_booked_once_and_an_amended_one_replaces_it() -> None:
     ledger = booked([fill("a", BID, 4_000, 100, 1)])
     assert ledger.settle(settlement(10_000, 5))
@@ -349,7 +370,7 @@ def test_a_settlement_is_booked_once_and_an_amended_one_replaces_it() -> None:
     assert not ledger.settle(settlement(10_000, 5))
     assert not ledger.settle(settlement(0, 4)), "older than what we know"
     assert not ledger.settle(settlement(10_000, 6)), "the same under another date"
-    assert ledger.settle(settlement(0, 6)), "amended"
+    assert ledger.settle(settlement(0, 7)), "amended"
     assert ledger.realized == ledger.cash == -dollars("0.40")
 
 
