@@ -8,6 +8,7 @@ yaml, platformdirs and zoneinfo are imported where they are used: `kalshi --help
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +36,7 @@ from kalshi_cli.config_sections import (
 )
 from kalshi_cli.config_values import any_of, convert, show, time_zone, url
 from kalshi_cli.errors import ConfigError
-from kalshi_cli.text import conceal, conceal_address
+from kalshi_cli.text import conceal, conceal_address, redact
 
 Env = Literal["sim", "demo", "prod"]
 
@@ -231,7 +232,7 @@ def masked(config: Config) -> tuple[Setting, ...]:
     settings = []
     for key, kind, value in _leaves(config):
         path, text = ".".join(key), show(kind, value)
-        settings.append(Setting(path, _masked(key, text), config.origins.get(path, "default")))
+        settings.append(Setting(redact(path), redact(_masked(key, text)), config.origins.get(path, "default")))
     return tuple(settings)
 
 
@@ -279,6 +280,8 @@ def _kind(key: Key) -> Any:
     if len(key) == 3 and key[0] == "strategies":
         return Any
     if len(key) == 4 and key[:2] == SINKS:
+        if not re.fullmatch(r"[\w-]{1,40}", key[2]):
+            raise ValueError("the name of a sink is one word of at most 40 letters, digits, - and _")
         key = ("sink", key[3])
     if key in _KINDS:
         return _KINDS[key]

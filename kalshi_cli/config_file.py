@@ -47,8 +47,9 @@ def read(path: Path) -> tuple[object, list[Oddity]]:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+        # Neither here nor in a traceback: what YAML says of a file has lines of it.
         what = re.sub(r"'(?!tag:)[^']{8,}'", "...", what)  # an unquoted password may begin with * or !
-        raise ConfigError(f"{path}{line}: {what}", hint="config.example.yaml shows how it looks") from error
+        raise ConfigError(f"{path}{line}: {what}", hint="config.example.yaml shows how it looks") from None
 
 
 def is_open_to_others(path: Path) -> bool:

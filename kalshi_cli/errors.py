@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from kalshi_cli.text import redact
+
 
 class ExitCode(IntEnum):
     """What the process ends with; `check` and `health-check` use the plug-in codes 0-3 instead."""
@@ -43,15 +45,15 @@ class ExitCode(IntEnum):
 
 
 class KalshiError(Exception):
-    """Base of everything raised on purpose. `str(error)` is the message alone."""
+    """Base of everything raised on purpose. `str(error)` is the message alone, without secrets, whoever worded it."""
 
     exit_code = ExitCode.FAILED
     default_code = "failed"
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redact(message)
+        self.hint = redact(hint)
+        super().__init__(self.message)
         self.code = code or self.default_code
 
 
@@ -84,7 +86,7 @@ class ExchangeError(KalshiError):
     def __init__(self, message: str, *, hint: str = "", code: str = "", status: int = 0, details: str = "") -> None:
         super().__init__(message, hint=hint, code=code)
         self.status = status
-        self.details = details
+        self.details = redact(details)
 
 
 class NotFoundError(ExchangeError):

@@ -21,6 +21,7 @@ from kalshi_cli.errors import (
     RateLimitedError,
     UnreachableError,
 )
+from kalshi_cli.text import redact
 
 _LONGEST = 300
 
@@ -38,18 +39,19 @@ def read_refusal(body: bytes) -> Refusal:
     try:
         wire = msgspec.json.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return Refusal("", body[:_LONGEST].decode(errors="replace").strip(), "")
+        return Refusal("", redact(body[: 4 * _LONGEST].decode(errors="replace"))[:_LONGEST].strip(), "")
     if not isinstance(wire, dict):
         return Refusal("", "", "")
     error = wire.get("error", wire)
     if not isinstance(error, dict):
-        return Refusal("", str(error)[:_LONGEST], "")
+        return Refusal("", _text(str(error)), "")
     code, message, details = (_text(error.get(key)) for key in ("code", "message", "details"))
     return Refusal(code.lower(), message or _text(error.get("msg")), details)
 
 
 def _text(value: object) -> str:
-    return value[:_LONGEST] if isinstance(value, str) else ""
+    """Secrets first: one that is cut in the middle is not known any more."""
+    return redact(value)[:_LONGEST] if isinstance(value, str) else ""
 
 
 _DEFINITE_CONFLICTS = frozenset(

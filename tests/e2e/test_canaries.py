@@ -1,0 +1,397 @@
+"""A canary in every secret, everything done and everything gone wrong: no eight characters of one come out anywhere.
+
+The private key, the addresses of sinks (https, Slack, Telegram, mail, a file, --notify) and of the heartbeat may be in
+the configuration, in their own files and at their own receivers. The id of the key opens nothing; it names the account:
+so it may be in the state file and in what `keys` lists, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import logging
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from fault_proxy import Action, Fault, fault_proxy
+from ping_receiver import Receiver, receiving
+from served import ME, TWO_SIDED, Served, served, set_variables
+
+from kalshi_cli import text
+from kalshi_cli.cli.main import main
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.store.lock import lock
+
+SHORTEST = 8
+KEY_ID = "4f1c9b7e-83d2-4a65-b0e8-6d2f91c7a350"
+CANARIES = {
+    "webhook": "Wq7Zt2Xv9Jm4Rk6Bn1Lp",
+    "token": "Tf3Hs8Yd5Gc2Vb7Nx4Qe",
+    "slack": "Sa9Ku6Mw3Pz8Ej1Ri5Od",
+    "telegram": "Gh2Bv7Cx4Lf9Ty6Un3Ws8Aq1Zk5Jm0Pd7Re",
+    "mail": "Mp4Xn9Qb6Yt1Kc8Ds5Fh",
+    "file": "Fu8Lj3Wz7Ea2Hv6Rg9Ti",
+    "heartbeat": "Hk5Dc1Sm8Ny4Jp7Vf2Xo",
+    "notify": "Nb6Gw3Te9Qa7Zu2Li5Rk",
+}
+
+
+def canary(name: str) -> str:
+    return CANARIES[name]
+
+
+class Watch:
+    """All that came out, by where; and what must not be in it."""
+
+    def __init__(self, one: Served) -> None:
+        self.home = one.home
+        lines = [line for line in one.key_path.read_text().split() if len(line) > 24]
+        self.secrets = {**CANARIES, "key id": KEY_ID, **{f"key line {n}": line for n, line in enumerate(lines)}}
+        self.own = {one.home / "key.pem", one.home / "hook.url", one.home / "config.yaml"}
+        self.heard: dict[str, str] = {}
+
+    def hear(self, where: str, text: str) -> None:
+        self.heard[where] = self.heard.get(where, "") + text
+
+    def leaks(self) -> list[str]:
+        """Which eight characters of which secret are where."""
+        found = []
+        files = {path: path.read_bytes().decode("latin-1") for path in self.home.rglob("*") if path.is_file()}
+        everywhere = {**self.heard, **{str(path): said for path, said in files.items() if path not in self.own}}
+        for where, said in everywhere.items():
+            lowered = said.lower()
+            for name, secret in self.secrets.items():
+                if name == "key id" and ("state.db" in where or where.startswith("keys")):
+                    continue
+                parts = (secret[at : at + SHORTEST].lower() for at in range(len(secret) - SHORTEST + 1))
+                found += [f"{name}: {part} in {where}" for part in parts if part in lowered]
+        return found
+
+
+class Everything(logging.Handler):
+    """Whatever any library logs at the level at which it is switched on here: the one of a program that is run."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(logging.INFO)
+        self.watch = watch
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.watch.hear(f"log {record.name}", f"{record.getMessage()} {record.exc_info}\n")
+
+
+STRATEGY = """
+from urllib.request import urlopen
+from kalshi_cli.strategies.base import Strategy
+
+class Teller(Strategy):
+    name = "teller"
+
+    def on_tick(self, view):
+        raise RuntimeError("cannot post to {url}, with {mail} and {key}" + " and so on" * 300 + "{token}")
+"""
+
+
+def written(watch: Watch, there: str, port: int, **more: str) -> None:
+    """The configuration with all of them; the sinks are on this machine."""
+    path = watch.home / "config.yaml"
+    path.touch(mode=0o600)
+    (watch.home / "hook.url").touch(mode=0o600)
+    (watch.home / "hook.url").write_text(f"{there}/file/{canary('file')}\n")
+    tiers = "tiers: [critical, warning, info], events: [trade_executed]"
+    sinks = {
+        "web": f"url: '{there}/web/{canary('webhook')}?token={canary('token')}'",
+        "slack": f"url: 'slack://T1JJ3T3L2/A1BRTD4JD/{canary('slack')}7FQa'",
+        "telegram": f"url: 'tgram://123456789:{canary('telegram')}/12315544'",
+        "mail": f"url: 'mailto://bot:{canary('mail')}@127.0.0.1:{port}?from=a@example.com&to=b@example.com&mode=insecure'",
+        "file": "url_file: hook.url",
+    } | more
+    lines = "".join(f"    {name}: {{{address}, {tiers}}}\n" for name, address in sinks.items() if address)
+    heartbeat = f"heartbeat: {{url: '{there}/ping/{canary('heartbeat')}', every_s: 1}}\n"
+    path.write_text(f"alerts:\n  group_s: 1\n  sinks:\n{lines}{heartbeat}metrics: {{enabled: true, port: 0}}\n")
+
+
+class Stage:
+    """An exchange, a receiver, a configuration with every secret, and the program run against them."""
+
+    def __init__(self, one: Served, receiver: Receiver, patch: pytest.MonkeyPatch) -> None:
+        self.one, self.receiver, self.patch = one, receiver, patch
+        self.watch = Watch(one)
+        self.codes: list[int] = []
+        self.mail_port = 9  # where nobody takes mail
+
+    def configure(self, there: str = "", **sinks: str) -> None:
+        written(self.watch, there or self.receiver.url, self.mail_port, **sinks)
+
+    def run(self, *words: str) -> int:
+        """One command line, in a process that knows no secret yet."""
+        text._concealed.clear()
+        out, err = io.StringIO(), io.StringIO()
+        self.err = err
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(list(words))
+        self.watch.hear(f"{words[0]} stdout", out.getvalue())
+        self.watch.hear(f"{words[0]} stderr", err.getvalue())
+        self.codes.append(code)
+        return code
+
+    def check(self) -> None:
+        assert self.watch.leaks() == []
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    with served(tmp_path) as one, receiving() as receiver:
+        key = tmp_path / "key.pem"
+        public = load_pem_private_key(key.read_bytes(), None).public_key()
+        pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        one.call(lambda: one.exchange.register_key(ME, KEY_ID, pem))
+        set_variables(monkeypatch, tmp_path, one.variables() | {"KALSHI_API_KEY_ID": KEY_ID})
+        for module, plugin, name in (
+            ("slack", "NotifySlack", "webhook_url"),
+            ("telegram", "NotifyTelegram", "notify_url"),
+        ):
+            found = getattr(importlib.import_module(f"apprise.plugins.{module}"), plugin)
+            monkeypatch.setattr(found, name, f"{receiver.url}/chat/")
+        monkeypatch.setattr(subprocess, "Popen", no_child)
+        here = Stage(one, receiver, monkeypatch)
+        real: Callable[..., Any] = one.exchange.handle
+
+        def overheard(request: Any, now: Any) -> Any:
+            headers = {name: value for name, value in request.headers.items() if name != "kalshi-access-key"}
+            here.watch.hear("exchange", f"{request.path} {request.query} {headers} {request.body!r}")
+            return real(request, now)
+
+        one.exchange.handle = overheard  # type: ignore[method-assign]
+        here.configure()
+        listening = Everything(here.watch)
+        logging.getLogger().addHandler(listening)
+        yield here
+        logging.getLogger().removeHandler(listening)
+
+
+def no_child(*words: object, **_more: object) -> None:
+    raise AssertionError(f"a child process, whose command line everybody can read: {words}")
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens, and nobody else begins to meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+def teller(stage: Stage) -> str:
+    """A strategy that fails with every secret in what it says."""
+    said = {
+        "url": f"{stage.receiver.url}/web/{canary('webhook')}?token={canary('token')}",
+        "mail": canary("mail"), "token": canary("token"), "key": "".join(stage.one.key_path.read_text().split()[3:4]),
+    }  # fmt: skip
+    stage.watch.own.add(stage.one.home / "teller.py")
+    (stage.one.home / "teller.py").write_text(STRATEGY.format(**said))
+    return "./teller.py"
+
+
+TRADE = ("trade", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.6s", "-v")
+CHECKS = ("all", "errors", "heartbeat", "schema")
+
+
+def test_everything_that_goes_well(stage: Stage) -> None:
+    for words in (
+        "config show", "config show --json", "config path", "config check", "health-check", "alerts", "status --json",
+        "alerts test", "alerts silence FEED_DOWN --for 1h --reason none", "alerts retry", "why", "keys", "balance -v",
+        "runbook", "markets --limit 1 --json", "order reconcile", "pause --reason lunch", "resume --reason back",
+        *(f"check {name} -v" for name in CHECKS), f"check balance --notify {stage.receiver.url}/n/{canary('notify')}",
+        f"check pnl --crit @0:100 --notify {stage.receiver.url}/n/{canary('notify')} --json",
+        f"order place {TWO_SIDED} --side yes --action buy --count 1 --price 0.47", "api GET /portfolio/balance",
+    ):  # fmt: skip
+        assert stage.run(*words.split()) in (0, 1, 2, 3), words
+    scraped: list[str] = []
+
+    def scrape(got: Any) -> None:
+        found = re.search(r"http://127.0.0.1:\d+/metrics", stage.err.getvalue())
+        if got.path.startswith("/ping/") and found and not scraped:
+            with urlopen(found[0], timeout=30) as page:
+                scraped.append(page.read().decode())
+
+    stage.receiver.before_answer = scrape
+    assert stage.run(*TRADE, "--strategy", "spike") == 0
+    stage.watch.hear("metrics", scraped[0])
+    paths = " ".join(stage.receiver.paths)
+    for name in ("webhook", "file", "heartbeat", "notify", "slack", "telegram"):
+        assert canary(name) in paths, f"{name} reached the one to whom it belongs"
+    stage.check()
+
+
+@pytest.mark.parametrize("how", ["taken", "404", "500", "nobody", "tls"])
+def test_a_loop_whose_strategy_tells_all_it_knows(how: str, stage: Stage) -> None:
+    """The exception goes to stderr, the log, the state file, the alerts, the pings, and to `why`."""
+    with nobody() as unheard, receiving(int(how) if how.isdecimal() else 200) as answering:
+        there = {"nobody": unheard, "tls": stage.receiver.url.replace("http:", "https:")}.get(how, answering.url)
+        stage.configure(there)
+        assert stage.run(*TRADE, "--strategy", teller(stage)) in (0, 1)
+        for words in ("alerts --json", "why", "status", "check errors", "alerts retry -v", "alerts test --json"):
+            stage.run(*words.split(), *(("--notify", f"{there}/{canary('notify')}") if words == "check errors" else ()))
+        bodies = "".join(got.body for got in answering.received)
+    stage.watch.hear("bodies that sinks were sent", bodies)
+    assert "STRATEGY_FAILED" in stage.watch.heard["alerts stdout"]
+    assert how != "taken" or "STRATEGY_FAILED" in bodies
+    stage.check()
+
+
+ACTIONS: tuple[Action, ...] = ("status", "garbage")
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_an_exchange_that_says_what_it_was_sent(status: int, stage: Stage) -> None:
+    """Gateways echo headers and addresses into their answers."""
+    lines = stage.one.key_path.read_text().replace("\n", "\\n")
+    address = f"{stage.receiver.url}/web/{canary('webhook')}?token={canary('token')}"
+    said = f'"KALSHI-ACCESS-KEY: {KEY_ID}, {lines} {address}"'
+    body = f'{{"error": {{"code": "odd", "message": {said}, "details": "{"x" * 260} {address}"}}}}'.encode()
+    buy = f"order place {TWO_SIDED} --side yes --action buy --count 1 --price 0.47 --json"
+    with fault_proxy(stage.one.server.rest_url) as proxy:
+        stage.patch.setenv("KALSHI_REST_URL", proxy.moved(stage.one.server.rest_url))
+        for action in ACTIONS:
+            proxy.faults[:] = [
+                Fault(action, method, ".*", times=10_000, status=status, body=body) for method in ("GET", "POST")
+            ]
+            for words in (
+                "balance -v",
+                "check balance --json",
+                "check positions",
+                "health-check",
+                "positions --json",
+                buy,
+            ):
+                stage.run(*words.split())
+    assert max(stage.codes) > 3
+    stage.check()
+
+
+def test_an_exchange_that_is_not_there_a_clock_that_is_wrong_a_key_that_is_refused(stage: Stage) -> None:
+    stage.one.clock.shift_s = 120
+    for words in ("balance -v", "check all", "health-check -v", "trade --strategy spike --duration 1s"):
+        assert stage.run(*words.split()), "fails"
+    stage.one.clock.shift_s = 0
+    with nobody() as unheard:
+        stage.patch.setenv("KALSHI_REST_URL", f"{unheard}/trade-api/v2")
+        stage.patch.setenv("KALSHI_WS_URL", f"{unheard.replace('http', 'ws')}/ws")
+        for words in ("balance -v", "check positions --json"):
+            assert stage.run(*words.split()), "fails"
+    stage.one.key_path.chmod(0o644)
+    assert stage.run("balance", "-v") == 5
+    stage.one.key_path.chmod(0o600)
+    stage.one.key_path.write_text(stage.one.key_path.read_text().replace("BEGIN", "BGIN"))
+    assert stage.run("balance", "-v") == 5
+    stage.check()
+
+
+def test_a_state_file_that_is_held_or_broken(stage: Stage) -> None:
+    assert stage.run("order", "reconcile") == 0
+    home = stage.one.state / "sim"
+    with lock(home / "trade.lock", SystemClock()):
+        assert stage.run(*TRADE, "--strategy", "spike") == 10
+    for path in home.glob("state.db*"):
+        path.unlink()
+    (home / "state.db").write_bytes(b"no database" * 1_000)
+    for words in ("alerts -v", "alerts retry", "check all", "check errors", "status", "why -v", "order reconcile -v"):
+        assert stage.run(*words.split()), words
+    assert stage.run(*TRADE, "--strategy", "spike") == 8
+    stage.check()
+
+
+@pytest.mark.parametrize("more", [(), ("-v",), ("--json",)])
+def test_a_bug_that_has_it_all_in_its_message(more: tuple[str, ...], stage: Stage) -> None:
+    secrets = f"{'x' * 290} {canary('webhook')} {stage.receiver.url}/web/{canary('webhook')} {KEY_ID} {canary('mail')}"
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError(secrets, stage.one.key_path.read_text())
+
+    stage.patch.setattr(KalshiClient, "balance", broken)
+    assert stage.run("balance", *more) == 70
+    assert "ZeroDivisionError" in stage.err.getvalue()
+    stage.check()
+
+
+WRONG = (
+    "risk: {{max_position: '{0}'}}",
+    "trade: {{interval_s: '{0}'}}",
+    "env: '{0}'",
+    "day_zone: '{0}'",
+    "alerts: '{0}'",
+    "alerts: {{sinks: '{0}'}}",
+    "alerts: {{sinks: {{web: '{0}'}}}}",
+    "alerts: {{sinks: {{web: {{tiers: ['{0}']}}}}}}",
+    "alerts: {{sinks: {{web: {{urls: '{0}'}}}}}}",
+    "alerts: {{fallback: '{0}'}}",
+    "alerts: {{sinks: {{'{0}': {{url: 'https://a.example/'}}}}}}",
+    "metrics: {{port: '{0}'}}",
+    "heartbeat: {{every_s: '{0}'}}",
+    "heartbeat: {{url: 'ftp://{0}'}}",
+    "exchange: {{rest_url: '{0}'}}",
+    "checks: {{cash_usd: {{warn: '{0}'}}}}",
+    "references: {{KX: ['{0}']}}",
+    "alerts: *{1}",
+    "alerts: !{1} x",
+    "alerts: {{url: [{0}",
+    "'{0}': 1",
+)
+
+
+@pytest.mark.parametrize("shape", WRONG)
+def test_a_secret_in_the_wrong_place_of_a_configuration(shape: str, stage: Stage) -> None:
+    for secret in (
+        f"https://a.example/{canary('webhook')}?token={canary('token')}",
+        f"slack://T1/A1/{canary('slack')}",
+    ):
+        (stage.one.home / "config.yaml").write_text(shape.format(secret, canary("mail")) + "\n")
+        for words in ("config check -v", "config check --json", "config show", "alerts", "check balance --json"):
+            stage.run(*words.split())
+    assert any(stage.codes) or "url:" in shape, "what is wrong is found before it is used"
+    stage.check()
+
+
+def test_setting_up(stage: Stage) -> None:
+    new = stage.one.home / "new" / "config.yaml"
+    stage.watch.own |= {new, new.with_name("config.yaml.before")}
+    words = ("init", "--config", str(new), "--env", "sim", "--sink", f"{stage.receiver.url}/web/{canary('webhook')}")
+    stage.run(*words, "-v")
+    stage.run(*words, "-v")
+    stage.run("init", "--force", "--config", str(new), "--sink", f"ftp://{canary('webhook')}")
+    assert new.exists()
+    stage.check()
+
+
+# -- and the tests would notice ---------------------------------------------------------------------------------------
+
+
+def test_without_the_redactor_the_same_run_is_full_of_them(stage: Stage) -> None:
+    class Deaf(set[str]):
+        def add(self, _secret: str) -> None: ...
+
+    stage.patch.setattr(text, "_concealed", Deaf())
+    stage.run(*TRADE, "--strategy", teller(stage))
+    stage.run("alerts", "--json")
+    places = " ".join(stage.watch.leaks())
+    for where in ("trade stderr", "alerts stdout", "state.db", "kalshi.jsonl"):
+        assert where in places
+    for name in ("webhook", "token", "mail", "key line 0"):
+        assert name in places
+
+
+@pytest.mark.parametrize("name", [*CANARIES, "key id"])
+def test_eight_characters_are_enough_to_be_found(name: str, stage: Stage) -> None:
+    (stage.one.home / "state" / "x.log").write_text(f"-{stage.watch.secrets[name][5:13].upper()}-")
+    assert [leak for leak in stage.watch.leaks() if leak.startswith(f"{name}: ")]
+    (stage.one.home / "state" / "x.log").write_text(f"-{stage.watch.secrets[name][5:12]}-")
+    assert stage.watch.leaks() == []
