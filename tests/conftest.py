@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-# Whoever started the run may ignore hang-ups (`nohup`, some CI): a program inherits that and keeps to it.
+# Whoever started the run may ignore hang-ups (`nohup`, some CI) or interrupts (a shell's `&`): a program inherits that
+# and keeps to it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Files in memory: a disk takes up to 40 ms for each commit, half of the time of a run. No test cuts the power, and a
 # program that is killed loses nothing that it wrote, on disk or in memory. TMPDIR chooses another place.

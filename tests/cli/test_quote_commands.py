@@ -91,7 +91,7 @@ def test_cancel_all_is_not_done_while_an_accepted_quote_may_trade(exchange: Serv
         assert exchange.call(lambda: quotes.accept(ME, record, "no", exchange.clock.now())) is None
     ended = kalshi("cancel-all", "--within", "1s", "--json")
     assert (ended.code, exchange.resting()) == (7, [])
-    assert f"may still trade, and cannot be cancelled: {quote} on {TWO_SIDED}" in ended.error["message"]
+    assert f"may still trade, and cannot be canceled: {quote} on {TWO_SIDED}" in ended.error["message"]
     assert ("after" if is_here else "or never") in ended.error["hint"]
 
 
