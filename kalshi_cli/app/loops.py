@@ -269,6 +269,8 @@ class Loops:
         return registry.make(name, {**self.app.config.strategies.get(name, {}), **params})
 
     def _plan(self, strategies: Sequence[str], mode: str, markets: int, request: TradeRequest | None = None) -> Plan:
+        from kalshi_cli.strategies.registry import fingerprint
+
         env = self.app.config.env
         words = {
             "paper": f"PAPER: real books of {env}, simulated fills, no real money",
@@ -279,7 +281,8 @@ class Loops:
         trade = self.app.config.trade
         return Plan(
             run_id=self.app.run_id, pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
-            words=words[mode], markets=markets, duration_s=request.duration_s if request else None,
+            words=words[mode], code=tuple(filter(None, map(fingerprint, strategies))), markets=markets,
+            duration_s=request.duration_s if request else None,
             status_every_s=request.status_every_s if request else trade.status_every_s,
             stop_budget_s=trade.stop_budget_s,
         )  # fmt: skip

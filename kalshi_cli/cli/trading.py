@@ -103,7 +103,9 @@ def _failure(summary: Summary) -> KalshiError:
 
 
 def _banner(plan: Plan) -> None:
-    note(f"{plan.words}\nstrategy {plan.strategy} on {counted(plan.markets, 'market')}; Ctrl-C stops in good order")
+    code = "".join(f"\ncode {file}" for file in plan.code)
+    what = f"strategy {plan.strategy} on {counted(plan.markets, 'market')}"
+    note(f"{plan.words}\n{what}; Ctrl-C stops in good order{code}")
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

@@ -62,7 +62,7 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is run. `words` says the mode so that nobody can take one for another."""
+    """What is run. `words` says the mode so that nobody can take one for another, `code` which strategy files."""
 
     run_id: str
     pid: int
@@ -70,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     env: str
     mode: str
     words: str
+    code: tuple[str, ...] = ()
     markets: int
     duration_s: float | None
     status_every_s: float

@@ -5,6 +5,7 @@ Tried in this order: a built-in name, a path (`./fade.py:Fade`), the entry-point
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -126,8 +127,8 @@ def _from_module(module: str, name: str) -> type[Strategy]:
 
 def _from_path(spec: str) -> type[Strategy]:
     """`FILE.py:Class`. It is code, and runs with everything this program may do."""
-    file, _, name = spec.partition(".py:")
-    path = Path(f"{file}.py" if name else spec).resolve()
+    name = spec.partition(".py:")[2]
+    path = _path_of(spec)
     if not path.is_file():
         raise UsageError(f"no strategy file {path}", hint="give FILE.py:ClassName", code="unknown_strategy")
     if path.stat().st_mode & 0o002:
@@ -159,6 +160,22 @@ def _from_path(spec: str) -> type[Strategy]:
     if not hasattr(module, name):
         raise UsageError(f"{path.name} has no {name}", hint="give FILE.py:ClassName", code="unknown_strategy")
     return _checked(getattr(module, name), spec)
+
+
+def fingerprint(spec: str) -> str:
+    """Which file a strategy is, and of which content: `/home/me/fade.py (sha256 1f0c...)`; empty for one that has none.
+
+    The first 16 digits of what `sha256sum` says, for whoever asks later what ran.
+    """
+    if spec in BUILT_IN or ".py" not in spec:
+        return ""
+    path = _path_of(spec)
+    return f"{path} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]})"
+
+
+def _path_of(spec: str) -> Path:
+    file, _, name = spec.partition(".py:")
+    return Path(f"{file}.py" if name else spec).resolve()
 
 
 def _is_strategy(kind: object) -> bool:

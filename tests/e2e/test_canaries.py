@@ -244,6 +244,7 @@ def test_a_loop_whose_strategy_tells_all_it_knows(how: str, stage: Stage) -> Non
         bodies = "".join(got.body for got in answering.received)
     stage.watch.hear("bodies that sinks were sent", bodies)
     assert "STRATEGY_FAILED" in stage.watch.heard["alerts stdout"]
+    assert f"code {stage.one.home / 'teller.py'} (sha256 " in stage.watch.heard["trade stderr"]
     assert how != "taken" or "STRATEGY_FAILED" in bodies
     stage.check()
 

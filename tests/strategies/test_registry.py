@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +148,15 @@ def test_a_link_is_judged_by_the_file_behind_it(file: Path, tmp_path: Path) -> N
     link = tmp_path / "link.py"
     link.symlink_to(file)
     assert refusal(f"{link}:Fade").code == "unsafe_strategy"
+
+
+@pytest.mark.parametrize("suffix", [":Fade", ""])
+def test_a_file_is_known_by_its_path_and_its_content(file: Path, suffix: str) -> None:
+    before = registry.fingerprint(f"{file}{suffix}")
+    assert before == f"{file.resolve()} (sha256 {hashlib.sha256(file.read_bytes()).hexdigest()[:16]})"
+    file.write_text(file.read_text() + "\n")
+    assert registry.fingerprint(f"{file}{suffix}") != before
+    assert registry.fingerprint("spike") == registry.fingerprint("some-entry-point") == ""
 
 
 @pytest.mark.parametrize("name", ["Price", "Place", "contracts", "Strategy"])
