@@ -20,7 +20,7 @@ import kalshi_cli.cli.rows as all_rows
 from kalshi_cli.cli.rows import base as rows
 from kalshi_cli.cli.rows import run as run_rows
 from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
-from kalshi_cli.cli.rows.funds import SettlementRow
+from kalshi_cli.cli.rows.funds import SettlementRow, UpcomingRow
 from kalshi_cli.cli.rows.orders import ReconciledRow
 from kalshi_cli.cli.rows.quotes import QuoteRow
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
@@ -314,7 +314,7 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
 
 # As wide as they come: a ticker, an id of the exchange's, a moment, and numbers as wide as their labels at least.
 WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 22, "created": 22, "status": 8}
-WIDE |= {"found": 13}
+WIDE |= {"found": 13, "close_time": 26, "expected_time": 26}
 
 
 @pytest.mark.parametrize(
@@ -325,6 +325,7 @@ WIDE |= {"found": 13}
         (rows.PositionRow, "ticker side count unrealized realized average_price", "ticker side count unrealized"),
         (rows.FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
         (SettlementRow, "ticker result net time", "ticker result net"),
+        (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
     ],
 )

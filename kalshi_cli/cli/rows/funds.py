@@ -103,7 +103,7 @@ class UpcomingRow(Row, frozen=True, kw_only=True):
     close_time: Ts | None
     expected_time: Ts | None
 
-    shown = ("ticker", "side", "count", "cost", "pays", "close_time", "expected_time", "state", "title")
+    shown = ("ticker", "side", "count", "close_time", "cost", "pays", "expected_time", "state", "title")
 
 
 def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
