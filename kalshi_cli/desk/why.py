@@ -37,6 +37,9 @@ SETTINGS = {
 }
 """Which setting, or what else, decides about a denial."""
 
+NO_FAIR = ("MIN_EDGE", "fair=missing")
+"""What `core.risk` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
+
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """One control, and how often it refused; `detail`, `ticker` and `last` are of the latest time."""
@@ -111,6 +114,8 @@ def _refusal(code: str, count: int, latest: Denied | None) -> Refusal:
     decided_by = SETTINGS.get(code, "")
     if latest is None:
         return Refusal(code=code, count=count, decided_by=decided_by)
+    if (code, latest.detail) == NO_FAIR:
+        decided_by = "the strategy: it gave no fair value, and without one there is no edge to hold against a limit"
     return Refusal(
         code=code, count=count, ticker=latest.ticker, detail=latest.detail, last=latest.ts, decided_by=decided_by
     )

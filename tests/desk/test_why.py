@@ -6,8 +6,10 @@ import os
 
 from virtual import TICKER, Virtual
 
-from kalshi_cli.core.messages import Denied, OrderChanged
+from kalshi_cli.core.messages import Denied, OrderChanged, Place
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
+from kalshi_cli.core.risk import min_edge
+from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.status import read_status
 from kalshi_cli.desk.why import Funnel, funnel
 from kalshi_cli.store.base import Cycle, Halt
@@ -56,6 +58,17 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(virtua
     ]
     assert found.refusals[0].detail == "edge=0.0050 min=0.0100"
     assert [(each.code, each.count) for each in found.rejections] == [("insufficient_balance", 1)]
+
+
+def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smallest_edge(virtual: Virtual) -> None:
+    now = virtual.clock.now()
+    order = Place(TICKER, BID, cents(40), contracts(1))
+    objection = min_edge(State(now=now), Limits(min_edge=cents(1)), order)
+    assert objection is not None
+    virtual.store.record(Denied(now, "bidder", TICKER, *objection))
+    (refusal,) = look(virtual).refusals
+    assert "gave no fair value" in refusal.decided_by
+    assert "min_edge" not in refusal.decided_by
 
 
 def test_one_market_alone_and_nothing_of_before_or_of_a_person(virtual: Virtual) -> None:
