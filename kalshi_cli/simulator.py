@@ -106,9 +106,15 @@ class Simulator:
                 try:
                     stack.enter_context(lock(self._lock_path, self._clock))
                     break
-                except InstanceError:
-                    if self.serving() is not None or self._clock.monotonic() > until:
+                except InstanceError as error:
+                    if self.serving() is not None:
                         raise
+                    if self._clock.monotonic() > until:
+                        raise InstanceError(
+                            f"the simulated exchange is still being started, or used, by another program "
+                            f"({holder(self._lock_path) or 'gone now'})",
+                            hint="try again in a moment; kalshi status shows whether it is a loop",
+                        ) from error
                     self._clock.sleep(0.05)
             journal = SqliteJournal(self.folder / "exchange.db")
             stack.callback(journal.close)

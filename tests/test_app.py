@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,37 @@ def test_a_command_finds_the_exchange_that_a_loop_serves(desk: Desk) -> None:
             TradeRequest(strategies=("spike",), interval_s=0.2, duration_s=0.3), look, lambda _summary: None
         )
     assert second_saw == [(dollars(1_000), OrderStatus.RESTING)]
+
+
+def test_a_command_beside_a_loop_that_is_starting_waits_for_what_it_opens_to_be_served(desk: Desk) -> None:
+    with desk.app() as starting, desk.app() as command, starting.simulator.open() as (exchange, world):
+        server = starting.simulator.server(exchange, world)
+        looks, sleep = iter(range(3)), command.machine.sleep
+
+        def until_served(seconds: float) -> None:
+            """The loop comes to serve it while the command waits."""
+            if next(looks, None) is None and starting.simulator.serving() is None:
+                server.start()
+                served.enter_context(starting.simulator.announce(server.rest_url, server.ws_url))
+            sleep(seconds)
+
+        with ExitStack() as served, pytest.MonkeyPatch.context() as patch:
+            served.callback(server.stop)
+            patch.setattr(command.machine, "sleep", until_served)
+            assert command.client.balance().cash == dollars(1_000)
+            assert next(looks, None) is None, "it did wait"
+
+
+def test_a_command_does_not_wait_for_ever_for_a_loop_that_starts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kalshi_cli.simulator.WAIT_S", 0.1)
+    with (
+        desk.app() as starting,
+        desk.app() as command,
+        starting.simulator.open(),
+        pytest.raises(InstanceError, match="still being started, or used") as told,
+    ):
+        command.client.balance()
+    assert "try again in a moment" in told.value.hint
 
 
 def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from kalshi_cli.desk.catalogue import open_catalogue
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
-from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError, StateError
+from kalshi_cli.errors import CredentialsError, InstanceError, KalshiError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
@@ -181,7 +181,13 @@ class App:
             return address.rest_url, None
         from kalshi_cli.sim.transport import SimTransport
 
-        opened, _ = self.stack.enter_context(self.simulator.open())
+        try:
+            opened, _ = self.stack.enter_context(self.simulator.open())
+        except InstanceError:
+            address = self.simulator.serving()  # a loop was starting: meanwhile it serves what it had opened
+            if address is None:
+                raise
+            return address.rest_url, None
         return IN_PROCESS_URL, SimTransport(opened, self.clock)
 
     def connected(
