@@ -137,10 +137,17 @@ class Board:
             matter = self._still(known, matter)
         elif known is not None and known.told is not None:
             matter = self._again(known, matter, known.told)
-        if matter.untold and (known is None or not known.untold):
+        if matter.tier == "critical" and not self._was_critical(known, matter):
             self._begun[matter.code, matter.subject] = None
         self.put(matter)
         return matter.code, matter.subject
+
+    @staticmethod
+    def _was_critical(known: Matter | None, matter: Matter) -> bool:
+        """Whether it was as grave the last time, without an end since; as an event, untold or told a while ago."""
+        if known is None or known.tier != "critical":
+            return False
+        return known.ended is None if known.lasts else known.untold > 0 or matter.is_known
 
     def _again(self, known: Matter, matter: Matter, told: Ts) -> Matter:
         """It was told before, as an event, or as over since."""
@@ -157,11 +164,12 @@ class Board:
         """The same, going on. It is told anew where it became graver, or certain."""
         tier = worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= LOOKS
-        is_news = tier != known.tier or not (known.untold or known.is_known)
+        is_back = known.ended is not None and stops_trading(matter) and not known.has_returned
+        is_news = tier != known.tier or is_back or not (known.untold or known.is_known)
         return replace(
             matter, tier=tier, since=known.since, count=known.count + 1, told=known.told, hushed=known.hushed,
             untold=max(known.untold, int(is_news and is_certain)),
-            is_known=known.is_known, has_returned=known.has_returned,
+            is_known=known.is_known, has_returned=known.has_returned or is_back,
         )  # fmt: skip
 
     def _over(self, matter: Matter, now: Ts) -> None:

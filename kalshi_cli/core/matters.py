@@ -40,12 +40,16 @@ INHIBITS: dict[str, tuple[str, ...]] = {
 }
 """A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
 
-STANDS_DOWN = (
-    "EXCHANGE_PAUSED", "TRADING_PAUSED", "BLIND", "CREDENTIALS", "CANCEL_ALL", "HALTED", "ROUTE_ENDS", "CYCLE_LATE",
-    "HEARTBEAT_LOST", "LOOP_FAILED", "FLATTEN_FAILED",
+STOPS = (
+    "POSITION_LIMIT", "EXPOSURE", "EVENT_EXPOSURE", "DAILY_LOSS", "DAY_LOSS", "DRAWDOWN",
+    "DRIFT", "EDGE_DRIFT", "CASH_DRIFT", "FILLS_MISSING", "FILLS_NOT_THERE", "FILL_DIFFERS", "SETTLEMENT_MISSING",
+    "FOREIGN_ACTIVITY", "OTHER_INSTANCE", "DOUBLE_ORDER", "DUPLICATE_ID",
+    "ORDER_UNKNOWN_LONG", "ORDER_STALE", "LATE_ORDER", "GROUP_TRIGGERED",
+    "STRATEGY_FAILED", "STRATEGY_FLOOD", "STRATEGY_HUNG", "STRATEGY_STUCK", "STRATEGY_OUT", "BAD_INTENT",
 )  # fmt: skip
-"""Critical codes after which a loop is not paused: it stands still already, and goes on by itself when it can; it runs
-no more; or it is not about trading. A pause would only outlive its cause."""
+"""Critical codes after which trading stops, where that is wished: what is held, lost, counted or sent is not as it must
+be. No other code does: that something could not be found out, or what an exchange that is slow, paused or out of sight
+brings with it, is no reason to close a position, and a code that nobody thought of here is none either."""
 
 MAX_SUBJECTS = 100
 REST = "others"
@@ -147,7 +151,7 @@ def recorded(alert: Alert, now: Ts) -> Matter:
 
 def stops_trading(matter: Matter) -> bool:
     """Whether it stops trading, where the configuration says that what is critical does."""
-    return matter.tier == "critical" and matter.code not in STANDS_DOWN
+    return matter.tier == "critical" and matter.code in STOPS
 
 
 def gravity(tier: str) -> int:

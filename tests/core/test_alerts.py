@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kalshi_cli.core.alerts import Board
 from kalshi_cli.core.checks import Breach
-from kalshi_cli.core.matters import INHIBITS, MAX_SUBJECTS, REST, STANDS_DOWN, Matter, Policy, Silence
+from kalshi_cli.core.matters import INHIBITS, MAX_SUBJECTS, REST, STOPS, Matter, Policy, Silence
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.core.remedies import REMEDIES
@@ -372,9 +372,45 @@ def test_what_is_critical_stops_once_when_it_begins(desk: Desk) -> None:
     assert [matter.subject for matter in desk.stoppers] == ["KXA", "KXB"], "before anybody is told of it"
 
 
-@pytest.mark.parametrize("code", ["EXCHANGE_PAUSED", "BLIND", "CANCEL_ALL", "HEARTBEAT_LOST"])
-def test_what_stands_still_already_is_not_stopped(desk: Desk, code: str) -> None:
+def test_a_warning_that_becomes_critical_stops_whether_it_was_told_or_waits_to_be(desk: Desk) -> None:
+    desk.finds(breach("KXA", severity="warning"))
+    assert desk.finds(breach("KXA", severity="warning"), breach("KXB", severity="warning")) == []
+    assert desk.stoppers == []
+    desk.finds(breach("KXA", severity="warning"), breach("KXB"))
+    desk.finds(breach("KXA"), breach("KXB"))
+    assert [matter.subject for matter in desk.stoppers] == ["KXB", "KXA"]
+
+
+def test_what_is_critical_and_back_stops_and_is_told_though_its_end_was_not(desk: Desk) -> None:
+    desk.finds(breach("KXA"), breach("KXB", severity="warning"))
+    desk.later(MINUTE)
+    assert desk.finds(breach("KXB", severity="warning")) == [], "its end waits for the window"
+    desk.finds(breach("KXA"), breach("KXB", severity="warning"))
+    assert [matter.subject for matter in desk.stoppers] == ["KXA", "KXA"]
+    assert desk.later(4 * MINUTE) == ["firing POSITION_LIMIT KXA 1"]
+
+
+def test_what_is_critical_and_flaps_beside_another_is_told_a_handful_of_times(desk: Desk) -> None:
+    for _ in range(24 * 60):
+        desk.holds("KXA", "KXB")
+        desk.later(30 * SECOND)
+        desk.holds("KXB")
+        desk.later(30 * SECOND)
+    assert len(desk.told) <= 3 + 24 // 4 * 2
+
+
+NOT_FOUND_OUT = (
+    "CHECK_SKIPPED", "COULD_NOT_LOOK", "API_SLOW", "API_ERRORS", "API_GUARD", "UNANSWERED", "FEED_STALE", "FEED_LATE",
+    "FEED_DOWN", "FEED_GAPS", "BOOK_MISSING", "BOOK_DISPUTED", "CLOCK", "RECENT_ERRORS", "EXCHANGE_PAUSED",
+    "TRADING_PAUSED", "BLIND", "CREDENTIALS", "STATE_UNUSABLE", "CANCEL_ALL", "HALTED", "HEARTBEAT_LOST", "CYCLE_LATE",
+    "LOOP_FAILED", "FLATTEN_FAILED", "ROUTE_ENDS", "SOMETHING_NEW",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("code", NOT_FOUND_OUT)
+def test_what_was_not_found_out_or_the_exchange_brings_about_stops_nothing(desk: Desk, code: str) -> None:
     desk.holds("KXA", code=code)
+    desk.happens(code, "KXB", tier="critical")
     assert desk.stoppers == []
 
 
@@ -390,7 +426,7 @@ def test_what_is_no_more_than_a_warning_or_unknown_or_silenced_stops_nothing(des
     assert len(desk.stoppers) == 1
 
 
-@pytest.mark.parametrize("code", sorted({*INHIBITS, *STANDS_DOWN}))
+@pytest.mark.parametrize("code", sorted({*INHIBITS, *STOPS}))
 def test_the_tables_speak_of_codes_that_there_are(code: str) -> None:
     assert code in REMEDIES
 
