@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kalshi_cli.core.model import Fill, Settlement
 from kalshi_cli.units import Ts
 
 MOST_AHEAD_MS = 7_000
@@ -22,15 +23,17 @@ _PARTS = ("order", "fill", "settlement")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def no_later(said: S, now: Ts) -> S:
+def no_later(said: S, now: Ts, there: Ts) -> S:
     """The same; of its times, and those of the order or fill in it, one that cannot be true is as late as can be.
 
-    When an order expires is left alone: that is to come.
+    Fills and settlements are held to the exchange's own clock, which shows at most `there`: they are filed under their
+    times for good, and ours may be set wrong for a moment. When an order expires is left alone: that is to come.
     """
-    latest = now + MOST_AHEAD_MS
+    is_filed = isinstance(said, Fill | Settlement)
+    latest = max(now, there) + MOST_AHEAD_MS if is_filed else now + MOST_AHEAD_MS
     changes = {name: Ts(latest) for name in _TIMES if (getattr(said, name, None) or 0) > latest}
     for name in _PARTS:
         part = getattr(said, name, None)
-        if part is not None and (held := no_later(part, now)) is not part:
+        if part is not None and (held := no_later(part, now, there)) is not part:
             changes[name] = held
     return msgspec.structs.replace(said, **changes) if changes else said

@@ -167,7 +167,7 @@ class LiveFeed:
             self._inbox.take(self._pending)
         ts = said.ts
         if ts > wall + MOST_AHEAD_MS:
-            said = no_later(said, wall)
+            said = no_later(said, wall, self._client.latest_there(now))
         if isinstance(said, BookDelta | BookSnapshot):
             lag_ms = wall - self._ahead_ms - said.ts
             if self._worst_lag_ms is None or lag_ms > self._worst_lag_ms:

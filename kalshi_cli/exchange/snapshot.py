@@ -67,14 +67,14 @@ def account_snapshot(
         new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
         look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
     settlements = tuple(in_time(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS)))))
-    now = clock.now()
+    now, there = clock.now(), client.latest_there(clock.monotonic())
     return AccountSnapshot(
         now,
         as_of=as_of,
         since=since,
-        orders=tuple(no_later(order, now) for order in orders.values()),
-        fills=tuple(no_later(fill, now) for fill in fills),
-        settlements=tuple(no_later(settlement, now) for settlement in settlements),
+        orders=tuple(no_later(order, now, there) for order in orders.values()),
+        fills=tuple(no_later(fill, now, there) for fill in fills),
+        settlements=tuple(no_later(settlement, now, there) for settlement in settlements),
         positions=tuple(in_time(client.positions())),
         balance=client.balance(),
     )

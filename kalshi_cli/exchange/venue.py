@@ -136,7 +136,10 @@ class LiveVenue:
 
     def perform(self, effect: Effect) -> Iterable[Message]:
         """Do it, once. Refusals and doubts are messages, not errors."""
-        return [no_later(reply, self._clock.now()) for reply in self._perform(effect)]
+        return [self._no_later(reply) for reply in self._perform(effect)]
+
+    def _no_later(self, reply: Message) -> Message:
+        return no_later(reply, self._clock.now(), self._client.latest_there(self._clock.monotonic()))
 
     def _perform(self, effect: Effect) -> Iterable[Message]:
         if isinstance(effect, SubmitOrder):
@@ -177,7 +180,7 @@ class LiveVenue:
             if isinstance(placed, OrderUnknown):
                 self._hurry()
             replies += self._with_fills(placed, order.ticker) if isinstance(placed, OrderAccepted) else [placed]
-        return [no_later(reply, self._clock.now()) for reply in replies]
+        return [self._no_later(reply) for reply in replies]
 
     def _with_fills(self, accepted: OrderAccepted, ticker: str) -> list[Message]:
         replies: list[Message] = [accepted]

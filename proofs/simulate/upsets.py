@@ -127,6 +127,8 @@ class Upsets:
             outcome = cancel_everything(app, Scope(), 20.0, with_groups=True)
             stage.hit("F64")
             resting = list(stage.exchange._state.members[ME].orders())
+            if not app.store.halt().is_final:
+                return  # a person resumed while it ran, and may have placed what rests
             if outcome.is_clean and resting and stage.checker.others_placed == placed and not stage.late:
                 stage.checker.say([f"F64 the kill switch said that nothing rests, and {len(resting)} orders do"])
 
@@ -186,10 +188,13 @@ class Upsets:
         if not (folder / "state.db").exists() or self._locker is not None:
             return
         source, target = sqlite3.connect(folder / "state.db"), sqlite3.connect(copy)
-        with target:
+        try:
             source.backup(target)
-        source.close()
-        target.close()
+        except sqlite3.DatabaseError:  # another fault has damaged it: there is nothing to come back
+            return
+        finally:
+            source.close()
+            target.close()
         self._next_start.append(self._restore)
 
     def _away(self, fault: Fault) -> None:
