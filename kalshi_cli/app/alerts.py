@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,14 @@ from kalshi_cli.core.matters import Matter
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Overview, Terms
-from kalshi_cli.desk.close import CloseDesk, Walk, close_all
+from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
 from kalshi_cli.desk.courier import Courier
-from kalshi_cli.errors import KalshiError, StateError, UsageError
+from kalshi_cli.errors import ExchangeError, KalshiError, StateError, UsageError
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.ops.notify import Notifier
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import show_qty
 
 WAIT_S = 0.2
 
@@ -109,23 +110,59 @@ def flatten(app: App) -> None:
     """Close all positions because an alert said so, as `kalshi flatten` does, from a thread beside the loop.
 
     The loop takes its own orders back first, because trading is paused; that is waited for as long as a stop may take.
-    What came of it is recorded as an alert.
+    What came of it is recorded as an alert. KalshiError where not even that could be done; StateError where the state
+    file did not let it: it is worth another try.
     """
     with App(app.config, app.tell, app.note) as own:
-        try:
-            until = own.machine.monotonic() + app.config.trade.stop_budget_s
-            while any(order.strategy for order in own.store.live_orders()) and own.machine.monotonic() < until:
-                own.machine.sleep(WAIT_S)
-            closer = CloseDesk(own.order_desk(), Walk(), own.note)
-            closings, error = close_all(lambda: (closer, closer.plans()), lambda _plans: None)
-            done = ", ".join(each.plan.market.ticker for each in closings if each.is_done)
-            text = f"closed {done}" if done else "nothing was closed"
-            own.store.record(_flattened(own, text, error))
-        except StateError as error:
-            app.tell(f"nothing was closed: {error.message}")
+        until = own.machine.monotonic() + app.config.trade.stop_budget_s
+        while any(order.strategy for order in own.store.live_orders()) and own.machine.monotonic() < until:
+            own.machine.sleep(WAIT_S)
+        closings, errors = _close_everything(own)
+        busy = next((error for error in errors if isinstance(error, StateError)), None)
+        if busy is not None:
+            raise busy
+        own.store.record(_flattened(own, closings, errors))
 
 
-def _flattened(app: App, text: str, error: KalshiError | None) -> Alert:
-    if error is None:
+def _close_everything(app: App) -> tuple[list[Closing], list[KalshiError]]:
+    """What is held in the primary subaccount, then in each of the others, whatever became of the ones before."""
+    closings: list[Closing] = []
+    errors: list[KalshiError] = []
+
+    def close(subaccount: int) -> None:
+        def planned() -> tuple[CloseDesk, list[Plan]]:
+            closer = CloseDesk(app.order_desk(), Walk(), app.note, subaccount)
+            return closer, closer.plans()
+
+        done, error = close_all(planned, lambda _plans: None)
+        closings.extend(done)
+        errors.extend([error] if error is not None else [])
+
+    close(0)
+    try:
+        others = {pocket.subaccount for pocket in app.client.subaccount_balances()} - {0}
+    except KalshiError as error:
+        # a key of one subaccount may not look at the others
+        if not (isinstance(error, ExchangeError) and error.status in (403, 404)):
+            errors.append(KalshiError(f"what other subaccounts hold is not known: {error.message}"))
+        return closings, errors
+    for subaccount in sorted(others):
+        close(subaccount)
+    return closings, errors
+
+
+def _flattened(app: App, closings: Sequence[Closing], errors: Sequence[KalshiError]) -> Alert:
+    done = ", ".join(_name(closing.plan) for closing in closings if closing.is_done)
+    text = f"closed {done}" if done else "nothing was closed" if closings or errors else "nothing was held"
+    if not errors:
         return Alert(app.clock.now(), "warning", "FLATTENED", "account", text)
-    return Alert(app.clock.now(), "critical", "FLATTEN_FAILED", "account", f"{text}; {error.message}")
+    left = ", ".join(
+        f"{show_qty(each.left)} {each.plan.outcome.upper()} of {_name(each.plan)}" for each in closings if each.left
+    )
+    reasons = dict.fromkeys(error.message for error in errors)
+    text = "; ".join([text, *([f"left: {left}"] if left else []), *reasons])
+    return Alert(app.clock.now(), "critical", "FLATTEN_FAILED", "account", text)
+
+
+def _name(plan: Plan) -> str:
+    return f"{plan.market.ticker} in subaccount {plan.subaccount}" if plan.subaccount else plan.market.ticker

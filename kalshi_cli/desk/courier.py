@@ -37,7 +37,8 @@ FLATTEN_WITHIN_MS = 600_000
 class Courier:
     """Beside one loop: `with Courier(...).running():`. `opened` is entered in its thread.
 
-    `flatten` closes the positions, in another thread; None where there are none at the exchange.
+    `flatten` closes the positions, in another thread, and records what came of it; None where there are none at the
+    exchange.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Courier:
         self._flatten = flatten
         self._look_s = look_s
         self._closing: threading.Thread | None = None
+        self._closing_failed: KalshiError | None = None
         self._last: Alert | None = None
         self._has_begun = threading.Event()
         self._is_over = threading.Event()
@@ -107,17 +109,37 @@ class Courier:
         alerting.deliver(LAST_TRY_S)
 
     def _obey(self, alerting: Alerting) -> None:
-        """Flatten, where an alert asked for it; once, and not after trading was resumed."""
+        """Flatten, where an alert asked for it, unless trading was resumed; what cannot be done in time is told."""
         asked = alerting.book.mark("flatten")
         if not asked or (self._closing is not None and self._closing.is_alive()):
             return
-        is_due = self._clock.now() - asked <= FLATTEN_WITHIN_MS and alerting.trading() is TradingState.HALTED
-        if self._closing is None and self._flatten is not None and is_due:
-            self._closing = threading.Thread(target=self._flatten, name="flatten", daemon=True)
+        is_ended, failed = self._closing is not None, self._closing_failed
+        self._closing, self._closing_failed = None, None
+        is_wished = self._flatten is not None and alerting.trading() is TradingState.HALTED
+        is_over = (is_ended and failed is None) or not is_wished
+        is_late = self._clock.now() - asked > FLATTEN_WITHIN_MS
+        if not is_over and not is_late and (failed is None or isinstance(failed, StateError)):
+            if failed is not None:
+                self._say(f"positions are not closed yet, it is tried again: {failed.message}")
+            self._closing = threading.Thread(target=self._close, name="flatten", daemon=True)
             self._closing.start()
             return
-        self._closing = None
+        if not is_over:
+            why = failed.message if failed is not None else "nobody could begin in time"
+            text = f"what is held was not closed: {why}"
+            alerting.record(Alert(self._clock.now(), "critical", "FLATTEN_FAILED", "account", text))
         alerting.book.set_mark("flatten", 0)
+
+    def _close(self) -> None:
+        """In its own thread, which may die of what nobody expects."""
+        assert self._flatten is not None
+        self._closing_failed = KalshiError("the program failed in it")
+        try:
+            self._flatten()
+        except KalshiError as error:
+            self._closing_failed = error
+        else:
+            self._closing_failed = None
 
     def _say(self, text: str) -> None:
         if text != self._said:

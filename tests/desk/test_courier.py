@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.desk.courier import FLATTEN_WITHIN_MS, Courier
-from kalshi_cli.errors import ExchangeError, StateError, TerminatedError
+from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
 from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
@@ -133,6 +133,36 @@ def test_it_does_not_flatten_after_a_resume_nor_long_after(beside: Beside, state
     with beside.courier().running("spike"):
         eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
     assert not beside.flattened.is_set()
+    assert beside.codes == (["FLATTEN_FAILED"] if ago_ms else []), "what was asked for and not done is told"
+
+
+def failing(*errors: KalshiError) -> Callable[[], None]:
+    """Fails so often, and then does it."""
+    left = list(errors)
+
+    def flatten() -> None:
+        if left:
+            raise left.pop(0)
+
+    return flatten
+
+
+def test_that_the_positions_could_not_be_closed_is_told(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    with beside.courier(flatten=failing(CredentialsError("the key cannot be read"))).running("spike"):
+        eventually(lambda: "FLATTEN_FAILED" in beside.codes)
+    ((_, notice),) = beside.receiver.taken
+    assert (notice.tier, notice.text) == ("critical", "what is held was not closed: the key cannot be read")
+    assert beside.store.alert_book.mark("flatten") == 0
+
+
+def test_a_state_file_that_is_locked_is_tried_again_before_it_counts_as_failed(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    busy = [StateError("it is locked") for _ in range(3)]
+    with beside.courier(flatten=failing(*busy)).running("spike"):
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
+    assert beside.codes == []
+    assert beside.said == ["positions are not closed yet, it is tried again: it is locked"]
 
 
 def test_where_there_is_nothing_to_flatten_it_only_forgets(beside: Beside) -> None:

@@ -1,0 +1,70 @@
+"""What an alert closes: every subaccount, and what is left is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import ME, TWO_SIDED, Served, served, set_variables
+
+from kalshi_cli import config
+from kalshi_cli.app import App
+from kalshi_cli.app.alerts import flatten
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model import BID
+from kalshi_cli.units import dollars
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
+
+
+def flattened(exchange: Served, **values: object) -> Alert:
+    """What was recorded."""
+    chosen = config.load(None, exchange.variables(), values)
+    with App(chosen, lambda _: None, lambda _: None) as app:
+        flatten(app)
+        return app.store.alerts()[0]
+
+
+def held_in_a_subaccount(exchange: Served) -> int:
+    def made() -> int:
+        number = exchange.exchange.add_subaccount(ME)
+        assert number is not None
+        exchange.exchange.deposit(ME, dollars(50), subaccount=number)
+        return number
+
+    number: int = exchange.call(made)
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3", subaccount=number)
+    return number
+
+
+def test_every_subaccount_is_closed(exchange: Served) -> None:
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "2")
+    number = held_in_a_subaccount(exchange)
+    alert = flattened(exchange)
+    assert (alert.code, alert.tier) == ("FLATTENED", "warning")
+    assert alert.text == f"closed {TWO_SIDED}, {TWO_SIDED} in subaccount {number}"
+    for one in (0, number):
+        assert exchange.call(lambda one=one: exchange.exchange.position(ME, TWO_SIDED, one)) == 0
+
+
+def test_with_nothing_held_it_says_so(exchange: Served) -> None:
+    assert flattened(exchange).text == "nothing was held"
+
+
+def test_what_is_left_is_critical_and_named(exchange: Served) -> None:
+    number = held_in_a_subaccount(exchange)
+    exchange.call(lambda: exchange.exchange.pause_market(TWO_SIDED, exchange.clock.now()))
+    alert = flattened(exchange)
+    assert (alert.code, alert.tier) == ("FLATTEN_FAILED", "critical")
+    assert f"left: 3 YES of {TWO_SIDED} in subaccount {number}" in alert.text
+
+
+def test_that_nothing_may_be_sent_is_a_failure(exchange: Served) -> None:
+    alert = flattened(exchange, read_only=True)
+    assert alert.code == "FLATTEN_FAILED"
