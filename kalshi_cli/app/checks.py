@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
@@ -16,12 +17,13 @@ from kalshi_cli.core.checks import CheckReport, Verdict, report
 from kalshi_cli.desk import health
 from kalshi_cli.desk.checks.readings import Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
-from kalshi_cli.errors import CredentialsError, KalshiError
+from kalshi_cli.errors import CredentialsError, KalshiError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.base import Store
 
-LOOKING = 0.6
-"""The part of its time that a check may look; the rest is for those who must hear of it."""
+LOOKING, KNOWING = 0.6, 0.7
+"""The part of its time in which a check may begin to look, and after which what is known by then has to do; the rest is
+for those who must hear of it."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,25 +44,61 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     is_told: bool = True
 
 
-def run_checks(app: App, wanted: Wanted, show: Callable[[CheckReport, Sequence[CheckReport]], None]) -> Verdict:
-    """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling."""
+Show = Callable[[CheckReport, Sequence[CheckReport]], None]
+
+
+def run_checks(app: App, wanted: Wanted, show: Show, leave: Callable[[Verdict], None]) -> Verdict:
+    """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling.
+
+    A look that is held up, by whatever, ends with what is known by then, in a thread of its own; `leave` then ends this
+    process.
+    """
     until = app.machine.monotonic() + wanted.within_s
     turns = Turns(app.state_dir / "checks", wanted.name, app.machine, app.tell)
     with turns.taken() as turn:
-        if turn.is_ours:
-            reports = _look(app, wanted)
-            whole = reports[0] if wanted.checks == (wanted.name,) else _together(reports)
-            show(whole, () if len(reports) == 1 else reports)
-            findings = {f"check {each.check}": each.breaches for each in reports}
-            past = turns.looked(whole.verdict)
-            if past.was_skipped:
-                findings[turns.source] = ()
-        else:
+        if not turn.is_ours:
             whole, past = turns.skipped(turn)
             show(whole, ())
-            findings = {turns.source: whole.breaches} if past.was_skipped else {}
-        if wanted.is_told and findings:
-            tell_sinks(app, _book(app, wanted), findings, wanted.notify, until, is_doubt_new=not past.is_doubted)
+            if wanted.is_told and past.was_skipped:
+                tell_sinks(
+                    app, _book(app, wanted), {turns.source: whole.breaches}, wanted.notify, until, is_doubt_new=True
+                )
+            return whole.verdict
+        known: list[CheckReport] = []
+        verdicts: list[Verdict] = []
+        concluding = threading.Lock()
+
+        def conclude() -> Verdict:
+            """Once, by whoever is first: who looked, or the time that is over."""
+            with concluding:
+                if not verdicts:
+                    verdicts.append(_conclude(app, wanted, turns, known, show, until))
+            return verdicts[0]
+
+        timer = threading.Timer(wanted.within_s * KNOWING, lambda: leave(conclude()))
+        timer.daemon = True
+        timer.start()
+        try:
+            _look(app, wanted, known)
+        finally:
+            timer.cancel()
+        return conclude()
+
+
+def _conclude(
+    app: App, wanted: Wanted, turns: Turns, known: Sequence[CheckReport], show: Show, until: float
+) -> Verdict:
+    """What of the wanted is not known by now is in doubt."""
+    reports, late = list(known), UnreachableError("no time was left to look", code="too_slow")
+    reports += [in_doubt(name, late) for name in wanted.checks[len(reports) :]]
+    whole = reports[0] if wanted.checks == (wanted.name,) else _together(reports)
+    show(whole, () if len(reports) == 1 else reports)
+    findings = {f"check {each.check}": each.breaches for each in reports}
+    past = turns.looked(whole.verdict)
+    if past.was_skipped:
+        findings[turns.source] = ()
+    if wanted.is_told:
+        tell_sinks(app, _book(app, wanted), findings, wanted.notify, until, is_doubt_new=not past.is_doubted)
     return whole.verdict
 
 
@@ -75,7 +113,8 @@ def _book(app: App, wanted: Wanted) -> Book:
         return paper if (paper.home / "state.db").exists() else Book(app.state_dir, "")
 
 
-def _look(app: App, wanted: Wanted) -> list[CheckReport]:
+def _look(app: App, wanted: Wanted, known: list[CheckReport]) -> None:
+    """One after the other; what each found is `known` at once."""
     readings = Readings(
         app.config, app.limits, app.clock,
         connect=lambda: _bounded(app, wanted.within_s * LOOKING / 2),
@@ -86,7 +125,8 @@ def _look(app: App, wanted: Wanted) -> list[CheckReport]:
         ),
         seen=app.journal.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
-    return [_examined(readings, name, wanted) for name in wanted.checks]
+    for name in wanted.checks:
+        known.append(_examined(readings, name, wanted))  # noqa: PERF401 - another thread looks on
 
 
 def _examined(readings: Readings, name: str, wanted: Wanted) -> CheckReport:

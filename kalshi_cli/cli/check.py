@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
-from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
+from kalshi_cli.cli.screen.output import Format, close_out, default_format, note, tell, write_out
 from kalshi_cli.core.checks import CheckReport, Verdict
 from kalshi_cli.text import redact, safe_text
 
 app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.")
 
-WITHIN_S = 14.0
-"""Monitoring systems and cron give a check fifteen seconds."""
+WITHIN_S = 13.0
+"""Monitoring systems and cron give a check fifteen seconds; the program has to start and to end in them too."""
 
 SAYING_S = 0.5
 """How long the last word of a check may take that has no more time."""
@@ -48,7 +49,7 @@ def _range_option(*names: str, text: str) -> Any:
 
 Warn = Annotated[Any, _range_option("-w", "--warn", text="Warn outside of this, instead of as configured.")]
 Crit = Annotated[Any, _range_option("-c", "--crit", text="Critical outside of this, instead of as configured.")]
-Within = Annotated[Any, duration_option("--within", text="Give up after this (14s).")]
+Within = Annotated[Any, duration_option("--within", text="Give up after this (13s).")]
 Notify = Annotated[
     str, typer.Option("--notify", metavar="URL", help="One more sink for this run; http on this machine.")
 ]
@@ -265,8 +266,8 @@ for _name, _help in EITHER_LOOP.items():
     app.command(_name, help=_help)(_of_either_loop(_name))
 for _name, _help in LOOP.items():
     app.command(_name, help=_help)(_of_loop(_name))
-ALL = (*UNRANGED, *ACCOUNT, "drift", *LOOP, *EITHER_LOOP)
-"""In this order: `feed`, which may have to wait for a stream, leaves time to the others."""
+ALL = (*LOOP, "errors", "execution", *UNRANGED, *ACCOUNT, "drift", "api", "feed")
+"""In this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
 
 
 @app.command("all")
@@ -324,11 +325,20 @@ def _run(ctx: typer.Context, name: str, within: float | None, **options: Any) ->
     with stopped_after(within_s, name, form) as stop, opened(ctx) as desk:
 
         def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:
-            show(found, form, parts)
-            write_out("", flush=True)
+            try:
+                show(found, form, parts)
+                write_out("", flush=True)
+            except OSError as error:  # nobody may be reading, a disk may be full: others are told all the same
+                close_out()
+                tell(f"what was found cannot be written: {error.strerror}")
             stop.verdict, stop.is_shown = found.verdict, True
 
-        verdict = run_checks(desk, Wanted(name=name, checks=checks, within_s=within_s, **options), told)
+        verdict = run_checks(
+            desk,
+            Wanted(name=name, checks=checks, within_s=within_s, **options),
+            told,
+            lambda found: os._exit(found.value),
+        )
     raise typer.Exit(verdict.value)
 
 
@@ -378,29 +388,32 @@ class Stop:
 
 @contextmanager
 def stopped_after(seconds: float, check: str, form: Format | None) -> Iterator[Stop]:
-    """End this process with UNKNOWN after so long, whatever holds it up: a resolver, a lock, a pipe.
+    """End this process with UNKNOWN after so long, whatever holds it up: a resolver, a lock, a pipe; and when it is
+    told to end.
 
     With the verdict, where that is known and shown, and only telling others of it takes too long.
     """
     stop = Stop()
 
-    def say() -> None:
+    def say(why: str) -> None:
         if stop.is_shown:
-            note("not everybody could be told within the time of this check")
+            note(f"not everybody could be told: {why}")
         else:
-            show(_unknown(check, f"nothing known within {seconds:g} s"), form)
+            show(_unknown(check, why), form)
             write_out("", flush=True)
 
-    def give_up() -> None:
-        saying = threading.Thread(target=say, daemon=True)
+    def give_up(why: str) -> None:
+        saying = threading.Thread(target=say, args=(why,), daemon=True)
         saying.start()
         saying.join(SAYING_S)  # nobody may be reading
         os._exit(stop.verdict.value)
 
-    timer = threading.Timer(seconds, give_up)
+    timer = threading.Timer(seconds, give_up, (f"nothing known within {seconds:g} s",))
     timer.daemon = True
     timer.start()
+    before = signal.signal(signal.SIGTERM, lambda *_: give_up("terminated"))
     try:
         yield stop
     finally:
         timer.cancel()
+        signal.signal(signal.SIGTERM, before)

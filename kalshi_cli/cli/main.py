@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -232,7 +233,8 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
     if command == "check":
         from kalshi_cli.cli.check import show_unknown
 
-        show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))
+        with suppress(OSError):  # a full disk: the exit code says it
+            show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))
     trace = _trace(error) if is_verbose or isinstance(known, _BugError) else ""
     if _wants_json(words):
         import json

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import random
 
 SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
-STREAM_WITHIN_S = 5.0
+STREAM_WITHIN_S, HANG_UP_S = 5.0, 0.5
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
 
 
@@ -156,22 +156,23 @@ def key(signer: Signer | None, env: str) -> tuple[Verdict, str, str]:
 def stream(
     ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random, *, within_s: float = STREAM_WITHIN_S
 ) -> tuple[Verdict, str, str]:
-    """The WebSocket lets this key in and answers a subscription, within so many seconds."""
+    """The WebSocket lets this key in and answers a subscription, within so many seconds, hanging up included."""
     if not ws_url:
         return Verdict.OK, "not served; `kalshi trade` serves it while it runs", ""
     if signer is None:
         return Verdict.UNKNOWN, "the stream needs an API key", "see the line above about the key"
-    from kalshi_cli.exchange.stream.reader import Stream
+    from kalshi_cli.exchange.stream.reader import Pace, Stream
 
-    probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",))
+    wait_s = max(within_s - HANG_UP_S, 0.1)
+    probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",), pace=Pace(connect_s=wait_s))
     probe.start()
     try:
-        until = clock.monotonic() + within_s
+        until = clock.monotonic() + wait_s
         while not probe.is_live and probe.failure is None and clock.monotonic() < until:
             clock.sleep(0.05)
         was_live = probe.is_live
     finally:
-        probe.stop()
+        probe.stop(HANG_UP_S)  # where nobody answers, its thread may go on for a while
     if probe.failure is not None:
         raise probe.failure
     if not was_live:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from hook import Hook, hook
 from served import Served, bare_variables, finish, kalshi, served, set_variables, start
 
+from kalshi_cli.app import App, checks
+from kalshi_cli.app.checks import Wanted, run_checks
 from kalshi_cli.cli.check import ALL
 from kalshi_cli.clock import SystemClock
+from kalshi_cli.config import load
+from kalshi_cli.core.checks import CheckReport, Verdict, report
 from kalshi_cli.desk.checks.turns import MOST_SKIPPED
 from kalshi_cli.store.lock import lock
 
@@ -80,7 +87,9 @@ def test_ranges_of_the_line_take_the_place_of_the_configured(
         {"subject": "cash", "value": "$1,000.00", "limit": "@500:1500", "severity": "critical", "code": "LOW_BALANCE"}
     ]
     (measure,) = critical.json["measures"]
-    assert measure == {"label": "cash_usd", "value": 1000.0, "unit": "", "warn": "2000:", "crit": "@500:1500"}
+    assert measure == {
+        "label": "cash_usd", "value": 1000.0, "text": "1000.0000", "unit": "", "warn": "2000:", "crit": "@500:1500",
+    }  # fmt: skip
     assert critical.json["runbook"] == "low-balance"
 
 
@@ -211,6 +220,87 @@ def test_nobody_who_reads_holds_a_check_up(proxy: FaultProxy, tmp_path: Path) ->
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def silent_exchange(monkeypatch: pytest.MonkeyPatch, silent: socket.socket) -> None:
+    """Whoever connects is taken, and hears nothing, for REST and for the stream."""
+    port = silent.getsockname()[1]
+    monkeypatch.setenv("KALSHI_REST_URL", f"http://127.0.0.1:{port}/trade-api/v2")
+    monkeypatch.setenv("KALSHI_WS_URL", f"ws://127.0.0.1:{port}/trade-api/ws/v2")
+
+
+def test_what_is_known_of_an_exchange_that_hangs_is_shown_and_told_by_all_and_by_feed(
+    proxy: FaultProxy, sink: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_exchange(monkeypatch, silent)
+        words = ["check", "all", "--within", "8s", "--json", "--notify", sink.url]
+        ended = finish(start(words, dict(os.environ), tmp_path), within_s=30.0)
+    status = {each["check"]: each["status"] for each in ended.json["checks"]}
+    assert (ended.code, status["heartbeat"], status["errors"], status["feed"]) == (2, "CRITICAL", "OK", "CRITICAL")
+    assert {status[name] for name in ("exchange", "positions", "balance", "api")} == {"UNKNOWN"}
+    assert ("firing", "HEARTBEAT_LOST") in sink.heard
+    assert ("firing", "FEED_DOWN") in sink.heard
+
+
+def held_up(name: str, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A check of this name that comes back only once that is said."""
+    go_on, module = threading.Event(), ModuleType(name)
+    module.__dict__["examine"] = lambda _readings: (go_on.wait(60), report(name, "looked"))[1]
+    monkeypatch.setitem(sys.modules, f"kalshi_cli.desk.checks.{name}", module)
+    return go_on
+
+
+def test_a_look_that_is_held_up_loses_nothing_of_what_the_others_found(
+    proxy: FaultProxy, sink: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is held up by: here by nothing that any limit of ours knows of."""
+    go_on = held_up("held", monkeypatch)
+    monkeypatch.setattr(checks, "KNOWING", 0.2)
+    shown: list[CheckReport] = []
+    left: list[Verdict] = []
+
+    def leave(verdict: Verdict) -> None:
+        left.append(verdict)
+        go_on.set()
+
+    def show(_whole: CheckReport, parts: Sequence[CheckReport]) -> None:
+        shown.extend(parts)
+
+    with App(load(None, dict(os.environ), {}), lambda _text: None) as app:
+        wanted = Wanted(name="all", checks=("heartbeat", "held", "errors"), within_s=10.0, notify=sink.url)
+        verdict = run_checks(app, wanted, show, leave)
+    assert (verdict, left) == (Verdict.CRITICAL, [Verdict.CRITICAL])
+    assert [(each.check, each.verdict.name) for each in shown] == [
+        ("heartbeat", "CRITICAL"), ("held", "UNKNOWN"), ("errors", "UNKNOWN"),
+    ]  # fmt: skip
+    assert sink.heard == [("firing", "HEARTBEAT_LOST")]
+    assert (state(tmp_path) / "checks" / "all.counts").exists()
+
+
+def test_a_disk_that_is_full_takes_nothing_from_the_verdict(proxy: FaultProxy, sink: Hook, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        words = [*CHECK, "-w", "5000:", "--notify", sink.url]
+        ended = finish(start(words, dict(os.environ), tmp_path, stdout=full.fileno()))
+        assert (ended.code, "cannot be written" in ended.err, "Traceback" in ended.err) == (1, True, False)
+        assert sink.heard == [("firing", "LOW_BALANCE")]
+        ended = finish(start([*CHECK, "--nonsense"], dict(os.environ), tmp_path, stdout=full.fileno()))
+        assert (ended.code, "Traceback" in ended.err) == (3, False)
+
+
+def test_a_check_that_is_told_to_end_is_unknown(
+    proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_exchange(monkeypatch, silent)
+        process = start(["check", "feed", "--no-notify"], dict(os.environ), tmp_path)
+        taken, _ = silent.accept()  # it looks
+        process.send_signal(signal.SIGTERM)
+        ended = finish(process)
+        taken.close()
+    assert (ended.code, ended.out) == (3, "KALSHI FEED UNKNOWN - terminated\n")
 
 
 # -- who hears of it ----------------------------------------------------------------------------------------------

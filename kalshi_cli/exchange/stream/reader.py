@@ -136,15 +136,18 @@ class Stream:
         """Begin to connect."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Hang up and wait for the thread, at most as long as a connection attempt takes. Safe to repeat."""
+    def stop(self, within_s: float | None = None) -> None:
+        """Hang up and wait for the thread, so long or as long as a connection attempt takes. Safe to repeat."""
         self._stopping.set()
         self._wake()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(self._pace.connect_s + 1)
+            self._thread.join(self._pace.connect_s + 1 if within_s is None else within_s)
         if not self._thread.is_alive():
-            self._waker.close()
-            self._woken.close()
+            self._close_waker()
+
+    def _close_waker(self) -> None:
+        self._waker.close()
+        self._woken.close()
 
     def subscribe(self, tickers: Iterable[str]) -> None:
         """Follow these markets too; their snapshots come by themselves."""
@@ -190,6 +193,7 @@ class Stream:
             if not self._stopping.is_set():
                 self.failure = KalshiError("the stream's thread died", hint="this is a bug, please report it")
             self.inbox.wake()
+            self._close_waker()  # whoever stopped it may not have waited
 
     def _keep_connected(self) -> None:
         attempt, refusals, told = 0, 0, False
