@@ -34,6 +34,7 @@ from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.journal_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
 from kalshi_cli.desk.traffic import Traffic
+from kalshi_cli.desk.why import SETTINGS
 from kalshi_cli.errors import StateError
 from kalshi_cli.store.base import Halt
 from kalshi_cli.units import Ts, format_money, format_price, format_qty, format_ts
@@ -111,6 +112,9 @@ class Journal:
         self.traffic = Traffic(clock)
         self._limits = limit_fields(limits) if limits is not None else None
         self._out = outputs or Outputs()
+        if self._out.metrics is not None:
+            for code in SETTINGS:  # from 0 on: the first refusal is an increase too
+                self._out.metrics.denied.labels(code)
         self._find = find
         self._decided_s = decided_s
         self._placed = placed

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import DOLLAR, Money, Ts
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 
 _LOOK_S = 0.1  # how soon the end is noticed
+
+_STATUSES = ("acknowledged", *(status.value for status in OrderStatus if status is not OrderStatus.RESTING))
+_TIERS = ("critical", "warning", "info")
+_FAILURES = (0, 401, 403, 429, 500, 503)
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -69,6 +73,11 @@ class Metrics:
         self.request_seconds = self._histogram(
             "trading_api_request_seconds", "From the request to its answer", _FAST, "route"
         )
+        # A series that is born at 1 never increased: Prometheus has to see the 0 first.
+        for status in _STATUSES:
+            self.orders.labels(status)
+        for tier in _TIERS:
+            self.alerts.labels(tier)
         self.placement_seconds = self._histogram(
             "trading_placement_seconds", "From the decision to the acknowledgement of an order", _FAST
         )
@@ -91,6 +100,8 @@ class Metrics:
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
         """A request came back, or with status 0 did not. Its class is the verb and the first part of the path."""
         route = f"{method} /{path.split('/', 2)[1]}"
+        for failure in _FAILURES:
+            self.requests.labels(route, str(failure))
         self.requests.labels(route, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
 

@@ -238,6 +238,8 @@ def test_refusals_are_told_once_a_minute_and_cause_and_then_counted(virtual: Vir
         ("denied_repeated", None, 99), ("denied", "EXPOSURE", None),
     ]  # fmt: skip
     assert told.metrics.registry.get_sample_value("trading_denied_total", {"code": "MIN_EDGE"}) == 100
+    untouched = told.metrics.registry.get_sample_value("trading_denied_total", {"code": "SELF_CROSS"})
+    assert untouched == 0, "there from the start, so that the first is an increase"
 
 
 def test_a_thousand_causes_at_once_are_bounded(virtual: Virtual) -> None:
@@ -321,7 +323,7 @@ def test_each_order_is_counted_once_as_submitted_acknowledged_and_filled(virtual
         for status in ("submitted", "acknowledged", "filled", "canceled", "resting", "rejected")
     }
     assert counted == {
-        "submitted": 3, "acknowledged": 3, "filled": 2, "canceled": 1, "resting": None, "rejected": None,
+        "submitted": 3, "acknowledged": 3, "filled": 2, "canceled": 1, "resting": None, "rejected": 0,
     }  # fmt: skip
     assert told.metrics.registry.get_sample_value("trading_trades_total") == 3
 

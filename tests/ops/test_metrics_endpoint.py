@@ -16,6 +16,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from kalshi_cli.config_sections import TIERS
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.remedies import REMEDIES
 from kalshi_cli.ops.metrics import Metrics, MetricsServer, Reading
@@ -91,6 +92,21 @@ def test_a_scrape_has_the_run_as_of_its_latest_cycle(served: tuple[Metrics, Metr
         "trading_placement_seconds_count": 1, "trading_message_age_seconds_sum": 0.03,
         "trading_api_request_seconds_count{route=POST /portfolio}": 1,
     }.items() <= found.items()  # fmt: skip
+
+
+def test_every_tier_status_and_failure_is_there_from_zero_so_that_the_first_is_an_increase() -> None:
+    def counted(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(name, labels)
+
+    metrics = Metrics(env="sim")
+    for tier in TIERS:
+        assert counted("trading_alerts_total", tier=tier) == 0
+    for status in ("submitted", "acknowledged", "unknown", "rejected", "filled", "canceled", "expired"):
+        assert counted("trading_orders_total", status=status) == 0
+    metrics.answered("GET", "/portfolio/balance", 200, 0.01)
+    for failure in ("0", "401", "403", "429", "503"):
+        assert counted("trading_api_requests_total", route="GET /portfolio", status=failure) == 0
+    assert counted("trading_api_requests_total", route="GET /portfolio", status="200") == 1
 
 
 def test_what_is_not_known_is_not_there_and_never_zero(served: tuple[Metrics, MetricsServer]) -> None:
