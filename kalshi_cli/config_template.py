@@ -15,6 +15,8 @@ PACKAGE = Path(__file__).parent
 PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml")
 """Inside the installed package; or beside it, in a working copy."""
 
+MOST_KEPT = 100
+
 Answer = str | int | float | bool | None | dict[str, object]
 
 _LINE = re.compile(r"(?P<indent> *)(?P<name>[A-Za-z_][\w]*):(?: (?P<value>[^#\n]*?))?(?P<comment> +#.*)?")
@@ -52,7 +54,7 @@ def write(path: Path, text: str) -> Path | None:
 
     ConfigError where it cannot be written.
     """
-    kept = path.with_name(f"{path.name}.before") if path.exists() else None
+    kept = _free_name(path) if path.exists() else None
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,7 +63,7 @@ def write(path: Path, text: str) -> Path | None:
             file.flush()
             os.fsync(file.fileno())
         if kept is not None:
-            os.replace(path, kept)
+            os.link(path, kept)  # at no moment is there no configuration
             kept.chmod(0o600)  # it may hold addresses that are secrets, too
         os.replace(draft, path)
     except OSError as error:
@@ -69,3 +71,12 @@ def write(path: Path, text: str) -> Path | None:
             draft.unlink()
         raise ConfigError(f"cannot write {path}: {error.strerror}", hint="name another with --config FILE") from error
     return kept
+
+
+def _free_name(path: Path) -> Path:
+    """Where the file that was there is kept: nothing that was kept before is lost. ConfigError after a hundred."""
+    names = (f"{path.name}.before", *(f"{path.name}.before.{number}" for number in range(2, MOST_KEPT + 1)))
+    for name in names:
+        if not path.with_name(name).exists():
+            return path.with_name(name)
+    raise ConfigError(f"{MOST_KEPT} configurations are kept beside {path}", hint="delete some of them")

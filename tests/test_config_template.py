@@ -62,7 +62,13 @@ def test_the_file_is_its_owners_alone_and_an_older_one_is_kept(tmp_path: Path) -
     kept = write(path, "env: demo\n")
     assert kept is not None
     assert (kept.read_text(), path.read_text()) == ("env: sim\n", "env: demo\n")
-    assert sorted(each.name for each in path.parent.iterdir()) == ["config.yaml", "config.yaml.before"]
+    again = write(path, "env: prod\n")
+    assert again is not None
+    assert (kept.read_text(), again.read_text(), path.read_text()) == ("env: sim\n", "env: demo\n", "env: prod\n")
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        "config.yaml", "config.yaml.before", "config.yaml.before.2",
+    ]  # fmt: skip
+    assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
 
 
 def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ class Database:
         """A copy of the file as it was, beside it; of several programs that bring it up to date, any one's will do."""
         copy = self.path.with_name(f"{self.path.name}.format{version}")
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
+        for left in copy.parent.glob(f"{copy.name}.*"):
+            if left == draft or not _is_running(left.suffix[1:]):  # a program was killed over it
+                left.unlink(missing_ok=True)
         _create_private(draft)
         try:
             self._connection.execute("VACUUM INTO ?", (str(draft),))
@@ -235,6 +237,17 @@ def _ensure_file(path: Path, *, create: bool) -> None:
 def _create_private(path: Path) -> None:
     """An empty file that only its owner can read. FileExistsError where there is one."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+
+
+def _is_running(pid: str) -> bool:
+    """Whether there is such a process; whose, does not matter."""
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _format_of(path: Path) -> int:

@@ -306,6 +306,17 @@ def test_many_programs_may_bring_the_file_up_to_date_at_the_same_moment(path: Pa
     assert sorted(each.name for each in path.parent.glob("*.format*")) == ["state.db.format1"]
 
 
+def test_a_copy_that_a_killed_program_left_half_made_does_not_stay(path: Path) -> None:
+    Database(path, migrations.JOURNAL).close()
+    child = start(lambda: None)
+    os.waitpid(child, 0)
+    path.with_name(f"state.db.format1.{child}").write_bytes(b"half a copy")
+    path.with_name(f"state.db.format1.{os.getppid()}").write_bytes(b"another program is at it")
+    Database(path, (*migrations.JOURNAL, add_column)).close()
+    left = sorted(each.name for each in path.parent.glob("*.format*"))
+    assert left == ["state.db.format1", f"state.db.format1.{os.getppid()}"]
+
+
 def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path, build: Build) -> None:
     def write(name: str) -> None:
         store = SqliteStore.open(path, account="account-1", environment="sim")
