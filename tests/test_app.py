@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from kalshi_cli.app import App
-from kalshi_cli.app.account import pnl_of, portfolio_of, status_of
+from kalshi_cli.app.account import account_status, pnl_of, portfolio_of, shown, status_of
 from kalshi_cli.app.halts import Halts
 from kalshi_cli.app.health import health_of
 from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.app.loops import Loops
+from kalshi_cli.clock import SystemClock
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Risk, Sim, Trade
 from kalshi_cli.core.checks import Verdict
@@ -26,7 +27,9 @@ from kalshi_cli.desk.place import Ticket
 from kalshi_cli.desk.portfolio import KEYS
 from kalshi_cli.desk.trade import Plan, Summary, TradeRequest
 from kalshi_cli.errors import CredentialsError, HaltedError, InstanceError, RefusedError
+from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Price, cents, contracts, dollars
 
 
@@ -239,6 +242,64 @@ def test_a_command_does_not_wait_for_ever_for_a_loop_that_starts(desk: Desk, mon
     ):
         command.client.balance()
     assert "try again in a moment" in told.value.hint
+
+
+# -- which of account and paper a status is of ------------------------------------------------------------------------
+
+
+def ran_on_paper(desk: Desk) -> None:
+    (desk.state / "sim-paper").mkdir(parents=True, exist_ok=True)
+    now = SystemClock().now()
+    with SqliteStore.open(desk.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
+        store.beat(
+            Cycle(
+                run_id="p", pid=1, mode="paper", strategy="spike", started=now, completed=now, cycles=1,
+                is_running=False, cash=dollars(1_000),
+            )
+        )  # fmt: skip
+
+
+def test_a_status_is_of_the_account_though_a_loop_on_paper_ran_last(desk: Desk) -> None:
+    with desk.app() as app:
+        place(app)
+    ran_on_paper(desk)
+    with desk.app() as app:
+        status, store = shown(app)
+        assert (status.mode, status.resting_orders, status.cycle) == ("sim", 1, None)
+        assert status.preface == "this is the account; what ran last ran on paper: --paper shows it"
+        assert store is not None
+        assert len(store.orders()) == 1
+        on_paper, store = shown(app, is_paper=True)
+        assert (on_paper.mode, on_paper.resting_orders, on_paper.preface) == ("paper", 0, "")
+        assert store is not None
+        assert store.orders() == ()
+
+
+def test_where_only_paper_ever_ran_that_is_the_status_and_it_says_so(desk: Desk) -> None:
+    with desk.app() as app:
+        assert (status_of(app).mode, status_of(app).preface) == ("sim", "")
+    ran_on_paper(desk)
+    with desk.app() as app:
+        assert app.store.orders() == (), "an empty state file, as a health-check leaves it"
+        status = status_of(app)
+        assert status.mode == "paper"
+        assert status.preface.startswith("this is trading on paper, the only thing that ran here, not the account")
+
+
+def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_in(desk: Desk) -> None:
+    with desk.app() as app:
+        place(app)
+        assert Halts(app).halt("MANUAL", "test")
+    ran_on_paper(desk)
+    with desk.app() as app, lock(desk.state / "sim-paper" / "trade.lock", app.machine):
+        status = status_of(app)
+        assert (status.mode, status.halt.state) == ("paper", TradingState.ACTIVE), "the halt is of the account"
+        assert "the only loop that runs now, not the account" in status.preface
+        assert "MANUAL test" in status.preface
+        assert "1 order may rest" in status.preface
+        assert account_status(app).halt.code == Halts(app).now().code == "MANUAL"
+        with lock(desk.state / "sim" / "trade.lock", app.machine):
+            assert (status_of(app).mode, status_of(app).preface) == ("sim", "")
 
 
 def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
 from kalshi_cli.core.pnl import Pnl, curve, total
 from kalshi_cli.desk import portfolio
-from kalshi_cli.desk.halts import gravest
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Money, Ts
@@ -54,18 +53,58 @@ def loop_of(app: App) -> Store | None:
     return max(stores, key=lambda store: cycle.completed if (cycle := store.last_cycle()) else 0, default=None)
 
 
-def status_of(app: App) -> Status:
-    """What runs here and how it is doing, from the state file; nothing is asked of the exchange.
+def status_of(app: App, *, is_paper: bool = False) -> Status:
+    """What runs here and how it is doing, from the state file; nothing is asked of the exchange."""
+    return shown(app, is_paper=is_paper)[0]
 
-    Of a loop and one on paper, the one that runs now, else the one that ran last; of the former whatever is at the
-    exchange, and the graver halt of both.
+
+def shown(app: App, *, is_paper: bool = False) -> tuple[Status, Store | None]:
+    """The status that is shown, and the state file that it is of.
+
+    That of the account; of trading on paper where that was asked for, or nothing else ever was done here, or the one
+    loop that runs now is on paper. Which it is then, and what it is not, is its `preface`.
     """
-    found, now = [], app.clock.now()
-    day = portfolio.day_of(now, ZoneInfo(app.config.day_zone))
-    for mode, account in MODES:
-        home = state_dir(app.config, mode)
-        found.append(read_status(home, app.remembered(home, account), app.config.env, day, now))
-    last = max(found, key=lambda status: (status.is_running, status.cycle.completed if status.cycle else 0))
-    at_exchange = ("unknown_orders", "resting_orders", "resting_until", "triggered_groups", "is_abandoned")
-    changes = {name: getattr(found[0], name) for name in at_exchange}
-    return msgspec.structs.replace(last, halt=gravest([status.halt for status in found]), **changes)
+    account, paper = _look(app, "", None), _look(app, "paper", "paper")
+    if is_paper:
+        return paper
+    preface = _why_paper(account, paper)
+    if preface:
+        return msgspec.structs.replace(paper[0], preface=preface), paper[1]
+    return msgspec.structs.replace(account[0], preface=_beside(account[0], paper[0])), account[1]
+
+
+def account_status(app: App) -> Status:
+    """That of the account, whatever is traded on paper."""
+    return _look(app, "", None)[0]
+
+
+def _look(app: App, mode: str, account: str | None) -> tuple[Status, Store | None]:
+    home, now = state_dir(app.config, mode), app.clock.now()
+    store, day = app.remembered(home, account), portfolio.day_of(now, ZoneInfo(app.config.day_zone))
+    name = mode or ("sim" if app.config.env == "sim" else "live")
+    return read_status(home, store, app.config.env, day, now, mode=name, is_at_exchange=not mode), store
+
+
+def _why_paper(account: tuple[Status, Store | None], paper: tuple[Status, Store | None]) -> str:
+    """Why trading on paper is shown to somebody who did not ask for it; "" where it is not."""
+    (status, store), (on_paper, _) = account, paper
+    if on_paper.is_running and not status.is_running:
+        return (
+            "this is trading on paper, the only loop that runs now, not the account; "
+            f"of the account itself: {status.in_short}"
+        )
+    is_unused = store is None or not (status.cycle or store.orders() or store.fills())
+    if on_paper.cycle is not None and not status.is_running and is_unused:
+        return f"this is trading on paper, the only thing that ran here, not the account; of that: {status.in_short}"
+    return ""
+
+
+def _beside(account: Status, paper: Status) -> str:
+    """Where somebody may be waiting to see what just ran on paper."""
+    if (
+        account.is_running
+        or paper.cycle is None
+        or (account.cycle is not None and account.cycle.completed >= paper.cycle.completed)
+    ):
+        return ""
+    return "this is the account; what ran last ran on paper: --paper shows it"

@@ -12,8 +12,8 @@ from kalshi_cli.core.messages import StateChanged
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk import halts
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
-from kalshi_cli.store.base import PAUSED, Halt, Store
-from kalshi_cli.store.halt_file import write_halt_file
+from kalshi_cli.store.base import NO_HALT, PAUSED, Halt, Store
+from kalshi_cli.store.halt_file import beside, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.sqlite import SqliteStore
@@ -76,6 +76,13 @@ class Halts:
             stores = [self._store(*home) for home in self._homes()]
             found += [store.halt() for store in stores if store is not None]
         return halts.gravest(found)
+
+    def now(self) -> Halt:
+        """What holds up trading here, on the account or on paper: the gravest of them."""
+        stores = [(home, self._store(home, whose)) for home, whose in self._homes()]
+        return halts.gravest(
+            [(store.halt() if store is not None else beside(home)) or NO_HALT for home, store in stores]
+        )
 
     def resume(self, reason: str) -> Halt:
         """Leave every halt and pause; the gravest of them."""

@@ -80,8 +80,9 @@ STATUS_EVERY_S = 1.0
 class Statuses:
     """The status of the runs here, again and again until a signal, which is then `stopped_by`."""
 
-    def __init__(self, config: Config, tell: Callable[[str], None], clock: Clock) -> None:
+    def __init__(self, config: Config, tell: Callable[[str], None], clock: Clock, *, is_paper: bool) -> None:
         self.stopped_by = ""
+        self._is_paper = is_paper
         self._config = config
         self._tell = tell
         self._clock = clock
@@ -92,7 +93,7 @@ class Statuses:
     def __iter__(self) -> Iterator[tuple[Ts, Status]]:
         while not self.stopped_by:
             with App(self._config, self._tell) as app:  # a state file that appears or goes is seen, and let go of
-                now, status = app.clock.now(), status_of(app)
+                now, status = app.clock.now(), status_of(app, is_paper=self._is_paper)
             yield now, status
             until = self._clock.monotonic() + STATUS_EVERY_S
             while not self.stopped_by and self._clock.monotonic() < until:
@@ -100,9 +101,9 @@ class Statuses:
 
 
 @contextmanager
-def statuses(config: Config, tell: Callable[[str], None]) -> Iterator[Statuses]:
+def statuses(config: Config, tell: Callable[[str], None], *, is_paper: bool) -> Iterator[Statuses]:
     """Watch what runs here, from the state file alone."""
     clock = SystemClock()
-    watched = Statuses(config, tell, clock)
+    watched = Statuses(config, tell, clock, is_paper=is_paper)
     with StopSignals(clock, watched.stop):
         yield watched

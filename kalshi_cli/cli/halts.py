@@ -54,7 +54,6 @@ def resume(
     \b
     kalshi resume --reason "checked positions with the web site"
     """
-    from kalshi_cli.app.account import status_of
     from kalshi_cli.app.halts import Halts
     from kalshi_cli.cli.rows.halts import resume_view
     from kalshi_cli.desk.halts import words
@@ -62,7 +61,7 @@ def resume(
     with opened(ctx) as desk:
         reason = reason.strip()
         if not reason and sys.stdin.isatty():
-            reason = ask(f"{words(status_of(desk).halt)}\nwhy is it safe to trade?").strip()
+            reason = ask(f"{words(Halts(desk).now())}\nwhy is it safe to trade?").strip()
         if not reason:
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
         before, now = Halts(desk).resume(reason), desk.clock.now()
@@ -86,7 +85,7 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
-    from kalshi_cli.app.account import status_of
+    from kalshi_cli.app.account import account_status
     from kalshi_cli.app.halts import Halts
     from kalshi_cli.cli.rows.halts import stop_view
 
@@ -94,7 +93,7 @@ def stop(ctx: typer.Context) -> None:
         stopped = Halts(desk).stop()
         for pid in stopped:
             note(f"the loop (pid {pid}) has stopped, and nothing of it is live")
-        status = status_of(desk)
+        status = account_status(desk)
         if not stopped:
             note("no loop is running here")
             if status.rest:

@@ -181,12 +181,17 @@ def record(
 def status(
     ctx: typer.Context,
     watch: Annotated[bool, typer.Option("--watch", help="Every second, until Ctrl-C; NDJSON in a pipe.")] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")] = False,
 ) -> None:
-    """What runs here, the trading state, the last completed cycle, orders in doubt.
+    """What runs here, the trading state, the last completed cycle and how the run ended, orders in doubt.
+
+    Of the account, unless --paper is given. Where the one loop that runs now is on paper, or only paper ever ran, that
+    is what is shown, and the first line says so; `mode` says it always.
 
     \b
     kalshi status --json
     kalshi status --watch
+    kalshi status --paper
     """
     from kalshi_cli.app.account import status_of
     from kalshi_cli.cli.rows.run import status_view
@@ -196,10 +201,12 @@ def status(
     if watch:
         from kalshi_cli.cli.watch import watch_status
 
-        watch_status(ctx)
+        watch_status(ctx, is_paper=paper)
         return
     with opened(ctx) as desk:
-        found, now = status_of(desk), desk.clock.now()
+        found, now = status_of(desk, is_paper=paper), desk.clock.now()
+        if found.preface:
+            note(found.preface)
         render_one(status_view(found), flags_of(ctx).form, title="status", now=now)
         for remark in remarks(found, now):
             note(remark)

@@ -106,7 +106,7 @@ def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
             yield view
 
 
-def watch_status(ctx: typer.Context) -> None:
+def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     """`kalshi status --watch`: the state file, read again every second."""
     from kalshi_cli.app.watch import statuses
     from kalshi_cli.cli.rows.run import StatusView, status_view
@@ -116,7 +116,7 @@ def watch_status(ctx: typer.Context) -> None:
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON:
         raise UsageError("a status that is watched has no end, so it is no JSON", hint="use --format ndjson")
-    with statuses(load_config(ctx), note) as watched:
+    with statuses(load_config(ctx), note, is_paper=is_paper) as watched:
         views = ((now, status_view(status)) for now, status in watched)
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.watch import draw_status

@@ -20,22 +20,28 @@ def why(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="[TICKER]", help="Only this market.")] = "",
     since: Annotated[Any, duration_option("--since", text="Look so far back (1h).")] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")] = False,
 ) -> None:
     """Why nothing was traded: how many orders strategies wanted, which control refused how many and what decides about
     it, what the exchange refused, and what became of the rest. From the state file; nothing is asked of the exchange.
+
+    Of the account or of paper as `kalshi status` chooses it.
 
     \b
     kalshi why
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
-    from kalshi_cli.app.account import loop_of, status_of
+    from kalshi_cli.app.account import shown
     from kalshi_cli.cli.rows.why import why_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.why import funnel
 
     with opened(ctx) as desk:
         start = Ts(desk.clock.now() - int((since or HOUR_S) * 1000))
-        found = funnel(loop_of(desk), status_of(desk), start, name.upper())
+        status, store = shown(desk, is_paper=paper)
+        if status.preface:
+            note(status.preface)
+        found = funnel(store, status, start, name.upper())
         render_one(why_view(found), flags_of(ctx).form, title="why", now=desk.clock.now())
         for remark in found.remarks:
             note(remark)

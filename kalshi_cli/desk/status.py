@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.core.checks import counted
-from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.pnl import fold
+from kalshi_cli.desk.halts import words
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
@@ -25,6 +26,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """`pid` is that of the process that holds the account's lock now; `cycle` the last completed one of any run."""
 
     env: str
+    mode: str
+    """Whose status it is, as a loop calls it: `live`, `sim` or `paper`."""
     trading_day: str
     pid: int | None
     is_running: bool
@@ -44,6 +47,30 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The last cycle of a running loop that has been without one for too long: stopped, or stuck."""
     is_abandoned: bool
     """Nothing runs, and what ran last did not end in good order: it was killed."""
+    is_at_exchange: bool = True
+    """What is on file as resting is at the exchange: another program may look at it, and cancel it."""
+    preface: str = ""
+    """What a person must know first who did not say whose status is wanted."""
+
+    @property
+    def ended(self) -> Ts | None:
+        """The last sign of what ran last, where nothing runs now."""
+        return self.cycle.completed if self.cycle is not None and not self.is_running else None
+
+    @property
+    def running(self) -> Cycle | None:
+        """The last cycle of the loop that runs now, if it has completed one."""
+        return self.cycle if self.cycle is not None and self.cycle.is_running and self.cycle.pid == self.pid else None
+
+    @property
+    def in_short(self) -> str:
+        """What is on file, for a line about something else: the halt, what is held, what may rest."""
+        held = counted(self.open_positions, "open position") if self.open_positions else ""
+        state = words(self.halt) if self.halt.state is not TradingState.ACTIVE else ""
+        return (
+            "; ".join(part for part in (state, held, self.rest) if part)
+            or "nothing is held or rests, as far as is known"
+        )
 
     @property
     def rest(self) -> str:
@@ -56,7 +83,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def remarks(status: Status, now: Ts) -> Iterator[str]:
     """What a person has to do something about."""
-    if status.is_abandoned:
+    if status.is_abandoned and not status.is_at_exchange:
+        yield "the last loop did not stop in good order; nothing of it is at the exchange"
+    elif status.is_abandoned:
         doubt = f"{counted(status.unknown_orders, 'order')} in doubt" if status.unknown_orders else ""
         left = ", ".join(part for part in (status.rest, doubt) if part) or "no order of it is on file as resting"
         yield f"the last loop did not stop in good order: {left}. Look: kalshi order list; end it: kalshi cancel-all"
@@ -77,7 +106,16 @@ def triggered(group_id: str) -> str:
     )
 
 
-def read_status(home: Path, store: Store | None, env: str, trading_day: str, now: Ts) -> Status:
+def read_status(
+    home: Path,
+    store: Store | None,
+    env: str,
+    trading_day: str,
+    now: Ts,
+    *,
+    mode: str = "live",
+    is_at_exchange: bool = True,
+) -> Status:
     """Of one state directory. Without a state file nothing ever ran here, but it may be paused."""
     who = holder(home / "trade.lock")
     cycle = store.last_cycle() if store is not None else None
@@ -91,6 +129,8 @@ def read_status(home: Path, store: Store | None, env: str, trading_day: str, now
     blind_since = _blind_since(store, cycle) if store is not None and cycle is not None and who is not None else None
     return Status(
         env=env,
+        mode=mode,
+        is_at_exchange=is_at_exchange,
         trading_day=trading_day,
         pid=who.pid if who is not None else None,
         is_running=who is not None,

@@ -57,6 +57,7 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     the states below it, `filled` those that traded at all. `remarks` say what else keeps a loop from trading.
     """
 
+    mode: str
     since: Ts
     ticker: str | None
     intents: int
@@ -82,6 +83,7 @@ def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> 
     orders = [order for order in found if order.strategy and order.created >= since]
     states = Counter(_stage(order) for order in orders)
     return Funnel(
+        mode=status.mode,
         since=since,
         ticker=ticker or None,
         intents=sum(denials.values()) + len(orders),

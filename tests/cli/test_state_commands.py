@@ -12,7 +12,9 @@ import pytest
 from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.clock import SystemClock
+from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
 
 JUNK = b"this was a database once" * 500
 
@@ -73,6 +75,27 @@ def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served)
     told = kalshi("status", "--json").json
     assert (told["state"], told["paused"]) == ("active", False)
     assert kalshi("resume", "--reason", "again").err == "trading is active, as it was\n"
+
+
+def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exchange: Served) -> None:
+    assert place().code == 0
+    with SqliteStore.open(exchange.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
+        now = exchange.clock.now()
+        store.beat(
+            Cycle(
+                run_id="p", pid=1, mode="paper", strategy="spike", started=now, completed=now, cycles=1, is_running=True
+            )
+        )  # fmt: skip
+    for command in ("status", "why"):
+        told = kalshi(command, "--json")
+        assert told.json["mode"] == "sim"
+        assert told.err.startswith("this is the account; what ran last ran on paper: --paper shows it\n")
+        told = kalshi(command, "--paper", "--json")
+        assert told.json["mode"] == "paper"
+        assert "this is" not in told.err
+    told = kalshi("status", "--paper", "--json")
+    assert told.json["ended_in_order"] is False
+    assert "did not stop in good order; nothing of it is at the exchange" in told.err
 
 
 def test_a_halt_stays_the_halt_it_was(exchange: Served) -> None:

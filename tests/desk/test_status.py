@@ -10,6 +10,7 @@ import pytest
 from trade_run import NO_EDGE, Run
 from virtual import TICKER, Virtual
 
+from kalshi_cli.cli.rows.run import status_view
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.messages import OrderChanged, StateChanged
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
@@ -87,6 +88,40 @@ def test_nothing_is_said_of_a_loop_that_stopped_in_good_order_nor_of_one_that_ru
     beat(virtual)
     with lock(virtual.path.parent / "trade.lock", virtual.clock):
         assert (status(virtual).is_running, said(virtual)) == (True, "")
+
+
+def test_of_a_run_that_ended_the_end_is_shown_and_nothing_that_holds_only_while_it_runs(virtual: Virtual) -> None:
+    live = ("uptime_s", "feed_age_s", "feed_lag_s", "no_book", "cash", "day_pnl")
+    beat(virtual)
+    cycle = virtual.store.last_cycle()
+    assert cycle is not None
+    told = msgspec.structs.replace(
+        cycle, feed_age_ms=900, feed_lag_ms=30, no_book="KXA gap", cash=Money(7), day_pnl=Money(-7)
+    )
+    virtual.store.beat(told)
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        view = status_view(status(virtual))
+        assert all(getattr(view, name) is not None for name in live)
+        assert (view.ended, view.ended_in_order) == (None, None)
+        virtual.store.beat(msgspec.structs.replace(told, pid=1))
+        assert status_view(status(virtual)).cash is None, "of the run before, while this one starts"
+    virtual.clock.advance(60)
+    for is_running in (True, False):
+        virtual.store.beat(msgspec.structs.replace(told, is_running=is_running))
+        view = status_view(status(virtual))
+        assert [getattr(view, name) for name in live] == [None] * len(live)
+        assert (view.ended, view.ended_in_order) == (cycle.completed, not is_running)
+        assert (view.strategy, view.cycles) == ("bidder", 10)
+
+
+def test_of_a_killed_loop_on_paper_nothing_is_sought_at_the_exchange(virtual: Virtual) -> None:
+    beat(virtual)
+    on_file(virtual, "a", 60)
+    now = virtual.clock.now()
+    found = read_status(
+        virtual.path.parent, virtual.store, "sim", "2026-05-28", now, mode="paper", is_at_exchange=False
+    )
+    assert list(remarks(found, now)) == ["the last loop did not stop in good order; nothing of it is at the exchange"]
 
 
 # -- stalled, paused, triggered ---------------------------------------------------------------------------------------

@@ -111,9 +111,12 @@ def health_row(finding: Finding) -> HealthRow:
 
 
 class StatusView(Row, frozen=True, kw_only=True):
-    """What runs here, and how it is doing. `mode` to `day_pnl` are those of the last completed cycle."""
+    """What runs here, and how it is doing. `strategy` to `cycles` are those of the last run; what only holds while it
+    runs, `uptime_s` and from `feed_age_s` on, is missing once it `ended`.
+    """
 
     env: str
+    mode: str
     trading_day: str
     running: bool
     pid: int | None
@@ -129,12 +132,13 @@ class StatusView(Row, frozen=True, kw_only=True):
     resting_until: Ts | None
     triggered_groups: tuple[str, ...]
     blind_since: Ts | None
-    mode: str | None
     strategy: str | None
     started: Ts | None
     uptime_s: float | None
     last_cycle: Ts | None
     cycles: int | None
+    ended: Ts | None
+    ended_in_order: bool | None
     feed_age_s: float | None
     feed_lag_s: float | None
     no_book: Prose | None
@@ -143,9 +147,10 @@ class StatusView(Row, frozen=True, kw_only=True):
 
 
 def status_view(status: Status) -> StatusView:
-    halt, cycle = status.halt, status.cycle
+    halt, cycle, running = status.halt, status.cycle, status.running
     return StatusView(
         env=status.env,
+        mode=status.mode,
         trading_day=status.trading_day,
         running=status.is_running,
         pid=status.pid,
@@ -161,17 +166,18 @@ def status_view(status: Status) -> StatusView:
         resting_until=status.resting_until,
         triggered_groups=status.triggered_groups,
         blind_since=status.blind_since,
-        mode=cycle.mode if cycle else None,
         strategy=cycle.strategy if cycle else None,
         started=cycle.started if cycle else None,
-        uptime_s=(cycle.completed - cycle.started) / 1000 if cycle else None,
+        uptime_s=(running.completed - running.started) / 1000 if running else None,
         last_cycle=cycle.completed if cycle else None,
         cycles=cycle.cycles if cycle else None,
-        feed_age_s=cycle.feed_age_ms / 1000 if cycle and cycle.feed_age_ms is not None else None,
-        feed_lag_s=cycle.feed_lag_ms / 1000 if cycle and cycle.feed_lag_ms is not None else None,
-        no_book=Prose(cycle.no_book) if cycle and cycle.no_book else None,
-        cash=cycle.cash if cycle else None,
-        day_pnl=Gain(cycle.day_pnl) if cycle and cycle.day_pnl is not None else None,
+        ended=status.ended,
+        ended_in_order=not status.is_abandoned if status.ended is not None else None,
+        feed_age_s=running.feed_age_ms / 1000 if running and running.feed_age_ms is not None else None,
+        feed_lag_s=running.feed_lag_ms / 1000 if running and running.feed_lag_ms is not None else None,
+        no_book=Prose(running.no_book) if running and running.no_book else None,
+        cash=running.cash if running else None,
+        day_pnl=Gain(running.day_pnl) if running and running.day_pnl is not None else None,
     )
 
 

@@ -25,6 +25,7 @@ class RefusalRow(Row, frozen=True, kw_only=True):
 class WhyView(Row, frozen=True, kw_only=True):
     """The funnel: `intents` = `denied` + `sent`; `filled` are those of the sent that traded at all."""
 
+    mode: str
     since: Ts
     ticker: str | None
     intents: int
@@ -38,7 +39,7 @@ class WhyView(Row, frozen=True, kw_only=True):
     remarks: tuple[str, ...]
     rows: tuple[RefusalRow, ...]
 
-    screen = ("since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled")
+    screen = ("mode", "since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled")
 
 
 def why_view(funnel: Funnel) -> WhyView:
