@@ -51,6 +51,50 @@ def test_what_can_go_wrong_has_a_runbook() -> None:
     assert named <= set(NAMES)
 
 
+def codes_of(text: str) -> set[str]:
+    """What a runbook is about: codes in its title, in bold, and at the head of a step."""
+    title, _, rest = text.partition("\n")
+    heads = re.findall(r"^\d+\. ((?:`[A-Z_]+`,? ?)+):", rest, re.MULTILINE)
+    found = re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", " ".join((title, *re.findall(r"\*\*(.+?)\*\*", rest), *heads)))
+    return {code for code in found if "_" in code or code in REMEDIES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_code_that_a_runbook_is_about_leads_there(name: str) -> None:
+    assert {code: runbook(code).name for code in codes_of(runbook(name).text)} == dict.fromkeys(
+        codes_of(runbook(name).text), name
+    )
+
+
+def test_that_runbooks_speak_of_codes_is_seen() -> None:
+    assert codes_of("# A: A_CODE\n**BLIND**, **not one**: x\n1. `GONE`, `NO_KEY`: do\n`FEED_DOWN`") == {
+        "A_CODE", "BLIND", "GONE", "NO_KEY",
+    }  # fmt: skip
+    assert len({code for name in NAMES for code in codes_of(runbook(name).text)}) > 25
+
+
+def test_whatever_a_guard_says_has_a_remedy() -> None:
+    (table,) = re.findall(
+        r"## What the guards watch\n(.*?)\n\n[^|]", (HERE / "docs/reliability.md").read_text(), re.DOTALL
+    )
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    codes = {code for row in rows for code in re.findall(r"`([A-Z_]+)`", row)}
+    assert len(codes) > 20
+    assert codes - set(REMEDIES) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("COULD_NOT_LOOK", "could-not-look"), ("CHECK_SKIPPED", "could-not-look"), ("REJECT_RATE", "execution"),
+        ("API_SLOW", "api-guard"), ("RECENT_ERRORS", "guard-tripped"), ("LOOP_FAILED", "heartbeat-lost"),
+        ("PAUSED", "halted"), ("REBUILT", "state-file"), ("GONE", "schema"), ("LATE_ORDER", "strangers"),
+    ],
+)  # fmt: skip
+def test_a_code_finds_the_runbook_that_is_about_it(code: str, name: str) -> None:
+    assert runbook(code.lower()).name == name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_runbook_is_short_and_numbered(name: str) -> None:
     lines = runbook(name).text.splitlines()

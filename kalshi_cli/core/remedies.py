@@ -30,6 +30,7 @@ _STRANGERS = Remedy("strangers", "kalshi order list")
 _GUARD = Remedy("guard-tripped", "kalshi status")
 _PAUSE = Remedy("exchange-paused", "kalshi exchange", "state")
 _POSITION = Remedy("position-limit", "kalshi positions", "check")
+_LOOK = Remedy("could-not-look", "kalshi health-check", "check")
 _LOOP = Remedy("heartbeat-lost", "kalshi status", "check")
 _EXECUTION = Remedy("execution", "kalshi execution", "check")
 _SCHEMA = Remedy("schema", "kalshi check schema", "check")
@@ -39,12 +40,13 @@ REMEDIES: dict[str, Remedy] = {
     # the loop
     "ORDER_UNKNOWN": _ORDER,
     "ORDER_UNKNOWN_LONG": _ORDER,
-    "LATE_ORDER": _ORDER,
+    "LATE_ORDER": _STRANGERS,
     "FILLS_MISSING": Remedy("drift", "kalshi check drift"),
     "FEE_MISMATCH": Remedy("drift", "kalshi check drift"),
     "DRIFT": Remedy("drift", "kalshi check drift"),
-    "DOUBLE_ORDER": _STRANGERS,
-    "DUPLICATE_ID": _STRANGERS,
+    "DOUBLE_ORDER": _GUARD,
+    "DUPLICATE_ID": _GUARD,
+    "ID_CLASH": _GUARD,
     "FOREIGN_ACTIVITY": _STRANGERS,
     "OTHER_INSTANCE": _STRANGERS,
     "STRATEGY_FAILED": _GUARD,
@@ -71,6 +73,8 @@ REMEDIES: dict[str, Remedy] = {
     "LOOP_FAILED": Remedy("heartbeat-lost", "kalshi status"),
     # alerting
     "HALTED": Remedy("halted", "kalshi status", "emergency_stop"),
+    "PAUSED": Remedy("halted", "kalshi status", "check"),
+    "REBUILT": Remedy("state-file", "kalshi status", "emergency_stop"),
     "PAUSED_BY_ALERT": Remedy("halted", "kalshi alerts", "emergency_stop"),
     "FLATTENED": Remedy("position-limit", "kalshi positions", "emergency_stop"),
     "FLATTEN_FAILED": Remedy("position-limit", "kalshi positions", "emergency_stop"),
@@ -94,7 +98,7 @@ REMEDIES: dict[str, Remedy] = {
     "API_SLOW": Remedy("api-guard", "kalshi exchange", "check"),
     "API_ERRORS": Remedy("api-guard", "kalshi exchange", "check"),
     "ORDER_STALE": Remedy("unknown-order", "kalshi order list", "check"),
-    "REJECT_RATE": Remedy("guard-tripped", "kalshi why", "check"),
+    "REJECT_RATE": Remedy("execution", "kalshi why", "check"),
     "STRATEGY_OUT": Remedy("guard-tripped", "kalshi status", "check"),
     "RECENT_ERRORS": Remedy("guard-tripped", "kalshi alerts", "check"),
     "FILL_RATE": _EXECUTION,
@@ -109,6 +113,19 @@ REMEDIES: dict[str, Remedy] = {
     "EDGE_DRIFT": Remedy("drift", "kalshi pnl --by strategy", "check"),
     "CREDENTIALS": Remedy("credentials-refused", "kalshi health-check", "check"),
     "STATE_UNUSABLE": Remedy("state-file", "kalshi health-check", "check"),
-    "COULD_NOT_LOOK": Remedy("halted", "kalshi health-check", "check"),
-    "CHECK_SKIPPED": Remedy("halted", "kalshi check all", "check"),
+    "COULD_NOT_LOOK": _LOOK,
+    "CHECK_SKIPPED": Remedy("could-not-look", "kalshi check all", "check"),
+    "MISSING_FIELD": _SCHEMA,
+    "CHANGED_TYPE": _SCHEMA,
+    "UNREADABLE": _SCHEMA,
+    "GONE": _SCHEMA,
+    "DEPRECATED": _SCHEMA,
+    "LEGACY_LIVES": _SCHEMA,
+    "LEGACY_ANSWERS": _SCHEMA,
+    "NOT_REACHED": _SCHEMA,
+    "REFUSED": _SCHEMA,
+    "NO_KEY": _SCHEMA,
+    "UNKNOWN_FIELD": _SCHEMA,
+    "NEW_VALUE": _SCHEMA,
+    "NEW_MESSAGE": _SCHEMA,
 }
