@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kalshi_cli.app import App
 from kalshi_cli.core.checks import Verdict
 from kalshi_cli.desk import health
+from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _sinks(app: App) -> tuple[Verdict, str, str]:
     except ConfigError as error:
         return Verdict.CRITICAL, error.message, error.hint
     names = tuple(app.config.alerts.sinks)
-    return health.sinks(names, [letter.sink for letter in overview(app, is_paper=False).dead] if names else [])
+    return health.sinks(names, overview(app, is_paper=False) if names else Overview(), app.clock.now())
 
 
 def check_schema(app: App, *, is_public_only: bool, within_s: float) -> CheckReport:

@@ -12,17 +12,19 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.checks import Verdict, counted
 from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.store.base import Cycle, Store
-from kalshi_cli.units import format_ts, show_money
+from kalshi_cli.units import Ts, format_ts, show_money
 
 if TYPE_CHECKING:
     import random
 
 SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
 STREAM_WITHIN_S, HANG_UP_S = 5.0, 0.5
+WAITING_WARN_MS = 60_000
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
 
 
@@ -191,13 +193,20 @@ def feeds(cycle: Cycle | None, *, is_running: bool) -> tuple[Verdict, str, str]:
     return Verdict.OK, f"last message {cycle.feed_age_ms / 1000:.1f} s before the last cycle", ""
 
 
-def sinks(names: Sequence[str], dead: Sequence[str]) -> tuple[Verdict, str, str]:
-    """Who is told when something is wrong; `dead` are the sinks that letters of the state file never reached."""
+def sinks(names: Sequence[str], told: Overview, now: Ts) -> tuple[Verdict, str, str]:
+    """Who is told when something is wrong, and whether what was to be told got there."""
     if not names:
         return Verdict.OK, "none: nobody is told when something is wrong", "alerts.sinks in the configuration"
-    if dead:
-        lost = f"undelivered to {', '.join(sorted(set(dead)))}"
-        return Verdict.WARNING, lost, "kalshi alerts; kalshi runbook alert-undelivered"
+    lost = {letter.sink for letter in told.dead}
+    late = {letter.sink for letter in told.waiting if now - letter.created > WAITING_WARN_MS}
+    failing = {each.sink: each.error for each in told.sinks if each.failures and each.sink in names}
+    wrong = [
+        f"undelivered to {', '.join(sorted(lost))}" if lost else "",
+        *(f"{name} failed: {error or 'no answer'}" for name, error in sorted(failing.items())),
+        f"waiting for over a minute: {', '.join(sorted(late))}" if late else "",
+    ]
+    if any(wrong):
+        return Verdict.WARNING, "; ".join(filter(None, wrong)), "kalshi alerts; kalshi runbook alert-undelivered"
     return Verdict.OK, f"{', '.join(names)}; try: kalshi alerts test", ""
 
 
