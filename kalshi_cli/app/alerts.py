@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -15,17 +16,20 @@ from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.matters import Matter
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.remedies import remedy_of
 from kalshi_cli.desk.alerting import Alerting, Overview, Terms
 from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
 from kalshi_cli.desk.courier import Courier
 from kalshi_cli.errors import ExchangeError, KalshiError, StateError, UsageError
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.ops.notify import Notifier
+from kalshi_cli.store.base import BY_ALERT
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import show_qty
 
 WAIT_S = 0.2
+DIRECTLY_S = 4.0
 
 
 @contextmanager
@@ -47,7 +51,7 @@ def alerting(
 
     def stop(cause: Matter) -> None:
         try:
-            pause(home, f"alert {cause.code} {cause.subject}")
+            pause(home, f"{BY_ALERT}{cause.code} {cause.subject}")
         except StateError as error:  # it is told all the same
             app.tell(f"trading could NOT be paused because of {cause.code}: {error.message}")
 
@@ -102,8 +106,36 @@ def courier(app: App, *, is_paper: bool) -> Courier:
     """
     refuse_unusable_sinks(app.config)
     return Courier(
-        partial(of_loop, app, is_paper=is_paper), app.clock, app.tell, None if is_paper else partial(flatten, app)
-    )
+        partial(of_loop, app, is_paper=is_paper), app.clock, app.tell, None if is_paper else partial(flatten, app),
+        partial(tell_directly, app),
+    )  # fmt: skip
+
+
+def tell_directly(app: App, alert: Alert) -> None:
+    """Tell whoever asked for such, all at once, of what the state file would not take; within a few seconds."""
+    remedy, sinks, now = remedy_of(alert.code), app.config.alerts.sinks, app.clock.now()
+    notice = Notice(
+        notice_id=app.new_id(), kind="event", tier=alert.tier, event=remedy.event, code=alert.code,
+        subject=alert.subject, text=f"{alert.text}; the state file cannot be used", env=app.config.env, since=alert.ts,
+        ts=now, runbook=remedy.runbook, command=remedy.command,
+    )  # fmt: skip
+    notifier, failing = Notifier(sinks, app.machine), []
+
+    def deliver(name: str) -> None:
+        delivery = notifier.deliver(name, notice, DIRECTLY_S)
+        if delivery.outcome != "delivered":
+            failing.append(f"{name}: {delivery.text}")
+
+    threads = [
+        threading.Thread(target=deliver, args=(name,), daemon=True) for name in _terms(app, sinks).hearers(notice)
+    ]
+    for thread in threads:
+        thread.start()
+    until = app.machine.monotonic() + DIRECTLY_S + 1
+    for thread in threads:
+        thread.join(max(0.0, until - app.machine.monotonic()))
+    if failing:
+        app.tell(f"not delivered: {'; '.join(failing)}")
 
 
 def flatten(app: App) -> None:

@@ -7,7 +7,7 @@ from cron at once: nothing is told twice, and what one of them leaves undone the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
@@ -234,10 +234,18 @@ class Alerting:
 
     # -- delivering -----------------------------------------------------------------------------------------------
 
-    def deliver(self, within_s: float) -> int:
-        """Try what may be tried now, for so long; how many notices wait afterwards. Raises only StateError."""
+    @property
+    def sinks(self) -> list[str]:
+        """Their names."""
+        return list(self._terms.sinks)
+
+    def deliver(self, within_s: float, only: Sequence[str] | None = None) -> int:
+        """Try what may be tried now, for so long, for all sinks or `only` these; how many notices wait for them
+        afterwards. Raises only StateError."""
         until = self._clock.monotonic() + within_s
-        names = list(self._terms.sinks)
+        names = self.sinks if only is None else only
+        if not self.book.count_waiting(names):  # to look is cheap, to claim is to write
+            return 0
         while (left := until - self._clock.monotonic()) >= SHORTEST_ATTEMPT_S:
             claimed = self.book.claim(names, self._clock.now())
             if claimed is None:

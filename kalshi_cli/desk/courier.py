@@ -1,14 +1,15 @@
 """Tells what a loop wrote down, from a thread beside it: trading waits for no sink, whatever a sink does.
 
 The thread has a connection of its own to the state file, where the loop leaves what happened. It looks there twice a
-second, tells and delivers. Whatever goes wrong here stops no order; what is left undone is in the file, and the next
-program that delivers goes on with it. When the loop ends there is one last short try.
+second, and decides; for each sink there is another that delivers, so that one that hangs holds up no decision and no
+other sink. Whatever goes wrong here stops no order; what is left undone is in the file, and the next program that
+delivers goes on with it. When the loop ends there is one last short try, past the file where that cannot be used.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from kalshi_cli.clock import Clock
@@ -38,7 +39,7 @@ class Courier:
     """Beside one loop: `with Courier(...).running():`. `opened` is entered in its thread.
 
     `flatten` closes the positions, in another thread, and records what came of it; None where there are none at the
-    exchange.
+    exchange. `directly` tells the sinks of what could not be written down; it ends within seconds.
     """
 
     def __init__(
@@ -47,18 +48,22 @@ class Courier:
         clock: Clock,
         tell: Callable[[str], None],
         flatten: Callable[[], None] | None,
+        directly: Callable[[Alert], None],
         look_s: float = LOOK_S,
     ) -> None:
         self._opened = opened
         self._clock = clock
         self._tell = tell
         self._flatten = flatten
+        self._directly = directly
         self._look_s = look_s
+        self._posting: list[threading.Thread] = []
         self._closing: threading.Thread | None = None
         self._closing_failed: KalshiError | None = None
         self._last: Alert | None = None
         self._has_begun = threading.Event()
         self._is_over = threading.Event()
+        self._is_decided = threading.Event()
         self._said = ""
 
     def begin(self) -> None:
@@ -79,13 +84,18 @@ class Courier:
         finally:
             self._is_over.set()
             thread.join(2 * LAST_TRY_S)  # as a daemon it holds up no exit
+            if self._last is not None and not self._is_decided.is_set():
+                self._directly(self._last)
 
     def _run(self) -> None:
+        self._with_file(self._carry)
+
+    def _with_file(self, carry: Callable[[Alerting], None]) -> None:
         """Open, and again where that fails: the file may be locked, and a courier that gave up would tell nobody."""
         while True:
             try:
                 with self._opened() as alerting:
-                    self._carry(alerting)
+                    carry(alerting)
                     return
             except StateError as error:
                 self._say(f"nobody is told of alerts: {error.message}")
@@ -94,6 +104,7 @@ class Courier:
 
     def _carry(self, alerting: Alerting) -> None:
         looks = 0
+        postmen = self._postmen(alerting.sinks)
         while not self._is_over.wait(self._look_s):
             if self._has_begun.is_set():
                 self._has_begun.clear()
@@ -101,12 +112,35 @@ class Courier:
             if looks % REST_LOOKS == 0 or alerting.has_news():
                 alerting.look()
             self._obey(alerting)
-            alerting.deliver(DELIVER_S)
             looks += 1
         if self._last is not None:
             alerting.record(self._last)
         alerting.look()
-        alerting.deliver(LAST_TRY_S)
+        self._is_decided.set()
+        until = self._clock.monotonic() + LAST_TRY_S
+        for postman in postmen:
+            postman.join(max(0.0, until - self._clock.monotonic()))
+        alerting.deliver(until - self._clock.monotonic())  # what one would not take may be for the other by now
+
+    def _postmen(self, sinks: Sequence[str]) -> list[threading.Thread]:
+        """The threads that deliver, begun; where the file fails they go on by themselves."""
+        if not self._posting:
+            self._posting = [
+                threading.Thread(target=self._post, args=(sink,), name=f"postman {sink}", daemon=True) for sink in sinks
+            ]
+            for thread in self._posting:
+                thread.start()
+        return self._posting
+
+    def _post(self, sink: str) -> None:
+        def carry(alerting: Alerting) -> None:
+            while not self._is_over.is_set():
+                alerting.deliver(DELIVER_S, [sink])
+                self._is_over.wait(self._look_s)
+            if self._is_decided.wait(LAST_TRY_S):
+                alerting.deliver(LAST_TRY_S, [sink])
+
+        self._with_file(carry)
 
     def _obey(self, alerting: Alerting) -> None:
         """Flatten, where an alert asked for it, unless trading was resumed; what cannot be done in time is told."""

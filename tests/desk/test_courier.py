@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alert_desk import T0, AlertDesk, Sinks
+from alert_desk import PHONE, T0, TAKEN, AlertDesk, Sinks
 from served import eventually
 
 from kalshi_cli.clock import ManualClock
+from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.desk.courier import FLATTEN_WITHIN_MS, Courier
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
+from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
@@ -33,20 +35,24 @@ class Beside:
         self.said: list[str] = []
         self.flattened = threading.Event()
         self.failures: list[StateError] = []
+        self.sinks: dict[str, Sink] = {"phone": PHONE}
+        self.direct: list[Alert] = []
+        """What was told past the state file."""
         self.store = SqliteStore.open(folder / "state.db", account="alice", environment="sim")
 
     @contextmanager
     def opened(self) -> Iterator[Alerting]:
         if self.failures:
             raise self.failures.pop(0)
-        desk = AlertDesk(self.folder, clock=self.clock, receiver=self.receiver, on_critical="flatten")
+        desk = AlertDesk(self.folder, clock=self.clock, receiver=self.receiver, sinks=self.sinks, on_critical="flatten")
         try:
             yield desk.alerting
         finally:
             desk.close()
 
     def courier(self, **more: Any) -> Courier:
-        return Courier(self.opened, self.clock, self.said.append, more.get("flatten", self.flattened.set), look_s=0.02)
+        flatten = more.get("flatten", self.flattened.set)
+        return Courier(self.opened, self.clock, self.said.append, flatten, self.direct.append, look_s=0.02)
 
     def record(self, code: str, tier: str = "warning") -> None:
         self.store.record(Alert(self.clock.now(), tier, code, "KXA", "so it is"))
@@ -92,6 +98,40 @@ def test_an_error_that_ends_the_loop_is_told(beside: Beside, error: Exception, t
         raise error
     ((_, notice),) = beside.receiver.taken
     assert (notice.code, notice.subject, notice.text, notice.tier) == ("LOOP_FAILED", "spike", text, "critical")
+
+
+def test_an_error_that_cannot_be_written_down_is_told_all_the_same(beside: Beside) -> None:
+    beside.failures = [StateError("it is damaged") for _ in range(1_000)]
+    with suppress(LookupError), beside.courier().running("spike"):
+        raise LookupError("key")
+    assert [(alert.code, alert.subject) for alert in beside.direct] == [("LOOP_FAILED", "spike")]
+
+
+def test_an_error_that_is_written_down_is_told_once(beside: Beside) -> None:
+    with suppress(LookupError), beside.courier().running("spike"):
+        raise LookupError("key")
+    assert (beside.codes, beside.direct) == (["LOOP_FAILED"], [])
+
+
+def test_while_sinks_hang_trading_is_stopped_and_the_others_are_told(beside: Beside) -> None:
+    release = threading.Event()
+
+    def hang() -> Delivery:
+        release.wait(60)
+        return TAKEN
+
+    beside.sinks = dict.fromkeys(("a", "b", "c", "phone"), PHONE)
+    beside.receiver.answers = dict.fromkeys("abc", hang)
+    try:
+        with beside.courier().running("spike"):
+            beside.record("CLOCK", "critical")
+            eventually(lambda: {name for name, _ in beside.receiver.tries} == {"a", "b", "c", "phone"})
+            beside.record("ORDER_UNKNOWN_LONG", "critical")
+            eventually(lambda: {"ORDER_UNKNOWN_LONG", "PAUSED_BY_ALERT"} <= set(beside.codes))
+            assert {name for name, _ in beside.receiver.taken} == {"phone"}, "the others hang all the while"
+            release.set()
+    finally:
+        release.set()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TerminatedError])
