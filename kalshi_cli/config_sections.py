@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -254,10 +255,17 @@ def hidden(secret: str) -> str:
     return f"…{secret[-4:]}" if len(secret) >= 12 else "…" if secret else ""
 
 
+SHOWN_OF = 20
+"""A part of an address that is at least so long is no worse a secret without its last four characters."""
+
+
 def hidden_address(url: str) -> str:
-    """An address that is a secret: its host where that is one, and its end. In `slack://TOKEN/...` none is."""
+    """An address that is a secret: how it begins, its host on the web, and the end of a long last part; no query."""
     scheme, sign, rest = url.partition("://")
-    if not sign:
-        return hidden(url)
-    host = rest.split("/", 1)[0].rsplit("@", 1)[-1] + "/" if scheme in ("http", "https") else ""
-    return f"{scheme}://{host}{hidden(rest)}"
+    if not sign or scheme.startswith("mailto"):
+        return f"{scheme}{sign}…" if sign else "…" if url else ""
+    plain = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, _, path = plain.partition("/") if scheme in ("http", "https") and "@" not in rest else ("", "", plain)
+    last = re.split(r"[/@:]", path)[-1]
+    end = last[-4:] if len(last) >= SHOWN_OF else ""
+    return f"{scheme}://{host}/…{end}" if host else f"{scheme}://…{end}"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.config import HOSTS, Config, config_dir, load, masked, state_dir
-from kalshi_cli.config_sections import Credentials
+from kalshi_cli.config_sections import Credentials, hidden_address
 from kalshi_cli.errors import ConfigError, ExitCode
 from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 
@@ -454,15 +454,35 @@ def test_others_may_read_a_file_that_only_names_where_an_address_is() -> None:
     assert load(path, {}, {}).alerts.sinks["desk"].url_file == path.with_name("slack.url")
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example/hook?k=wxyz", "https://a.example/…"),
+        ("https://a.example?k=wxyzwxyzwxyzwxyzwxyzwxyz", "https://a.example/…"),
+        ("https://a.example/ab12", "https://a.example/…"),
+        ("https://a.example:8443/t/12345678901234567890", "https://a.example:8443/…7890"),
+        ("https://a.example/t/12345678901234567890?token=wxyz", "https://a.example/…7890"),
+        ("https://user:pa/ss@a.example/x", "https://…"),
+        ("slack://A1/B2/12345678901234567890", "slack://…7890"),
+        ("pagerduty://12345678901234567890@ab12", "pagerduty://…"),
+        ("mailtos://me:12345678901234567890@example.com?to=desk@example.com", "mailtos://…"),
+        ("12345678901234567890", "…"),
+        ("", ""),
+    ],
+)
+def test_of_an_address_its_host_is_shown_and_the_end_of_a_long_secret_at_most(url: str, shown: str) -> None:
+    assert hidden_address(url) == shown
+
+
 def test_addresses_of_sinks_are_masked_like_keys() -> None:
     text = (
-        "alerts: {sinks: {a: {url: 'https://hooks.slack.com/services/T0/B0/abcdefghijkl'}, b: {url: 'slack://tokena/tokenb/tokenc'}}}\n"
+        "alerts: {sinks: {a: {url: 'https://hooks.slack.com/services/T0/B0/aaaaaaaaaaaaabcdefghijkl'}, b: {url: 'slack://tokena/tokenb/tokenc'}}}\n"
         "heartbeat: {url: 'https://hc-ping.com/11111111-2222-3333-4444-555555555555'}"
     )
     config = load(written(text), {}, {})
     shown = {setting.path: setting.value for setting in masked(config)}
     assert shown["alerts.sinks.a.url"] == "https://hooks.slack.com/…ijkl"
-    assert shown["alerts.sinks.b.url"] == "slack://…kenc"
+    assert shown["alerts.sinks.b.url"] == "slack://…"
     assert shown["heartbeat.url"] == "https://hc-ping.com/…5555"
     assert "abcdefghijkl" not in repr(config)
     assert "tokena" not in repr(config)

@@ -28,6 +28,7 @@ LIMITS = {
     "risk.max_position": ("position", "How many contracts in one market at most?", "100"),
 }
 """Dotted path -> name, question, default."""
+SINK = "alerts.sinks.main.url"
 
 
 @app.command("init")
@@ -63,9 +64,7 @@ def init(
     given = {"daily_loss": daily_loss, "exposure": exposure, "position": position}
     for dotted, (name, question, default) in LIMITS.items():
         answers[dotted] = _asked(question, default, _checked(dotted), given[name])
-    checked = _checked("alerts.sinks.main.url")
-    if url := _asked("Who is told when something is wrong (an address; empty for nobody)?", "", checked, sink):
-        conceal(url)
+    if url := _asked("Who is told when something is wrong (an address; empty for nobody)?", "", _usable_sink, sink):
         answers["alerts.sinks"] = {"main": {"url": url}}
     kept = write(path, filled(template(), answers))
     note(f"written: {path}" + (f"; the old one is {kept.name}" if kept else ""))
@@ -108,6 +107,17 @@ def _checked(dotted: str) -> Callable[[str], str]:
         return answer
 
     return check
+
+
+def _usable_sink(url: str) -> str:
+    """An address to which something can be delivered, as far as that is known without asking anybody."""
+    from kalshi_cli import config
+    from kalshi_cli.app.sinks import refuse_unusable_sinks
+
+    if url:
+        conceal(url)
+        refuse_unusable_sinks(config.load(None, {}, {SINK: url}, [SINK]))
+    return url
 
 
 def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:

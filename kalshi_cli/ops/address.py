@@ -19,6 +19,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
 """A host and a port -> its addresses as text; OSError where there are none."""
 
+UNENCRYPTED = "nothing would encrypt it on the way; use https:// (for mail, mailtos://)"
 MOST_ADDRESSES = 16
 LONGEST_URL = 2_000
 
@@ -119,7 +120,7 @@ def checked_addresses(
     for address in dict.fromkeys(found):
         reason = why_not(address, allow_private=allow_private or (is_here and address.is_loopback))
         if not reason and not is_encrypted and not _is_private(address):
-            reason = "nothing would encrypt it on the way; use https:// (for mail, mailtos://)"
+            reason = UNENCRYPTED
         reasons.append(reason)
         if not reason:
             good.append(str(address))
@@ -140,8 +141,9 @@ def refusal(address: WebAddress) -> str:
         )
     except AddressError as error:
         return str(error)
-    except OSError:
-        return ""
+    except OSError:  # a name: unencrypted it could be one of a private network only
+        may_be_near = address.allow_private or address.host == "localhost"
+        return "" if address.is_tls or may_be_near else UNENCRYPTED
     return ""
 
 

@@ -15,6 +15,7 @@ BAD = {
     f"{{url: 'https://[::ffff:169.254.169.254]/{CANARY}'}}": "it hides another address",
     f"{{url: 'https://10.0.0.1/{CANARY}'}}": "allow_private: true",
     f"{{url: 'http://93.184.216.34/{CANARY}'}}": "nothing would encrypt it",
+    f"{{url: 'http://alerts.example/{CANARY}'}}": "nothing would encrypt it",
     f"{{url: 'https://0x7f000001/{CANARY}'}}": "its host is a number",
     f"{{url: 'json://a.example/{CANARY}'}}": "JSON is posted at an https:// address",
     f"{{url: 'slack://{CANARY}'}}": "it is not an address of slack",
