@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from kalshi_cli.app import App
 from kalshi_cli.config import state_dir
 from kalshi_cli.core.messages import StateChanged
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk import halts
+from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.store.base import NO_HALT, PAUSED, Halt, Store
 from kalshi_cli.store.halt_file import beside, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import show_money
 
 
 class Halts:
@@ -89,6 +92,31 @@ class Halts:
         clock = self.app.clock
         left = [halts.resume(home, self._store(home, whose), reason, clock) for home, whose in self._homes()]
         return halts.gravest(left)
+
+    def trips_again(self, before: Halt) -> str:
+        """What to know after a resume on the day of a DAILY_LOSS: the same loss stops trading again; "" otherwise."""
+        limit, now = self.app.config.risk.max_daily_loss, self.app.clock.now()
+        midnight = day_start(now, ZoneInfo(self.app.config.day_zone))
+        if before.code != "DAILY_LOSS" or limit is None or before.since < midnight:
+            return ""
+        cycles = [store.last_cycle() for home in self._homes() if (store := self._store(*home)) is not None]
+        days = [cycle.day_pnl for cycle in cycles if cycle is not None and cycle.completed >= midnight]
+        lost = [-day for day in days if day is not None]
+        if lost and max(lost) <= limit:
+            return ""
+        return (
+            f"this trading day lost more than risk.max_daily_loss, which is {show_money(limit)}: a loop stops again at "
+            "once until midnight of day_zone, unless it is started with a higher one"
+        )
+
+    def loop_beside(self) -> LockHolder | None:
+        """The loop that may place orders on the account now; None where none runs, or a halt or pause holds it up."""
+        who = holder(self.app.state_dir / "trade.lock")
+        if who is None:
+            return None
+        store = self.app.remembered()
+        halt = (store.halt() if store is not None else beside(self.app.state_dir)) or NO_HALT
+        return None if halt.state is TradingState.HALTED else who
 
     def leftovers(self) -> list[str]:
         """What still holds up trading, or is in doubt, after a resume; with what to do."""

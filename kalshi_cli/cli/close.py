@@ -89,10 +89,14 @@ def close_positions(
     ctx: typer.Context, desk: App, walk: Walk, name: str, subaccount: int, *, yes: bool, dry_run: bool
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
+    from kalshi_cli.app.halts import Halts
     from kalshi_cli.cli.rows.close import CloseRow, PlanRow, close_row, plan_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.close import failure
 
+    who = Halts(desk).loop_beside()
+    if who is not None:
+        note(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
     closer, plans = planned(desk, walk, name, subaccount, dry_run=dry_run)
     form = flags_of(ctx).form
     if dry_run:
@@ -103,6 +107,12 @@ def close_positions(
     closings = closer.close(plans)
     render_rows(CloseRow, [close_row(closing) for closing in closings], form, empty="no position")
     if (error := failure(closings)) is not None:
+        stuck = [each.plan.market.ticker for each in closings if each.error and each.error.code == "NOT_CLOSING"]
+        if stuck and who is not None:
+            note(
+                f"orders that rest, such as the running loop's, keep {', '.join(stuck)} from being closed, and a loop "
+                "replaces what is only canceled: kalshi pause takes its own back; then close again"
+            )
         raise error
 
 

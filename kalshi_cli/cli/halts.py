@@ -70,8 +70,9 @@ def resume(
             if before.state.value != "active"
             else "trading is active, as it was"
         )
-        for remark in Halts(desk).leftovers():
-            note(remark)
+        for remark in (Halts(desk).trips_again(before), *Halts(desk).leftovers()):
+            if remark:
+                note(remark)
         _shown(ctx, resume_view(before, reason, now), now, "resume")
 
 

@@ -10,8 +10,10 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
+from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import ASK, BID, TradingState
 from kalshi_cli.store.base import Halt
+from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import dollars
 
@@ -103,6 +105,26 @@ def test_a_dry_run_sends_nothing_and_leaves_no_trace(exchange: Served) -> None:
 def test_without_a_position_there_is_nothing_to_do(exchange: Served) -> None:
     ended = kalshi("close", FINE, "--json")
     assert (ended.code, ended.json) == (0, [])
+
+
+def test_beside_a_running_loop_it_says_that_the_loop_may_trade_against_it_and_how_to_hold_it_up(
+    exchange: Served,
+) -> None:
+    exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "1")
+    beside = "a loop runs on this account"
+    alone = kalshi("close", TWO_SIDED, "--json")
+    assert error_of(alone) == (3, "NOT_CLOSING")
+    assert beside not in alone.err
+    assert "kalshi pause" not in alone.err
+    with lock(exchange.state / "sim" / "trade.lock", SystemClock()):
+        assert beside in kalshi("flatten", "--dry-run").err
+        ended = kalshi("close", TWO_SIDED, "--json")
+        assert error_of(ended) == (3, "NOT_CLOSING")
+        assert beside in ended.err
+        assert f"keep {TWO_SIDED} from being closed" in ended.err
+        assert "kalshi pause takes its own back; then close again" in ended.err
+        assert kalshi("pause").code == 0
+        assert beside not in kalshi("flatten", "--dry-run").err, "it is held up already"
 
 
 @pytest.mark.usefixtures("exchange")

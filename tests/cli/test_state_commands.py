@@ -9,12 +9,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.clock import SystemClock
-from kalshi_cli.store.base import Cycle
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts, dollars
 
 JUNK = b"this was a database once" * 500
 
@@ -96,6 +98,28 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
     told = kalshi("status", "--paper", "--json")
     assert told.json["ended_in_order"] is False
     assert "did not stop in good order; nothing of it is at the exchange" in told.err
+
+
+@pytest.mark.parametrize(
+    ("limit", "lost_today", "days_ago", "is_told"),
+    [("5", 6, 0, True), ("5", None, 0, True), ("10", 6, 0, False), ("5", 6, 2, False), ("none", 6, 0, False)],
+)
+def test_a_resume_on_the_day_of_a_daily_loss_says_that_it_trips_again_unless_the_limit_is_higher(
+    exchange: Served, limit: str, lost_today: int | None, days_ago: int, is_told: bool
+) -> None:
+    (exchange.home / "config.yaml").write_text(f"risk:\n  max_daily_loss: {limit}\n")
+    now = exchange.clock.now()
+    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+        store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", Ts(now - days_ago * 86_400_000)))
+        store.beat(
+            Cycle(
+                run_id="r", pid=1, mode="sim", strategy="spike", started=now, completed=now, cycles=1,
+                is_running=False, day_pnl=None if lost_today is None else dollars(-lost_today),
+            )
+        )  # fmt: skip
+    resumed = kalshi("resume", "--reason", "looked")
+    assert resumed.code == 0
+    assert ("more than risk.max_daily_loss, which is $5.00: a loop stops again" in resumed.err) is is_told
 
 
 def test_a_halt_stays_the_halt_it_was(exchange: Served) -> None:
