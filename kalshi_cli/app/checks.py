@@ -13,7 +13,7 @@ from kalshi_cli.app.check_notices import BUSY_MS, Book, tell_sinks
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
-from kalshi_cli.core.checks import CheckReport, Verdict, report
+from kalshi_cli.core.checks import CheckReport, Verdict, cause_of, report, worst_first
 from kalshi_cli.desk import health
 from kalshi_cli.desk.checks.readings import Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
@@ -150,7 +150,9 @@ def _together(reports: Sequence[CheckReport]) -> CheckReport:
     parts = [f"{verdict.name}: {', '.join(names)}" for verdict, names in named.items() if names]
     breaches = [breach for each in reports for breach in each.breaches]
     measures = [measure for each in reports for measure in each.measures]
-    return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures)
+    lead = cause_of(worst_first(breaches)) if breaches else None
+    of = next((each.check for each in reports if lead in each.breaches), "")
+    return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures, of=of)
 
 
 def _bounded(app: App, seconds: float) -> KalshiClient:

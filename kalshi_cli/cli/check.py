@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from kalshi_cli.cli.screen.output import Format, close_out, default_format, note
 from kalshi_cli.core.checks import CheckReport, Verdict
 from kalshi_cli.text import redact, safe_text
 
-app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.")
+app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", needs_name=True)
 
 WITHIN_S = 13.0
 """Monitoring systems and cron give a check fifteen seconds; the program has to start and to end in them too."""
@@ -351,27 +352,32 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     from kalshi_cli.cli.screen.render import render_one, render_rows
 
     form = form or default_format()
-    rows = [BreachRow.of(breach) for breach in found.breaches]
     if form in (Format.JSON, Format.NDJSON):
         render_one(check_view(found, parts), form)
     elif form is Format.CSV:
-        render_rows(BreachRow, rows, form)
+        render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:
         write_out(f"{safe_text(redact(found.first_line), LONGEST_LINE)}\n")
         for part in parts:
             write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), LONGEST_LINE)}\n")
         most = MOST_LINES - 3 - len(parts)
-        if rows:
-            render_rows(BreachRow, rows[:most], Format.PLAIN)  # a name that a table would cut is what counts
-        if len(rows) > most:
-            note(f"... and {len(rows) - most} more: --json has all")
+        for breach in found.breaches[:most]:  # in no columns: what a table would cut is what counts
+            write_out(f"{breach.severity.upper()} {safe_text(redact(breach.text), LONGEST_LINE)}\n")
+        if len(found.breaches) > most:
+            note(f"... and {len(found.breaches) - most} more: --json has all")
         if found.verdict is not Verdict.OK:
             note(f"what to do: kalshi runbook {found.runbook}")
 
 
+_TAKES_VALUE = (
+    "--env", "--config", "--state", "--format", "-w", "--warn", "-c", "--crit", "--within", "--notify",
+)  # fmt: skip
+
+
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
     """The line of a check that could not even begin: `words` are what stood after `kalshi check`."""
-    name = next((word for word in words if word.isalpha()), "check")
+    pairs = pairwise(["", *words])
+    name = next((word for before, word in pairs if word.isalpha() and before not in _TAKES_VALUE), "check")
     show(_unknown(name, why), Format.JSON if is_json else Format.PLAIN)
 
 

@@ -156,10 +156,11 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group that takes the global options too, and suggests the nearest command.
 
-    Where no command is named it runs the `default` one, else it shows its help.
+    Where no command is named it runs the `default` one, else it shows its help, or refuses (`needs_name`).
     """
 
     default = ""
+    needs_name = False
 
     def __init__(self, *, params: list[Any], **more: Any) -> None:
         super().__init__(params=[*params, *global_options()], **more)
@@ -172,6 +173,9 @@ class Group(TyperGroup):
         is_bare = not args or (args[0].startswith("-") and not set(args) & {"-h", "--help", *self.commands})
         if self.default and is_bare and not ctx.resilient_parsing:
             args = [self.default, *args]
+        if not args and self.needs_name and not ctx.resilient_parsing:
+            names = self.list_commands(ctx)
+            raise UsageError(f"usage: {ctx.command_path} NAME", hint=f"NAME is one of {', '.join(names)}")
         if not args and not ctx.resilient_parsing:
             write_out(ctx.get_help() + "\n")
             raise typer.Exit(0)
@@ -183,16 +187,19 @@ class Group(TyperGroup):
             near = get_close_matches(args[0], names, 1, cutoff=0.5)
             raise UsageError(
                 f"there is no command `{ctx.command_path} {args[0]}`",
-                hint=f"did you mean `{ctx.command_path} {near[0]}`?" if near else f"see `{ctx.command_path} -h`",
+                hint=f"did you mean `{ctx.command_path} {near[0]}`?" if near else self._known_names(ctx, names),
             )
         return super().resolve_command(ctx, args)
+
+    def _known_names(self, ctx: Any, names: Sequence[str]) -> str:
+        return f"it is one of {', '.join(names)}" if self.needs_name else f"see `{ctx.command_path} -h`"
 
 
 class Commands(typer.Typer):
     """The commands of one file. The `default` one runs where the file is a group and none of them is named."""
 
-    def __init__(self, text: str = "", *, default: str = "") -> None:
-        kind = type("Group", (Group,), {"default": default})
+    def __init__(self, text: str = "", *, default: str = "", needs_name: bool = False) -> None:
+        kind = type("Group", (Group,), {"default": default, "needs_name": needs_name})
         super().__init__(cls=kind, help=text, add_completion=False, rich_markup_mode=None)
 
     def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:

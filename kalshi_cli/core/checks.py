@@ -13,6 +13,7 @@ import msgspec
 
 from kalshi_cli.core.ranges import parse_range
 from kalshi_cli.core.remedies import remedy_of
+from kalshi_cli.text import safe_text
 from kalshi_cli.units import counted as counted
 
 
@@ -34,6 +35,16 @@ SEVERITIES = {
 """How bad a breach is -> what it makes of a check; worst first. A note is said and changes nothing."""
 
 
+LONGEST_LEAD = 240
+"""Characters of what is worst: a pager shows no more of the first line."""
+
+CAUSES = ("CREDENTIALS", "CLOCK", "STATE_UNUSABLE", "EXCHANGE_PAUSED")
+"""Codes from which others follow, the gravest first: of what is equally bad these are named first."""
+
+FOLLOWS = ("HEARTBEAT_LOST", "CYCLE_LATE", "BLIND", "FEED_DOWN")
+"""Codes that a cause explains, even where that could only not be looked at."""
+
+
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be: of what, what was found, what is wanted. `code` is stable."""
 
@@ -42,6 +53,11 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     limit: str
     severity: str
     code: str
+
+    @property
+    def text(self) -> str:
+        """In one line: `DAY_LOSS account: $60.00 lost (limit 50)`."""
+        return f"{self.code} {self.subject}: {self.value}" + (f" (limit {self.limit})" if self.limit else "")
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +75,11 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         number = f"{self.value:.6f}".rstrip("0").rstrip(".") if isinstance(self.value, float) else str(self.value)
         return f"{self.label}={number}{self.unit};{self.warn};{self.crit}"
+
+    @property
+    def text(self) -> str:
+        """The number for programs that must not round: money (`..._usd`) with four decimals, as money is elsewhere."""
+        return f"{self.value:.4f}" if self.label.endswith("_usd") else f"{self.value:g}{self.unit}"
 
     @property
     def verdict(self) -> Verdict:
@@ -102,16 +123,45 @@ def verdict_of(breaches: Sequence[Breach]) -> Verdict:
     return next((verdict for severity, verdict in SEVERITIES.items() if severity in found), Verdict.OK)
 
 
-def report(check: str, summary: str, breaches: Iterable[Breach] = (), measures: Sequence[Measure] = ()) -> CheckReport:
-    """The outcome, the worst things first; the runbook is that of the worst."""
-    ranks = list(SEVERITIES)
-    ordered = sorted(breaches, key=lambda breach: ranks.index(breach.severity))
+def report(
+    check: str, summary: str, breaches: Iterable[Breach] = (), measures: Sequence[Measure] = (), *, of: str = ""
+) -> CheckReport:
+    """The outcome, the worst things first; where it is not OK, its summary begins with the worst of them, or what that
+    follows from, and the runbook is of that one. `of` is the check that found it, where there are several.
+    """
+    ordered = worst_first(breaches)
     verdict = verdict_of(ordered)
+    if verdict is Verdict.OK:
+        return CheckReport(
+            check=check, verdict=verdict, summary=summary, breaches=tuple(ordered), measures=tuple(measures)
+        )
+    lead = cause_of(ordered)
+    said = safe_text(f"{of}: {lead.text}" if of else lead.text, LONGEST_LEAD)
+    is_all = summary in (lead.value, f"{lead.subject} {lead.value}")
     return CheckReport(
         check=check,
         verdict=verdict,
-        summary=summary,
+        summary=said if is_all else f"{said}; {summary}",
         breaches=tuple(ordered),
         measures=tuple(measures),
-        runbook=remedy_of(ordered[0].code).runbook if verdict is not Verdict.OK else "",
+        runbook=remedy_of(lead.code).runbook,
     )
+
+
+def worst_first(breaches: Iterable[Breach]) -> list[Breach]:
+    """By severity; of the same, what others follow from."""
+    ranks = list(SEVERITIES)
+    return sorted(breaches, key=lambda breach: (ranks.index(breach.severity), _cause_rank(breach)))
+
+
+def cause_of(ordered: Sequence[Breach]) -> Breach:
+    """What is worst, or what that follows from."""
+    worst = ordered[0]
+    if worst.code not in FOLLOWS:
+        return worst
+    causes = [each for each in ordered if each.code in CAUSES and each.severity in ("critical", "unknown")]
+    return min(causes, key=_cause_rank, default=worst)
+
+
+def _cause_rank(breach: Breach) -> int:
+    return CAUSES.index(breach.code) if breach.code in CAUSES else len(CAUSES)

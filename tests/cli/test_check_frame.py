@@ -118,6 +118,20 @@ def test_a_check_that_does_not_exist_is_unknown(proxy: FaultProxy) -> None:
     ended = kalshi("check", "balanse")
     assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI BALANSE UNKNOWN")
     assert "balance" in ended.err
+    ended = kalshi("check", "--format", "plain", "nope")
+    assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI NOPE UNKNOWN")
+    assert "positions" in ended.err
+
+
+def test_no_name_is_no_verdict(proxy: FaultProxy) -> None:
+    ended = kalshi("check")
+    assert (ended.code, ended.out.splitlines()[0]) == (3, "KALSHI CHECK UNKNOWN - usage: kalshi check NAME")
+
+
+def test_a_breach_is_a_line_that_nothing_pads_or_cuts(proxy: FaultProxy) -> None:
+    ended = kalshi(*CHECK, "-c", "5000:", "--no-notify")
+    assert ended.out.splitlines()[1] == "CRITICAL LOW_BALANCE cash: $1,000.00 (limit 5000:)"
+    assert ended.out.startswith("KALSHI BALANCE CRITICAL - LOW_BALANCE cash: $1,000.00 (limit 5000:); $1,000.00 cash")
 
 
 # -- all ----------------------------------------------------------------------------------------------------------

@@ -80,3 +80,30 @@ def test_a_report_puts_the_worst_first_and_names_its_runbook() -> None:
 def test_a_report_of_what_is_fine_names_no_runbook() -> None:
     assert report("x", "s", [breach("note")]).runbook == ""
     assert report("x", "s") == CheckReport(check="x", verdict=Verdict.OK, summary="s")
+
+
+def test_what_is_not_ok_says_first_what_is_worst_in_words_and_the_rest_after_it() -> None:
+    halted = Breach(subject="the loop", value="halted by CANCEL_ALL", limit="active", severity="critical", code="STOP")
+    found = report("x", "a cycle 2 s ago", [breach("warning"), halted])
+    assert found.summary == "STOP the loop: halted by CANCEL_ALL (limit active); a cycle 2 s ago"
+    assert report("x", "a cycle 2 s ago", [breach("note")]).summary == "a cycle 2 s ago"
+    assert report("x", "v", [breach("warning")], of="part").summary == "part: C s: v (limit l)"
+
+
+def test_however_much_there_is_to_say_the_rest_is_seen_too() -> None:
+    found = report("x", "rest", [replace(breach("critical"), value="v" * 5_000)])
+    assert len(found.summary) < 260
+    assert found.summary.endswith("…; rest")
+
+
+def test_one_cause_is_named_before_what_follows_from_it() -> None:
+    lost, key = replace(breach("critical"), code="HEARTBEAT_LOST"), replace(breach("unknown"), code="CREDENTIALS")
+    assert report("all", "s", [lost, key]).runbook == "credentials-refused"
+    assert report("all", "s", [lost, replace(key, severity="critical")]).runbook == "credentials-refused"
+    assert report("all", "s", [lost]).runbook == "heartbeat-lost"
+    assert report("all", "s", [replace(lost, code="DAILY_LOSS"), key]).runbook == "daily-loss"
+
+
+def test_money_is_also_a_text_that_nothing_rounds() -> None:
+    assert Measure(label="cash_usd", value=979.2698).text == "979.2698"
+    assert Measure(label="age", value=1.5, unit="s").text == "1.5s"

@@ -22,10 +22,12 @@ class BreachRow(Row, frozen=True, kw_only=True):
 
 
 class MeasureRow(Row, frozen=True, kw_only=True):
-    """A number with the ranges it is held against; empty where it is held against nothing."""
+    """A number with the ranges it is held against; empty where it is held against nothing. `text` is
+    the number as it is to be read: money as everywhere, with four decimals."""
 
     label: str
     value: float
+    text: str
     unit: str
     warn: str
     crit: str
@@ -40,7 +42,7 @@ class CheckLine(Row, frozen=True, kw_only=True):
     summary: str
     breaches: tuple[BreachRow, ...]
     measures: tuple[MeasureRow, ...]
-    runbook: str
+    runbook: str | None
 
 
 class CheckView(CheckLine, frozen=True, kw_only=True):
@@ -61,5 +63,5 @@ def _line(report: CheckReport) -> CheckLine:
         summary=report.summary,
         breaches=tuple(BreachRow.of(breach) for breach in report.breaches),
         measures=tuple(MeasureRow.of(measure) for measure in report.measures),
-        runbook=report.runbook,
+        runbook=report.runbook or None,
     )
