@@ -53,13 +53,89 @@ def test_what_is_fine_is_silent_and_what_is_not_is_said_with_its_exit_code(
 
 
 def test_the_set_up_tells_whether_it_works(tmp_path: Path, settings: dict[str, str]) -> None:
-    ended = cron(tmp_path, "--self-test", **settings)
+    bare = cron(tmp_path, "--self-test", **settings, HOME=str(tmp_path))
+    assert bare.returncode == 1, bare.stdout + bare.stderr
+    assert "there is no configuration file" in bare.stderr
+    assert "no sink is configured" in bare.stderr
+    assert "all of this works" not in bare.stdout
+    (tmp_path / "told.yaml").write_text('alerts: {sinks: {main: {url: "https://127.0.0.1/x", allow_private: true}}}\n')
+    (tmp_path / "told.yaml").chmod(0o600)
+    ended = cron(tmp_path, "--self-test", **settings, KALSHI_CONFIG=str(tmp_path / "told.yaml"))
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stderr.count("kalshi-cron: ") == 0
     assert "all of this works from cron" in ended.stdout
     (tmp_path / "config.yaml").write_text("risk: {max_position: lots}\n")
     ended = cron(tmp_path, "--self-test", **settings, KALSHI_CONFIG=str(tmp_path / "config.yaml"))
     assert ended.returncode == 3
     assert "the configuration is wrong" in ended.stderr
+
+
+def test_the_crontab_tries_itself_with_its_own_variables() -> None:
+    text = (SCRIPTS / "cron/kalshi.crontab").read_text()
+    tried, used = text.split("SHELL=", 1)
+    for name in ("PATH", "KALSHI_ENV", "KALSHI_STATE", "KALSHI_CONFIG"):
+        (value,) = {line for line in used.splitlines() if line.startswith(f"{name}=")}
+        assert f" {value} " in tried.replace("\\\n", " "), value
+
+
+@pytest.fixture
+def saying(tmp_path: Path) -> dict[str, str]:
+    """A program that says what is in the file `said`, and ends with what is in the file `code`."""
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\ncat "{tmp_path}/said"\nexit "$(cat "{tmp_path}/code")"\n')
+    program.chmod(0o700)
+    return {"KALSHI_BIN": str(program), "KALSHI_ENV": "sim", "KALSHI_STATE": str(tmp_path / "state")}
+
+
+def test_what_lasts_is_mailed_when_it_begins_when_it_changes_and_hourly_and_so_is_its_end(
+    tmp_path: Path, saying: dict[str, str]
+) -> None:
+    def mailed(code: int, said: str, *words: str) -> str:
+        (tmp_path / "said").write_text(f"{said}\n")
+        (tmp_path / "code").write_text(str(code))
+        ended = cron(tmp_path, *(words or ("check", "all")), **saying)
+        assert (ended.returncode, ended.stderr) == (code, "")
+        return ended.stdout
+
+    assert mailed(0, "KALSHI ALL OK") == ""
+    assert "EXPOSURE" in mailed(1, "KALSHI ALL WARNING - EXPOSURE 401.50 of 500 | usd=401.50")
+    assert mailed(1, "KALSHI ALL WARNING - EXPOSURE 402.25 of 500 | usd=402.25 more=1") == ""
+    assert "EXPOSURE" in mailed(1, "KALSHI ALL WARNING - EXPOSURE 402.25 of 500", "check", "positions"), "other words"
+    assert "DRIFT" in mailed(1, "KALSHI ALL WARNING - DRIFT 1 of 500")
+    assert "DRIFT" in mailed(2, "KALSHI ALL WARNING - DRIFT 1 of 500"), "another code"
+    (kept,) = [file for file in (tmp_path / "state/cron").iterdir() if file.read_text().splitlines()[1][0] == "2"]
+    assert kept.stat().st_mode & 0o077 == 0
+    since, gist = kept.read_text().splitlines()
+    kept.write_text(f"{int(since) - 3_600}\n{gist}\n")
+    assert "DRIFT" in mailed(2, "KALSHI ALL WARNING - DRIFT 1 of 500"), "an hour later"
+    assert mailed(2, "KALSHI ALL WARNING - DRIFT 1 of 500") == ""
+    for _ in range(2):
+        assert "UNKNOWN" in mailed(3, "KALSHI ALL UNKNOWN - no answer")
+    assert mailed(0, "KALSHI ALL OK - already running (pid 1)") == "", "who did not look does not know"
+    assert mailed(0, "KALSHI ALL OK") == "OK again: kalshi check all (sim)\n"
+    assert mailed(0, "KALSHI ALL OK") == ""
+
+
+def test_of_a_table_the_rows_that_are_not_ok_say_whether_it_is_news(tmp_path: Path, saying: dict[str, str]) -> None:
+    def mailed(*rows: str) -> str:
+        (tmp_path / "said").write_text("\n".join(("check  status  latency_ms  detail", *rows, "")))
+        (tmp_path / "code").write_text("1")
+        return cron(tmp_path, "health-check", **saying).stdout
+
+    assert "halted" in mailed("clock  OK  1.5  fine", "state  WARNING  2.0  halted")
+    assert mailed("clock  OK  9.25  right", "state  WARNING  12  halted") == ""
+    assert "slow" in mailed("clock  WARNING  9.25  slow", "state  WARNING  12  halted")
+
+
+def test_what_was_said_is_kept_of_so_many_commands_only(tmp_path: Path, saying: dict[str, str]) -> None:
+    (tmp_path / "said").write_text("KALSHI ALL WARNING\n")
+    (tmp_path / "code").write_text("1")
+    folder = tmp_path / "state/cron"
+    folder.mkdir(parents=True)
+    for number in range(200):
+        (folder / f"{number}-1").write_text("0\n1 x\n")
+    assert cron(tmp_path, "check", "all", **saying).returncode == 1
+    assert len(list(folder.iterdir())) == 50
 
 
 def test_every_line_of_the_crontab_is_a_command_that_exists() -> None:
