@@ -45,7 +45,7 @@ def journal_of_loop(
         line=_line(app, stack, home, mode),
         tables=Tables(log_folder(config, home), app.tell) if config.logs.enabled else None,
         metrics=_metrics(app, stack, mode, strategy) if config.metrics.enabled else None,
-        heartbeat=_heartbeat(app) if config.heartbeat.url else None,
+        heartbeat=_heartbeat(app, mode) if config.heartbeat.url else None,
         service=Supervisor(os.environ, os.getpid(), app.machine),
     )
     return Journal(
@@ -91,7 +91,11 @@ def _metrics(app: App, stack: ExitStack, mode: str, strategy: str) -> Metrics:
     return metrics
 
 
-def _heartbeat(app: App) -> Heartbeat:
+def _heartbeat(app: App, mode: str) -> Heartbeat | None:
+    """None on paper: the switch is for money, and must not stay green on the strength of a game."""
+    if mode == "paper":
+        app.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
+        return None
     from kalshi_cli.ops.address import AddressError
     from kalshi_cli.ops.heartbeat import Heartbeat
 

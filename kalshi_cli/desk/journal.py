@@ -182,7 +182,7 @@ class Journal:
         if self._out.heartbeat is None:
             return
         failed = self._engine.failed if self._engine is not None else ()
-        if pulse.halt.is_final:
+        if pulse.halt.is_wrong:
             self.failed(f"{pulse.halt.code}: {pulse.halt.reason}")
         elif failed:
             self.failed("; ".join(failed))
@@ -341,7 +341,7 @@ class Journal:
     def _moved(self, effect: StateChanged) -> None:
         self._out.line("state_changed", state=effect.state.value, code=effect.code, reason=text_field(effect.reason))
         halt = Halt(effect.state, effect.code, effect.reason, effect.ts)
-        if halt.is_final:
+        if halt.is_wrong:
             self.failed(f"{effect.code}: {effect.reason}")
 
     def _is_told(self, order: Order) -> bool:

@@ -6,8 +6,10 @@ label has more than a few dozen values: no tickers, no ids.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 
 _LOOK_S = 0.1  # how soon the end is noticed
+
+REQUEST_S = 2.0
+"""One request, from its first byte to the last of its answer."""
 
 _STATUSES = ("acknowledged", *(status.value for status in OrderStatus if status is not OrderStatus.RESTING))
 _TIERS = ("critical", "warning", "info")
@@ -181,7 +186,21 @@ class _Server(WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    timeout = 1.0  # seconds for a request to arrive: the next one waits meanwhile
+    timeout = 1.0  # seconds without a byte: the next one waits meanwhile
+
+    def handle(self) -> None:
+        """Whoever sends or takes byte by byte gets no longer than others: the next request waits, and the end does."""
+        over = threading.Timer(REQUEST_S, self._hang_up)
+        over.daemon = True
+        over.start()
+        try:
+            super().handle()
+        finally:
+            over.cancel()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_: Any) -> None:
         """Nothing on stderr."""

@@ -20,6 +20,9 @@ EVER = Ts(0)
 PAUSED = "PAUSED"
 """The code of a halt that is only a pause: a loop goes on after it by itself, and may be started into it."""
 
+BY_ALERT = "alert "
+"""How the reason of a pause begins that an alert made, and no person."""
+
 
 class Halt(msgspec.Struct, frozen=True):
     """The durable trading state, and why it is what it is."""
@@ -38,6 +41,12 @@ class Halt(msgspec.Struct, frozen=True):
     def is_final(self) -> bool:
         """A halt that only a person ends: what runs under a service manager must not be restarted."""
         return self.state is TradingState.HALTED and self.code != PAUSED
+
+    @property
+    def is_wrong(self) -> bool:
+        """A halt, trading that only reduces, a pause by an alert: nobody paused it on purpose."""
+        is_on_purpose = self.is_pause and not self.reason.startswith(BY_ALERT)
+        return self.state is not TradingState.ACTIVE and not is_on_purpose
 
 
 class MovedError(HaltedError):

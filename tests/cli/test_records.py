@@ -160,6 +160,18 @@ def test_a_key_that_is_not_taken_pings_nobody_however_often_it_is_tried(
     assert log_of(exchange, "start") == []
 
 
+def test_a_loop_on_paper_does_not_keep_the_switch_of_the_account_green(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiving() as there:
+        monkeypatch.setenv("KALSHI_HEARTBEAT__URL", f"{there.url}/p")
+        ended = kalshi(*LOOP, "--paper")
+        assert (ended.code, "no pings to heartbeat.url on paper" in ended.err) == (0, True), ended.err
+        assert there.received == []
+        assert kalshi(*LOOP).code == 0
+        assert there.received != []
+
+
 def test_a_port_in_use_is_a_warning_and_trading_goes_on(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("KALSHI_METRICS__ENABLED", "true")

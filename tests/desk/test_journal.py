@@ -47,7 +47,8 @@ from kalshi_cli.ops.logs import LOG, LineFile, Log
 from kalshi_cli.ops.metrics import Metrics
 from kalshi_cli.ops.systemd import Supervisor
 from kalshi_cli.ops.tables import DAYS, TRADES, Tables
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.base import BY_ALERT, PAUSED, Halt
+from kalshi_cli.store.pause import pause
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Money, Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
 
@@ -380,6 +381,36 @@ def test_a_halt_is_a_failure_at_once_until_somebody_resumes(virtual: Virtual) ->
         run.over(run.ticks(9, halt))
     assert there.paths[:4] == ["/p/start", "/p", "/p/fail", "/p"]
     assert there.received[2].body == "CANCEL_ALL: kill switch"
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "reason", "is_wrong"),
+    [
+        (TradingState.REDUCING, "DAILY_LOSS", "too much was lost", True),
+        (TradingState.HALTED, PAUSED, f"{BY_ALERT}FILLS_MISSING account", True),
+        (TradingState.HALTED, PAUSED, "lunch", False),
+    ],
+)
+def test_trading_that_only_reduces_and_a_pause_by_an_alert_are_failures_and_a_pause_by_a_person_is_none(
+    virtual: Virtual, state: TradingState, code: str, reason: str, is_wrong: bool
+) -> None:
+    with receiving() as there:
+        run = Run(virtual)
+        told = Told(virtual, run, url=f"{there.url}/p")
+
+        def change(n: int) -> None:
+            eventually(lambda: len(there.paths) >= min(n + 1, 2))
+            if n == 1 and code == PAUSED:
+                pause(virtual.path.parent, reason)
+            elif n == 1:
+                virtual.store.set_halt(Halt(state, code, reason, virtual.clock.now()))
+
+        run.over(run.ticks(4, change))
+        eventually(lambda: len(there.paths) >= 3)
+    assert ("/p/fail" in there.paths) is is_wrong, told.warned
+    if is_wrong:
+        assert there.received[2].body == f"{code}: {reason}"
+        assert len(there.paths) == 3, "nothing more while it lasts"
 
 
 def test_out_of_sight_of_the_account_there_is_no_ping_and_no_failure_either(virtual: Virtual) -> None:

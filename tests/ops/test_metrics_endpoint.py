@@ -7,7 +7,9 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,26 @@ def test_it_listens_on_this_machine_only_and_a_port_in_use_is_an_error(served: t
         socket.create_connection(("127.0.0.2", served[1].port))
     with pytest.raises(OSError, match="in use"):
         MetricsServer(Metrics().registry, served[1].port)
+
+
+def test_whoever_drips_bytes_holds_up_neither_another_nor_the_end() -> None:
+    server = MetricsServer(Metrics(env="sim").registry, 0)
+    is_over = threading.Event()
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"GET /")
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not is_over.wait(0.1):
+                    slow.sendall(b"a")
+
+        dripping, stopping = threading.Thread(target=drip), threading.Thread(target=server.stop, daemon=True)
+        dripping.start()
+        stopping.start()
+        stopping.join(20)
+        is_over.set()
+        dripping.join()
+    assert not stopping.is_alive()
 
 
 def test_whoever_says_nothing_or_nonsense_stops_no_other(
