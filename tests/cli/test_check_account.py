@@ -16,6 +16,7 @@ from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, ser
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.messages import FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Settlement, TradingState
+from kalshi_cli.desk.checks import readings
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
@@ -419,6 +420,17 @@ def test_the_loop_on_paper_is_meant_where_only_that_ever_ran(proxy: FaultProxy, 
         assert (check("heartbeat").code, check("heartbeat", "--paper").code) == (2, 0)
 
 
+@pytest.mark.usefixtures("running")
+def test_of_a_time_that_is_still_to_come_nobody_knows_how_old_it_is(proxy: FaultProxy, store: SqliteStore) -> None:
+    """The clock was set back by two hours: a loop that hangs since before that has a cycle ahead of now."""
+    store.beat(_cycle(-7_200.0))
+    for name in ("heartbeat", "feed"):
+        ended = check(name, "-w", "7200", "-c", "7200")
+        assert (ended.code, ("unknown", "CLOCK") in codes(ended)) == (3, True), ended.json
+    store.beat(_cycle(-1.0))
+    assert check("heartbeat").code == 0
+
+
 # -- drift --------------------------------------------------------------------------------------------------------
 
 
@@ -453,6 +465,27 @@ def test_cash_that_nothing_explains_drifts_until_somebody_accepts_it(proxy: Faul
     assert (ended.code, {found for _, found in codes(ended)}) == (code, {"CASH_DRIFT"})
     assert measure(ended, "drift_usd") == float(cash)
     assert (check("drift", "--accept").code, check("drift").code) == (0, 0)
+
+
+@pytest.mark.parametrize("path", [r"/portfolio/deposits", r"/portfolio/fills"])
+@pytest.mark.usefixtures("read")
+def test_what_the_first_look_found_stands_where_there_can_be_no_second(
+    proxy: FaultProxy, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check("drift").code == 0
+
+    def more(item: dict[str, Any]) -> None:
+        if item["exchange_index"] == 0:
+            item["balance"] = f"{float(item['balance']) + 50:.4f}"
+
+    def silent(_seconds: float) -> None:
+        cut(proxy, path)
+
+    edited(proxy, r"/portfolio/subaccounts/balances", "subaccount_balances", more)
+    monkeypatch.setattr(readings, "AGAIN_S", 0.0)
+    monkeypatch.setattr(SystemClock, "sleep", lambda _clock, seconds: None if seconds else silent(seconds))
+    ended = check("drift")
+    assert (ended.code, {("critical", "CASH_DRIFT"), ("unknown", "COULD_NOT_LOOK")}) == (2, codes(ended))
 
 
 @pytest.mark.usefixtures("read")

@@ -6,7 +6,7 @@ from kalshi_cli.config_sections import LONGEST_INTERVAL_S
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
 from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
 from kalshi_cli.core.traffic import GAP_MINUTES, gaps
-from kalshi_cli.desk.checks.readings import Loop, Readings, measured
+from kalshi_cli.desk.checks.readings import Loop, Readings, from_the_future, measured
 from kalshi_cli.errors import KalshiError
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.units import Ts
@@ -31,7 +31,7 @@ def examine(readings: Readings) -> CheckReport:
     measures = _measures(readings, loop, pulse)
     missing, no_book = without_books(pulse.no_book)
     breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
-    breaches += [*missing, *_blindness(loop, pulse)]
+    breaches += [*missing, *_blindness(loop, pulse), *from_the_future("loop", pulse.completed, readings.clock.now())]
     measures.append(Measure(label="no_book", value=no_book))
     summary = _summary(measures, is_polled=_is_polled(readings, pulse))
     why = _pause(readings) if breaches else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
 from kalshi_cli.core.model import TradingState
-from kalshi_cli.desk.checks.readings import Loop, Readings, measured
-from kalshi_cli.units import format_ts
+from kalshi_cli.desk.checks.readings import Loop, Readings, from_the_future, measured
+from kalshi_cli.units import Ts, format_ts
 
 FIRST = "cycle_age_s"
 
@@ -29,7 +29,10 @@ def examine(readings: Readings) -> CheckReport:
         measures = [measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")]
         verb = "completed a cycle" if pulse is not None else "began to start"
         summary = f"{name} (pid {loop.who.pid}) {verb} {age:.0f} s ago"
-        breaches = list(measures[0].breach("CYCLE_LATE", name, f"{age:.0f} s"))
+        breaches = [
+            *measures[0].breach("CYCLE_LATE", name, f"{age:.0f} s"),
+            *from_the_future(name, since or Ts(0), readings.clock.now()),
+        ]
     return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)
 
 

@@ -55,7 +55,7 @@ class Readings:
     """One look at the account and at what is remembered of it, for one check or for all.
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
-    got no answer the exchange is not asked anything more. `connect`, `remembered` and `find_loop` are asked once, when
+    got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `remembered` and `find_loop` are asked once, when
     they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at most, and says how that
     went; `seen` counts what this run asks.
     """
@@ -67,6 +67,7 @@ class Readings:
         clock: Clock,
         *,
         connect: Callable[[], KalshiClient],
+        connect_unsigned: Callable[[], KalshiClient],
         remembered: Callable[[], Store | None],
         remember: Callable[[], Store],
         find_loop: Callable[[], Loop],
@@ -83,6 +84,7 @@ class Readings:
         self.is_stop_allowed = is_stop_allowed
         self.is_accepted = is_accepted
         self._connect = connect
+        self._connect_unsigned = connect_unsigned
         self._remembered = remembered
         self._remember = remember
         self._find_loop = find_loop
@@ -119,11 +121,19 @@ class Readings:
     @property
     def client(self) -> KalshiClient:
         """The exchange; UnreachableError where it did not answer before, or no time is left to ask it."""
+        return self._asked("client", self._connect)
+
+    @property
+    def public(self) -> KalshiClient:
+        """The same without a key, for what needs none: what is wrong with the key is told where that is needed."""
+        return self._asked("public client", self._connect_unsigned)
+
+    def _asked(self, name: str, connect: Callable[[], KalshiClient]) -> KalshiClient:
         if self._silent is not None:
             raise self._silent
         if self.left_s <= 0:
             raise UnreachableError("no time was left to look", code="too_slow")
-        return self.once("client", self._connect)
+        return self.once(name, connect)
 
     # -- the account, as the exchange states it -------------------------------------------------------------------
 
@@ -169,7 +179,7 @@ class Readings:
     @property
     def exchange_status(self) -> ExchangeStatus:
         """Whether the exchange and trading are up."""
-        return self.once("exchange status", lambda: self.client.exchange_status())
+        return self.once("exchange status", lambda: self.public.exchange_status())
 
     @property
     def pockets(self) -> tuple[SubaccountBalance, ...]:
@@ -244,18 +254,36 @@ def looked(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]:
         return [doubt(subject, error)]
 
 
+AHEAD_MS = 5_000
+"""What was written down so much later than now was written by a clock that was set back since."""
+
+
+def from_the_future(subject: str, written: Ts, now: Ts) -> list[Breach]:
+    """Nobody knows how old that is."""
+    if written - now <= AHEAD_MS:
+        return []
+    value = f"written down {(written - now) / 1000:.0f} s ahead of now: was the clock set back?"
+    return [Breach(subject=subject, value=value, limit="a time that is past", severity="unknown", code="CLOCK")]
+
+
 AGAIN_S = 0.5
 
 
 def confirmed(readings: Readings, look: Callable[[], list[Breach]], *names: str) -> list[Breach]:
     """What two looks in a row find, where the first finds anything: what moved between two of its reads is no breach.
 
-    `names` are what is read again for the second.
+    `names` are what is read again for the second. Where the second could not look at something, the first stands.
     """
     first = look()
     if not any(breach.severity in ("critical", "warning") for breach in first):
         return first
     readings.clock.sleep(AGAIN_S)
     readings.forget(*names)
+    second = looked("second look", look)
+    doubts = [breach for breach in second if breach.severity == "unknown"]
     keys = {(breach.code, breach.subject) for breach in first}
-    return [breach for breach in look() if (breach.code, breach.subject) in keys]
+    again = {(breach.code, breach.subject): breach for breach in second if (breach.code, breach.subject) in keys}
+    if not doubts:
+        return list(again.values())
+    standing = [again.get((breach.code, breach.subject), breach) for breach in first]
+    return [*standing, *(breach for breach in doubts if breach not in standing)]
