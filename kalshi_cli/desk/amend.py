@@ -155,7 +155,7 @@ def _resolve(desk: OrderDesk, engine: Engine, amend: AmendOrder) -> Order:
     if stated is None:
         raise OutcomeUnknownError(
             f"no answer came, and order {order_id} does not show the new terms yet: either may hold",
-            hint=f"kalshi order reconcile   (order id {order_id}); until then the worse of both counts",
+            hint=f"kalshi order reconcile (order id {order_id}); until then the worse of both counts",
         )
     pump([AmendEnded(stated.updated, stated)], engine, desk.venue(engine), desk.store)
     return engine.state.orders.by_order_id(order_id) or stated

@@ -133,7 +133,7 @@ class KillSwitch:
         if self._triggered:
             ids = ", ".join(list(self._triggered)[:5])
             text = f"{counted(len(self._triggered), 'order group')} triggered; to use one again:"
-            self._say(f"{text} kalshi order group reset ID   ({ids})")
+            self._say(f"{text} kalshi order group reset ID ({ids})")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
         by_group = {order.order_id for order in self._on_file if order.order_group_id in self._triggered}

@@ -334,5 +334,5 @@ def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine,
         raise clash(order)
     raise OutcomeUnknownError(
         f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
-        hint=f"kalshi order reconcile   (client order id {order.client_order_id})",
+        hint=f"kalshi order reconcile (client order id {order.client_order_id})",
     )
