@@ -120,7 +120,11 @@ class Courier:
         until = self._clock.monotonic() + LAST_TRY_S
         for postman in postmen:
             postman.join(max(0.0, until - self._clock.monotonic()))
-        alerting.deliver(until - self._clock.monotonic())  # what one would not take may be for the other by now
+        try:
+            alerting.deliver(until - self._clock.monotonic())  # what one would not take may be for the other by now
+        except StateError:  # who knows what of it was told
+            self._is_decided.clear()
+            raise
 
     def _postmen(self, sinks: Sequence[str]) -> list[threading.Thread]:
         """The threads that deliver, begun; where the file fails they go on by themselves."""
