@@ -34,7 +34,7 @@ class AlertRow(Row, frozen=True, kw_only=True):
     source: str
     text: Prose
 
-    shown: ClassVar[tuple[str, ...]] = ("tier", "code", "subject", "state", "since", "told", "silenced", "text")
+    shown: ClassVar[tuple[str, ...]] = ("state", "code", "subject", "since", "told", "tier", "silenced", "text")
 
 
 class LetterRow(Row, frozen=True, kw_only=True):
