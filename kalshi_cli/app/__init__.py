@@ -167,6 +167,11 @@ class App:
         """The REST client of this environment; nothing that could trade starts after a halt."""
         return self.connected(self._refuse_order, self._announced)
 
+    @cached_property
+    def public(self) -> KalshiClient:
+        """Asks what needs no key, without one: a key that is refused says nothing about the exchange."""
+        return self.connected(self._refuse_order, self._announced, is_signed=False)
+
     def _refuse_order(self, reviewed: TradingState) -> None:
         refuse_if_halted(self.store, reviewed)
         self.before_order()
@@ -194,16 +199,19 @@ class App:
         self,
         before_create: Callable[[TradingState], None],
         on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
+        *,
+        is_signed: bool = True,
     ) -> KalshiClient:
+        """A client of its own. One that is not signed asks public routes only, whatever becomes of the key."""
         exchange = self.config.exchange
         rest_url, transport = self._endpoint
         client = KalshiClient(
             rest_url,
             clock=self.clock,
             rng=self.rng,
-            signer=self.signer,
+            signer=self.signer if is_signed else None,
             transport=transport,
-            limiter=self.limiter,
+            limiter=self.limiter if is_signed else RateLimiter(self.clock),
             timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
             is_read_only=self.config.read_only,
             before_create=before_create,

@@ -117,7 +117,8 @@ def _look(app: App, wanted: Wanted, known: list[CheckReport]) -> None:
     """One after the other; what each found is `known` at once."""
     readings = Readings(
         app.config, app.limits, app.clock,
-        connect=lambda: _bounded(app, wanted.within_s * LOOKING / 2),
+        connect=lambda: _bounded(app.client, wanted.within_s * LOOKING / 2),
+        connect_unsigned=lambda: _bounded(app.public, wanted.within_s * LOOKING / 2),
         remembered=lambda: app.remembered(busy_ms=BUSY_MS), remember=lambda: app.store,
         find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
         try_stream=lambda within_s: health.stream(
@@ -155,10 +156,10 @@ def _together(reports: Sequence[CheckReport]) -> CheckReport:
     return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures, of=of)
 
 
-def _bounded(app: App, seconds: float) -> KalshiClient:
+def _bounded(client: KalshiClient, seconds: float) -> KalshiClient:
     """The client; one read that takes too long must leave time to say so."""
-    app.client.bound_reads(seconds)
-    return app.client
+    client.bound_reads(seconds)
+    return client
 
 
 def _loop(app: App, wanted: Wanted, store: Store | None) -> Loop:

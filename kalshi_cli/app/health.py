@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from kalshi_cli.core.checks import CheckReport
 
 
+NEED_KEY = ("account", "limits", "stream")
+
+
 def health_of(app: App) -> list[health.Finding]:
-    """Every check, in the order in which things depend on each other."""
+    """Every check, in the order in which things depend on each other. What is wrong with the key is told once."""
     checks: dict[str, health.Check] = {
-        "exchange": lambda: health.exchange(app.client),
-        "clock": lambda: health.clock_skew(app.client),
+        "exchange": lambda: health.exchange(app.public),
+        "clock": lambda: health.clock_skew(app.public),
         "key": lambda: health.key(app.signer, app.config.env),
         "account": lambda: health.account(app.client),
         "limits": lambda: health.limits(app.client),
@@ -28,7 +31,12 @@ def health_of(app: App) -> list[health.Finding]:
         "feeds": lambda: _feeds(app),
         "sinks": lambda: _sinks(app),
     }
-    return [health.examine(name, app.clock, check) for name, check in checks.items()]
+    findings: list[health.Finding] = []
+    for name, check in checks.items():
+        is_refused = any(each.check in ("key", "account") and each.verdict is Verdict.CRITICAL for each in findings)
+        is_held_up = is_refused and name in NEED_KEY
+        findings.append(health.examine(name, app.clock, health.needs_key if is_held_up else check))
+    return findings
 
 
 def _feeds(app: App) -> tuple[Verdict, str, str]:

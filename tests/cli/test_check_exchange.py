@@ -130,6 +130,24 @@ def test_an_exchange_that_does_not_answer_is_unknown(proxy: FaultProxy) -> None:
     assert found("--within", "4s") == (3, [("unknown", "COULD_NOT_LOOK", "exchange")])
 
 
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_what_is_wrong_with_the_key_is_told_of_the_key_and_not_of_the_exchange(
+    proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool
+) -> None:
+    if is_readable:
+        monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
+    else:
+        monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", str(tmp_path / "none.pem"))
+    assert found() == (0, [])
+    ended = kalshi("health-check", "--json")
+    status = {each["check"]: (each["status"], each["detail"]) for each in ended.json}
+    assert {status[name][0] for name in ("exchange", "clock")} == {"OK"}
+    assert [name for name, (verdict, _) in status.items() if verdict == "CRITICAL"] == [
+        "account" if is_readable else "key"
+    ]
+    assert (status["limits"], status["stream"]) == (("UNKNOWN", "needs the key"),) * 2
+
+
 def test_a_schedule_that_cannot_be_read_takes_nothing_from_what_is_so(proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("status_500", "GET", "/exchange/schedule", times=1_000))
     ended = kalshi(*CHECK, "--json")

@@ -19,7 +19,7 @@ def examine(readings: Readings) -> CheckReport:
     now, status = readings.clock.now(), readings.exchange_status
     remarks: list[str] = []
     try:
-        schedule = readings.client.schedule()
+        schedule = readings.public.schedule()
     except KalshiError as error:
         schedule = Schedule((), ())  # the weekly maintenance is known without it
         remarks.append(f"the schedule could not be read: {error.message}")

@@ -55,9 +55,9 @@ class Readings:
     """One look at the account and at what is remembered of it, for one check or for all.
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
-    got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `remembered` and `find_loop` are asked once, when
-    they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at most, and says how that
-    went; `seen` counts what this run asks.
+    got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `remembered` and `find_loop`
+    are asked once, when they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at
+    most, and says how that went; `seen` counts what this run asks.
     """
 
     def __init__(
