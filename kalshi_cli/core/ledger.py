@@ -131,6 +131,8 @@ class _Market:
         self._events: list[tuple[_Key, Fill | Settlement]] = []
         self._holdings: dict[int, _Holding] = {}
         self._done = 0
+        self.changes = 0
+        """How often anything was booked."""
 
     @property
     def events(self) -> list[Fill | Settlement]:
@@ -143,6 +145,7 @@ class _Market:
         if self._done and key < self._events[self._done - 1][0]:
             self._done = 0
         insort(self._events, (key, event), key=itemgetter(0))
+        self.changes += 1
 
     def settle(self, settlement: Settlement) -> Settlement | None:
         """Of all results that were ever stated the last one holds, since it was first stated: that, where it is new.
@@ -218,6 +221,14 @@ class Ledger:
         time again is old news, and so is the same result under a later time.
         """
         return self._market(settlement.ticker).settle(settlement)
+
+    def entries_of(self, ticker: str) -> list[Fill | Settlement]:
+        """Everything booked in a market, in order."""
+        return self._markets[ticker].events if ticker in self._markets else []
+
+    def changes(self, ticker: str) -> int:
+        """A number that grows whenever anything is booked in a market."""
+        return self._markets[ticker].changes if ticker in self._markets else 0
 
     @property
     def entries(self) -> list[Fill | Settlement]:

@@ -10,8 +10,9 @@ import msgspec
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import Quote
-from kalshi_cli.core.model import ASK, BID, ExchangeStatus, FeeSchedule, Market, Order, Side, TradingState
+from kalshi_cli.core.model import ASK, BID, ExchangeStatus, FeeSchedule, Fill, Market, Order, Side, TradingState
 from kalshi_cli.core.orders import OrderIndex
+from kalshi_cli.core.shares import OTHERS, Shares
 from kalshi_cli.core.worst_case import at_worst
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
@@ -63,6 +64,8 @@ class State:
         self.orders = OrderIndex()
         self.ledger = Ledger()
         self.by_strategy: dict[str, Ledger] = {}
+        """The fills of each strategy's own orders. What it still holds of them is `owned`."""
+        self._shares: dict[str, tuple[list[int], Shares]] = {}
         self.indexes: dict[str, int] = {}
         self.references: dict[str, str] = dict(references or {})
         self.triggered_groups: set[str] = set()
@@ -117,6 +120,25 @@ class State:
         untold = self.orders.untold(ticker)
         traded = sum(order.side.sign * qty for order, qty in untold if order.subaccount == subaccount)
         return Qty(self.ledger.position(ticker, subaccount).qty + traded)
+
+    def owned(self, ticker: str, strategy: str) -> Qty:
+        """What a strategy holds, over all subaccounts, with what its orders traded whose fills are still on their way.
+
+        Never more than the account holds: what a person closed is gone for the strategy, too (see `core/shares.py`).
+        """
+        ledgers = [self.ledger, *self.by_strategy.values()]
+        changes = [ledger.changes(ticker) for ledger in ledgers]
+        counted, shares = self._shares.get(ticker, ([], None))
+        if shares is None or counted != changes:
+            shares = Shares(self.ledger.entries_of(ticker), self._owner_of)
+            self._shares[ticker] = changes, shares
+        untold = self.orders.untold(ticker)
+        if untold:
+            shares = shares.with_trades((o.subaccount, o.strategy or OTHERS, o.side.sign * qty) for o, qty in untold)
+        return shares.of(strategy)
+
+    def _owner_of(self, fill: Fill) -> str:
+        return next((name for name, ledger in self.by_strategy.items() if ledger.is_booked(fill)), OTHERS)
 
     def subaccounts(self, ticker: str) -> set[int]:
         """Those that hold anything in a market, or have live orders there."""
@@ -228,12 +250,10 @@ class View:
     def position(self, ticker: str) -> Qty:
         """What this strategy holds, signed; positions of other strategies and of people are not its business.
 
-        What its orders traded counts from the reply on, also while the fills themselves are still on their way.
+        What its orders traded counts from the reply on, also while the fills themselves are still on their way. What
+        others closed or settled of it counts no more.
         """
-        ledger = self._state.by_strategy.get(self._strategy)
-        booked = sum(position.qty for position in ledger.holdings(ticker)) if ledger is not None else 0
-        untold = self._state.orders.untold(ticker)
-        return Qty(booked + sum(order.side.sign * qty for order, qty in untold if order.strategy == self._strategy))
+        return self._state.owned(ticker, self._strategy)
 
     def orders(self, ticker: str | None = None) -> list[Order]:
         """Live orders of this strategy."""

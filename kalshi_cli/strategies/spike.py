@@ -18,6 +18,9 @@ from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 MAX_POINTS = 2_000
 """Mids remembered per market; a busier window is thinned at its old end."""
 
+EXIT = "target"
+"""The reason of an exit that rests."""
+
 
 class SpikeParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`move=0.03`, `move=3c`)."""
@@ -132,8 +135,11 @@ class Spike(Strategy):
             track.entered, track.entry = view.now, view.book(ticker).mid or Price(ONE_DOLLAR // 2)
         age_s = (view.now - track.entered) / 1000
         if not held:
+            exits = [order for order in orders if order.reason == EXIT]
             if not orders:
                 self._forget(view, track)
+            elif exits:  # somebody else closed what they were for: filled now, they would open the other side
+                yield from _cancel_all(exits, "nothing left to exit")
             elif age_s > params.rest_s:
                 yield from _cancel_all(orders, "entry not filled in time")
             return
@@ -147,7 +153,9 @@ class Spike(Strategy):
         if age_s > params.rest_s:
             yield from _cancel_all([order for order in orders if order.side is not side], "entry not filled in time")
         covered = sum(order.remaining for order in orders if order.side is side)
-        if covered < abs(held):
+        if covered > abs(held):
+            yield from _cancel_all([order for order in orders if order.side is side], "more than is held")
+        elif covered < abs(held):
             yield from self._rest_exit(view, ticker, track, side, Qty(abs(held) - covered))
 
     def _is_stopped(self, view: View, ticker: str, track: Track, held: Qty) -> bool:
@@ -164,7 +172,7 @@ class Spike(Strategy):
         else:
             price = view.snap(ticker, BID, min(track.entry - self.params.target, (book.best_ask or ONE_DOLLAR) - 1))
         if price is not None:
-            yield Place(ticker, side, price, qty, reason="target", post_only=True)
+            yield Place(ticker, side, price, qty, reason=EXIT, post_only=True)
 
     def _take(self, view: View, ticker: str, track: Track, held: Qty, why: str) -> Iterator[Intent]:
         """Leave at the price that is there; not more than once a second."""

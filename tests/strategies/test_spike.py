@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from virtual import TICKER as SIM_TICKER
 from virtual import Virtual
 
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Denied, Effect, Message, SubmitOrder, Tick
+from kalshi_cli.core.messages import Denied, Effect, Filled, Message, SubmitOrder, Tick
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side, Tif
 from kalshi_cli.core.state import State
 from kalshi_cli.desk.account import load_engine
@@ -212,6 +213,32 @@ def test_another_strategys_position_is_not_its_business() -> None:
     played.recall([old_order(strategy="other")], [held()])
     played.book(40, 42)
     assert sent(played.book(46, 48))[0].reason.startswith("mid")
+
+
+def closed_by_a_person(played: Tape, qty: int) -> None:
+    by_hand = msgspec.structs.replace(
+        held(BID, 48, qty), trade_id="by hand", order_id="theirs", client_order_id="", ts=played.now
+    )
+    played.play(Filled(played.now, by_hand))
+
+
+def test_an_exit_for_what_a_person_closed_is_taken_back_at_once() -> None:
+    played = entered()
+    (exit_,) = sent(played.tick())
+    assert (exit_.side, exit_.qty) == (BID, contracts(5)), "companion: it rests, and filled it would open a long"
+    closed_by_a_person(played, 5)
+    assert withdrawn(played.tick()) == ["nothing left to exit"]
+    assert [sent(played.tick()) for _ in range(200)] == [[]] * 200
+    assert played.engine.state.orders.live() == []
+
+
+def test_an_exit_is_never_larger_than_what_a_person_left() -> None:
+    played = entered()
+    played.tick()
+    closed_by_a_person(played, 2)
+    assert withdrawn(played.tick()) == ["more than is held"]
+    (exit_,) = sent(played.tick())
+    assert (exit_.side, exit_.qty) == (BID, contracts(3))
 
 
 # -- whatever the books do ------------------------------------------------------------------------------------------

@@ -1,0 +1,148 @@
+"""What a strategy may see as its position: its own fills, as far as the account still holds them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from core_build import NOW, Build
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Filled, OrderAccepted, Place, Settled, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, Fill, OrderStatus, Side
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.units import Qty, Ts, contracts
+
+OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=None, max_exposure=None, price_collar=None)
+NAMES = ("one", "two")
+TICKER = "KXA-1"
+
+trades = st.lists(
+    st.tuples(st.sampled_from([*NAMES, "a person"]), st.sampled_from([BID, ASK]), st.integers(1, 9)), max_size=12
+)
+
+
+class Account:
+    """One engine; whoever trades, and what each would hold by its own fills alone."""
+
+    def __init__(self) -> None:
+        self.build = Build()
+        self.engine = self.build.engine(limits=OPEN)
+        self.own = dict.fromkeys((*NAMES, "a person"), 0)
+        self.fills: list[Fill] = []
+        self.learn(self.engine)
+
+    def learn(self, engine: Engine) -> None:
+        """Each strategy has one old order for each of its fills to come: only whose it is matters."""
+        for name in NAMES:
+            for side in (BID, ASK):
+                engine.state.orders.add(
+                    self.build.order(
+                        f"{name}-{side}", order_id=f"o-{name}-{side}", side=side, strategy=name,
+                        status=OrderStatus.CANCELED,
+                    )
+                )  # fmt: skip
+
+    def trade(self, who: str, side: Side, qty: int, subaccount: int = 0) -> None:
+        number = len(self.fills)
+        fill = self.build.fill(
+            f"t{number}", order_id=f"o-{who}-{side}", client_order_id="", side=side, qty=contracts(qty),
+            ts=Ts(NOW + number), subaccount=subaccount,
+        )  # fmt: skip
+        self.fills.append(fill)
+        self.own[who] += side.sign * contracts(qty)
+        self.engine.step(Filled(fill.ts, fill))
+
+    @property
+    def held(self) -> Qty:
+        return self.engine.state.held(TICKER)
+
+    def seen(self, engine: Engine | None = None) -> list[Qty]:
+        return [View((engine or self.engine).state, name).position(TICKER) for name in NAMES]
+
+    def restarted(self, fills: list[Fill]) -> Engine:
+        engine = self.build.engine(limits=OPEN)
+        self.learn(engine)
+        engine.recall([], fills)
+        return engine
+
+
+@given(trades, st.randoms(use_true_random=False))
+def test_strategies_never_see_more_than_the_account_holds_nor_are_turned_over_by_others(
+    script: list[tuple[str, Side, int]], dice: random.Random
+) -> None:
+    account = Account()
+    for who, side, qty in script:
+        before = account.seen()
+        account.trade(who, side, qty)
+        seen = account.seen()
+        assert min(0, account.held) <= sum(seen) <= max(0, account.held)
+        for name, was, now in zip(NAMES, before, seen, strict=True):
+            if name != who:
+                assert min(0, was) <= now <= max(0, was), "others only take from it, and never turn it over"
+            else:
+                assert min(0, side.sign * contracts(qty)) <= now - was <= max(0, side.sign * contracts(qty))
+        if not any(each == "a person" for each, _, _ in script):
+            assert seen == [account.own[name] for name in NAMES], "nobody else trades"
+    heard = list(account.fills)
+    dice.shuffle(heard)
+    assert account.seen(account.restarted(heard)) == account.seen(), "in whatever order it was heard of"
+    event(f"taken: {account.seen() != [account.own[name] for name in NAMES]}")
+
+
+@pytest.mark.parametrize(("side", "other"), [(BID, ASK), (ASK, BID)])
+def test_what_a_person_closed_is_gone_for_the_strategy_and_does_not_come_back(side: Side, other: Side) -> None:
+    account = Account()
+    account.trade("one", side, 10)
+    assert account.seen() == [side.sign * contracts(10), 0]
+    account.trade("a person", other, 4)
+    assert account.seen() == [side.sign * contracts(6), 0]
+    account.trade("a person", other, 6)
+    assert account.seen() == [0, 0]
+    account.trade("a person", side, 10)
+    assert (account.seen(), account.held) == ([0, 0], side.sign * contracts(10)), "it is that person's now"
+    account.trade("two", side, 3)
+    assert account.seen() == [0, side.sign * contracts(3)]
+
+
+def test_a_person_who_holds_as_well_sells_their_own_first() -> None:
+    account = Account()
+    account.trade("one", BID, 10)
+    account.trade("a person", BID, 5)
+    account.trade("a person", ASK, 5)
+    assert account.seen() == [contracts(10), 0]
+
+
+def test_of_several_strategies_the_first_by_name_gives_first() -> None:
+    account = Account()
+    account.trade("two", BID, 10)
+    account.trade("one", BID, 10)
+    account.trade("a person", ASK, 12)
+    assert account.seen() == [0, contracts(8)]
+
+
+def test_a_subaccount_is_closed_by_itself() -> None:
+    account = Account()
+    account.trade("one", BID, 10)
+    account.trade("a person", ASK, 4, subaccount=3)
+    assert account.seen() == [contracts(10), 0], "nothing nets across subaccounts"
+
+
+def test_a_settlement_ends_it_also_where_the_fill_is_heard_of_after_it() -> None:
+    account = Account()
+    account.engine.step(Settled(NOW, account.build.settlement()))
+    account.trade("one", BID, 10)
+    assert (account.seen(), account.held) == ([0, 0], 0)
+
+
+def test_what_a_reply_says_was_traded_is_closed_as_well(build: Build) -> None:
+    """A person closed what the strategy's reply told of, before its fill came."""
+    engine = build.engine(limits=OPEN)
+    submit = engine.place(Place(TICKER, BID, build.fill().price, contracts(10)), "one")
+    assert isinstance(submit, SubmitOrder)
+    engine.step(OrderAccepted(NOW, submit.order.client_order_id, "mine", contracts(10), Qty(0)))
+    assert View(engine.state, "one").position(TICKER) == contracts(10), "companion: it is held"
+    engine.step(Filled(NOW, build.fill("closing", order_id="theirs", side=ASK)))
+    assert View(engine.state, "one").position(TICKER) == 0
