@@ -336,8 +336,9 @@ def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
 
 
 def min_edge(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """An order that opens risk must be better than fair by a margin, after its fee."""
-    if limits.min_edge is None or _is_reducing(state, intent):
+    """An order that opens risk must be better than fair by a margin, after its fee. What the exchange itself keeps from
+    opening anything needs none, whatever else of ours rests on its side."""
+    if limits.min_edge is None or intent.reduce_only or _is_reducing(state, intent):
         return None
     if intent.fair is None:
         return "MIN_EDGE", "fair=missing"

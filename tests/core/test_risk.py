@@ -293,6 +293,17 @@ def test_an_edge_is_asked_of_strategies_only_and_never_to_reduce(state: State, b
     assert code(state, place(ASK, 45), limits, "s") == "approved"
 
 
+def test_what_the_exchange_keeps_from_opening_anything_needs_no_edge_whatever_else_rests_on_its_side(
+    state: State, build: Build
+) -> None:
+    limits = Limits(min_edge=cents(2))
+    state.ledger.book(build.fill())
+    state.orders.add(build.order("a person's", side=ASK, price=cents(60)))
+    assert code(state, place(ASK, 40, tif=Tif.IOC), limits, "s") == "MIN_EDGE", "both filled would open a short"
+    assert code(state, place(ASK, 40, tif=Tif.IOC, reduce_only=True), limits, "s") == "approved"
+    assert code(state, place(ASK, 45, reduce_only=True), limits, "s") == "BAD_FLAGS", "resting, nothing keeps it"
+
+
 def test_our_bid_never_meets_our_own_offer(state: State, build: Build) -> None:
     state.orders.add(build.order("mine", side=ASK, price=cents(43)))
     assert code(state, place(BID, 43)) == "SELF_CROSS"
