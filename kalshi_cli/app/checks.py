@@ -15,7 +15,7 @@ from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
 from kalshi_cli.core.checks import CheckReport, Verdict, cause_of, report, worst_first
 from kalshi_cli.desk import health
-from kalshi_cli.desk.checks.readings import Loop, Readings, in_doubt, loop_at
+from kalshi_cli.desk.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
 from kalshi_cli.errors import CredentialsError, KalshiError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
@@ -163,11 +163,12 @@ def _bounded(client: KalshiClient, seconds: float) -> KalshiClient:
 
 
 def _loop(app: App, wanted: Wanted, store: Store | None) -> Loop:
-    """The loop on paper where that was asked for, or only that ever ran; else that on the account."""
+    """The loop on paper where that was asked for, or only that was ever started; else that on the account."""
     home = state_dir(app.config, "paper")
     paper = loop_at(home, app.remembered(home, "paper", BUSY_MS), "paper")
     if wanted.is_paper:
         return paper
     live = loop_at(app.state_dir, store, "")
-    is_only_paper = live.who is None and live.cycle is None and (paper.who or paper.cycle) is not None
+    was_started = live.cycle is not None or (live.home / LOCK).exists()  # and if it never got to a cycle
+    is_only_paper = not was_started and (paper.who or paper.cycle) is not None
     return paper if is_only_paper else live

@@ -431,6 +431,22 @@ def test_of_a_time_that_is_still_to_come_nobody_knows_how_old_it_is(proxy: Fault
     assert check("heartbeat").code == 0
 
 
+def test_a_loop_on_paper_does_not_stand_for_one_on_the_account_that_dies_at_each_start(
+    proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F68: the key is refused, and a service manager starts it again and again."""
+    home = tmp_path / "state" / "sim-paper"
+    with lock(home / "trade.lock", SystemClock()):
+        with SqliteStore.open(home / "state.db", account="paper", environment="sim") as paper:
+            paper.beat(_cycle(mode="paper"))
+        assert check("heartbeat").code == 0
+        monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-000000000bad")
+        assert kalshi("trade", "--strategy", "spike", "--duration", "1s").code == 5
+        ended = check("heartbeat")
+        assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
+        assert check("heartbeat", "--paper").code == 0
+
+
 # -- drift --------------------------------------------------------------------------------------------------------
 
 

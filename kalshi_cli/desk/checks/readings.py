@@ -27,6 +27,9 @@ from kalshi_cli.units import Money, Ts
 
 T = TypeVar("T")
 
+LOCK = "trade.lock"
+"""The file that a loop holds while it runs; it is left behind by every one that was started."""
+
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
     """The loop that a check is about: who holds its lock now, and what it wrote last. `mode` is "paper" or ""."""
@@ -223,7 +226,7 @@ def loop_at(home: Path, store: Store | None, mode: str) -> Loop:
         mode=mode,
         home=home,
         store=store,
-        who=holder(home / "trade.lock"),
+        who=holder(home / LOCK),
         cycle=store.last_cycle() if store is not None else None,
         halt=store.halt() if store is not None else beside(home) or NO_HALT,
     )
