@@ -30,7 +30,7 @@ from kalshi_cli.core.traffic import Minute
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Ts, format_ts
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +151,25 @@ def test_markets_without_a_book_are_named_and_a_stream_that_does_not_hold_is_tol
         ],
     )
     assert measures(ended)["no_book"] == 5
+
+
+@pytest.mark.parametrize(("started_ago_s", "opened_ago_s", "code"), [(5, 900, 0), (900, 5, 0), (900, 900, 1)])
+@pytest.mark.usefixtures("running")
+def test_a_market_or_a_loop_that_has_only_just_begun_need_not_have_a_book_yet(
+    store: SqliteStore, proxy: FaultProxy, started_ago_s: int, opened_ago_s: int, code: int
+) -> None:
+    now = SystemClock().now()
+
+    def opened(body: Any) -> Any:
+        for market in body["markets"]:
+            market["open_time"] = format_ts(Ts(now - opened_ago_s * 1000))
+        return body
+
+    proxy.edits[r"/markets\?"] = opened
+    beat(store, started=Ts(now - started_ago_s * 1000), no_book=f"{TWO_SIDED}: no snapshot yet")
+    assert found(check("-w", "100", "-c", "200")) == (
+        code, [("warning" if code else "note", "BOOK_MISSING", TWO_SIDED)],
+    )  # fmt: skip
 
 
 @pytest.mark.usefixtures("running")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from kalshi_cli.config_sections import LONGEST_INTERVAL_S
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
 from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
@@ -12,6 +14,9 @@ from kalshi_cli.store.base import Cycle
 from kalshi_cli.units import Ts
 
 FIRST = "feed_age_s"
+
+NEW_MS = 30_000
+"""So long after a market opened, or the loop began, there need not be a book."""
 
 MOST_GAPS = 5
 """Gaps in the last minutes; a stream that begins anew more often than that does not hold."""
@@ -31,7 +36,11 @@ def examine(readings: Readings) -> CheckReport:
     measures = _measures(readings, loop, pulse)
     missing, no_book = without_books(pulse.no_book)
     breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
-    breaches += [*missing, *_blindness(loop, pulse), *from_the_future("loop", pulse.completed, readings.clock.now())]
+    breaches += [
+        *_in_time(readings, pulse, missing),
+        *_blindness(loop, pulse),
+        *from_the_future("loop", pulse.completed, readings.clock.now()),
+    ]
     measures.append(Measure(label="no_book", value=no_book))
     summary = _summary(measures, is_polled=_is_polled(readings, pulse))
     why = _pause(readings) if breaches else ""
@@ -63,6 +72,19 @@ def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
 def _is_polled(readings: Readings, pulse: Cycle) -> bool:
     """Without a key there is no stream; the books are read with each cycle."""
     return pulse.feed_age_ms is None and not readings.config.credential.key_id
+
+
+def _in_time(readings: Readings, pulse: Cycle, missing: list[Breach]) -> list[Breach]:
+    """A book that a market cannot have yet, because that or the loop has only just begun, is a note."""
+    now = readings.clock.now()
+    young = {breach.subject for breach in missing} if now - pulse.started < NEW_MS else set[str]()
+    if missing and not young:
+        try:
+            markets = readings.public.markets(tickers=[breach.subject for breach in missing])
+            young = {market.ticker for market in markets if now - market.open_time < NEW_MS}
+        except KalshiError:
+            pass  # then nothing excuses it
+    return [replace(each, severity="note") if each.subject in young else each for each in missing]
 
 
 def _blindness(loop: Loop, pulse: Cycle) -> list[Breach]:
