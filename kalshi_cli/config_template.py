@@ -27,14 +27,27 @@ def template() -> str:
     return next(place for place in PLACES if place.is_file()).read_text("utf-8")
 
 
-def filled(text: str, answers: Mapping[str, Answer]) -> str:
-    """The text with the value of each dotted path replaced; comments stay. ValueError where it has no such path.
+EXAMPLE_HEAD = """\
+# Every setting with its default. Copy this file to ./config.yaml or to the directory that `kalshi config path` names,
+# and keep what you change. A flag beats a variable, a variable beats this file; `kalshi config show` tells which won.
+"""
+HEAD = """\
+# Written by `kalshi init`. What was answered is set. The rest is commented out, with the default that holds: it may
+# improve with a new version. To set one, remove the `# ` before it and before the section it is in. A flag beats a
+# variable, a variable beats this file; `kalshi config show` tells which won.
+"""
 
-    Values are written as JSON, which YAML reads: whatever a person typed cannot become anything but that value. Not
-    as ASCII: YAML knows no pairs of surrogates.
+
+def filled(text: str, answers: Mapping[str, Answer]) -> str:
+    """The text with the value of each dotted path set, and all others commented out, so that defaults stay defaults.
+
+    Comments stay. A section in which nothing is set is commented out with its header. ValueError where the text has no
+    such path. Values are written as JSON, which YAML reads: whatever a person typed cannot become anything but that
+    value. Not as ASCII: YAML knows no pairs of surrogates.
     """
     left, lines = dict(answers), []
     path: list[str] = []
+    sections = {dotted[:at] for dotted in answers for at, sign in enumerate(dotted) if sign == "."}
     for line in text.splitlines():
         found = _LINE.fullmatch(line)
         if found is not None:
@@ -43,10 +56,12 @@ def filled(text: str, answers: Mapping[str, Answer]) -> str:
             if dotted in left:
                 value = json.dumps(left.pop(dotted), ensure_ascii=False)
                 line = f"{found['indent']}{found['name']}: {value}{found['comment'] or ''}"
+            elif dotted not in sections:
+                line = f"{found['indent']}# {line.lstrip()}"
         lines.append(line)
     if left:
         raise ValueError(f"the template has no {', '.join(sorted(left))}")
-    return "\n".join(lines) + "\n"
+    return HEAD + "\n".join(lines).removeprefix(EXAMPLE_HEAD) + "\n"
 
 
 def write(path: Path, text: str) -> Path | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.config import load
-from kalshi_cli.config_template import filled, template, write
+from kalshi_cli.config_template import EXAMPLE_HEAD, filled, template, write
 from kalshi_cli.errors import ConfigError
 from kalshi_cli.units import Money
 
@@ -35,12 +36,32 @@ def test_answers_become_values_and_every_comment_stays(tmp_path: Path) -> None:
     assert (config.credential.key_id, config.credential.private_key_path) == ("abc", Path("/keys/demo.key"))
     assert config.alerts.sinks["main"].tiers == ("critical",)
     assert config.credentials.prod.key_id == ""
-    assert text.count("#") == template().count("#")
-    assert len(text.splitlines()) == len(template().splitlines())
+    kept = [line.strip() for line in text.splitlines()]
+    comments = [line.strip() for line in template().splitlines()[2:] if line.strip().startswith("#")]
+    assert [line for line in comments if line not in kept] == []
 
 
-def test_without_answers_it_is_the_example() -> None:
-    assert filled(template(), {}) == template()
+def test_what_nobody_answered_stays_a_default(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(filled(template(), {"env": "demo", "risk.max_daily_loss": "25"}))
+    assert yaml.safe_load(path.read_text()) == {"env": "demo", "risk": {"max_daily_loss": "25"}}
+    assert yaml.safe_load(filled(template(), {})) is None
+    assert load(path, {}, {}).risk.max_exposure == load(None, {}, {}).risk.max_exposure
+
+
+def test_a_default_is_set_by_removing_the_sign_before_it_and_before_its_section() -> None:
+    lines = filled(template(), {}).splitlines()
+    for number, line in enumerate(lines):
+        if line in ("# risk:", "  # max_order_count: 100 # contracts in one order"):
+            lines[number] = line.replace("# ", "", 1)
+    assert yaml.safe_load("\n".join(lines)) == {"risk": {"max_order_count": 100}}
+
+
+def test_the_file_says_what_it_is() -> None:
+    text = filled(template(), {})
+    assert text.startswith("# Written by `kalshi init`.")
+    assert template().startswith(EXAMPLE_HEAD), "the example's own head is replaced"
+    assert "Copy this file" not in text
 
 
 def test_an_answer_for_what_is_not_there_is_an_error_not_a_lost_answer() -> None:

@@ -57,18 +57,22 @@ def init(
     flags = flags_of(ctx)
     path = (flags.config or config_dir() / "config.yaml").expanduser().absolute()
     _refuse_to_replace(path, is_forced=force)
+    if sys.stdin.isatty():
+        tell("a few questions: which exchange, its key, three limits, whom to tell; Enter takes what is in [brackets]")
     env = flags.env or _asked("Which exchange: sim (ours, nothing needed), demo or prod?", "sim", _checked("env"))
     answers: dict[str, Answer] = {"env": env}
     if env in WHERE_KEYS_ARE_MADE:
         answers |= _credentials(env, key_id, key)
     given = {"daily_loss": daily_loss, "exposure": exposure, "position": position}
     for dotted, (name, question, default) in LIMITS.items():
-        answers[dotted] = _asked(question, default, _checked(dotted), given[name])
+        answer = _asked(question, default, _checked(dotted), given[name])
+        if given[name] or answer != default:
+            answers[dotted] = answer
     if url := _asked("Who is told when something is wrong (an address; empty for nobody)?", "", _usable_sink, sink):
         answers["alerts.sinks"] = {"main": {"url": url}}
     kept = write(path, filled(template(), answers))
     note(f"written: {path}" + (f"; the old one is {kept.name}" if kept else ""))
-    _look(ctx, path, has_sink=bool(url))
+    _look(ctx, path, env, has_sink=bool(url))
 
 
 def _refuse_to_replace(path: Path, *, is_forced: bool) -> None:
@@ -154,7 +158,7 @@ def _usable_key(text: str) -> str:
     return text
 
 
-def _look(ctx: typer.Context, path: Path, *, has_sink: bool) -> None:
+def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
     """The health-check of what was written, and what to do next."""
     from kalshi_cli.cli.health import show_health
 
@@ -164,7 +168,8 @@ def _look(ctx: typer.Context, path: Path, *, has_sink: bool) -> None:
     if code:
         tell("not everything is green: each line has its remedy; then again: kalshi health-check")
     else:
-        note("next: kalshi markets --limit 10; kalshi trade --strategy spike --paper; kalshi runbook")
+        paper = " --paper" if env in WHERE_KEYS_ARE_MADE else ""
+        note(f"next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
     if has_sink:
         note("try the sink: kalshi alerts test")
     raise typer.Exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import stat
 import subprocess
@@ -47,6 +48,17 @@ def test_without_a_terminal_defaults_hold_and_it_ends_with_a_green_health_check(
         contracts(7),
     )
     assert "# dollars" in path.read_text(), "every setting is explained"
+    assert main(["config", "show", "--config", str(path), "--format", "csv"]) == 0
+    shown = capsys.readouterr().out
+    assert f"file {path}" in next(line for line in shown.splitlines() if line.startswith('"risk.max_position"'))
+    assert re.search(r'"risk.max_exposure","[^"]*","default"', shown), "what nobody answered stays a default"
+
+
+def test_what_to_do_next_is_paper_only_where_it_would_be_real(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--config", str(home / "made.yaml")]) == 0
+    said = capsys.readouterr().err
+    assert "kalshi trade --strategy spike;" in said
+    assert "--paper" not in said
 
 
 def test_nothing_is_replaced_unasked_and_nothing_is_lost(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +140,7 @@ def test_on_a_terminal_it_asks_again_until_an_answer_can_be_used(home: Path) -> 
         key.chmod(0o640)
         path = home / "made.yaml"
         terminal = Terminal("init", "--config", str(path), env={**os.environ, **variables, "COLUMNS": "200"})
-        terminal.answer("Which exchange", "demoo")
+        terminal.answer("a few questions", "demoo")
         terminal.answer("Which exchange", "demo")
         terminal.answer("The id of the key?", key_id)
         terminal.answer("The file of the private key?", str(home / "nowhere.key"))
