@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -213,23 +214,34 @@ def test_a_command_finds_the_exchange_that_a_loop_serves(desk: Desk) -> None:
     assert second_saw == [(dollars(1_000), OrderStatus.RESTING)]
 
 
+class Interrupted(SystemClock):
+    """Time in which something happens while somebody waits for the third time."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__()
+        self._act = act
+        self.waits = 0
+
+    def sleep(self, seconds: float) -> None:
+        self.waits += 1
+        if self.waits == 3:
+            self._act()
+        super().sleep(seconds)
+
+
 def test_a_command_beside_a_loop_that_is_starting_waits_for_what_it_opens_to_be_served(desk: Desk) -> None:
-    with desk.app() as starting, desk.app() as command, starting.simulator.open() as (exchange, world):
+    with desk.app() as starting, ExitStack() as served, desk.app() as command:
+        exchange, world = served.enter_context(starting.simulator.open())
         server = starting.simulator.server(exchange, world)
-        looks, sleep = iter(range(3)), command.machine.sleep
 
-        def until_served(seconds: float) -> None:
-            """The loop comes to serve it while the command waits."""
-            if next(looks, None) is None and starting.simulator.serving() is None:
-                server.start()
-                served.enter_context(starting.simulator.announce(server.rest_url, server.ws_url))
-            sleep(seconds)
-
-        with ExitStack() as served, pytest.MonkeyPatch.context() as patch:
+        def serve() -> None:
+            server.start()
             served.callback(server.stop)
-            patch.setattr(command.machine, "sleep", until_served)
-            assert command.client.balance().cash == dollars(1_000)
-            assert next(looks, None) is None, "it did wait"
+            served.enter_context(starting.simulator.announce(server.rest_url, server.ws_url))
+
+        command.machine = clock = Interrupted(serve)
+        assert command.client.balance().cash == dollars(1_000)
+        assert clock.waits >= 3, "it did wait"
 
 
 def test_a_command_does_not_wait_for_ever_for_a_loop_that_starts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
