@@ -360,6 +360,22 @@ CONTROLS = (
         ("tests/core/test_risk.py",),
     ),
     Mutant(
+        "what needs no edge cannot open anything",
+        "a resting order beside it makes an exit without fair value open the other side",
+        "core/risk.py",
+        "    if limits.min_edge is None or intent.reduce_only or _is_reducing(state, intent):",
+        "    if limits.min_edge is None or intent.tif is Tif.IOC or _is_reducing(state, intent):",
+        ("tests/core/test_risk.py",),
+    ),
+    Mutant(
+        "what a person closed is gone for the strategy",
+        "it exits again what is gone, and opens the other side",
+        "core/shares.py",
+        "            if held[name] * held[OTHERS] < 0:",
+        "            if False:",
+        ("tests/core/test_shares.py",),
+    ),
+    Mutant(
         "an unusable book is no book",
         "an order is priced after a gap (F34)",
         "core/risk.py",
