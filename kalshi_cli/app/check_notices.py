@@ -36,16 +36,24 @@ class Book(NamedTuple):
     account: str
 
 
-def tell_sinks(app: App, book: Book, findings: Findings, notify: str, until: float, *, is_doubt_new: bool) -> None:
+def tell_sinks(
+    app: App, book: Book, findings: Findings, notify: str, until: float, *, is_doubt_new: bool, may_stop: bool
+) -> None:
     """Tell of it once, remind, resolve; raises nothing, and what could not be delivered is a line on stderr.
 
     Where the state file cannot be used nobody knows what was told before: whatever is found is told, each time, but not
-    a first doubt. Without anybody to tell, and without a state file, nothing is written down.
+    a first doubt. Without anybody to tell, and without a state file, nothing is written down. What was found by a look
+    that `may_stop` no trading is not written down either where a critical alert would stop it: neither does it, nor
+    does it count as known once a look finds it that may.
     """
     from kalshi_cli.app.alerts import alerting
 
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": Sink(url=notify)} if notify else {}
     if not (more or app.config.alerts.sinks or (book.home / "state.db").exists()):
+        return
+    if not may_stop and app.config.alerts.on_critical != "none":
+        sinks = {**app.config.alerts.sinks, **more}
+        _tell_directly(app, sinks, findings, until, "its bounds are those of one run", is_doubt_new=is_doubt_new)
         return
     try:
         with alerting(app, home=book.home, account=book.account, more=more, busy_ms=BUSY_MS) as told:
@@ -56,7 +64,14 @@ def tell_sinks(app: App, book: Book, findings: Findings, notify: str, until: flo
             _complain(app, told, now)
     except KalshiError as error:
         app.tell(f"alerts are told without knowing what was told before: {error.message}")
-        _tell_directly(app, {**app.config.alerts.sinks, **more}, findings, until, is_doubt_new=is_doubt_new)
+        _tell_directly(
+            app,
+            {**app.config.alerts.sinks, **more},
+            findings,
+            until,
+            "the state file cannot be used",
+            is_doubt_new=is_doubt_new,
+        )
 
 
 def _complain(app: App, told: Alerting, since: Ts) -> None:
@@ -66,13 +81,13 @@ def _complain(app: App, told: Alerting, since: Ts) -> None:
 
 
 def _tell_directly(
-    app: App, sinks: Mapping[str, Sink], findings: Findings, until: float, *, is_doubt_new: bool
+    app: App, sinks: Mapping[str, Sink], findings: Findings, until: float, why: str, *, is_doubt_new: bool
 ) -> None:
     from kalshi_cli.ops.notify import Notifier
 
     notifier, failing = Notifier(sinks, app.machine), []
     notices = [
-        _notice(app, source, breaches)
+        _notice(app, source, breaches, why)
         for source, found in findings.items()
         if (breaches := [each for each in found if _is_told(each, is_doubt_new=is_doubt_new)])
     ]
@@ -92,13 +107,13 @@ def _is_told(breach: Breach, *, is_doubt_new: bool) -> bool:
     return breach.severity in ("critical", "warning") or (breach.severity == "unknown" and not is_doubt_new)
 
 
-def _notice(app: App, source: str, breaches: Sequence[Breach]) -> Notice:
+def _notice(app: App, source: str, breaches: Sequence[Breach], why: str) -> Notice:
     first, now = breaches[0], app.clock.now()
     remedy = remedy_of(first.code)
     return Notice(
         notice_id=app.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
         event=remedy.event, code=first.code, subject=first.subject,
-        text=f"{source}: {first.value}, wanted is {first.limit}; told again each time: the state file cannot be used",
+        text=f"{source}: {first.value}, wanted is {first.limit}; told again each time: {why}",
         env=app.config.env, since=now, ts=now, value=first.value, limit=first.limit, count=len(breaches),
         subjects=tuple(breach.subject for breach in breaches[:5]), runbook=remedy.runbook, command=remedy.command,
     )  # fmt: skip

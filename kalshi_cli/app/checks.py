@@ -61,7 +61,13 @@ def run_checks(app: App, wanted: Wanted, show: Show, leave: Callable[[Verdict], 
             show(whole, ())
             if wanted.is_told and past.was_skipped:
                 tell_sinks(
-                    app, _book(app, wanted), {turns.source: whole.breaches}, wanted.notify, until, is_doubt_new=True
+                    app,
+                    _book(app, wanted),
+                    {turns.source: whole.breaches},
+                    wanted.notify,
+                    until,
+                    is_doubt_new=True,
+                    may_stop=True,
                 )
             return whole.verdict
         known: list[CheckReport] = []
@@ -98,7 +104,15 @@ def _conclude(
     if past.was_skipped:
         findings[turns.source] = ()
     if wanted.is_told:
-        tell_sinks(app, _book(app, wanted), findings, wanted.notify, until, is_doubt_new=not past.is_doubted)
+        tell_sinks(
+            app,
+            _book(app, wanted),
+            findings,
+            wanted.notify,
+            until,
+            is_doubt_new=not past.is_doubted,
+            may_stop=not (wanted.warn or wanted.crit),
+        )
     return whole.verdict
 
 

@@ -48,8 +48,12 @@ def _range_option(*names: str, text: str) -> Any:
     return typer.Option(*names, parser=_range, metavar="RANGE", help=f"{text} Like 10, 10:, ~:10, 10:20, @10:20.")
 
 
-Warn = Annotated[Any, _range_option("-w", "--warn", text="Warn outside of this, instead of as configured.")]
-Crit = Annotated[Any, _range_option("-c", "--crit", text="Critical outside of this, instead of as configured.")]
+Warn = Annotated[
+    Any, _range_option("-w", "--warn", text="Warn outside of this, instead of as configured; stops no trading.")
+]
+Crit = Annotated[
+    Any, _range_option("-c", "--crit", text="Critical outside of this, instead of as configured; stops no trading.")
+]
 Within = Annotated[Any, duration_option("--within", text="Give up after this (13s).")]
 Notify = Annotated[
     str, typer.Option("--notify", metavar="URL", help="One more sink for this run; http on this machine.")

@@ -415,6 +415,19 @@ def test_a_doubt_is_told_without_the_state_file_too_and_not_the_first(
     assert [kalshi(*words).code, sink.heard] == [3, [("firing", "STATE_UNUSABLE")]]
 
 
+def test_bounds_of_the_line_never_stop_trading_and_what_they_found_stops_it_once_the_configured_do(
+    proxy: FaultProxy, sink: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_ALERTS__ON_CRITICAL", "pause")
+    words, pause = ("check", "positions", "--notify", sink.url), state(tmp_path) / ".pause"
+    assert kalshi(*words).code == 0
+    assert [kalshi(*words, "-c", "~:-1").code for _ in range(2)] == [2, 2]
+    assert (sink.heard, pause.exists()) == ([("firing", "EXPOSURE")] * 2, False)
+    assert [notice["tier"] for notice in sink.told] == ["critical", "critical"]
+    monkeypatch.setenv("KALSHI_CHECKS__LIMIT_USED_PCT__CRIT", "~:-1")
+    assert (kalshi(*words).code, pause.exists()) == (2, True)
+
+
 # -- a bare environment -------------------------------------------------------------------------------------------
 
 
