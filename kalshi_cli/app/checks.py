@@ -14,6 +14,7 @@ from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
 from kalshi_cli.core.checks import CheckReport, Verdict, cause_of, report, worst_first
+from kalshi_cli.core.error_check import SHOWN_ONLY
 from kalshi_cli.desk import health
 from kalshi_cli.desk.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
@@ -99,7 +100,10 @@ def _conclude(
     reports += [in_doubt(name, late) for name in wanted.checks[len(reports) :]]
     whole = reports[0] if wanted.checks == (wanted.name,) else _together(reports)
     show(whole, () if len(reports) == 1 else reports)
-    findings = {f"check {each.check}": each.breaches for each in reports}
+    findings = {
+        f"check {each.check}": tuple(breach for breach in each.breaches if breach.code not in SHOWN_ONLY)
+        for each in reports
+    }
     past = turns.looked(whole.verdict)
     if past.was_skipped:
         findings[turns.source] = ()

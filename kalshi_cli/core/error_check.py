@@ -7,31 +7,76 @@ from collections.abc import Iterable
 import msgspec
 
 from kalshi_cli.core.checks import Breach, Measure, Verdict
+from kalshi_cli.core.matters import ENDS
 from kalshi_cli.core.messages import Alert
-from kalshi_cli.units import format_ts
+from kalshi_cli.units import Ts, format_ts
+
+SHOWN_ONLY = ("RECENT_ERRORS",)
+"""Codes that a check shows and tells nobody: the alerts themselves were told when they came."""
+
+OVER_MS = 600_000
+"""What is over is of interest for so long."""
+
+KILL_MS = 5_000
+"""A group may be triggered so long before the halt is written down that goes with it, by another clock."""
+
+_OF_PERSON = ("CANCEL_ALL", "PAUSED")
+
+
+class Halted(msgspec.Struct, frozen=True, kw_only=True):
+    """The trading state on file: since when, and by what. Active since a person resumed."""
+
+    is_active: bool = True
+    code: str = ""
+    since: Ts = Ts(0)
+
 
 _OUT = ("STRATEGY_FAILED", "STRATEGY_HUNG")
 """After these a strategy is asked no more, for as long as the loop runs."""
 
 
-def errors(alerts: Iterable[Alert], measure: Measure) -> tuple[list[Breach], Measure]:
+def errors(alerts: Iterable[Alert], measure: Measure, *, halt: Halted, now: Ts) -> tuple[list[Breach], Measure]:
     """A breach for each cause, as soon as all of them together are too many; those that happened most are first.
 
-    The code of the breach is one of its own: what a loop recorded is over when the loop says so, this after a while.
+    What a person did is no error. What is over, because it ended or because a person resumed since, warns for a while
+    only. The code of the breach is one of its own: what a loop recorded is over when the loop says so, this after a
+    while.
     """
-    causes: dict[tuple[str, str], list[Alert]] = {}
-    for alert in alerts:
-        if alert.tier == "critical":
-            causes.setdefault((alert.code, alert.subject), []).append(alert)
-    measure = msgspec.structs.replace(measure, value=sum(map(len, causes.values())))
+    found = list(alerts)
+    critical = [alert for alert in found if alert.tier == "critical" and not _is_of_person(alert, halt)]
+    ended = {id(alert) for alert in critical if _is_over(alert, found, halt)}
+    counted = [alert for alert in critical if id(alert) not in ended or now - alert.ts <= OVER_MS]
+    standing = sum(id(alert) not in ended for alert in counted)
+    measure = msgspec.structs.replace(measure, value=len(counted))
     if measure.verdict is Verdict.OK:
         return [], measure
-    found = sorted(causes.items(), key=lambda cause: -len(cause[1]))
+    judged = measure
+    if msgspec.structs.replace(measure, value=standing).verdict is not Verdict.CRITICAL:
+        judged = msgspec.structs.replace(measure, warn=measure.warn or measure.crit, crit="")
+    causes: dict[tuple[str, str], list[Alert]] = {}
+    for alert in counted:
+        causes.setdefault((alert.code, alert.subject), []).append(alert)
     return [
         breach
-        for (code, subject), same in found
-        for breach in measure.breach("RECENT_ERRORS", f"{code} {subject}", _said(same))
+        for (code, subject), same in sorted(causes.items(), key=lambda cause: -len(cause[1]))
+        for breach in judged.breach("RECENT_ERRORS", f"{code} {subject}", _said(same))
     ], measure
+
+
+def _is_of_person(alert: Alert, halt: Halted) -> bool:
+    """The kill switch triggers the order groups too."""
+    if alert.code == "GROUP_TRIGGERED":
+        return halt.code == "CANCEL_ALL" and alert.ts >= halt.since - KILL_MS
+    return alert.code in _OF_PERSON
+
+
+def _is_over(alert: Alert, alerts: Iterable[Alert], halt: Halted) -> bool:
+    if halt.is_active and alert.ts < halt.since:
+        return True
+    return any(
+        alert.code in ENDS.get(each.code, ()) and each.subject == alert.subject and each.ts >= alert.ts
+        for each in alerts
+    )
 
 
 def strategies_out(alerts: Iterable[Alert]) -> list[Breach]:

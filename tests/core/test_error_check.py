@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.core.checks import Measure
-from kalshi_cli.core.error_check import errors, strategies_out
+from kalshi_cli.core.error_check import OVER_MS, Halted, errors, strategies_out
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.units import Ts
 
@@ -19,17 +19,56 @@ def alert(code: str = "BLIND", subject: str = "account", ts: int = 0, tier: str 
 @pytest.mark.parametrize(("count", "severity"), [(0, ""), (1, "warning"), (10, "warning"), (11, "critical")])
 def test_errors_are_counted_all_together(count: int, severity: str) -> None:
     alerts = [alert(subject=f"s{number % 2}") for number in range(count)]
-    breaches, measure = errors([*alerts, alert(tier="warning"), alert(tier="info")], COUNT)
+    breaches, measure = errors([*alerts, alert(tier="warning"), alert(tier="info")], COUNT, halt=Halted(), now=Ts(1))
     assert measure.value == count
     assert {breach.severity for breach in breaches} == ({severity} if severity else set())
 
 
 def test_each_cause_is_one_breach_with_its_number_and_its_last_words_and_the_most_are_first() -> None:
-    breaches, _ = errors([alert(ts=1000), alert("CLOCK", "host", 3000), alert("CLOCK", "host", 2000)], COUNT)
+    breaches, _ = errors(
+        [alert(ts=1000), alert("CLOCK", "host", 3000), alert("CLOCK", "host", 2000)], COUNT, halt=Halted(), now=Ts(1)
+    )
     assert [(breach.code, breach.subject, breach.value) for breach in breaches] == [
         ("RECENT_ERRORS", "CLOCK host", "2 times, last at 1970-01-01T00:00:03Z: text 3000"),
         ("RECENT_ERRORS", "BLIND account", "at 1970-01-01T00:00:01Z: text 1000"),
     ]
+
+
+KILLED = Halted(is_active=False, code="CANCEL_ALL", since=Ts(1_000))
+
+
+@pytest.mark.parametrize(
+    ("found", "halt", "count"),
+    [
+        (alert("CANCEL_ALL", ts=1_000), KILLED, 0),
+        (alert("PAUSED", ts=1_000), Halted(), 0),
+        (alert("GROUP_TRIGGERED", "g", 1_500), KILLED, 0),
+        (alert("GROUP_TRIGGERED", "g", 1_500), Halted(is_active=False, code="DAILY_LOSS", since=Ts(1_000)), 1),
+        (alert("CLOCK", ts=1_500), KILLED, 1),
+    ],
+)
+def test_what_a_person_did_is_no_error(found: Alert, halt: Halted, count: int) -> None:
+    assert errors([found], COUNT, halt=halt, now=Ts(2_000))[1].value == count
+
+
+@pytest.mark.parametrize(("later_ms", "count"), [(OVER_MS, 1), (OVER_MS + 1, 0)])
+def test_what_is_over_counts_for_ten_minutes_more(later_ms: int, count: int) -> None:
+    now = Ts(1_000 + later_ms)
+    sighted = alert("SIGHTED", ts=2_000, tier="info")
+    assert errors([sighted, alert(ts=1_000)], COUNT, halt=Halted(), now=now)[1].value == count
+    resumed = Halted(since=Ts(3_000))
+    assert errors([alert("DAILY_LOSS", ts=1_000)], COUNT, halt=resumed, now=now)[1].value == count
+    assert errors([alert(ts=1_000)], COUNT, halt=Halted(), now=now)[1].value == 1
+    assert errors([alert("DAILY_LOSS", ts=4_000)], COUNT, halt=resumed, now=now)[1].value == 1
+
+
+def test_however_many_are_over_they_are_a_warning() -> None:
+    many, only_crit = [alert("CLOCK", ts=1_000) for _ in range(11)], Measure(label="errors", value=0, crit="10")
+    for measure in (COUNT, only_crit):
+        breaches, _ = errors(many, measure, halt=Halted(since=Ts(2_000)), now=Ts(3_000))
+        assert [breach.severity for breach in breaches] == ["warning"]
+    breaches, _ = errors(many, COUNT, halt=Halted(), now=Ts(3_000))
+    assert [breach.severity for breach in breaches] == ["critical"]
 
 
 def test_a_strategy_that_failed_is_out_and_one_that_was_only_loud_is_not() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kalshi_cli.core.checks import Breach, CheckReport, counted, report
-from kalshi_cli.core.error_check import errors, strategies_out
+from kalshi_cli.core.error_check import Halted, errors, strategies_out
+from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.checks.readings import Readings, measured
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Ts
@@ -20,7 +21,9 @@ def examine(readings: Readings) -> CheckReport:
     store, now = readings.loop.store, readings.clock.now()
     since = Ts(now - HOUR_MS)
     measure = measured("errors", 0, readings.checks.errors)
-    breaches, measure = errors(store.alerts(since) if store is not None else (), measure)
+    on_file = readings.loop.halt
+    halt = Halted(is_active=on_file.state is TradingState.ACTIVE, code=on_file.code, since=on_file.since)
+    breaches, measure = errors(store.alerts(since) if store is not None else (), measure, halt=halt, now=now)
     pulse = readings.loop.pulse
     out = strategies_out(store.alerts(pulse.started)) if store is not None and pulse is not None else []
     untold = _untold(store, since, Ts(now - LATE_MS)) if store is not None else []
