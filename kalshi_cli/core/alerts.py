@@ -4,10 +4,11 @@ A `Matter` is one thing to tell, known by its code and its subject. One that las
 once, is reminded while it holds, and is resolved once when it does not. One that does not is an event: it happened.
 
 What is first of a code is told at once. That opens a window (`group_ms`): what follows of the same code is told
-together when it closes, but for what is graver. A key is told again after `repeat_ms`, and sooner only once after a
-resolve: whoever read that it is over must hear that it is back; then its end is told when it was over for `repeat_ms`.
-Nobody is told of what is silenced, or what a greater cause explains (INHIBITS); it is counted, and told afterwards if
-it still holds. News (tier info) is told each time, a window's together.
+together when it closes, but for what is graver, and what is critical and back after its end. A key is told again after
+`repeat_ms`, and sooner only once after a resolve: whoever read that it is over must hear that it is back; then its end
+is told when it was over for `repeat_ms` (that of a halt at once: only a person ends one). Nobody is told of what is
+silenced, or what a greater cause explains (INHIBITS); it is counted, and told afterwards if it still holds; what a
+check found, once the check finds it again. News (tier info) is told each time, a window's together.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from kalshi_cli.core.matters import (
     HALT,
     INHIBITS,
     LOOKS,
+    LOOP,
     MAX_SUBJECTS,
     NAMED,
     REDUCING,
     REST,
+    RETOLD,
     Matter,
     Policy,
     Silence,
@@ -194,7 +197,7 @@ class Board:
         notices: list[Notice] = []
         for code in sorted(self.matters):
             hushed = {each.subject for each in self.matters[code].values() if self.is_hushed(each, causes, now)}
-            self._drop_hushed(code, hushed)
+            self._drop_hushed(code, hushed, causes)
             notices += self._tell(code, hushed, now)
         self._forget(now)
         return Decision(tuple(notices), stoppers)
@@ -209,17 +212,25 @@ class Board:
 
     def is_hushed(self, matter: Matter, causes: Iterable[str], now: Ts) -> bool:
         """Whether it is silenced, or something greater that holds explains it."""
-        is_stop = matter.source in (HALT, REDUCING)
-        is_explained = not is_stop and any(fnmatchcase(matter.code, glob) for glob in causes)
-        return is_explained or any(silence.covers(matter, now) for silence in self.silences)
+        return self._is_explained(matter, causes) or any(silence.covers(matter, now) for silence in self.silences)
 
-    def _drop_hushed(self, code: str, hushed: Collection[str]) -> None:
-        """What nobody was to be told of, and is over meanwhile or was an event, is left untold for good."""
+    @staticmethod
+    def _is_explained(matter: Matter, causes: Iterable[str]) -> bool:
+        return matter.source not in (HALT, REDUCING) and any(fnmatchcase(matter.code, glob) for glob in causes)
+
+    def _drop_hushed(self, code: str, hushed: Collection[str], causes: Collection[str]) -> None:
+        """What nobody was to be told of, and is over meanwhile or was an event, is left untold for good.
+
+        What a check found, and something greater explains, waits for the check to find it again: what still holds
+        when that greater cause is over is told in the words of then, and nothing is that went with its cause.
+        """
         for subject in hushed:
             matter = self.matters[code][subject]
             if matter.untold and not matter.is_firing:
                 is_unheard = matter.lasts and matter.told is None
                 self.put(replace(matter, untold=0, hushed=matter.hushed + matter.untold, is_resolved=is_unheard))
+            elif matter.source != LOOP and not matter.is_known and self._is_explained(matter, causes):
+                self.put(replace(matter, untold=0))
 
     def _tell(self, code: str, hushed: Collection[str], now: Ts) -> list[Notice]:
         """Of one code: what is over, then what is new, then what still is."""
@@ -229,7 +240,8 @@ class Board:
         heard = [matter for matter in self.matters[code].values() if matter.subject not in hushed]
         fresh = [matter for matter in heard if self._is_due(matter, now)]
         tier = worst(matter.tier for matter in fresh)
-        if fresh and (is_open or (window is not None and gravity(tier) > gravity(window.tier))):
+        is_graver = window is not None and gravity(tier) > gravity(window.tier)
+        if fresh and (is_open or is_graver or self._is_back(code, fresh, now)):
             notices.append(self._notice("firing" if any(m.is_firing for m in fresh) else "event", fresh, now))
             self._open_window(notices[-1])
             is_open = False
@@ -240,6 +252,17 @@ class Board:
             notices.append(self._notice("reminder", held, now))
             self._open_window(notices[-1])
         return notices
+
+    def _is_back(self, code: str, fresh: Collection[Matter], now: Ts) -> bool:
+        """Whether something critical among them was over, and cannot wait: up to RETOLD of a code in the time of a
+        window; a halt always, because nobody but a person ends one."""
+        back = [matter for matter in fresh if matter.has_returned and matter.tier == "critical"]
+        retold = [
+            matter
+            for matter in self.matters[code].values()
+            if matter.has_returned and matter.is_known and now - (matter.told or 0) < self._policy.group_ms
+        ]
+        return any(matter.source in (HALT, REDUCING) for matter in back) or (bool(back) and len(retold) < RETOLD)
 
     def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:
         """What was told and is over: at once if all of its code is, else with a window."""
@@ -258,9 +281,8 @@ class Board:
 
     def _is_ripe(self, matter: Matter, now: Ts) -> bool:
         """Of what is over: whether its end may be told. That it was back is told first, and then it must be quiet."""
-        return matter.told is not None and (
-            not matter.has_returned or (not matter.untold and self._is_quiet(matter, now))
-        )
+        is_believed = matter.source in (HALT, REDUCING) or self._is_quiet(matter, now)
+        return matter.told is not None and (not matter.has_returned or (not matter.untold and is_believed))
 
     def _open_window(self, notice: Notice) -> None:
         self.windows[notice.code] = Window(notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier)
@@ -291,7 +313,7 @@ class Board:
         is_over = first.ended is not None and not is_end
         return Notice(
             notice_id=self._new_id(), kind=kind, tier=first.tier, event=first.event, code=first.code,
-            subject=first.subject, text=f"{first.text}; it is over by now" if is_over else first.text,
+            subject=first.subject, text=_said(first.text, is_over=is_over, is_end=is_end),
             env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted,
             count=sum(matter.untold for matter in told) if kind in ("firing", "event") else len(told),
             subjects=tuple(matter.subject for matter in told[:NAMED]), runbook=remedy.runbook, command=remedy.command,
@@ -305,3 +327,9 @@ class Board:
                 del self.matters[matter.code][matter.subject]
         self.matters = {code: group for code, group in self.matters.items() if group}
         self.windows = {code: window for code, window in self.windows.items() if now < window.until}
+
+
+def _said(text: str, *, is_over: bool, is_end: bool) -> str:
+    if is_end:
+        return f"over: {text}"
+    return f"{text}; it is over by now" if is_over else text

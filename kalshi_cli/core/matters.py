@@ -36,6 +36,7 @@ INHIBITS: dict[str, tuple[str, ...]] = {
     "TRADING_PAUSED": (*_NOISE, *_IDLE),
     "BLIND": (*_NOISE, "CYCLE_LATE"),
     "DAILY_LOSS": ("DAY_LOSS",),
+    "CANCEL_ALL": ("GROUP_TRIGGERED",),
     "HALTED": ("STRATEGY*", "LOOP_FAILED", "CYCLE_LATE", "HEARTBEAT_LOST", "FEED*", "BOOK*", *_IDLE),
 }
 """A code that holds -> codes (as globs) that it explains. HALTED stands for every halt, whatever its own code."""
@@ -57,6 +58,9 @@ REST = "others"
 
 NAMED = 20
 """Subjects that one notice names."""
+
+RETOLD = 3
+"""Critical things of one code that are told at once, within a window, when they are back after their end was told."""
 
 LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
 

@@ -145,8 +145,7 @@ def test_what_is_back_after_its_end_was_told_is_told_and_then_only_believed_over
     desk.holds("KXA")
     desk.later(MINUTE)
     desk.holds()
-    assert desk.holds("KXA") == []
-    assert desk.later(4 * MINUTE) == ["firing POSITION_LIMIT KXA 1"]
+    assert desk.holds("KXA") == ["firing POSITION_LIMIT KXA 1"]
     for _ in range(20):
         assert desk.later(MINUTE) == desk.holds() == desk.holds("KXA") == []
     desk.holds()
@@ -236,7 +235,7 @@ def test_what_can_end_lasts_until_its_end_is_recorded(desk: Desk) -> None:
     assert desk.happens("BLIND", "account", "critical") == ["firing BLIND account 1"]
     assert desk.later(4 * HOUR) == ["reminder BLIND account 1"]
     assert desk.happens("SIGHTED", "account", "info", text="seen again") == ["resolved BLIND account 1"]
-    assert desk.told[-1].text == "seen again"
+    assert desk.told[-1].text == "over: seen again"
 
 
 def test_an_end_without_a_beginning_is_news(desk: Desk) -> None:
@@ -312,8 +311,49 @@ def test_what_a_greater_cause_explains_is_not_told(desk: Desk, cause: str, expla
 def test_what_still_holds_when_its_cause_is_over_is_told_then(desk: Desk) -> None:
     desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
     assert desk.holds("feed", code="FEED_STALE", severity="warning") == []
-    told = desk.happens("EXCHANGE_RESUMED", "shard 0", "info")
-    assert told == ["resolved EXCHANGE_PAUSED shard 0 1", "firing FEED_STALE feed 1"]
+    assert desk.happens("EXCHANGE_RESUMED", "shard 0", "info") == ["resolved EXCHANGE_PAUSED shard 0 1"]
+    assert desk.finds(breach("feed", "FEED_STALE", value="30")) == ["firing FEED_STALE feed 1"]
+    assert desk.told[-1].value == "30"
+    assert desk.holds() == ["resolved FEED_STALE feed 1"]
+
+
+def test_what_went_with_its_cause_is_never_told(desk: Desk) -> None:
+    desk.finds(halt(), source="halt")
+    assert desk.finds(breach("loop", "DAILY_LOSS"), source="check heartbeat") == []
+    assert desk.finds(breach("account", "DAY_LOSS"), source="check pnl") == []
+    assert desk.finds(source="halt") == ["resolved DAILY_LOSS account 1"]
+    assert desk.later(6 * MINUTE) == []
+    assert desk.finds(source="check heartbeat") == desk.finds(source="check pnl") == []
+
+
+def test_a_kill_switch_is_told_each_time_and_explains_that_its_groups_are_triggered(desk: Desk) -> None:
+    for _ in range(4):
+        assert desk.finds(halt("CANCEL_ALL"), source="halt") == ["firing CANCEL_ALL account 1"]
+        assert desk.happens("GROUP_TRIGGERED", "group", "critical") == []
+        assert desk.finds(source="halt") == ["resolved CANCEL_ALL account 1"]
+        desk.later(SECOND)
+    assert desk.happens("GROUP_TRIGGERED", "group", "critical") == ["event GROUP_TRIGGERED group 1"]
+
+
+def test_of_many_that_are_back_three_are_told_at_once_and_the_others_together(desk: Desk) -> None:
+    many = [f"KX{number}" for number in range(8)]
+    desk.holds(*many)
+    desk.holds()
+    told = [desk.holds(*many[: number + 1]) for number in range(8)]
+    assert [len(each) for each in told] == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert desk.later(5 * MINUTE) == ["firing POSITION_LIMIT KX3 5"]
+
+
+def test_a_warning_that_is_back_waits_for_its_window(desk: Desk) -> None:
+    desk.holds("KXA", severity="warning")
+    desk.holds()
+    assert desk.holds("KXA", severity="warning") == []
+
+
+def test_an_end_says_that_it_is_over(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.holds()
+    assert desk.told[-1].text == "over: 12, wanted is 10"
 
 
 def test_what_was_over_before_its_cause_is_never_told(desk: Desk) -> None:
@@ -385,9 +425,8 @@ def test_what_is_critical_and_back_stops_and_is_told_though_its_end_was_not(desk
     desk.finds(breach("KXA"), breach("KXB", severity="warning"))
     desk.later(MINUTE)
     assert desk.finds(breach("KXB", severity="warning")) == [], "its end waits for the window"
-    desk.finds(breach("KXA"), breach("KXB", severity="warning"))
+    assert desk.finds(breach("KXA"), breach("KXB", severity="warning")) == ["firing POSITION_LIMIT KXA 1"]
     assert [matter.subject for matter in desk.stoppers] == ["KXA", "KXA"]
-    assert desk.later(4 * MINUTE) == ["firing POSITION_LIMIT KXA 1"]
 
 
 def test_what_is_critical_and_flaps_beside_another_is_told_a_handful_of_times(desk: Desk) -> None:
