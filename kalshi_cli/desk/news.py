@@ -19,6 +19,9 @@ from kalshi_cli.store.alerting import AlertBook
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
 
+LATE_MS = 600_000
+"""After midnight until a day is summed up: what happened before it is still being booked."""
+
 Heard = Callable[[str, str], bool]
 """Whether anybody asked for such a tier, or such an event."""
 
@@ -72,9 +75,11 @@ def _big_win(entry: Entry, won: Money) -> Alert:
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """The day by the clock and the heartbeat row: its best so far, what it is now, a summary of the last if due."""
+    """The day by the clock and the heartbeat row: its best so far, what it is now, a summary of the last if due.
+    `is_today` where a loop beat on it."""
 
     start: Ts
+    is_today: bool
     best: Money
     now: Money | None
     summarized: Ts
@@ -98,9 +103,16 @@ class DayNews:
         best = self._book.mark("best") if self._book.mark("best_day") == start else 0
         summarized = Ts(self._book.mark("summarized"))
         summary = None
-        if 0 < summarized < start and is_heard("info", "daily_summary"):
+        if 0 < summarized < start <= now - LATE_MS and is_heard("info", "daily_summary"):
             summary = self._summary(summarized, start)
-        return Day(start=start, best=Money(max(best, pnl or 0)), now=pnl, summarized=summarized, summary=summary)
+        return Day(
+            start=start,
+            is_today=is_today,
+            best=Money(max(best, pnl or 0)),
+            now=pnl,
+            summarized=summarized,
+            summary=summary,
+        )
 
     def tell(self, board: Board, day: Day, now: Ts) -> None:
         """Its fall from its best, while it lasts; and once a day, what it brought."""
@@ -111,7 +123,10 @@ class DayNews:
         fall = day.best - day.now if day.now is not None else 0
         if day.now is not None:
             board.observe("trading day", self._breaches(fall, day), now, event="drawdown_warning")
-        if day.summarized < day.start and book.mark("summarized") == day.summarized:
+        elif not day.is_today:  # what it was said of is over, also where no loop says so
+            board.end("trading day", now)
+        is_due = not day.summarized or day.start <= now - LATE_MS
+        if day.summarized < day.start and is_due and book.mark("summarized") == day.summarized:
             book.set_mark("summarized", day.start)
             if day.summary is not None:
                 board.happen(day.summary, now)

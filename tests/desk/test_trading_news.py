@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from alert_desk import EVERYTHING, PHONE, T0, AlertDesk
@@ -13,6 +14,7 @@ from alert_desk import EVERYTHING, PHONE, T0, AlertDesk
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.messages import FillBooked, SettlementBooked
 from kalshi_cli.core.model import ASK, BID, Fill, Settlement, Side, TradingState
+from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.base import PAUSED, Cycle, Halt
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 
@@ -172,6 +174,27 @@ def test_the_best_of_the_day_outlives_the_program_and_not_the_day(desk_of: Open)
     desk.clock.advance(DAY_MS / 1_000)
     beat(desk, -20)
     assert "[sim] RESOLVED WARNING DAY_DRAWDOWN account" in desk.tell()
+
+
+def test_the_fall_of_a_day_ends_with_it_though_no_loop_runs(desk_of: Open) -> None:
+    desk = desk_of(drawdown=dollars(50))
+    beat(desk, -60)
+    assert desk.tell() == ["[sim] WARNING DAY_DRAWDOWN account"]
+    desk.clock.advance(DAY_MS / 2_000)
+    assert desk.tell() == ["[sim] RESOLVED WARNING DAY_DRAWDOWN account"]
+
+
+def test_a_day_is_summed_up_when_what_came_late_is_booked(desk_of: Open) -> None:
+    desk = desk_of()
+    desk.tell()
+    midnight = Ts(day_start(desk.clock.now(), ZoneInfo("America/New_York")) + DAY_MS)
+    desk.clock.advance((midnight - desk.clock.now()) / 1_000 + 1)
+    desk.tell()
+    fill(desk, BID, 40, 10, ts=Ts(midnight - 1_000))
+    assert texts(desk, "DAILY_SUMMARY") == []
+    desk.clock.advance(600)
+    desk.tell()
+    assert len(texts(desk, "DAILY_SUMMARY")) == 1
 
 
 def test_without_a_bound_no_fall_is_told(desk_of: Open) -> None:
