@@ -92,6 +92,7 @@ def silence(
     if not 0 < lasts <= LONGEST_S:
         raise UsageError("a silence lasts up to 30d", hint="--for 2h")
     code, subject = _named(what)
+    _refuse_unknown(code)
     with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
         now = desk.clock.now()
         until = Ts(now + int(lasts * 1000))
@@ -144,3 +145,15 @@ def _named(what: str) -> tuple[str, str]:
     if not code:
         raise UsageError("a silence names a code", hint="kalshi alerts silence FEED_DOWN --for 2h")
     return code.upper(), subject or "*"
+
+
+def _refuse_unknown(code: str) -> None:
+    """A silence of what is never told silences nothing, and whoever typed it believes that it does."""
+    from difflib import get_close_matches
+    from fnmatch import filter as matching
+
+    from kalshi_cli.core.remedies import REMEDIES
+
+    if not matching(REMEDIES, code):
+        near = get_close_matches(code, REMEDIES, 1, cutoff=0.0)[0]
+        raise UsageError(f"there is no alert {code}", hint=f"did you mean {near}?", code="no_code")

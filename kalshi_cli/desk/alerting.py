@@ -78,8 +78,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of alerts. `hushed` are code and subject of what nobody is told of now; `dropped` letters went
-    because too many waited."""
+    """What is kept of alerts. Of a matter, `told` is when a sink took it. `hushed` are code and subject of what nobody
+    is told of now; `dropped` letters went because too many waited."""
 
     matters: tuple[Matter, ...] = ()
     hushed: frozenset[tuple[str, str]] = frozenset()
@@ -88,6 +88,16 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     silences: tuple[Silence, ...] = ()
     sinks: tuple[SinkState, ...] = ()
     dropped: int = 0
+
+
+def _delivered(matter: Matter, taken: Mapping[tuple[str, Ts], Ts]) -> Matter:
+    """It with the moment at which a sink took what is told of it; none while it is back, and that is not told yet.
+
+    `taken` is what was delivered: by code and time of the notice, when.
+    """
+    is_waiting = matter.lasts and matter.untold > 0
+    told = None if is_waiting or matter.told is None else taken.get((matter.code, matter.told))
+    return replace(matter, told=told)
 
 
 class Alerting:
@@ -222,8 +232,9 @@ class Alerting:
         book.load(board)
         causes = board.causes()
         matters = sorted(board.all(), key=lambda m: (not m.is_firing, -gravity(m.tier), m.since, m.subject))
+        taken = {(each.notice.code, each.notice.ts): each.moved for each in book.letters("delivered")}
         return Overview(
-            matters=tuple(matters),
+            matters=tuple(_delivered(matter, taken) for matter in matters),
             hushed=frozenset((m.code, m.subject) for m in matters if board.is_hushed(m, causes, now)),
             waiting=tuple(book.letters("waiting")),
             dead=tuple(book.letters("dead")),

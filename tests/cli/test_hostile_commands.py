@@ -209,7 +209,7 @@ def remember(one: Served) -> None:
             store.record(OrderChanged(order))
         store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "".join(HOSTILE[:60]), now))
     for word in ("'; DROP TABLE alerts; --\x1b[2J", "%", "A:*\u202e[/]"):
-        assert kalshi("alerts", "silence", word, "--for", "2h", "--reason", word).code == 0
+        assert kalshi("alerts", "silence", f"DRIFT:{word}", "--for", "2h", "--reason", word).code == 0
 
 
 Stage = tuple[Hostile, dict[str, str]]

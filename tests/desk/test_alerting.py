@@ -335,3 +335,18 @@ def test_to_flatten_is_left_for_the_loop_to_do(desk_of: Open) -> None:
     desk = desk_of(on_critical="flatten")
     desk.check(breach())
     assert desk.store.alert_book.mark("flatten") == desk.clock.now()
+
+
+def test_told_is_what_a_sink_took_and_not_what_waits_or_is_back_untold(tmp_path: Path) -> None:
+    desk = AlertDesk(tmp_path)
+    desk.receiver.answers["phone"] = lambda: DOWN
+    assert desk.check(breach()) == []
+    assert [matter.told for matter in desk.alerting.overview().matters] == [None], "it waits in the outbox"
+    desk.receiver.answers.clear()
+    desk.clock.advance(60.0)
+    assert len(desk.tell()) == 1
+    assert [matter.told for matter in desk.alerting.overview().matters] == [desk.clock.now()]
+    desk.check(breach(), breach("KXB"))
+    told = {matter.subject: matter.told for matter in desk.alerting.overview().matters}
+    assert told == {"KXA": desk.clock.now(), "KXB": None}, "the other one waits for its window"
+    desk.close()

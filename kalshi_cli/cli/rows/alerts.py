@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class AlertRow(Row, frozen=True, kw_only=True):
     """Something that holds (`firing`), did until lately (`over`), or happened (`event`). `count` is how often it was
-    seen; `told` when somebody was told of it last; `waiting` how many were told to nobody yet; `silenced` says that
+    seen; `told` when a sink last took a notice of it; `waiting` how many were told to nobody yet; `silenced` says that
     nobody is told now, because of a silence or of something greater that explains it."""
 
     tier: str
@@ -118,12 +118,16 @@ def alerts_view(found: Overview, sinks: Mapping[str, Sink]) -> AlertsView:
 
 
 def _alert(matter: Matter, found: Overview) -> AlertRow:
-    state: Literal["firing", "over", "event"] = "firing" if matter.is_firing else "over" if matter.lasts else "event"
+    is_hushed = (matter.code, matter.subject) in found.hushed
+    is_held_back = is_hushed and matter.lasts and matter.ended is None
+    state: Literal["firing", "over", "event"] = (
+        "firing" if matter.is_firing or is_held_back else "over" if matter.lasts else "event"
+    )
     return AlertRow.of(
         matter,
         state=state,
         waiting=matter.untold,
-        silenced=(matter.code, matter.subject) in found.hushed,
+        silenced=is_hushed,
         text=Prose(matter.text),
     )
 
