@@ -41,12 +41,19 @@ def journal_of_loop(
     from kalshi_cli.ops.tables import Tables
 
     config, zone = app.config, ZoneInfo(app.config.day_zone)
+    places: list[str] = []
+
+    def opened() -> None:
+        for place in places:
+            app.note(place)
+
     outputs = Outputs(
         line=_line(app, stack, home, mode),
         tables=Tables(log_folder(config, home), app.tell) if config.logs.enabled else None,
-        metrics=_metrics(app, stack, mode, strategy) if config.metrics.enabled else None,
+        metrics=_metrics(app, stack, mode, strategy, places) if config.metrics.enabled else None,
         heartbeat=_heartbeat(app, mode) if config.heartbeat.url else None,
         service=Supervisor(os.environ, os.getpid(), app.machine),
+        opened=opened,
     )
     return Journal(
         app.clock, app.limits, outputs,
@@ -75,8 +82,8 @@ def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., No
     return line
 
 
-def _metrics(app: App, stack: ExitStack, mode: str, strategy: str) -> Metrics:
-    """A port that somebody has is said, and trading goes on without."""
+def _metrics(app: App, stack: ExitStack, mode: str, strategy: str, places: list[str]) -> Metrics:
+    """Where it is read goes to `places`. A port that somebody has is said, and trading goes on without."""
     from kalshi_cli import __version__
     from kalshi_cli.ops.metrics import Metrics, MetricsServer
 
@@ -87,7 +94,7 @@ def _metrics(app: App, stack: ExitStack, mode: str, strategy: str) -> Metrics:
         app.tell(f"warning: no metrics: port {app.config.metrics.port} on this machine: {error.strerror}")
         return metrics
     stack.callback(server.stop)
-    app.note(f"metrics: http://127.0.0.1:{server.port}/metrics")
+    places.append(f"metrics: http://127.0.0.1:{server.port}/metrics")
     return metrics
 
 

@@ -80,13 +80,17 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it is told. `line` writes a line of the log; the others are there where they are switched on."""
+    """Where it is told. `line` writes a line of the log; the others are there where they are switched on.
+
+    `opened` says where a person can look, once a loop begins: one that never does has nothing to show.
+    """
 
     line: Callable[..., None] = lambda _event, **_fields: None
     tables: Tables | None = None
     metrics: Metrics | None = None
     heartbeat: Heartbeat | None = None
     service: Supervisor | None = None
+    opened: Callable[[], None] = lambda: None
 
 
 class Journal:
@@ -147,6 +151,7 @@ class Journal:
     def began(self, plan: Plan, engine: Engine) -> None:
         """The account is agreed upon, and strategies are asked from here on."""
         self._engine = engine
+        self._out.opened()
         self._out.line("start", strategy=plan.strategy, markets=plan.markets, pid=plan.pid, limits=self._limits)
         if self._out.heartbeat is not None:
             self._out.heartbeat.start()

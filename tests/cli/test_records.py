@@ -155,7 +155,11 @@ def test_a_key_that_is_not_taken_pings_nobody_however_often_it_is_tried(
     monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-000000000bad")
     with receiving() as there:
         monkeypatch.setenv("KALSHI_HEARTBEAT__URL", f"{there.url}/p")
-        assert [kalshi(*LOOP).code for _ in range(3)] == [5, 5, 5]
+        monkeypatch.setenv("KALSHI_METRICS__ENABLED", "true")
+        monkeypatch.setenv("KALSHI_METRICS__PORT", "0")
+        ended = [kalshi(*LOOP) for _ in range(3)]
+        assert [each.code for each in ended] == [5, 5, 5]
+        assert [each for each in ended if "metrics: http" in each.err] == [], "there is nothing to look at"
         assert there.received == []
     assert log_of(exchange, "start") == []
 
