@@ -494,12 +494,9 @@ def test_what_the_first_look_found_stands_where_there_can_be_no_second(
         if item["exchange_index"] == 0:
             item["balance"] = f"{float(item['balance']) + 50:.4f}"
 
-    def silent(_seconds: float) -> None:
-        cut(proxy, path)
-
     edited(proxy, r"/portfolio/subaccounts/balances", "subaccount_balances", more)
     monkeypatch.setattr(readings, "AGAIN_S", 0.0)
-    monkeypatch.setattr(SystemClock, "sleep", lambda _clock, seconds: None if seconds else silent(seconds))
+    proxy.faults.append(Fault("reset", "GET", path, nth=2, times=1_000))
     ended = check("drift")
     assert (ended.code, {("critical", "CASH_DRIFT"), ("unknown", "COULD_NOT_LOOK")}) == (2, codes(ended))
 
