@@ -553,7 +553,7 @@ TELLING = (
         "a halt is no success",
         "a halted loop looks alive to the dead man's switch (F68)",
         "desk/journal.py",
-        "        if pulse.halt.is_final:\n",
+        "        if pulse.halt.is_wrong:\n",
         "        if False:\n",
         ("tests/desk/test_journal.py",),
     ),
