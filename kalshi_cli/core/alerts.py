@@ -21,11 +21,14 @@ from msgspec.structs import replace
 
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.matters import (
+    AHEAD_MS,
+    CHECK_GONE_MS,
     ENDS,
     HALT,
     INHIBITS,
     LOOKS,
     LOOP,
+    LOOP_GONE_MS,
     MAX_SUBJECTS,
     NAMED,
     REDUCING,
@@ -62,6 +65,10 @@ class Board:
         """By code, then by subject."""
         self.windows: dict[str, Window] = {}
         self.silences: Sequence[Silence] = ()
+        self.loop_seen = Ts(0)
+        """When a loop was last there."""
+        self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
+        """Whether anybody asked for such a tier, or such an event. What lasts is told once somebody did."""
         self._policy = policy
         self._env = env
         self._new_id = new_id
@@ -188,7 +195,8 @@ class Board:
 
     def decide(self, now: Ts) -> Decision:
         """What is told at this moment. Asked again at the same moment it tells nothing more."""
-        causes = self.causes()
+        self._correct(now)
+        causes, halts = self.causes(now), _explained_by(self._halts(now))
         begun = [matter for key in self._begun if (matter := self._known(*key)) is not None]
         self._begun.clear()
         stoppers = tuple(
@@ -197,22 +205,67 @@ class Board:
         notices: list[Notice] = []
         for code in sorted(self.matters):
             hushed = {each.subject for each in self.matters[code].values() if self.is_hushed(each, causes, now)}
-            self._drop_hushed(code, hushed, causes)
-            notices += self._tell(code, hushed, now)
+            waiting = {subject for subject in hushed if self._waits(self.matters[code][subject], halts, now)}
+            unheard = {
+                each.subject for each in self.matters[code].values()
+                if each.lasts and not self.is_heard(each.tier, each.event)
+            }  # fmt: skip
+            self._drop_hushed(code, (hushed | unheard) - waiting, causes)
+            notices += self._tell(code, hushed | unheard, now)
         self._forget(now)
         return Decision(tuple(notices), stoppers)
 
-    def causes(self) -> frozenset[str]:
-        """Codes (globs) that something greater explains while it holds; of a halt, whatever else is said of it."""
-        firing = [matter for matter in self.all() if matter.is_firing]
+    def causes(self, now: Ts) -> frozenset[str]:
+        """Codes (globs) that something greater explains while it holds; of a halt, whatever else is said of it.
+
+        Only what was seen to hold lately explains anything, and nobody's silence is for more than it covers.
+        """
+        firing = [matter for matter in self.all() if matter.is_firing and self._explains(matter, now)]
+        explaining = {code for each in firing for code in INHIBITS.get(each.code, ())}
+        return _explained_by(self._halts(now)) | explaining
+
+    def _halts(self, now: Ts) -> frozenset[str]:
+        """The codes of the trading state on file, and HALTED of a halt."""
+        firing = [matter for matter in self.all() if matter.is_firing and not self._is_silenced(matter, now)]
         stops = {matter.code for matter in firing if matter.source in (HALT, REDUCING)}
-        halted = {"HALTED"} if any(matter.source == HALT for matter in firing) else set()
-        codes = {matter.code for matter in firing} | halted
-        return frozenset((stops | halted).union(*(INHIBITS.get(code, ()) for code in codes)))
+        return frozenset(stops | ({"HALTED"} if any(matter.source == HALT for matter in firing) else set()))
+
+    def _explains(self, matter: Matter, now: Ts) -> bool:
+        """Whoever says that it holds is still there, and it is not silenced."""
+        is_loops = matter.source == LOOP
+        loop_seen = self.loop_seen if self.loop_seen <= now + AHEAD_MS else Ts(0)
+        seen = max(matter.seen, loop_seen) if is_loops else matter.seen
+        is_late = now - seen > (LOOP_GONE_MS if is_loops else CHECK_GONE_MS)
+        return not is_late and not self._is_silenced(matter, now)
+
+    def _is_silenced(self, matter: Matter, now: Ts) -> bool:
+        return any(silence.covers(matter, now) for silence in self.silences)
+
+    def _waits(self, matter: Matter, halts: Collection[str], now: Ts) -> bool:
+        """Of what is hushed: an event that something explains is told when that is over, unless it is old by then; but
+        not what a halt brought about, which is all the news there was."""
+        is_old = now - matter.seen > self._policy.stale_ms
+        is_halts = self._is_explained(matter, halts)
+        return not (matter.lasts or is_old or is_halts or self._is_silenced(matter, now))
+
+    def _correct(self, now: Ts) -> None:
+        """Times that are ahead were written before the clock was set back: they count as now."""
+        ahead = now + AHEAD_MS
+        for matter in list(self.all()):
+            times = (matter.since, matter.seen, matter.told or 0, matter.ended or 0)
+            if max(times) > ahead:
+                told, ended = matter.told, matter.ended
+                self.put(replace(
+                    matter, since=min(matter.since, now), seen=min(matter.seen, now),
+                    told=None if told is None else min(told, now), ended=None if ended is None else min(ended, now),
+                ))  # fmt: skip
+        for code, window in self.windows.items():
+            if window.until > ahead + self._policy.group_ms:
+                self.windows[code] = replace(window, until=now)
 
     def is_hushed(self, matter: Matter, causes: Iterable[str], now: Ts) -> bool:
         """Whether it is silenced, or something greater that holds explains it."""
-        return self._is_explained(matter, causes) or any(silence.covers(matter, now) for silence in self.silences)
+        return self._is_explained(matter, causes) or self._is_silenced(matter, now)
 
     @staticmethod
     def _is_explained(matter: Matter, causes: Iterable[str]) -> bool:
@@ -327,6 +380,11 @@ class Board:
                 del self.matters[matter.code][matter.subject]
         self.matters = {code: group for code, group in self.matters.items() if group}
         self.windows = {code: window for code, window in self.windows.items() if now < window.until}
+
+
+def _explained_by(codes: Collection[str]) -> frozenset[str]:
+    """What is said of a halt besides, and what goes with it."""
+    return frozenset(codes).union(*(INHIBITS.get(code, ()) for code in codes))
 
 
 def _said(text: str, *, is_over: bool, is_end: bool) -> str:

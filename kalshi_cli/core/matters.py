@@ -64,6 +64,12 @@ RETOLD = 3
 
 LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
 
+LOOP_GONE_MS, CHECK_GONE_MS = 300_000, 3_600_000
+"""What nobody has seen for so long (the loop that recorded it, the check that found it) explains nothing any more."""
+
+AHEAD_MS = 60_000
+"""Times so far ahead were written before the clock was set back."""
+
 LOOKS = 2
 """A check that could not look is told of when it could not so often in a row."""
 
@@ -86,7 +92,8 @@ class Silence(msgspec.Struct, frozen=True):
     created: Ts
 
     def covers(self, matter: Matter, now: Ts) -> bool:
-        return now < self.until and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
+        is_current = self.created - now <= AHEAD_MS and now < self.until
+        return is_current and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
 
 
 class Window(msgspec.Struct, frozen=True):

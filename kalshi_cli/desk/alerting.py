@@ -47,6 +47,9 @@ FALLBACK_AFTER = 2
 FAILING_AFTER = 3
 """Failures in a row after which a sink is one that does not deliver."""
 
+LOOP_SEEN_MS = 60_000
+"""So often a loop's courier writes down that the loop is there."""
+
 
 class Notifier(Protocol):
     """Whoever delivers: `ops/notify.py`."""
@@ -138,6 +141,12 @@ class Alerting:
         """A loop begins, and has read the account: what the last one left open is over, or will be said again."""
         self._move(lambda board, now: board.end("loop", now))
 
+    def beside_loop(self) -> None:
+        """A loop is there, also while it does not beat because it is blind. Written down once a minute."""
+        now = self._clock.now()
+        if not 0 <= now - self.book.mark("loop") < LOOP_SEEN_MS:
+            self.book.set_mark("loop", now)
+
     def record(self, alert: Alert) -> None:
         """Leave something to be told, as a loop does."""
         self._store.record(alert)
@@ -163,6 +172,7 @@ class Alerting:
         book, now = self.book, self._clock.now()
         news, booked, day = self._recorded(), self._booked(), self._day.look(now, self._is_heard)
         board = Board(self._policy, self._terms.env, self._new_id)
+        board.loop_seen, board.is_heard = Ts(book.mark("loop")), self._is_heard
 
         def rule() -> Decision:
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
@@ -230,7 +240,8 @@ class Alerting:
         book, now = self.book, self._clock.now()
         board = Board(self._policy, self._terms.env, self._new_id)
         book.load(board)
-        causes = board.causes()
+        board.loop_seen = Ts(book.mark("loop"))
+        causes = board.causes(now)
         matters = sorted(board.all(), key=lambda m: (not m.is_firing, -gravity(m.tier), m.since, m.subject))
         taken = {(each.notice.code, each.notice.ts): each.moved for each in book.letters("delivered")}
         return Overview(

@@ -109,6 +109,8 @@ class Courier:
             if self._has_begun.is_set():
                 self._has_begun.clear()
                 alerting.begin()
+            if looks % REST_LOOKS == 0:
+                alerting.beside_loop()
             if looks % REST_LOOKS == 0 or alerting.has_news():
                 alerting.look()
             self._obey(alerting)

@@ -305,7 +305,76 @@ def test_what_a_greater_cause_explains_is_not_told(desk: Desk, cause: str, expla
     assert Desk().happens(explained) != []
     desk.happens(cause, "shard 0", "critical")
     assert desk.happens(explained) == []
-    assert desk.matter(explained, "KXA").hushed == 1
+    desk.happens("SIGHTED" if cause == "BLIND" else "EXCHANGE_RESUMED", "shard 0", "info")
+    assert sorted(notice.code for notice in desk.told) == sorted([cause, cause, explained]), "when that is over"
+
+
+def test_an_event_that_was_explained_for_a_day_is_no_news(desk: Desk) -> None:
+    desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    desk.happens("FEED_DOWN")
+    desk.board.loop_seen = Ts(desk.now + 25 * HOUR)
+    desk.later(25 * HOUR)
+    desk.happens("EXCHANGE_RESUMED", "shard 0", "info")
+    assert "FEED_DOWN" not in [notice.code for notice in desk.told]
+
+
+def test_what_a_loop_said_explains_nothing_once_the_loop_is_gone(desk: Desk) -> None:
+    desk.happens("BLIND", "account", "critical")
+    desk.now = Ts(desk.now + 10 * MINUTE)
+    desk.board.loop_seen = Ts(desk.now - 5 * MINUTE)
+    assert desk.finds(breach("requests", "API_ERRORS")) == []
+    desk.now = Ts(desk.now + 1)
+    assert desk.finds(breach("requests", "API_ERRORS")) == ["firing API_ERRORS requests 1"]
+
+
+def test_what_a_check_said_explains_nothing_once_the_check_is_gone(desk: Desk) -> None:
+    desk.finds(breach("shard 0", "EXCHANGE_PAUSED"), source="check exchange")
+    assert desk.finds(breach("requests", "API_ERRORS")) == []
+    desk.now = Ts(desk.now + HOUR)
+    assert desk.finds(breach("requests", "API_ERRORS")) == []
+    desk.now = Ts(desk.now + 1)
+    assert desk.finds(breach("requests", "API_ERRORS")) == ["firing API_ERRORS requests 1"]
+
+
+def test_what_is_silenced_explains_nothing(desk: Desk) -> None:
+    desk.silence("EXCHANGE_PAUSED")
+    desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    assert desk.happens("FEED_DOWN") == ["event FEED_DOWN KXA 1"]
+
+
+def test_what_lasts_is_told_once_there_is_somebody_to_hear_it(desk: Desk) -> None:
+    desk.board.is_heard = lambda tier, _event: tier == "critical"
+    assert desk.holds("KXA", severity="warning") == []
+    assert desk.happens("DRIFT") == ["event DRIFT KXA 1"], "an event is over: whoever comes later missed it"
+    desk.board.is_heard = lambda _tier, _event: True
+    assert desk.holds("KXA", severity="warning") == ["firing POSITION_LIMIT KXA 1"]
+
+
+def test_what_ended_before_anybody_could_hear_it_is_not_told(desk: Desk) -> None:
+    desk.board.is_heard = lambda _tier, _event: False
+    assert desk.holds("KXA") == []
+    assert len(desk.stoppers) == 1, "it stops all the same"
+    assert desk.holds() == []
+    desk.board.is_heard = lambda _tier, _event: True
+    assert desk.later(5 * MINUTE) == []
+
+
+def test_a_clock_that_is_set_back_mutes_nothing(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.silence("DRIFT", for_ms=10 * HOUR)
+    desk.now = Ts(desk.now - 8 * HOUR)
+    assert desk.holds("KXA", "KXB") == ["firing POSITION_LIMIT KXB 1"]
+    assert desk.later(4 * HOUR) == ["reminder POSITION_LIMIT KXA 2"]
+    assert desk.happens("DRIFT") == ["event DRIFT KXA 1"]
+    desk.holds("KXA", "KXB", "KXC")
+    desk.holds()
+    desk.board.loop_seen = desk.now
+    desk.now = Ts(desk.now - 8 * HOUR)
+    desk.happens("BLIND", "account", "critical")
+    desk.now = Ts(desk.now + 6 * MINUTE)
+    assert desk.happens("UNANSWERED") == ["event UNANSWERED KXA 1"], "that a loop was there in the future says nothing"
+    desk.later(4 * HOUR)
+    assert "POSITION_LIMIT" not in desk.board.matters
 
 
 def test_what_still_holds_when_its_cause_is_over_is_told_then(desk: Desk) -> None:
