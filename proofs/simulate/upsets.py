@@ -100,7 +100,7 @@ class Upsets:
         self._locker = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
             self._locker.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError:  # somebody has it, or another fault has damaged it
             self._unlock()
             return
         self._stage.timeline.after(0.5 + fault.size / 250, self._unlock)
