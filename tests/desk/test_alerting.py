@@ -73,6 +73,14 @@ def test_each_sink_hears_what_it_asked_for_by_tier_or_by_event(desk_of: Open) ->
     assert heard == {"pager": ["DRIFT"], "chat": ["SIGHTED"], "phone": ["DRIFT", "POST_ONLY_CROSS"]}
 
 
+def test_a_sink_that_is_added_later_hears_of_what_fires(desk_of: Open) -> None:
+    deaf = desk_of(sinks={"pager": Sink(url="https://example.com/a", tiers=("critical",))})
+    assert deaf.check(breach(severity="warning")) == []
+    desk = desk_of(clock=deaf.clock)
+    assert desk.check(breach(severity="warning")) == ["[sim] WARNING POSITION_LIMIT KXA"]
+    assert desk.check(breach(severity="warning")) == []
+
+
 def test_a_silence_is_kept_in_the_file_and_seen_by_every_program(desk_of: Open) -> None:
     desk, other = desk_of(), desk_of()
     until = Ts(desk.clock.now() + 3_600_000)

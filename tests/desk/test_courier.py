@@ -75,6 +75,13 @@ def test_what_the_loop_writes_down_is_told_while_it_runs(beside: Beside) -> None
         eventually(lambda: beside.codes == ["DRIFT"])
 
 
+def test_it_writes_down_that_the_loop_is_there_also_while_that_is_blind(beside: Beside) -> None:
+    with beside.courier().running("spike"):
+        eventually(lambda: beside.store.alert_book.mark("loop") == T0)
+        beside.clock.set(Ts(T0 - 3_600_000))
+        eventually(lambda: beside.store.alert_book.mark("loop") == T0 - 3_600_000)
+
+
 def test_what_was_written_in_the_last_instant_is_told_too(beside: Beside) -> None:
     with beside.courier().running("spike"):
         eventually(lambda: any(thread.name == "courier" for thread in threading.enumerate()))
