@@ -185,7 +185,10 @@ class Stage:
         try:
             with VirtualApp(self) as app:
                 self.is_running = True
-                trade(app)
+                try:
+                    trade(app)
+                finally:
+                    self.is_running = False  # what is done about how it ended takes its time, and is no run
             self.tell("stage", "the loop ended")
         except Crash:
             self.tell("stage", "the process is gone")
@@ -206,7 +209,6 @@ class Stage:
         except KeyboardInterrupt:
             self.tell("stage", "interrupted")
         finally:
-            self.is_running = False
             self._dead.clear()
             self.checker.ends()
 
