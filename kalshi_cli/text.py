@@ -41,7 +41,8 @@ _PATTERNS = tuple(
         (r"(Authorization[\"']?\s*[:=,]\s*(?:b?[\"'])?(?:Bearer |Basic )?)(?!\[hidden)[^\s\"',;}\]]+", rf"\1{MASK}"),
         (r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s\"'<>]+", rf"\1{MASK}"),
         (r"(discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", rf"\1{MASK}"),
-        (r"\b(bot)?\d{6,12}:[A-Za-z0-9_-]{30,}", rf"\1{MASK}"),
+        # The number in front may be hidden already, as a part of a configured address.
+        (r"(?<![A-Za-z0-9])(bot)?(?:\d{6,12}|\[hidden\]):[A-Za-z0-9_-]{30,}", rf"\1{MASK}"),
         (r"(hc-ping\.com/|/ping/)[0-9a-f-]{8,}[^\s\"'<>]*", rf"\1{MASK}"),
         (r"(://)[^/\s:@]+:[^/\s@]+@", rf"\1{MASK}@"),
     )

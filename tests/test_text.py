@@ -88,3 +88,8 @@ def test_redact_hides_what_was_concealed_and_leaves_the_rest() -> None:
 def test_a_word_too_short_to_be_a_secret_is_not_concealed() -> None:
     conceal("a")
     assert redact("a banana") == "a banana"
+
+
+def test_a_token_whose_number_is_hidden_already_is_hidden_whole() -> None:
+    shown = redact("https://api.telegram.org/bot[hidden]:CANARYabcdefghijklmnopqrstuvwxyz/send")
+    assert shown == "https://api.telegram.org/bot[hidden]/send"

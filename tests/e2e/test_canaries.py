@@ -15,6 +15,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -196,7 +197,8 @@ def teller(stage: Stage) -> str:
         "url": f"{stage.receiver.url}/web/{canary('webhook')}?token={canary('token')}",
         "mail": canary("mail"), "token": canary("token"), "key": "".join(stage.one.key_path.read_text().split()[3:4]),
     }  # fmt: skip
-    stage.watch.own.add(stage.one.home / "teller.py")
+    written = stage.one.home / "teller.py"
+    stage.watch.own |= {written, Path(cache_from_source(str(written)))}  # a person's file, and Python's copy of it
     (stage.one.home / "teller.py").write_text(STRATEGY.format(**said))
     return "./teller.py"
 
