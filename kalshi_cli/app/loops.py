@@ -16,11 +16,12 @@ import msgspec
 
 from kalshi_cli.app import App
 from kalshi_cli.app.alerts import courier
+from kalshi_cli.app.inputs import listening
 from kalshi_cli.app.records import journal_of_loop
 from kalshi_cli.config import state_dir
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, MarketChange
-from kalshi_cli.core.model import FeeSchedule, Market
+from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.desk import health, portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.decision import Decision
@@ -92,6 +93,7 @@ class Loops:
                 app.client.refresh_limits()
             markets = universe(app.client, app.clock.now(), request.tickers, request.series)
             fees = {market.ticker: app.families.fees(market) for market in markets}
+            families = {market.event_ticker: app.families.family(market) for market in markets}
             stream = self._stream(stack, markets)
             feed = LiveFeed(
                 stream, app.client, app.clock, markets=markets, interval_s=request.interval_s,
@@ -99,10 +101,11 @@ class Loops:
                 discover=lambda: self._newly_open(request, fees, groups), charge=app.families.fees_anew,
                 quoted=lambda: [order.ticker for order in engine.state.orders.live()], tell=app.tell,
             )  # fmt: skip
-            engine, venue, groups = self._account(store, stream, markets, fees, strategies, is_paper=is_paper)
+            engine, venue, groups = self._account(store, stream, markets, fees, families, strategies, is_paper=is_paper)
             plan = self._plan(request.strategies, mode, len(markets), request)
             app.before_order = decision.refuse_if_late
             telling.begin()
+            stack.enter_context(listening(app, strategies, feed.bring))
             banner(plan)
             session = Session(
                 plan, engine, decision.over(feed), venue, store, app.clock,
@@ -123,6 +126,7 @@ class Loops:
         stream: Stream | None,
         markets: Sequence[Market],
         fees: dict[str, FeeSchedule],
+        families: dict[str, Family],
         strategies: Sequence[Strategy],
         *,
         is_paper: bool,
@@ -135,14 +139,14 @@ class Loops:
         if is_paper:
             engine, paper = load_paper(
                 store, app.clock, app.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
-                new_id=app.new_id, strategies=strategies, references=config.references,
+                new_id=app.new_id, strategies=strategies, references=config.references, families=families,
                 order_expiry_s=config.trade.order_expiry_s,
                 resync=stream.resync if stream is not None else lambda _ticker: None,
             )  # fmt: skip
             return engine, paper, None
         engine = load_engine(
             app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_order_id,
-            strategies=strategies, references=config.references,
+            strategies=strategies, references=config.references, families=families,
             order_expiry_s=config.trade.order_expiry_s, agree=partial(agree, tell=app.tell, note=app.note),
         )  # fmt: skip
         venue = LiveVenue(
@@ -184,7 +188,7 @@ class Loops:
         found = [m for m in universe(self.app.client, now, (), request.series) if m.ticker not in fees]
         found = groups.admit(found) if groups is not None else found
         fees.update({market.ticker: self.app.families.fees(market) for market in found})
-        return [MarketChange(now, market, fees[market.ticker]) for market in found]
+        return [MarketChange(now, m, fees[m.ticker], self.app.families.family(m)) for m in found]
 
     def _open_paper(self, stack: ExitStack, home: Path) -> Store:
         """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""

@@ -390,7 +390,7 @@ class Engine:
         self._untold_fills = None
         self._cash_besides = Money(message.balance.cash - self.state.ledger.cash)
         state = self.state
-        held = {p.ticker: p.qty for p in state.ledger.positions.values() if not p.subaccount}
+        held = {p.ticker: p.qty for p in state.ledger.positions.values() if p.subaccount == state.home}
         effects += self._drift.look(held, message, booked_until=state.last_entry) + self._guards.loss()
         for strategy, fill in untold:
             effects += self._hooks.on_fill(strategy, fill)

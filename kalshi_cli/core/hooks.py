@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from kalshi_cli.core.messages import Alert, Effect, Intent, PublicTrade
+from kalshi_cli.core.messages import Alert, Effect, FairValue, Intent, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model import Fill
 from kalshi_cli.core.state import State, View
 from kalshi_cli.text import redact
@@ -22,6 +22,9 @@ class Strategy(Protocol):
     def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None: ...
     def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None: ...
     def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None: ...
+    def on_spot(self, view: View, spot: SpotPrice) -> Iterable[Intent] | None: ...
+    def on_fair(self, view: View, fair: FairValue) -> Iterable[Intent] | None: ...
+    def on_signal(self, view: View, signal: NewsSignal) -> Iterable[Intent] | None: ...
     def on_tick(self, view: View) -> Iterable[Intent] | None: ...
 
 
@@ -61,16 +64,19 @@ class Hooks:
         self._calls = 0
 
     def on_book(self, ticker: str) -> list[Effect]:
-        effects: list[Effect] = []
-        for strategy, view in tuple(self._running):
-            effects += self._ask(strategy, strategy.on_book, view, ticker)
-        return effects
+        return self._ask_all(lambda strategy: strategy.on_book, ticker)
 
     def on_trade(self, trade: PublicTrade) -> list[Effect]:
-        effects: list[Effect] = []
-        for strategy, view in tuple(self._running):
-            effects += self._ask(strategy, strategy.on_trade, view, trade)
-        return effects
+        return self._ask_all(lambda strategy: strategy.on_trade, trade)
+
+    def on_spot(self, spot: SpotPrice) -> list[Effect]:
+        return self._ask_all(lambda strategy: strategy.on_spot, spot)
+
+    def on_fair(self, fair: FairValue) -> list[Effect]:
+        return self._ask_all(lambda strategy: strategy.on_fair, fair)
+
+    def on_signal(self, signal: NewsSignal) -> list[Effect]:
+        return self._ask_all(lambda strategy: strategy.on_signal, signal)
 
     def on_fill(self, owner: str, fill: Fill) -> list[Effect]:
         """Tell the one strategy whose order it was."""
@@ -81,9 +87,14 @@ class Hooks:
         return effects
 
     def on_tick(self) -> list[Effect]:
+        return self._ask_all(lambda strategy: strategy.on_tick)
+
+    def _ask_all(
+        self, hook: Callable[[Strategy], Callable[..., Iterable[Intent] | None]], *args: object
+    ) -> list[Effect]:
         effects: list[Effect] = []
         for strategy, view in tuple(self._running):
-            effects += self._ask(strategy, strategy.on_tick, view)
+            effects += self._ask(strategy, hook(strategy), view, *args)
         return effects
 
     def _ask(self, strategy: Strategy, hook: Callable[..., Iterable[Intent] | None], *args: object) -> list[Effect]:

@@ -14,13 +14,16 @@ from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
     Effect,
+    FairValue,
     FeedGap,
     FeedState,
     MarketChange,
     Message,
+    NewsSignal,
     PublicTrade,
     Quote,
     ReferencePrice,
+    SpotPrice,
     Valued,
 )
 from kalshi_cli.core.state import State
@@ -40,6 +43,9 @@ class MarketNews:
             Quote: self._on_quote,
             PublicTrade: self._hooks.on_trade,
             ReferencePrice: self._on_reference,
+            SpotPrice: self._on_spot,
+            FairValue: self._on_fair,
+            NewsSignal: self._hooks.on_signal,
             FeedGap: self._on_gap,
             FeedState: self._on_feed_state,
             MarketChange: self._on_market,
@@ -83,6 +89,14 @@ class MarketNews:
         self._state.indexes[message.index] = message.value
         return []
 
+    def _on_spot(self, message: SpotPrice) -> list[Effect]:
+        self._state.spots[message.symbol] = message
+        return self._hooks.on_spot(message)
+
+    def _on_fair(self, message: FairValue) -> list[Effect]:
+        self._state.fairs[message.ticker] = message
+        return self._hooks.on_fair(message)
+
     def _on_gap(self, message: FeedGap) -> list[Effect]:
         for ticker in message.tickers or tuple(self._state.books):
             if ticker in self._state.books:
@@ -101,6 +115,8 @@ class MarketNews:
         self._state.markets[market.ticker] = market
         if message.fees is not None:
             self._state.fees[market.ticker] = message.fees
+        if message.family is not None:
+            self._state.families[market.event_ticker] = message.family
         self._state.books.setdefault(market.ticker, OrderBook(market.ticker))
         return self._guards.loss()
 

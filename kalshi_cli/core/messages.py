@@ -13,6 +13,7 @@ from kalshi_cli.core.model import (
     Balance,
     ExchangePosition,
     ExchangeStatus,
+    Family,
     FeeSchedule,
     Fill,
     Market,
@@ -111,11 +112,50 @@ class ReferencePrice(Message, frozen=True):
     value: int
 
 
+class SpotPrice(Message, frozen=True, gc=False):
+    """A price of a coin at an outside venue, in ten-thousandths of a dollar.
+
+    `symbol` is what the price is of (`BTC`). A trade has a `size` in hundred-millionths of a coin; a price without one
+    is a quote, or a read over REST.
+    """
+
+    symbol: str
+    price: int
+    venue: str
+    size: int | None = None
+
+
+class FairValue(Message, frozen=True):
+    """What an outside model believes one YES contract of a market to be worth, until `until` (None: until it says
+    something else). `source` says whose belief it is."""
+
+    ticker: str
+    fair: Price
+    source: str
+    until: Ts | None = None
+
+
+class NewsSignal(Message, frozen=True):
+    """Somebody heard something about a market: BID makes YES more likely, ASK less. `confidence` is in ten-thousandths.
+
+    `ticker` may end with `*`: every market whose ticker begins so. The same `signal_id` is one signal, however often it
+    comes.
+    """
+
+    signal_id: str
+    ticker: str
+    side: Side
+    confidence: int
+    text: str = ""
+
+
 class MarketChange(Message, frozen=True):
-    """A market as it is now: listed, paused, closed, settled, moved its close. `fees` where they are news."""
+    """A market as it is now: listed, paused, closed, settled, moved its close. `fees` and `family` where they are
+    news."""
 
     market: Market
     fees: FeeSchedule | None = None
+    family: Family | None = None
 
 
 class Valued(Message, frozen=True):

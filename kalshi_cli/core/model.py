@@ -398,6 +398,19 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     exchange_index: int = 0
 
 
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """What limits and strategies need to know of a market's kin: its event, its series, and what they are about.
+
+    Of an exclusive event at most one market settles YES. The exchange does not say whether one of them must: nobody
+    may count on it.
+    """
+
+    event_ticker: str
+    series_ticker: str = ""
+    category: str = ""
+    is_exclusive: bool = False
+
+
 class Ohlc(msgspec.Struct, frozen=True):
     """First, lowest, highest and last price of a period; None where there was none."""
 

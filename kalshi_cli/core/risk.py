@@ -46,6 +46,8 @@ def review(
     every command reads it, or says that it cannot. `expiry_s` is the life of an
     order whose intent does not name one; None leaves it good-till-cancelled.
     """
+    if not intent.subaccount:
+        intent = msgspec.structs.replace(intent, subaccount=state.home)
     if strategy:
         intent = _in_group(state, intent)
     denied = _objection(state, limits, intent, _CONTROLS if strategy else _OF_PEOPLE, strategy)
@@ -57,11 +59,13 @@ def review(
 
 
 def _in_group(state: State, intent: Place) -> Place:
-    """With the order group of its shard, where this run has one and the strategy named none; a group is of the primary
-    subaccount.
+    """With the order group of its shard, where this run has one and the strategy named none; a group is of the
+    subaccount that is meant where none is named.
     """
     market = state.markets.get(intent.ticker)
-    if market is None or intent.order_group_id or intent.subaccount or market.exchange_index not in state.groups:
+    if market is None or intent.order_group_id or market.exchange_index not in state.groups:
+        return intent
+    if intent.subaccount != state.home:
         return intent
     return msgspec.structs.replace(intent, order_group_id=state.groups[market.exchange_index])
 
@@ -222,6 +226,8 @@ def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | Non
     wrong = _wrong_field(intent)
     if wrong:
         return "BAD_INTENT", wrong
+    if state.lock is not None and intent.subaccount != state.lock:
+        return "BAD_INTENT", f"subaccount={intent.subaccount}, and the key is locked to {state.lock}"
     if intent.qty <= 0:
         return "BAD_COUNT", f"count={format_qty(intent.qty)}"
     grid = state.markets[intent.ticker].grid

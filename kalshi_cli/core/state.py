@@ -9,8 +9,19 @@ import msgspec
 
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.messages import Quote
-from kalshi_cli.core.model import ASK, BID, ExchangeStatus, FeeSchedule, Fill, Market, Order, Side, TradingState
+from kalshi_cli.core.messages import FairValue, Quote, SpotPrice
+from kalshi_cli.core.model import (
+    ASK,
+    BID,
+    ExchangeStatus,
+    Family,
+    FeeSchedule,
+    Fill,
+    Market,
+    Order,
+    Side,
+    TradingState,
+)
 from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.core.shares import OTHERS, Shares
 from kalshi_cli.core.worst_case import at_worst
@@ -52,9 +63,13 @@ class State:
         markets: Iterable[Market] = (),
         fees: Mapping[str, FeeSchedule] | None = None,
         references: Mapping[str, str] | None = None,
+        families: Mapping[str, Family] | None = None,
+        lock: int | None = None,
         now: Ts,
     ) -> None:
         self.now = now
+        self.lock = lock
+        """The subaccount that the key is locked to; None where it may name any."""
         self.trading = TradingState.ACTIVE
         self.markets: dict[str, Market] = {market.ticker: market for market in markets}
         self.books: dict[str, OrderBook] = {ticker: OrderBook(ticker) for ticker in self.markets}
@@ -68,6 +83,12 @@ class State:
         self._shares: dict[str, tuple[list[int], Shares]] = {}
         self.indexes: dict[str, int] = {}
         self.references: dict[str, str] = dict(references or {})
+        self.families: dict[str, Family] = dict(families or {})
+        """By event; what is not here is of no known series, of no category, and not exclusive."""
+        self.spots: dict[str, SpotPrice] = {}
+        """The newest outside price by symbol."""
+        self.fairs: dict[str, FairValue] = {}
+        """What outside models said last, by market."""
         self.triggered_groups: set[str] = set()
         self.groups: dict[int, str] = {}
         """The order group of this run on each shard; empty where it uses none. The desk sets it."""
@@ -114,6 +135,11 @@ class State:
         while self.sent and self.sent[0][0] <= self.now - MINUTE_MS:
             self.sent.popleft()
         return len(self.sent) if ticker is None else sum(1 for _, sent_in in self.sent if sent_in == ticker)
+
+    @property
+    def home(self) -> int:
+        """The subaccount that is meant where none is named: the primary one, or that of the key."""
+        return self.lock or 0
 
     def held(self, ticker: str, subaccount: int = 0) -> Qty:
         """The position of a subaccount, with what its orders traded whose fills are still on their way."""
@@ -193,6 +219,10 @@ class State:
                 net[position.ticker] = net.get(position.ticker, 0) + position.qty
         return {ticker: mark(self.books.get(ticker), self.seen(ticker), Qty(qty)) for ticker, qty in net.items()}
 
+    def family(self, event_ticker: str) -> Family:
+        """What is known of an event; of one that nobody read, that it is one."""
+        return self.families.get(event_ticker) or Family(event_ticker=event_ticker)
+
     def seen(self, ticker: str) -> Market | None:
         """A market as it was last read, also one that is only held."""
         return self.markets.get(ticker) or self.valued.get(ticker)
@@ -263,6 +293,34 @@ class View:
         """The outside index behind the market in ten-thousandths of a dollar; None where there is none."""
         index = self._state.index_of(ticker)
         return self._state.indexes.get(index) if index is not None else None
+
+    def spot(self, symbol: str, within_s: float) -> int | None:
+        """The outside price of a coin in ten-thousandths of a dollar; None where there is none so young."""
+        found = self._state.spots.get(symbol)
+        return found.price if found is not None and self.now - found.ts <= within_s * 1000 else None
+
+    def fair(self, ticker: str) -> Price | None:
+        """What an outside model believes the market to be worth; None where none does, or not any more."""
+        found = self._state.fairs.get(ticker)
+        is_over = found is None or (found.until is not None and self.now > found.until)
+        return None if found is None or is_over else found.fair
+
+    def family(self, ticker: str) -> Family:
+        """The event and series of a market, and whether at most one market of the event settles YES."""
+        market = self._state.markets.get(ticker)
+        return self._state.family(market.event_ticker if market is not None else "")
+
+    def siblings(self, ticker: str) -> list[str]:
+        """The markets of the same event that this run trades, with itself, in the order of their tickers."""
+        market = self._state.markets.get(ticker)
+        if market is None:
+            return []
+        same = (other.ticker for other in self._state.markets.values() if other.event_ticker == market.event_ticker)
+        return sorted(same)
+
+    def fees(self, ticker: str) -> FeeSchedule:
+        """How the market charges, for `core.fees.estimate`."""
+        return self._state.fees.get(ticker, FeeSchedule())
 
     def snap(self, ticker: str, side: Side, price: int) -> Price | None:
         """The nearest valid price that is no worse: bids down, asks up."""

@@ -9,7 +9,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import AccountSnapshot, Effect, OrderChanged
-from kalshi_cli.core.model import FeeSchedule, Market, Order, OrderStatus
+from kalshi_cli.core.model import Family, FeeSchedule, Market, Order, OrderStatus
 from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.pnl import in_order
 from kalshi_cli.core.reconcile import provable_at
@@ -42,6 +42,7 @@ def load_engine(
     new_id: Callable[[], str],
     strategies: Sequence[Strategy] = (),
     references: Mapping[str, str] | None = None,
+    families: Mapping[str, Family] | None = None,
     order_expiry_s: float | None = None,
     agree: Callable[[KalshiClient, Notebook, Clock, Engine], object] | None = None,
 ) -> Engine:
@@ -52,7 +53,7 @@ def load_engine(
     memory = store.load()
     engine = restore(
         memory,
-        State(markets=markets, fees=fees, references=references, now=clock.now()),
+        State(markets=markets, fees=fees, references=references, families=families, now=clock.now()),
         limits,
         strategies,
         new_id=new_id,

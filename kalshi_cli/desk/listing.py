@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.core.messages import BookSnapshot
-from kalshi_cli.core.model import Event, FeeSchedule, Market, Series
+from kalshi_cli.core.model import Event, Family, FeeSchedule, Market, Series
 from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.units import Qty, Ts
@@ -193,6 +193,17 @@ class Families:
         """The schedule of a market: the event's override, else the series'."""
         event = self.event(market.event_ticker)
         return in_force(event, self.series(event.series_ticker))
+
+    def family(self, market: Market) -> Family:
+        """What limits and strategies need to know of a market's kin."""
+        event = self.event(market.event_ticker)
+        category = event.category or self.series(event.series_ticker).category
+        return Family(
+            event_ticker=market.event_ticker,
+            series_ticker=event.series_ticker,
+            category=category,
+            is_exclusive=event.mutually_exclusive,
+        )
 
 
 def in_force(event: Event, series: Series) -> FeeSchedule:

@@ -8,7 +8,7 @@ from kalshi_cli.clock import Clock, ManualClock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import MarketChange
-from kalshi_cli.core.model import FeeSchedule, Market
+from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, backtest
@@ -35,6 +35,7 @@ def load_paper(
     new_id: Callable[[], str],
     strategies: Sequence[Strategy],
     references: Mapping[str, str],
+    families: Mapping[str, Family] | None = None,
     order_expiry_s: float | None,
     resync: Callable[[str], None] = lambda _ticker: None,
 ) -> tuple[Engine, PaperVenue]:
@@ -52,7 +53,7 @@ def load_paper(
         stale=memory.orders,
         resync=resync,
     )
-    state = State(markets=markets, fees=fees, references=references, now=clock.now())
+    state = State(markets=markets, fees=fees, references=references, families=families, now=clock.now())
     engine = restore(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
     for market in markets:
         venue.observe(MarketChange(state.now, market))

@@ -42,6 +42,9 @@ not keep up with; all that waits is as old. What is known to be wrong with our c
 CHECK_EVERY_S, MOST_CHECKED = 15.0, 100
 """Books are compared with a read of them: one request for so many. Two reads find a book that stands still."""
 
+MOST_OUTSIDE = 1_000
+"""Messages from outside the exchange that wait; more means that they come faster than they can be decided on."""
+
 DISCOVER_EVERY_S = 60.0
 MARKETS_EVERY_S = 30.0
 
@@ -99,6 +102,7 @@ class LiveFeed:
         self._inbox: Inbox[Said] = stream.inbox if stream is not None else Inbox(0)
         self._pending: deque[Said] = deque()
         self._commands: deque[Command] = deque()
+        self._outside: deque[Message] = deque(maxlen=MOST_OUTSIDE)
         self._down_since: float | None = None
         self._is_polling = False
         self._cannot_poll = False
@@ -109,6 +113,11 @@ class LiveFeed:
     def request(self, command: Command) -> None:
         """Give this out as the next message. Any thread may call it, and any signal handler."""
         self._commands.append(command)
+        self._inbox.wake()
+
+    def bring(self, message: Message) -> None:
+        """Give this out soon, before what the stream says next. Any thread may call it; of too many the oldest go."""
+        self._outside.append(message)
         self._inbox.wake()
 
     def follow(self, markets: Iterable[Market]) -> None:
@@ -128,6 +137,7 @@ class LiveFeed:
         clock = self._clock
         seen, seen_wall = clock.monotonic(), clock.now()
         next_tick, owed, overdue = seen, 0, seen
+        was_outside = False
         while True:
             now, wall = clock.monotonic(), clock.now()
             # A virtual machine that was paused may not have counted it, so the wall clock is asked too; that it may
@@ -149,7 +159,11 @@ class LiveFeed:
                     self._inbox.take(self._pending)
                 owed = min(len(self._pending) + len(self._inbox), TURN)
                 overdue = clock.monotonic() + TURN_S
+            elif self._outside and not (was_outside and self._pending):  # in turn: neither may starve the other
+                was_outside = True
+                yield self._outside.popleft()
             elif self._pending:
+                was_outside = False
                 owed -= 1
                 message = self._next(now, wall)
                 if message is not None:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from kalshi_cli.core.messages import Intent, PublicTrade
+from kalshi_cli.core.inputs import Input
+from kalshi_cli.core.messages import FairValue, Intent, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model import Fill
 from kalshi_cli.core.state import View
 
@@ -29,6 +30,10 @@ class Strategy:
     def __init__(self, params: Any) -> None:
         self.params = params
 
+    def inputs(self) -> tuple[Input, ...]:
+        """What it needs to hear from outside the exchange; by default nothing."""
+        return ()
+
     def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None:
         """The book of `ticker` changed, and can be believed."""
 
@@ -37,6 +42,15 @@ class Strategy:
 
     def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None:
         """An order of this strategy traded."""
+
+    def on_spot(self, view: View, spot: SpotPrice) -> Iterable[Intent] | None:
+        """An outside price moved; called where `inputs` asks for it."""
+
+    def on_fair(self, view: View, fair: FairValue) -> Iterable[Intent] | None:
+        """An outside model said what a market is worth; called where `inputs` asks for it."""
+
+    def on_signal(self, view: View, signal: NewsSignal) -> Iterable[Intent] | None:
+        """News; called where `inputs` asks for it."""
 
     def on_tick(self, view: View) -> Iterable[Intent] | None:
         """Time passed; called about every interval, whether or not anything else happened."""

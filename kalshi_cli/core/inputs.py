@@ -1,0 +1,33 @@
+"""What a strategy needs to hear from outside the exchange. It names it; the loop brings it, as messages.
+
+So a strategy never opens a file or a socket, and a recording or a simulated world can bring the same.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """Something outside to listen to. Equal ones of several strategies are listened to once."""
+
+
+class SpotInput(Input, frozen=True, kw_only=True):
+    """Outside prices of a coin (`BTC`), as SpotPrice messages."""
+
+    symbol: str
+
+
+class FairInput(Input, frozen=True, kw_only=True):
+    """Probabilities by market, as FairValue messages: from a CSV or JSON file, an https address, or a command whose
+    output is either. Read again every `every_s`; each holds for `valid_s`."""
+
+    source: str
+    every_s: float
+    valid_s: float
+
+
+class SignalInput(Input, frozen=True, kw_only=True):
+    """News, as NewsSignal messages: a file that grows, `-` for standard input, or `webhook:PORT` on this machine."""
+
+    source: str

@@ -1,0 +1,89 @@
+"""What comes from outside the exchange: prices, beliefs and news reach the strategies, and grow old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core_build import NOW, Build
+
+from kalshi_cli.core.messages import FairValue, Intent, MarketChange, NewsSignal, SpotPrice, Tick
+from kalshi_cli.core.model import BID, Family
+from kalshi_cli.core.state import State, View
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Price, Ts, cents
+
+
+class Listener(Strategy):
+    """Remembers what it is told."""
+
+    name = "listener"
+
+    def __init__(self) -> None:
+        super().__init__(StrategyParams())
+        self.heard: list[object] = []
+
+    def on_spot(self, view: View, spot: SpotPrice) -> Iterable[Intent] | None:
+        self.heard.append(spot)
+        return None
+
+    def on_fair(self, view: View, fair: FairValue) -> Iterable[Intent] | None:
+        self.heard.append(fair)
+        return None
+
+    def on_signal(self, view: View, signal: NewsSignal) -> Iterable[Intent] | None:
+        self.heard.append(signal)
+        return None
+
+
+def test_prices_beliefs_and_news_from_outside_reach_every_strategy(build: Build) -> None:
+    one = Listener()
+    engine = build.engine(one)
+    spot = SpotPrice(NOW, "BTC", 860_000_000, "coinbase", 1_000_000)
+    fair = FairValue(NOW, "KXA-1", cents(62), "model.csv")
+    signal = NewsSignal(NOW, "n1", "KX*", BID, 8_000)
+    for message in (spot, fair, signal):
+        engine.step(message)
+    assert one.heard == [spot, fair, signal]
+
+
+def test_an_outside_price_is_seen_while_it_is_young(build: Build) -> None:
+    engine = build.engine()
+    view = View(engine.state, "any")
+    assert view.spot("BTC", within_s=5) is None
+    engine.step(SpotPrice(NOW, "BTC", 860_000_000, "coinbase"))
+    engine.step(Tick(Ts(NOW + 5_000)))
+    assert view.spot("BTC", within_s=5) == 860_000_000
+    engine.step(Tick(Ts(NOW + 5_001)))
+    assert view.spot("BTC", within_s=5) is None
+
+
+def test_a_belief_is_seen_until_it_is_over(build: Build) -> None:
+    engine = build.engine()
+    view = View(engine.state, "any")
+    assert view.fair("KXA-1") is None
+    engine.step(FairValue(NOW, "KXA-1", Price(6_200), "model", Ts(NOW + 1_000)))
+    assert view.fair("KXA-1") == 6_200
+    engine.step(Tick(Ts(NOW + 1_001)))
+    assert view.fair("KXA-1") is None
+    engine.step(FairValue(Ts(NOW + 2_000), "KXA-1", Price(6_300), "model"))
+    engine.step(Tick(Ts(NOW + 90_000_000)))
+    assert view.fair("KXA-1") == 6_300, "without an end it holds until something else is said"
+
+
+def test_a_market_brings_its_family_and_knows_its_siblings(build: Build) -> None:
+    engine = build.engine()
+    view = View(engine.state, "any")
+    market = build.market()
+    family = Family(event_ticker=market.event_ticker, series_ticker="KX", category="Crypto", is_exclusive=True)
+    assert view.family(market.ticker) == Family(event_ticker=market.event_ticker)
+    engine.step(MarketChange(NOW, market, family=family))
+    assert view.family(market.ticker) == family
+    assert view.siblings(market.ticker) == [market.ticker]
+    assert view.siblings("NOT-HERE") == []
+    assert view.fees(market.ticker) == engine.state.fees.get(market.ticker, view.fees("NOT-HERE"))
+
+
+def test_families_can_be_known_from_the_start() -> None:
+    state = State(now=NOW, families={"E": Family(event_ticker="E", is_exclusive=True)})
+    assert state.family("E").is_exclusive
+    assert not state.family("F").is_exclusive
