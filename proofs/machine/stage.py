@@ -184,6 +184,10 @@ class Stage:
         """A complete read, and its repairs; False where none came."""
         return self.call(lambda: read_account(self.virtual.client, self.virtual.store, self.clock, self.engine))
 
+    def look_up(self) -> None:
+        """As `order reconcile` does: what became of the orders in doubt."""
+        reconcile_unknown(self.virtual.client, self.virtual.store, self.clock, LIMITS, self.virtual.new_id)
+
     def look_at_markets(self) -> None:
         """News of the markets, which come by REST here."""
         for ticker in list(self.engine.state.markets):
@@ -336,8 +340,7 @@ class Stage:
             self.clock.advance(60.0)
             self.exchange.advance(self._now())
             self.listen()
-            virtual = self.virtual
-            reconcile_unknown(virtual.client, virtual.store, self.clock, LIMITS, virtual.new_id)
+            self.look_up()
             self.read_account()
         self.crash()
         found, orders, fills = invariants.truth(self.exchange, ME), self.ours(), self.virtual.store.fills()
