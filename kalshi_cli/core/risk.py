@@ -1,4 +1,4 @@
-"""The controls before every order, in order; the first that objects decides.
+"""Every order is held against the controls (`controls.py`), in order; the first that objects decides.
 
 `review` is the only place that makes a SubmitOrder, `review_amend` an AmendOrder and `review_close` a CloseOrder, so
 nothing that was not reviewed can reach a venue. Of the three only a CloseOrder passes while trading is halted.
@@ -6,35 +6,14 @@ nothing that was not reviewed can reach a venue. Of the three only a CloseOrder 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
-from kalshi_cli.core.fees import estimate
+from kalshi_cli.core.controls import AMEND_LOWERS, AMEND_RAISES, BEFORE_CLOSES, CONTROLS, OF_PEOPLE, Control
 from kalshi_cli.core.messages import Amend, AmendOrder, Close, CloseOrder, Denied, Place, SubmitOrder
-from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Order, OrderStatus, Side, StpMode, Tif, TradingState
+from kalshi_cli.core.model import Order, OrderStatus, Tif
 from kalshi_cli.core.orders import worse_of
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.core.surroundings import pause_of
-from kalshi_cli.units import (
-    ONE_DOLLAR,
-    Money,
-    Price,
-    Qty,
-    Ts,
-    format_money,
-    format_price,
-    format_qty,
-    format_ts,
-    notional,
-)
-
-LONGEST_LIFE_S = 10 * 365 * 86_400
-
-Objection = tuple[str, str]
-"""A stable code, and `key=value` detail."""
-
-Control = Callable[[State, Limits, Place], Objection | None]
+from kalshi_cli.units import Qty, Ts, format_qty
 
 
 def review(
@@ -46,11 +25,11 @@ def review(
     every command reads it, or says that it cannot. `expiry_s` is the life of an
     order whose intent does not name one; None leaves it good-till-cancelled.
     """
-    if not intent.subaccount:
+    if state.home and intent.subaccount == 0:
         intent = msgspec.structs.replace(intent, subaccount=state.home)
     if strategy:
         intent = _in_group(state, intent)
-    denied = _objection(state, limits, intent, _CONTROLS if strategy else _OF_PEOPLE, strategy)
+    denied = _objection(state, limits, intent, CONTROLS if strategy else OF_PEOPLE, strategy)
     if denied is not None:
         return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
@@ -86,7 +65,7 @@ def review_close(state: State, limits: Limits, intent: Close, *, client_order_id
         reduce_only=True,
         subaccount=intent.subaccount,
     )
-    denied = _objection(state, limits, order, _BEFORE_CLOSES, "") or _more_than_held(state, intent)
+    denied = _objection(state, limits, order, BEFORE_CLOSES, "") or _more_than_held(state, intent)
     return denied or CloseOrder(_order(state, order, client_order_id))
 
 
@@ -139,7 +118,7 @@ def review_amend(state: State, limits: Limits, intent: Amend) -> AmendOrder | De
     order = Place(before.ticker, before.side, intent.price, intent.qty, reason="amend", subaccount=before.subaccount)
     is_raise = intent.qty > before.remaining or (intent.price - before.price) * before.side.sign > 0
     with state.orders.without(before.order_id):
-        denied = _objection(state, limits, order, _AMEND_RAISES if is_raise else _AMEND_LOWERS, "")
+        denied = _objection(state, limits, order, AMEND_RAISES if is_raise else AMEND_LOWERS, "")
     if denied is not None:
         return denied
     wanted = msgspec.structs.replace(
@@ -163,273 +142,6 @@ def _objection(
     return None
 
 
-# -- the controls -------------------------------------------------------------------------------------------------
-
-
-def not_halted(state: State, _limits: Limits, _intent: Place) -> Objection | None:
-    """Nothing is sent, and no order changed, while trading is halted; it can be decreased or cancelled."""
-    return ("HALTED", "trading is halted") if state.trading is TradingState.HALTED else None
-
-
-def daily_loss(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """A day that lost too much takes nothing but what makes a position smaller, whatever the trading state."""
-    limit, net = limits.max_daily_loss, state.day_net
-    if limit is None or net is None or -net <= limit or _is_reducing(state, intent):
-        return None
-    return "DAILY_LOSS", f"net={format_money(net)} limit={format_money(limit)}"
-
-
-def only_reducing(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """REDUCING sends only what makes the position smaller."""
-    if state.trading is TradingState.REDUCING and not _is_reducing(state, intent):
-        return "REDUCING", "only orders that reduce a position"
-    return None
-
-
-def market_is_known(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """A market of this run."""
-    return None if intent.ticker in state.markets else ("UNKNOWN_MARKET", f"ticker={intent.ticker}")
-
-
-def in_sight(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """While the account cannot be read nobody knows what it holds: a strategy opens nothing. What the exchange itself
-    keeps from opening anything may go."""
-    if state.blind_since is None or intent.reduce_only:
-        return None
-    return "BLIND", f"the account cannot be read since {format_ts(state.blind_since)}"
-
-
-def group_is_open(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """An order group that was triggered takes nothing until it is reset."""
-    group = intent.order_group_id
-    return ("GROUP_TRIGGERED", f"order_group_id={group}") if group in state.triggered_groups else None
-
-
-def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """Active, and not about to close: closes come by the clock, without a message."""
-    market = state.markets[intent.ticker]
-    pause = pause_of(state.exchange, market.exchange_index)
-    if pause:
-        return pause, f"shard={market.exchange_index}"
-    if market.status is not MarketStatus.ACTIVE:
-        return "MARKET_NOT_OPEN", f"status={market.status.value}"
-    if state.now >= market.close_time - limits.close_margin_ms:
-        return "MARKET_CLOSING", f"close_in_s={max(0, market.close_time - state.now) // 1000}"
-    return None
-
-
-def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """Whole numbers of our units, a positive count, a price on the market's grid, flags that go together.
-
-    A strategy is somebody's code: NaN passes every comparison, and a float would be stored and sent.
-    """
-    wrong = _wrong_field(intent)
-    if wrong:
-        return "BAD_INTENT", wrong
-    if state.lock is not None and intent.subaccount != state.lock:
-        return "BAD_INTENT", f"subaccount={intent.subaccount}, and the key is locked to {state.lock}"
-    if intent.qty <= 0:
-        return "BAD_COUNT", f"count={format_qty(intent.qty)}"
-    grid = state.markets[intent.ticker].grid
-    if not grid.is_valid(intent.price):
-        below, above = (format_price(at) if at is not None else "none" for at in grid.nearest(intent.price))
-        return "OFF_GRID_PRICE", f"price={format_price(intent.price)} below={below} above={above}"
-    if intent.reduce_only and intent.tif is not Tif.IOC:
-        return "BAD_FLAGS", "reduce_only needs tif=ioc"
-    if intent.post_only and intent.tif is not Tif.GTC:
-        return "BAD_FLAGS", "post_only needs tif=gtc"
-    return None
-
-
-_TYPES = {
-    "side": Side,
-    "price": int,
-    "qty": int,
-    "reason": str,
-    "tif": Tif,
-    "post_only": bool,
-    "reduce_only": bool,
-    "order_group_id": str,
-    "subaccount": int,
-    "self_trade_prevention": StpMode,
-    "cancel_on_pause": bool,
-}
-
-
-def _wrong_field(intent: Place) -> str:
-    """The first field that is not exactly of its type, or out of any range; "" where all is well."""
-    for name, kind in _TYPES.items():
-        if type(getattr(intent, name)) is not kind:
-            return f"{name}={getattr(intent, name)!r:.60} is no {kind.__name__}"
-    if intent.fair is not None and (type(intent.fair) is not int or not 0 <= intent.fair <= ONE_DOLLAR):
-        return f"fair={intent.fair!r:.60} is no price"
-    life = intent.expires_in_s
-    if life is not None and not (type(life) in (int, float) and 0 <= life <= LONGEST_LIFE_S):
-        return f"expires_in_s={life!r:.60}"
-    return "" if intent.reason.isprintable() or not intent.reason else "reason has characters that cannot be printed"
-
-
-def fresh_book(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """No order is priced from a book that is unusable, old, or crossed in the middle of a matching event."""
-    if limits.max_book_age_ms is None:
-        return None
-    age = state.book_age_ms(intent.ticker)
-    if age is None:
-        book = state.books.get(intent.ticker)
-        return "STALE_BOOK", f"reason={book.unusable_reason or 'no snapshot yet' if book else 'no book'}"
-    if age > limits.max_book_age_ms:
-        return "STALE_BOOK", f"age_ms={age} limit_ms={limits.max_book_age_ms}"
-    if state.books[intent.ticker].is_crossed:
-        return "STALE_BOOK", "reason=crossed"
-    return None
-
-
-def price_collar(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """A bid may not reach far above the market, nor an ask far below it.
-
-    A market that nobody quotes and that never traded has no price, and somebody must be the first: a person may, who
-    is told what it costs at worst, within the limits of that. For strategies there is `collar_of_fair`.
-    """
-    market_price = _market_price(state, intent)
-    return None if market_price is None else _too_far(limits, intent, "market", market_price)
-
-
-def collar_of_fair(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """In a market without any price the market is what the strategy holds for fair: an order that is far off would rest
-    there for whoever comes first."""
-    if limits.price_collar is None or _market_price(state, intent) is not None:
-        return None
-    if intent.fair is None:
-        return "PRICE_COLLAR", f"price={format_price(intent.price)} market=none fair=missing"
-    return _too_far(limits, intent, "fair", intent.fair)
-
-
-def _market_price(state: State, intent: Place) -> Price | None:
-    """What an order is compared with: the other side of the book, its own, or the last price."""
-    book, market = state.books.get(intent.ticker), state.markets[intent.ticker]
-    bid, ask = (book.best_bid, book.best_ask) if book is not None and book.is_usable else (None, None)
-    own, other = (bid, ask) if intent.side is BID else (ask, bid)
-    return next((price for price in (other, own, market.last) if price is not None), None)
-
-
-def _too_far(limits: Limits, intent: Place, name: str, anchor: Price) -> Objection | None:
-    beyond = (intent.price - anchor) * intent.side.sign
-    if limits.price_collar is None or beyond <= limits.price_collar:
-        return None
-    price, compared, collar = map(format_price, (intent.price, anchor, limits.price_collar))
-    return "PRICE_COLLAR", f"price={price} {name}={compared} collar={collar}"
-
-
-def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None:
-    """Fat fingers: contracts and worst-case cost of a single order."""
-    if limits.max_order_qty is not None and intent.qty > limits.max_order_qty:
-        return "ORDER_SIZE", f"count={format_qty(intent.qty)} limit={format_qty(limits.max_order_qty)}"
-    cost = _cost(intent)
-    if limits.max_order_cost is not None and cost > limits.max_order_cost:
-        return "ORDER_COST", f"cost={format_money(cost)} limit={format_money(limits.max_order_cost)}"
-    return None
-
-
-def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go."""
-    for code, limit, ticker in (
-        ("ORDER_RATE", limits.max_orders_per_minute, None),
-        ("MARKET_RATE", limits.max_market_orders_per_minute, intent.ticker),
-    ):
-        if limit is not None and state.orders_last_minute(ticker) >= limit and not _is_reducing(state, intent):
-            return code, f"sent={state.orders_last_minute(ticker)} limit={limit} window_s=60"
-    return None
-
-
-def min_edge(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """An order that opens risk must be better than fair by a margin, after its fee. What the exchange itself keeps from
-    opening anything needs none, whatever else of ours rests on its side."""
-    if limits.min_edge is None or intent.reduce_only or _is_reducing(state, intent):
-        return None
-    if intent.fair is None:
-        return "MIN_EDGE", "fair=missing"
-    schedule = state.fees.get(intent.ticker, FeeSchedule())
-    edge = intent.fair - intent.price if intent.side is BID else intent.price - intent.fair
-    fee = estimate(schedule, intent.price, intent.qty, is_taker=not intent.post_only)
-    if edge * intent.qty - fee < limits.min_edge * intent.qty:
-        return "MIN_EDGE", (
-            f"edge={format_price(Price(edge))} fee={format_money(fee)} limit={format_price(limits.min_edge)}"
-        )
-    return None
-
-
-def self_cross(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """Our bid must not meet our own offer."""
-    for order in state.orders.live(intent.ticker):
-        if order.side is not intent.side and (
-            intent.price >= order.price if intent.side is BID else intent.price <= order.price
-        ):
-            return "SELF_CROSS", f"own_order={order.client_order_id or order.order_id} at={format_price(order.price)}"
-    return None
-
-
-def position_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """The position if every live order on this side fills, too, and all that other subaccounts may hold on top of it.
-
-    What only closes the position of its own subaccount adds to nothing.
-    """
-    if limits.max_position is None:
-        return None
-    held = state.held(intent.ticker, intent.subaccount) * intent.side.sign
-    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
-    own = held + (longest if intent.side is BID else shortest) + intent.qty
-    worst = Qty(own + state.most_held(intent.ticker, besides=intent.subaccount))
-    if own > 0 and worst > limits.max_position:
-        return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
-    return None
-
-
-def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """The most that all markets together can lose; what does not add to it is always allowed."""
-    if limits.max_exposure is None:
-        return None
-    before = state.exposure(intent.ticker)
-    after = state.exposure(intent.ticker, (intent.subaccount, intent.side, intent.price, intent.qty))
-    total = state.total_exposure() - before + after
-    if after > before and total > limits.max_exposure:
-        return "EXPOSURE", f"worst_loss={format_money(Money(total))} limit={format_money(limits.max_exposure)}"
-    return None
-
-
-_CONTROLS: tuple[Control, ...] = (
-    market_is_known,
-    well_formed,
-    not_halted,
-    daily_loss,
-    only_reducing,
-    in_sight,
-    group_is_open,
-    market_is_open,
-    fresh_book,
-    price_collar,
-    collar_of_fair,
-    order_size,
-    order_rate,
-    min_edge,
-    self_cross,
-    position_limit,
-    exposure_limit,
-)
-_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)
-_OF_PEOPLE = tuple(control for control in _CONTROLS if control not in _OF_STRATEGIES_ONLY)
-
-_AMEND_RAISES = _OF_PEOPLE
-_AMEND_LOWERS: tuple[Control, ...] = (market_is_known, well_formed, not_halted)
-_BEFORE_CLOSES: tuple[Control, ...] = (
-    market_is_known,
-    well_formed,
-    market_is_open,
-    fresh_book,
-    price_collar,
-    self_cross,
-)
-
-
 def adding(state: State) -> list[Order]:
     """Live orders of strategies that are not sure to make a position smaller, whichever of all orders fill.
 
@@ -449,17 +161,3 @@ def adding(state: State) -> list[Order]:
         else:
             found.append(order)
     return found
-
-
-def _cost(intent: Place) -> Money:
-    """What the order can cost at most: YES for a bid, NO for an ask."""
-    return notional(intent.price if intent.side is BID else Price(ONE_DOLLAR - intent.price), intent.qty)
-
-
-def _is_reducing(state: State, intent: Place) -> bool:
-    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first."""
-    held = state.held(intent.ticker, intent.subaccount)
-    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
-    pending = longest if intent.side is BID else shortest
-    closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)
-    return intent.side is closing and pending + intent.qty <= abs(held)

@@ -321,7 +321,7 @@ CONTROLS = (
     Mutant(
         "halted sends nothing",
         "a halted account trades on (I-HALT)",
-        "core/risk.py",
+        "core/controls.py",
         'return ("HALTED", "trading is halted") if state.trading is TradingState.HALTED else None',
         "return None",
         ("tests/core/test_risk.py",),
@@ -329,15 +329,15 @@ CONTROLS = (
     Mutant(
         "reducing only reduces",
         "a guarded account opens new risk (F63)",
-        "core/risk.py",
-        "    if state.trading is TradingState.REDUCING and not _is_reducing(state, intent):",
+        "core/controls.py",
+        "    if state.trading is TradingState.REDUCING and not is_reducing(state, intent):",
         "    if False:",
         ("tests/core/test_risk.py",),
     ),
     Mutant(
         "out of sight a strategy opens nothing",
         "orders are added to what nobody can see (F43)",
-        "core/risk.py",
+        "core/controls.py",
         "    if state.blind_since is None or intent.reduce_only:",
         "    if True:",
         ("tests/core/test_risk.py",),
@@ -345,7 +345,7 @@ CONTROLS = (
     Mutant(
         "the price is on the grid",
         "the exchange refuses, or rounds (F49)",
-        "core/risk.py",
+        "core/controls.py",
         "    if not grid.is_valid(intent.price):",
         "    if False:",
         ("tests/core/test_risk.py",),
@@ -353,18 +353,18 @@ CONTROLS = (
     Mutant(
         "without a market price a strategy is held to its fair value",
         "an order at any price rests in an empty book (F62)",
-        "core/risk.py",
+        "core/controls.py",
         "_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)",
-        "_CONTROLS = tuple(control for control in _CONTROLS if control is not collar_of_fair)\n"
+        "CONTROLS = tuple(control for control in CONTROLS if control is not collar_of_fair)\n"
         "_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)",
         ("tests/core/test_risk.py",),
     ),
     Mutant(
         "what needs no edge cannot open anything",
         "a resting order beside it makes an exit without fair value open the other side",
-        "core/risk.py",
-        "    if limits.min_edge is None or intent.reduce_only or _is_reducing(state, intent):",
-        "    if limits.min_edge is None or intent.tif is Tif.IOC or _is_reducing(state, intent):",
+        "core/controls.py",
+        "    if limits.min_edge is None or intent.reduce_only or is_reducing(state, intent):",
+        "    if limits.min_edge is None or intent.tif is Tif.IOC or is_reducing(state, intent):",
         ("tests/core/test_risk.py",),
     ),
     Mutant(
@@ -378,7 +378,7 @@ CONTROLS = (
     Mutant(
         "an unusable book is no book",
         "an order is priced after a gap (F34)",
-        "core/risk.py",
+        "core/controls.py",
         "    if age is None:\n        book = state.books.get(intent.ticker)",
         "    if age is None and intent.ticker not in state.books:\n        book = state.books.get(intent.ticker)",
         ("tests/core/test_risk.py",),
@@ -386,7 +386,7 @@ CONTROLS = (
     Mutant(
         "an old book is no book",
         "an order is priced on what was true a minute ago (F31)",
-        "core/risk.py",
+        "core/controls.py",
         "    if age > limits.max_book_age_ms:",
         "    if False:",
         ("tests/core/test_risk.py",),
@@ -394,7 +394,7 @@ CONTROLS = (
     Mutant(
         "the position with every live order filled",
         "two orders, each inside the limit, break it (F61)",
-        "core/risk.py",
+        "core/controls.py",
         "    own = held + (longest if intent.side is BID else shortest) + intent.qty",
         "    own = held + intent.qty",
         ("tests/core/test_risk.py",),
@@ -402,8 +402,8 @@ CONTROLS = (
     Mutant(
         "the day's loss stops new risk",
         "a bad day goes on (F63)",
-        "core/risk.py",
-        "    if limit is None or net is None or -net <= limit or _is_reducing(state, intent):",
+        "core/controls.py",
+        "    if limit is None or net is None or -net <= limit or is_reducing(state, intent):",
         "    if True:",
         ("tests/core/test_risk.py", "tests/core/test_guards.py"),
     ),
@@ -442,7 +442,7 @@ CONTROLS = (
     Mutant(
         "a bid does not meet our own offer",
         "we trade with ourselves (F28)",
-        "core/risk.py",
+        "core/controls.py",
         "        if order.side is not intent.side and (",
         "        if False and (",
         ("tests/core/test_risk.py",),

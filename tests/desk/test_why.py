@@ -6,9 +6,9 @@ import os
 
 from virtual import TICKER, Virtual
 
+from kalshi_cli.core.controls import min_edge
 from kalshi_cli.core.messages import Denied, OrderChanged, Place
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.risk import min_edge
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.status import read_status
 from kalshi_cli.desk.why import Funnel, funnel
