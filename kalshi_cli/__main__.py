@@ -9,6 +9,9 @@ import sys
 
 def run() -> None:
     """Run the command line of this process and end it with the exit code."""
+    from kalshi_cli.clock import SystemClock  # before what takes long to load
+
+    started_s = SystemClock().monotonic()
     # A service or a shell (`>&-`) may start us without these; then Python has None in their place.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -17,7 +20,7 @@ def run() -> None:
     from kalshi_cli.errors import ExitCode
 
     try:
-        code = main()
+        code = main(started_s=started_s)
     except KeyboardInterrupt:  # in the moment after the command was done
         code = ExitCode.INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to stop; Python would end by the raw signal

@@ -105,7 +105,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "simulator": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
     "app": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk", "simulator", "app"),
     "cli": (*BASE, *CONFIG, "core", "strategies", "desk", "app", "cli"),
-    "__main__": ("cli", "errors"),
+    "__main__": ("cli", "clock", "errors"),
     "__init__": (),
 }
 """Layer -> the layers it may import. Imports for annotations only do not count."""

@@ -10,6 +10,7 @@ import msgspec
 
 from kalshi_cli.app import App
 from kalshi_cli.app.check_notices import BUSY_MS, Book, tell_sinks
+from kalshi_cli.app.health import check_schema
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
@@ -26,6 +27,9 @@ LOOKING, KNOWING = 0.6, 0.7
 """The part of its time in which a check may begin to look, and after which what is known by then has to do; the rest is
 for those who must hear of it."""
 
+LONGER = {"schema": 0.2}
+"""Who asks for one thing after the other may look for so much longer, and has no more than a few to tell after it."""
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop; whom to tell.
@@ -41,8 +45,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     is_paper: bool = False
     is_stop_allowed: bool = False
     is_accepted: bool = False
+    is_public_only: bool = False
     notify: str = ""
     is_told: bool = True
+
+    def part_s(self, part: float) -> float:
+        """LOOKING or KNOWING in seconds."""
+        return self.within_s * (part + LONGER.get(self.name, 0.0))
 
 
 Show = Callable[[CheckReport, Sequence[CheckReport]], None]
@@ -82,7 +91,7 @@ def run_checks(app: App, wanted: Wanted, show: Show, leave: Callable[[Verdict], 
                     verdicts.append(_conclude(app, wanted, turns, known, show, until))
             return verdicts[0]
 
-        timer = threading.Timer(wanted.within_s * KNOWING, lambda: leave(conclude()))
+        timer = threading.Timer(wanted.part_s(KNOWING), lambda: leave(conclude()))
         timer.daemon = True
         timer.start()
         try:
@@ -138,10 +147,11 @@ def _look(app: App, wanted: Wanted, known: list[CheckReport]) -> None:
         connect=lambda: _bounded(app.client, wanted.within_s * LOOKING / 2),
         connect_unsigned=lambda: _bounded(app.public, wanted.within_s * LOOKING / 2),
         remembered=lambda: app.remembered(busy_ms=BUSY_MS), remember=lambda: app.store,
-        find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.within_s * LOOKING,
+        find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.part_s(LOOKING),
         try_stream=lambda within_s: health.stream(
             app.ws_url, app.signer, app.clock, app.rng, within_s=min(within_s, health.STREAM_WITHIN_S)
         ),
+        try_routes=lambda within_s: check_schema(app, is_public_only=wanted.is_public_only, within_s=within_s),
         seen=app.journal.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
     for name in wanted.checks:

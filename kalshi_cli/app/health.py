@@ -64,14 +64,15 @@ def check_schema(app: App, *, is_public_only: bool, within_s: float) -> CheckRep
     from kalshi_cli.desk import schema
 
     signer, ws_url = app.signer, app.ws_url
+    client = app.connected(lambda _reviewed: None)  # a probe that is told "410", as it should be, is no alert
+    client.bound_reads(within_s / 2)  # one that hangs leaves time to say so
 
     def frames(ticker: str) -> list[bytes]:
         assert signer is not None
         return schema.first_frames(ws_url, signer, app.clock, app.rng, ticker)
 
     return schema.examine(
-        # One of its own: a probe that is told "410", as it should be, is no alert.
-        app.connected(lambda _reviewed: None),
+        client,
         app.clock,
         within_s=within_s,
         is_keyed=signer is not None,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from inspect import Parameter, Signature
 from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import Format, close_out, default_format, note, tell, write_out
 from kalshi_cli.core.checks import CheckReport, Verdict
 from kalshi_cli.text import redact, safe_text
@@ -20,7 +21,11 @@ from kalshi_cli.text import redact, safe_text
 app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", needs_name=True)
 
 WITHIN_S = 13.0
-"""Monitoring systems and cron give a check fifteen seconds; the program has to start and to end in them too."""
+"""Monitoring systems and cron give a check fifteen seconds. These count from the start of the program; what is left is
+for Python to come up before, and for the last word after."""
+
+LEAST_S = 1.0
+"""What is left to look where the program took all that time to start."""
 
 SAYING_S = 0.5
 """How long the last word of a check may take that has no more time."""
@@ -32,7 +37,7 @@ MOST_LINES = 18
 """Mail and pagers show the beginning of a check's output; two more lines are on stderr."""
 
 
-# -- the options of all ------------------------------------------------------------------------------------------
+# -- the options --------------------------------------------------------------------------------------------------
 
 
 def _range(text: str) -> str:
@@ -44,25 +49,38 @@ def _range(text: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
-def _range_option(*names: str, text: str) -> Any:
-    return typer.Option(*names, parser=_range, metavar="RANGE", help=f"{text} Like 10, 10:, ~:10, 10:20, @10:20.")
+def _bound(name: str, *names: str, text: str) -> Parameter:
+    text = f"{text} outside of this, instead of as configured; stops no trading. Like 10, 10:, ~:10, 10:20, @10:20."
+    return _option(name, Any, typer.Option(*names, parser=_range, metavar="RANGE", help=text))
 
 
-Warn = Annotated[
-    Any, _range_option("-w", "--warn", text="Warn outside of this, instead of as configured; stops no trading.")
-]
-Crit = Annotated[
-    Any, _range_option("-c", "--crit", text="Critical outside of this, instead of as configured; stops no trading.")
-]
-Within = Annotated[Any, duration_option("--within", text="Give up after this (13s).")]
-Notify = Annotated[
-    str, typer.Option("--notify", metavar="URL", help="One more sink for this run; http on this machine.")
-]
-NoNotify = Annotated[bool, typer.Option("--no-notify", help="Tell nobody, and remember nothing of it for the alerts.")]
-Paper = Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")]
-AllowStopped = Annotated[
-    bool, typer.Option("--allow-stopped", help="That no loop runs is fine, if the last one ended in good order.")
-]
+def _option(name: str, kind: Any, option: Any, default: object = None) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _flag(name: str, option: str, text: str) -> Parameter:
+    return _option(name, bool, typer.Option(option, help=text), False)
+
+
+EACH = (
+    _option("within", Any, duration_option("--within", text="Give up after this, from its start (13s).")),
+    _option(
+        "notify", str,
+        typer.Option("--notify", metavar="URL", help="One more sink for this run; http on this machine."), "",
+    ),
+    _flag("no_notify", "--no-notify", "Tell nobody, and remember nothing of it for the alerts."),
+)  # fmt: skip
+"""What every check takes."""
+
+BOUNDS = (_bound("warn", "-w", "--warn", text="Warn"), _bound("crit", "-c", "--crit", text="Critical"))
+"""What a check takes that has a number to be held against a range."""
+
+PAPER = Parameter("is_paper", Parameter.KEYWORD_ONLY, default=False, annotation=Paper)
+ALLOW_STOPPED = _flag(
+    "is_stop_allowed", "--allow-stopped", "That no loop runs is fine, if the last one ended in good order."
+)
+ACCEPT = _flag("is_accepted", "--accept", "The cash there is now is right: from here on its drift is counted.")
+PUBLIC = _flag("is_public_only", "--public", "Only routes that need no key.")
 
 
 # -- the checks ---------------------------------------------------------------------------------------------------
@@ -139,7 +157,7 @@ EITHER_LOOP = {
     The last 50 orders and fills of the loop, of not more than a day: how many of a hundred traded within 30 s of their
     decision, the slowest placement, and slippage, what a contract cost beyond its fair value, fees included. A number
     of fewer than 20 says nothing. Warning: any of them got worse than it was in the 500 before, beyond chance. -w and
-    -c are percent of orders that traded. Where only a loop on paper ever ran, that is the one.
+    -c are percent of orders that traded. Where only a loop on paper was ever started, that is the one.
 
     \b
     kalshi check execution
@@ -148,8 +166,8 @@ EITHER_LOOP = {
     "errors": """What went wrong in the last hour, and was everybody told?
 
     Critical alerts of the loop, by what happened and to what; -w and -c are how many. Critical: a strategy failed, and
-    the loop runs on without it. Warning: a sink did not take an alert. Where only a loop on paper ever ran, that is the
-    one.
+    the loop runs on without it. Warning: a sink did not take an alert. Where only a loop on paper was ever started,
+    that is the one.
 
     \b
     kalshi check errors
@@ -172,8 +190,8 @@ LOOP = {
     "heartbeat": """Does the loop that should run complete its cycles?
 
     The age of the last cycle that was completed with the account in sight, in seconds. Critical: no loop runs, the
-    last one was killed, trading is halted or reducing; a pause is a warning. Where only a loop on paper ever ran, that
-    is the one.
+    last one was killed, trading is halted or reducing; a pause is a warning. Where only a loop on paper was ever
+    started, that is the one.
 
     \b
     kalshi check heartbeat -w 30 -c 120
@@ -184,72 +202,8 @@ LOOP = {
 """Checks of a running loop: they can be told which, and that none need run."""
 
 
-def _of_account(name: str) -> Callable[..., None]:
-    def check(
-        ctx: typer.Context,
-        warn: Warn = None,
-        crit: Crit = None,
-        within: Within = None,
-        notify: Notify = "",
-        no_notify: NoNotify = False,
-    ) -> None:
-        _run(ctx, name, within, warn=warn, crit=crit, notify=notify, is_told=not no_notify)
-
-    return check
-
-
-def _of_exchange(name: str) -> Callable[..., None]:
-    def check(ctx: typer.Context, within: Within = None, notify: Notify = "", no_notify: NoNotify = False) -> None:
-        _run(ctx, name, within, notify=notify, is_told=not no_notify)
-
-    return check
-
-
-def _of_either_loop(name: str) -> Callable[..., None]:
-    def check(
-        ctx: typer.Context,
-        warn: Warn = None,
-        crit: Crit = None,
-        within: Within = None,
-        notify: Notify = "",
-        no_notify: NoNotify = False,
-        paper: Paper = False,
-    ) -> None:
-        _run(ctx, name, within, warn=warn, crit=crit, notify=notify, is_told=not no_notify, is_paper=paper)
-
-    return check
-
-
-def _of_loop(name: str) -> Callable[..., None]:
-    def check(
-        ctx: typer.Context,
-        warn: Warn = None,
-        crit: Crit = None,
-        within: Within = None,
-        notify: Notify = "",
-        no_notify: NoNotify = False,
-        paper: Paper = False,
-        allow_stopped: AllowStopped = False,
-    ) -> None:
-        loop = {"is_paper": paper, "is_stop_allowed": allow_stopped}
-        _run(ctx, name, within, warn=warn, crit=crit, notify=notify, is_told=not no_notify, **loop)
-
-    return check
-
-
-@app.command("drift")
-def drift(
-    ctx: typer.Context,
-    warn: Warn = None,
-    crit: Crit = None,
-    within: Within = None,
-    notify: Notify = "",
-    no_notify: NoNotify = False,
-    accept: Annotated[
-        bool, typer.Option("--accept", help="The cash there is now is right: from here on its drift is counted.")
-    ] = False,
-) -> None:
-    """Is what we remember of the account what the exchange states, to the contract and the cent?
+SPECIAL = {
+    "drift": """Is what we remember of the account what the exchange states, to the contract and the cent?
 
     Each fill and each position of the state file against the exchange's, and the cash against what there was, what
     trading did to it, and what was paid in and out: from the first run of this check, or from --accept. What differs
@@ -259,50 +213,8 @@ def drift(
     \b
     kalshi check drift
     kalshi check drift --accept
-    """
-    _run(ctx, "drift", within, warn=warn, crit=crit, notify=notify, is_told=not no_notify, is_accepted=accept)
-
-
-for _name, _help in ACCOUNT.items():
-    app.command(_name, help=_help)(_of_account(_name))
-for _name, _help in UNRANGED.items():
-    app.command(_name, help=_help)(_of_exchange(_name))
-for _name, _help in EITHER_LOOP.items():
-    app.command(_name, help=_help)(_of_either_loop(_name))
-for _name, _help in LOOP.items():
-    app.command(_name, help=_help)(_of_loop(_name))
-ALL = (*LOOP, "errors", "execution", *UNRANGED, *ACCOUNT, "drift", "api", "feed")
-"""In this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
-
-
-@app.command("all")
-def everything(
-    ctx: typer.Context,
-    within: Within = None,
-    notify: Notify = "",
-    no_notify: NoNotify = False,
-    paper: Paper = False,
-    allow_stopped: AllowStopped = False,
-) -> None:
-    """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
-
-    They share what they read, so that this asks less of the exchange than one after the other would.
-
-    \b
-    kalshi check all --allow-stopped
-    kalshi check all --env prod --json
-    """
-    loop = {"is_paper": paper, "is_stop_allowed": allow_stopped}
-    _run(ctx, "all", within, notify=notify, is_told=not no_notify, **loop)
-
-
-@app.command("schema")
-def schema(
-    ctx: typer.Context,
-    public: Annotated[bool, typer.Option("--public", help="Only routes that need no key.")] = False,
-    within: Within = None,
-) -> None:
-    """Does the exchange still send what this program reads?
+    """,
+    "schema": """Does the exchange still send what this program reads?
 
     Reads one sample of each route in use, with the account's own data where it has any, and the first frames of the
     stream. Critical: a field that is missing or of another type, a route that is gone or announces its end, a legacy
@@ -312,26 +224,62 @@ def schema(
     \b
     kalshi check schema
     kalshi check schema --env prod --public --json
-    """
-    from kalshi_cli.app.health import check_schema
+    """,
+    "all": """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
 
-    within_s = within or WITHIN_S
-    with stopped_after(within_s, "schema", flags_of(ctx).form), opened(ctx) as desk:
-        found = check_schema(desk, is_public_only=public, within_s=within_s * 0.9)
-        show(found, flags_of(ctx).form)
-    raise typer.Exit(found.verdict.value)
+    They share what they read, so that this asks less of the exchange than one after the other would.
+
+    \b
+    kalshi check all --allow-stopped
+    kalshi check all --env prod --json
+    """,
+}
+"""Checks with an option of their own, and all at once."""
 
 
-def _run(ctx: typer.Context, name: str, within: float | None, **options: Any) -> None:
+def _add(name: str, text: str, *taken: Parameter) -> None:
+    """`kalshi check NAME`, which takes these options."""
+
+    def check(ctx: typer.Context, **given: Any) -> None:
+        _run(ctx, name, **given)
+
+    of_context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    check.__signature__ = Signature([of_context, *taken])  # type: ignore[attr-defined]
+    app.command(name, help=text)(check)
+
+
+for _name, _help in ACCOUNT.items():
+    _add(_name, _help, *BOUNDS, *EACH)
+for _name, _help in UNRANGED.items():
+    _add(_name, _help, *EACH)
+for _name, _help in EITHER_LOOP.items():
+    _add(_name, _help, *BOUNDS, *EACH, PAPER)
+for _name, _help in LOOP.items():
+    _add(_name, _help, *BOUNDS, *EACH, PAPER, ALLOW_STOPPED)
+_add("drift", SPECIAL["drift"], *BOUNDS, *EACH, ACCEPT)
+_add("schema", SPECIAL["schema"], *EACH, PUBLIC)
+_add("all", SPECIAL["all"], *EACH, PAPER, ALLOW_STOPPED)
+
+ALL = (*LOOP, "errors", "execution", *UNRANGED, *ACCOUNT, "drift", "api", "feed")
+"""In this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
+
+
+def left_s(wanted_s: float, age_s: float) -> float:
+    """What is left of the time of a check in a program of that age."""
+    return max(LEAST_S, wanted_s - age_s)
+
+
+def _run(ctx: typer.Context, name: str, *, within: float | None, no_notify: bool, **wanted: Any) -> None:
     from kalshi_cli.app.checks import Wanted, run_checks
 
-    within_s, form = within or WITHIN_S, flags_of(ctx).form
+    flags, wanted_s = flags_of(ctx), within or WITHIN_S
+    within_s = left_s(wanted_s, flags.age_s)
     checks = ALL if name == "all" else (name,)
-    with stopped_after(within_s, name, form) as stop, opened(ctx) as desk:
+    with stopped_after(within_s, name, flags.form, of_s=wanted_s) as stop, opened(ctx) as desk:
 
         def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             try:
-                show(found, form, parts)
+                show(found, flags.form, parts)
                 write_out("", flush=True)
             except OSError as error:  # nobody may be reading, a disk may be full: others are told all the same
                 close_out()
@@ -340,7 +288,7 @@ def _run(ctx: typer.Context, name: str, within: float | None, **options: Any) ->
 
         verdict = run_checks(
             desk,
-            Wanted(name=name, checks=checks, within_s=within_s, **options),
+            Wanted(name=name, checks=checks, within_s=within_s, is_told=not no_notify, **wanted),
             told,
             lambda found: os._exit(found.value),
         )
@@ -397,9 +345,9 @@ class Stop:
 
 
 @contextmanager
-def stopped_after(seconds: float, check: str, form: Format | None) -> Iterator[Stop]:
+def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: float) -> Iterator[Stop]:
     """End this process with UNKNOWN after so long, whatever holds it up: a resolver, a lock, a pipe; and when it is
-    told to end.
+    told to end. `of_s` is how long it may take in all, with its start.
 
     With the verdict, where that is known and shown, and only telling others of it takes too long.
     """
@@ -418,7 +366,7 @@ def stopped_after(seconds: float, check: str, form: Format | None) -> Iterator[S
         saying.join(SAYING_S)  # nobody may be reading
         os._exit(stop.verdict.value)
 
-    timer = threading.Timer(seconds, give_up, (f"nothing known within {seconds:g} s",))
+    timer = threading.Timer(seconds, give_up, (f"nothing known within {of_s:g} s",))
     timer.daemon = True
     timer.start()
     before = signal.signal(signal.SIGTERM, lambda *_: give_up("terminated"))

@@ -176,10 +176,13 @@ CliUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What the parser raises for a wrong line; typer has no public name for it."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit code. Nothing is raised, and a traceback is shown only for a bug."""
+def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -> int:
+    """Run one command line; the exit code. Nothing is raised, and a traceback is shown only for a bug.
+
+    `started_s` is when this program was started, on the monotonic clock: some commands end in time, from then on.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    flags = Flags()
+    flags = Flags(started_s=started_s)
     set_quiet(False)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
+from kalshi_cli.clock import SystemClock
 from kalshi_cli.errors import UsageError
 from kalshi_cli.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 
@@ -42,6 +43,13 @@ class Flags:
     state: Path | None = None
     form: Format | None = None
     verbose: bool = False
+    started_s: float | None = None
+    """When the program was started, on the monotonic clock."""
+
+    @property
+    def age_s(self) -> float:
+        """How long the program has been running; 0 where this is a call within another program."""
+        return SystemClock().monotonic() - self.started_s if self.started_s is not None else 0.0
 
 
 def flags_of(ctx: typer.Context) -> Flags:
@@ -251,6 +259,9 @@ def choice_option(*names: str, choices: Sequence[str], text: str) -> Any:
     return typer.Option(
         *names, parser=lambda word: word and _choice(word, choices), metavar="|".join(choices), help=text
     )
+
+
+Paper = Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")]
 
 
 def ticker() -> Any:

@@ -21,7 +21,8 @@ from served import Served, bare_variables, finish, kalshi, served, set_variables
 
 from kalshi_cli.app import App, checks
 from kalshi_cli.app.checks import Wanted, run_checks
-from kalshi_cli.cli.check import ALL
+from kalshi_cli.cli.check import ALL, LEAST_S, left_s
+from kalshi_cli.cli.options import Flags
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.config import load
 from kalshi_cli.core.checks import CheckReport, Verdict, report
@@ -248,13 +249,36 @@ def test_where_the_exchange_hangs_what_is_known_without_it_is_shown_and_told(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent_exchange(monkeypatch, silent)
-        words = ["check", "all", "--within", "13s", "--json", "--notify", sink.url]
+        words, began_s = ["check", "all", "--json", "--notify", sink.url], SystemClock().monotonic()
         ended = finish(start(words, dict(os.environ), tmp_path), within_s=30.0)
+        assert SystemClock().monotonic() - began_s < 15.0, "what is promised to monitoring systems"
     status = {each["check"]: each["status"] for each in ended.json["checks"]}
     assert (ended.code, status["heartbeat"], status["errors"]) == (2, "CRITICAL", "OK")
     assert {status[name] for name in ("exchange", "positions", "balance", "api")} == {"UNKNOWN"}
     assert status["feed"] in ("CRITICAL", "UNKNOWN"), "a busy machine may have no time left to try the stream"
     assert ("firing", "HEARTBEAT_LOST") in sink.heard
+
+
+def test_the_time_of_a_check_counts_from_the_start_of_the_program() -> None:
+    assert (left_s(13.0, 5.0), left_s(13.0, 0.0), left_s(13.0, 60.0)) == (8.0, 13.0, LEAST_S)
+    assert Flags(started_s=SystemClock().monotonic() - 5.0).age_s >= 5.0
+    assert Flags().age_s == 0.0, "a call within another program"
+
+
+def test_a_program_that_came_up_late_has_little_left_to_look(
+    proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = (
+        "import sys; from kalshi_cli.clock import SystemClock; from kalshi_cli.cli.main import main; "
+        "sys.exit(main(started_s=SystemClock().monotonic() - 300))"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_exchange(monkeypatch, silent)
+        for limit in ("READ", "TOTAL"):
+            monkeypatch.setenv(f"KALSHI_EXCHANGE__{limit}_TIMEOUT_S", "120")
+        words = [sys.executable, "-c", late, *CHECK, "--within", "300s", "--no-notify"]
+        ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
+    assert (ended.returncode, ended.stdout.partition(" - ")[0]) == (3, "KALSHI BALANCE UNKNOWN")
 
 
 def held_up(name: str, monkeypatch: pytest.MonkeyPatch) -> threading.Event:

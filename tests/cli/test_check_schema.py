@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
+from hook import hook
 from served import KEY_ID, TWO_SIDED, Served, bare_variables, finish, kalshi, served, set_variables, start
 
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 
 CHECK = ("check", "schema")
@@ -34,6 +37,14 @@ def proxy(shared: tuple[Served, FaultProxy], monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch, one.home, one.variables(found.moved(one.server.rest_url), found.moved(one.server.ws_url))
     )
     return found
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of its own for state and configuration."""
+    for name, value in bare_variables(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
 
 
 def first(name: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
@@ -161,10 +172,41 @@ def test_whatever_holds_it_up_it_ends_in_time_and_says_so(tmp_path: Path) -> Non
             **bare_variables(tmp_path),
         }
         words = [*CHECK, "--public", "--within", "1s"]
-        ended = finish(start(words, variables, tmp_path), within_s=30.0)
-        assert (ended.code, ended.out) == (3, "KALSHI SCHEMA UNKNOWN - nothing known within 1 s\n")
         ended = finish(start([*words, "--json"], variables, tmp_path), within_s=30.0)
         assert (ended.code, ended.json["status"]) == (3, "UNKNOWN")
+        assert ended.json["runbook"] in ("schema", "could-not-look")
+
+
+def test_what_it_finds_is_told_once_and_its_end_too(proxy: FaultProxy, bare: Path) -> None:
+    proxy.edits[r"/portfolio/fills\?"] = first("fills", lambda fill: fill.pop("fee_cost"))
+    with hook() as sink:
+        words = (*CHECK, "--notify", sink.url)
+        assert [kalshi(*words).code, kalshi(*words).code, kalshi(*words, "--no-notify").code] == [2, 2, 2]
+        proxy.edits.clear()
+        assert kalshi(*words).code == 0
+    assert sink.heard == [("firing", "MISSING_FIELD"), ("resolved", "MISSING_FIELD")]
+    assert sink.told[0]["subject"] == "GET /portfolio/fills.fills[].fee_cost"
+
+
+def test_what_is_only_new_is_told_nobody(proxy: FaultProxy, bare: Path) -> None:
+    proxy.edits[r"/portfolio/fills\?"] = first("fills", lambda fill: fill.update({"mood": "good"}))
+    with hook() as sink:
+        assert kalshi(*CHECK, "--notify", sink.url).code == 0
+    assert sink.heard == []
+
+
+def test_two_of_them_do_not_run_at_the_same_time(proxy: FaultProxy, bare: Path) -> None:
+    with lock(bare / "state" / "sim" / "checks" / "schema.lock", SystemClock()):
+        proxy.answers.clear()
+        ended = kalshi(*CHECK)
+        assert (ended.code, "already running" in ended.out, proxy.answers) == (0, True, [])
+    assert "already running" not in kalshi(*CHECK).out
+
+
+def test_it_has_no_number_for_a_range(proxy: FaultProxy) -> None:
+    for option in ("-w", "-c"):
+        ended = kalshi(*CHECK, option, "5")
+        assert (ended.code, "no such option" in ended.err) == (3, True)
 
 
 def test_a_route_that_announces_its_end_is_said_in_normal_use(proxy: FaultProxy) -> None:

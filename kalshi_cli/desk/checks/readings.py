@@ -60,7 +60,7 @@ class Readings:
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
     got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `remembered` and `find_loop`
     are asked once, when they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at
-    most, and says how that went; `seen` counts what this run asks.
+    most, and says how that went; `try_routes` asks each route in use once, as well; `seen` counts what this run asks.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Readings:
         remember: Callable[[], Store],
         find_loop: Callable[[], Loop],
         try_stream: Callable[[float], tuple[Verdict, str, str]],
+        try_routes: Callable[[float], CheckReport],
         seen: Traffic,
         within_s: float,
         is_stop_allowed: bool = False,
@@ -92,6 +93,7 @@ class Readings:
         self._remember = remember
         self._find_loop = find_loop
         self._try_stream = try_stream
+        self._try_routes = try_routes
         self.seen = seen
         self._until = clock.monotonic() + within_s
         self._found: dict[str, object] = {}
@@ -202,6 +204,11 @@ class Readings:
     def stream(self) -> tuple[Verdict, str, str]:
         """Whether the stream lets us in and answers, in words, and what to do where it does not."""
         return self.once("stream", lambda: self._try_stream(self.left_s))
+
+    @property
+    def routes(self) -> CheckReport:
+        """Whether each route in use still answers what we read."""
+        return self._try_routes(self.left_s)
 
     # -- what is remembered here ----------------------------------------------------------------------------------
 
