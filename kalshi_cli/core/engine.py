@@ -82,8 +82,7 @@ class Engine:
         self.is_starting = False
         """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
         self.is_stopping = False
-        self._cash_besides: Money | None = None
-        self._hooks = Hooks(state, strategies, self._consider, self._withdraw, self._may_ask)
+        self._hooks = Hooks(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._on_file = on_file
@@ -119,8 +118,8 @@ class Engine:
 
     @property
     def cash(self) -> Money | None:
-        """The balance of the last account read, moved on by what was booked since; None before the first."""
-        return None if self._cash_besides is None else Money(self._cash_besides + self.state.ledger.cash)
+        """As `State.cash`."""
+        return self.state.cash
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -388,7 +387,7 @@ class Engine:
         for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
             effects += self.step(repair)
         self._untold_fills = None
-        self._cash_besides = Money(message.balance.cash - self.state.ledger.cash)
+        self.state.cash_besides = Money(message.balance.cash - self.state.ledger.cash)
         state = self.state
         held = {p.ticker: p.qty for p in state.ledger.positions.values() if p.subaccount == state.home}
         effects += self._drift.look(held, message, booked_until=state.last_entry) + self._guards.loss()

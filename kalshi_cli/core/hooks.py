@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from kalshi_cli.core.messages import Alert, Effect, FairValue, Intent, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model import Fill
-from kalshi_cli.core.state import State, View
+from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.text import redact
 
 MAX_INTENTS = 100
@@ -46,13 +46,14 @@ class Hooks:
     def __init__(
         self,
         state: State,
+        limits: Limits,
         strategies: Sequence[Strategy],
         consider: Callable[[str, Intent], list[Effect]],
         withdraw: Callable[[], list[Effect]],
         may_ask: Callable[[], bool],
     ) -> None:
         self._state = state
-        self._running = [(strategy, View(state, strategy.name)) for strategy in strategies]
+        self._running = [(strategy, View(state, strategy.name, limits)) for strategy in strategies]
         self._consider = consider
         self._withdraw = withdraw
         self._may_ask = may_ask

@@ -24,6 +24,7 @@ from kalshi_cli.core.model import (
 )
 from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.core.shares import OTHERS, Shares
+from kalshi_cli.core.sizing import NO_ALLOTMENT, Allotment, size
 from kalshi_cli.core.worst_case import at_worst
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
@@ -50,6 +51,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_book_age_ms: int | None = 10_000
     close_margin_ms: int = 5_000
     max_daily_loss: Money | None = Money(100_000_000)
+    allotments: Mapping[str, Allotment] = {}
+    """By strategy."""
     day_start: Callable[[Ts], Ts] = utc_midnight
     """The midnight before a moment, in the zone of the trading day: a pure function, made where zones are known."""
 
@@ -78,6 +81,8 @@ class State:
         self.fees: dict[str, FeeSchedule] = dict(fees or {})
         self.orders = OrderIndex()
         self.ledger = Ledger()
+        self.cash_besides: Money | None = None
+        """The balance without what the ledger booked; None until the account was read."""
         self.by_strategy: dict[str, Ledger] = {}
         """The fills of each strategy's own orders. What it still holds of them is `owned`."""
         self._shares: dict[str, tuple[list[int], Shares]] = {}
@@ -135,6 +140,11 @@ class State:
         while self.sent and self.sent[0][0] <= self.now - MINUTE_MS:
             self.sent.popleft()
         return len(self.sent) if ticker is None else sum(1 for _, sent_in in self.sent if sent_in == ticker)
+
+    @property
+    def cash(self) -> Money | None:
+        """The balance of the last account read, moved on by what was booked since; None before the first."""
+        return None if self.cash_besides is None else Money(self.cash_besides + self.ledger.cash)
 
     @property
     def home(self) -> int:
@@ -257,9 +267,10 @@ def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | Non
 class View:
     """Read-only; what one strategy sees. `now` is the time of the message at hand, in milliseconds."""
 
-    def __init__(self, state: State, strategy: str) -> None:
+    def __init__(self, state: State, strategy: str, limits: Limits | None = None) -> None:
         self._state = state
         self._strategy = strategy
+        self._limits = limits or Limits()
 
     @property
     def now(self) -> Ts:
@@ -321,6 +332,30 @@ class View:
     def fees(self, ticker: str) -> FeeSchedule:
         """How the market charges, for `core.fees.estimate`."""
         return self._state.fees.get(ticker, FeeSchedule())
+
+    @property
+    def cash(self) -> Money | None:
+        """The balance of the account, whichever strategy it is for; None while nobody has read it."""
+        return self._state.cash
+
+    def size(self, ticker: str, side: Side, price: Price, fair: Price | None, fixed: Qty) -> Qty:
+        """How many contracts an order that opens shall be for, 0 for none: `fixed` where nothing else is configured.
+
+        Elsewhere a share of the balance, or of the strategy's budget where that is less; see `core/sizing.py`.
+        """
+        limits, cash = self._limits, self.cash
+        allotment = limits.allotments.get(self._strategy, NO_ALLOTMENT)
+        return size(
+            allotment.sizing,
+            side,
+            price,
+            fair,
+            fixed=fixed,
+            money=cash if cash is None or allotment.budget is None else min(cash, allotment.budget),
+            fees=self.fees(ticker),
+            max_qty=limits.max_order_qty,
+            max_cost=limits.max_order_cost,
+        )
 
     def snap(self, ticker: str, side: Side, price: int) -> Price | None:
         """The nearest valid price that is no worse: bids down, asks up."""
