@@ -134,11 +134,11 @@ def layers(module: Module) -> Iterator[str]:
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlite3": ("kalshi_cli/store/database.py", "kalshi_cli/store/sqlite.py"),
-    "httpx": ("kalshi_cli/exchange/", "kalshi_cli/sim/transport.py"),
-    "websocket": ("kalshi_cli/exchange/",),
+    "httpx": ("kalshi_cli/exchange/", "kalshi_cli/feeds/spot/", "kalshi_cli/sim/transport.py"),
+    "websocket": ("kalshi_cli/exchange/", "kalshi_cli/feeds/spot/"),
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
     "uvicorn": ("kalshi_cli/sim/server.py",),
-    "wsproto": ("kalshi_cli/sim/",),
+    "wsproto": ("kalshi_cli/feeds/spot/", "kalshi_cli/sim/"),
     "yaml": ("kalshi_cli/config_file.py",),
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),

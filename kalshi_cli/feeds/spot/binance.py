@@ -1,0 +1,84 @@
+"""Binance, and Binance.US, which speaks the same: the trade stream, and the recent trades over REST.
+
+https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (trade streams, subscribing, errors) and
+https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints (recent trades), as of November
+2026; https://docs.binance.us for the other. No key is needed. The pair is in tethers, which are nearly dollars. They
+hang up after 24 hours, and answer 451 where the law of the caller's country forbids them to serve.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, millis, trade
+
+_MOST_TRADES = 100
+
+
+class _Frame(msgspec.Struct):
+    kind: str = msgspec.field(name="e", default="")
+    symbol: str = msgspec.field(name="s", default="")
+    price: str = msgspec.field(name="p", default="")
+    size: str = msgspec.field(name="q", default="")
+    at: int = msgspec.field(name="T", default=0)
+    code: int | None = None
+    msg: str = ""
+    error: msgspec.Raw | None = None
+
+
+class _Trade(msgspec.Struct):
+    price: str
+    qty: str
+    time: int
+
+
+_frame = msgspec.json.Decoder(_Frame)
+_trades = msgspec.json.Decoder(list[_Trade])
+
+
+def subscribe(pair: Pair) -> str:
+    """Asks for the trades. Names of streams are in small letters."""
+    return msgspec.json.encode({"method": "SUBSCRIBE", "params": [f"{pair.name.lower()}@trade"], "id": 1}).decode()
+
+
+def read_frame(venue: str, raw: bytes, pair: Pair) -> list[SpotPrice]:
+    """The trade in a frame; nothing of acknowledgements and other pairs."""
+    frame = decoded(_frame, raw)
+    if frame.code is not None or frame.error is not None:
+        raise SpotError("refused", frame.msg or bytes(frame.error or b"").decode(errors="replace"))
+    if frame.kind == "serverShutdown":
+        raise SpotError("refused", "the server is about to shut down")
+    if frame.kind != "trade" or frame.symbol != pair.name:
+        return []
+    return [trade(pair, venue, frame.price, frame.size, millis(frame.at))]
+
+
+def rest_path(pair: Pair) -> str:
+    """Where the last trades are."""
+    return f"/api/v3/trades?symbol={pair.name}&limit={_MOST_TRADES}"
+
+
+def read_answer(venue: str, raw: bytes, pair: Pair) -> list[SpotPrice]:
+    """The last trades, the oldest first."""
+    found = decoded(_trades, raw)[-_MOST_TRADES:]
+    return [trade(pair, venue, x.price, x.qty, millis(x.time)) for x in found]
+
+
+def _venue(name: str, ws_url: str, rest_url: str) -> Venue:
+    return Venue(
+        name=name,
+        ws_url=ws_url,
+        rest_url=rest_url,
+        pair="COINUSDT",
+        subscribe=subscribe,
+        read_frame=partial(read_frame, name),
+        rest_path=rest_path,
+        read_answer=partial(read_answer, name),
+    )
+
+
+BINANCE = _venue("binance", "wss://stream.binance.com:9443/ws", "https://api.binance.com")
+BINANCE_US = _venue("binance_us", "wss://stream.binance.us:9443/ws", "https://api.binance.us")

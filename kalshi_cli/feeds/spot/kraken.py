@@ -1,0 +1,93 @@
+"""Kraken: the `trade` channel of WebSocket v2, and the recent trades over REST.
+
+https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/trade (with `heartbeat` and `status` beside it) and
+https://docs.kraken.com/api-reference/market-data/get-recent-trades, as of November 2026. No key is needed. Prices are
+JSON numbers here, read as decimals and never as floats. The ticker over REST has no time, so it is the trades that are
+asked for. WebSocket v2 calls bitcoin BTC, REST calls it XBT.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, fixed, millis, time_of, trade
+
+NAME = "kraken"
+_REST_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
+_MOST_TRADES = 100
+
+
+class _Trade(msgspec.Struct):
+    symbol: str
+    price: Decimal
+    qty: Decimal
+    timestamp: str
+
+
+class _Frame(msgspec.Struct):
+    channel: str = ""
+    success: bool = True
+    error: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Answer(msgspec.Struct):
+    error: list[str]
+    result: dict[str, msgspec.Raw] = {}
+
+
+_frame = msgspec.json.Decoder(_Frame)
+_trades = msgspec.json.Decoder(list[_Trade])
+_answer = msgspec.json.Decoder(_Answer)
+_rows = msgspec.json.Decoder(list[tuple[str, str, Decimal, str, str, str, int]])
+
+
+def subscribe(pair: Pair) -> str:
+    """Asks for the trades from now on; heartbeats come by themselves."""
+    params = {"channel": "trade", "symbol": [pair.name], "snapshot": False}
+    return msgspec.json.encode({"method": "subscribe", "params": params}).decode()
+
+
+def read_frame(raw: bytes, pair: Pair) -> list[SpotPrice]:
+    """The trades in a frame, the oldest first; nothing of heartbeats, acknowledgements, the status and other pairs."""
+    frame = decoded(_frame, raw)
+    if not frame.success or frame.error:
+        raise SpotError("refused", frame.error or "no reason given")
+    if frame.channel != "trade":
+        return []
+    found = decoded(_trades, bytes(frame.data))[-_MOST_TRADES:]
+    return [trade(pair, NAME, x.price, x.qty, time_of(x.timestamp)) for x in found if x.symbol == pair.name]
+
+
+def rest_path(pair: Pair) -> str:
+    """Where the last trades are."""
+    base = pair.name.partition("/")[0]
+    name = pair.name.replace(base, _REST_NAMES.get(base, base), 1).replace("/", "")
+    return f"/0/public/Trades?pair={name}&count={_MOST_TRADES}"
+
+
+def read_answer(raw: bytes, pair: Pair) -> list[SpotPrice]:
+    """The last trades, the oldest first. The result is called by yet another name of the pair."""
+    answer = decoded(_answer, raw)
+    if answer.error:
+        raise SpotError("refused", ", ".join(answer.error))
+    found = [value for name, value in answer.result.items() if name != "last"]
+    if len(found) != 1:
+        raise SpotError("junk", f"{len(found)} pairs in answer to one")
+    rows = decoded(_rows, bytes(found[0]))[-_MOST_TRADES:]
+    return [trade(pair, NAME, price, size, millis(fixed(at, 9) // 10**6)) for price, size, at, *_ in rows]
+
+
+KRAKEN = Venue(
+    name=NAME,
+    ws_url="wss://ws.kraken.com/v2",
+    rest_url="https://api.kraken.com",
+    pair="COIN/USD",
+    subscribe=subscribe,
+    read_frame=read_frame,
+    rest_path=rest_path,
+    read_answer=read_answer,
+)

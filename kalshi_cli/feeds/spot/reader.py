@@ -1,0 +1,283 @@
+"""Listens to the venues of one coin, a thread for each, and gives out the prices that are believed.
+
+All venues are listened to at once: so each can be held against the others, and where one falls silent the next one's
+prices are there already. Whatever goes wrong with a connection ends it, and it begins again after a pause that grows.
+While no stream gives a price, each thread reads over REST. websocket-client connects and checks the certificate;
+wsproto takes frames apart as they come, so that none grows beyond its limit.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import httpx
+import msgspec
+import websocket
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.feeds.spot.belief import Belief
+from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
+from kalshi_cli.text import safe_text
+
+MAX_FRAME = 256 * 1024
+"""Bytes of the longest message; what a venue says at once takes a few thousand."""
+MAX_ANSWER = 1024 * 1024
+MAX_ERRORS = 20
+"""Messages on one connection that nobody can read, until it is given up."""
+_CHUNK = 64 * 1024
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient a reader is, in seconds."""
+
+    connect_s: float = 10.0
+    look_s: float = 0.5
+    """How often a silent connection is looked at."""
+    silence_s: float = 20.0
+    """No price on a connection for so long, whatever else comes: it is given up."""
+    first_pause_s: float = 1.0
+    longest_pause_s: float = 60.0
+    healthy_s: float = 60.0
+    """A connection that lived so long was good: the next pause is the first again."""
+    poll_every_s: float = 2.0
+    poll_within_s: float = 5.0
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A venue of a coin, and where it is."""
+
+    venue: Venue
+    pair: Pair
+    ws_url: str
+    rest_url: str
+
+
+class _LostError(Exception):
+    """This connection is over; the text says why."""
+
+
+class SpotReader:
+    """Of one coin. `bring` gets every price that is believed, from any of the threads, `tell` what a person should
+    know. A price is believed for `max_age_s`; without any from the streams for so long, REST is read."""
+
+    def __init__(
+        self,
+        symbol: str,
+        sources: Sequence[Source],
+        clock: Clock,
+        rng: random.Random,
+        bring: Callable[[SpotPrice], None],
+        *,
+        max_age_s: float = 10.0,
+        max_apart_pct: float = 1.0,
+        tell: Callable[[str], None] = lambda _text: None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._symbol = symbol
+        self._sources = tuple(sources)
+        self._clock = clock
+        self._rng = rng
+        self._bring = bring
+        self._tell = tell
+        self._pace = pace or Pace()
+        self._max_age_s = max_age_s
+        self._belief = Belief([source.venue.name for source in sources], int(max_age_s * 1000), max_apart_pct)
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._streamed = clock.monotonic()
+        self._said = ""
+        self._quiet_until = self._streamed
+        self._http = httpx.Client(
+            timeout=self._pace.poll_within_s, follow_redirects=False, trust_env=False,
+            headers={"user-agent": "kalshi-cli", "accept": "application/json"},
+        )  # fmt: skip
+        self.errors: Counter[tuple[str, str]] = Counter()
+        """How often what went wrong: by venue, and `junk`, `refused`, `lost` (a connection) or `unread` (REST)."""
+
+    @contextmanager
+    def listening(self) -> Iterator[SpotReader]:
+        """Listen until the context ends; a thread that hangs in a connection attempt then ends with the process."""
+        threads = [
+            threading.Thread(target=self._follow, args=(source,), name=f"spot-{source.venue.name}", daemon=True)
+            for source in self._sources
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stopping.set()
+            until = self._clock.monotonic() + self._pace.connect_s + 1
+            for thread in threads:
+                thread.join(max(0.0, until - self._clock.monotonic()))
+            self._http.close()
+
+    @property
+    def venue(self) -> str | None:
+        """Whose prices are believed now."""
+        with self._lock:
+            return self._belief.venue(self._clock.now())
+
+    # -- prices ---------------------------------------------------------------------------------------------------
+
+    def _take(self, prices: Sequence[SpotPrice], *, is_streamed: bool) -> None:
+        for price in prices:
+            with self._lock:
+                if is_streamed:
+                    self._streamed = self._clock.monotonic()
+                believed = self._belief.hear(price, self._clock.now())
+                if believed is not None:
+                    self._bring(believed)
+        self._look()
+
+    def _look(self) -> None:
+        """Say where the prices come from when that changed, but not more often than prices grow old."""
+        with self._lock:
+            venue = self._belief.venue(self._clock.now())
+            if venue is not None:
+                said = f"the price is that of {venue}"
+            elif self._belief.is_disputed:
+                said = "no price: the venues contradict each other"
+            else:
+                said = "no price: no venue says a fresh one" if self._is_blind() else self._said
+            now = self._clock.monotonic()
+            if said == self._said or now < self._quiet_until:
+                return
+            self._said, self._quiet_until = said, now + self._max_age_s
+        self._tell(f"{self._symbol}: {said}")
+
+    def _is_blind(self) -> bool:
+        return self._clock.monotonic() - self._streamed >= self._max_age_s
+
+    def _count(self, source: Source, kind: str) -> None:
+        with self._lock:
+            self.errors[source.venue.name, kind] += 1
+
+    # -- a connection ---------------------------------------------------------------------------------------------
+
+    def _follow(self, source: Source) -> None:
+        """The thread of one venue."""
+        attempt, poll_at = 0, 0.0
+        while not self._stopping.is_set():
+            began = self._clock.monotonic()
+            try:
+                connection = self._connect(source)
+                try:
+                    poll_at = self._listen(source, connection, poll_at)
+                finally:
+                    connection.shutdown()  # type: ignore[no-untyped-call]
+            except (
+                _LostError, SpotError, RemoteProtocolError, LocalProtocolError, websocket.WebSocketException,
+                OSError, ValueError,
+            ):  # fmt: skip
+                self._count(source, "lost")
+            if self._clock.monotonic() - began >= self._pace.healthy_s:
+                attempt = 0
+            pause = min(self._pace.longest_pause_s, self._pace.first_pause_s * 2 ** min(attempt, 20))
+            attempt += 1
+            until = self._clock.monotonic() + pause * (0.5 + self._rng.random() / 2)
+            while not self._stopping.is_set() and self._clock.monotonic() < until:
+                poll_at = self._poll_if_blind(source, poll_at)
+                self._stopping.wait(min(self._pace.look_s, max(0.001, until - self._clock.monotonic())))
+
+    def _connect(self, source: Source) -> websocket.WebSocket:
+        connection = websocket.WebSocket(enable_multithread=False)
+        connection.connect(  # type: ignore[no-untyped-call]
+            source.ws_url, timeout=self._pace.connect_s, suppress_origin=True, redirect_limit=0, http_no_proxy=["*"]
+        )
+        connection.send(source.venue.subscribe(source.pair))
+        return connection
+
+    def _listen(self, source: Source, connection: websocket.WebSocket, poll_at: float) -> float:
+        """Read until stopped; raises when the connection is no good any more."""
+        sock = connection.sock
+        assert sock is not None
+        sock.settimeout(self._pace.look_s)
+        frames = _Frames(sock)
+        heard, errors = self._clock.monotonic(), 0
+        while not self._stopping.is_set():
+            for frame in frames.next():
+                try:
+                    prices = source.venue.read_frame(frame, source.pair)
+                except SpotError as error:
+                    self._count(source, error.kind)
+                    errors += 1
+                    if errors >= MAX_ERRORS:
+                        raise
+                    continue
+                if prices:
+                    heard = self._clock.monotonic()
+                    self._take(prices, is_streamed=True)
+            if self._clock.monotonic() - heard >= self._pace.silence_s:
+                raise _LostError("no price came")
+            poll_at = self._poll_if_blind(source, poll_at)
+        return poll_at
+
+    # -- REST -----------------------------------------------------------------------------------------------------
+
+    def _poll_if_blind(self, source: Source, poll_at: float) -> float:
+        """Read the venue over REST where no stream gives prices, and not too often; when it may be read next."""
+        self._look()
+        if not self._is_blind() or self._clock.monotonic() < poll_at:
+            return poll_at
+        try:
+            self._take(source.venue.read_answer(self._read(source), source.pair), is_streamed=False)
+        except SpotError as error:
+            self._count(source, error.kind)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            self._count(source, "unread")
+        return self._clock.monotonic() + self._pace.poll_every_s
+
+    def _read(self, source: Source) -> bytes:
+        until, body = self._clock.monotonic() + self._pace.poll_within_s, b""
+        with self._http.stream("GET", source.rest_url + source.venue.rest_path(source.pair)) as response:
+            if response.status_code != 200:
+                raise SpotError("refused", f"status {response.status_code}")
+            for part in response.iter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER or self._clock.monotonic() > until:
+                    raise SpotError("junk", "an answer that is too long, or takes too long")
+        return body
+
+
+class _Frames:
+    """Whole messages from a socket whose handshake is done; answers pings."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._protocol = Connection(ConnectionType.CLIENT)
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def next(self) -> Iterator[bytes]:
+        """What one read of the socket completes; nothing where it has nothing for a while."""
+        try:
+            chunk = self._sock.recv(_CHUNK)
+        except TimeoutError:
+            return
+        if not chunk:
+            raise _LostError("the venue hung up")
+        self._protocol.receive_data(chunk)
+        for event in self._protocol.events():
+            if isinstance(event, TextMessage | BytesMessage):
+                part = event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
+                self._parts.append(part)
+                self._size += len(part) + 1  # an empty part costs memory too
+                if self._size > MAX_FRAME:
+                    raise _LostError("a message that is too long")
+                if event.message_finished:
+                    yield b"".join(self._parts)
+                    self._parts, self._size = [], 0
+            elif isinstance(event, Ping):
+                self._sock.sendall(self._protocol.send(event.response()))
+            elif isinstance(event, CloseConnection):
+                raise _LostError(f"the venue closed the stream: {safe_text(event.reason or '', 100)}")
