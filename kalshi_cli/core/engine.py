@@ -7,6 +7,7 @@ from typing import Any
 
 from kalshi_cli.core import reconcile, risk, surroundings
 from kalshi_cli.core.book_watch import BookWatch
+from kalshi_cli.core.exits import Exits
 from kalshi_cli.core.group_watch import GroupWatch
 from kalshi_cli.core.guards import Guards
 from kalshi_cli.core.hooks import Asked, Hooks, Strategy
@@ -92,10 +93,11 @@ class Engine:
         self._drift = reconcile.DriftWatch()
         self._group_watch = GroupWatch(state)
         self._guards = Guards(state, limits, self._tighten, self._known)
+        self._exits = Exits(state, limits, self._hooks.names, self.place, self._cancel)
         self._untold_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
-            **MarketNews(state, self._book_watch, self._hooks, self._guards).reactions,
+            **MarketNews(state, self._book_watch, self._hooks, self._guards, self._look_at_exits).reactions,
             BookCheck: self._book_watch.check,
             Tick: self._on_tick,
             OrderAccepted: self._on_order,
@@ -155,6 +157,7 @@ class Engine:
                 self.state.orders.adopt(order)
                 continue
             self.state.orders.add(order)
+            self._exits.recall(order)
             if order.created > self.state.now - MINUTE_MS:
                 self.state.count_sent(order.ticker, order.created)  # a restart does not reset the order rate
         for entry in entries:
@@ -171,8 +174,12 @@ class Engine:
         effects = self._guards.tick() + self._withdraw()
         for order, reason in self._book_watch.unwatched():
             effects += self._cancel(order, reason)
-        effects += self._book_watch.tick()
+        effects += self._book_watch.tick() + self._look_at_exits()
         return effects + self._hooks.on_tick()
+
+    def _look_at_exits(self, ticker: str = "") -> list[Effect]:
+        """While strategies may be asked, and before they are: also those of one that failed."""
+        return self._exits.look(ticker) if self._may_ask() else []
 
     # -- intents -----------------------------------------------------------------------------------------------------
 
@@ -182,7 +189,12 @@ class Engine:
             return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
         if not isinstance(intent, Place):
             raise TypeError(f"a strategy yields Place or Cancel, not {type(intent).__name__}")
-        return [self.place(intent, strategy)]
+        objection = self._exits.objection(strategy, intent)
+        if objection is None:
+            return [self.place(intent, strategy)]
+        denied = Denied(self.state.now, strategy, intent.ticker, *objection)
+        self._count(denied)
+        return [denied]
 
     def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | Denied:
         """Review an intent and, if it passes, count its order as live from now on. A person's order has no strategy."""

@@ -32,8 +32,16 @@ from kalshi_cli.core.state import State
 class MarketNews:
     """Everything that is not about orders of ours or the account. `reactions` is how each message is answered."""
 
-    def __init__(self, state: State, book_watch: BookWatch, hooks: Hooks, guards: Guards) -> None:
+    def __init__(
+        self,
+        state: State,
+        book_watch: BookWatch,
+        hooks: Hooks,
+        guards: Guards,
+        look_at_exits: Callable[[str], list[Effect]],
+    ) -> None:
         self._state = state
+        self._look_at_exits = look_at_exits
         self._book_watch = book_watch
         self._hooks = hooks
         self._guards = guards
@@ -78,7 +86,7 @@ class MarketNews:
             return self._book_watch.odd(book)
         if self._book_watch.crossed:
             self._book_watch.crossed.pop(book.ticker, None)
-        return self._hooks.on_book(book.ticker)
+        return self._look_at_exits(book.ticker) + self._hooks.on_book(book.ticker)
 
     def _on_quote(self, message: Quote) -> list[Effect]:
         if message.ticker in self._state.books:

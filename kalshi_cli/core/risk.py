@@ -44,7 +44,7 @@ def _in_group(state: State, intent: Place) -> Place:
     market = state.markets.get(intent.ticker)
     if market is None or intent.order_group_id or market.exchange_index not in state.groups:
         return intent
-    if intent.subaccount != state.home:
+    if intent.subaccount != state.home or intent.reduce_only:  # a brake must not hold anybody in a position
         return intent
     return msgspec.structs.replace(intent, order_group_id=state.groups[market.exchange_index])
 

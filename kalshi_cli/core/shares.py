@@ -49,6 +49,6 @@ class Shares:
                 held[name] -= gone
                 held[OTHERS] += gone
 
-    def of(self, owner: str) -> Qty:
-        """What one holds, over all subaccounts, signed."""
-        return Qty(sum(held.get(owner, 0) for held in self._held.values()))
+    def of(self, owner: str, subaccount: int | None = None) -> Qty:
+        """What one holds in a subaccount, or over all of them, signed."""
+        return Qty(sum(held.get(owner, 0) for number, held in self._held.items() if subaccount in (None, number)))

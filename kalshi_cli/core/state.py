@@ -51,6 +51,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_book_age_ms: int | None = 10_000
     close_margin_ms: int = 5_000
     max_daily_loss: Money | None = Money(100_000_000)
+    max_drawdown: Money | None = None
+    max_api_errors: int | None = 10
+    stop_loss_pct: int | None = None
+    take_profit_pct: int | None = None
+    max_close_slippage: Price | None = Price(1_000)
     allotments: Mapping[str, Allotment] = {}
     """By strategy."""
     day_start: Callable[[Ts], Ts] = utc_midnight
@@ -157,8 +162,9 @@ class State:
         traded = sum(order.side.sign * qty for order, qty in untold if order.subaccount == subaccount)
         return Qty(self.ledger.position(ticker, subaccount).qty + traded)
 
-    def owned(self, ticker: str, strategy: str) -> Qty:
-        """What a strategy holds, over all subaccounts, with what its orders traded whose fills are still on their way.
+    def owned(self, ticker: str, strategy: str, subaccount: int | None = None) -> Qty:
+        """What a strategy holds in a subaccount, or over all of them, with what its orders traded whose fills are still
+        on their way.
 
         Never more than the account holds: what a person closed is gone for the strategy, too (see `core/shares.py`).
         """
@@ -171,7 +177,7 @@ class State:
         untold = self.orders.untold(ticker)
         if untold:
             shares = shares.with_trades((o.subaccount, o.strategy or OTHERS, o.side.sign * qty) for o, qty in untold)
-        return shares.of(strategy)
+        return shares.of(strategy, subaccount)
 
     def _owner_of(self, fill: Fill) -> str:
         return next((name for name, ledger in self.by_strategy.items() if ledger.is_booked(fill)), OTHERS)

@@ -1,0 +1,246 @@
+"""Exits: what a strategy holds is closed where it lost, or gained, a share of its cost. No strategy is asked.
+
+A position that is marked below `stop_loss_pct` percent of what it cost is sold, one that somebody takes at
+`take_profit_pct` percent or more as well: the strategy's own orders in that market are taken back first, then orders go
+that are reduce-only and immediate or cancelled, each at the best price of that moment. A walk is bounded: an order a
+second, each at most `max_close_slippage` below the one before, ten of them; then it rests for a minute and begins
+again. Where nobody pays more than a cent, where the book cannot be believed, or while an order of the strategy in this
+market is in doubt, nothing is sent, and somebody is told.
+
+Every look decides anew from what is held and what it is worth, so a restart goes on where it was. What the exchange has
+netted between two strategies is not there to be sold. Percentages are of what was paid: of a NO, of one dollar less the
+price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from kalshi_cli.core.ledger import Position
+from kalshi_cli.core.messages import Alert, Denied, Effect, Place, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side, Tif
+from kalshi_cli.core.state import Limits, State, mark
+from kalshi_cli.core.surroundings import pause_of
+from kalshi_cli.units import (
+    ONE_DOLLAR,
+    Money,
+    Price,
+    Qty,
+    Ts,
+    cents,
+    format_price,
+    format_ts,
+    show_money,
+    show_price,
+    show_qty,
+)
+
+STEP_MS = 1_000
+"""From the moment that an exit is due to its first order, and from one order to the next."""
+
+STEPS = 10
+"""Orders, or seconds in which nobody met the price, after which a walk rests."""
+
+REST_MS = 60_000
+
+STUCK_MS = 10_000
+"""How long a stop-loss may have sold nothing until somebody is told."""
+
+COOLDOWN_MS = 600_000
+"""How long a strategy opens nothing in a market after its last exit there."""
+
+A_CENT = cents(1)
+
+STOP_LOSS, TAKE_PROFIT = "stop-loss", "take-profit"
+"""The reasons of the orders."""
+
+_CODES = {STOP_LOSS: "STOP_LOSS", TAKE_PROFIT: "TAKE_PROFIT"}
+
+_Key = tuple[str, str, int]
+"""Strategy, market, subaccount."""
+
+
+class _Walk(msgspec.Struct):
+    """One exit on its way. Prices are those of what is held."""
+
+    reason: str
+    since: Ts
+    next_at: Ts
+    steps: int = 0
+    last: Price | None = None
+    is_begun: bool = False
+    is_stuck: bool = False
+
+
+class Exits:
+    """Closes what the strategies `names` hold; `place` and `cancel` are the engine's."""
+
+    def __init__(
+        self,
+        state: State,
+        limits: Limits,
+        names: Iterable[str],
+        place: Callable[[Place, str], SubmitOrder | Denied],
+        cancel: Callable[[Order, str], list[Effect]],
+    ) -> None:
+        self._state = state
+        self._limits = limits
+        self._names = sorted(names)
+        self._place = place
+        self._cancel = cancel
+        self._walks: dict[_Key, _Walk] = {}
+        self._last: dict[tuple[str, str], Ts] = {}
+
+    def recall(self, order: Order) -> None:
+        """What was sent before a restart keeps its strategy out of the market until the same moment."""
+        if order.reason in _CODES:
+            key = order.strategy, order.ticker
+            self._last[key] = max(self._last.get(key, Ts(0)), order.created)
+
+    def objection(self, strategy: str, intent: Place) -> tuple[str, str] | None:
+        """Why a strategy's order may not go: an exit of this market is on, or was just now; or it would close at a
+        price that is too far from what the position is worth."""
+        if intent.reduce_only:
+            return self._too_far(intent)
+        until = Ts(self._last.get((strategy, intent.ticker), Ts(-COOLDOWN_MS)) + COOLDOWN_MS)
+        if self._state.now < until:
+            return "COOLDOWN", f"an exit was sent, until={format_ts(until)}"
+        for (name, ticker, _), walk in self._walks.items():
+            if (name, ticker) == (strategy, intent.ticker):
+                return _CODES[walk.reason], "the position is being closed"
+        return None
+
+    def _too_far(self, intent: Place) -> tuple[str, str] | None:
+        """Measured from the best price for it, so at that price a strategy always gets out."""
+        most, ticker = self._limits.max_close_slippage, intent.ticker
+        if most is None or not isinstance(intent.side, Side) or not isinstance(intent.price, int):
+            return None  # what is wrong with it says the review
+        at = mark(self._state.books.get(ticker), self._state.seen(ticker), Qty(-intent.side.sign))
+        if at is None or (intent.price - at) * intent.side.sign <= most:
+            return None
+        return "SLIPPAGE", f"price={format_price(intent.price)} mark={format_price(at)} limit={format_price(most)}"
+
+    def look(self, ticker: str = "") -> list[Effect]:
+        """What is held in one market, or in all: sell what must be sold."""
+        effects: list[Effect] = []
+        if self._limits.stop_loss_pct is None and self._limits.take_profit_pct is None:
+            return effects
+        for name in self._names:
+            ledger = self._state.by_strategy.get(name)
+            held = () if ledger is None else ledger.holdings(ticker) if ticker else ledger.positions.values()
+            for position in held:
+                effects += self._look_at(name, position)
+        return effects
+
+    def _look_at(self, strategy: str, position: Position) -> list[Effect]:
+        key = strategy, position.ticker, position.subaccount
+        walk, now = self._walks.get(key), self._state.now
+        owned = self._state.owned(position.ticker, strategy, position.subaccount) if position.qty else Qty(0)
+        if owned * position.qty <= 0:  # flat, or its fills are on their way: what it cost is not known yet
+            self._walks.pop(key, None)
+            return []
+        if not self._is_priced(position.ticker):
+            return self._stuck(key, "its market does not trade, or its order book cannot be trusted")
+        reason = self._due(position)
+        if not reason:
+            self._walks.pop(key, None)
+            return []
+        if walk is None or walk.reason != reason:
+            walk = self._walks[key] = _Walk(reason, now, Ts(now + STEP_MS))
+        own = [order for order in self._state.orders.live(position.ticker) if order.strategy == strategy]
+        if own:
+            canceled = [effect for order in own for effect in self._cancel(order, reason)]
+            return canceled + self._stuck(key, f"an order of {strategy} there is not over yet")
+        return self._step(key, walk, position, owned) if now >= walk.next_at else []
+
+    def _is_priced(self, ticker: str) -> bool:
+        """It trades, and its book is one that an order may be priced from."""
+        state, limit = self._state, self._limits.max_book_age_ms
+        market, age = state.markets.get(ticker), state.book_age_ms(ticker)
+        if market is None or age is None or state.books[ticker].is_crossed or (limit is not None and age > limit):
+            return False
+        is_open = market.status is MarketStatus.ACTIVE and state.now < market.close_time - self._limits.close_margin_ms
+        return is_open and not pause_of(state.exchange, market.exchange_index)
+
+    def _due(self, position: Position) -> str:
+        """The reason to sell it now; empty where there is none. Exact: its worth times 100 against percent of cost."""
+        stop, take = self._limits.stop_loss_pct, self._limits.take_profit_pct
+        book, market = self._state.books[position.ticker], self._state.markets[position.ticker]
+        worth = position.value(mark(book, market, position.qty))
+        if stop is not None and worth is not None and worth * 100 < position.cost * stop:
+            return STOP_LOSS
+        paid = position.value(self._best(position))
+        return TAKE_PROFIT if take is not None and paid is not None and paid * 100 >= position.cost * take else ""
+
+    def _best(self, position: Position) -> Price | None:
+        """The best price on the YES scale that somebody pays for it."""
+        book = self._state.books[position.ticker]
+        return book.best_bid if position.qty > 0 else book.best_ask
+
+    def _step(self, key: _Key, walk: _Walk, position: Position, owned: Qty) -> list[Effect]:
+        """One order, where somebody pays enough; else only the price gives way."""
+        strategy, ticker, subaccount = key
+        best, is_long = self._best(position), position.qty > 0
+        pays = None if best is None else best if is_long else Price(ONE_DOLLAR - best)
+        if best is None or pays is None or pays <= A_CENT:
+            return self._stuck(key, "nobody pays more than a cent for it")
+        if walk.steps == STEPS:
+            walk.steps, walk.last, walk.next_at = 0, None, Ts(self._state.now + REST_MS)
+            return self._stuck(key, f"{STEPS} steps did not sell all of it; the next in {REST_MS // 1000} s")
+        most = self._limits.max_close_slippage
+        reach = pays if walk.last is None or most is None else Price(walk.last - most)
+        side = ASK if is_long else BID
+        qty = self._count(ticker, subaccount, side, best, owned)
+        if qty <= 0:
+            return []
+        walk.steps, walk.next_at, walk.last = walk.steps + 1, Ts(self._state.now + STEP_MS), max(pays, reach)
+        if pays < reach:
+            return self._stuck(key, f"nobody pays {show_price(reach)}")
+        intent = Place(
+            ticker, side, best, qty, reason=walk.reason, tif=Tif.IOC, reduce_only=True, subaccount=subaccount
+        )
+        told = self._begun(key, walk, position)
+        verdict = self._place(intent, strategy)
+        if isinstance(verdict, Denied):
+            return [*told, verdict, *self._stuck(key, f"{verdict.code} {verdict.detail}")]
+        self._last[strategy, ticker] = self._state.now
+        return [*told, verdict]
+
+    def _count(self, ticker: str, subaccount: int, side: Side, best: Price, owned: Qty) -> Qty:
+        """Of what the strategy holds, as much as the account holds beyond the orders that close it already, and no more
+        than the limits of one order allow."""
+        held = self._state.held(ticker, subaccount)
+        bids, asks = self._state.orders.worst_case(ticker, subaccount)
+        room = max(0, -side.sign * held - (bids if side is BID else asks))
+        qty, limits = min(abs(owned), room), self._limits
+        if limits.max_order_qty is not None:
+            qty = min(qty, limits.max_order_qty)
+        if limits.max_order_cost is not None:
+            qty = min(qty, limits.max_order_cost // (best if side is BID else ONE_DOLLAR - best))
+        return Qty(qty)
+
+    def _begun(self, key: _Key, walk: _Walk, position: Position) -> list[Effect]:
+        """Somebody hears of an exit when its first order goes."""
+        if walk.is_begun:
+            return []
+        walk.is_begun = True
+        strategy, ticker, _ = key
+        side = "YES" if position.qty > 0 else "NO"
+        worth = position.value(self._best(position)) or Money(0)
+        text = (
+            f"{show_qty(Qty(abs(position.qty)))} {side} of {strategy} cost {show_money(position.cost)} and are worth "
+            f"{show_money(worth)}: they are being sold, and {strategy} opens nothing there for a while"
+        )
+        tier = "critical" if walk.reason == STOP_LOSS else "info"
+        return [Alert(self._state.now, tier, _CODES[walk.reason], ticker, text)]
+
+    def _stuck(self, key: _Key, why: str) -> list[Effect]:
+        """A stop-loss that sells nothing is told once."""
+        walk, (strategy, ticker, _) = self._walks.get(key), key
+        if walk is None or walk.reason != STOP_LOSS or walk.is_stuck or self._state.now - walk.since < STUCK_MS:
+            return []
+        walk.is_stuck = True
+        text = f"what {strategy} holds is below risk.stop_loss_pct and is not sold: {why}. It is tried on"
+        return [Alert(self._state.now, "critical", "STOP_LOSS_STUCK", ticker, text)]
