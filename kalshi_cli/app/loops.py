@@ -22,6 +22,7 @@ from kalshi_cli.config import state_dir
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, MarketChange
 from kalshi_cli.core.model import Family, FeeSchedule, Market
+from kalshi_cli.core.surroundings import shards
 from kalshi_cli.desk import health, portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.decision import Decision
@@ -104,7 +105,7 @@ class Loops:
             engine, venue, groups = self._account(store, stream, markets, fees, families, strategies, is_paper=is_paper)
             plan = self._plan(request.strategies, mode, len(markets), request)
             app.before_order = decision.refuse_if_late
-            telling.begin()
+            telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
             stack.enter_context(listening(app, strategies, feed.bring))
             banner(plan)
             session = Session(

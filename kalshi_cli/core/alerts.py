@@ -13,8 +13,7 @@ check found, once the check finds it again. News (tier info) is told each time, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -31,9 +30,13 @@ from kalshi_cli.core.matters import (
     LOOP_GONE_MS,
     MAX_SUBJECTS,
     NAMED,
+    PAUSES,
     REDUCING,
     REST,
     RETOLD,
+    SEEN_BY,
+    TOLD_EACH_TIME,
+    Causes,
     Matter,
     Policy,
     Silence,
@@ -41,6 +44,7 @@ from kalshi_cli.core.matters import (
     found_by,
     gravity,
     recorded,
+    shard_named,
     stops_trading,
     worst,
 )
@@ -51,7 +55,8 @@ from kalshi_cli.units import Ts
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """Whom nobody has told yet: notices to send, and what began now that stops a loop where that is wished."""
+    """Whom nobody has told yet: notices to send, and what stops a loop now where that is wished: it began, or what
+    explained it is over and it was found again. A silence is for the telling; it holds up no stop."""
 
     notices: tuple[Notice, ...]
     stoppers: tuple[Matter, ...]
@@ -69,6 +74,10 @@ class Board:
         """When a loop was last there."""
         self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
         """Whether anybody asked for such a tier, or such an event. What lasts is told once somebody did."""
+        self.shards = 0
+        """How many the exchange has; 0 where nobody has counted them."""
+        self.shard_of: Callable[[str], int | None] = lambda _subject: None
+        """The shard of a market, an order or a group; None where that is not known."""
         self._policy = policy
         self._env = env
         self._new_id = new_id
@@ -95,12 +104,21 @@ class Board:
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
-    def observe(self, source: str, breaches: Iterable[Breach], now: Ts, event: str = "") -> None:
-        """These hold now; what else of this source held is over, unless the source could not look at all."""
+    def observe(self, source: str, breaches: Collection[Breach], now: Ts, event: str = "") -> None:
+        """These hold now; what else of this source held is over, unless the source could not look at all.
+
+        So is what a loop that is gone said, where this source sees the same.
+        """
         found = [found_by(source, breach, now, event) for breach in breaches if breach.severity != "note"]
         held = {self._hold(matter) for matter in found}
-        if not any(matter.is_unknown for matter in found):
-            self.end(source, now, held)
+        if any(matter.is_unknown for matter in found):
+            return
+        self.end(source, now, held)
+        expected = {(breach.code, breach.subject) for breach in breaches}  # a note says that it is so, too
+        for matter in list(self.all()):
+            is_seen = matter.code in SEEN_BY.get(source, ()) and (matter.code, matter.subject) not in expected
+            if is_seen and matter.lasts and matter.ended is None and self._is_left_by_loop(matter, now):
+                self._over(matter, now)
 
     def end(self, source: str, now: Ts, held: Collection[tuple[str, str]] = ()) -> None:
         """Whatever of this source holds is over, but for what is `held`."""
@@ -154,8 +172,9 @@ class Board:
 
     @staticmethod
     def _was_critical(known: Matter | None, matter: Matter) -> bool:
-        """Whether it was as grave the last time, without an end since; as an event, untold or told a while ago."""
-        if known is None or known.tier != "critical":
+        """Whether it was as grave the last time, without an end since; as an event, untold or told a while ago. What
+        could not stop trading then is looked at again."""
+        if known is None or known.tier != "critical" or known.must_stop:
             return False
         return known.ended is None if known.lasts else known.untold > 0 or matter.is_known
 
@@ -179,7 +198,7 @@ class Board:
         return replace(
             matter, tier=tier, since=known.since, count=known.count + 1, told=known.told, hushed=known.hushed,
             untold=max(known.untold, int(is_news and is_certain)),
-            is_known=known.is_known, has_returned=known.has_returned or is_back,
+            is_known=known.is_known, has_returned=known.has_returned or is_back, must_stop=known.must_stop,
         )  # fmt: skip
 
     def _over(self, matter: Matter, now: Ts) -> None:
@@ -196,12 +215,8 @@ class Board:
     def decide(self, now: Ts) -> Decision:
         """What is told at this moment. Asked again at the same moment it tells nothing more."""
         self._correct(now)
-        causes, halts = self.causes(now), _explained_by(self._halts(now))
-        begun = [matter for key in self._begun if (matter := self._known(*key)) is not None]
-        self._begun.clear()
-        stoppers = tuple(
-            matter for matter in begun if stops_trading(matter) and not self.is_hushed(matter, causes, now)
-        )
+        causes, halts = self.causes(now), Causes(_explained_by(self._halts(now)))
+        stoppers = tuple(self._stoppers(causes))
         notices: list[Notice] = []
         for code in sorted(self.matters):
             hushed = {each.subject for each in self.matters[code].values() if self.is_hushed(each, causes, now)}
@@ -215,14 +230,32 @@ class Board:
         self._forget(now)
         return Decision(tuple(notices), stoppers)
 
-    def causes(self, now: Ts) -> frozenset[str]:
-        """Codes (globs) that something greater explains while it holds; of a halt, whatever else is said of it.
+    def _stoppers(self, causes: Causes) -> Iterator[Matter]:
+        """What began, or was found again, and stops trading; what lasts and is explained is kept for when it is not."""
+        for matter in [matter for key in self._begun if (matter := self._known(*key)) is not None]:
+            is_explained = self._is_explained(matter, causes)
+            if stops_trading(matter):
+                self.put(replace(matter, must_stop=matter.lasts and is_explained))
+                if not is_explained:
+                    yield matter
+        self._begun.clear()
 
-        Only what was seen to hold lately explains anything, and nobody's silence is for more than it covers.
+    def causes(self, now: Ts) -> Causes:
+        """What something greater explains while it holds; of a halt, whatever else is said of it.
+
+        Only what was seen to hold lately explains anything, and nobody's silence is for more than it covers. The pause
+        of a shard explains what is on that shard; what is of the whole account, once all of them are paused.
         """
         firing = [matter for matter in self.all() if matter.is_firing and self._explains(matter, now)]
-        explaining = {code for each in firing for code in INHIBITS.get(each.code, ())}
-        return _explained_by(self._halts(now)) | explaining
+        explaining = {code for each in firing if each.code not in PAUSES for code in INHIBITS.get(each.code, ())}
+        on_shard: dict[int, frozenset[str]] = {}
+        for each in firing:
+            shard = shard_named(each.subject)
+            if each.code in PAUSES and shard is not None:
+                on_shard[shard] = on_shard.get(shard, frozenset()).union(INHIBITS[each.code])
+        if 0 < self.shards <= len(on_shard):
+            explaining |= frozenset.intersection(*on_shard.values())
+        return Causes(_explained_by(self._halts(now)) | explaining, on_shard)
 
     def _halts(self, now: Ts) -> frozenset[str]:
         """The codes of the trading state on file, and HALTED of a halt."""
@@ -232,16 +265,18 @@ class Board:
 
     def _explains(self, matter: Matter, now: Ts) -> bool:
         """Whoever says that it holds is still there, and it is not silenced."""
-        is_loops = matter.source == LOOP
+        is_late = now - matter.seen > CHECK_GONE_MS and matter.source != LOOP
+        return not (is_late or self._is_left_by_loop(matter, now) or self._is_silenced(matter, now))
+
+    def _is_left_by_loop(self, matter: Matter, now: Ts) -> bool:
+        """A loop said it, and none is there any more to say that it is over."""
         loop_seen = self.loop_seen if self.loop_seen <= now + AHEAD_MS else Ts(0)
-        seen = max(matter.seen, loop_seen) if is_loops else matter.seen
-        is_late = now - seen > (LOOP_GONE_MS if is_loops else CHECK_GONE_MS)
-        return not is_late and not self._is_silenced(matter, now)
+        return matter.source == LOOP and now - max(matter.seen, loop_seen) > LOOP_GONE_MS
 
     def _is_silenced(self, matter: Matter, now: Ts) -> bool:
         return any(silence.covers(matter, now) for silence in self.silences)
 
-    def _waits(self, matter: Matter, halts: Collection[str], now: Ts) -> bool:
+    def _waits(self, matter: Matter, halts: Causes, now: Ts) -> bool:
         """Of what is hushed: an event that something explains is told when that is over, unless it is old by then; but
         not what a halt brought about, which is all the news there was."""
         is_old = now - matter.seen > self._policy.stale_ms
@@ -263,15 +298,19 @@ class Board:
             if window.until > ahead + self._policy.group_ms:
                 self.windows[code] = replace(window, until=now)
 
-    def is_hushed(self, matter: Matter, causes: Iterable[str], now: Ts) -> bool:
+    def is_hushed(self, matter: Matter, causes: Causes, now: Ts) -> bool:
         """Whether it is silenced, or something greater that holds explains it."""
         return self._is_explained(matter, causes) or self._is_silenced(matter, now)
 
-    @staticmethod
-    def _is_explained(matter: Matter, causes: Iterable[str]) -> bool:
-        return matter.source not in (HALT, REDUCING) and any(fnmatchcase(matter.code, glob) for glob in causes)
+    def _is_explained(self, matter: Matter, causes: Causes) -> bool:
+        if matter.source in (HALT, REDUCING):
+            return False
+        shard = shard_named(matter.subject)
+        if shard is None and causes.on_shard:
+            shard = self.shard_of(matter.subject)
+        return causes.explain(matter.code, shard)
 
-    def _drop_hushed(self, code: str, hushed: Collection[str], causes: Collection[str]) -> None:
+    def _drop_hushed(self, code: str, hushed: Collection[str], causes: Causes) -> None:
         """What nobody was to be told of, and is over meanwhile or was an event, is left untold for good.
 
         What a check found, and something greater explains, waits for the check to find it again: what still holds
@@ -308,14 +347,15 @@ class Board:
 
     def _is_back(self, code: str, fresh: Collection[Matter], now: Ts) -> bool:
         """Whether something critical among them was over, and cannot wait: up to RETOLD of a code in the time of a
-        window; a halt always, because nobody but a person ends one."""
+        window; a halt always, because nobody but a person ends one, and so what an alert did to trading."""
         back = [matter for matter in fresh if matter.has_returned and matter.tier == "critical"]
         retold = [
             matter
             for matter in self.matters[code].values()
             if matter.has_returned and matter.is_known and now - (matter.told or 0) < self._policy.group_ms
         ]
-        return any(matter.source in (HALT, REDUCING) for matter in back) or (bool(back) and len(retold) < RETOLD)
+        is_always = code in TOLD_EACH_TIME or any(matter.source in (HALT, REDUCING) for matter in back)
+        return is_always or (bool(back) and len(retold) < RETOLD)
 
     def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:
         """What was told and is over: at once if all of its code is, else with a window."""
@@ -343,7 +383,8 @@ class Board:
     def _is_due(self, matter: Matter, now: Ts) -> bool:
         """An event that was told is told again after `repeat_ms`; what fires, and news, whenever its code may be."""
         is_early = matter.told is not None and not self._is_long_told(matter, now)
-        may_be_early = matter.lasts or matter.tier == "info" or matter.subject == REST
+        is_news = matter.tier == "info" or matter.code in TOLD_EACH_TIME
+        may_be_early = matter.lasts or is_news or matter.subject == REST
         return matter.untold > 0 and (may_be_early or not is_early)
 
     def _is_long_told(self, matter: Matter, now: Ts) -> bool:

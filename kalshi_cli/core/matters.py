@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -28,6 +29,15 @@ ENDS: dict[str, tuple[str, ...]] = {
 """What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
 
 LASTING = {ended for codes in ENDS.values() for ended in codes}
+
+PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
+"""Codes of which each is said of one shard: `shard 1`."""
+
+SEEN_BY: dict[str, tuple[str, ...]] = {"check exchange": PAUSES}
+"""A check -> what a loop says that it sees as well: once that loop is gone, the check knows when it is over."""
+
+TOLD_EACH_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED")
+"""What trading does because of an alert is told at once each time; it takes a person before there is a next one."""
 
 _NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
 _IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP")
@@ -104,12 +114,25 @@ class Window(msgspec.Struct, frozen=True):
     tier: str
 
 
+class Causes(msgspec.Struct, frozen=True):
+    """Codes (as globs) that something greater explains: wherever they are said, and on which shard."""
+
+    everywhere: frozenset[str]
+    on_shard: Mapping[int, frozenset[str]] = {}
+
+    def explain(self, code: str, shard: int | None) -> bool:
+        """Whether they do; `shard` is None for what is of the whole account, or nobody knows where."""
+        here = self.on_shard.get(shard, frozenset()) if shard is not None else frozenset()
+        return any(fnmatchcase(code, glob) for glob in self.everywhere | here)
+
+
 class Matter(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell. `untold` times it began, or happened, since somebody was last told of it (`told`).
 
     It holds since `since`, and `is_known` once that was told; `ended` is since when it does not. `is_resolved`: its end
     was told too, or nobody had known of it. `has_returned`: it was back before its time. `hushed` is how often it was
-    left untold for good.
+    left untold for good. `must_stop`: it is to stop trading as soon as nothing greater explains it any more. `unit` is
+    what `value` and `wanted` are counted in.
     """
 
     code: str
@@ -122,6 +145,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     seen: Ts
     value: str = ""
     wanted: str = ""
+    unit: str = ""
     lasts: bool = False
     is_unknown: bool = False
     count: int = 1
@@ -132,6 +156,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     is_resolved: bool = False
     has_returned: bool = False
     hushed: int = 0
+    must_stop: bool = False
 
     @property
     def is_firing(self) -> bool:
@@ -163,6 +188,15 @@ def recorded(alert: Alert, now: Ts) -> Matter:
 def stops_trading(matter: Matter) -> bool:
     """Whether it stops trading, where the configuration says that what is critical does."""
     return matter.tier == "critical" and matter.code in STOPS
+
+
+def shard_named(subject: str) -> int | None:
+    """The shard that a pause is said of."""
+    found = _SHARD.fullmatch(subject)
+    return int(found[1]) if found else None
+
+
+_SHARD = re.compile(r"shard (\d{1,9})")
 
 
 def gravity(tier: str) -> int:

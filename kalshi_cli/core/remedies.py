@@ -76,6 +76,7 @@ REMEDIES: dict[str, Remedy] = {
     "PAUSED": Remedy("halted", "kalshi status", "check"),
     "REBUILT": Remedy("state-file", "kalshi status", "emergency_stop"),
     "PAUSED_BY_ALERT": Remedy("halted", "kalshi alerts", "emergency_stop"),
+    "PAUSE_FAILED": Remedy("disk-full", "kalshi pause", "emergency_stop"),
     "FLATTENED": Remedy("position-limit", "kalshi positions", "emergency_stop"),
     "FLATTEN_FAILED": Remedy("position-limit", "kalshi positions", "emergency_stop"),
     "ALERT_UNDELIVERED": Remedy("alert-undelivered", "kalshi alerts"),

@@ -8,6 +8,7 @@ from cron at once: nothing is told twice, and what one of them leaves undone the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.config_sections import Alerts, Sink
 from kalshi_cli.core.alerts import Board, Decision
 from kalshi_cli.core.checks import Breach
-from kalshi_cli.core.matters import HALT, REDUCING, Matter, Policy, Silence, gravity
+from kalshi_cli.core.matters import HALT, LOOP, REDUCING, Matter, Policy, Silence, gravity
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.notices import Notice
@@ -139,11 +140,14 @@ class Alerting:
 
     def begin(self) -> None:
         """A loop begins, and has read the account: what the last one left open is over, or will be said again."""
-        self._move(lambda board, now: board.end("loop", now))
+        self._move(lambda board, now: board.end(LOOP, now))
 
-    def beside_loop(self) -> None:
-        """A loop is there, also while it does not beat because it is blind. Written down once a minute."""
+    def beside_loop(self, shards: int) -> None:
+        """A loop is there, also while it does not beat because it is blind. Written down once a minute; and how many
+        shards the exchange has, once it counted them."""
         now = self._clock.now()
+        if shards and shards != self.book.mark("shards"):
+            self.book.set_mark("shards", shards)
         if not 0 <= now - self.book.mark("loop") < LOOP_SEEN_MS:
             self.book.set_mark("loop", now)
 
@@ -171,8 +175,8 @@ class Alerting:
         """One transaction: what is new, then `act`, then what is told. What takes long is read before it."""
         book, now = self.book, self._clock.now()
         news, booked, day = self._recorded(), self._booked(), self._day.look(now, self._is_heard)
-        board = Board(self._policy, self._terms.env, self._new_id)
-        board.loop_seen, board.is_heard = Ts(book.mark("loop")), self._is_heard
+        board = self._board()
+        board.is_heard = self._is_heard
 
         def rule() -> Decision:
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
@@ -189,6 +193,12 @@ class Alerting:
             return self._stopping(board, board.decide(now), now)
 
         book.decide(board, rule, self._terms.hearers, now)
+
+    def _board(self) -> Board:
+        board, book = Board(self._policy, self._terms.env, self._new_id), self.book
+        board.loop_seen, board.shards = Ts(book.mark("loop")), book.mark("shards")
+        board.shard_of = cache(book.shard_of)
+        return board
 
     def _recorded(self) -> tuple[int, int, list[Alert]]:
         begin = self.book.mark("alerts")
@@ -223,24 +233,31 @@ class Alerting:
         ]
 
     def _stopping(self, board: Board, decision: Decision, now: Ts) -> Decision:
-        """Stop trading first, if that is wished; then tell of that too."""
+        """Stop trading first, if that is wished; then tell of that too, once for each time that it is stopped."""
         how = self._terms.alerts.on_critical
         if how == "none" or not decision.stoppers:
             return decision
         cause = decision.stoppers[0]
         self._stop(cause)
-        if how == "flatten":
-            self.book.set_mark("flatten", now)
-        text = f"because of {cause.code} {cause.subject}; nothing resumes by itself: kalshi resume --reason TEXT"
-        board.happen(Alert(now, "warning", "PAUSED_BY_ALERT", "account", text), now)
+        halt, why = self._store.halt(), f"because of {cause.code} {cause.subject}"
+        if halt.state is not TradingState.HALTED:
+            told = Alert(now, "critical", "PAUSE_FAILED", "account", f"trading goes on, and was to be paused {why}")
+        elif self.book.mark("stopped") == halt.since:
+            return decision  # what comes on top of what stopped it stops nothing more
+        else:
+            self.book.set_mark("stopped", halt.since)
+            if how == "flatten":
+                self.book.set_mark("flatten", now)
+            text = f"{why}; nothing resumes by itself: kalshi resume --reason TEXT"
+            told = Alert(now, "warning", "PAUSED_BY_ALERT", "account", text)
+        board.happen(told, now)
         return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
 
     def overview(self) -> Overview:
         """What is kept, as it is now."""
         book, now = self.book, self._clock.now()
-        board = Board(self._policy, self._terms.env, self._new_id)
+        board = self._board()
         book.load(board)
-        board.loop_seen = Ts(book.mark("loop"))
         causes = board.causes(now)
         matters = sorted(board.all(), key=lambda m: (not m.is_firing, -gravity(m.tier), m.since, m.subject))
         taken = {(each.notice.code, each.notice.ts): each.moved for each in book.letters("delivered")}

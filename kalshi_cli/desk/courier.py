@@ -62,12 +62,15 @@ class Courier:
         self._closing_failed: KalshiError | None = None
         self._last: Alert | None = None
         self._has_begun = threading.Event()
+        self._count_shards: Callable[[], int] = lambda: 0
         self._is_over = threading.Event()
         self._is_decided = threading.Event()
         self._said = ""
 
-    def begin(self) -> None:
-        """The loop has read the account, and says anew what holds."""
+    def begin(self, count_shards: Callable[[], int]) -> None:
+        """The loop has read the account, and says anew what holds. How many shards the exchange has is asked for now
+        and then, from another thread; 0 while the loop does not know."""
+        self._count_shards = count_shards
         self._has_begun.set()
 
     @contextmanager
@@ -110,7 +113,7 @@ class Courier:
                 self._has_begun.clear()
                 alerting.begin()
             if looks % REST_LOOKS == 0:
-                alerting.beside_loop()
+                alerting.beside_loop(self._count_shards())
             if looks % REST_LOOKS == 0 or alerting.has_news():
                 alerting.look()
             self._obey(alerting)

@@ -156,6 +156,11 @@ class AlertBook:
         fills: list[Fill | Settlement] = [rows.read(Fill, found) for found in self._database.read(_FILLS_OF, (ticker,))]
         return fills + [rows.read(Settlement, found) for found in self._database.read(_SETTLEMENT_OF, (ticker,))]
 
+    def shard_of(self, subject: str) -> int | None:
+        """The shard of a market, an order or a group, by the orders and groups that are known; None without any."""
+        found = self._database.read(_SHARD_OF, (subject, subject, subject, subject))
+        return int(found[0][0]) if found and int(found[0][0]) >= 0 else None
+
     # -- the outbox -----------------------------------------------------------------------------------------------
 
     def post(self, notice: Notice, sink: str, now: Ts) -> None:
@@ -292,6 +297,10 @@ _TRIM_LETTERS = (
     " (SELECT number FROM outbox WHERE status = ? ORDER BY number DESC LIMIT -1 OFFSET ?)"
 )
 _ALERTS_AFTER = f"SELECT id, {rows.columns(Alert)} FROM alerts WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+_SHARD_OF = (
+    "SELECT exchange_index FROM orders WHERE ticker = ? OR client_order_id = ? OR order_id = ?"
+    " UNION ALL SELECT exchange_index FROM run_groups WHERE group_id = ? LIMIT 1"
+)
 _FILL = ", ".join(f"fills.{name}" for name in Fill.__struct_fields__)
 _FILLS_AFTER = (
     f"SELECT {_FILL} FROM booked JOIN fills USING (trade_id, order_id)"  # noqa: S608

@@ -90,6 +90,12 @@ def add_traffic(execute: Execute) -> None:
     )
 
 
+def add_units(execute: Execute) -> None:
+    """What the numbers of an alert are counted in; and whether it is to stop trading once nothing explains it."""
+    execute("ALTER TABLE matters ADD COLUMN unit TEXT NOT NULL DEFAULT ''")
+    execute("ALTER TABLE matters ADD COLUMN must_stop INTEGER NOT NULL DEFAULT 0")
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -102,6 +108,7 @@ STATE: tuple[Migration, ...] = (
     add_account_checks,
     add_placements,
     add_traffic,
+    add_units,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,7 +192,7 @@ class _NoCourier:
     def __init__(self, _app: VirtualApp, *, is_paper: bool) -> None:
         assert not is_paper
 
-    def begin(self) -> None:
+    def begin(self, _count_shards: Callable[[], int]) -> None:
         """Nothing is told."""
 
     def running(self, _subject: str) -> AbstractContextManager[None]:

@@ -7,7 +7,7 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kalshi_cli.core.alerts import Board
@@ -30,6 +30,7 @@ class Desk:
     def __init__(self) -> None:
         ids = count(1)
         self.board = Board(POLICY, "prod", lambda: f"n{next(ids)}")
+        self.board.shards = 1
         self.now = T0
         self.told: list[Notice] = []
         self.stoppers: list[Matter] = []
@@ -522,16 +523,122 @@ def test_what_was_not_found_out_or_the_exchange_brings_about_stops_nothing(desk:
     assert desk.stoppers == []
 
 
-def test_what_is_no_more_than_a_warning_or_unknown_or_silenced_stops_nothing(desk: Desk) -> None:
+def test_what_is_no_more_than_a_warning_or_unknown_or_old_stops_nothing(desk: Desk) -> None:
     desk.holds("KXA", severity="warning")
     for _ in range(3):
         desk.finds(breach(code="COULD_NOT_LOOK", severity="unknown"))
-    desk.silence("DRIFT")
-    desk.happens("DRIFT", tier="critical")
     desk.happens("LATE_ORDER", tier="critical", ts=Ts(T0 - 25 * HOUR))
     assert desk.stoppers == []
     desk.happens("ORDER_UNKNOWN_LONG", tier="critical")
     assert len(desk.stoppers) == 1
+
+
+def test_a_silence_is_for_the_telling_and_holds_up_no_stop(desk: Desk) -> None:
+    desk.silence("*")
+    assert desk.holds("KXA") == desk.happens("DRIFT", tier="critical") == []
+    desk.holds("KXA")
+    assert [matter.code for matter in desk.stoppers] == ["POSITION_LIMIT", "DRIFT"], "each once"
+
+
+@pytest.mark.parametrize("before", ["", "warning"])
+def test_what_began_while_something_explained_it_stops_once_that_is_over_and_it_is_found_again(
+    desk: Desk, before: str
+) -> None:
+    if before:
+        desk.holds("KXA", code="DAY_LOSS", severity=before)
+    desk.finds(halt(), source="reducing")
+    for _ in range(3):
+        desk.holds("KXA", code="DAY_LOSS")
+    desk.finds(source="reducing")
+    assert [matter.code for matter in desk.stoppers] == ["DAILY_LOSS"], "nobody has found the other one since"
+    desk.holds("KXA", code="DAY_LOSS")
+    desk.holds("KXA", code="DAY_LOSS")
+    assert [matter.code for matter in desk.stoppers] == ["DAILY_LOSS", "DAY_LOSS"]
+
+
+def test_what_went_with_what_explained_it_stops_nothing(desk: Desk) -> None:
+    desk.finds(halt("CANCEL_ALL"), source="halt")
+    desk.happens("GROUP_TRIGGERED", "group", "critical")
+    desk.holds("order", code="GROUP_TRIGGERED")
+    desk.holds()
+    desk.finds(source="halt")
+    desk.later(HOUR)
+    assert desk.stoppers == []
+    desk.holds("order", code="GROUP_TRIGGERED")
+    assert len(desk.stoppers) == 1, "a new one does"
+
+
+@pytest.mark.parametrize("code", ["PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED"])
+def test_each_stop_by_an_alert_is_told_at_once(desk: Desk, code: str) -> None:
+    for _ in range(3):
+        assert desk.happens(code, "account", "critical") == [f"event {code} account 1"]
+        desk.later(SECOND)
+    assert desk.happens("DRIFT") != desk.happens("DRIFT") == [], "of anything else the second one waits"
+
+
+# -- shards -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sharded(desk: Desk) -> Desk:
+    """KXA and order-0 are on shard 0, KXB on shard 1."""
+    desk.board.shards = 2
+    desk.board.shard_of = {"KXA": 0, "order-0": 0, "KXB": 1}.get
+    return desk
+
+
+@pytest.mark.parametrize("code", ["EXCHANGE_PAUSED", "TRADING_PAUSED"])
+def test_a_pause_of_one_shard_explains_what_is_on_that_shard_and_nothing_else(sharded: Desk, code: str) -> None:
+    sharded.happens(code, "shard 0", "critical")
+    assert sharded.happens("BOOK_DISPUTED", "KXA") == sharded.happens("ORDER_UNKNOWN", "order-0") == []
+    assert sharded.happens("BOOK_DISPUTED", "KXB") == ["event BOOK_DISPUTED KXB 1"]
+    assert sharded.happens("POST_ONLY_CROSS", "KXNEVER") == ["event POST_ONLY_CROSS KXNEVER 1"], "nobody knows where"
+
+
+def test_what_is_of_the_whole_account_is_explained_once_every_shard_is_paused(sharded: Desk) -> None:
+    sharded.happens("TRADING_PAUSED", "shard 0", "critical")
+    assert sharded.finds(breach("requests", "API_ERRORS")) == ["firing API_ERRORS requests 1"]
+    sharded.happens("EXCHANGE_PAUSED", "shard 1", "critical")
+    assert sharded.happens("FEED_DOWN", "stream") == []
+    assert sharded.happens("CYCLE_LATE", "the loop") != [], "where cancels work a loop should go on"
+    sharded.happens("EXCHANGE_RESUMED", "shard 0", "info")
+    assert "FEED_DOWN" in [notice.code for notice in sharded.told]
+
+
+def test_while_nobody_has_counted_the_shards_a_pause_explains_its_own_only(sharded: Desk) -> None:
+    sharded.board.shards = 0
+    sharded.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    assert sharded.happens("FEED_DOWN", "KXA") == []
+    assert sharded.happens("FEED_DOWN", "stream") == ["event FEED_DOWN stream 1"]
+
+
+def test_that_cancels_stop_on_one_shard_is_told_while_trading_is_paused_on_another(sharded: Desk) -> None:
+    sharded.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    assert sharded.happens("TRADING_PAUSED", "shard 1", "critical") == ["firing TRADING_PAUSED shard 1 1"]
+    told = sharded.happens("TRADING_PAUSED", "shard 0", "critical")
+    assert "resolved EXCHANGE_PAUSED shard 0 1" in told, "there cancels are taken again"
+
+
+# -- what a loop left behind --------------------------------------------------------------------------------------
+
+
+def test_a_pause_that_a_loop_saw_which_is_gone_is_over_once_a_check_sees_an_open_exchange(desk: Desk) -> None:
+    desk.happens("EXCHANGE_PAUSED", "shard 0", "critical")
+    assert desk.finds(source="check exchange") == [], "the loop is there, and will say it"
+    desk.now = Ts(desk.now + 5 * MINUTE + 1)
+    assert desk.finds(source="check positions") == []
+    assert desk.finds(breach("exchange", "COULD_NOT_LOOK", "unknown"), source="check exchange") == []
+    planned = breach("shard 0", "EXCHANGE_PAUSED", "note")
+    assert desk.finds(planned, source="check exchange") == [], "it is as it was, though it was to be expected"
+    assert desk.finds(source="check exchange") == ["resolved EXCHANGE_PAUSED shard 0 1"]
+    assert desk.later(4 * HOUR) == []
+
+
+def test_while_a_loop_is_there_a_check_does_not_end_what_it_says(desk: Desk) -> None:
+    desk.happens("TRADING_PAUSED", "shard 0", "critical")
+    desk.board.loop_seen = desk.now = Ts(desk.now + HOUR)
+    assert desk.finds(source="check exchange") == []
+    assert desk.matter("TRADING_PAUSED", "shard 0").is_firing
 
 
 @pytest.mark.parametrize("code", sorted({*INHIBITS, *STOPS}))
@@ -651,10 +758,14 @@ def test_an_end_is_told_only_of_what_was_told_and_only_once(script: list[tuple[s
 
 
 @given(st.lists(moves, max_size=60))
+@example([("hold", {"KXA"}, ""), ("hold", set(), "")] * 2 + [
+    ("happen", "POSITION_LIMIT", "KXB"), ("wait", 4 * HOUR, ""), ("wait", 5 * MINUTE, ""), ("hold", {"KXA"}, ""),
+])  # fmt: skip
 def test_a_key_is_told_once_a_repeat_interval_unless_it_was_said_to_be_over(script: list[tuple[str, Any, Any]]) -> None:
     desk, _ = play([(move, what, "warning" if move == "hold" else more) for move, what, more in script])
-    for notices in by_key(desk.told).values():
+    for (_, subject), notices in by_key(desk.told).items():
         ends = [each.ts for each in notices if each.kind == "resolved" or each.text.endswith("it is over by now")]
+        ends += [each.ts for each in notices if each.kind == "event" and each.subject != subject]  # told with another
         for before, after in pairwise(notice for notice in notices if notice.kind != "resolved"):
             was_over = any(before.ts <= end <= after.ts for end in ends)
             assert was_over or after.ts - before.ts >= POLICY.repeat_ms

@@ -17,7 +17,8 @@ from kalshi_cli.core.model import Fill
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms
 from kalshi_cli.ops.delivery import Delivery
-from kalshi_cli.store.base import EVER, Cycle
+from kalshi_cli.store.base import BY_ALERT, EVER, Cycle
+from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -84,13 +85,17 @@ class AlertDesk:
         self.store = WatchedStore.open(self.path, account="alice", environment="sim")
         self.receiver = receiver or Sinks()
         self.stopped: list[Matter] = []
-        self.stop: Callable[[Matter], None] = self.stopped.append
+        self.stop: Callable[[Matter], None] = lambda _cause: pause(folder, BY_ALERT)
         self.sinks = wanted = {"phone": PHONE} if sinks is None else dict(sinks)
         terms = Terms(alerts=Alerts(sinks=wanted, **policy), sinks=wanted, env="sim", zone=ZoneInfo("America/New_York"))
         self.alerting = Alerting(
             self.store.alert_book, self.store, terms, self.receiver, self.clock,
-            lambda: f"notice-{next(_ids)}", lambda matter: self.stop(matter),
+            lambda: f"notice-{next(_ids)}", self._stop,
         )  # fmt: skip
+
+    def _stop(self, cause: Matter) -> None:
+        self.stopped.append(cause)
+        self.stop(cause)
 
     def record(self, code: str, subject: str = "KXA", tier: str = "warning", text: str = "so it is") -> None:
         """As a loop does."""
@@ -109,6 +114,10 @@ class AlertDesk:
         self.alerting.observe(source, breaches)
         self.alerting.deliver(10.0)
         return [notice.title for _, notice in self.receiver.taken[before:]]
+
+    def resume(self) -> None:
+        """As a person does."""
+        unpause(self.path.parent)
 
     def close(self) -> None:
         self.store.close()

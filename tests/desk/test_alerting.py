@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alert_desk import DOWN, EVERYTHING, GONE, PHONE, TAKEN, AlertDesk, breach
+from alert_desk import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertDesk, breach
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.matters import Silence
+from kalshi_cli.core.messages import SubmitOrder
+from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.alerting import MAX_WAITING
-from kalshi_cli.units import Ts
+from kalshi_cli.store.base import Halt, RunGroup
+from kalshi_cli.units import Ts, cents, contracts
 
 Open = Callable[..., AlertDesk]
 
@@ -329,6 +332,68 @@ def test_what_is_critical_stops_trading_where_that_is_wished_and_that_is_told(de
     assert desk.store.alert_book.mark("flatten") == 0
     desk.check(breach())
     assert len(desk.stopped) == 1
+
+
+def test_each_stop_after_a_resume_is_told_and_closes_again_and_what_comes_on_top_of_one_does_not(desk_of: Open) -> None:
+    desk = desk_of(on_critical="flatten")
+    for number in range(3):
+        desk.record("DRIFT", f"KX{number}", tier="critical")
+        assert "[sim] WARNING PAUSED_BY_ALERT account" in desk.tell()
+        assert desk.store.alert_book.mark("flatten") == desk.clock.now()
+        desk.store.alert_book.set_mark("flatten", 0)
+        for _ in range(20):
+            desk.record("DRIFT", f"KX{number}", tier="critical")
+            desk.clock.advance(1.0)
+            assert [title for title in desk.tell() if "PAUSED" in title] == []
+        assert desk.store.alert_book.mark("flatten") == 0, "a storm closes nothing twice"
+        desk.resume()
+
+
+def test_trading_that_could_not_be_paused_is_told_and_not_said_to_be(desk_of: Open) -> None:
+    desk = desk_of(on_critical="flatten")
+    desk.stop = lambda _cause: None
+    assert desk.check(breach())[1:] == ["[sim] CRITICAL PAUSE_FAILED account"]
+    assert desk.store.alert_book.mark("flatten") == 0
+    desk.record("DRIFT", tier="critical")
+    assert [title for title in desk.tell() if "PAUSE" in title] == [], "and not with each"
+
+
+def test_a_stop_that_something_explained_is_remembered_by_the_file(desk_of: Open) -> None:
+    one = desk_of(on_critical="pause")
+    one.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", one.clock.now()))
+    one.tell()
+    one.resume()
+    one.stopped.clear()
+    one.check(breach("account", "DAY_LOSS"))
+    one.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "", one.clock.now()))
+    other = desk_of(on_critical="pause", clock=one.clock, receiver=one.receiver)
+    other.check(breach("account", "DAY_LOSS"))
+    assert (one.stopped, [matter.code for matter in other.stopped]) == ([], ["DAY_LOSS"])
+
+
+def sent(client_order_id: str, ticker: str, shard: int) -> Order:
+    return Order(
+        client_order_id=client_order_id, ticker=ticker, side=BID, price=cents(47), qty=contracts(1),
+        status=OrderStatus.SUBMITTED, created=T0, updated=T0, exchange_index=shard,
+    )  # fmt: skip
+
+
+def test_where_a_market_an_order_and_a_group_are_is_read_from_the_file_and_a_pause_mutes_no_other_shard(
+    desk_of: Open,
+) -> None:
+    desk = desk_of()
+    for shard, ticker in enumerate(("KXA", "KXB")):
+        desk.store.record(SubmitOrder(sent(f"id-{ticker}", ticker, shard)))
+    desk.store.keep_group(RunGroup("group-1", 1))
+    book = desk.store.alert_book
+    assert [book.shard_of(each) for each in ("KXA", "KXB", "id-KXB", "group-1", "KXC")] == [0, 1, 1, 1, None]
+    desk.alerting.beside_loop(2)
+    desk.record("EXCHANGE_PAUSED", "shard 1", tier="critical")
+    desk.tell()
+    for code, subject in {"BOOK_DISPUTED": "KXB", "ORDER_UNKNOWN": "id-KXB", "POST_ONLY_CROSS": "KXA"}.items():
+        desk.record(code, subject)
+    assert desk.tell() == ["[sim] WARNING POST_ONLY_CROSS KXA"]
+    assert desk.alerting.overview().hushed == {("BOOK_DISPUTED", "KXB"), ("ORDER_UNKNOWN", "id-KXB")}
 
 
 @pytest.mark.parametrize(("policy", "severity"), [("none", "critical"), ("pause", "warning"), ("pause", "unknown")])

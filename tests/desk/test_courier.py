@@ -153,7 +153,7 @@ def test_what_the_last_loop_left_open_is_over_once_this_one_has_read_the_account
     courier = beside.courier()
     with courier.running("spike"):
         eventually(lambda: beside.codes == ["BLIND"])
-        courier.begin()
+        courier.begin(lambda: 2)
         eventually(lambda: beside.codes == ["BLIND", "BLIND"])
     assert beside.receiver.taken[-1][1].kind == "resolved"
 
