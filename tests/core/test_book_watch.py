@@ -14,6 +14,7 @@ from kalshi_cli.core.book_watch import (
     FORGET_MS,
     LONGEST_PAUSE_MS,
     MOST_LEVELS,
+    is_in_sight,
     without_book,
 )
 from kalshi_cli.core.engine import Engine
@@ -33,6 +34,7 @@ from kalshi_cli.core.messages import (
     PublicTrade,
     Quote,
     Resync,
+    Sight,
     Tick,
 )
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Side
@@ -370,3 +372,17 @@ def test_open_markets_without_a_book_are_named_with_the_reason_and_others_are_no
     for market in markets:
         engine.step(build.book(ticker=market.ticker))
     assert without_book(engine.state) == ""
+
+
+def test_in_sight_is_an_account_that_is_read_and_of_open_markets_one_book_that_can_be_believed(build: Build) -> None:
+    engine = build.engine(state=build.state(*(build.market(f"KXA-{n}") for n in range(2))))
+    assert not is_in_sight(engine.state)
+    engine.step(build.book(ticker="KXA-1"))
+    assert is_in_sight(engine.state)
+    engine.step(FeedGap(NOW, ("KXA-1",), "a gap"))
+    assert not is_in_sight(engine.state)
+    engine.step(MarketChange(NOW, build.market("KXA-0", status=MarketStatus.CLOSED)))
+    engine.step(MarketChange(NOW, build.market("KXA-1", status=MarketStatus.CLOSED)))
+    assert is_in_sight(engine.state)  # no open market is left to be seen
+    engine.step(Sight(NOW, blind_since=NOW))
+    assert not is_in_sight(engine.state)
