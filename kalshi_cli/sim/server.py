@@ -32,6 +32,9 @@ PING_EVERY_S = 10.0
 LARGEST_BODY = 1 << 20
 START_WITHIN_S = 10.0
 CALL_WITHIN_S = 30.0
+LOOK_EVERY_S = 0.01
+CLOSE_WITHIN_S = 1.0
+"""What has not been answered by then is not answered."""
 
 
 class SimServer:
@@ -75,9 +78,8 @@ class SimServer:
             ws_ping_timeout=None,
             ws_per_message_deflate=True,  # for those who ask for it
             timeout_keep_alive=60,
-            timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Prompt(config)
 
     @property
     def rest_url(self) -> str:
@@ -214,6 +216,29 @@ class SimServer:
             answer.close()
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+class _Prompt(uvicorn.Server):
+    """Ends as soon as it is told and the connections are closed. uvicorn looks whether to end every tenth of a second,
+    and waits another tenth whoever is connected: most of the life of an exchange that serves one command."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
+        state, loop = self.server_state, asyncio.get_running_loop()
+        for connection in list(state.connections):
+            connection.shutdown()
+        until = loop.time() + CLOSE_WITHIN_S
+        while (state.connections or state.tasks) and loop.time() < until:
+            await asyncio.sleep(LOOK_EVERY_S)
+        for task in state.tasks:
+            task.cancel()
 
 
 RESET = "websocket.reset"
