@@ -183,9 +183,11 @@ class Simulator:
         """What serves it, with its controls."""
         from kalshi_cli.sim.control_route import ControlRoute
         from kalshi_cli.sim.server import SimServer
+        from kalshi_cli.sim.spot import SpotVenues
 
+        spots = SpotVenues(world.seed, world.spot)
         route = ControlRoute(self._controls(exchange, world), self._token())
-        return SimServer(exchange, self.clock, port=port, on_advance=world.advance, controls=route)
+        return SimServer(exchange, self.clock, port=port, on_advance=world.advance, controls=route, spots=spots)
 
     def _controls(self, exchange: Exchange, world: World) -> Controls:
         from kalshi_cli.sim.controls import Controls

@@ -19,6 +19,8 @@ from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.control_route import PREFIX, ControlRoute
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.sim.rest.routing import BASE
+from kalshi_cli.sim.spot import PREFIX as SPOT_PREFIX
+from kalshi_cli.sim.spot import SpotStream, SpotVenues
 from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.units import Ts
 
@@ -52,8 +54,10 @@ class SimServer:
         port: int = 0,
         on_advance: Callable[[Ts], None] | None = None,
         controls: ControlRoute | None = None,
+        spots: SpotVenues | None = None,
     ) -> None:
         self._exchange = exchange
+        self._spots = spots
         self._controls = controls
         self._clock = clock
         self._on_advance = on_advance or exchange.advance
@@ -160,6 +164,8 @@ class SimServer:
         while True:
             try:
                 self._on_advance(self._clock.now())
+                if self._spots is not None:
+                    self._spots.advance(self._clock.now())
             except Exception as error:
                 self._error = error
                 self._server.should_exit = True
@@ -194,6 +200,9 @@ class SimServer:
             peer = (scope.get("client") or ("",))[0]
             await _answer(send, self._controls.answer(request, peer, self._clock.now()))
             return
+        if self._spots is not None and request.path.startswith(SPOT_PREFIX):
+            await _answer(send, self._spots.read(request, self._clock.now()))
+            return
         response = self._exchange.handle(request, self._clock.now())
         if response.late_ms:
             await asyncio.sleep(response.late_ms / 1000)
@@ -201,7 +210,12 @@ class SimServer:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        answer = self._exchange.connect(_headers(scope), scope["raw_path"].decode("ascii"), self._clock.now())
+        path, now = scope["raw_path"].decode("ascii"), self._clock.now()
+        answer: Connection | SpotStream | Response
+        if self._spots is not None and path.startswith(SPOT_PREFIX):
+            answer = self._spots.connect(path, now)
+        else:
+            answer = self._exchange.connect(_headers(scope), path, now)
         if isinstance(answer, Response):
             await _answer(send, answer, prefix="websocket.http.response")
             return
@@ -278,7 +292,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def _drain(connection: Connection, woken: asyncio.Event, send: Send) -> None:
+async def _drain(connection: Connection | SpotStream, woken: asyncio.Event, send: Send) -> None:
     """Send what waits in the outbox; `send` itself waits while the socket is full, and the outbox grows meanwhile."""
     while True:
         while connection.outbox:

@@ -40,6 +40,7 @@ _SOURCES_KEPT = 1_000
 
 _BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
+SPOT_SOURCES = {"BTC": BTC, "ETH": ETH}
 PYTH_SOURCES = {"Crypto.BTC/USD": BTC, "Metal.XAU/USD": GOLD}
 
 
@@ -77,6 +78,10 @@ class World:
             self._sources[event.event_ticker] = next((x.source for x in listings), None)
         source = self._sources[event.event_ticker]
         return None if source is None else self._catalogue.paths.of(source).at(at)
+
+    def spot(self, coin: str, at: Ts) -> float:
+        """The price of a coin in dollars, at a moment."""
+        return self._catalogue.paths.of(SPOT_SOURCES[coin]).at(at)
 
     def ensure_open(self, now: Ts) -> None:
         """Make everything tradable as of now; on an exchange without markets, with a minute of history."""
