@@ -16,6 +16,7 @@ from kalshi_cli.config_values import RangeText
 from kalshi_cli.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, cents, contracts
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Subaccount = Annotated[int, Meta(ge=0, le=63)]
 CallSeconds = Annotated[
     float, Meta(gt=0, le=10, description="the proof that an order never arrived counts on no request leaving later")
 ]
@@ -48,10 +49,14 @@ class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """How the exchange is reached. An empty URL is that of the environment."""
+    """How the exchange is reached. An empty URL is that of the environment.
+
+    `subaccount` is the one that the key is locked to; None asks the exchange.
+    """
 
     rest_url: str = ""
     ws_url: str = ""
+    subaccount: Subaccount | None = None
     connect_timeout_s: Seconds = 3.0
     read_timeout_s: Seconds = 5.0
     total_timeout_s: CallSeconds = 10.0

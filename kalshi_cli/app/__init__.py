@@ -29,6 +29,7 @@ from kalshi_cli.desk import cancel, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
 from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.desk.key_lock import lock_of
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
 from kalshi_cli.errors import CredentialsError, InstanceError, KalshiError, RefusedError, StateError
@@ -219,6 +220,7 @@ class App:
             on_notice=on_notice,
             on_answer=lambda *answer: self.journal.requested(*answer),
         )
+        client.lock = exchange.subaccount
         self.stack.callback(client.close)
         return client
 
@@ -303,17 +305,30 @@ class App:
         """Events and series, and what they charge."""
         return Families(self.client)
 
+    def learn_key(self, store: Store | None = None) -> KalshiClient:
+        """The client, once it knows which subaccount the key is locked to. The exchange is asked once in the life of a
+        state file, which is `store` or the one that is there."""
+        if self.client.lock is not None or self.signer is None:
+            return self.client
+        if store is None:
+            with suppress(StateError):  # it is told by whoever needs the file
+                store = self.remembered()
+        self.client.lock = lock_of(self.client, self.signer.key_id, store, self.tell)
+        return self.client
+
     # -- what commands do -----------------------------------------------------------------------------------------
 
     def order_desk(self, *, is_dry_run: bool = False) -> OrderDesk:
         """Places one order; refused at once where writes are switched off. A dry run leaves no trace."""
         if is_dry_run:
+            self.learn_key()
             store = Glance(self.remembered())
             return OrderDesk(self.client, store, self.clock, self.limits, self.families.fees, self.new_order_id)
         if self.config.read_only:
             raise RefusedError(
                 "writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY"
             )
+        self.learn_key(self.store)
         aloud = Aloud(self.store, self.tell)
         return OrderDesk(self.client, aloud, self.clock, self.limits, self.families.fees, self.new_order_id)
 
@@ -341,6 +356,7 @@ class App:
 
         For up to `wait_s`, where the proof of one that is not found falls due within that time.
         """
+        self.learn_key(self.store)
         return reconcile_unknown(
             self.client, self.store, self.clock, self.limits, self.new_id, wait_s=wait_s, note=self.note
         )

@@ -20,7 +20,7 @@ MODES = (("", None), ("paper", "paper"))
 
 def portfolio_of(app: App) -> portfolio.Portfolio:
     """Positions and P&L as of now."""
-    found = portfolio.read(app.client)
+    found = portfolio.read(app.learn_key())
     for ticker in found.drifting:
         app.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
     return found

@@ -157,11 +157,14 @@ def flatten(app: App) -> None:
 
 
 def _close_everything(app: App) -> tuple[list[Closing], list[KalshiError]]:
-    """What is held in the primary subaccount, then in each of the others, whatever became of the ones before."""
+    """What is held in the primary subaccount, then in each of the others, whatever became of the ones before.
+
+    A key that is locked to a subaccount closes that one.
+    """
     closings: list[Closing] = []
     errors: list[KalshiError] = []
 
-    def close(subaccount: int) -> None:
+    def close(subaccount: int | None) -> None:
         def planned() -> tuple[CloseDesk, list[Plan]]:
             closer = CloseDesk(app.order_desk(), Walk(), app.note, subaccount)
             return closer, closer.plans()
@@ -170,7 +173,9 @@ def _close_everything(app: App) -> tuple[list[Closing], list[KalshiError]]:
         closings.extend(done)
         errors.extend([error] if error is not None else [])
 
-    close(0)
+    close(None)
+    if app.client.lock is not None:
+        return closings, errors
     try:
         others = {pocket.subaccount for pocket in app.client.subaccount_balances()} - {0}
     except KalshiError as error:

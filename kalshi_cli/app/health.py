@@ -23,7 +23,7 @@ def health_of(app: App) -> list[health.Finding]:
         "exchange": lambda: health.exchange(app.public),
         "clock": lambda: health.clock_skew(app.public),
         "key": lambda: health.key(app.signer, app.config.env),
-        "account": lambda: health.account(app.client),
+        "account": lambda: _account(app),
         "limits": lambda: health.limits(app.client),
         "stream": lambda: health.stream(app.ws_url, app.signer, app.clock, app.rng),
         "state": lambda: health.state(app.store),
@@ -37,6 +37,10 @@ def health_of(app: App) -> list[health.Finding]:
         is_held_up = is_refused and name in NEED_KEY
         findings.append(health.examine(name, app.clock, health.needs_key if is_held_up else check))
     return findings
+
+
+def _account(app: App) -> tuple[Verdict, str, str]:
+    return health.account(app.learn_key())
 
 
 def _feeds(app: App) -> tuple[Verdict, str, str]:

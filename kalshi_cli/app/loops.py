@@ -145,6 +145,7 @@ class Loops:
                 resync=stream.resync if stream is not None else lambda _ticker: None,
             )  # fmt: skip
             return engine, paper, None
+        app.learn_key(store)
         engine = load_engine(
             app.client, store, app.clock, app.limits, markets=markets, fees=fees, new_id=app.new_order_id,
             strategies=strategies, references=config.references, families=families,

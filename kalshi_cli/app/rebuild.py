@@ -52,7 +52,7 @@ def rebuild(app: App) -> Rebuilt:
         halt = app.store.halt()
         app.store.set_halt(halt)
         engine = load_engine(
-            app.client, app.store, app.clock, app.limits, markets=(), fees={}, new_id=app.new_id,
+            app.learn_key(app.store), app.store, app.clock, app.limits, markets=(), fees={}, new_id=app.new_id,
         )  # fmt: skip
     ledger = engine.state.ledger
     return Rebuilt(

@@ -34,7 +34,7 @@ def close(
     step: Annotated[Any, price_option("--step", text="Give way by this at each try (1c).")] = None,
     tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at the book, at most.")] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up after this (30s).")] = None,
-    subaccount: Annotated[int, subaccount_option("The position of this subaccount.")] = 0,
+    subaccount: Annotated[int | None, subaccount_option("The position of this subaccount.")] = None,
     yes: Annotated[bool, yes_option()] = False,
     dry_run: Annotated[bool, dry_run_option()] = False,
 ) -> None:
@@ -59,7 +59,7 @@ def flatten(
     step: Annotated[Any, price_option("--step", text="Give way by this at each try (1c).")] = None,
     tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at each book, at most.")] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up a position after this (30s).")] = None,
-    subaccount: Annotated[int, subaccount_option("The positions of this subaccount.")] = 0,
+    subaccount: Annotated[int | None, subaccount_option("The positions of this subaccount.")] = None,
     yes: Annotated[bool, yes_option()] = False,
     dry_run: Annotated[bool, dry_run_option()] = False,
 ) -> None:
@@ -86,7 +86,7 @@ def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRI
 
 
 def close_positions(
-    ctx: typer.Context, desk: App, walk: Walk, name: str, subaccount: int, *, yes: bool, dry_run: bool
+    ctx: typer.Context, desk: App, walk: Walk, name: str, subaccount: int | None, *, yes: bool, dry_run: bool
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
     from kalshi_cli.app.halts import Halts
@@ -131,7 +131,7 @@ def flattened(
 
 
 def planned(
-    desk: App, walk: Walk, name: str = "", subaccount: int = 0, *, dry_run: bool = False
+    desk: App, walk: Walk, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
 ) -> tuple[CloseDesk, list[Plan]]:
     """What is held, and the desk that closes it."""
     from kalshi_cli.desk.close import CloseDesk

@@ -21,7 +21,7 @@ app = Commands(
 )
 
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="Id of the group.", show_default=False)]
-Whose = Annotated[int, subaccount_option("The subaccount that the group is in.")]
+Whose = Annotated[int | None, subaccount_option("The subaccount that the group is in.")]
 Limit = Annotated[Any, count_option("--limit", text="Contracts within 15 seconds: 1 to 1,000,000.")]
 Yes = Annotated[bool, yes_option()]
 
@@ -47,7 +47,7 @@ def list_(
 
 
 @app.command("show")
-def show(ctx: typer.Context, group_id: Group, subaccount: Whose = 0) -> None:
+def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
     """One order group and its orders.
 
     \b
@@ -64,7 +64,7 @@ def show(ctx: typer.Context, group_id: Group, subaccount: Whose = 0) -> None:
 def create(
     ctx: typer.Context,
     limit: Limit,
-    subaccount: Whose = 0,
+    subaccount: Whose = None,
     shard: Annotated[int, typer.Option("--shard", min=0, metavar="N", help="Of the markets it is for.")] = 0,
     yes: Yes = False,
 ) -> None:
@@ -87,7 +87,7 @@ def create(
 
 
 @app.command("limit")
-def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose = 0, yes: Yes = False) -> None:
+def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose = None, yes: Yes = False) -> None:
     """Set another limit. If that much matched within the last 15 seconds, the group is triggered at once.
 
     While trading is halted a limit can only be lowered.
@@ -104,7 +104,7 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
 
 
 @app.command("trigger")
-def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes = False) -> None:
+def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
     """Cancel all orders of a group, and take no new ones until it is reset.
 
     \b
@@ -118,7 +118,7 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes
 
 
 @app.command("reset")
-def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes = False) -> None:
+def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
     """Take orders again in a group that was triggered; not while trading is halted.
 
     \b
@@ -134,7 +134,7 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes =
 
 
 @app.command("delete")
-def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes = False) -> None:
+def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Yes = False) -> None:
     """Cancel all orders of a group and forget it.
 
     \b
@@ -146,7 +146,7 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = 0, yes: Yes 
         _done(ctx, group, "deleted")
 
 
-def _asked(desk: App, group_id: str, subaccount: int, verb: str, *, yes: bool) -> OrderGroup:
+def _asked(desk: App, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
     """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
     from kalshi_cli.cli.screen.prompts import confirm
 

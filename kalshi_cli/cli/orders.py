@@ -54,7 +54,7 @@ def place(
     group: Annotated[str, typer.Option("--group", metavar="ID", help="Join this order group.")] = "",
     stp: Annotated[str, choice_option("--stp", choices=STPS, text="Which of two own orders goes.")] = "taker",
     cancel_on_pause: Annotated[bool, typer.Option("--cancel-on-pause", help="Gone when trading pauses.")] = False,
-    subaccount: Annotated[int, subaccount_option("Place it in this subaccount.")] = 0,
+    subaccount: Annotated[int | None, subaccount_option("Place it in this subaccount.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
 ) -> None:

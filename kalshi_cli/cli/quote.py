@@ -49,7 +49,7 @@ def create(
     no_bid: Annotated[Any, price_option("--no-bid", text="What you pay for NO; without it, no bid.")] = None,
     rest: Annotated[bool, typer.Option("--rest", help="What does not trade at once rests on the book.")] = False,
     post_only: Annotated[bool, typer.Option("--post-only", help="Cancelled rather than take from the book.")] = False,
-    subaccount: Annotated[int, subaccount_option("Quote for this subaccount.")] = 0,
+    subaccount: Annotated[int | None, subaccount_option("Quote for this subaccount.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:

@@ -86,7 +86,7 @@ def create(
     rest: Annotated[bool, typer.Option("--rest", help="What does not trade at once rests on the book.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Delete your open request on this market.")] = False,
     hidden: Annotated[bool, typer.Option("--hidden", help="Makers do not see who asks.")] = False,
-    subaccount: Annotated[int, subaccount_option("Trade for this subaccount.")] = 0,
+    subaccount: Annotated[int | None, subaccount_option("Trade for this subaccount.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -110,9 +110,10 @@ def create(
         rests=rest,
         replaces=replace,
         is_hidden=hidden,
-        subaccount=subaccount,
+        subaccount=subaccount or 0,
     )
     with opened(ctx) as desk:
+        desk.client.whose(subaccount)
         size = f"{show_qty(count)} contracts" if cost is None else f"{show_money(cost)} worth"
         if dry_run:
             note("dry run: nothing was sent")

@@ -53,7 +53,7 @@ def load_engine(
     memory = store.load()
     engine = restore(
         memory,
-        State(markets=markets, fees=fees, references=references, families=families, now=clock.now()),
+        State(markets=markets, fees=fees, references=references, families=families, lock=client.lock, now=clock.now()),
         limits,
         strategies,
         new_id=new_id,
@@ -152,7 +152,13 @@ def reconcile_unknown(
     memory = store.load()
     doubtful = [order for order in memory.orders if order.status in _IN_DOUBT]
     engine = restore(
-        memory, State(now=clock.now()), limits, (), new_id=new_id, order_expiry_s=None, on_file=store.order
+        memory,
+        State(lock=client.lock, now=clock.now()),
+        limits,
+        (),
+        new_id=new_id,
+        order_expiry_s=None,
+        on_file=store.order,
     )
     until = clock.monotonic() + wait_s
     read_account(client, store, clock, engine)

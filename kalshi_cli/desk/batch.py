@@ -155,6 +155,7 @@ def _intents(desk: OrderDesk, lines: Sequence[Line], markets: dict[str, Market])
             if name and uses[name] > 1:
                 raise UsageError(f"the client order id {name} is on several lines")
             desk.refuse_used(name)
+            desk.client.whose(line.ticket.subaccount)
             intents.append(line.ticket.intent(markets[line.ticket.ticker]))
         except (UsageError, RefusedError) as error:
             wrong.append(_wrong(line.number, error))

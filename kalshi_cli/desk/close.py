@@ -106,12 +106,14 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 class CloseDesk:
     """Closes positions of one subaccount: `plans` reads, `close` sends."""
 
-    def __init__(self, orders: OrderDesk, walk: Walk, tell: Callable[[str], None], subaccount: int = 0) -> None:
+    def __init__(
+        self, orders: OrderDesk, walk: Walk, tell: Callable[[str], None], subaccount: int | None = None
+    ) -> None:
         self._orders = orders
         self._client, self._clock = orders.client, orders.clock
         self._walk = walk
         self._tell = tell
-        self._subaccount = subaccount
+        self._subaccount = self._client.whose(subaccount) or 0
         self._written = self._clock.monotonic()
 
     # -- what is held ---------------------------------------------------------------------------------------------

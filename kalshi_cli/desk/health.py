@@ -119,9 +119,10 @@ def clock_skew(client: KalshiClient) -> tuple[Verdict, str, str]:
 
 
 def account(client: KalshiClient) -> tuple[Verdict, str, str]:
-    """The key works: a signed read of the balance."""
+    """The key works: a signed read of the balance. A key of one subaccount says which."""
     balance = client.balance()
-    return Verdict.OK, f"cash {show_money(balance.cash)}", ""
+    whose = "" if client.lock is None else f"; the key is locked to subaccount {client.lock}"
+    return Verdict.OK, f"cash {show_money(balance.cash)}{whose}", ""
 
 
 def limits(client: KalshiClient) -> tuple[Verdict, str, str]:

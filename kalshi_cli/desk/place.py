@@ -63,7 +63,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     expires_in_s: float | None = None
     client_order_id: str = ""
     order_group_id: str = ""
-    subaccount: int = 0
+    subaccount: int | None = None
     self_trade_prevention: StpMode = StpMode.TAKER
     cancel_on_pause: bool = False
 
@@ -88,7 +88,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
             reduce_only=self.reduce_only,
             expires_in_s=self.expires_in_s or 0,
             order_group_id=self.order_group_id,
-            subaccount=self.subaccount,
+            subaccount=self.subaccount or 0,
             self_trade_prevention=self.self_trade_prevention,
             cancel_on_pause=self.cancel_on_pause,
         )
@@ -255,6 +255,7 @@ class OrderDesk:
         Raises RefusedError with the control's code. Sends nothing.
         """
         self.refuse_used(ticket.client_order_id)
+        self.client.whose(ticket.subaccount)
         market = self.client.market(ticket.ticker)
         refuse_skewed(self.client)
         intent = ticket.intent(market)

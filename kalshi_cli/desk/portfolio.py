@@ -62,7 +62,7 @@ def read(client: KalshiClient) -> Portfolio:
     fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
     ledger = pnl.fold((*fills, *settlements))
     held = sorted({position.ticker for position in ledger.positions.values() if position.qty})
-    subaccounts = sorted({0} | {number for number, _ in ledger.positions})
+    subaccounts = sorted({client.lock or 0} | {number for number, _ in ledger.positions})
     return Portfolio(
         fills=fills,
         settlements=settlements,

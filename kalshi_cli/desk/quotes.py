@@ -19,7 +19,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import CloseOrder, OrderChanged, SubmitOrder
-from kalshi_cli.core.model import Order, OrderStatus, Tif
+from kalshi_cli.core.model import Order, OrderStatus, Tif, TradingState
 from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket
 from kalshi_cli.desk.refusals import halted, sent
 from kalshi_cli.errors import (
@@ -65,6 +65,12 @@ class Deal(msgspec.Struct, frozen=True, kw_only=True):
     quote: Quote | None
     tickets: tuple[Ticket, ...]
     proposals: tuple[Proposal, ...]
+
+    @property
+    def reviewed(self) -> TradingState:
+        """The trading state that the controls knew of: where it is stricter by now, nothing of this is sent."""
+        known = {each.submit.reviewed for each in self.proposals if isinstance(each.submit, SubmitOrder)}
+        return TradingState.ACTIVE if TradingState.ACTIVE in known else TradingState.REDUCING
 
     @property
     def facts(self) -> list[str]:
@@ -133,7 +139,7 @@ def propose_accept(desk: OrderDesk, rfq_id: str, quote_id: str, side: str) -> De
         qty=quote.qty(side),
         price=price,
         tif=Tif.GTC if rfq.rest_remainder else Tif.IOC,
-        subaccount=rfq.subaccount,
+        subaccount=rfq.subaccount or None,
     )
     _, proposal = desk.propose(ticket)
     return Deal(rfq=rfq, quote=quote, tickets=(ticket,), proposals=(proposal,))
@@ -141,14 +147,23 @@ def propose_accept(desk: OrderDesk, rfq_id: str, quote_id: str, side: str) -> De
 
 def accept(desk: OrderDesk, deal: Deal, side: str) -> Quote:
     """Accept once, and say how the quote stands; OutcomeUnknownError where it may be accepted and nobody knows."""
-    return _sent(desk, deal, lambda quote: desk.client.accept_quote(quote.quote_id, side, quote.rfq_id), "accepted")
+    client, reviewed = desk.client, deal.reviewed
+    return _sent(
+        desk, deal, lambda quote: client.accept_quote(quote.quote_id, side, quote.rfq_id, reviewed), "accepted"
+    )
 
 
 # -- the maker ----------------------------------------------------------------------------------------------------
 
 
 def propose_quote(
-    desk: OrderDesk, rfq_id: str, yes_bid: Price | None, no_bid: Price | None, *, post_only: bool, subaccount: int
+    desk: OrderDesk,
+    rfq_id: str,
+    yes_bid: Price | None,
+    no_bid: Price | None,
+    *,
+    post_only: bool,
+    subaccount: int | None,
 ) -> Deal:
     """Hold what could come of either bid against every control. Sends nothing."""
     if yes_bid is None and no_bid is None:
@@ -206,7 +221,7 @@ def propose_confirm(desk: OrderDesk, quote_id: str, rfq_id: str) -> Deal:
         qty=quote.qty(side),
         price=bid,
         post_only=quote.post_only,
-        subaccount=quote.subaccount,
+        subaccount=quote.subaccount or None,
     )
     _, proposal = desk.propose(ticket)
     return Deal(rfq=desk.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
@@ -214,7 +229,8 @@ def propose_confirm(desk: OrderDesk, quote_id: str, rfq_id: str) -> Deal:
 
 def confirm(desk: OrderDesk, deal: Deal) -> Quote:
     """Confirm once, and say how the quote stands; OutcomeUnknownError where nobody knows."""
-    return _sent(desk, deal, lambda quote: desk.client.confirm_quote(quote.quote_id, quote.rfq_id), "confirmed")
+    client, reviewed = desk.client, deal.reviewed
+    return _sent(desk, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id, reviewed), "confirmed")
 
 
 def create(desk: OrderDesk, deal: Deal, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
@@ -227,7 +243,8 @@ def create(desk: OrderDesk, deal: Deal, yes_bid: Price | None, no_bid: Price | N
             no_bid,
             rest_remainder=rest,
             post_only=ticket.post_only,
-            subaccount=ticket.subaccount,
+            subaccount=desk.client.whose(ticket.subaccount) or 0,
+            reviewed=deal.reviewed,
         )
     except HaltedError as error:
         raise halted(error, desk.store.halt()) from error

@@ -168,8 +168,8 @@ def _unexplained(
 
 def _wrong_positions(engine: Engine, snapshot: AccountSnapshot) -> dict[str, str]:
     """By market: the exchange's position is another, or an order traded more than we have fills of."""
-    positions = engine.state.ledger.positions.values()
-    held = {position.ticker: position.qty for position in positions if not position.subaccount}  # as in a read
+    positions, home = engine.state.ledger.positions.values(), engine.state.home  # a read has that one alone
+    held = {position.ticker: position.qty for position in positions if position.subaccount == home}
     found = {
         order.ticker: f"{show_qty(qty)} that order {_name(order)} traded are in no fill yet"
         for order, qty in engine.state.orders.untold()

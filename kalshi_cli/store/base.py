@@ -97,6 +97,13 @@ class CashBase(msgspec.Struct, frozen=True):
     ts: Ts
 
 
+class KeyLock(msgspec.Struct, frozen=True):
+    """The only subaccount that an API key may touch; None where it may touch any."""
+
+    key_id: str
+    subaccount: int | None
+
+
 class RunGroup(msgspec.Struct, frozen=True):
     """An order group that a run made at the exchange: one on each shard, taken up again after a crash."""
 
@@ -213,6 +220,14 @@ class Store(Notebook, Protocol):
 
     def set_cash_base(self, base: CashBase) -> None:
         """Count it from here on."""
+        ...
+
+    def key_lock(self, key_id: str) -> KeyLock | None:
+        """What the exchange said of this key; None where it was never asked."""
+        ...
+
+    def keep_key_lock(self, lock: KeyLock) -> None:
+        """Remember it: a key is made for a subaccount, and stays so."""
         ...
 
     def orders(self, since: Ts = EVER, ticker: str = "") -> tuple[Order, ...]:

@@ -90,6 +90,11 @@ def add_traffic(execute: Execute) -> None:
     )
 
 
+def add_key_locks(execute: Execute) -> None:
+    """Which subaccount each key is locked to: NULL where to none, no row where nobody asked."""
+    execute("CREATE TABLE key_locks (key_id TEXT PRIMARY KEY, subaccount INTEGER)")
+
+
 def add_units(execute: Execute) -> None:
     """What the numbers of an alert are counted in; and whether it is to stop trading once nothing explains it."""
     execute("ALTER TABLE matters ADD COLUMN unit TEXT NOT NULL DEFAULT ''")
@@ -109,6 +114,7 @@ STATE: tuple[Migration, ...] = (
     add_placements,
     add_traffic,
     add_units,
+    add_key_locks,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

@@ -9,7 +9,7 @@ import msgspec
 from kalshi_cli.core.messages import Alert, Denied
 from kalshi_cli.core.model import Fill, Order, Settlement
 from kalshi_cli.core.traffic import Minute
-from kalshi_cli.store.base import Best, CashBase, Cycle, Halt, RunGroup
+from kalshi_cli.store.base import Best, CashBase, Cycle, Halt, KeyLock, RunGroup
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -44,6 +44,7 @@ SEE_BEST = insert("best", Best, key="id") + (
     " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
 )
 PUT_CASH_BASE = insert("cash_base", CashBase, key="id", verb="INSERT OR REPLACE")
+PUT_KEY_LOCK = insert("key_locks", KeyLock, verb="INSERT OR REPLACE")
 ADD_TRAFFIC = insert("traffic", Minute) + (
     " ON CONFLICT (minute) DO UPDATE SET requests = requests + excluded.requests,"
     " failures = failures + excluded.failures, gaps = gaps + excluded.gaps,"
@@ -60,6 +61,7 @@ FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id,
 SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
 HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
 CASH_BASE = f"SELECT {columns(CashBase)} FROM cash_base"  # noqa: S608
+KEY_LOCK = f"SELECT {columns(KeyLock)} FROM key_locks WHERE key_id = ?"  # noqa: S608
 BEST = f"SELECT {columns(Best)} FROM best"  # noqa: S608
 CYCLE = f"SELECT {columns(Cycle)} FROM cycle"  # noqa: S608
 GROUPS = f"SELECT {columns(RunGroup)} FROM run_groups ORDER BY exchange_index"  # noqa: S608

@@ -35,7 +35,19 @@ from kalshi_cli.core.traffic import Minute
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.alerting import AlertBook
-from kalshi_cli.store.base import EVER, NO_HALT, Best, CashBase, Cycle, Halt, Memory, MovedError, RunGroup, Undelivered
+from kalshi_cli.store.base import (
+    EVER,
+    NO_HALT,
+    Best,
+    CashBase,
+    Cycle,
+    Halt,
+    KeyLock,
+    Memory,
+    MovedError,
+    RunGroup,
+    Undelivered,
+)
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
 from kalshi_cli.units import Money, Ts
@@ -299,6 +311,16 @@ class SqliteStore:
         """Count it from here on."""
         with self._database.writing(durable=True) as execute:
             execute(rows.PUT_CASH_BASE, (1, *rows.row(base)))
+
+    def key_lock(self, key_id: str) -> KeyLock | None:
+        """What the exchange said of this key; None where it was never asked."""
+        found = self._select(KeyLock, rows.KEY_LOCK, (key_id,))
+        return found[0] if found else None
+
+    def keep_key_lock(self, lock: KeyLock) -> None:
+        """Remember it: a key is made for a subaccount, and stays so."""
+        with self._database.writing(durable=False) as execute:
+            execute(rows.PUT_KEY_LOCK, rows.row(lock))
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 

@@ -159,9 +159,9 @@ class Readings:
 
     @property
     def subaccounts(self) -> tuple[int, ...]:
-        """Those that hold cash or have resting orders; the primary one is always among them."""
-        numbers = {0} | {each.subaccount for each in self.pockets} | {order.subaccount for order in self.resting}
-        return tuple(sorted(numbers))
+        """Those that hold cash or have resting orders; the primary one, or that of the key, is always among them."""
+        cash = {each.subaccount for each in self.pockets}
+        return tuple(sorted({self.client.lock or 0} | cash | {order.subaccount for order in self.resting}))
 
     @property
     def positions(self) -> dict[tuple[int, str], ExchangePosition]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.errors import NotFoundError, OutcomeUnknownError, UsageError
+from kalshi_cli.errors import NotFoundError, OutcomeUnknownError, RefusedError, UsageError
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.rest import READ, Params, Rest
 from kalshi_cli.exchange.wire.base import Page, WireError
@@ -33,6 +33,23 @@ class Calls:
         self._rest = rest
         self._clock = clock
         self._limiter = limiter
+        self.lock: int | None = None
+        """The subaccount that the key is locked to, as far as it is known; None where it may name any."""
+
+    def whose(self, subaccount: int | None) -> int | None:
+        """The subaccount that is meant: the one named, else that of the key; None where neither says.
+
+        RefusedError where the key is locked to another one: the exchange would answer 403.
+        """
+        if subaccount is None:
+            return self.lock
+        if self.lock not in (None, subaccount):
+            raise RefusedError(
+                f"the API key is locked to subaccount {self.lock}, nothing is done in subaccount {subaccount}",
+                hint=f"leave --subaccount out, or use a key of subaccount {subaccount}: kalshi keys",
+                code="KEY_SUBACCOUNT",
+            )
+        return subaccount
 
     def _get(self, path: str, params: Params | None = None, *, is_public: bool = False) -> bytes:
         return self._rest.call("GET", path, READ, params=params, is_public=is_public)

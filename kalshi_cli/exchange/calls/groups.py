@@ -30,20 +30,22 @@ class GroupCalls(Calls):
 
     def order_groups(self, subaccount: int | None = None) -> list[OrderGroup]:
         """Every group; of all subaccounts where none is named."""
+        subaccount = self.whose(subaccount)
         body = self._get(_GROUPS, {"subaccount": subaccount})
         return wire_groups.read_groups(body, subaccount or 0)
 
-    def order_group(self, group_id: str, subaccount: int = 0) -> OrderGroup:
+    def order_group(self, group_id: str, subaccount: int | None = None) -> OrderGroup:
         """One group with the ids of its orders."""
+        owner = self.whose(subaccount) or 0
         path = f"{_GROUPS}/{part(group_id)}"
         with _named(group_id):
-            body = self._seen(lambda: self._get(path, {"subaccount": subaccount or None}))
-        return wire_groups.read_group(body, group_id, subaccount)
+            body = self._seen(lambda: self._get(path, {"subaccount": owner or None}))
+        return wire_groups.read_group(body, group_id, owner)
 
-    def create_order_group(self, limit: Qty, *, subaccount: int = 0, exchange_index: int = 0) -> OrderGroup:
+    def create_order_group(self, limit: Qty, *, subaccount: int | None = None, exchange_index: int = 0) -> OrderGroup:
         """A new group. OutcomeUnknownError where it may exist: asking again would make two."""
         subject = "the new order group"
-        body = wire_groups.create_body(limit, subaccount, exchange_index)
+        body = wire_groups.create_body(limit, self.whose(subaccount) or 0, exchange_index)
         reply = self._rest.call("POST", f"{_GROUPS}/create", ONCE, subject=subject, body=body, if_unknown=_LOOK)
         try:
             return wire_groups.read_created(reply, limit)

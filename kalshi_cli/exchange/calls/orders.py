@@ -135,7 +135,7 @@ class OrderCalls(Calls):
 
     def cancel_all(self, subaccount: int | None = None) -> None:
         """Everything that rests, on all shards; also orders placed within the next minute. Verify by a fresh list."""
-        params = {"subaccount": subaccount}
+        params = {"subaccount": self.whose(subaccount)}
         self._rest.call("DELETE", _ORDERS, CANCEL, subject="the cancel of all orders", params=params)
 
     def orders(
@@ -157,7 +157,7 @@ class OrderCalls(Calls):
             "ticker": ticker,
             "min_ts": seconds(min_ts),
             "event_ticker": event,
-            "subaccount": subaccount,
+            "subaccount": self.whose(subaccount),
             "exchange_index": exchange_index,
         }
         return self._pages("/portfolio/orders", params, wire_orders.read_orders)
@@ -172,7 +172,7 @@ class OrderCalls(Calls):
         """The places of all resting orders of one subaccount; of these markets, or of an event, where given."""
         for at in range(0, max(1, len(tickers)), NAMES_A_CALL):
             names = ",".join(tickers[at : at + NAMES_A_CALL])
-            params = {"market_tickers": names or None, "event_ticker": event, "subaccount": subaccount}
+            params = {"market_tickers": names or None, "event_ticker": event, "subaccount": self.whose(subaccount)}
             yield from wire_changes.read_queue_positions(self._get("/portfolio/orders/queue_positions", params))
 
     def order(self, order_id: str) -> Order:

@@ -23,11 +23,11 @@ class PortfolioCalls(Calls):
     def positions(
         self, settlement_status: str | None = None, subaccount: int | None = None, ticker: str | None = None
     ) -> Iterator[ExchangePosition]:
-        """Positions of the live tier, of the primary account where no other is named.
+        """Positions of the live tier, of the primary account (or that of the key) where no other is named.
 
         In markets that have not settled; `settlement_status` may ask for settled ones, or all.
         """
-        params = {"settlement_status": settlement_status, "subaccount": subaccount, "ticker": ticker}
+        params = {"settlement_status": settlement_status, "subaccount": self.whose(subaccount), "ticker": ticker}
         return self._pages("/portfolio/positions", params, wire_account.read_positions)
 
     def settlements(self, min_ts: Ts | None = None) -> Iterator[Settlement]:
@@ -43,5 +43,5 @@ class PortfolioCalls(Calls):
 
     def balance(self, subaccount: int | None = None, exchange_index: int | None = None) -> Balance:
         """Cash, in all and by shard, and the value of the positions; of the primary account where none is named."""
-        params = {"subaccount": subaccount, "exchange_index": exchange_index}
+        params = {"subaccount": self.whose(subaccount), "exchange_index": exchange_index}
         return wire_account.read_balance(self._get("/portfolio/balance", params))

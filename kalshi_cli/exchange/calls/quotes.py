@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import ExchangeError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange.calls.base import Calls, named, part, seconds
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE
@@ -119,6 +120,7 @@ class QuoteCalls(Calls):
         rest_remainder: bool = False,
         post_only: bool = False,
         subaccount: int = 0,
+        reviewed: TradingState = TradingState.ACTIVE,
     ) -> str:
         """Answer a request; the id of the quote, which replaces an earlier one. None is a side not bid for."""
         body = wire_quotes.quote_body(
@@ -126,7 +128,9 @@ class QuoteCalls(Calls):
         )
         subject, hint = f"the quote on RFQ {rfq_id}", "look whether it is there: kalshi quote list"
         return _made(
-            self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint), subject, hint
+            self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed),
+            subject,
+            hint,
         )
 
     def delete_quote(self, quote_id: str, rfq_id: str = "") -> None:
@@ -134,19 +138,27 @@ class QuoteCalls(Calls):
         subject, hint = f"the end of quote {quote_id}", "look at it: kalshi quote list"
         self._rest.call("DELETE", _quote_path(quote_id, rfq_id), CANCEL, subject=subject, if_unknown=hint)
 
-    def accept_quote(self, quote_id: str, side: str, rfq_id: str = "") -> None:
-        """Sell `side` to the maker at its bid, if it confirms. OutcomeUnknownError where it may have been accepted."""
+    def accept_quote(
+        self, quote_id: str, side: str, rfq_id: str = "", reviewed: TradingState = TradingState.ACTIVE
+    ) -> None:
+        """Sell `side` to the maker at its bid, if it confirms. OutcomeUnknownError where it may have been accepted.
+
+        `reviewed` is the trading state that the controls knew of: under a stricter one it is not sent, at no try.
+        """
         path = f"{_quote_path(quote_id, rfq_id)}/accept"
         subject = f"the acceptance of quote {quote_id}"
         hint = f"see what became of it: kalshi rfq quotes {rfq_id or 'RFQ'}"
         body = wire_quotes.accept_body(side)
-        self._rest.call("PUT", path, CREATE, subject=subject, body=body, if_unknown=hint)
+        self._rest.call("PUT", path, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed)
 
-    def confirm_quote(self, quote_id: str, rfq_id: str = "") -> None:
-        """Stand by an accepted quote: it will trade. OutcomeUnknownError where it may have been confirmed."""
+    def confirm_quote(self, quote_id: str, rfq_id: str = "", reviewed: TradingState = TradingState.ACTIVE) -> None:
+        """Stand by an accepted quote: it will trade. OutcomeUnknownError where it may have been confirmed.
+
+        `reviewed` as for an acceptance.
+        """
         path = f"{_quote_path(quote_id, rfq_id)}/confirm"
         subject, hint = f"the confirmation of quote {quote_id}", "see what became of it: kalshi quote list"
-        self._rest.call("PUT", path, CREATE, subject=subject, if_unknown=hint)
+        self._rest.call("PUT", path, CREATE, subject=subject, if_unknown=hint, reviewed=reviewed)
 
     # -- block trades --
 

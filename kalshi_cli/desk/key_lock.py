@@ -1,0 +1,39 @@
+"""The one subaccount that an API key may be locked to: all it does is done there, whether a request says so or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kalshi_cli.errors import ExchangeError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.store.base import KeyLock, Store
+
+NOT_TOLD = (403, 404, 410)
+"""Answers to whom the exchange does not show its keys; nothing is wrong with what else they do."""
+
+
+def lock_of(client: KalshiClient, key_id: str, store: Store | None, tell: Callable[[str], None]) -> int | None:
+    """The subaccount that this key is locked to; None where to none, or where nobody says.
+
+    What `store` remembers is not asked again. Raises what any read of the account would: the key is refused, nobody
+    answers.
+    """
+    known = store.key_lock(key_id) if store is not None else None
+    if known is not None:
+        return known.subaccount
+    try:
+        keys = client.api_keys().keys
+    except WireError as error:
+        tell(f"whether this key is locked to a subaccount is not known: {error.message}; exchange.subaccount says it")
+        return None
+    except ExchangeError as error:
+        if error.status not in NOT_TOLD:
+            raise
+        return None
+    found = next((KeyLock(key.api_key_id, key.subaccount) for key in keys if key.api_key_id == key_id), None)
+    if found is None:
+        return None
+    if store is not None:
+        store.keep_key_lock(found)
+    return found.subaccount
