@@ -18,6 +18,7 @@ import msgspec
 from kalshi_cli import config_file
 from kalshi_cli.config_sections import (
     EVENTS,
+    SPOT_VENUES,
     TIERS,
     Alerts,
     Checks,
@@ -30,6 +31,7 @@ from kalshi_cli.config_sections import (
     Risk,
     Sim,
     Sink,
+    Spot,
     Trade,
     hidden,
     hidden_address,
@@ -80,6 +82,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: Heartbeat = Heartbeat()
     logs: Logs = Logs()
     metrics: Metrics = Metrics()
+    spot: Spot = Spot()
     sim: Sim = Sim()
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
@@ -185,7 +188,7 @@ def _conceal(key: Key, raw: object) -> None:
     if key[-1] == "key_id":
         conceal(str(raw))
     for text in (*key, raw):
-        if isinstance(text, str) and "://" in text and key[0] != "exchange":
+        if isinstance(text, str) and "://" in text and key[0] not in ("exchange", "spot"):
             conceal_address(text)
 
 
@@ -397,6 +400,9 @@ def _value(key: Key, raw: object, base: Path) -> object:
 _CHECKS: dict[Key, Callable[[Any], object]] = {
     ("exchange", "rest_url"): url("https", "http"),
     ("exchange", "ws_url"): url("wss", "ws"),
+    ("spot", "venues"): any_of(SPOT_VENUES),
+    **{("spot", venue, "rest_url"): url("https", "http") for venue in SPOT_VENUES},
+    **{("spot", venue, "ws_url"): url("wss", "ws") for venue in SPOT_VENUES},
     ("day_zone",): time_zone,
     ("alerts", "*", "tiers"): any_of(TIERS),
     ("alerts", "*", "events"): any_of(EVENTS),

@@ -196,6 +196,30 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9_090
 
 
+SPOT_VENUES = ("coinbase", "kraken", "binance", "binance_us")
+"""Whose outside prices can be asked for."""
+
+
+class SpotVenue(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a venue is, and how it calls the pair of a COIN; empty is what its documents say."""
+
+    ws_url: str = ""
+    rest_url: str = ""
+    pair: str = ""
+
+
+class Spot(msgspec.Struct, frozen=True, kw_only=True):
+    """Outside prices of coins: whose, in which order, how old they may be, and how far apart."""
+
+    venues: Words = ("coinbase", "kraken", "binance")
+    max_age_s: Seconds = 10.0
+    max_apart_pct: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    coinbase: SpotVenue = SpotVenue()
+    kraken: SpotVenue = SpotVenue()
+    binance: SpotVenue = SpotVenue()
+    binance_us: SpotVenue = SpotVenue()
+
+
 Milliseconds = Annotated[int, Meta(ge=0, le=366 * 86_400_000)]
 RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
 
