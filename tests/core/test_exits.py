@@ -1,0 +1,627 @@
+"""Exits on scripted messages: when they sell, how far, how often, and when they must not. Percent are of the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from core_build import HOUR, NOW, Build
+
+from kalshi_cli.core.exits import COOLDOWN_MS, REST_MS, STEP_MS, STEPS, STUCK_MS
+from kalshi_cli.core.messages import (
+    Alert,
+    BookSnapshot,
+    CancelOrder,
+    Command,
+    Denied,
+    Effect,
+    ExchangeChange,
+    FeedGap,
+    Filled,
+    Intent,
+    MarketChange,
+    OrderAccepted,
+    OrderRejected,
+    OrderState,
+    OrderUnknown,
+    Place,
+    Sight,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import (
+    ASK,
+    BID,
+    ExchangeStatus,
+    Fill,
+    MarketStatus,
+    Order,
+    OrderStatus,
+    Side,
+    Tif,
+    TradingState,
+)
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts
+
+HALF = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None)
+"""Sold below half of what it cost."""
+
+TICKER = "KXA-1"
+
+
+class Wishes:
+    """A strategy that wants what the test put there, once; or raises."""
+
+    def __init__(self, name: str = "s") -> None:
+        self.name = name
+        self.wants: list[Intent] = []
+        self.fails = False
+
+    def on_book(self, view: View, ticker: str) -> None: ...
+    def on_trade(self, view: View, trade: object) -> None: ...
+    def on_fill(self, view: View, fill: Fill) -> None: ...
+    def on_tick(self, view: View) -> Iterable[Intent]:
+        if self.fails:
+            raise ValueError("a bug")
+        wants, self.wants = self.wants, []
+        return wants
+
+
+class Stage:
+    """An engine in which strategy `s` holds `held` contracts at `price` cents (below zero: NO), and a book 40/44."""
+
+    def __init__(
+        self, build: Build, *, held: int = 10, price: int = 40, limits: Limits = HALF, others: Sequence[Wishes] = ()
+    ) -> None:
+        self.build = build
+        self.strategy = Wishes()
+        self.engine = build.engine(self.strategy, *others, limits=limits)
+        self.book(40, 44)
+        if held:
+            self.hold("s", held, price)
+
+    @property
+    def now(self) -> Ts:
+        return self.engine.state.now
+
+    def hold(self, strategy: str, held: int, price: int, subaccount: int = 0) -> None:
+        """Its order, accepted and filled."""
+        number = f"{strategy}{subaccount}{price}{held}"
+        side = BID if held > 0 else ASK
+        intent = Place(TICKER, side, cents(price), contracts(abs(held)), tif=Tif.IOC, subaccount=subaccount)
+        self.engine.state.orders.add(
+            self.build.order(number, order_id=number, side=side, price=intent.price, qty=intent.qty, strategy=strategy,
+                             tif=Tif.IOC, status=OrderStatus.RESTING, subaccount=subaccount)
+        )  # fmt: skip
+        self.fill(number, side, price, abs(held), subaccount)
+
+    def fill(self, number: str, side: Side, price: int, qty: int, subaccount: int = 0) -> None:
+        fill = self.build.fill(f"t-{number}-{self.now}-{price}", order_id=number, client_order_id=number, side=side,
+                               price=cents(price), qty=contracts(qty), ts=self.now, subaccount=subaccount)  # fmt: skip
+        self.engine.step(Filled(self.now, fill))
+
+    def book(self, bid: int | None, ask: int | None, size: int = 100) -> list[Effect]:
+        """The book is this now."""
+        bids = ((cents(bid), contracts(size)),) if bid is not None else ()
+        asks = ((cents(ask), contracts(size)),) if ask is not None else ()
+        return self.engine.step(BookSnapshot(self.now, TICKER, bids, asks))
+
+    def tick(self, after_ms: int = STEP_MS) -> list[Effect]:
+        """So much later, with the same book as fresh as it was."""
+        now = Ts(self.now + after_ms)
+        book = self.engine.state.books[TICKER]
+        if book.is_usable:
+            book.ts = now
+        return self.engine.step(Tick(now))
+
+    def answer(self, sent: Order, filled: int) -> None:
+        """The exchange's reply to an order that is over, and its fills."""
+        name = sent.client_order_id
+        self.engine.step(OrderAccepted(self.now, name, f"x-{name}", contracts(filled), Qty(0)))
+        if filled:
+            fill = self.build.fill(f"t-{name}", order_id=f"x-{name}", client_order_id=name, side=sent.side,
+                                   price=sent.price, qty=contracts(filled), ts=self.now)  # fmt: skip
+            self.engine.step(Filled(self.now, fill))
+
+    def owned(self, strategy: str = "s") -> int:
+        return self.engine.state.owned(TICKER, strategy) // 100
+
+
+def sent(effects: Iterable[Effect]) -> list[Order]:
+    return [effect.order for effect in effects if isinstance(effect, SubmitOrder)]
+
+
+def codes(effects: Iterable[Effect]) -> list[str]:
+    return [effect.code for effect in effects if isinstance(effect, Alert)]
+
+
+def denied(effects: Iterable[Effect]) -> list[str]:
+    return [effect.code for effect in effects if isinstance(effect, Denied)]
+
+
+def terms(order: Order) -> tuple[Side, int, int]:
+    return order.side, order.price, order.qty
+
+
+# -- when -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_worth_less_than_the_floor_is_sold_at_the_best_price_a_second_later(build: Build) -> None:
+    stage = Stage(build)
+    assert sent(stage.book(19, 44)) == [], "not at once"
+    effects = stage.tick()
+    (order,) = sent(effects)
+    assert terms(order) == (ASK, cents(19), contracts(10))
+    assert (order.tif, order.reduce_only, order.strategy, order.reason) == (Tif.IOC, True, "s", "stop-loss")
+    assert codes(effects) == ["STOP_LOSS"]
+    stage.answer(order, 10)
+    assert (stage.owned(), sent(stage.tick())) == (0, [])
+
+
+def test_what_is_worth_the_floor_or_more_is_kept(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(20, 44)
+    assert [sent(stage.tick()) for _ in range(3)] == [[], [], []]
+
+
+def test_a_price_that_is_back_within_the_second_sells_nothing(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(5, 44)
+    stage.book(40, 44)
+    assert sent(stage.tick()) == []
+    stage.book(5, 44)
+    assert sent(stage.tick(STEP_MS - 1)) == [], "the second begins again"
+    assert len(sent(stage.tick(1))) == 1
+
+
+def test_the_cost_of_a_no_is_one_dollar_less_its_price(build: Build) -> None:
+    """Sold YES at 60: NO that cost 40 each. At an offer of 81 a NO brings 19."""
+    stage = Stage(build, held=-10, price=60)
+    stage.book(60, 80)
+    assert sent(stage.tick()) == [], "20 is half of it"
+    stage.book(60, 81)
+    (order,) = sent(stage.tick())
+    assert terms(order) == (BID, cents(81), contracts(10))
+    stage.answer(order, 10)
+    assert stage.owned() == 0
+
+
+def test_a_change_of_the_book_is_enough_no_tick_is_needed(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    stage.engine.state.now = Ts(stage.now + STEP_MS)
+    assert len(sent(stage.book(19, 44))) == 1
+
+
+@pytest.mark.parametrize("limits", [Limits(min_edge=None), Limits(min_edge=None, take_profit_pct=150)])
+def test_without_a_floor_nothing_is_sold_at_a_loss(build: Build, limits: Limits) -> None:
+    stage = Stage(build, limits=limits)
+    stage.book(2, 44)
+    assert sent(stage.tick()) == []
+
+
+def test_a_gain_is_taken_only_at_a_price_that_takes_it(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, take_profit_pct=150))
+    stage.engine.state.markets[TICKER] = build.market(last=cents(80))
+    stage.book(59, 95)
+    assert sent(stage.tick()) == []
+    stage.book(None, 95)
+    assert sent(stage.tick()) == [], "marked at 80, and nobody pays it"
+    stage.book(60, 95)
+    effects = stage.tick()
+    (order,) = sent(effects)
+    assert terms(order) == (ASK, cents(60), contracts(10))
+    assert (order.reason, codes(effects)) == ("take-profit", ["TAKE_PROFIT"])
+    stage.answer(order, 4)
+    stage.book(59, 95)
+    assert sent(stage.tick()) == [], "the rest waits for its price"
+    stage.book(61, 95)
+    assert [terms(order) for order in sent(stage.tick())] == [(ASK, cents(61), contracts(6))]
+
+
+# -- whose ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_people_hold_is_left_to_them(build: Build) -> None:
+    stage = Stage(build, held=0)
+    stage.hold("", 10, 40)
+    stage.hold("of another run", 10, 41)
+    stage.book(5, 44)
+    assert sent(stage.tick()) == []
+
+
+def test_of_what_a_person_sold_nothing_is_sold_again(build: Build) -> None:
+    stage = Stage(build)
+    stage.fill("typed", ASK, 30, 7)
+    stage.book(5, 44)
+    assert [order.qty for order in sent(stage.tick())] == [contracts(3)]
+
+
+def test_a_strategy_that_failed_is_protected_as_well(build: Build) -> None:
+    stage = Stage(build)
+    stage.strategy.fails = True
+    assert codes(stage.tick()) == ["STRATEGY_FAILED"]
+    stage.book(5, 44)
+    assert len(sent(stage.tick())) == 1
+
+
+def test_of_two_strategies_on_opposite_sides_only_what_the_account_holds_is_sold(build: Build) -> None:
+    """Ten YES and four NO are six YES at the exchange: it has netted the rest, which nobody can lose on any more."""
+    other = Wishes("t")
+    stage = Stage(build, others=[other])
+    stage.hold("t", -4, 40)
+    stage.book(5, 44)
+    (order,) = sent(stage.tick())
+    assert (order.strategy, order.qty) == ("s", contracts(6))
+    stage.answer(order, 6)
+    assert (stage.owned("s"), stage.owned("t")) == (4, -4)
+    assert [sent(stage.tick()) for _ in range(15)] == [[]] * 15
+
+
+def test_of_two_strategies_that_are_even_neither_is_sold(build: Build) -> None:
+    stage = Stage(build, others=[Wishes("t")])
+    stage.hold("t", -10, 40)
+    stage.book(5, 95)
+    effects = [effect for _ in range(15) for effect in stage.tick()]
+    assert (sent(effects), denied(effects)) == ([], [])
+
+
+def test_two_strategies_on_one_side_each_sell_their_own(build: Build) -> None:
+    stage = Stage(build, others=[Wishes("t")])
+    stage.hold("t", 3, 44)
+    stage.book(5, 44)
+    assert [(order.strategy, order.qty) for order in sent(stage.tick())] == [("s", contracts(10)), ("t", contracts(3))]
+
+
+def test_a_position_is_sold_in_the_subaccount_that_holds_it(build: Build) -> None:
+    stage = Stage(build, held=0)
+    stage.hold("s", 3, 40, subaccount=0)
+    stage.hold("s", 5, 40, subaccount=2)
+    stage.book(5, 44)
+    stage.tick()
+    found = [order for order in stage.engine.state.orders.live() if order.reason == "stop-loss"]
+    assert [(order.subaccount, order.qty) for order in found] == [(0, contracts(3))], "one after the other"
+    stage.answer(found[0], 3)
+    (order,) = sent(stage.tick())
+    assert (order.subaccount, order.qty) == (2, contracts(5))
+
+
+def test_a_fill_that_is_on_its_way_is_waited_for(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    (order,) = sent(stage.tick())
+    stage.engine.step(OrderAccepted(stage.now, order.client_order_id, "x", contracts(10), Qty(0)))
+    assert sent(stage.tick()) == [], "it traded all of it, as its reply says"
+
+
+# -- first its own orders ----------------------------------------------------------------------------------------------
+
+
+def test_its_own_orders_there_are_taken_back_first(build: Build) -> None:
+    stage = Stage(build)
+    stage.strategy.wants = [Place(TICKER, BID, cents(5), contracts(2)), Place(TICKER, ASK, cents(50), contracts(10))]
+    resting = sent(stage.tick())
+    for number, order in enumerate(resting):
+        stage.engine.step(OrderAccepted(stage.now, order.client_order_id, f"r{number}", Qty(0), order.qty))
+    effects = stage.book(19, 44)
+    assert [effect.order.order_id for effect in effects if isinstance(effect, CancelOrder)] == ["r0", "r1"]
+    assert {effect.reason for effect in effects if isinstance(effect, CancelOrder)} == {"stop-loss"}
+    assert sent(stage.tick()) == []
+    over = [build.order(order.client_order_id, order_id=f"r{number}", side=order.side, price=order.price, qty=order.qty,
+                        status=OrderStatus.CANCELED, reduced=order.qty, updated=stage.now)
+            for number, order in enumerate(resting)]  # fmt: skip
+    stage.engine.step(OrderState(stage.now, over[0]))
+    assert sent(stage.tick()) == [], "not before the last of them is over"
+    stage.engine.step(OrderState(stage.now, over[1]))
+    assert len(sent(stage.tick())) == 1
+
+
+def test_an_exit_in_doubt_is_no_reason_to_send_another(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    (order,) = sent(stage.tick())
+    stage.engine.step(OrderUnknown(stage.now, order.client_order_id, "timeout"))
+    effects = [effect for _ in range(15) for effect in stage.tick()]
+    assert (sent(effects), codes(effects)) == ([], ["STOP_LOSS_STUCK"])
+    found = build.order(order.client_order_id, order_id="x", side=ASK, price=cents(19), filled=contracts(4),
+                        reduced=contracts(6), status=OrderStatus.CANCELED, tif=Tif.IOC, updated=stage.now)  # fmt: skip
+    stage.engine.step(OrderState(stage.now, found))
+    assert [order.qty for order in sent(stage.tick())] == [contracts(6)], "what it left, once that is known"
+
+
+def test_what_an_order_of_a_person_closes_already_is_not_sold_twice(build: Build) -> None:
+    stage = Stage(build)
+    stage.engine.place(Place(TICKER, ASK, cents(50), contracts(7)), client_order_id="typed")
+    stage.book(19, 44)
+    assert [order.qty for order in sent(stage.tick())] == [contracts(3)]
+
+
+# -- how far ----------------------------------------------------------------------------------------------------------
+
+
+def walk(stage: Stage, prices: Sequence[int | None], filled: int = 0) -> list[int]:
+    """The price of each order, in cents, as the bid moves once a second; 0 where none was sent."""
+    found = []
+    for price in prices:
+        stage.book(price, 44)
+        orders = sent(stage.tick())
+        found.append(orders[0].price // 100 if orders else 0)
+        for order in orders:
+            stage.answer(order, filled)
+    return found
+
+
+def test_one_order_a_second_each_for_what_is_left(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    qtys = []
+    for _ in range(4):
+        assert sent(stage.tick(STEP_MS - 1)) == [], "not within the second"
+        (order,) = sent(stage.tick(1))
+        qtys.append(order.qty // 100)
+        stage.answer(order, 3 if len(qtys) < 4 else 1)
+    assert qtys == [10, 7, 4, 1]
+    assert stage.owned() == 0
+
+
+def test_a_price_that_falls_faster_than_it_may_is_followed_a_step_a_second(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(3)))
+    assert walk(stage, [19, 17, 10, 10, 10, 10]) == [19, 17, 0, 0, 10, 10]
+
+
+def test_without_a_bound_of_a_step_the_best_price_is_followed_at_once(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=None))
+    assert walk(stage, [19, 17, 5]) == [19, 17, 5]
+
+
+def test_a_walk_rests_after_its_steps_and_begins_again_from_the_price_of_then(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(1)))
+    assert walk(stage, [19] * STEPS) == [19] * STEPS
+    assert walk(stage, [2] * (REST_MS // STEP_MS)) == [0] * (REST_MS // STEP_MS)
+    assert walk(stage, [2, 2]) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("limit", "qty"),
+    [
+        ({"max_order_qty": Qty(1500)}, Qty(1500)),
+        ({"max_order_qty": None, "max_order_cost": Money(8_100_000)}, Qty(1000)),
+        ({"max_order_qty": None, "max_order_cost": None}, Qty(2000)),
+    ],
+)
+def test_a_large_position_goes_in_orders_that_the_limits_of_one_allow(
+    build: Build, limit: dict[str, Any], qty: Qty
+) -> None:
+    """Sold at 19 a contract counts as 81 cents."""
+    stage = Stage(build, held=20, limits=Limits(min_edge=None, stop_loss_pct=50, **limit))
+    stage.book(19, 44)
+    assert [order.qty for order in sent(stage.tick())] == [qty]
+
+
+# -- books that price nothing ------------------------------------------------------------------------------------------
+
+
+def test_an_empty_book_is_waited_for_and_told_once(build: Build) -> None:
+    stage = Stage(build)
+    effects = stage.book(None, 5) + [effect for _ in range(30) for effect in stage.tick()]
+    assert sent(effects) == []
+    assert codes(effects) == ["STOP_LOSS_STUCK"]
+    assert [terms(order) for order in sent(stage.book(4, 5))] == [(ASK, cents(4), contracts(10))]
+
+
+@pytest.mark.parametrize("held", [10, -10])
+def test_nothing_is_given_away_for_a_cent_or_for_nothing(build: Build, held: int) -> None:
+    stage = Stage(build, held=held, price=40 if held > 0 else 60)
+    for bid, ask in ((1, 2), (None, 2)) if held > 0 else ((98, 99), (98, None)):
+        stage.book(bid, ask)
+        assert sent([effect for _ in range(20) for effect in stage.tick()]) == []
+
+
+def test_without_any_price_nothing_is_known_and_nothing_is_sold(build: Build) -> None:
+    stage = Stage(build)
+    stage.engine.state.markets[TICKER] = build.market(last=None)
+    effects = stage.book(None, None) + [effect for _ in range(20) for effect in stage.tick()]
+    assert (sent(effects), codes(effects)) == ([], [])
+
+
+def test_a_gap_in_the_middle_of_a_walk_waits_for_the_snapshot(build: Build) -> None:
+    stage = Stage(build)
+    assert walk(stage, [19], filled=4) == [19]
+    stage.engine.step(FeedGap(stage.now, (TICKER,), "seq"))
+    effects = [effect for _ in range(20) for effect in stage.tick()]
+    assert (sent(effects), codes(effects)) == ([], ["STOP_LOSS_STUCK"])
+    assert [terms(order) for order in sent(stage.book(18, 44))] == [(ASK, cents(18), contracts(6))]
+
+
+def test_an_old_or_a_crossed_book_prices_nothing(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    late = Ts(stage.now + 10_001)
+    assert sent(stage.engine.step(Tick(late))) == [], "ten seconds are the limit"
+    stage.book(19, 19)
+    assert sent(stage.tick()) == []
+    assert len(sent(stage.book(19, 44))) == 1, "the companion"
+
+
+def test_a_market_that_does_not_trade_is_left(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    for market in (build.market(status=MarketStatus.CLOSED), build.market(close_time=Ts(NOW + 2_000))):
+        stage.engine.step(MarketChange(stage.now, market))
+        assert denied(stage.tick()) + sent(stage.tick()) == []
+    stage.engine.step(MarketChange(stage.now, build.market(close_time=Ts(NOW + HOUR))))
+    stage.engine.step(ExchangeChange(stage.now, ExchangeStatus(exchange_active=True, trading_active=False)))
+    assert denied(stage.tick()) + sent(stage.tick()) == []
+    stage.engine.step(ExchangeChange(stage.now, ExchangeStatus(exchange_active=True, trading_active=True)))
+    assert len(sent(stage.tick())) == 1
+
+
+def test_a_position_of_a_market_that_is_not_traded_here_is_left(build: Build) -> None:
+    stage = Stage(build, held=0)
+    order = build.order("b", order_id="b", ticker="KXB-1", strategy="s")
+    stage.engine.state.orders.add(order)
+    stage.engine.step(Filled(stage.now, build.fill("b", order_id="b", client_order_id="b", ticker="KXB-1")))
+    assert [sent(stage.tick()) for _ in range(3)] == [[]] * 3
+
+
+def test_without_a_limit_of_age_a_book_of_an_hour_prices(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_book_age_ms=None))
+    stage.book(19, 44)
+    assert len(sent(stage.engine.step(Tick(Ts(stage.now + 600_000))))) == 1
+
+
+# -- what else is on ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["halted", "stopping", "starting"])
+def test_where_no_strategy_is_asked_nothing_is_sold_either(build: Build, how: str) -> None:
+    stage = Stage(build)
+    if how == "halted":
+        stage.engine.step(Command(stage.now, TradingState.HALTED, "cancel-all"))
+    elif how == "stopping":
+        stage.engine.step(Command(stage.now, None, "SIGTERM"))
+    else:
+        stage.engine.is_starting = True
+    stage.book(19, 44)
+    assert sent(stage.tick()) == []
+
+
+@pytest.mark.parametrize("how", ["reducing", "blind", "brake"])
+def test_what_only_holds_up_new_risk_does_not_hold_up_an_exit(build: Build, how: str) -> None:
+    stage = Stage(build)
+    if how == "reducing":
+        stage.engine.step(Command(stage.now, TradingState.REDUCING, "DAILY_LOSS"))
+    elif how == "blind":
+        stage.engine.step(Sight(stage.now, stage.now, "timeout"))
+    else:
+        stage.engine.state.groups[0] = "g"
+        stage.engine.state.triggered_groups.add("g")
+    stage.book(19, 44)
+    (order,) = sent(stage.tick())
+    assert order.order_group_id == "", "a brake must not hold anybody in a position"
+
+
+def test_an_exit_that_is_refused_is_tried_again_at_its_pace_and_told(build: Build) -> None:
+    stage = Stage(build)
+    stage.engine.place(Place(TICKER, BID, cents(19), contracts(1)), client_order_id="typed")
+    stage.book(19, 44)
+    effects = [effect for _ in range(STEPS + 5) for effect in stage.tick()]
+    assert denied(effects) == ["SELF_CROSS"] * STEPS
+    assert "STOP_LOSS_STUCK" in codes(effects)
+    assert sent(effects) == []
+
+
+def test_an_order_that_the_exchange_refuses_is_followed_by_the_next(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    (order,) = sent(stage.tick())
+    stage.engine.step(OrderRejected(stage.now, order.client_order_id, "invalid_order"))
+    assert len(sent(stage.tick())) == 1
+
+
+def test_it_is_not_stuck_before_ten_seconds_and_no_gain_is(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(None, 5)
+    assert codes(stage.tick(STUCK_MS - 1)) == []
+    assert codes(stage.tick(1)) == ["STOP_LOSS_STUCK"]
+    stage = Stage(build, limits=Limits(min_edge=None, take_profit_pct=150))
+    stage.strategy.wants = [Place(TICKER, BID, cents(40), contracts(1))]
+    (order,) = sent(stage.tick())
+    assert order.reason == ""
+    stage.book(60, 95)
+    assert codes([effect for _ in range(30) for effect in stage.tick()]) == [], "its own bid is in the way"
+
+
+# -- afterwards --------------------------------------------------------------------------------------------------------
+
+
+def wanted(stage: Stage, intent: Place, after_ms: int = STEP_MS) -> list[str]:
+    """What becomes of a wish of the strategy: the codes of what refused it."""
+    stage.strategy.wants = [intent]
+    return denied(stage.tick(after_ms))
+
+
+def test_while_it_is_sold_and_for_a_while_after_it_nothing_is_opened_there(build: Build) -> None:
+    stage, buy = Stage(build), Place(TICKER, BID, cents(10), contracts(1))
+    stage.book(19, 44)
+    assert wanted(stage, buy, 1) == ["STOP_LOSS"]
+    (order,) = sent(stage.tick())
+    stage.answer(order, 10)
+    stage.book(40, 44)
+    assert wanted(stage, buy, COOLDOWN_MS - 1) == ["COOLDOWN"]
+    assert wanted(stage, buy, 1) == []
+
+
+def test_the_others_and_other_markets_go_on(build: Build) -> None:
+    other = Wishes("t")
+    stage = Stage(build, others=[other])
+    stage.engine.step(MarketChange(stage.now, build.market("KXB-1")))
+    stage.book(19, 44)
+    stage.engine.step(build.book(ticker="KXB-1"))
+    other.wants = [Place(TICKER, BID, cents(10), contracts(1))]
+    assert wanted(stage, Place("KXB-1", BID, cents(40), contracts(1)), 1) == []
+
+
+def test_a_restart_in_the_middle_of_a_walk_goes_on_with_what_is_left(build: Build) -> None:
+    stage = Stage(build)
+    assert walk(stage, [19], filled=4) == [19]
+    again = Stage(build, held=0)
+    orders = [stage.engine.state.orders.get(name) for name in ("s04010", "id1")]
+    again.engine.recall([order for order in orders if order], stage.engine.state.ledger.entries)
+    again.engine.place(Place("KXNO", BID, cents(1), contracts(1)), client_order_id="")  # its ids are others
+    assert again.owned() == 6
+    again.engine.state.now = stage.now
+    assert wanted(again, Place(TICKER, BID, cents(10), contracts(1))) == ["COOLDOWN"], "it remembers the exit"
+    again.book(18, 44)
+    again.tick(1)
+    assert [terms(order) for order in sent(again.tick())] == [(ASK, cents(18), contracts(6))]
+
+
+def test_a_restart_with_an_exit_in_doubt_sends_no_second_one(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    (order,) = sent(stage.tick())
+    again = Stage(build, held=0)
+    first = stage.engine.state.orders.get("s04010")
+    assert first is not None
+    again.engine.recall([first, order], stage.engine.state.ledger.entries)
+    again.engine.state.now = stage.now
+    again.book(19, 44)
+    assert sent([effect for _ in range(5) for effect in again.tick()]) == []
+
+
+# -- exits of the strategies themselves --------------------------------------------------------------------------------
+
+
+def close(price: Any, **changes: Any) -> Place:
+    fields: dict[str, Any] = {"tif": Tif.IOC, "reduce_only": True, "side": ASK}
+    return Place(TICKER, price=price, qty=contracts(1), **(fields | changes))
+
+
+def test_a_strategy_may_not_close_far_below_what_the_position_is_worth(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=cents(5), price_collar=None))
+    assert wanted(stage, close(cents(34))) == ["SLIPPAGE"]
+    assert wanted(stage, close(cents(35))) == []
+
+
+def test_at_the_best_price_it_always_gets_out_however_far_that_fell(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
+    stage.book(2, 90)
+    assert wanted(stage, close(cents(2))) == []
+
+
+def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
+    assert wanted(stage, close(cents(2))) == []
+    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
+    stage.engine.state.markets[TICKER] = build.market(last=None)
+    stage.book(None, None)
+    assert wanted(stage, close(cents(2))) == []
+
+
+@pytest.mark.parametrize("wrong", [{"price": "0.4"}, {"price": cents(40), "side": "ask"}])
+def test_a_close_that_is_no_order_at_all_is_told_as_such(build: Build, wrong: dict[str, Any]) -> None:
+    stage = Stage(build)
+    assert wanted(stage, close(**wrong)) == ["BAD_INTENT"]
