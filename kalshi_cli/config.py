@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -248,9 +249,15 @@ def _masked(key: Key, text: str) -> str:
 # -- the schema, read off the structs -----------------------------------------------------------------------------
 
 
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """What a section declares; working out its types takes longer than reading the file."""
+    return msgspec.structs.fields(kind)
+
+
 def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, object]]:
     """Every value below a section: key, type, value."""
-    for field in msgspec.structs.fields(section):
+    for field in _fields(type(section)):
         at, value = (*key, field.name), getattr(section, field.name)
         if isinstance(value, msgspec.Struct):
             yield from _leaves(value, at)
@@ -302,10 +309,10 @@ def _kind(key: Key) -> Any:
     raise ValueError("unknown key")
 
 
-def _build(kind: type[Any], key: Key, values: Mapping[Key, object]) -> Any:
+def _build(kind: type[msgspec.Struct], key: Key, values: Mapping[Key, object]) -> Any:
     """A section, from the values below it."""
     made: dict[str, object] = {}
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         at = (*key, field.name)
         if at == ("references",):
             made[field.name] = {

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -117,6 +118,12 @@ Examples:
 """
 
 
+@cache
+def _commands(file: str) -> Any:
+    """What a file of commands has, read off its functions once."""
+    return get_group(import_module(f"kalshi_cli.cli.{file}").app)
+
+
 class Root(Group):
     """The top: names are known at once, commands are loaded when they are called."""
 
@@ -127,7 +134,7 @@ class Root(Group):
         """The command of that name in its file, else the whole file as a group."""
         if cmd_name not in ENTRIES:
             return None
-        group = get_group(import_module(f"kalshi_cli.cli.{ENTRIES[cmd_name].file}").app)
+        group = _commands(ENTRIES[cmd_name].file)
         return group.commands.get(cmd_name, group)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
