@@ -40,7 +40,7 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
 
     with opened(ctx) as desk:
         view = alerts_view(overview(desk, is_paper=paper), desk.config.alerts.sinks)
-        render_one(view, flags_of(ctx).form, title="alerts")
+        render_one(view, flags_of(ctx).form, title="alerts", now=desk.clock.now())
 
 
 @app.command("test")
@@ -77,7 +77,7 @@ def silence(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by list.")] = "",
     paper: Paper = False,
 ) -> None:
-    """Tell nobody of these alerts for a while. They are still counted and listed, and pause no loop meanwhile.
+    """Tell nobody of these alerts for a while. They are still counted and listed, and what stops trading stops it.
 
     What still holds afterwards is told then; the end of what was told before is told at once.
 

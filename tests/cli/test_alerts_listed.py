@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.rows.alerts import AlertRow
@@ -14,24 +15,25 @@ from kalshi_cli.errors import ExitCode
 from kalshi_cli.units import Ts
 
 ROW = AlertRow(
-    tier="critical", code="HEARTBEAT_LOST", subject="account", state="firing",
+    tier="critical", code="ORDER_UNKNOWN_LONG", subject="account", state="firing",
     since=Ts(1_780_000_000_000), count=1, told=Ts(1_780_000_000_000), waiting=0, silenced=False, source="loop",
     text=Prose("an order whose fate is not known, and has not been for a long time"),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("width", "wanted"),
-    [(80, "state code subject since"), (100, "state code subject since told"), (120, "state code subject since told")],
-)
-def test_what_holds_since_when_and_who_was_told_is_shown_on_a_narrow_screen(
-    width: int, wanted: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("subject", ["account", "KXHIGHNY-26NOV21-B53.5", "kcli-0123456789abcdef0123456789abcdef"])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_what_it_is_since_when_and_when_somebody_was_told_is_shown_on_a_narrow_screen(
+    width: int, subject: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    draw_rows(AlertRow, [ROW], "", Ts(1_780_000_100_000))
-    words = capsys.readouterr().out.splitlines()[0].split()
-    assert " ".join(words).startswith(wanted)
-    assert words[-1] == "text"
+    draw_rows(AlertRow, [replace(ROW, subject=subject)], "", Ts(1_780_000_100_000))
+    head, line = capsys.readouterr().out.splitlines()[:2]
+    assert head.split()[:4] == ["code", "subject", "since", "told"]
+    assert line.split()[:2] == ["ORDER_UNKNOWN_LONG", subject]
+    assert line.count("1m ago") == 2
+    assert len(line.rstrip()) <= max(width, 40 + len(subject))
+    assert "text" in head or width < 100
 
 
 @pytest.mark.parametrize(("what", "near"), [("FEED_DWN", "FEED_DOWN"), ("nonsense", "did you mean")])

@@ -34,7 +34,8 @@ class AlertRow(Row, frozen=True, kw_only=True):
     source: str
     text: Prose
 
-    shown: ClassVar[tuple[str, ...]] = ("state", "code", "subject", "since", "told", "tier", "silenced", "text")
+    shown: ClassVar[tuple[str, ...]] = ("code", "subject", "since", "told", "state", "tier", "silenced", "text")
+    vital: ClassVar[tuple[str, ...]] = ("code", "subject", "since", "told")
 
 
 class LetterRow(Row, frozen=True, kw_only=True):

@@ -197,7 +197,7 @@ def inner_row(kind: Any) -> type[msgspec.Struct] | None:
 
 def cell(column: Column, value: Any, now: Ts | None) -> str:
     """A cell of a terminal table; unlike `human`, times are told from `now`."""
-    if without_none(column.kind) is Ts and value is not None:
+    if is_moment(column.kind) and value is not None:
         return when(value, now)
     return human(column.kind)(value)
 
@@ -208,6 +208,11 @@ _NUMBERS = (Price, Qty, Money, Gain, Ratio, float, int)
 def is_number(kind: Any) -> bool:
     """Right-aligned in tables, and not guarded in CSV."""
     return without_none(kind) in _NUMBERS
+
+
+def is_moment(kind: Any) -> bool:
+    """A time, or none."""
+    return without_none(kind) is Ts
 
 
 def is_text(kind: Any) -> bool:
@@ -242,6 +247,11 @@ def when(ts: Ts, now: Ts | None) -> str:
         return f"{moment:%Y-%m-%d %H:%M}"
     this_year = datetime.fromtimestamp(now // 1000, UTC).year == moment.year
     day = f"{moment:%b} {moment.day} {moment:%H:%M}" if this_year else f"{moment:%Y-%m-%d %H:%M}"
+    return f"{day} ({age(ts, now)})"
+
+
+def age(ts: Ts, now: Ts) -> str:
+    """How far a moment is away: `in 3h`, `5m ago`."""
     away = abs(ts - now)
     amount = next((f"{away // step}{unit}" for step, unit in _STEPS if away >= step), "")
-    return f"{day} ({f'in {amount}' if ts > now else f'{amount} ago'})" if amount else f"{day} (now)"
+    return f"in {amount}" if amount and ts > now else f"{amount} ago" if amount else "now"

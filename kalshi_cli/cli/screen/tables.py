@@ -7,7 +7,7 @@ an id or a number is never shortened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 
 from rich.cells import cell_len
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kalshi_cli.cli.rows.base import LevelRow, OrderbookView, Row
-from kalshi_cli.cli.screen.cells import MISSING, Column, cell, columns, is_number, style
+from kalshi_cli.cli.screen.cells import MISSING, Column, age, cell, columns, is_moment, is_number, style
 from kalshi_cli.cli.screen.output import note, write_out
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Qty, Ts, show_price, show_qty
@@ -31,9 +31,13 @@ def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) ->
     by_name = {column.name: column for column in columns(of)}
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
-    widths = {c.name: max(cell_len(c.label), *(cell_len(line[c.name]) for line in cells)) for c in fields}
     console = _console()
-    fitted = fit(fields, widths, console.width)
+    fitted = fit(fields, _widths(fields, cells), console.width, of.vital)
+    if of.vital and now is not None and len(fitted) < len(fields):
+        for row, line in zip(rows, cells, strict=True):
+            moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
+            line |= {name: age(ts, now) for name, ts in moments.items() if ts is not None}
+        fitted = fit(fields, _widths(fields, cells), console.width, of.vital)
     console.width = max(console.width, sum(fitted.values()) + GAP * (len(fitted) - 1))
     shown = [column for column in fields if column.name in fitted]
     table = _grid()
@@ -64,8 +68,13 @@ def draw_markdown(text: str) -> None:
     _draw(_console(), "", Markdown(text, hyperlinks=False))
 
 
-def fit(fields: Sequence[Column], widths: dict[str, int], room: int) -> dict[str, int]:
-    """The width of each column that is shown: prose gives way first, then columns are left out from the right."""
+def _widths(fields: Sequence[Column], cells: Sequence[dict[str, str]]) -> dict[str, int]:
+    return {c.name: max(cell_len(c.label), *(cell_len(line[c.name]) for line in cells)) for c in fields}
+
+
+def fit(fields: Sequence[Column], widths: dict[str, int], room: int, vital: Collection[str] = ()) -> dict[str, int]:
+    """The width of each column that is shown: prose gives way first, then columns are left out from the right, those
+    that are vital never."""
     kept = list(fields)
     while True:
         prose = sorted((column.name for column in kept if column.is_prose), key=widths.__getitem__)
@@ -74,7 +83,8 @@ def fit(fields: Sequence[Column], widths: dict[str, int], room: int) -> dict[str
         for sharing, name in zip(range(len(prose), 0, -1), prose, strict=True):
             found[name] = min(widths[name], max(left // sharing, SHORTEST_PROSE))
             left -= found[name]
-        droppable = [column for column in kept[1:] if not column.is_prose] or kept[1:]
+        loose = [column for column in kept[1:] if column.name not in vital]
+        droppable = [column for column in loose if not column.is_prose] or loose
         if left >= 0 or not droppable:
             return found
         kept.remove(droppable[-1])
