@@ -113,7 +113,8 @@ def _notice(app: App, source: str, breaches: Sequence[Breach], why: str) -> Noti
     return Notice(
         notice_id=app.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
         event=remedy.event, code=first.code, subject=first.subject,
-        text=f"{source}: {first.value}, wanted is {first.limit}; told again each time: {why}",
-        env=app.config.env, since=now, ts=now, value=first.value, limit=first.limit, count=len(breaches),
+        text=f"{source}: {first.value}, wanted is {first.wanted}; told again each time: {why}",
+        env=app.config.env, since=now, ts=now, value=first.value, limit=first.limit, unit=first.unit,
+        count=len(breaches),
         subjects=tuple(breach.subject for breach in breaches[:5]), runbook=remedy.runbook, command=remedy.command,
     )  # fmt: skip

@@ -408,7 +408,7 @@ class Board:
         return Notice(
             notice_id=self._new_id(), kind=kind, tier=first.tier, event=first.event, code=first.code,
             subject=first.subject, text=_said(first.text, is_over=is_over, is_end=is_end),
-            env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted,
+            env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted, unit=first.unit,
             count=sum(matter.untold for matter in told) if kind in ("firing", "event") else len(told),
             subjects=tuple(matter.subject for matter in told[:NAMED]), runbook=remedy.runbook, command=remedy.command,
         )  # fmt: skip

@@ -45,14 +45,26 @@ FOLLOWS = ("HEARTBEAT_LOST", "CYCLE_LATE", "BLIND", "FEED_DOWN")
 """Codes that a cause explains, even where that could only not be looked at."""
 
 
+def with_unit(number: str, unit: str) -> str:
+    """`80 %`; without the unit where there is none, or the number has it already."""
+    return f"{number} {unit}" if number and unit and unit not in number else number
+
+
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as it should be: of what, what was found, what is wanted. `code` is stable."""
+    """One thing that is not as it should be: of what, what was found, what is wanted. `code` is stable. `unit` is what
+    the limit is counted in, and the value where that is a bare number; "" where they are words."""
 
     subject: str
     value: str
     limit: str
     severity: str
     code: str
+    unit: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """The limit with its unit: `80 %`, `10 contracts`."""
+        return with_unit(self.limit, self.unit)
 
     @property
     def text(self) -> str:
@@ -97,7 +109,23 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         limit = self.crit if verdict is Verdict.CRITICAL else self.warn
         shown = value or f"{self.value:g}{self.unit}"
-        return (Breach(subject=subject, value=shown, limit=limit, severity=verdict.name.lower(), code=code),)
+        return (
+            Breach(
+                subject=subject,
+                value=shown,
+                limit=limit,
+                severity=verdict.name.lower(),
+                code=code,
+                unit=self._counted_in,
+            ),
+        )
+
+    @property
+    def _counted_in(self) -> str:
+        """Its unit for people: `%`, `$`; what has none is counted in what it is called."""
+        words = {"_usd": "$", "_cents": "cents"}
+        called = next((word for end, word in words.items() if self.label.endswith(end)), self.label.replace("_", " "))
+        return called if self.unit in ("", "c") else self.unit
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):

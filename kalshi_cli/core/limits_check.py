@@ -65,7 +65,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         """It as a breach, where it is one by the thresholds of a measure in percent."""
         own = msgspec.structs.replace(measure, value=self.pct)
         found = own.breach(self.code, self.subject, f"{self.shown} ({self.pct:g} %)")
-        return tuple(msgspec.structs.replace(breach, limit=self.shown_limit) for breach in found)
+        unit = "$" if self.shown_limit.startswith("$") else "contracts"
+        return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
 
 
 def uses(

@@ -166,12 +166,13 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
 
 def found_by(source: str, breach: Breach, now: Ts, event: str) -> Matter:
     """What a check found; of a breach that is unknown it is not yet sure that there is anything."""
-    value, wanted = safe_text(breach.value, LONGEST_TEXT), safe_text(breach.limit, LONGEST_SUBJECT)
+    value, wanted = safe_text(breach.value, LONGEST_TEXT), safe_text(breach.wanted, LONGEST_SUBJECT)
     is_unknown = breach.severity == "unknown"
     return Matter(
         code=breach.code, subject=safe_text(breach.subject, LONGEST_SUBJECT), source=source,
         tier="warning" if is_unknown else breach.severity, event=event or remedy_of(breach.code).event,
-        text=f"{value}, wanted is {wanted}" if wanted else value, value=value, wanted=wanted,
+        text=f"{value}, wanted is {wanted}" if wanted else value, value=value,
+        wanted=safe_text(breach.limit, LONGEST_SUBJECT), unit=breach.unit,
         since=now, seen=now, lasts=True, is_unknown=is_unknown, untold=0 if is_unknown else 1,
     )  # fmt: skip
 

@@ -20,8 +20,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """`count` things of one kind are told together; `subjects` names the first of them.
 
     `notice_id` stays the same however often delivery is tried: a receiver may drop what it has seen. `value` and
-    `limit` are as a person reads them, empty where the code has none. `since` is when it began, `ts` when this was
-    decided.
+    `limit` are as a person reads them, empty where the code has none; `unit` is what they are counted in. `since` is
+    when it began, `ts` when this was decided.
     """
 
     notice_id: str
@@ -36,6 +36,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     ts: Ts
     value: str = ""
     limit: str = ""
+    unit: str = ""
     count: int = 1
     subjects: tuple[str, ...] = ()
     runbook: str = ""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from kalshi_cli.core.checks import with_unit
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Ts
@@ -57,9 +58,8 @@ def to_body(notice: Notice) -> str:
     """A few lines: what, how much, since when, and what to do."""
     lines = [notice.text]
     if notice.value or notice.limit:
-        lines.append(
-            ", ".join(f"{word} {text}" for word, text in (("value", notice.value), ("limit", notice.limit)) if text)
-        )
+        numbers = (("value", notice.value), ("limit", with_unit(notice.limit, notice.unit)))
+        lines.append(", ".join(f"{word} {text}" for word, text in numbers if text))
     lines.append(f"since {rfc3339(notice.since)}")
     if notice.count > 1:
         named = ", ".join(notice.subjects[:MOST_SUBJECTS])

@@ -17,6 +17,7 @@ from kalshi_cli.units import Ts
 ROW = AlertRow(
     tier="critical", code="ORDER_UNKNOWN_LONG", subject="account", state="firing",
     since=Ts(1_780_000_000_000), count=1, told=Ts(1_780_000_000_000), waiting=0, silenced=False, source="loop",
+    value=Prose(""), limit=Prose(""), unit="",
     text=Prose("an order whose fate is not known, and has not been for a long time"),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kalshi_cli.core.alerts import Board
-from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.matters import INHIBITS, MAX_SUBJECTS, REST, STOPS, Matter, Policy, Silence
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
@@ -91,6 +91,34 @@ def test_a_notice_says_what_was_found_what_is_wanted_and_what_to_do(desk: Desk) 
     assert (notice.runbook, notice.command, notice.tier) == ("position-limit", "kalshi positions", "critical")
     desk.finds(breach(code="HALF_SAID", limit=""), source="check pnl")
     assert desk.told[-1].text == "12"
+
+
+@pytest.mark.parametrize(
+    ("label", "unit", "limit", "wanted", "counted_in"),
+    [
+        ("day_loss_pct", "%", "80", "80 %", "%"),
+        ("api_p99_ms", "ms", "50", "50 ms", "ms"),
+        ("cash_usd", "", "100:", "100: $", "$"),
+        ("slippage_cents", "", "1", "1 cents", "cents"),
+        ("feed_gaps", "", "5", "5 feed gaps", "feed gaps"),
+    ],
+)
+def test_a_notice_says_what_its_numbers_are_counted_in(
+    desk: Desk, label: str, unit: str, limit: str, wanted: str, counted_in: str
+) -> None:
+    desk.finds(*Measure(label=label, value=93 if limit != "100:" else 9, unit=unit, crit=limit).breach("API_SLOW", "x"))
+    (notice,) = desk.told
+    assert (notice.limit, notice.unit) == (limit, counted_in)
+    assert notice.text.endswith(f"{unit}, wanted is {wanted}")
+
+
+def test_a_unit_that_is_in_the_limit_already_is_not_said_twice(desk: Desk) -> None:
+    desk.finds(
+        breach(value="$60.00", limit="$50.00", unit="$"),
+        breach("KXB", value="93 (116 %)", limit="80", unit="contracts"),
+    )
+    assert desk.told[0].text == "$60.00, wanted is $50.00"
+    assert desk.matter("POSITION_LIMIT", "KXB").text == "93 (116 %), wanted is 80 contracts"
 
 
 def test_what_still_holds_is_reminded_after_each_repeat_interval(desk: Desk) -> None:

@@ -29,7 +29,7 @@ def notice(**changes: Any) -> Notice:
     usual: dict[str, Any] = {
         "notice_id": "n-1", "kind": "firing", "tier": "critical", "event": "error", "code": "ORDER_UNKNOWN",
         "subject": "KXBTC-26NOV21", "text": "an order whose fate is not known", "env": "demo",
-        "since": Ts(1_795_258_800_000), "ts": Ts(1_795_258_801_500), "value": "1", "limit": "0",
+        "since": Ts(1_795_258_800_000), "ts": Ts(1_795_258_801_500), "value": "1", "limit": "0", "unit": "orders",
         "runbook": "unknown-order", "command": "kalshi order reconcile",
     }  # fmt: skip
     return Notice(**(usual | changes))

@@ -31,7 +31,7 @@ def test_a_letter_says_what_happened_and_what_to_do() -> None:
     assert read.get_content_type() == "text/plain"
     assert [line.rstrip() for line in read.get_content().splitlines() if line.strip()] == [
         "an order whose fate is not known",
-        "value 1, limit 0",
+        "value 1, limit 0 orders",
         "since 2026-11-21T11:00:00.000Z",
         "look: kalshi order reconcile",
         "runbook: kalshi runbook unknown-order",

@@ -347,7 +347,7 @@ def test_the_lines_for_people() -> None:
     assert to_title(several) == "[demo] CRITICAL ORDER_UNKNOWN KXBTC-26NOV21 (+6 more)"
     assert to_body(several).splitlines() == [
         "an order whose fate is not known",
-        "value 3, limit 0",
+        "value 3, limit 0 orders",
         "since 2026-11-21T11:00:00.000Z",
         "7 of them: A, B, ...",
         "look: kalshi order reconcile",

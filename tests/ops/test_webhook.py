@@ -62,6 +62,7 @@ def test_the_json_is_what_the_contract_says() -> None:
         "ts": "2026-11-21T11:00:01.500Z",
         "value": "1",
         "limit": "0",
+        "unit": "orders",
         "count": 3,
         "subjects": ["A", "B", "C"],
         "runbook": "unknown-order",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class AlertRow(Row, frozen=True, kw_only=True):
     """Something that holds (`firing`), did until lately (`over`), or happened (`event`). `count` is how often it was
     seen; `told` when a sink last took a notice of it; `waiting` how many were told to nobody yet; `silenced` says that
-    nobody is told now, because of a silence or of something greater that explains it."""
+    nobody is told now, because of a silence or of something greater that explains it. `value` was found where `limit`
+    is wanted, counted in `unit`; they are empty where there is no number."""
 
     tier: str
     code: str
@@ -32,6 +33,9 @@ class AlertRow(Row, frozen=True, kw_only=True):
     waiting: int
     silenced: bool
     source: str
+    value: Prose
+    limit: Prose
+    unit: str
     text: Prose
 
     shown: ClassVar[tuple[str, ...]] = ("code", "subject", "since", "told", "state", "tier", "silenced", "text")
@@ -129,6 +133,8 @@ def _alert(matter: Matter, found: Overview) -> AlertRow:
         state=state,
         waiting=matter.untold,
         silenced=is_hushed,
+        value=Prose(matter.value),
+        limit=Prose(matter.wanted),
         text=Prose(matter.text),
     )
 
