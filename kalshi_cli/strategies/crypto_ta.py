@@ -1,0 +1,193 @@
+"""Trade the hourly Bitcoin and Ether thresholds on a chance of its own, from outside prices and indicators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from kalshi_cli.core.fees import estimate
+from kalshi_cli.core.inputs import Input, SpotInput
+from kalshi_cli.core.messages import Cancel, Intent, Place, SpotPrice
+from kalshi_cli.core.model import ASK, BID, Market, Order, Side, Tif
+from kalshi_cli.core.state import View
+from kalshi_cli.errors import UsageError
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.crypto_bars import Bars
+from kalshi_cli.strategies.crypto_chance import chance, tilt
+from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+
+RETRY_MS = 3_000
+"""After an order in a market the next one is not before this, whatever became of it."""
+
+_SPOT_UNIT, _SIZE_UNIT = 10_000, 100_000_000
+
+
+class CryptoTaParams(StrategyParams, frozen=True):
+    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.03`, `min_edge=3c`)."""
+
+    series: Annotated[
+        str, Meta(description="the coin behind the markets whose ticker begins so, as PREFIX:COIN,...")
+    ] = "KXBTC:BTC,KXETH:ETH"
+    min_edge: Annotated[Price, Meta(ge=1, le=5_000, description="trade at this edge after fees, or more")] = cents(3)
+    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
+    max_markets: Annotated[int, Meta(ge=1, le=100, description="markets of one coin with orders or positions")] = 4
+    max_age_s: Annotated[float, Meta(gt=0, le=300, description="no outside price so young: do nothing")] = 10.0
+    bar_s: Annotated[float, Meta(ge=1, le=300, description="seconds of a bar of the outside price")] = 10.0
+    min_bars: Annotated[int, Meta(ge=5, le=1_000, description="do nothing before so many bars")] = 30
+    vol_bars: Annotated[int, Meta(ge=10, le=5_000, description="the volatility is that of so many bars")] = 360
+    vol_factor: Annotated[
+        float, Meta(ge=0.1, le=10, description="of the volatility that was seen: more makes every chance less certain")
+    ] = 1.1
+    max_tilt: Annotated[
+        float, Meta(ge=0, le=1, description="standard deviations that the indicators may move the outcome")
+    ] = 0.05
+    horizon_s: Annotated[float, Meta(ge=60, le=86_400, description="leave alone what closes later than this")] = 3_600.0
+    exit_s: Annotated[float, Meta(ge=0, le=3_600, description="get out so long before the close")] = 120.0
+    rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back what does not fill in this time")] = 20.0
+    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+
+
+class CryptoTa(Strategy):
+    """Buy what is cheaper, sell what is dearer than its chance, by more than the fees and `min_edge`.
+
+    The chance starts from the normal model: the outside price, its realized volatility, and the time that is left. RSI,
+    MACD and VWAP of bars of that price then move it by at most `max_tilt` standard deviations: with them in a trend,
+    against them in a range. A position is closed when the market pays what it is worth, and before the close in any
+    case. Without a fresh outside price nothing is opened, and what rests is taken back.
+    """
+
+    name = "crypto-ta"
+    Params = CryptoTaParams
+    params: CryptoTaParams
+
+    def __init__(self, params: CryptoTaParams) -> None:
+        super().__init__(params)
+        self._coins = _coins(params.series)
+        self._bars = {coin: Bars(params.bar_s, params.vol_bars) for coin in self._coins.values()}
+        self._again: dict[str, Ts] = {}
+
+    def inputs(self) -> tuple[Input, ...]:
+        return tuple(SpotInput(symbol=coin) for coin in self._bars)
+
+    def on_spot(self, view: View, spot: SpotPrice) -> None:  # noqa: ARG002
+        bars = self._bars.get(spot.symbol)
+        if bars is not None:  # a price without a size counts as one coin: then VWAP is a mean over prices
+            size = 1.0 if spot.size is None else spot.size / _SIZE_UNIT
+            bars.add(spot.ts, spot.price / _SPOT_UNIT, size)
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        if self._coin(ticker) is not None:
+            yield from self._decide(view, ticker)
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        """A price that grows old is noticed also where no book moves."""
+        for ticker in view.tickers:
+            if self._coin(ticker) is not None:
+                yield from self._decide(view, ticker)
+
+    def fair(self, view: View, ticker: str) -> Price | None:
+        """What one YES is worth; None where that is not known, or not any of its business."""
+        market, coin = view.market(ticker), self._coin(ticker)
+        bounds = None if market is None else _bounds(market)
+        if market is None or coin is None or bounds is None:
+            return None
+        left_s, spot, bars = (
+            (market.close_time - view.now) / 1000,
+            view.spot(coin, self.params.max_age_s),
+            self._bars[coin],
+        )
+        if spot is None or bars.count < self.params.min_bars or not 0 < left_s <= self.params.horizon_s:
+            return None
+        signals = bars.signals
+        push = 0.0 if signals is None else tilt(signals, self.params.max_tilt)
+        found = chance(spot / _SPOT_UNIT, *bounds, left_s, bars.vol * self.params.vol_factor, push)
+        return Price(max(1, min(ONE_DOLLAR - 1, round(found * ONE_DOLLAR))))
+
+    def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
+        fair, orders, held = self.fair(view, ticker), view.orders(ticker), view.position(ticker)
+        market = view.market(ticker)
+        if fair is None or market is None:
+            yield from (Cancel(order.client_order_id, reason="no fresh outside price") for order in orders)
+            return
+        is_late = market.close_time - view.now <= self.params.exit_s * 1000
+        for order in orders:
+            why = "close is near" if is_late else self._why_not(view, order, fair)
+            if why:
+                yield Cancel(order.client_order_id, reason=why)
+        if orders or view.now < self._again.get(ticker, 0):
+            return
+        intent = self._leave(view, ticker, held, fair, is_late=is_late) if held else None
+        if not held and not is_late:
+            intent = self._enter(view, ticker, fair)
+        if intent is not None:
+            self._again[ticker] = Ts(view.now + RETRY_MS)
+            yield intent
+
+    def _why_not(self, view: View, order: Order, fair: Price) -> str:
+        """Why an order should not rest any more; empty where it should."""
+        if view.now - order.created > self.params.rest_s * 1000:
+            return "not filled in time"
+        return "" if self._edge(view, order.ticker, order.side, order.price, fair) > 0 else "the edge is gone"
+
+    def _enter(self, view: View, ticker: str, fair: Price) -> Place | None:
+        """Take what is offered too cheap or bid too dear; what of it is not there rests for a while."""
+        book, params = view.book(ticker), self.params
+        offers = [(BID, book.best_ask), (ASK, book.best_bid)]
+        found = [(self._edge(view, ticker, side, at, fair), side, at) for side, at in offers if at is not None]
+        edge, side, price = max(found, key=lambda one: one[0], default=(-1, BID, Price(0)))
+        if edge < params.min_edge or not params.min_price <= price <= ONE_DOLLAR - params.min_price:
+            return None
+        if self._busy(view, ticker) >= params.max_markets:
+            return None
+        qty = view.size(ticker, side, price, fair, params.size)
+        reason = f"worth {fair / 100:g}c, edge {edge / 100:g}c"
+        return Place(ticker, side, price, qty, fair=fair, reason=reason) if qty else None
+
+    def _leave(self, view: View, ticker: str, held: Qty, fair: Price, *, is_late: bool) -> Place | None:
+        """Close where the market pays what the position is worth; before the close at what is there."""
+        book = view.book(ticker)
+        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
+        if price is None or not (is_late or self._edge(view, ticker, side, price, fair) >= 0):
+            return None
+        reason = "close is near" if is_late else f"worth {fair / 100:g}c, the edge is gone"
+        return Place(ticker, side, price, Qty(abs(held)), fair=fair, reason=reason, tif=Tif.IOC, reduce_only=True)
+
+    def _edge(self, view: View, ticker: str, side: Side, price: Price, fair: Price) -> int:
+        """What a contract at this price promises after a taker's fee, in ten-thousandths of a dollar."""
+        fee = -(-estimate(view.fees(ticker), price, contracts(1), is_taker=True) // 100)
+        return (fair - price if side is BID else price - fair) - fee
+
+    def _busy(self, view: View, ticker: str) -> int:
+        """How many other markets of the same coin have orders or positions: they win and lose together."""
+        coin = self._coin(ticker)
+        others = (other for other in view.tickers if other != ticker and self._coin(other) == coin)
+        return sum(bool(view.position(other) or view.orders(other)) for other in others)
+
+    def _coin(self, ticker: str) -> str | None:
+        return next((coin for prefix, coin in self._coins.items() if ticker.startswith(prefix)), None)
+
+
+def _coins(series: str) -> dict[str, str]:
+    """Coin by prefix, the longest prefix first. UsageError where the text says something else."""
+    pairs = [part.strip().partition(":")[::2] for part in series.split(",")]
+    if len(pairs) > 20 or not all(prefix.isalnum() and coin.isalnum() for prefix, coin in pairs):
+        raise UsageError(
+            f"strategy crypto-ta: series: {series!r:.100} is not PREFIX:COIN,...",
+            hint="for example KXBTC:BTC,KXETH:ETH", code="bad_parameter",
+        )  # fmt: skip
+    return dict(sorted(pairs, key=lambda pair: -len(pair[0])))
+
+
+def _bounds(market: Market) -> tuple[float, float] | None:
+    """YES where the index ends in [low, high); None where the market is no threshold. Recordings may lack the type."""
+    floor, cap, kind = market.floor_strike, market.cap_strike, market.strike_type
+    if kind in ("greater", "greater_or_equal", "") and floor is not None:
+        return (floor, math.inf) if not (kind == "" and cap is not None) else (floor, cap)
+    if kind in ("less", "less_or_equal") and cap is not None:
+        return -math.inf, cap
+    if kind == "between" and floor is not None and cap is not None:
+        return floor, cap
+    return None
