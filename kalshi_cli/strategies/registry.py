@@ -20,7 +20,10 @@ from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 
-BUILT_IN = {"spike": "kalshi_cli.strategies.spike:Spike"}
+BUILT_IN = {
+    "crypto-ta": "kalshi_cli.strategies.crypto_ta:CryptoTa",
+    "spike": "kalshi_cli.strategies.spike:Spike",
+}
 
 GROUP = "kalshi_cli.strategies"
 
