@@ -156,6 +156,25 @@ def test_only_what_is_exactly_of_its_type_passes(state: State, changes: Any) -> 
     assert code(state, intent, strategy="s") == "BAD_INTENT"
 
 
+@pytest.mark.parametrize(
+    ("lock", "named", "is_in"),
+    [(None, 0, 0), (None, 3, 3), (2, 0, 2), (2, 2, 2), (0, 0, 0), (2, 3, None), (0, 3, None)],
+)
+def test_an_order_is_of_the_subaccount_that_its_key_is_locked_to(
+    state: State, lock: int | None, named: int, is_in: int | None
+) -> None:
+    state.lock = lock
+    verdict = review(
+        state, Limits(), place(fair=cents(60), subaccount=named), client_order_id="one", strategy="s", expiry_s=None
+    )
+    if is_in is None:
+        assert isinstance(verdict, Denied)
+        assert (verdict.code, verdict.detail) == ("BAD_INTENT", f"subaccount=3, and the key is locked to {lock}")
+    else:
+        assert isinstance(verdict, SubmitOrder)
+        assert verdict.order.subaccount == is_in
+
+
 def test_what_closes_a_position_is_not_held_up_by_the_order_rate(state: State, build: Build) -> None:
     state.ledger.book(build.fill(qty=contracts(10)))
     limits = Limits(max_orders_per_minute=0)

@@ -216,6 +216,66 @@ def test_a_halt_on_file_stops_an_acceptance(virtual: Virtual) -> None:
     assert (found.value.code, puts(virtual)) == ("HALTED", 0)
 
 
+def reducing_between_tries(virtual: Virtual, before: TradingState) -> list[str]:
+    """The first request is refused for pace, and a guard trips before the second; the account was `before`."""
+    sent: list[str] = []
+    now = virtual.clock.now()
+    virtual.store.set_halt(Halt(before, "DAILY_LOSS", "test", now))
+
+    def busy(request: httpx.Request) -> httpx.Response | None:
+        is_talk = "/communications/" in request.url.path and request.method in ("PUT", "POST")
+        if not is_talk or sent.append(request.url.path) or len(sent) > 1:
+            return None
+        virtual.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "test", now))
+        return httpx.Response(429, content=b'{"error": "too many requests"}')
+
+    virtual.client = virtual.connect(before_create=lambda reviewed: refuse_if_halted(virtual.store, reviewed))
+    virtual.wire.before = busy
+    return sent
+
+
+def test_a_guard_that_trips_between_two_tries_stops_an_acceptance(virtual: Virtual) -> None:
+    virtual.market()
+    deal = propose(virtual, answered(virtual))
+    sent = reducing_between_tries(virtual, TradingState.ACTIVE)
+    with pytest.raises(RefusedError) as found:
+        quotes.accept(virtual.desk(), deal, "no")
+    assert (found.value.code, len(sent)) == ("REDUCING", 1)
+    assert virtual.store.live_orders() == (), "nothing was taken, and nothing counts"
+
+
+def test_a_guard_that_trips_between_two_tries_stops_a_confirmation(virtual: Virtual) -> None:
+    virtual.market()
+    rfq_id, quote_id = accepted(virtual)
+    deal = quotes.propose_confirm(virtual.desk(), quote_id, rfq_id)
+    sent = reducing_between_tries(virtual, TradingState.ACTIVE)
+    with pytest.raises(RefusedError) as found:
+        quotes.confirm(virtual.desk(), deal)
+    assert (found.value.code, len(sent)) == ("REDUCING", 1)
+
+
+def test_a_guard_that_trips_between_two_tries_stops_a_quote(virtual: Virtual) -> None:
+    virtual.market()
+    rfq_id = wanted(virtual)
+    bid = cents(40)
+    deal = quotes.propose_quote(virtual.desk(), rfq_id, bid, None, post_only=False, subaccount=None)
+    sent = reducing_between_tries(virtual, TradingState.ACTIVE)
+    with pytest.raises(RefusedError) as found:
+        quotes.create(virtual.desk(), deal, bid, None, rest=False)
+    assert (found.value.code, len(sent)) == ("REDUCING", 1)
+
+
+def test_what_was_reviewed_as_reducing_is_tried_again_while_only_that_is_taken(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.place(action="buy", qty=contracts(10), price=cents(44))
+    ids = answered(virtual)
+    virtual.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "test", virtual.clock.now()))
+    deal = propose(virtual, ids, "yes")  # to meet the YES bid is to sell what is held
+    sent = reducing_between_tries(virtual, TradingState.REDUCING)
+    quotes.accept(virtual.desk(), deal, "yes")
+    assert len(sent) == 2
+
+
 @pytest.mark.parametrize(("within_s", "is_clean"), [(30.0, False), (120.0, True)])
 def test_the_kill_switch_is_not_done_while_an_accepted_quote_may_trade(
     virtual: Virtual, within_s: float, is_clean: bool
