@@ -30,7 +30,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import CENT_GRID, Band, Market, MarketStatus, PriceGrid
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import NO_TIME, at_line, decode_line, read_lines
-from kalshi_cli.feeds.results import Outcome, is_spot, read_spot
+from kalshi_cli.feeds.results import Outcome, as_spot, is_spot, read_spot
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
@@ -321,7 +321,9 @@ class Replay:
                 return
             now = max(at, self._now)
             if self._next_spot is not None and at == spot_at:
-                yield msgspec.structs.replace(self._next_spot, ts=now)
+                price = msgspec.structs.replace(self._next_spot, ts=now)
+                yield price
+                yield as_spot(price)
                 self._next_spot = next(self._spot, None)
             elif at == close_at:
                 market = self.markets[heapq.heappop(self._closings)[1]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.core.messages import ReferencePrice
+from kalshi_cli.core.messages import ReferencePrice, SpotPrice
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import at_line, read_lines
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_price, parse_ts
@@ -91,6 +91,11 @@ def is_spot(path: Path) -> bool:
 def index_name(path: Path) -> str:
     """The index a spot file speaks of, from its name: `btcusd-20260513T1259Z.csv.gz` is BTCUSD."""
     return path.name.partition(".")[0].partition("-")[0].upper()
+
+
+def as_spot(price: ReferencePrice) -> SpotPrice:
+    """The same as the price of a coin, for strategies that ask for one: BTCUSD is of BTC. Sizes are not recorded."""
+    return SpotPrice(price.ts, price.index.removesuffix("USD"), price.value, "recorded")
 
 
 def read_spot(path: Path) -> Iterator[ReferencePrice]:

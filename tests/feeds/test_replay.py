@@ -24,6 +24,7 @@ from kalshi_cli.core.messages import (
     Message,
     Quote,
     ReferencePrice,
+    SpotPrice,
     Tick,
 )
 from kalshi_cli.core.model import CENT_GRID, MarketStatus
@@ -111,6 +112,10 @@ def test_outside_prices_come_at_the_time_of_their_own_exchange(tmp_path: Path, t
     assert [(price.index, price.value) for price in only(found, ReferencePrice)] == [
         ("BTCUSD", 801_769_700),
         ("BTCUSD", 801_775_000),
+    ]
+    assert [(spot.symbol, spot.price, spot.ts - T0) for spot in only(messages, SpotPrice)] == [
+        ("BTC", 801_769_700, -1),
+        ("BTC", 801_775_000, 150),
     ]
 
 
