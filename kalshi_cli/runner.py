@@ -6,7 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from kalshi_cli.core.messages import Effect, Message, OrderRejected, OrdersBeside, SubmitOrder
+from kalshi_cli.core.messages import (
+    AmendEnded,
+    AmendOrder,
+    Effect,
+    Message,
+    OrderRejected,
+    OrdersBeside,
+    SubmitOrder,
+)
 from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.store.base import MovedError
 
@@ -62,15 +70,15 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
     """Take messages through the engine, and everything that they set off.
 
     Replies are taken before the next message, or the engine would decide on stale order state. They are also taken, and
-    all that follows is done, before the next order is sent: what they bring may stop it. Every effect is recorded
-    before it is performed: no commit, no order. Where recording or performing fails, the replies that had come by then
-    are still taken, so that the engine knows what is live, and nothing more is performed.
+    all that follows is done, before the next order or amend is sent: what they bring may stop it. Every effect is
+    recorded before it is performed: no commit, no order. Where recording or performing fails, the replies that had come
+    by then are still taken, so that the engine knows what is live, and nothing more is performed.
     """
     coming, replies, effects = deque(messages), deque[Message](), deque[Effect]()
     steps = 0
     try:
         while effects or replies or coming:
-            if effects and not (replies and isinstance(effects[0], SubmitOrder)):
+            if effects and not (replies and isinstance(effects[0], SubmitOrder | AmendOrder)):
                 replies.extend(_act_unless_halted(effects.popleft(), venue, store))
                 continue
             if steps == MAX_CASCADE:
@@ -89,21 +97,23 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
 
 
 def _act_unless_halted(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:
-    """As `act`. An order that is not sent because of what another process has just done is over, not live.
+    """As `act`. An order that is not sent because of what another process has just done is over, not live, and one that
+    is not amended is as it was.
 
     What that process placed counts from here on.
     """
     try:
         return act(effect, venue, store)
     except HaltedError as error:
-        if not isinstance(effect, SubmitOrder):
-            raise
-        order = effect.order
         beside = error.orders if isinstance(error, MovedError) else ()
-        return (
-            OrdersBeside(order.created, beside),
-            OrderRejected(order.created, order.client_order_id, error.code.upper(), error.message),
-        )
+        code, text = error.code.upper(), error.message
+        if isinstance(effect, SubmitOrder):
+            order = effect.order
+            return OrdersBeside(order.created, beside), OrderRejected(order.created, order.client_order_id, code, text)
+        if isinstance(effect, AmendOrder):
+            ts = effect.doubtful.updated
+            return OrdersBeside(ts, beside), AmendEnded(ts, effect.before, code, text)
+        raise
 
 
 def act(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:

@@ -187,8 +187,10 @@ class Engine:
         if isinstance(intent, Cancel):
             order = self.state.orders.get(intent.client_order_id)
             return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
+        if isinstance(intent, Amend):
+            return [self.amend(intent, strategy)]
         if not isinstance(intent, Place):
-            raise TypeError(f"a strategy yields Place or Cancel, not {type(intent).__name__}")
+            raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
         objection = self._exits.objection(strategy, intent)
         if objection is None:
             return [self.place(intent, strategy)]
@@ -225,12 +227,14 @@ class Engine:
             self.state.orders.add(verdict.order)
         return verdict
 
-    def amend(self, intent: Amend) -> AmendOrder | Denied:
-        """Review a person's amend and, if it passes, count the order as the worse of both from now on."""
-        verdict = risk.review_amend(self.state, self.limits, intent)
+    def amend(self, intent: Amend, strategy: str = "") -> AmendOrder | Denied:
+        """Review an amend and, if it passes, count the order as the worse of both from now on. A person's amend has no
+        strategy."""
+        is_going = intent.order_id in self._cancelling
+        verdict = risk.review_amend(self.state, self.limits, intent, strategy=strategy, is_going=is_going)
         self._count(verdict)
         if not isinstance(verdict, Denied):
-            self.state.orders.doubt(verdict.doubtful)
+            self.state.orders.doubt(verdict.doubtful, verdict.wanted)
         return verdict
 
     def _count(self, verdict: SubmitOrder | CloseOrder | AmendOrder | Denied) -> None:
@@ -294,6 +298,8 @@ class Engine:
         if isinstance(message, OrderRejected):
             self.tally.rejected += 1
             guarded += self._group_watch.refused(order, message)
+        if isinstance(message, AmendEnded) and message.code:
+            self.tally.rejected += 1
         effects = [*guarded, OrderChanged(order)]  # what is on file already makes no guard speak again after a crash
         if isinstance(message, OrderUnknown):
             text = f"{order.ticker} {order.side.value} may be live: {message.reason}"

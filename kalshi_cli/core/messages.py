@@ -333,15 +333,17 @@ class Place(Intent, frozen=True):
 
 
 class Amend(Intent, frozen=True):
-    """Another price, size or expiry for an order that rests. `qty` is what shall be left to trade from now on.
+    """Another price, size or expiry for an order that rests: a person's, or a strategy's of its own order.
 
-    `expires` None keeps the expiry, 0 takes it away.
+    `qty` is what shall be left to trade from now on. `expires` None keeps the expiry, 0 takes it away. `fair` is what a
+    strategy believes by now; None, what it believed before. Only a smaller size keeps the place in the queue.
     """
 
     order_id: str
     price: Price
     qty: Qty
     expires: Ts | None = None
+    fair: Price | None = None
 
 
 class Close(Intent, frozen=True):

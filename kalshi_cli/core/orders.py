@@ -67,7 +67,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 class _Tracked:
     """An order with what is needed to merge news about it: its trades, and the time of the newest statement."""
 
-    __slots__ = ("before", "cost", "fees", "met", "order", "stated", "traded", "trades")
+    __slots__ = ("before", "cost", "fees", "met", "order", "stated", "traded", "trades", "wanted")
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -79,6 +79,8 @@ class _Tracked:
         self.traded = Qty(0)
         self.fees = Money(0)
         self.cost = Money(0)
+        self.wanted: Order | None = None
+        """What an amend asked for, while nobody knows whether it was taken."""
 
     def count(self, fill: Fill) -> bool:
         """Add a trade once."""
@@ -176,12 +178,14 @@ class OrderIndex:
 
     # -- what changes it ------------------------------------------------------------------------------------------
 
-    def doubt(self, doubtful: Order) -> None:
+    def doubt(self, doubtful: Order, wanted: Order | None = None) -> None:
         """An amend of this order is about to be asked for: from now on it counts as the worse of both.
 
-        The only way back to UNKNOWN for an order that rests. It ends with `AmendEnded`, or with the order.
+        The only way back to UNKNOWN for an order that rests. It ends with `AmendEnded`, once the exchange states the
+        terms that were `wanted`, or with the order.
         """
-        self._by_order_id[doubtful.order_id].order = doubtful
+        tracked = self._by_order_id[doubtful.order_id]
+        tracked.order, tracked.wanted = doubtful, wanted
 
     def add(self, order: Order) -> Order:
         """An order of ours, before it is sent, or any order from the store. ValueError where its id is taken.
@@ -227,7 +231,10 @@ class OrderIndex:
         if (stated.ticker, stated.side) != (tracked.order.ticker, tracked.order.side):
             return None
         known = tracked.order
-        if is_amend_open(known) and stated.status.is_live:  # read before or after the amend: there is no telling
+        if is_amend_open(known) and stated.status.is_live:
+            if tracked.wanted is not None and has_terms(stated, tracked.wanted):
+                return self._on_amend_ended(AmendEnded(stated.updated, stated))
+            # Read before or after the amend: there is no telling.
             return self._merge(tracked, stated.updated, OrderStatus.UNKNOWN, stated.filled, {})
         changes: dict[str, Any] = {
             "order_id": stated.order_id,
@@ -304,6 +311,8 @@ class OrderIndex:
         after = message.order
         tracked.stated = after.updated  # what was read before the amend must not undo it
         rest = {"price": after.price, "qty": after.qty, "reduced": after.reduced, "expires": after.expires}
+        if after.fair is not None:  # what the exchange states says nothing of it
+            rest["fair"] = after.fair
         self._merge(tracked, message.ts, after.status, after.filled, rest)
         return tracked.order
 
@@ -437,6 +446,12 @@ def is_amend_open(order: Order) -> bool:
     return order.status is OrderStatus.UNKNOWN and order.code == AMEND_UNANSWERED
 
 
+def has_terms(stated: Order, wanted: Order) -> bool:
+    """Whether an order has the price, the size and the expiry that an amend asked for."""
+    terms = (stated.price, stated.filled + stated.remaining, stated.expires)
+    return terms == (wanted.price, wanted.filled + wanted.remaining, wanted.expires)
+
+
 def worse_of(before: Order, wanted: Order, now: Ts) -> Order:
     """One order that can cost at least as much as either: what counts while an amend is on its way."""
     worst_price = max if before.side is BID else min
@@ -444,6 +459,7 @@ def worse_of(before: Order, wanted: Order, now: Ts) -> Order:
     return msgspec.structs.replace(
         before,
         price=worst_price(before.price, wanted.price),
+        fair=wanted.fair,
         qty=Qty(before.filled + left),
         reduced=Qty(0),
         status=OrderStatus.UNKNOWN,

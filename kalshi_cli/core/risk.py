@@ -105,20 +105,42 @@ def _order(state: State, intent: Place, client_order_id: str, strategy: str = ""
     )
 
 
-def review_amend(state: State, limits: Limits, intent: Amend) -> AmendOrder | Denied:
-    """Hold a person's amend against the controls, as if an order of the new price and size took the old one's place.
+def review_amend(
+    state: State, limits: Limits, intent: Amend, *, strategy: str = "", is_going: bool = False
+) -> AmendOrder | Denied:
+    """Hold an amend against the controls, as if an order of the new price and size took the old one's place.
 
     What makes the order smaller or its price worse for the others passes every limit, and only needs a valid price and
-    an account that is not halted. The order must be live and known to the exchange.
+    an account that is not halted. The order must be live and known to the exchange; a strategy amends its own only, and
+    one that shall rest for longer is held against everything too. `is_going`: its cancel was asked for.
     """
     before = state.orders.by_order_id(intent.order_id)
-    if before is None or before.status is not OrderStatus.RESTING:
-        known = before.status.value if before is not None else "unknown"
-        return Denied(state.now, "", before.ticker if before is not None else "", "NOT_RESTING", f"status={known}")
-    order = Place(before.ticker, before.side, intent.price, intent.qty, reason="amend", subaccount=before.subaccount)
+    if before is not None and strategy and before.strategy != strategy:
+        before = None
+    if before is None or before.status is not OrderStatus.RESTING or is_going:
+        known = "unknown" if before is None else "canceling" if is_going else before.status.value
+        ticker = before.ticker if before is not None else ""
+        return Denied(state.now, strategy, ticker, "NOT_RESTING", f"status={known}")
+    fair = before.fair if intent.fair is None else intent.fair
+    order = Place(
+        before.ticker,
+        before.side,
+        intent.price,
+        intent.qty,
+        fair=fair,
+        reason="amend",
+        post_only=before.post_only,
+        subaccount=before.subaccount,
+    )
     is_raise = intent.qty > before.remaining or (intent.price - before.price) * before.side.sign > 0
+    controls = AMEND_LOWERS
+    if is_raise or (strategy and _lasts_longer(before, intent)):
+        controls = CONTROLS if strategy else AMEND_RAISES
     with state.orders.without(before.order_id):
-        denied = _objection(state, limits, order, AMEND_RAISES if is_raise else AMEND_LOWERS, "")
+        denied = _objection(state, limits, order, controls, strategy)
+    wrong = _wrong_amend(before, intent) if strategy else ""
+    if denied is None and wrong:
+        denied = Denied(state.now, strategy, before.ticker, "BAD_INTENT", wrong)
     if denied is not None:
         return denied
     wanted = msgspec.structs.replace(
@@ -127,8 +149,23 @@ def review_amend(state: State, limits: Limits, intent: Amend) -> AmendOrder | De
         qty=Qty(before.filled + intent.qty),
         reduced=Qty(0),
         expires=before.expires if intent.expires is None else intent.expires or None,
+        fair=fair,
     )
     return AmendOrder(before, wanted, worse_of(before, wanted, state.now), state.trading)
+
+
+def _lasts_longer(before: Order, intent: Amend) -> bool:
+    """It shall rest for longer than it would have."""
+    return intent.expires is not None and before.expires is not None and not 0 < intent.expires <= before.expires
+
+
+def _wrong_amend(before: Order, intent: Amend) -> str:
+    """What is wrong with a strategy's amend; an order that is like that already is not asked for again."""
+    if intent.expires is not None and type(intent.expires) is not int:
+        return f"expires={intent.expires!r:.60} is no time"
+    is_same_life = intent.expires is None or (intent.expires or None) == before.expires
+    is_same = (intent.price, intent.qty) == (before.price, before.remaining) and is_same_life
+    return "the order is that already" if is_same else ""
 
 
 def _objection(

@@ -12,7 +12,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Amend, AmendEnded, AmendOrder, Denied, Message, OrderState
 from kalshi_cli.core.model import Market, Order
-from kalshi_cli.core.orders import is_amend_open
+from kalshi_cli.core.orders import has_terms, is_amend_open
 from kalshi_cli.desk.place import (
     RESOLVE_S,
     TRIES,
@@ -149,7 +149,7 @@ def _resolve(desk: OrderDesk, engine: Engine, amend: AmendOrder) -> Order:
     order_id = amend.before.order_id
 
     def is_known(order: Order) -> bool:
-        return not order.status.is_live or _is(order, amend.wanted)
+        return not order.status.is_live or has_terms(order, amend.wanted)
 
     stated = _look(desk.client, desk.clock, order_id, is_known, RESOLVE_S)
     if stated is None:
@@ -159,11 +159,6 @@ def _resolve(desk: OrderDesk, engine: Engine, amend: AmendOrder) -> Order:
         )
     pump([AmendEnded(stated.updated, stated)], engine, desk.venue(engine), desk.store)
     return engine.state.orders.by_order_id(order_id) or stated
-
-
-def _is(order: Order, wanted: Order) -> bool:
-    terms = (order.price, order.filled + order.remaining, order.expires)
-    return terms == (wanted.price, wanted.filled + wanted.remaining, wanted.expires)
 
 
 def decrease(

@@ -22,7 +22,7 @@ class StrategyParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Strategy:
-    """Base of every strategy. Override the hooks that matter; each may yield Place and Cancel intents."""
+    """Base of every strategy. Override the hooks that matter; each may yield Place, Amend and Cancel intents."""
 
     name: ClassVar[str]
     Params: ClassVar[type[StrategyParams]] = StrategyParams

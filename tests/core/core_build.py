@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
 
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.hooks import Strategy
-from kalshi_cli.core.messages import BookSnapshot
+from kalshi_cli.core.messages import BookSnapshot, Intent
 from kalshi_cli.core.model import (
     BID,
     CENT_GRID,
@@ -20,11 +19,25 @@ from kalshi_cli.core.model import (
     OrderStatus,
     Settlement,
 )
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 NOW = Ts(1_780_000_000_000)
 HOUR = 3_600_000
+
+
+class Scripted(Strategy):
+    """Yields what a test puts in `wants`, at the next tick."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(StrategyParams())
+        self.name = name  # type: ignore[misc]
+        self.wants: list[Intent] = []
+
+    def on_tick(self, _view: View) -> Iterable[Intent]:
+        while self.wants:
+            yield self.wants.pop(0)
 
 
 class Build:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from core_build import HOUR, NOW, Build
+from core_build import HOUR, NOW, Build, Scripted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ from kalshi_cli.core.messages import (
     Amend,
     AmendEnded,
     AmendOrder,
+    Cancel,
     Denied,
     Filled,
     OrderAccepted,
@@ -24,11 +25,12 @@ from kalshi_cli.core.messages import (
     OrderState,
     Place,
     SubmitOrder,
+    Tick,
 )
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side, StpMode, TradingState
 from kalshi_cli.core.orders import AMEND_UNANSWERED, is_amend_open, worse_of
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.state import Limits, View
 from kalshi_cli.units import Price, Qty, Ts, cents, contracts, dollars
 
 S = OrderStatus
@@ -352,3 +354,139 @@ def test_what_is_held_elsewhere_offsets_no_order_of_another_subaccount(build: Bu
     state.trading = TradingState.REDUCING
     assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(1), subaccount=3)), Denied)
     assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(1))), SubmitOrder)
+
+
+# -- a strategy's own -----------------------------------------------------------------------------------------------
+
+
+def loop(build: Build, **limits: Any) -> tuple[Engine, Scripted]:
+    """A strategy whose order of 10 at 40, worth 44 to it, rests as `o1` until a second after NOW plus 90."""
+    quoter = Scripted("quoter")
+    engine = build.engine(quoter, limits=Limits(**({"min_edge": None} | limits)))
+    engine.step(build.book())
+    quoter.wants.append(Place("KXA-1", BID, cents(40), contracts(10), fair=cents(44), post_only=True))
+    (submit,) = [effect for effect in engine.step(Tick(NOW)) if isinstance(effect, SubmitOrder)]
+    engine.step(OrderAccepted(NOW, submit.order.client_order_id, "o1", Qty(0), contracts(10)))
+    return engine, quoter
+
+
+def wanted_by(engine: Engine, quoter: Scripted, price: int, qty: int, **more: Any) -> AmendOrder | Denied:
+    quoter.wants.append(Amend("o1", cents(price), contracts(qty), **more))
+    (effect,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, AmendOrder | Denied)]
+    return effect
+
+
+def test_a_strategy_amends_its_own_order_and_goes_on_with_it(build: Build) -> None:
+    engine, quoter = loop(build)
+    sent = wanted_by(engine, quoter, 41, 12, fair=cents(45))
+    assert isinstance(sent, AmendOrder)
+    assert (sent.wanted.strategy, sent.wanted.price, sent.wanted.remaining) == ("quoter", cents(41), contracts(12))
+    assert (sent.wanted.fair, sent.wanted.expires) == (cents(45), sent.before.expires)
+    assert engine.state.orders.worst_case("KXA-1") == (contracts(12), 0)
+    engine.step(AmendEnded(NOW, sent.wanted))
+    (now,) = View(engine.state, "quoter").orders("KXA-1")
+    assert (now.status, now.price, now.remaining, now.fair) == (S.RESTING, cents(41), contracts(12), cents(45))
+
+
+@pytest.mark.parametrize(
+    ("code", "limits", "change"),
+    [
+        ("MIN_EDGE", {"min_edge": Price(300)}, (42, 10)),
+        ("POSITION_LIMIT", {"max_position": contracts(11)}, (40, 12)),
+        ("ORDER_RATE", {"max_orders_per_minute": 1}, (41, 10)),
+        ("PRICE_COLLAR", {"price_collar": Price(0)}, (45, 10)),
+    ],
+)
+def test_a_strategy_raises_only_what_it_could_place(
+    build: Build, code: str, limits: dict[str, Any], change: tuple[int, int]
+) -> None:
+    engine, quoter = loop(build, **limits)
+    denied = wanted_by(engine, quoter, *change)
+    assert isinstance(denied, Denied)
+    assert (denied.code, denied.strategy, engine.tally.denied[code]) == (code, "quoter", 1)
+    assert order(engine).status is S.RESTING
+
+
+def test_what_it_believes_by_now_is_what_its_edge_is_held_against(build: Build) -> None:
+    engine, quoter = loop(build, min_edge=Price(300))
+    denied = wanted_by(engine, quoter, 42, 10)
+    assert isinstance(denied, Denied)
+    assert denied.code == "MIN_EDGE", "44 was believed, and no more is"
+    assert isinstance(wanted_by(engine, quoter, 42, 10, fair=cents(46)), AmendOrder)
+
+
+@pytest.mark.parametrize("change", [(40, 9), (39, 10)])
+def test_a_strategy_may_always_make_its_order_smaller_or_worse(build: Build, change: tuple[int, int]) -> None:
+    engine, quoter = loop(build)
+    engine.limits = Limits(min_edge=Price(9_000), max_position=Qty(0), max_orders_per_minute=0)
+    assert isinstance(wanted_by(engine, quoter, *change), AmendOrder)
+
+
+def test_what_shall_rest_for_longer_is_held_against_every_control(build: Build) -> None:
+    engine, quoter = loop(build)
+    expires = order(engine).expires
+    assert expires is not None
+    engine.limits = Limits(min_edge=Price(9_000))
+    for later in (Ts(expires + 1), Ts(0)):
+        denied = wanted_by(engine, quoter, 40, 9, expires=later)
+        assert isinstance(denied, Denied)
+        assert denied.code == "MIN_EDGE"
+    assert isinstance(wanted_by(engine, quoter, 40, 10, expires=Ts(expires - 1)), AmendOrder)
+
+
+@pytest.mark.parametrize(
+    ("change", "more"),
+    [((40, 10), {}), ((40, 9), {"expires": 1.5}), ((40, 9), {"fair": 0.5}), ((40, 9), {"fair": -1})],
+)
+def test_an_amend_that_makes_no_sense_is_denied(build: Build, change: tuple[int, int], more: dict[str, Any]) -> None:
+    engine, quoter = loop(build)
+    denied = wanted_by(engine, quoter, *change, **more)
+    assert isinstance(denied, Denied)
+    assert denied.code == "BAD_INTENT"
+
+
+def test_a_strategy_amends_no_order_of_anybody_else(build: Build) -> None:
+    engine, _ = loop(build)
+    other = Scripted("other")
+    assert isinstance(engine.amend(Amend("o1", cents(39), contracts(5)), "other"), Denied)
+    assert isinstance(engine.amend(Amend("o1", cents(39), contracts(5)), "quoter"), AmendOrder)
+    assert other.wants == []
+
+
+def test_it_waits_for_the_answer_before_the_next(build: Build) -> None:
+    engine, quoter = loop(build)
+    wanted_by(engine, quoter, 41, 10)
+    denied = wanted_by(engine, quoter, 42, 10)
+    assert isinstance(denied, Denied)
+    assert denied.code == "NOT_RESTING"
+
+
+def test_nothing_is_amended_that_is_being_cancelled(build: Build) -> None:
+    engine, quoter = loop(build)
+    quoter.wants.append(Cancel(order(engine).client_order_id))
+    denied = wanted_by(engine, quoter, 39, 10)
+    assert isinstance(denied, Denied)
+    assert denied.code == "NOT_RESTING"
+
+
+def test_an_amend_that_is_refused_is_counted_and_its_belief_forgotten(build: Build) -> None:
+    engine, quoter = loop(build)
+    sent = wanted_by(engine, quoter, 41, 10, fair=cents(50))
+    assert isinstance(sent, AmendOrder)
+    assert order(engine).fair == cents(50)
+    engine.step(AmendEnded(NOW, sent.before, "invalid_price", "no"))
+    assert (order(engine).fair, order(engine).price, engine.tally.rejected) == (cents(44), cents(40), 1)
+
+
+def test_the_new_terms_on_the_exchange_end_the_doubt_at_once(build: Build) -> None:
+    """Whoever reads them knows that the amend was taken; the old ones prove nothing yet."""
+    engine, quoter = loop(build)
+    sent = wanted_by(engine, quoter, 42, 12, fair=cents(46))
+    assert isinstance(sent, AmendOrder)
+    as_stated = {"fair": None, "updated": Ts(NOW + 1)}
+    engine.step(OrderState(NOW, msgspec.structs.replace(sent.before, **as_stated)))
+    assert is_amend_open(order(engine))
+    engine.step(OrderState(NOW, msgspec.structs.replace(sent.wanted, filled=contracts(2), **as_stated)))
+    now = order(engine)
+    assert (now.status, now.code, now.price, now.remaining) == (S.RESTING, "", cents(42), contracts(10))
+    assert now.fair == cents(46), "what the exchange cannot know stays"
