@@ -71,6 +71,11 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     max_order_cost: Dollars | None = Money(100 * DOLLAR)
     price_collar: PriceStep | None = cents(10)
     max_daily_loss: Dollars | None = Money(100 * DOLLAR)
+    max_drawdown: Dollars | None = None
+    max_api_errors: Annotated[int, Meta(ge=1, le=100_000)] | None = 10
+    stop_loss_pct: Annotated[int, Meta(ge=1, le=99)] | None = None
+    take_profit_pct: Annotated[int, Meta(ge=101, le=10_000)] | None = None
+    max_close_slippage: PriceStep | None = cents(10)
     max_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
     max_market_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
     min_edge: PriceStep | None = cents(1)

@@ -133,6 +133,11 @@ class App:
             max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
             close_margin_ms=int(risk.close_margin_s * 1000),
             max_daily_loss=risk.max_daily_loss,
+            max_drawdown=risk.max_drawdown,
+            max_api_errors=risk.max_api_errors,
+            stop_loss_pct=risk.stop_loss_pct,
+            take_profit_pct=risk.take_profit_pct,
+            max_close_slippage=risk.max_close_slippage,
             day_start=lambda ts: portfolio.day_start(ts, zone),
         )
 

@@ -26,16 +26,19 @@ PAUSE_S = 0.5
 
 A_CENT = cents(1)
 
+USUAL_SLIPPAGE = cents(5)
+
 OVERLAP_MS = 60_000
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
     """How far a close may go: prices from the best one at the start, tries, seconds for each position.
 
+    Without a `max_slippage` it is USUAL_SLIPPAGE, or what `risk.max_close_slippage` allows where that is less.
     `may_reach_a_cent` sells even at one cent or less, which is nearly giving it away.
     """
 
-    max_slippage: Price = cents(5)
+    max_slippage: Price | None = None
     step: Price = cents(1)
     tries: int = 10
     within_s: float = 30.0
@@ -104,7 +107,10 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CloseDesk:
-    """Closes positions of one subaccount: `plans` reads, `close` sends."""
+    """Closes positions of one subaccount: `plans` reads, `close` sends.
+
+    RefusedError where the walk would go further than the limits allow.
+    """
 
     def __init__(
         self, orders: OrderDesk, walk: Walk, tell: Callable[[str], None], subaccount: int | None = None
@@ -112,6 +118,7 @@ class CloseDesk:
         self._orders = orders
         self._client, self._clock = orders.client, orders.clock
         self._walk = walk
+        self._slippage = _within(walk.max_slippage, orders.limits.max_close_slippage)
         self._tell = tell
         self._subaccount = self._client.whose(subaccount) or 0
         self._written = self._clock.monotonic()
@@ -156,7 +163,7 @@ class CloseDesk:
         if touch is None:
             return _refused(plan, "NO_BIDS", f"nobody buys {plan.outcome.upper()} of {market.ticker}")
         plan = msgspec.structs.replace(plan, touch=touch)
-        worst = self._limit(plan, self._walk.max_slippage)
+        worst = self._limit(plan, self._slippage)
         if worst is None:
             return _refused(
                 plan, "AT_A_CENT", f"the best price for {plan.outcome.upper()} of {market.ticker} is a cent"
@@ -219,7 +226,7 @@ class CloseDesk:
                 return
             market = self._client.market(ticker)
             engine = self._orders.engine([market])
-            limit = self._limit(plan, min(walk.max_slippage, attempt * walk.step))
+            limit = self._limit(plan, min(self._slippage, attempt * walk.step))
             best = best_for(engine.state.books[ticker], plan.side)
             filled = Qty(0)
             if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
@@ -279,6 +286,19 @@ class _Sent:
     def note(self, order: Order) -> None:
         self.filled = Qty(self.filled + order.filled)
         self.order_ids.add(order.order_id)
+
+
+def _within(wanted: Price | None, most: Price | None) -> Price:
+    """How far a close may give way: no further than the limits allow, whoever asks."""
+    if wanted is None:
+        return USUAL_SLIPPAGE if most is None else min(USUAL_SLIPPAGE, most)
+    if most is not None and wanted > most:
+        raise RefusedError(
+            f"{show_price(wanted)} is further than a close may give way: risk.max_close_slippage is {show_price(most)}",
+            hint="ask for less; to go further this once, set KALSHI_RISK__MAX_CLOSE_SLIPPAGE for this command",
+            code="SLIPPAGE",
+        )
+    return wanted
 
 
 def best_for(book: OrderBook, side: Side) -> Price | None:

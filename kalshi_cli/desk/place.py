@@ -185,7 +185,7 @@ class OrderDesk:
         self.client = client
         self.store = store
         self.clock = clock
-        self._limits = limits
+        self.limits = limits
         self.schedule_of = schedule_of
         self._new_id = new_id
 
@@ -195,7 +195,7 @@ class OrderDesk:
             self.client,
             self.store,
             self.clock,
-            self._limits,
+            self.limits,
             markets=markets,
             fees={market.ticker: self.schedule_of(market) for market in markets},
             new_id=self._new_id,

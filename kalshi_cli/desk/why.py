@@ -32,8 +32,11 @@ SETTINGS = {
     "PRICE_COLLAR": "risk.price_collar",
     "REDUCING": "kalshi status",
     "SELF_CROSS": "the strategy: it would trade with itself",
+    "SLIPPAGE": "risk.max_close_slippage",
     "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",
     "STALE_DECISION": "trade.decision_limit_s, or a slow strategy",
+    "STOP_LOSS": "risk.stop_loss_pct: the position is being closed",
+    "TAKE_PROFIT": "risk.take_profit_pct: the position is being closed",
 }
 """Which setting, or what else, decides about a denial."""
 

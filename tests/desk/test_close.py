@@ -119,6 +119,20 @@ def test_a_wider_bound_reaches_further(virtual: Virtual) -> None:
     assert close(virtual, max_slippage=cents(6)).left == 0
 
 
+def test_the_limit_of_slippage_holds_for_a_person_too(virtual: Virtual) -> None:
+    hold(virtual, 40)
+    for price in (40, 39, 37, 34):
+        virtual.quote(BID, price, 10)
+    tight = Limits(max_close_slippage=cents(2))
+    with pytest.raises(RefusedError, match="risk.max_close_slippage is \\$0.02") as caught:
+        desk(virtual, limits=tight, max_slippage=cents(3))
+    assert caught.value.code == "SLIPPAGE"
+    closer = desk(virtual, limits=tight)
+    assert [plan.worst for plan in closer.plans()] == [cents(38)], "what is usual is no further either"
+    assert [plan.worst for plan in desk(virtual, limits=Limits(max_close_slippage=None)).plans()] == [cents(35)]
+    assert [plan.worst for plan in desk(virtual, limits=tight, max_slippage=cents(1)).plans()] == [cents(39)]
+
+
 def test_nothing_is_sold_at_one_cent_unless_a_person_asks_for_it(virtual: Virtual) -> None:
     hold(virtual, 10)
     virtual.quote(BID, 3, 4)
