@@ -94,15 +94,17 @@ class Halts:
         return halts.gravest(left)
 
     def trips_again(self, before: Halt) -> str:
-        """What to know after a resume on the day of a DAILY_LOSS: the same loss stops trading again; "" otherwise."""
+        """What to know after a resume on a day that lost too much, whatever held trading up: the same loss stops it
+        again; "" otherwise. Where no loop wrote down what the day lost, a DAILY_LOSS of today says it."""
         limit, now = self.app.config.risk.max_daily_loss, self.app.clock.now()
         midnight = day_start(now, ZoneInfo(self.app.config.day_zone))
-        if before.code != "DAILY_LOSS" or limit is None or before.since < midnight:
+        if limit is None:
             return ""
         cycles = [store.last_cycle() for home in self._homes() if (store := self._store(*home)) is not None]
         days = [cycle.day_pnl for cycle in cycles if cycle is not None and cycle.completed >= midnight]
         lost = [-day for day in days if day is not None]
-        if lost and max(lost) <= limit:
+        is_known = before.code == "DAILY_LOSS" and before.since >= midnight
+        if (lost and max(lost) <= limit) or not (lost or is_known):
             return ""
         return (
             f"this trading day lost more than risk.max_daily_loss, which is {show_money(limit)}: a loop stops again at "

@@ -1,7 +1,8 @@
 """A state file anew: the unusable one is kept aside, the account is read from the exchange, and nothing trades yet.
 
 What the exchange cannot tell is lost with the file: which orders were ours and of which strategy (they count, as
-foreign ones, in every limit), alerts, refusals. So it starts halted, until a person has looked at it.
+foreign ones, in every limit), alerts, refusals. Notices that nobody got are kept, as far as they can be read. So it
+starts halted, until a person has looked at it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from kalshi_cli.app import App
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.errors import RefusedError, StateError
+from kalshi_cli.store.alerting import letters_left
 from kalshi_cli.store.aside import move_aside
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
@@ -33,6 +35,10 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     settlements: int
     positions: int
     cash: Money | None
+    notices: int
+    """Notices of the old file that nobody had got: they are sent from the new one."""
+    are_notices_lost: bool
+    """Others of them could not be read."""
 
 
 def rebuild(app: App) -> Rebuilt:
@@ -51,6 +57,10 @@ def rebuild(app: App) -> Rebuilt:
         kept = move_aside(path, "unusable-" + format_ts(now).replace(":", "").replace(" ", "T"))
         halt = app.store.halt()
         app.store.set_halt(halt)
+        letters, are_all = letters_left(kept) if kept is not None else ([], False)
+        with SqliteStore.open(path, account=app.account, environment=app.config.env) as store:
+            for letter in letters:
+                store.alert_book.post(letter.notice, letter.sink, letter.created)
         engine = load_engine(
             app.learn_key(app.store), app.store, app.clock, app.limits, markets=(), fees={}, new_id=app.new_id,
         )  # fmt: skip
@@ -64,6 +74,8 @@ def rebuild(app: App) -> Rebuilt:
         settlements=len(app.store.settlements()),
         positions=sum(1 for position in ledger.positions.values() if position.qty),
         cash=engine.cash,
+        notices=len(letters),
+        are_notices_lost=not are_all,
     )
 
 

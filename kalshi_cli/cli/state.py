@@ -27,4 +27,6 @@ def rebuild(ctx: typer.Context) -> None:
     with opened(ctx) as desk:
         rebuilt = rebuild_state(desk)
         render_one(rebuilt_view(rebuilt), flags_of(ctx).form, title="state file", now=desk.clock.now())
+        if rebuilt.are_notices_lost:
+            note("alerts that nobody had been told of could not be read, and are lost with the old file")
         note("trading is halted until: kalshi resume --reason TEXT")

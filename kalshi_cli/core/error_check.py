@@ -64,8 +64,11 @@ def errors(alerts: Iterable[Alert], measure: Measure, *, halt: Halted, now: Ts) 
 
 
 def _is_of_person(alert: Alert, halt: Halted) -> bool:
-    """The kill switch triggers the order groups too."""
+    """The kill switch triggers the order groups too. After a resume nobody can tell which did; whoever resumed was told
+    of those that still are."""
     if alert.code == "GROUP_TRIGGERED":
+        if halt.is_active and alert.ts < halt.since:
+            return True
         return halt.code == "CANCEL_ALL" and alert.ts >= halt.since - KILL_MS
     return alert.code in _OF_PERSON
 

@@ -102,7 +102,7 @@ REMEDIES: dict[str, Remedy] = {
     "API_SLOW": Remedy("api-guard", "kalshi exchange", "check"),
     "API_ERRORS": Remedy("api-guard", "kalshi exchange", "check"),
     "ORDER_STALE": Remedy("unknown-order", "kalshi order list", "check"),
-    "REJECT_RATE": Remedy("execution", "kalshi why", "check"),
+    "REJECT_RATE": Remedy("execution", "kalshi check orders", "check"),
     "STRATEGY_OUT": Remedy("guard-tripped", "kalshi status", "check"),
     "RECENT_ERRORS": Remedy("guard-tripped", "kalshi alerts", "check"),
     "FILL_RATE": _EXECUTION,

@@ -8,6 +8,7 @@ came of it. Who dies between them leaves a claim that runs out, and the same not
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,7 @@ from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import Fill, Settlement
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.store import rows
-from kalshi_cli.store.database import Database
+from kalshi_cli.store.database import Database, left_in
 from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
@@ -66,6 +67,21 @@ class SinkState(msgspec.Struct, frozen=True, kw_only=True):
     last_delivered: Ts | None = None
     last_failed: Ts | None = None
     error: str = ""
+
+
+def letters_left(path: Path) -> tuple[list[Letter], bool]:
+    """Of a state file that cannot be used: the letters that nobody got, and whether these are all. Raises nothing."""
+    found, is_all = left_in(path, _WAITING)
+    letters: list[Letter] = []
+    for each in found:
+        try:
+            letter = rows.read(Letter, each)
+            letter.notice  # noqa: B018 - what cannot be read cannot be sent
+        except (msgspec.MsgspecError, ValueError, TypeError):
+            is_all = False
+        else:
+            letters.append(letter)
+    return letters, is_all
 
 
 class AlertBook:
@@ -275,6 +291,7 @@ _SINKS = f"SELECT {rows.columns(SinkState)} FROM alert_sinks"  # noqa: S608
 _LETTER = f"SELECT {rows.columns(Letter)} FROM outbox WHERE status"  # noqa: S608
 _GRAVITY = "CASE tier WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
 _NEXT_LETTER = _LETTER + f" = 'waiting' AND sink = ? ORDER BY {_GRAVITY}, number LIMIT 1"
+_WAITING = _LETTER + " = 'waiting' ORDER BY number"
 _LETTERS = _LETTER + " = ? ORDER BY number DESC LIMIT ?"
 _PUT_MATTER = rows.insert("matters", Matter, verb="INSERT OR REPLACE")
 _PUT_WINDOW = rows.insert("alert_windows", Window, verb="INSERT OR REPLACE")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,17 @@ BUSY_TIMEOUT_MS = 5_000
 _STEP_MS = 5
 """... in steps so short, because within one SQLite looks less and less often, up to ten times a second: a loop that
 writes without a pause would starve whoever wants to write once."""
+
+
+def left_in(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
+    """What can still be read of a file that cannot be used, and whether that is all. Raises nothing."""
+    found: list[tuple[object, ...]] = []
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found.extend(connection.execute(sql))
+    except sqlite3.Error:
+        return found, False
+    return found, True
 
 
 class Database:

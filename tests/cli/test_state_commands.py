@@ -13,6 +13,7 @@ from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variabl
 
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.notices import Notice
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
@@ -56,6 +57,8 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
     assert Path(told["kept"]).read_bytes() == JUNK
     assert (told["open_orders"], told["fills"], told["open_positions"]) == (3, 3, 2)
     assert "is damaged" in told["why"]
+    assert told["kept_notices"] == 0
+    assert "could not be read, and are lost" in ended.err
     assert (told["state"], told["code"]) == ("halted", "REBUILT")
     assert len(exchange.resting()) == 3, "nothing is canceled unasked"
     assert kalshi("status", "--json").json["state"] == "halted"
@@ -100,9 +103,23 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
     assert "did not stop in good order; nothing of it is at the exchange" in told.err
 
 
+def cycle(now: Ts, lost_today: int | None) -> Cycle:
+    return Cycle(
+        run_id="r", pid=1, mode="sim", strategy="spike", started=now, completed=now, cycles=1, is_running=False,
+        day_pnl=None if lost_today is None else dollars(-lost_today),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("limit", "lost_today", "days_ago", "is_told"),
-    [("5", 6, 0, True), ("5", None, 0, True), ("10", 6, 0, False), ("5", 6, 2, False), ("none", 6, 0, False)],
+    [
+        ("5", 6, 0, True),
+        ("5", None, 0, True),
+        ("10", 6, 0, False),
+        ("5", 6, 2, True),
+        ("5", None, 2, False),
+        ("none", 6, 0, False),
+    ],
 )
 def test_a_resume_on_the_day_of_a_daily_loss_says_that_it_trips_again_unless_the_limit_is_higher(
     exchange: Served, limit: str, lost_today: int | None, days_ago: int, is_told: bool
@@ -111,15 +128,22 @@ def test_a_resume_on_the_day_of_a_daily_loss_says_that_it_trips_again_unless_the
     now = exchange.clock.now()
     with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", Ts(now - days_ago * 86_400_000)))
-        store.beat(
-            Cycle(
-                run_id="r", pid=1, mode="sim", strategy="spike", started=now, completed=now, cycles=1,
-                is_running=False, day_pnl=None if lost_today is None else dollars(-lost_today),
-            )
-        )  # fmt: skip
+        store.beat(cycle(now, lost_today))
     resumed = kalshi("resume", "--reason", "looked")
     assert resumed.code == 0
     assert ("more than risk.max_daily_loss, which is $5.00: a loop stops again" in resumed.err) is is_told
+
+
+@pytest.mark.parametrize(("lost_today", "is_told"), [(6, True), (4, False)])
+def test_so_does_a_resume_from_a_pause_that_came_over_it(exchange: Served, lost_today: int, is_told: bool) -> None:
+    (exchange.home / "config.yaml").write_text("risk:\n  max_daily_loss: 5\n")
+    now = exchange.clock.now()
+    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+        store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", now))
+        store.beat(cycle(now, lost_today))
+    assert kalshi("pause").code == 0
+    resumed = kalshi("resume", "--reason", "looked")
+    assert ("a loop stops again" in resumed.err) is is_told
 
 
 def test_a_halt_stays_the_halt_it_was(exchange: Served) -> None:
@@ -162,9 +186,32 @@ def test_a_file_of_a_newer_version_is_kept_aside_when_asked_for(exchange: Served
     with closing(sqlite3.connect(state_of(exchange))) as connection:
         connection.execute("PRAGMA user_version = 99")
     assert (place().error["code"], place().code) == ("state_newer", 8)
-    told = kalshi("state", "rebuild", "--json").json
-    assert "newer version" in told["why"]
-    assert told["open_orders"] == 1
+    ended = kalshi("state", "rebuild", "--json")
+    assert "newer version" in ended.json["why"]
+    assert ended.json["open_orders"] == 1
+    assert "are lost" not in ended.err
+
+
+def test_notices_that_nobody_got_are_kept_as_far_as_they_can_be_read(exchange: Served) -> None:
+    now = exchange.clock.now()
+    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+        for number in range(3):
+            notice = Notice(
+                notice_id=f"n{number}", kind="event", tier="critical", event="error", code="DRIFT", subject="KXA",
+                text="so", env="sim", since=now, ts=now,
+            )  # fmt: skip
+            store.alert_book.post(notice, "phone", now)
+    with closing(sqlite3.connect(state_of(exchange))) as connection:
+        connection.execute("UPDATE outbox SET body = x'00' WHERE notice_id = 'n1'")
+        connection.execute("UPDATE outbox SET status = 'delivered' WHERE notice_id = 'n2'")
+        connection.commit()
+        connection.execute("PRAGMA user_version = 99")
+    ended = kalshi("state", "rebuild", "--json")
+    assert ended.json["kept_notices"] == 1
+    assert "could not be read, and are lost" in ended.err
+    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+        waiting = store.alert_book.letters("waiting")
+    assert [(letter.notice.notice_id, letter.sink, letter.created) for letter in waiting] == [("n0", "phone", now)]
 
 
 # -- without being asked ------------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ KILLED = Halted(is_active=False, code="CANCEL_ALL", since=Ts(1_000))
         (alert("PAUSED", ts=1_000), Halted(), 0),
         (alert("GROUP_TRIGGERED", "g", 1_500), KILLED, 0),
         (alert("GROUP_TRIGGERED", "g", 1_500), Halted(is_active=False, code="DAILY_LOSS", since=Ts(1_000)), 1),
+        (alert("GROUP_TRIGGERED", "g", 1_500), Halted(since=Ts(1_501)), 0),
+        (alert("GROUP_TRIGGERED", "g", 1_500), Halted(since=Ts(1_500)), 1),
         (alert("CLOCK", ts=1_500), KILLED, 1),
     ],
 )

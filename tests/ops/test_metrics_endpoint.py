@@ -20,11 +20,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kalshi_cli.config_sections import TIERS
 from kalshi_cli.core.model import TradingState
-from kalshi_cli.core.remedies import REMEDIES
+from kalshi_cli.core.remedies import REMEDIES, remedy_of
 from kalshi_cli.ops.metrics import Metrics, MetricsServer, Reading
 from kalshi_cli.units import Money, Ts
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+RUNBOOK = SCRIPTS.parent / "runbooks/execution.md"
 RULES = SCRIPTS / "prometheus/kalshi.rules.yml"
 DASHBOARD = SCRIPTS / "grafana/kalshi.json"
 
@@ -188,6 +189,15 @@ def known() -> set[str]:
 def rules() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
     return found
+
+
+def test_orders_that_are_refused_send_everybody_to_one_command() -> None:
+    """A check finds it and a rule does: who is called must not be told to look in two places."""
+    (found,) = [rule["annotations"] for rule in rules() if rule["alert"] == "KalshiOrdersRejected"]
+    remedy = remedy_of("REJECT_RATE")
+    assert (found["command"], found["runbook"]) == (remedy.command, remedy.runbook)
+    step = next(line for line in RUNBOOK.read_text().splitlines() if "**Rejections**" in line)
+    assert f"**Rejections**: `{remedy.command}`" in step
 
 
 def expressions() -> list[str]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class RebuiltView(Row, frozen=True, kw_only=True):
     """A state file made anew: what was wrong, where the old one is, and what the exchange told of the account.
 
-    `open_orders` may still trade; `state` is the trading state, with why it is so.
+    `open_orders` may still trade; `state` is the trading state, with why it is so. `kept_notices` are those that nobody
+    had got: they are sent from the new file.
     """
 
     why: Prose
@@ -28,6 +29,7 @@ class RebuiltView(Row, frozen=True, kw_only=True):
     settlements: int
     open_positions: int
     cash: Money | None
+    kept_notices: int
 
 
 def rebuilt_view(rebuilt: Rebuilt) -> RebuiltView:
@@ -42,4 +44,5 @@ def rebuilt_view(rebuilt: Rebuilt) -> RebuiltView:
         settlements=rebuilt.settlements,
         open_positions=rebuilt.positions,
         cash=rebuilt.cash,
+        kept_notices=rebuilt.notices,
     )
