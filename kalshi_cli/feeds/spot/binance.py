@@ -18,6 +18,10 @@ from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, millis,
 _MOST_TRADES = 100
 
 
+class _Refusal(msgspec.Struct):
+    msg: str = ""
+
+
 class _Frame(msgspec.Struct):
     kind: str = msgspec.field(name="e", default="")
     symbol: str = msgspec.field(name="s", default="")
@@ -26,7 +30,7 @@ class _Frame(msgspec.Struct):
     at: int = msgspec.field(name="T", default=0)
     code: int | None = None
     msg: str = ""
-    error: msgspec.Raw | None = None
+    error: _Refusal | None = None
 
 
 class _Trade(msgspec.Struct):
@@ -48,7 +52,7 @@ def read_frame(venue: str, raw: bytes, pair: Pair) -> list[SpotPrice]:
     """The trade in a frame; nothing of acknowledgements and other pairs."""
     frame = decoded(_frame, raw)
     if frame.code is not None or frame.error is not None:
-        raise SpotError("refused", frame.msg or bytes(frame.error or b"").decode(errors="replace"))
+        raise SpotError("refused", frame.msg or (frame.error.msg if frame.error else ""))
     if frame.kind == "serverShutdown":
         raise SpotError("refused", "the server is about to shut down")
     if frame.kind != "trade" or frame.symbol != pair.name:
