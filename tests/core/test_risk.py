@@ -175,6 +175,15 @@ def test_an_order_is_of_the_subaccount_that_its_key_is_locked_to(
         assert verdict.order.subaccount == is_in
 
 
+@pytest.mark.parametrize("lock", [None, 0, 2])
+def test_the_group_of_a_run_is_for_the_subaccount_of_its_key(state: State, lock: int | None) -> None:
+    state.lock = lock
+    state.groups[0] = "group"
+    verdict = judge(state, place(fair=cents(60)), strategy="s")
+    assert isinstance(verdict, SubmitOrder)
+    assert (verdict.order.order_group_id, verdict.order.subaccount) == ("group", lock or 0)
+
+
 def test_what_closes_a_position_is_not_held_up_by_the_order_rate(state: State, build: Build) -> None:
     state.ledger.book(build.fill(qty=contracts(10)))
     limits = Limits(max_orders_per_minute=0)
