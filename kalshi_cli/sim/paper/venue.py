@@ -1,10 +1,10 @@
 """A venue for paper trading and backtests: our orders against a real or recorded book, which never notices them.
 
-An order or a cancel arrives `latency_ms` after it was sent: with the first message at or after that time, before that
-message changes the book. What the order can take it takes, level by level, at the resting prices; the rest queues (the
-rules are in queue_model.py). A resting order fills when trades reach it, or when the other side's best reaches its
-price: whoever came there would have met us first. Nothing is decided from a book that is unusable, crossed, or between
-two deltas of one matching event.
+An order, an amend or a cancel arrives `latency_ms` after it was sent: with the first message at or after that time,
+before that message changes the book. What the order can take it takes, level by level, at the resting prices; the rest
+queues (the rules are in queue_model.py). A resting order fills when trades reach it, or when the other side's best
+reaches its price: whoever came there would have met us first. Nothing is decided from a book that is unusable, crossed,
+or between two deltas of one matching event.
 
 What it does not know: that our orders move the market, collateral returned across markets of an event, and orders that
 a later shortage of cash would cancel.
@@ -19,9 +19,10 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.core.fees import estimate, trade_fee
-from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import (
     AccountSnapshot,
+    AmendEnded,
+    AmendOrder,
     BookDelta,
     BookSnapshot,
     CancelOrder,
@@ -44,8 +45,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import (
     BID,
-    Balance,
-    ExchangePosition,
     FeeSchedule,
     Fill,
     Market,
@@ -57,6 +56,7 @@ from kalshi_cli.core.model import (
     Tif,
 )
 from kalshi_cli.core.state import mark
+from kalshi_cli.sim.paper.account import PaperAccount
 from kalshi_cli.sim.paper.market import NEVER, PaperMarket, Placed
 from kalshi_cli.sim.paper.queue_model import QueuePlace, reaches
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
@@ -66,6 +66,7 @@ MAX_ENDED = 10_000
 
 _S = MarketStatus
 _OVER = frozenset({_S.CLOSED, _S.DETERMINED, _S.DISPUTED, _S.AMENDED, _S.FINALIZED})
+_Sent = SubmitOrder | CancelOrder | AmendOrder
 _VALUES = {"yes": Price(ONE_DOLLAR), "no": Price(0)}
 
 
@@ -89,25 +90,19 @@ class PaperVenue:
         stale: Iterable[Order] = (),
         resync: Callable[[str], None] = lambda _ticker: None,
     ) -> None:
-        self._start = cash
         self._resync = resync
         self._fees = fees
         self._new_id = new_id
         self._latency_ms = latency_ms
         self._now = Ts(0)
         self._markets: dict[str, PaperMarket] = {}
-        self._on_the_way: deque[tuple[Ts, SubmitOrder | CancelOrder]] = deque()
+        self._on_the_way: deque[tuple[Ts, _Sent]] = deque()
         self._wake = NEVER
         self._live: dict[str, Placed] = {}
         self._ended: dict[str, Order] = {}
-        self._last_fill: dict[str, tuple[Money, Ts]] = {}
         self._stale = tuple(order for order in stale if order.status.is_live)
-        self.ledger = Ledger()
-        for fill in fills:
-            self.ledger.book(fill)
-            self._count_traded(fill)
-        for settlement in settlements:
-            self.ledger.settle(settlement)
+        self._account = PaperAccount(cash, fills, settlements)
+        self.ledger = self._account.ledger
         self._reactions: dict[type[Message], Callable[[Any], Iterable[Message]]] = {
             BookDelta: self._on_delta,
             BookSnapshot: self._on_snapshot,
@@ -120,7 +115,7 @@ class PaperVenue:
     @property
     def cash(self) -> Money:
         """Cash of the account, what is reserved for resting orders included."""
-        return Money(self._start + self.ledger.cash)
+        return self._account.cash
 
     def observe(self, message: Message) -> Iterable[Message]:
         """What became due, then what the message itself does to our orders."""
@@ -134,7 +129,7 @@ class PaperVenue:
 
     def perform(self, effect: Effect) -> Iterable[Message]:
         """Send it on its way; the answer comes with a later message."""
-        if isinstance(effect, SubmitOrder | CancelOrder):
+        if isinstance(effect, _Sent):
             arrives = Ts(self._now + self._latency_ms)
             self._on_the_way.append((arrives, effect))
             self._wake = min(self._wake, arrives)
@@ -151,35 +146,7 @@ class PaperVenue:
             )
             for order in self._stale
         ]
-        positions = []
-        value = 0
-        for position in self.ledger.positions.values():
-            ticker = position.ticker
-            if position.qty:
-                traded, updated = self._last_fill[ticker]
-                worth = position.value(self._mark(ticker, position.qty))
-                value += position.cost if worth is None else worth
-                positions.append(
-                    ExchangePosition(
-                        ticker=ticker,
-                        position=position.qty,
-                        exposure=position.cost,
-                        realized=position.realized,
-                        fees=position.fees,
-                        traded=traded,
-                        updated=updated,
-                    )
-                )
-        return AccountSnapshot(
-            ts=now,
-            as_of=now,
-            since=now,
-            orders=(*resting, *ended),
-            fills=(),
-            settlements=(),
-            positions=tuple(positions),
-            balance=Balance(cash=self.cash, portfolio_value=Money(value), ts=now),
-        )
+        return self._account.snapshot(now, (*resting, *ended), self._mark)
 
     def _mark(self, ticker: str, qty: Qty) -> Price | None:
         paper = self._markets.get(ticker)
@@ -189,13 +156,16 @@ class PaperVenue:
 
     def _due(self) -> list[Message]:
         replies: list[Message] = []
-        waiting: deque[tuple[Ts, SubmitOrder | CancelOrder]] = deque()
+        waiting: deque[tuple[Ts, _Sent]] = deque()
         for arrives, effect in self._on_the_way:
-            paper = self._at(effect.order.ticker)
+            order = effect.before if isinstance(effect, AmendOrder) else effect.order
+            paper = self._at(order.ticker)
             if arrives > self._now or paper.is_between:
                 waiting.append((arrives, effect))
             elif isinstance(effect, SubmitOrder):
-                replies += self._arrive(paper, effect.order)
+                replies += self._arrive(paper, order)
+            elif isinstance(effect, AmendOrder):
+                replies += self._amend(paper, effect)
             else:
                 replies.append(self._cancel(paper, effect))
         self._on_the_way = waiting
@@ -217,12 +187,13 @@ class PaperVenue:
         closable = self._closable(order.ticker, order.side)
         wanted = Qty(min(order.qty, closable)) if order.reduce_only else order.qty
         takes, is_self_cross = paper.takes(order, wanted)
-        opening = max(0, wanted - max(0, closable - sum(other.left for other in paper.on(order.side))))
         order = msgspec.structs.replace(
             order, order_id=self._new_id(), status=OrderStatus.RESTING, filled=Qty(0), updated=self._now
         )
-        placed = Placed(order, Qty(opening))
+        placed = Placed(order, self._opening(paper, order, wanted))
         refusal = self._refusal(paper, placed, wanted, takes, is_self_cross)
+        if order.client_order_id in self._live or order.client_order_id in self._ended:
+            refusal = "order_already_exists", ""
         if refusal is not None:
             yield OrderRejected(self._now, order.client_order_id, *refusal)
             return
@@ -231,6 +202,11 @@ class PaperVenue:
         left = Qty(wanted - filled if rests else 0)
         yield OrderAccepted(self._now, order.client_order_id, order.order_id, Qty(filled), left)
         self._live[order.client_order_id] = placed
+        yield from self._enter(paper, placed, takes, rests=rests)
+
+    def _enter(self, paper: PaperMarket, placed: Placed, takes: list[Level], *, rests: bool) -> Iterator[Message]:
+        """Take what is there; what is left rests behind all others, or is over."""
+        order = placed.order
         if rests:
             paper.rest(placed)
             self._wake = min(self._wake, order.expires or NEVER, paper.close_time)
@@ -240,19 +216,54 @@ class PaperVenue:
         elif rests and paper.is_decidable:
             placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
 
+    def _amend(self, paper: PaperMarket, effect: AmendOrder) -> Iterator[Message]:
+        """The exchange's side of an amend. What makes the order smaller, or changes its life, keeps its place; anything
+        else enters again, and a post-only order that would trade is canceled."""
+        wanted, placed = effect.wanted, self._live.get(effect.before.client_order_id)
+        if placed is None:
+            yield self._over(effect.before)
+            return
+        before, place = placed.order, paper.orders.index(placed)
+        left, queue = Qty(wanted.qty - before.filled), placed.queue
+        order = msgspec.structs.replace(
+            before, price=wanted.price, qty=wanted.qty, expires=wanted.expires, updated=self._now
+        )
+        if order.price == before.price and 0 < left <= placed.left:
+            refusal = self._closed_to(paper, order)
+            if refusal is None:
+                placed.order = order
+                self._wake = min(self._wake, order.expires or NEVER)
+            yield AmendEnded(self._now, placed.order, *(refusal or ()))
+            return
+        del paper.orders[place]  # it does not stand in its own way
+        takes, is_self_cross = paper.takes(order, left)
+        opening, placed.opening = placed.opening, self._opening(paper, order, left)
+        placed.order, placed.queue = order, None
+        crosses = order.post_only and bool(takes or is_self_cross)
+        refusal = self._refusal(paper, placed, left, [] if crosses else takes, is_self_cross and not crosses)
+        if left <= 0:
+            refusal = "invalid_order_size", ""
+        if refusal is not None or crosses:
+            placed.order, placed.opening, placed.queue = before, opening, queue
+            paper.orders.insert(place, placed)
+            if refusal is not None:
+                yield AmendEnded(self._now, before, *refusal)
+            else:
+                yield self._withdraw(paper, placed, "PostOnlyCrossCancel")
+            return
+        rests = sum(qty for _, qty in takes) < left and not is_self_cross
+        fills = list(self._enter(paper, placed, takes, rests=rests))
+        yield AmendEnded(self._now, self._ended.get(order.client_order_id, placed.order))
+        yield from fills
+
     def _refusal(
         self, paper: PaperMarket, placed: Placed, wanted: Qty, takes: list[Level], is_self_cross: bool
     ) -> tuple[str, str] | None:
         """Why the exchange would not take it, in its own code (API.md section 10), with the detail."""
         order = placed.order
-        if order.client_order_id in self._live or order.client_order_id in self._ended:
-            return "order_already_exists", ""
-        if not paper.is_open(self._now):
-            return "market_inactive", ""
-        if paper.market is not None and not paper.market.grid.is_valid(order.price):
-            return "invalid_price", ""
-        if order.expires is not None and order.expires <= self._now:
-            return "invalid_parameters", "Expiration timestamp must be in the future"
+        closed = self._closed_to(paper, order)
+        if closed is not None:
+            return closed
         if order.reduce_only and order.tif is Tif.GTC:
             return "invalid_order", "reduce_only can only be used with IoC or FoK orders"
         if order.post_only and (takes or is_self_cross):
@@ -262,8 +273,23 @@ class PaperVenue:
         if not placed.opening:
             return None  # what only closes a position brings cash, more than its fee
         fee = estimate(self._fees(order.ticker), order.price, wanted, is_taker=not order.post_only)
-        free = self.cash - sum(other.reserved for other in self._live.values())
+        free = self.cash - sum(other.reserved for other in self._live.values() if other is not placed)
         return ("insufficient_balance", "") if placed.reserved + fee > free else None
+
+    def _closed_to(self, paper: PaperMarket, order: Order) -> tuple[str, str] | None:
+        """Why no order of this price and life is taken now."""
+        if not paper.is_open(self._now):
+            return "market_inactive", ""
+        if paper.market is not None and not paper.market.grid.is_valid(order.price):
+            return "invalid_price", ""
+        if order.expires is not None and order.expires <= self._now:
+            return "invalid_parameters", "Expiration timestamp must be in the future"
+        return None
+
+    def _opening(self, paper: PaperMarket, order: Order, wanted: Qty) -> Qty:
+        """How many of these contracts would open something, after all of ours that rest on this side."""
+        closable = self._closable(order.ticker, order.side) - sum(other.left for other in paper.on(order.side))
+        return Qty(max(0, wanted - max(0, closable)))
 
     def _closable(self, ticker: str, side: Side) -> int:
         """Contracts of the position that an order on this side would close."""
@@ -275,6 +301,10 @@ class PaperVenue:
         placed = self._live.get(order.client_order_id)
         if placed is not None:
             return self._withdraw(paper, placed, effect.reason)
+        return self._over(order)
+
+    def _over(self, order: Order) -> Message:
+        """What became of an order that rests no more."""
         ended = self._ended.get(order.client_order_id)
         if ended is not None:
             return OrderState(self._now, ended)
@@ -429,8 +459,7 @@ class PaperVenue:
             ts=self._now,
             client_order_id=order.client_order_id,
         )
-        self.ledger.book(fill)
-        self._count_traded(fill)
+        self._account.book(fill)
         placed.order = msgspec.structs.replace(
             order,
             filled=Qty(order.filled + qty),
@@ -441,10 +470,6 @@ class PaperVenue:
         if not placed.left:
             self._end(paper, placed, OrderStatus.FILLED)
         return Filled(self._now, fill)
-
-    def _count_traded(self, fill: Fill) -> None:
-        traded, _ = self._last_fill.get(fill.ticker, (Money(0), Ts(0)))
-        self._last_fill[fill.ticker] = Money(traded + notional(fill.price, fill.qty)), fill.ts
 
     def _withdraw(self, paper: PaperMarket, placed: Placed, reason: str) -> OrderCanceled:
         order = self._end(paper, placed, OrderStatus.CANCELED)

@@ -1,0 +1,66 @@
+"""The account of the paper venue: its cash, its ledger, and a complete read of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.messages import AccountSnapshot
+from kalshi_cli.core.model import Balance, ExchangePosition, Fill, Order, Settlement
+from kalshi_cli.units import Money, Price, Qty, Ts, notional
+
+
+class PaperAccount:
+    """`start` is the cash before `fills` and `settlements`, which earlier runs left in the store."""
+
+    def __init__(self, start: Money, fills: Iterable[Fill], settlements: Iterable[Settlement]) -> None:
+        self._start = start
+        self._last_fill: dict[str, tuple[Money, Ts]] = {}
+        self.ledger = Ledger()
+        for fill in fills:
+            self.book(fill)
+        for settlement in settlements:
+            self.ledger.settle(settlement)
+
+    @property
+    def cash(self) -> Money:
+        """What is reserved for resting orders included."""
+        return Money(self._start + self.ledger.cash)
+
+    def book(self, fill: Fill) -> None:
+        """A fill of ours."""
+        self.ledger.book(fill)
+        traded, _ = self._last_fill.get(fill.ticker, (Money(0), Ts(0)))
+        self._last_fill[fill.ticker] = Money(traded + notional(fill.price, fill.qty)), fill.ts
+
+    def snapshot(self, now: Ts, orders: Iterable[Order], mark: Callable[[str, Qty], Price | None]) -> AccountSnapshot:
+        """As the exchange would state it; `mark` is what a position is worth."""
+        positions = []
+        value = 0
+        for position in self.ledger.positions.values():
+            ticker = position.ticker
+            if position.qty:
+                traded, updated = self._last_fill[ticker]
+                worth = position.value(mark(ticker, position.qty))
+                value += position.cost if worth is None else worth
+                positions.append(
+                    ExchangePosition(
+                        ticker=ticker,
+                        position=position.qty,
+                        exposure=position.cost,
+                        realized=position.realized,
+                        fees=position.fees,
+                        traded=traded,
+                        updated=updated,
+                    )
+                )
+        return AccountSnapshot(
+            ts=now,
+            as_of=now,
+            since=now,
+            orders=tuple(orders),
+            fills=(),
+            settlements=(),
+            positions=tuple(positions),
+            balance=Balance(cash=self.cash, portfolio_value=Money(value), ts=now),
+        )
