@@ -37,7 +37,7 @@ from kalshi_cli.config_sections import (
     hidden,
     hidden_address,
 )
-from kalshi_cli.config_values import any_of, convert, show, time_zone, url
+from kalshi_cli.config_values import any_of, convert, show, time_zone, url, web_address
 from kalshi_cli.errors import ConfigError
 from kalshi_cli.text import conceal, conceal_address, redact
 
@@ -410,6 +410,7 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
     ("spot", "venues"): any_of(SPOT_VENUES),
     **{("spot", venue, "rest_url"): url("https", "http") for venue in SPOT_VENUES},
     **{("spot", venue, "ws_url"): url("wss", "ws") for venue in SPOT_VENUES},
+    ("heartbeat", "url"): web_address,
     ("day_zone",): time_zone,
     ("alerts", "*", "tiers"): any_of(TIERS),
     ("alerts", "*", "events"): any_of(EVENTS),

@@ -87,6 +87,22 @@ def url(*schemes: str) -> Callable[[str], str]:
     return check
 
 
+def web_address(text: str) -> str:
+    """A check that something can be posted there. What stands for the host is judged when it is."""
+    from urllib.parse import urlsplit
+
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        is_web = parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:  # whose text has a part of the address in it
+        is_web = False
+    if not is_web:
+        raise ValueError("must be a web address like https://host/path, without a user")
+    return text
+
+
 def _is_loopback(host: str) -> bool:
     import ipaddress
 

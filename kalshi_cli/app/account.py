@@ -14,9 +14,6 @@ from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Money, Ts
 
-MODES = (("", None), ("paper", "paper"))
-"""Where state is kept, and whose it is: None is the account of the key."""
-
 
 def portfolio_of(app: App) -> portfolio.Portfolio:
     """Positions and P&L as of now."""
@@ -44,13 +41,6 @@ def curve_of(app: App, since: Ts | None) -> list[tuple[Ts, Money]]:
     """What the account had gained over time."""
     found = portfolio_of(app)
     return curve(found.entries, found.marks, app.clock.now(), since=since)
-
-
-def loop_of(app: App) -> Store | None:
-    """The state file of the loop that runs now, or that ran last: that of the account, or of trading on paper."""
-    found = [app.remembered(state_dir(app.config, mode), account) for mode, account in MODES]
-    stores = [store for store in found if store is not None]
-    return max(stores, key=lambda store: cycle.completed if (cycle := store.last_cycle()) else 0, default=None)
 
 
 def status_of(app: App, *, is_paper: bool = False) -> Status:

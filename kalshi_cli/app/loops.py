@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -23,7 +22,7 @@ from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, MarketChange
 from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.core.surroundings import shards
-from kalshi_cli.desk import health, portfolio
+from kalshi_cli.desk import health
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.groups import RunGroups
@@ -112,7 +111,7 @@ class Loops:
                 plan, engine, decision.over(feed), venue, store, app.clock,
                 ask=feed.request, tell=app.tell, note=app.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
-                day_start=lambda ts: portfolio.day_start(ts, ZoneInfo(config.day_zone)), journal=app.journal,
+                journal=app.journal,
             )  # fmt: skip
             signals.ask = feed.request
             with self._watched(engine, home, request.interval_s, is_paper=is_paper):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, choice_option, duration_option, flags_of, opened
 from kalshi_cli.units import Ts
 
 app = Commands("How well orders are carried out.")
@@ -22,21 +22,24 @@ def execution(
     by: Annotated[str, choice_option("--by", choices=KEYS, text="The parts.")] = "strategy",
     since: Annotated[Any, duration_option("--since", text="Look so far back (7d).")] = None,
     within: Annotated[Any, duration_option("--within", text="The fill rate: traded so soon (30s).")] = None,
+    paper: Paper = False,
 ) -> None:
     """How well orders are carried out: how many trade in time, how long they take from the decision to the answer of
     the exchange, and what of their edge is kept.
 
     Edge is what a contract was better than the fair value that the strategy named: at the order's price before fees,
     and kept, at the price of the fill after fees; slippage is that, negated. At the end the last 50 orders and fills
-    against the 500 before. From the state file of the loop that runs, or ran last; nothing is asked of the exchange.
+    against the 500 before. From the state file; nothing is asked of the exchange. Of the account or of paper as `kalshi
+    status` chooses it.
 
     \b
     kalshi execution
     kalshi execution --by market --since 1d --json
+    kalshi execution --paper
     """
     from zoneinfo import ZoneInfo
 
-    from kalshi_cli.app.account import loop_of
+    from kalshi_cli.app.account import shown
     from kalshi_cli.cli.rows.execution import execution_view
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.cli.screen.render import render_one
@@ -45,7 +48,10 @@ def execution(
     with opened(ctx) as desk:
         now, within_ms = desk.clock.now(), int((within or WITHIN_S) * 1000)
         start, zone = Ts(now - int((since or WEEK_S) * 1000)), ZoneInfo(desk.config.day_zone)
-        found = executed(loop_of(desk), by, since=start, within_ms=within_ms, now=now, zone=zone)
+        status, store = shown(desk, is_paper=paper)
+        if status.preface:
+            note(status.preface)
+        found = executed(store, by, since=start, within_ms=within_ms, now=now, zone=zone)
         render_one(execution_view(found), flags_of(ctx).form, title=f"execution by {by}", now=now)
         if not found.whole.orders:
             note("no order was sent since then")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note, tell
 from kalshi_cli.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.units import counted
@@ -53,7 +53,7 @@ def trade(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.config_sections import LONGEST_INTERVAL_S
-    from kalshi_cli.desk.signals import after_a_run, left_live
+    from kalshi_cli.desk.signals import SIGNALS, after_a_run, left_live
     from kalshi_cli.desk.trade import TradeRequest
 
     if paper and live:
@@ -86,15 +86,12 @@ def trade(
             desk.stack.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
     if summary.live_orders:
         raise left_live(summary.live_orders)
-    if summary.stopped_by in _SIGNALS:
-        raise typer.Exit(_SIGNALS[summary.stopped_by])
+    if summary.stopped_by in SIGNALS:
+        raise typer.Exit(summary.exit_code)
     if summary.halt:
         raise HaltedError(f"trading is halted: {summary.halt}", hint="find out why, then: kalshi resume --reason TEXT")
     if summary.failed:
         raise _failure(summary)
-
-
-_SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
 
 
 def _failure(summary: Summary) -> KalshiError:
@@ -181,7 +178,7 @@ def record(
 def status(
     ctx: typer.Context,
     watch: Annotated[bool, typer.Option("--watch", help="Every second, until Ctrl-C; NDJSON in a pipe.")] = False,
-    paper: Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")] = False,
+    paper: Paper = False,
 ) -> None:
     """What runs here, the trading state, the last completed cycle and how the run ended, orders in doubt.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note
 from kalshi_cli.units import Ts
 
@@ -20,7 +20,7 @@ def why(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="[TICKER]", help="Only this market.")] = "",
     since: Annotated[Any, duration_option("--since", text="Look so far back (1h).")] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")] = False,
+    paper: Paper = False,
 ) -> None:
     """Why nothing was traded: how many orders strategies wanted, which control refused how many and what decides about
     it, what the exchange refused, and what became of the rest. From the state file; nothing is asked of the exchange.

@@ -124,6 +124,11 @@ class Engine:
         return self.state.cash
 
     @property
+    def day_net(self) -> Money:
+        """What the trading day has brought so far, what is open included, as the loss limit counts it."""
+        return self._guards.day_net()
+
+    @property
     def failed(self) -> tuple[str, ...]:
         """Strategies that raised and were taken out, and why."""
         return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))

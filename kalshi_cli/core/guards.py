@@ -95,6 +95,10 @@ class Guards:
         """Count the day; stop what adds risk where it lost too much."""
         return self._loss.check()
 
+    def day_net(self) -> Money:
+        """What the trading day has brought so far, what is open included; counted now."""
+        return self._loss.count()
+
     def tick(self) -> list[Effect]:
         """Time passed."""
         return self._loss.check() + self._doubts.look() + self._strangers.look()
@@ -293,10 +297,14 @@ class _LossLimit:
     def booked(self, entry: Fill | Settlement) -> None:
         self._day.booked(entry)
 
+    def count(self) -> Money:
+        net = self._state.day_net = self._day.net()
+        return net
+
     def check(self) -> list[Effect]:
         if self._limit is None:
             return []
-        net = self._state.day_net = self._day.net()
+        net = self.count()
         if -net <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
         text = (

@@ -30,14 +30,13 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.journal_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.desk.why import SETTINGS
 from kalshi_cli.errors import StateError
 from kalshi_cli.store.base import Halt
-from kalshi_cli.units import Ts, format_money, format_price, format_qty, format_ts
+from kalshi_cli.units import Money, Ts, format_money, format_price, format_qty, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine import Engine
@@ -73,7 +72,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
     cycles: int
     is_fresh: bool
-    day: Pnl
+    day_net: Money
+    unrealized: Money
     halt: Halt
     feed_age_s: float | None
     feed_lag_ms: int | None
@@ -131,7 +131,7 @@ class Journal:
         self._book: TradeBook | None = None
         self._days_due_at = 0.0
         self._today = ""
-        self._day: Pnl | None = None
+        self._unrealized: Money | None = None
         self._is_failing = False
         self._tellers: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._submitted,
@@ -152,7 +152,10 @@ class Journal:
         """The account is agreed upon, and strategies are asked from here on."""
         self._engine = engine
         self._out.opened()
-        self._out.line("start", strategy=plan.strategy, markets=plan.markets, pid=plan.pid, limits=self._limits)
+        self._out.line(
+            "start", strategy=plan.strategy, strategy_files=list(plan.code) or None, markets=plan.markets, pid=plan.pid,
+            limits=self._limits,
+        )  # fmt: skip
         if self._out.heartbeat is not None:
             self._out.heartbeat.start()
         if self._out.tables is not None:
@@ -174,7 +177,7 @@ class Journal:
 
     def cycle(self, pulse: Pulse) -> None:
         """A cycle was completed: what the gauges show, what the dead man's switch hears."""
-        self._day = pulse.day
+        self._unrealized = pulse.unrealized
         if self._out.metrics is not None:
             self._out.metrics.read(self._reading(pulse))
         if self._out.tables is not None:
@@ -233,7 +236,7 @@ class Journal:
             state=state.trading,
             is_blind=state.blind_since is not None,
             balance=self._engine.cash,
-            day_net=pulse.day.net,
+            day_net=pulse.day_net,
             win_rate=self._engine.tally.win_rate,
             open_positions=sum(1 for position in state.ledger.positions.values() if position.qty),
             live_orders=len(live),
@@ -381,5 +384,5 @@ class Journal:
         return self._causes[cause] == 1
 
     def _write_days(self) -> None:
-        if self._book is not None and self._engine is not None and self._day is not None:
-            self._book.write_days(self._clock.now(), self._day.unrealized, self._engine.cash)
+        if self._book is not None and self._engine is not None and self._unrealized is not None:
+            self._book.write_days(self._clock.now(), self._unrealized, self._engine.cash)

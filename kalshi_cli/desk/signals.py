@@ -11,7 +11,7 @@ from types import FrameType
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import Command
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError, TerminatedError
+from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError
 from kalshi_cli.store.pause import pause, unpause
 
 
@@ -51,6 +51,29 @@ def after_a_run(live: Callable[[], int | None], tell: Callable[[str], None]) -> 
             raise
         raise interrupted(count, tell) from error
 
+
+def exit_code(stopped_by: str, *, live: int, is_halted: bool, has_failed: bool) -> ExitCode:
+    """What the program ends with after a run: an order that may be live is worst, then what a person asked for."""
+    if live:
+        return ExitCode.UNKNOWN_OUTCOME
+    if stopped_by in SIGNALS:
+        return SIGNALS[stopped_by]
+    if is_halted:
+        return ExitCode.HALTED
+    return ExitCode.FAILED if has_failed else ExitCode.OK
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """What the program ends with where a run raised this."""
+    if isinstance(error, KalshiError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    return ExitCode.FAILED if isinstance(error, OSError) else ExitCode.BUG
+
+
+SIGNALS = {"SIGINT": ExitCode.INTERRUPTED, "SIGTERM": ExitCode.TERMINATED, "SIGHUP": ExitCode.TERMINATED}
+"""Signals that end a run in good order."""
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -58,6 +58,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return self.cycle.completed if self.cycle is not None and not self.is_running else None
 
     @property
+    def stopped_by(self) -> str:
+        """What ended the last run; "" while it runs, and where nobody knows any more."""
+        if self.cycle is None or self.running is not None:
+            return ""
+        killed = "killed, or still starting" if self.is_running else "killed"
+        return killed if self.cycle.is_running else self.cycle.stopped_by
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the last run ended with; None while it runs, where it was killed, and where nobody knows any more."""
+        return self.cycle.exit_code if self.cycle is not None else None
+
+    @property
     def running(self) -> Cycle | None:
         """The last cycle of the loop that runs now, if it has completed one."""
         return self.cycle if self.cycle is not None and self.cycle.is_running and self.cycle.pid == self.pid else None

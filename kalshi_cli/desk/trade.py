@@ -23,16 +23,18 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import BID, Order, TradingState
-from kalshi_cli.core.pnl import Pnl, parts, total
+from kalshi_cli.core.pnl import Pnl, parts
 from kalshi_cli.desk.journal import Journal, Pulse
-from kalshi_cli.desk.signals import interrupted
-from kalshi_cli.errors import KalshiError, StateError
+from kalshi_cli.desk.signals import exit_code, exit_code_of, interrupted
+from kalshi_cli.errors import ExitCode, KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Store
-from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Money, show_money, show_price, show_qty
 
-DAY_EVERY_S = 10.0
 TRAFFIC_EVERY_S = 5.0
+
+LONGEST_WHY = 200
 
 MOST_TOLD = 20
 """Orders that are named one by one when a run ends with them live."""
@@ -110,6 +112,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Why only what makes a position smaller is placed, and what ends that; empty where that is not so."""
     triggered_groups: tuple[str, ...] = ()
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the program ends with after it."""
+        return exit_code(
+            self.stopped_by, live=self.live_orders, is_halted=bool(self.halt), has_failed=bool(self.failed)
+        )
+
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The run, the deepest fall of its equity from a peak, and what each market made or lost."""
@@ -174,6 +183,10 @@ class Score:
         """What the account gained since its first fill."""
         return self._now().net
 
+    def unrealized(self) -> Money:
+        """What is open now, against what it cost."""
+        return self._now().unrealized
+
     def _now(self) -> Pnl:
         ledger, marks = self._engine.state.ledger, self._engine.state.marks()
         held = sum(position.unrealized(marks.get(position.ticker)) or 0 for position in ledger.positions.values())
@@ -198,7 +211,6 @@ class Session:
         show: Callable[[Summary], None],
         feed_age_s: Callable[[], float | None],
         feed_lag_ms: Callable[[], int | None] = lambda: None,
-        day_start: Callable[[Ts], Ts],
         journal: Journal | None = None,
     ) -> None:
         self._journal = journal or Journal(clock)
@@ -215,7 +227,6 @@ class Session:
         self._show = show
         self._feed_age_s = feed_age_s
         self._feed_lag_ms = feed_lag_ms
-        self._day_start = day_start
         self._score = Score(engine)
         self._started_at = clock.now()
         self._started = clock.monotonic()
@@ -225,8 +236,6 @@ class Session:
         self._traffic_written = self._started
         self._can_record = True
         self._complaints: set[str] = set()
-        self._day = Pnl()
-        self._day_counted = -DAY_EVERY_S
         self._halt = store.halt()
 
     def run(self) -> Summary:
@@ -239,13 +248,14 @@ class Session:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
         self._journal.began(self._plan, self._engine)
         why = "interrupted again while it was stopping"
+        failure: BaseException | None = KeyboardInterrupt()
         try:
             try:
                 run(self._feed, self._engine, self._venue, self._recorder, self._after)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                why = str(error) or type(error).__name__
+                why, failure = str(error) or type(error).__name__, error
                 self._journal.failed(why)
                 if isinstance(error, StateError):
                     self._can_record = False  # it may fail slowly, and the cancels have no time for that
@@ -253,30 +263,29 @@ class Session:
                 self._wind_down()
                 raise
             self._wind_down()
-            why = ""
+            why, failure = "", None
         except KeyboardInterrupt as error:
-            raise interrupted(len(self._own_live()), self._tell) from error
+            failure = interrupted(len(self._own_live()), self._tell)
+            raise failure from error
         finally:
-            self._day_counted = -DAY_EVERY_S
             self._tell_live()
             try:
                 self._write_traffic(is_last=True)
-                self._beat(is_running=False)
+                self._halt = self._store.halt()
+                self._beat(is_running=False, why=why, failure=failure)
             finally:
                 self._journal.ended(self.summary(), why)
-        self._halt = self._store.halt()
         return self.summary()
 
     def summary(self) -> Summary:
         """The run so far."""
-        self._day_counted = -DAY_EVERY_S
         summary = summarize(
             self._engine,
             self._score,
             self._plan,
             cycles=self._cycles,
             uptime_s=self._clock.monotonic() - self._started,
-            day_net=self._day_net(),
+            day_net=self._engine.day_net,
             stopped_by=self._stopped_by,
         )
         halt, state = self._halt, self._engine.state
@@ -304,7 +313,8 @@ class Session:
             Pulse(
                 cycles=self._cycles,
                 is_fresh=is_in_sight(self._engine.state),
-                day=self._day,
+                day_net=self._engine.day_net,
+                unrealized=self._score.unrealized(),
                 halt=self._halt,
                 feed_age_s=self._feed_age_s(),
                 feed_lag_ms=self._feed_lag_ms(),
@@ -391,8 +401,10 @@ class Session:
             if minutes := self._journal.traffic.take():
                 self._store.add_traffic(minutes)
 
-    def _beat(self, *, is_running: bool) -> None:
-        plan, age_s = self._plan, self._feed_age_s()
+    def _beat(self, *, is_running: bool, why: str = "", failure: BaseException | None = None) -> None:
+        """`why` it ended and with which `failure`; neither where it did in good order."""
+        plan, age_s, summary = self._plan, self._feed_age_s(), self.summary() if not is_running else None
+        code = exit_code_of(failure) if failure is not None else summary.exit_code if summary is not None else None
         self._store.beat(
             Cycle(
                 run_id=plan.run_id,
@@ -405,21 +417,14 @@ class Session:
                 is_running=is_running,
                 feed_age_ms=None if age_s is None else int(age_s * 1000),
                 cash=self._engine.cash,
-                day_pnl=self._day_net(),
+                day_pnl=self._engine.day_net,
                 feed_lag_ms=self._feed_lag_ms(),
                 no_book=without_book(self._engine.state),
                 gained=self._score.ever(),
+                stopped_by=safe_text(why or summary.stopped_by, LONGEST_WHY) if summary is not None else "",
+                exit_code=code,
             )
         )
-
-    def _day_net(self) -> Money:
-        """What was realized since midnight less its fees, and what is open now; counted every few seconds."""
-        if self._clock.monotonic() - self._day_counted >= DAY_EVERY_S:
-            self._day_counted = self._clock.monotonic()
-            state, since = self._engine.state, self._day_start(self._clock.now())
-            found = parts(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=since)
-            self._day = total(found.values())
-        return self._day.net
 
 
 def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, clock: Clock) -> BacktestReport:

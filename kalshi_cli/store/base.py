@@ -81,6 +81,10 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """Open markets of the run without a book that can be believed, and why."""
     gained: Money | None = None
     """What the account ever gained: realized, less fees, and what is open. No deposit or withdrawal is in it."""
+    stopped_by: str = ""
+    """What ended the run, once it ended in good order: a signal, a command, its time, an error."""
+    exit_code: int | None = None
+    """What the program ended with then; None while it runs, where it was killed, and of a run of an older version."""
 
 
 class Best(msgspec.Struct, frozen=True):

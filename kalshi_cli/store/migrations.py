@@ -101,6 +101,12 @@ def add_units(execute: Execute) -> None:
     execute("ALTER TABLE matters ADD COLUMN must_stop INTEGER NOT NULL DEFAULT 0")
 
 
+def add_run_ends(execute: Execute) -> None:
+    """What ended the last run, and with which exit code."""
+    execute("ALTER TABLE cycle ADD COLUMN stopped_by TEXT NOT NULL DEFAULT ''")
+    execute("ALTER TABLE cycle ADD COLUMN exit_code INTEGER")
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -115,6 +121,7 @@ STATE: tuple[Migration, ...] = (
     add_traffic,
     add_units,
     add_key_locks,
+    add_run_ends,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,14 @@ def test_parts_are_by_strategy_market_or_day(store: SqliteStore) -> None:
         assert (row["key"], row["orders"], row["fills"]) == (key, 30, 25)
     rows = kalshi("execution", "--by", "day", "--json").json["rows"]
     assert sum(row["orders"] for row in rows) == 30
+
+
+def test_those_of_paper_are_shown_where_they_are_asked_for(store: SqliteStore, tmp_path: Path) -> None:
+    remember(store, 10)
+    home = tmp_path / "state" / "sim-paper"
+    with closing(SqliteStore.open(home / "state.db", account="paper", environment="sim")) as paper:
+        remember(paper, 20)
+    assert [kalshi("execution", *words, "--json").json["orders"] for words in ((), ("--paper",))] == [10, 20]
 
 
 def test_orders_from_before_are_left_out(store: SqliteStore) -> None:

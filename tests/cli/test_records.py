@@ -190,9 +190,14 @@ def test_a_heartbeat_address_that_nothing_is_sent_to_ends_it_before_it_begins(
     exchange: Served, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("KALSHI_HEARTBEAT__URL", url)
-    ended = kalshi(*LOOP)
-    assert ended.code == 2
-    assert "heartbeat.url" in ended.err
+    for words in (LOOP, ("config", "check"), ("balance",)):
+        ended = kalshi(*words)
+        assert (ended.code, "heartbeat.url" in ended.err) == (2, True)
+
+
+def test_a_heartbeat_address_that_can_be_posted_to_is_fine(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_HEARTBEAT__URL", "https://hc-ping.com/11111111?create=1")
+    assert kalshi("config", "check").code == 0
 
 
 def test_a_log_that_cannot_be_written_is_a_warning_and_trading_goes_on(

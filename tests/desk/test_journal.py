@@ -157,6 +157,17 @@ def test_a_session_can_be_reconstructed_from_its_log_alone(virtual: Virtual) -> 
         assert (line["strategy"], line["reason"] in ("cheap", "dear"), line["fair"]) == ("flipper", True, "0.4200")
 
 
+def test_the_log_says_of_which_content_the_strategy_files_were(virtual: Virtual) -> None:
+    run = Run(virtual, code=("/home/me/fade.py (sha256 1f0c)",))
+    told = Told(virtual, run)
+    run.over(run.ticks(1))
+    assert told.lines("start")[-1]["strategy_files"] == ["/home/me/fade.py (sha256 1f0c)"]
+    other = Run(virtual)
+    told = Told(virtual, other)
+    other.over(other.ticks(1))
+    assert "strategy_files" not in told.lines("start")[-1], "what is built in has the version of the program"
+
+
 def test_every_line_says_when_by_both_clocks_and_of_which_run_and_the_run_has_a_frame(virtual: Virtual) -> None:
     told, _, _ = run_a_day(virtual)
     lines = told.lines()

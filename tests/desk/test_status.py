@@ -12,9 +12,10 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.cli.rows.run import status_view
 from kalshi_cli.cli.screen.render import status_block
-from kalshi_cli.core.messages import OrderChanged, StateChanged
+from kalshi_cli.core.messages import Command, OrderChanged, StateChanged
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
 from kalshi_cli.desk.status import Status, read_status, remarks
+from kalshi_cli.errors import UnreachableError
 from kalshi_cli.store.base import Cycle, RunGroup
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
@@ -212,3 +213,68 @@ def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
     (line,) = [line for line in virtual.said if "REDUCING" in line]
     assert line.startswith("TRADING IS REDUCING: DAILY_LOSS lost $0.0")
     assert "kalshi resume --reason" in line
+
+
+# -- how a run ended --------------------------------------------------------------------------------------------------
+
+
+def ended(virtual: Virtual) -> tuple[str | None, int | None]:
+    view = status_view(status(virtual))
+    return view.stopped_by, view.exit_code
+
+
+@pytest.mark.parametrize(
+    ("source", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 143), ("kalshi stop", 0), ("duration", 0)]
+)
+def test_what_ended_a_run_in_good_order_is_kept_with_its_exit_code(virtual: Virtual, source: str, code: int) -> None:
+    run = Run(virtual)
+
+    def stop(_number: int) -> None:
+        assert ended(virtual) == (None, None), "it runs"
+        run.asked.append(Command(virtual.clock.now(), None, source))
+
+    summary = run.over(run.ticks(2, stop))
+    assert (ended(virtual), int(summary.exit_code)) == ((source, code), code)
+
+
+def test_a_run_that_left_its_time_to_a_halt_says_so(virtual: Virtual) -> None:
+    run = Run(virtual)
+    halt = StateChanged(virtual.clock.now(), TradingState.HALTED, "CANCEL_ALL", "by hand")
+    run.over(run.ticks(3, lambda number: virtual.store.record(halt) if number == 1 else None))
+    assert ended(virtual) == ("halt", 9)
+
+
+def test_a_run_that_an_error_ended_says_which(virtual: Virtual) -> None:
+    run = Run(virtual)
+
+    def fail(_number: int) -> None:
+        raise UnreachableError("the exchange is gone")
+
+    with pytest.raises(UnreachableError):
+        run.over(run.ticks(1, fail))
+    assert ended(virtual) == ("the exchange is gone", 6)
+
+
+def test_a_run_with_a_bug_has_the_exit_code_of_one(virtual: Virtual) -> None:
+    run = Run(virtual)
+
+    def fail(_number: int) -> None:
+        raise LookupError("lost my way")
+
+    with pytest.raises(LookupError):
+        run.over(run.ticks(1, fail))
+    assert ended(virtual) == ("lost my way", 70)
+
+
+def test_a_run_that_was_killed_has_no_exit_code(virtual: Virtual) -> None:
+    beat(virtual, pid=99_999)
+    assert ended(virtual) == ("killed", None)
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        assert ended(virtual) == ("killed, or still starting", None)
+        beat(virtual)
+        assert ended(virtual) == (None, None), "it runs"
+
+
+def test_of_a_run_of_an_older_version_nobody_knows_what_ended_it(virtual: Virtual) -> None:
+    beat(virtual, is_running=False)
+    assert ended(virtual) == (None, None)

@@ -120,7 +120,6 @@ class Run:
             note=self.noted.append,
             feed_age_s=lambda: 0.5,
             show=self.shown.append,
-            day_start=lambda ts: Ts(ts - ts % 86_400_000),
             journal=self.journal,
         )
         return session.run()

@@ -139,6 +139,8 @@ class StatusView(Row, frozen=True, kw_only=True):
     cycles: int | None
     ended: Ts | None
     ended_in_order: bool | None
+    stopped_by: Prose | None
+    exit_code: int | None
     feed_age_s: float | None
     feed_lag_s: float | None
     no_book: Prose | None
@@ -173,6 +175,8 @@ def status_view(status: Status) -> StatusView:
         cycles=cycle.cycles if cycle else None,
         ended=status.ended,
         ended_in_order=not status.is_abandoned if status.ended is not None else None,
+        stopped_by=Prose(status.stopped_by) if status.stopped_by else None,
+        exit_code=status.exit_code,
         feed_age_s=running.feed_age_ms / 1000 if running and running.feed_age_ms is not None else None,
         feed_lag_s=running.feed_lag_ms / 1000 if running and running.feed_lag_ms is not None else None,
         no_book=Prose(running.no_book) if running and running.no_book else None,
