@@ -34,7 +34,13 @@ def read(kind: type[T], values: tuple[object, ...]) -> T:
 
 
 INSERT_INTENT = insert("orders", Order, key="key")
-PUT_ORDER = insert("orders", Order, key="key", verb="INSERT OR REPLACE")
+# Two programs write of one order, and the stream of one of them may trail: what is over on file stays over, unless it
+# was raised elsewhere.
+PUT_ORDER = insert("orders", Order, key="key") + (
+    f" ON CONFLICT (key) DO UPDATE SET {', '.join(f'{each} = excluded.{each}' for each in Order.__struct_fields__)}"
+    " WHERE NOT (orders.status IN ('filled', 'canceled', 'expired')"
+    " AND excluded.status IN ('submitted', 'unknown', 'resting') AND excluded.qty <= orders.qty)"
+)
 BOOK_FILL = insert("fills", Fill, verb="INSERT OR IGNORE")
 PUT_SETTLEMENT = insert("settlements", Settlement, verb="INSERT OR REPLACE")
 PUT_HALT = insert("halt", Halt, key="id", verb="INSERT OR REPLACE")

@@ -28,7 +28,7 @@ from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import sqlite
 from kalshi_cli.store.base import Cycle, Halt, Memory
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Ts, contracts
+from kalshi_cli.units import Money, Qty, Ts, contracts
 
 replace = msgspec.structs.replace
 
@@ -190,6 +190,22 @@ def test_an_order_first_seen_as_foreign_becomes_ours_when_its_program_writes_it(
     loop.record(OrderChanged(replace(placed, is_foreign=True, strategy="")))
     one_shot.record(OrderChanged(placed))
     assert loop.orders() == (placed,)
+
+
+def test_what_one_program_knows_to_be_over_is_not_made_live_by_one_whose_stream_trails(
+    open_store: Open, build: Build
+) -> None:
+    loop, command = open_store(), open_store()
+    unknown = build.order(status=OrderStatus.UNKNOWN)
+    loop.record(OrderChanged(unknown))
+    over = replace(unknown, status=OrderStatus.CANCELED, order_id="o1")
+    command.record(OrderChanged(over))
+    resting = replace(over, status=OrderStatus.RESTING)
+    loop.record(OrderChanged(resting))
+    assert loop.order("c1") == over
+    raised = replace(resting, qty=Qty(resting.qty + 100))
+    loop.record(OrderChanged(raised))
+    assert loop.order("c1") == raised, "somebody raised it elsewhere: what is left of it may trade"
 
 
 def test_load_gives_the_orders_that_are_live_or_belong_to_an_open_position(open_store: Open, build: Build) -> None:
