@@ -66,6 +66,8 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     """What every order is held against before it is sent. None switches a limit off; zero allows nothing."""
 
     max_position: Contracts | None = contracts(100)
+    max_event_exposure: Dollars | None = Money(250 * DOLLAR)
+    max_category_exposure: Dollars | None = None
     max_exposure: Dollars | None = Money(500 * DOLLAR)
     max_order_count: Contracts | None = contracts(100)
     max_order_cost: Dollars | None = Money(100 * DOLLAR)
@@ -78,7 +80,12 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     max_close_slippage: PriceStep | None = cents(10)
     max_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
     max_market_orders_per_minute: Annotated[int, Meta(ge=0, le=100_000)] | None = 60
-    min_edge: PriceStep | None = cents(1)
+    max_live_orders: Annotated[int, Meta(ge=0, le=100_000)] | None = 200
+    max_churn: Contracts | None = contracts(1_000)
+    min_edge: PriceStep | None = cents(2)
+    max_spread: PriceStep | None = cents(20)
+    min_time_to_close_s: Annotated[float, Meta(ge=0, le=366 * 86_400)] = 60.0
+    cooldown_after_loss_s: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
     max_book_age_s: Seconds | None = 10.0
     close_margin_s: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
 
@@ -114,7 +121,6 @@ def bound(warn: str | None = None, crit: str | None = None) -> Bound:
 class Checks(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of `kalshi check`, by measure. What is not here is held against the limits in `risk`."""
 
-    max_event_exposure: Dollars | None = None
     limit_used_pct: Bound = bound(warn="80", crit="100")
     day_loss_pct: Bound = bound(warn="60", crit="100")
     drawdown_usd: Bound = bound()

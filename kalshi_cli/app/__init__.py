@@ -37,7 +37,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
-from kalshi_cli.store.base import Glance, Store
+from kalshi_cli.store.base import Glance, Notebook, Store
 from kalshi_cli.store.entries import Catalogue
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.shared import SharedNumbers
@@ -123,13 +123,20 @@ class App:
         risk, zone = self.config.risk, ZoneInfo(self.config.day_zone)
         return Limits(
             max_position=risk.max_position,
+            max_event_exposure=risk.max_event_exposure,
+            max_category_exposure=risk.max_category_exposure,
             max_exposure=risk.max_exposure,
             max_order_qty=risk.max_order_count,
             max_order_cost=risk.max_order_cost,
             price_collar=risk.price_collar,
             max_orders_per_minute=risk.max_orders_per_minute,
             max_market_orders_per_minute=risk.max_market_orders_per_minute,
+            max_live_orders=risk.max_live_orders,
+            max_churn=risk.max_churn,
             min_edge=risk.min_edge,
+            max_spread=risk.max_spread,
+            min_time_to_close_ms=int(risk.min_time_to_close_s * 1000),
+            cooldown_after_loss_ms=int(risk.cooldown_after_loss_s * 1000),
             max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
             close_margin_ms=int(risk.close_margin_s * 1000),
             max_daily_loss=risk.max_daily_loss,
@@ -328,14 +335,17 @@ class App:
         if is_dry_run:
             self.learn_key()
             store = Glance(self.remembered())
-            return OrderDesk(self.client, store, self.clock, self.limits, self.families.fees, self.new_order_id)
+            return self._order_desk(store)
         if self.config.read_only:
             raise RefusedError(
                 "writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY"
             )
         self.learn_key(self.store)
-        aloud = Aloud(self.store, self.tell)
-        return OrderDesk(self.client, aloud, self.clock, self.limits, self.families.fees, self.new_order_id)
+        return self._order_desk(Aloud(self.store, self.tell))
+
+    def _order_desk(self, store: Notebook) -> OrderDesk:
+        kin = self.families
+        return OrderDesk(self.client, store, self.clock, self.limits, kin.fees, self.new_order_id, kin.family)
 
     def find_order(self, any_id: str) -> Order:
         """An order by the exchange's id or by ours."""

@@ -88,9 +88,9 @@ PUBLIC = _flag("is_public_only", "--public", "Only routes that need no key.")
 ACCOUNT = {
     "positions": """Is every position within its limits?
 
-    Each market, each event (checks.max_event_exposure) and the total against the limits in risk, read from the
-    exchange and not from what is remembered here, with every resting order filled. Of an event in which only one
-    market can win, the worst outcome counts. -w and -c are percent of a limit, of whichever is nearest.
+    Each market, each event, each category and the total against the limits in risk, read from the exchange and not
+    from what is remembered here, with every resting order filled. Of an event in which only one market can win, the
+    worst outcome counts. -w and -c are percent of a limit, of whichever is nearest.
 
     \b
     kalshi check positions

@@ -5,8 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from kalshi_cli.core.exposure_controls import (
+    Control,
+    Objection,
+    OwnControl,
+    category_limit,
+    churn,
+    cooldown,
+    event_limit,
+    exposure_limit,
+    is_reducing,
+    live_orders,
+    order_rate,
+    position_limit,
+)
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Side, StpMode, Tif, TradingState
@@ -16,7 +28,6 @@ from kalshi_cli.units import (
     ONE_DOLLAR,
     Money,
     Price,
-    Qty,
     format_money,
     format_price,
     format_qty,
@@ -25,11 +36,6 @@ from kalshi_cli.units import (
 )
 
 LONGEST_LIFE_S = 10 * 365 * 86_400
-
-Objection = tuple[str, str]
-"""A stable code, and `key=value` detail."""
-
-Control = Callable[[State, Limits, Place], Objection | None]
 
 
 def not_halted(state: State, _limits: Limits, _intent: Place) -> Objection | None:
@@ -65,6 +71,14 @@ def in_sight(state: State, _limits: Limits, intent: Place) -> Objection | None:
     return "BLIND", f"the account cannot be read since {format_ts(state.blind_since)}"
 
 
+def not_locked(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """A market that a person locked takes nothing but what makes a position smaller."""
+    until = state.locks.get(intent.ticker)
+    if until is None or state.now >= until or intent.reduce_only or is_reducing(state, intent):
+        return None
+    return "LOCKED", f"until={format_ts(until)}"
+
+
 def group_is_open(state: State, _limits: Limits, intent: Place) -> Objection | None:
     """An order group that was triggered takes nothing until it is reset."""
     group = intent.order_group_id
@@ -82,6 +96,14 @@ def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | N
     if state.now >= market.close_time - limits.close_margin_ms:
         return "MARKET_CLOSING", f"close_in_s={max(0, market.close_time - state.now) // 1000}"
     return None
+
+
+def time_to_close(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """A strategy opens nothing that it may not get out of again before the market closes."""
+    left = state.markets[intent.ticker].close_time - state.now
+    if left > limits.min_time_to_close_ms or intent.reduce_only or is_reducing(state, intent):
+        return None
+    return "MARKET_CLOSING", f"close_in_s={max(0, left) // 1000} limit_s={limits.min_time_to_close_ms // 1000}"
 
 
 def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | None:
@@ -161,9 +183,15 @@ def price_collar(state: State, limits: Limits, intent: Place) -> Objection | Non
 
 
 def collar_of_fair(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """In a market without any price the market is what the strategy holds for fair: an order that is far off would rest
-    there for whoever comes first."""
-    if limits.price_collar is None or _market_price(state, intent) is not None:
+    """Nor may it reach far beyond what the strategy itself holds for fair, whatever others quote; to get out it may.
+
+    In a market without any price that is all there is to go by: an order that is far off would rest there for whoever
+    comes first.
+    """
+    if limits.price_collar is None:
+        return None
+    has_price = _market_price(state, intent) is not None
+    if has_price and (intent.fair is None or intent.reduce_only or is_reducing(state, intent)):
         return None
     if intent.fair is None:
         return "PRICE_COLLAR", f"price={format_price(intent.price)} market=none fair=missing"
@@ -196,15 +224,16 @@ def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None
     return None
 
 
-def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go."""
-    for code, limit, ticker in (
-        ("ORDER_RATE", limits.max_orders_per_minute, None),
-        ("MARKET_RATE", limits.max_market_orders_per_minute, intent.ticker),
-    ):
-        if limit is not None and state.orders_last_minute(ticker) >= limit and not is_reducing(state, intent):
-            return code, f"sent={state.orders_last_minute(ticker)} limit={limit} window_s=60"
-    return None
+def max_spread(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """Where bid and ask are far apart nobody knows the price. A side that nobody quotes is the end of the scale."""
+    book = state.books.get(intent.ticker)
+    if limits.max_spread is None or book is None or intent.reduce_only or is_reducing(state, intent):
+        return None
+    bid, ask = book.best_bid, book.best_ask
+    spread = Price((ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid))
+    if spread <= limits.max_spread:
+        return None
+    return "SPREAD", f"spread={format_price(spread)} limit={format_price(limits.max_spread)}"
 
 
 def min_edge(state: State, limits: Limits, intent: Place) -> Objection | None:
@@ -224,6 +253,11 @@ def min_edge(state: State, limits: Limits, intent: Place) -> Objection | None:
     return None
 
 
+def _cost(intent: Place) -> Money:
+    """What the order can cost at most: YES for a bid, NO for an ask."""
+    return notional(intent.price if intent.side is BID else Price(ONE_DOLLAR - intent.price), intent.qty)
+
+
 def self_cross(state: State, _limits: Limits, intent: Place) -> Objection | None:
     """Our bid must not meet our own offer."""
     for order in state.orders.live(intent.ticker):
@@ -234,34 +268,6 @@ def self_cross(state: State, _limits: Limits, intent: Place) -> Objection | None
     return None
 
 
-def position_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """The position if every live order on this side fills, too, and all that other subaccounts may hold on top of it.
-
-    What only closes the position of its own subaccount adds to nothing.
-    """
-    if limits.max_position is None:
-        return None
-    held = state.held(intent.ticker, intent.subaccount) * intent.side.sign
-    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
-    own = held + (longest if intent.side is BID else shortest) + intent.qty
-    worst = Qty(own + state.most_held(intent.ticker, besides=intent.subaccount))
-    if own > 0 and worst > limits.max_position:
-        return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
-    return None
-
-
-def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """The most that all markets together can lose; what does not add to it is always allowed."""
-    if limits.max_exposure is None:
-        return None
-    before = state.exposure(intent.ticker)
-    after = state.exposure(intent.ticker, (intent.subaccount, intent.side, intent.price, intent.qty))
-    total = state.total_exposure() - before + after
-    if after > before and total > limits.max_exposure:
-        return "EXPOSURE", f"worst_loss={format_money(Money(total))} limit={format_money(limits.max_exposure)}"
-    return None
-
-
 CONTROLS: tuple[Control, ...] = (
     market_is_known,
     well_formed,
@@ -269,19 +275,29 @@ CONTROLS: tuple[Control, ...] = (
     daily_loss,
     only_reducing,
     in_sight,
+    not_locked,
     group_is_open,
     market_is_open,
+    time_to_close,
     fresh_book,
+    max_spread,
     price_collar,
     collar_of_fair,
     order_size,
     order_rate,
+    live_orders,
+    churn,
     min_edge,
     self_cross,
     position_limit,
+    event_limit,
+    category_limit,
     exposure_limit,
 )
-_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)
+OF_ONE_STRATEGY: tuple[OwnControl, ...] = (cooldown,)
+"""After all others, where it is a strategy that asks."""
+
+_OF_STRATEGIES_ONLY = (in_sight, time_to_close, max_spread, collar_of_fair, min_edge)
 OF_PEOPLE = tuple(control for control in CONTROLS if control not in _OF_STRATEGIES_ONLY)
 
 AMEND_RAISES = OF_PEOPLE
@@ -294,17 +310,3 @@ BEFORE_CLOSES: tuple[Control, ...] = (
     price_collar,
     self_cross,
 )
-
-
-def _cost(intent: Place) -> Money:
-    """What the order can cost at most: YES for a bid, NO for an ask."""
-    return notional(intent.price if intent.side is BID else Price(ONE_DOLLAR - intent.price), intent.qty)
-
-
-def is_reducing(state: State, intent: Place) -> bool:
-    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first."""
-    held = state.held(intent.ticker, intent.subaccount)
-    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
-    pending = longest if intent.side is BID else shortest
-    closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)
-    return intent.side is closing and pending + intent.qty <= abs(held)

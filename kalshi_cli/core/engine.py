@@ -11,7 +11,6 @@ from kalshi_cli.core.exits import Exits
 from kalshi_cli.core.group_watch import GroupWatch
 from kalshi_cli.core.guards import Guards
 from kalshi_cli.core.hooks import Asked, Hooks, Strategy
-from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.market_news import MarketNews
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -172,7 +171,7 @@ class Engine:
                 self.state.orders.apply(Filled(entry.ts, entry))
                 owner = self._owner(entry)
                 if owner is not None and owner.strategy:
-                    self.state.by_strategy.setdefault(owner.strategy, Ledger()).book(entry)
+                    self.state.book_own(owner.strategy, entry)
         self._guards.recalled()
 
     def _on_tick(self, _message: Tick) -> list[Effect]:
@@ -339,7 +338,7 @@ class Engine:
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
         """Book a fill with the strategy whose order it was, and tell it; at once, or when a whole read is booked."""
         effects = self._guards.owned(fill, order)
-        if not order.strategy or not self.state.by_strategy.setdefault(order.strategy, Ledger()).book(fill):
+        if not order.strategy or not self.state.book_own(order.strategy, fill):
             return effects
         if self._untold_fills is not None:
             self._untold_fills.append((order.strategy, fill))

@@ -171,6 +171,14 @@ class _Market:
         self.insert(holds)
         return holds
 
+    def traded(self, since: Ts) -> Qty:
+        total = 0
+        for _, event in reversed(self._events):
+            if event.ts <= since:
+                break
+            total += event.qty if isinstance(event, Fill) else 0
+        return Qty(total)
+
     @property
     def positions(self) -> list[Position]:
         return [holding.position for holding in self._holdings.values()]
@@ -199,6 +207,8 @@ class Ledger:
         self._markets: dict[str, _Market] = {}
         self._booked: set[tuple[str, str]] = set()
         self._behind: set[str] = set()
+        self.moved: set[str] = set()
+        """Markets in which anything was booked since whoever counts exposure took this for read, and emptied it."""
         self._positions: dict[tuple[int, str], Position] = {}
         self._realized = self._fees = self._cost = 0
 
@@ -225,6 +235,10 @@ class Ledger:
     def entries_of(self, ticker: str) -> list[Fill | Settlement]:
         """Everything booked in a market, in order."""
         return self._markets[ticker].events if ticker in self._markets else []
+
+    def traded(self, ticker: str, *, since: Ts) -> Qty:
+        """Contracts bought and sold in a market after that."""
+        return self._markets[ticker].traded(since) if ticker in self._markets else Qty(0)
 
     def changes(self, ticker: str) -> int:
         """A number that grows whenever anything is booked in a market."""
@@ -299,6 +313,7 @@ class Ledger:
     def _market(self, ticker: str) -> _Market:
         """The market, noted as changed."""
         self._behind.add(ticker)
+        self.moved.add(ticker)
         if ticker not in self._markets:
             self._markets[ticker] = _Market(ticker, is_fifo=self._is_fifo)
         return self._markets[ticker]

@@ -1,19 +1,19 @@
 """How much of each configured limit an account uses: what the exchange states of it, with everything that rests filled.
 
-The same sums as before an order (`risk.py`), over positions that were not counted here.
+The same sums as before an order (`exposure.py`), over positions that were not counted here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from kalshi_cli.core.checks import Breach, Measure
-from kalshi_cli.core.model import BID, Order
+from kalshi_cli.core.model import BID, Family, FeeSchedule, Order
 from kalshi_cli.core.state import Limits
-from kalshi_cli.core.worst_case import at_worst
+from kalshi_cli.core.worst_case import Outcomes, at_worst, event_at_worst, live_part
 from kalshi_cli.units import Money, Qty, show_money, show_qty
 
 K = TypeVar("K", bound=Hashable)
@@ -23,13 +23,14 @@ MOST_PCT = 1_000_000.0
 
 
 class Stake(msgspec.Struct, frozen=True, kw_only=True):
-    """What one subaccount has in one market: signed contracts, what they cost, and its resting orders."""
+    """What one subaccount has in one market: signed contracts, what they cost, its resting orders and their fees."""
 
     ticker: str
     subaccount: int
     qty: Qty
     cost: Money
     orders: tuple[Order, ...] = ()
+    fees: FeeSchedule = FeeSchedule()
 
     @property
     def most_held(self) -> Qty:
@@ -39,9 +40,9 @@ class Stake(msgspec.Struct, frozen=True, kw_only=True):
         return Qty(max(self.qty + bids, asks - self.qty))
 
     @property
-    def outcomes(self) -> tuple[Money, Money]:
+    def outcomes(self) -> Outcomes:
         """What is lost at most if the market settles NO, and if YES; below zero it is won."""
-        return at_worst(self.qty, self.cost, [(order.side, order.price, order.remaining) for order in self.orders])
+        return at_worst(self.qty, self.cost, [live_part(order, self.fees) for order in self.orders])
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,17 +70,10 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
 
 
-def uses(
-    stakes: Sequence[Stake],
-    limits: Limits,
-    max_event: Money | None,
-    event_of: Mapping[str, str],
-    alone: Collection[str],
-) -> list[Use]:
-    """Every limit that is set, of each market, each event and the whole; the most used first.
+def uses(stakes: Sequence[Stake], limits: Limits, families: Mapping[str, Family]) -> list[Use]:
+    """Every limit that is set, of each market, event and category and of the whole; the most used first.
 
-    `event_of` names the event of a market, where that is known; in those that are `alone` at most one market settles
-    YES.
+    `families` has the kin of each market, by its ticker, as far as that is known.
     """
     found: list[Use] = []
     if limits.max_position is not None:
@@ -87,32 +81,30 @@ def uses(
             _use("POSITION_LIMIT", ticker, Qty(sum(stake.most_held for stake in held)), limits.max_position, show_qty)
             for ticker, held in _grouped(stakes, lambda stake: stake.ticker).items()
         ]
-    if max_event is not None:
-        by_event = _grouped([s for s in stakes if s.ticker in event_of], lambda stake: event_of[stake.ticker])
+    kin = {family.event_ticker: family for family in families.values()}
+    by_event = _grouped([s for s in stakes if s.ticker in families], lambda s: families[s.ticker].event_ticker)
+    lost = {event: event_exposure(held, is_exclusive=kin[event].is_exclusive) for event, held in by_event.items()}
+    if limits.max_event_exposure is not None:
         found += [
-            _use("EVENT_EXPOSURE", event, event_exposure(held, is_exclusive=event in alone), max_event, show_money)
-            for event, held in by_event.items()
+            _use("EVENT_EXPOSURE", event, used, limits.max_event_exposure, show_money) for event, used in lost.items()
         ]
+    if limits.max_category_exposure is not None:
+        for category in sorted({kin[event].category for event in lost}):
+            used = sum(money for event, money in lost.items() if kin[event].category in ("", category))
+            name = category or "unknown category"
+            found.append(_use("CATEGORY_EXPOSURE", name, used, limits.max_category_exposure, show_money))
     if limits.max_exposure is not None:
-        total = Money(sum(max(0, *stake.outcomes) for stake in stakes))
+        total = Money(sum(stake.outcomes.worst for stake in stakes))
         found.append(_use("EXPOSURE", "all markets", total, limits.max_exposure, show_money))
     return sorted(found, key=lambda use: -use.pct)
 
 
 def event_exposure(stakes: Iterable[Stake], *, is_exclusive: bool) -> Money:
-    """The most that the markets of one event can lose together; nothing nets between subaccounts.
-
-    In an exclusive event at most one of them settles YES: the worst of all those outcomes counts.
-    """
-    total = 0
-    for held in _grouped(list(stakes), lambda stake: stake.subaccount).values():
-        outcomes = [stake.outcomes for stake in held]
-        if is_exclusive:
-            none_wins = sum(if_no for if_no, _ in outcomes)
-            total += max(0, none_wins, *(none_wins - if_no + if_yes for if_no, if_yes in outcomes))
-        else:
-            total += sum(max(0, *each) for each in outcomes)
-    return Money(total)
+    """The most that the markets of one event can lose together; nothing nets between subaccounts."""
+    by_subaccount = _grouped(stakes, lambda stake: stake.subaccount).values()
+    return Money(
+        sum(event_at_worst([stake.outcomes for stake in held], is_exclusive=is_exclusive) for held in by_subaccount)
+    )
 
 
 def _grouped(stakes: Iterable[Stake], key: Callable[[Stake], K]) -> dict[K, list[Stake]]:

@@ -125,9 +125,11 @@ class MarketNews:
             self._state.fees[market.ticker] = message.fees
         if message.family is not None:
             self._state.families[market.event_ticker] = message.family
+        self._state.exposures.look_again((market.ticker,))
         self._state.books.setdefault(market.ticker, OrderBook(market.ticker))
         return self._guards.loss()
 
     def _on_valued(self, message: Valued) -> list[Effect]:
         self._state.valued.update({market.ticker: market for market in message.markets})
+        self._state.exposures.look_again(market.ticker for market in message.markets)
         return self._guards.loss()

@@ -110,6 +110,8 @@ class OrderIndex:
         self._ended: deque[_Tracked] = deque()
         self._held: dict[tuple[str, str], Fill] = {}
         self._untold: dict[_Tracked, None] = {}
+        self.moved: set[str] = set()
+        """Markets in which any order changed since whoever counts exposure took this for read, and emptied it."""
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
             OrderAccepted: self._on_accepted,
             OrderRejected: self._on_rejected,
@@ -144,6 +146,11 @@ class OrderIndex:
             return [tracked.order for tracked in self._live.get(ticker, ())]
         return [tracked.order for market in self._live.values() for tracked in market]
 
+    @property
+    def count_live(self) -> int:
+        """How many orders may still trade."""
+        return sum(len(market) for market in self._live.values())
+
     def untold(self, ticker: str | None = None) -> list[tuple[Order, Qty]]:
         """Orders that traded more than we have fills of, and how much more: a reply comes before its fills.
 
@@ -171,10 +178,12 @@ class OrderIndex:
         tracked = self._by_order_id[order_id]
         market = self._live[tracked.order.ticker]
         self._live[tracked.order.ticker] = {other: None for other in market if other is not tracked}
+        self.moved.add(tracked.order.ticker)
         try:
             yield
         finally:
             self._live[tracked.order.ticker] = market
+            self.moved.add(tracked.order.ticker)
 
     # -- what changes it ------------------------------------------------------------------------------------------
 
@@ -186,6 +195,7 @@ class OrderIndex:
         """
         tracked = self._by_order_id[doubtful.order_id]
         tracked.order, tracked.wanted = doubtful, wanted
+        self.moved.add(doubtful.ticker)
 
     def add(self, order: Order) -> Order:
         """An order of ours, before it is sent, or any order from the store. ValueError where its id is taken.
@@ -200,6 +210,7 @@ class OrderIndex:
         """Forget an order of ours that was added and never sent."""
         tracked = self._by_client_id.pop(client_order_id)
         del self._live[tracked.order.ticker][tracked]
+        self.moved.add(tracked.order.ticker)
 
     def learn(self, filed: Order) -> bool:
         """Take in an order that another program of ours began or amended, as the state file has it; whether it is new.
@@ -369,6 +380,7 @@ class OrderIndex:
     ) -> Order | None:
         """Lay news over an order. Returns it if anything but the time of the news changed."""
         known = tracked.order
+        self.moved.add(known.ticker)
         order = msgspec.structs.replace(known, **changes)
         if order.order_id and order.order_id not in self._by_order_id:
             self._by_order_id[order.order_id] = tracked
@@ -422,6 +434,7 @@ class OrderIndex:
             if index.get(key) is tracked:
                 del index[key]
         self._untold.pop(tracked, None)
+        self.moved.add(tracked.order.ticker)
 
 
 def _was_raised(known: Order, stated: Order) -> bool:

@@ -90,6 +90,7 @@ REMEDIES: dict[str, Remedy] = {
     # checks
     "POSITION_LIMIT": _POSITION,
     "EVENT_EXPOSURE": _POSITION,
+    "CATEGORY_EXPOSURE": _POSITION,
     "EXPOSURE": _POSITION,
     "DAY_LOSS": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),
     "DRAWDOWN": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),

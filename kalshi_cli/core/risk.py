@@ -6,9 +6,19 @@ nothing that was not reviewed can reach a venue. Of the three only a CloseOrder 
 
 from __future__ import annotations
 
+from itertools import chain
+
 import msgspec
 
-from kalshi_cli.core.controls import AMEND_LOWERS, AMEND_RAISES, BEFORE_CLOSES, CONTROLS, OF_PEOPLE, Control
+from kalshi_cli.core.controls import (
+    AMEND_LOWERS,
+    AMEND_RAISES,
+    BEFORE_CLOSES,
+    CONTROLS,
+    OF_ONE_STRATEGY,
+    OF_PEOPLE,
+)
+from kalshi_cli.core.exposure_controls import Control
 from kalshi_cli.core.messages import Amend, AmendOrder, Close, CloseOrder, Denied, Place, SubmitOrder
 from kalshi_cli.core.model import Order, OrderStatus, Tif
 from kalshi_cli.core.orders import worse_of
@@ -171,12 +181,13 @@ def _wrong_amend(before: Order, intent: Amend) -> str:
 def _objection(
     state: State, limits: Limits, intent: Place, controls: tuple[Control, ...], strategy: str
 ) -> Denied | None:
-    for control in controls:
-        objection = control(state, limits, intent)
-        if objection is not None:
-            code, detail = objection
-            return Denied(state.now, strategy, intent.ticker, code, detail)
-    return None
+    own = OF_ONE_STRATEGY if controls is CONTROLS else ()
+    asked = chain(
+        (control(state, limits, intent) for control in controls),
+        (control(state, limits, intent, strategy) for control in own),
+    )
+    objection = next((each for each in asked if each is not None), None)
+    return Denied(state.now, strategy, intent.ticker, *objection) if objection is not None else None
 
 
 def adding(state: State) -> list[Order]:

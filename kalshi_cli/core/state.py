@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.exposure import Exposures
 from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.messages import FairValue, Quote, SpotPrice
+from kalshi_cli.core.messages import FairValue, Place, Quote, SpotPrice
 from kalshi_cli.core.model import (
     ASK,
     BID,
@@ -25,7 +26,6 @@ from kalshi_cli.core.model import (
 from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.core.shares import OTHERS, Shares
 from kalshi_cli.core.sizing import NO_ALLOTMENT, Allotment, size
-from kalshi_cli.core.worst_case import at_worst
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 MINUTE_MS = 60_000
@@ -41,13 +41,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the controls hold an intent against. None switches a control off; zero allows nothing."""
 
     max_position: Qty | None = Qty(10_000)
+    max_event_exposure: Money | None = None
+    max_category_exposure: Money | None = None
     max_exposure: Money | None = Money(500_000_000)
     max_order_qty: Qty | None = Qty(10_000)
     max_order_cost: Money | None = Money(100_000_000)
     price_collar: Price | None = Price(1_000)
     max_orders_per_minute: int | None = 60
     max_market_orders_per_minute: int | None = None
-    min_edge: Price | None = Price(100)
+    max_live_orders: int | None = None
+    max_churn: Qty | None = None
+    min_edge: Price | None = Price(200)
+    max_spread: Price | None = None
+    min_time_to_close_ms: int = 0
+    cooldown_after_loss_ms: int = 0
     max_book_age_ms: int | None = 10_000
     close_margin_ms: int = 5_000
     max_daily_loss: Money | None = Money(100_000_000)
@@ -84,8 +91,9 @@ class State:
         self.valued: dict[str, Market] = {}
         """Markets that are held but not traded here, as they were last read: for their price, and for nothing else."""
         self.fees: dict[str, FeeSchedule] = dict(fees or {})
-        self.orders = OrderIndex()
+        self.orders = orders = OrderIndex()
         self.ledger = Ledger()
+        self.exposures = Exposures(self.ledger, orders, self.fees, self.event_of)
         self.cash_besides: Money | None = None
         """The balance without what the ledger booked; None until the account was read."""
         self.by_strategy: dict[str, Ledger] = {}
@@ -116,6 +124,10 @@ class State:
         """The time of the newest fill or settlement booked: where the next read of the account begins."""
         self.sent: deque[tuple[Ts, str]] = deque()
         """When each order of the last minute was sent, and in which market."""
+        self.locks: dict[str, Ts] = {}
+        """Markets that a person locked, and until when: nothing is opened there."""
+        self.losses: dict[tuple[str, str], Ts] = {}
+        """When a strategy last closed at a loss, by strategy and market."""
         self.day_net: Money | None = None
         """What the trading day has brought so far, what is open included; None until it was counted."""
 
@@ -162,6 +174,22 @@ class State:
         traded = sum(order.side.sign * qty for order, qty in untold if order.subaccount == subaccount)
         return Qty(self.ledger.position(ticker, subaccount).qty + traded)
 
+    def book_own(self, strategy: str, fill: Fill) -> bool:
+        """Book a fill with the strategy whose order it was, and remember when it closed at a loss; whether it is new.
+
+        What is older than the longest pause after a loss is only booked.
+        """
+        ledger = self.by_strategy.setdefault(strategy, Ledger())
+        if fill.ts <= self.now - DAY_MS:
+            return ledger.book(fill)
+        before = ledger.position(fill.ticker, fill.subaccount).realized
+        if not ledger.book(fill):
+            return False
+        if ledger.position(fill.ticker, fill.subaccount).realized < before:
+            key = (strategy, fill.ticker)
+            self.losses[key] = max(fill.ts, self.losses.get(key, fill.ts))
+        return True
+
     def owned(self, ticker: str, strategy: str, subaccount: int | None = None) -> Qty:
         """What a strategy holds in a subaccount, or over all of them, with what its orders traded whose fills are still
         on their way.
@@ -197,32 +225,34 @@ class State:
             total += max(held + longest, shortest - held)
         return Qty(total)
 
-    def exposure(self, ticker: str, extra: tuple[int, Side, Price, Qty] | None = None) -> Money:
+    def exposure(self, ticker: str, extra: Place | None = None) -> Money:
         """The most that this market can still lose, over all subaccounts: the worst of each, none netted with another.
 
-        `extra` is one more order on top of the live ones, with its subaccount in front. Never below zero.
+        `extra` is one more order on top of the live ones. Never below zero.
         """
-        numbers = self.subaccounts(ticker) | ({extra[0]} if extra else set())
-        return Money(
-            sum(
-                self._exposure(ticker, number, extra[1:] if extra is not None and extra[0] == number else None)
-                for number in numbers
-            )
-        )
+        return self.exposures.market(ticker, extra)
 
-    def _exposure(self, ticker: str, subaccount: int, extra: tuple[Side, Price, Qty] | None) -> Money:
-        """The most that one subaccount can lose, whichever of its live orders fill and however the market settles."""
-        position = self.ledger.position(ticker, subaccount)
-        orders = [(order, order.remaining) for order in self.orders.live(ticker)] + self.orders.untold(ticker)
-        live = [(order.side, order.price, qty) for order, qty in orders if order.subaccount == subaccount]
-        return Money(max(0, *at_worst(position.qty, position.cost, (*live, extra) if extra else live)))
+    def event_exposure(self, event_ticker: str, extra: Place | None = None) -> Money:
+        """The most that the markets of an event can still lose together; of an exclusive one, in its worst outcome."""
+        is_exclusive = self.family(event_ticker).is_exclusive
+        return self.exposures.event(event_ticker, is_exclusive=is_exclusive, extra=extra)
 
-    def total_exposure(self) -> Money:
+    def category_exposure(self, category: str, extra: Place | None = None) -> Money:
+        """The sum of all events of a category; those whose category nobody read count in each."""
+        events = dict.fromkeys(self.exposures.events)
+        if extra is not None:
+            events[self.event_of(extra.ticker)] = None
+        counted = (event for event in events if self.family(event).category in ("", category))
+        return Money(sum(self.event_exposure(event, extra) for event in counted))
+
+    def total_exposure(self, extra: Place | None = None) -> Money:
         """The sum over all markets in which anything is held or rests."""
-        tickers = {position.ticker for position in self.ledger.positions.values() if position.qty}
-        tickers.update(order.ticker for order in self.orders.live())
-        tickers.update(order.ticker for order, _ in self.orders.untold())
-        return Money(sum(self.exposure(ticker) for ticker in tickers))
+        return self.exposures.total(extra)
+
+    def event_of(self, ticker: str) -> str:
+        """The event of a market; of one that was never read, what its ticker begins with."""
+        market = self.seen(ticker)
+        return market.event_ticker if market is not None else ticker.rpartition("-")[0] or ticker
 
     def marks(self) -> dict[str, Price | None]:
         """What each held market is worth, as `mark` says; None where nothing is known of it.

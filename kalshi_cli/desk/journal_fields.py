@@ -40,6 +40,8 @@ def limit_fields(limits: Limits) -> dict[str, str | int | None]:
     """The limits as a person wrote them; null is off."""
     return {
         "max_position": qty_field(limits.max_position),
+        "max_event_exposure": money_field(limits.max_event_exposure),
+        "max_category_exposure": money_field(limits.max_category_exposure),
         "max_exposure": money_field(limits.max_exposure),
         "max_order_count": qty_field(limits.max_order_qty),
         "max_order_cost": money_field(limits.max_order_cost),
@@ -51,7 +53,10 @@ def limit_fields(limits: Limits) -> dict[str, str | int | None]:
         "max_close_slippage": price_field(limits.max_close_slippage),
         "max_orders_per_minute": limits.max_orders_per_minute,
         "max_market_orders_per_minute": limits.max_market_orders_per_minute,
+        "max_live_orders": limits.max_live_orders,
+        "max_churn": qty_field(limits.max_churn),
         "min_edge": price_field(limits.min_edge),
+        "max_spread": price_field(limits.max_spread),
     }
 
 

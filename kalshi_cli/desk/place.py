@@ -21,7 +21,7 @@ from kalshi_cli.core.messages import (
     Place,
     SubmitOrder,
 )
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif, TradingState
+from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif, TradingState
 from kalshi_cli.core.orders import DUPLICATE_ID, is_as_sent
 from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
@@ -181,13 +181,16 @@ class OrderDesk:
         limits: Limits,
         schedule_of: Callable[[Market], FeeSchedule],
         new_id: Callable[[], str],
+        family_of: Callable[[Market], Family] = lambda market: Family(event_ticker=market.event_ticker),
     ) -> None:
+        """Without `family_of` no event is known to be exclusive, and none of any category."""
         self.client = client
         self.store = store
         self.clock = clock
         self.limits = limits
         self.schedule_of = schedule_of
         self._new_id = new_id
+        self._family_of = family_of
 
     def engine(self, markets: Sequence[Market]) -> Engine:
         """An engine that knows the account as of now, with the books and fees of these markets."""
@@ -198,6 +201,7 @@ class OrderDesk:
             self.limits,
             markets=markets,
             fees={market.ticker: self.schedule_of(market) for market in markets},
+            families={market.event_ticker: self._family_of(market) for market in markets},
             new_id=self._new_id,
         )
         if len(markets) == 1:

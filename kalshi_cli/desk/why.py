@@ -16,11 +16,17 @@ from kalshi_cli.units import Ts, format_ts
 SETTINGS = {
     "BAD_INTENT": "the strategy: it asks for what no order can be",
     "BLIND": "the account cannot be read: kalshi health-check",
+    "CATEGORY_EXPOSURE": "risk.max_category_exposure",
+    "CHURN": "risk.max_churn",
+    "COOLDOWN": "risk.cooldown_after_loss_s",
     "DAILY_LOSS": "risk.max_daily_loss",
+    "EVENT_EXPOSURE": "risk.max_event_exposure",
     "EXPOSURE": "risk.max_exposure",
     "GROUP_TRIGGERED": "kalshi order group reset ID",
     "HALTED": "kalshi status",
-    "MARKET_CLOSING": "risk.close_margin_s",
+    "LIVE_ORDERS": "risk.max_live_orders",
+    "LOCKED": "kalshi lock, and kalshi unlock TICKER",
+    "MARKET_CLOSING": "risk.min_time_to_close_s, risk.close_margin_s",
     "MARKET_NOT_OPEN": "kalshi market TICKER",
     "MARKET_RATE": "risk.max_market_orders_per_minute",
     "MIN_EDGE": "risk.min_edge, or a strategy that finds more",
@@ -33,6 +39,7 @@ SETTINGS = {
     "REDUCING": "kalshi status",
     "SELF_CROSS": "the strategy: it would trade with itself",
     "SLIPPAGE": "risk.max_close_slippage",
+    "SPREAD": "risk.max_spread",
     "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",
     "STALE_DECISION": "trade.decision_limit_s, or a slow strategy",
     "STOP_LOSS": "risk.stop_loss_pct: the position is being closed",
@@ -41,7 +48,7 @@ SETTINGS = {
 """Which setting, or what else, decides about a denial."""
 
 NO_FAIR = ("MIN_EDGE", "fair=missing")
-"""What `core.risk` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
+"""What `controls.py` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

@@ -354,9 +354,9 @@ CONTROLS = (
         "without a market price a strategy is held to its fair value",
         "an order at any price rests in an empty book (F62)",
         "core/controls.py",
-        "_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)",
+        "_OF_STRATEGIES_ONLY = (in_sight, time_to_close, max_spread, collar_of_fair, min_edge)",
         "CONTROLS = tuple(control for control in CONTROLS if control is not collar_of_fair)\n"
-        "_OF_STRATEGIES_ONLY = (in_sight, collar_of_fair, min_edge)",
+        "_OF_STRATEGIES_ONLY = (in_sight, time_to_close, max_spread, collar_of_fair, min_edge)",
         ("tests/core/test_risk.py",),
     ),
     Mutant(
@@ -394,7 +394,7 @@ CONTROLS = (
     Mutant(
         "the position with every live order filled",
         "two orders, each inside the limit, break it (F61)",
-        "core/controls.py",
+        "core/exposure_controls.py",
         "    own = held + (longest if intent.side is BID else shortest) + intent.qty",
         "    own = held + intent.qty",
         ("tests/core/test_risk.py",),

@@ -202,13 +202,13 @@ def test_the_whole_account_has_a_limit(proxy: FaultProxy, monkeypatch: pytest.Mo
 def test_an_event_in_which_one_can_win_counts_its_worst_outcome(
     proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KALSHI_CHECKS__MAX_EVENT_EXPOSURE", "4.50")
+    monkeypatch.setenv("KALSHI_RISK__MAX_EVENT_EXPOSURE", "4.50")
     ended = check("positions")
     found = {breach["subject"]: breach["value"] for breach in ended.json["breaches"]}
     # 10 NO for $7 each of two: one loses $7, the other then wins $3. The others have more to lose than $4.50.
     assert found[EXCLUSIVE].startswith("$4.00 ")
     assert {code for _, code in codes(ended)} == {"EVENT_EXPOSURE"}
-    monkeypatch.setenv("KALSHI_CHECKS__MAX_EVENT_EXPOSURE", "50")
+    monkeypatch.setenv("KALSHI_RISK__MAX_EVENT_EXPOSURE", "50")
     assert check("positions").code == 0
 
 

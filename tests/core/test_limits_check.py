@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from core_build import Build
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from kalshi_cli.core.checks import Measure
 from kalshi_cli.core.limits_check import MOST_PCT, Stake, Use, event_exposure, uses
 from kalshi_cli.core.messages import Filled, OrderState
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.model import ASK, BID, Family, Side
 from kalshi_cli.core.state import Limits
 from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars
 
@@ -53,22 +54,22 @@ def limits(position: int | None = 100, exposure: int | None = 500) -> Limits:
     ],
 )
 def test_a_position_counts_with_what_rests_on_its_worse_side(held: Stake, worst: int) -> None:
-    found = uses([held], limits(), None, {}, ())
+    found = uses([held], limits(), {})
     assert used(found)["POSITION_LIMIT", "KXA-1"] == contracts(worst)
 
 
 def test_subaccounts_of_a_market_count_together_and_net_nothing() -> None:
-    found = uses([stake(40, "16"), stake(-30, "18", subaccount=2)], limits(), None, {}, ())
+    found = uses([stake(40, "16"), stake(-30, "18", subaccount=2)], limits(), {})
     assert used(found) == {("POSITION_LIMIT", "KXA-1"): contracts(70), ("EXPOSURE", "all markets"): dollars(34)}
 
 
 def test_the_limit_that_is_nearest_comes_first() -> None:
-    found = uses([stake(50, "20"), stake(90, "9", ticker="KXB-1")], limits(), None, {}, ())
+    found = uses([stake(50, "20"), stake(90, "9", ticker="KXB-1")], limits(), {})
     assert [(use.subject, use.pct) for use in found] == [("KXB-1", 90.0), ("KXA-1", 50.0), ("all markets", 5.8)]
 
 
 def test_a_limit_that_is_switched_off_is_not_looked_at() -> None:
-    assert uses([stake(50, "20")], limits(None, None), None, {}, ()) == []
+    assert uses([stake(50, "20")], limits(None, None), {}) == []
 
 
 def test_of_an_exclusive_event_the_worst_outcome_counts_and_not_the_sum() -> None:
@@ -92,20 +93,30 @@ def test_an_event_nets_nothing_between_subaccounts() -> None:
 
 def test_events_are_looked_at_where_there_is_a_limit_for_them_and_a_market_names_its_event() -> None:
     held = [stake(-10, "7", ticker=f"KXA-{n}") for n in range(3)] + [stake(10, "5", ticker="KXZ-1")]
-    event_of = {f"KXA-{n}": "KXA" for n in range(3)}
-    found = used(uses(held, limits(), dollars(2), event_of, {"KXA"}))
+    kin = {f"KXA-{n}": Family(event_ticker="KXA", is_exclusive=True) for n in range(3)}
+    found = used(uses(held, msgspec.structs.replace(limits(), max_event_exposure=dollars(2)), kin))
     assert found["EVENT_EXPOSURE", "KXA"] == dollars(1)
     assert ("EVENT_EXPOSURE", "KXZ") not in found
+    assert not [code for code, _ in used(uses(held, limits(), kin)) if code == "EVENT_EXPOSURE"]
+
+
+def test_an_event_of_no_known_category_counts_in_each() -> None:
+    held = [stake(10, "5", ticker=name) for name in ("KXA-1", "KXB-1", "KXZ-1")]
+    categories = {"KXA": "Sports", "KXB": "Crypto", "KXZ": ""}
+    kin = {f"{name}-1": Family(event_ticker=name, category=category) for name, category in categories.items()}
+    found = used(uses(held, msgspec.structs.replace(limits(), max_category_exposure=dollars(9)), kin))
+    counted = {subject: money for (code, subject), money in found.items() if code == "CATEGORY_EXPOSURE"}
+    assert counted == {"Sports": dollars(10), "Crypto": dollars(10), "unknown category": dollars(5)}
 
 
 @pytest.mark.parametrize(("held", "severities"), [(80, []), (81, ["warning"]), (100, ["warning"]), (101, ["critical"])])
 def test_a_limit_is_kept_up_to_itself(held: int, severities: list[str]) -> None:
-    (use,) = uses([stake(held)], limits(exposure=None), None, {}, ())
+    (use,) = uses([stake(held)], limits(exposure=None), {})
     assert [breach.severity for breach in use.breach(PCT)] == severities
 
 
 def test_a_breach_says_how_much_of_what() -> None:
-    (use,) = uses([stake(150)], limits(exposure=None), None, {}, ())
+    (use,) = uses([stake(150)], limits(exposure=None), {})
     (breach,) = use.breach(PCT)
     assert (breach.code, breach.subject, breach.value, breach.limit) == (
         "POSITION_LIMIT",
@@ -116,8 +127,8 @@ def test_a_breach_says_how_much_of_what() -> None:
 
 
 def test_a_limit_of_nothing_is_crossed_by_anything() -> None:
-    assert [use.pct for use in uses([stake(1)], limits(0, None), None, {}, ())] == [MOST_PCT]
-    assert [use.pct for use in uses([], limits(None, 0), None, {}, ())] == [0.0]
+    assert [use.pct for use in uses([stake(1)], limits(0, None), {})] == [MOST_PCT]
+    assert [use.pct for use in uses([], limits(None, 0), {})] == [0.0]
 
 
 orders = st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 99), st.integers(1, 50)), max_size=4)
@@ -148,6 +159,6 @@ def test_what_is_lost_is_counted_exactly() -> None:
     one = Stake(ticker="KXA-1", subaccount=0, qty=Qty(250), cost=Money(1_234_567), orders=())
     assert one.outcomes == (1_234_567, 1_234_567 - 2_500_000)
     bid = BUILD.order(side=BID, price=Price(4_321), qty=Qty(150))
-    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(bid,)).outcomes == (648_150, 0)
+    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(bid,)).outcomes == (648_200, 0)
     ask = BUILD.order(side=ASK, price=Price(4_321), qty=Qty(150))
-    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(ask,)).outcomes == (0, 851_850)
+    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(ask,)).outcomes == (0, 851_900)

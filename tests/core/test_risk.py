@@ -353,9 +353,9 @@ def test_the_position_limit_counts_live_orders_as_filled(state: State, build: Bu
 
 
 def test_unknown_orders_keep_their_exposure(state: State, build: Build) -> None:
-    limits = Limits(max_exposure=Money(8_000_000))
+    limits = Limits(max_exposure=Money(8_336_000))
     state.orders.add(build.order("u", status=OrderStatus.UNKNOWN))
-    assert state.total_exposure() == 4_000_000
+    assert state.total_exposure() == 4_168_000, "with what it is charged if it takes"
     assert code(state, place(BID, 40, 10), limits) == "approved"
     assert code(state, place(BID, 41, 10), limits) == "EXPOSURE"
     assert code(state, place(BID, 41, 10), Limits(max_exposure=None)) == "approved"

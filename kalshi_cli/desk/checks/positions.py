@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kalshi_cli.core.checks import Breach, CheckReport, counted, report
 from kalshi_cli.core.limits_check import Stake, Use, uses
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model import Family, Market, Order
 from kalshi_cli.desk.checks.readings import Readings, confirmed, measured
 from kalshi_cli.units import Money, Qty
 
@@ -14,7 +14,7 @@ EVENTS_A_CALL = 100
 
 
 def examine(readings: Readings) -> CheckReport:
-    """Each market, each event and the total; the measure is that of the limit that is nearest."""
+    """Each market, each event, each category and the total; the measure is that of the limit that is nearest."""
     used: list[Use] = []
 
     def look() -> list[Breach]:
@@ -22,7 +22,7 @@ def examine(readings: Readings) -> CheckReport:
         measure = measured("limit_used_pct", 0.0, readings.checks.limit_used_pct, "%")
         return [breach for use in used for breach in use.breach(measure)]
 
-    breaches = confirmed(readings, look, "resting", "positions", "markets of positions", "exclusive events")
+    breaches = confirmed(readings, look, "resting", "positions", "markets of positions", "families of positions")
     nearest = used[0] if used else None
     measure = measured(
         "limit_used_pct", nearest.pct if nearest is not None else 0.0, readings.checks.limit_used_pct, "%"
@@ -35,10 +35,9 @@ def examine(readings: Readings) -> CheckReport:
 
 
 def _used(readings: Readings) -> list[Use]:
-    stakes = _stakes(readings)
-    max_event = readings.checks.max_event_exposure
-    event_of = _events(readings, stakes) if max_event is not None else {}
-    return uses(stakes, readings.limits, max_event, event_of, _exclusive(readings, event_of))
+    stakes, limits = _stakes(readings), readings.limits
+    is_kin_needed = limits.max_event_exposure is not None or limits.max_category_exposure is not None
+    return uses(stakes, limits, _families(readings, stakes) if is_kin_needed else {})
 
 
 def _stakes(readings: Readings) -> list[Stake]:
@@ -57,22 +56,30 @@ def _stakes(readings: Readings) -> list[Stake]:
     return [stake for stake in found if stake.qty or stake.orders]
 
 
-def _events(readings: Readings, stakes: list[Stake]) -> dict[str, str]:
-    """The event of each market; that never changes."""
+def _families(readings: Readings, stakes: list[Stake]) -> dict[str, Family]:
+    """The kin of each market; that never changes. Only where a limit asks for categories are series read, too."""
     tickers = sorted({stake.ticker for stake in stakes})
     if not tickers:
         return {}
     markets = readings.once("markets of positions", lambda: list(readings.client.markets(tickers=tickers)))
-    return {market.ticker: market.event_ticker for market in markets}
+    families = readings.once("families of positions", lambda: _read_families(readings, markets))
+    return {market.ticker: families[market.event_ticker] for market in markets if market.event_ticker in families}
 
 
-def _exclusive(readings: Readings, event_of: dict[str, str]) -> set[str]:
-    """Events of which at most one market settles YES."""
-    events = sorted(set(event_of.values()))
-    batches = [events[at : at + EVENTS_A_CALL] for at in range(0, len(events), EVENTS_A_CALL)]
-
-    def look() -> set[str]:
-        found = (event for batch in batches for event in readings.client.events(tickers=batch))
-        return {event.event_ticker for event in found if event.mutually_exclusive}
-
-    return readings.once("exclusive events", look)
+def _read_families(readings: Readings, markets: list[Market]) -> dict[str, Family]:
+    """By event."""
+    tickers = sorted({market.event_ticker for market in markets})
+    batches = [tickers[at : at + EVENTS_A_CALL] for at in range(0, len(tickers), EVENTS_A_CALL)]
+    events = [event for batch in batches for event in readings.client.events(tickers=batch)]
+    nameless = {event.series_ticker for event in events if not event.category}
+    wanted = sorted(nameless) if readings.limits.max_category_exposure is not None else []
+    categories = {ticker: readings.client.series(ticker).category for ticker in wanted}
+    return {
+        event.event_ticker: Family(
+            event_ticker=event.event_ticker,
+            series_ticker=event.series_ticker,
+            category=event.category or categories.get(event.series_ticker, ""),
+            is_exclusive=event.mutually_exclusive,
+        )
+        for event in events
+    }

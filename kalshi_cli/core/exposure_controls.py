@@ -1,0 +1,123 @@
+"""The controls of how much there is of everything: orders, contracts, money at risk. See `controls.py` for their order.
+
+What is sure to make a position smaller passes all of them: nothing may hold anybody in a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kalshi_cli.core.messages import Place
+from kalshi_cli.core.model import BID, Side
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.units import Money, Qty, Ts, format_money, format_qty, format_ts
+
+HOUR_MS = 3_600_000
+
+Objection = tuple[str, str]
+"""A stable code, and `key=value` detail."""
+
+Control = Callable[[State, Limits, Place], Objection | None]
+
+OwnControl = Callable[[State, Limits, Place, str], Objection | None]
+"""One that must know which strategy asks."""
+
+
+def is_reducing(state: State, intent: Place) -> bool:
+    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first."""
+    held = state.held(intent.ticker, intent.subaccount)
+    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
+    pending = longest if intent.side is BID else shortest
+    closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)
+    return intent.side is closing and pending + intent.qty <= abs(held)
+
+
+def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go."""
+    for code, limit, ticker in (
+        ("ORDER_RATE", limits.max_orders_per_minute, None),
+        ("MARKET_RATE", limits.max_market_orders_per_minute, intent.ticker),
+    ):
+        if limit is not None and state.orders_last_minute(ticker) >= limit and not is_reducing(state, intent):
+            return code, f"sent={state.orders_last_minute(ticker)} limit={limit} window_s=60"
+    return None
+
+
+def live_orders(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """How many orders may still trade, those of others included."""
+    limit, live = limits.max_live_orders, state.orders.count_live
+    if limit is None or live < limit or is_reducing(state, intent):
+        return None
+    return "LIVE_ORDERS", f"live={live} limit={limit}"
+
+
+def churn(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """Contracts that were traded in this market within an hour, with everything that rests there filled."""
+    if limits.max_churn is None or is_reducing(state, intent):
+        return None
+    traded = state.ledger.traded(intent.ticker, since=Ts(state.now - HOUR_MS))
+    resting = sum(order.remaining for order in state.orders.live(intent.ticker))
+    untold = sum(qty for _, qty in state.orders.untold(intent.ticker))
+    worst = Qty(traded + untold + resting + intent.qty)
+    if worst <= limits.max_churn:
+        return None
+    return "CHURN", f"worst={format_qty(worst)} limit={format_qty(limits.max_churn)} window_s=3600"
+
+
+def position_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """The position if every live order on this side fills, too, and all that other subaccounts may hold on top of it.
+
+    What only closes the position of its own subaccount adds to nothing.
+    """
+    if limits.max_position is None:
+        return None
+    held = state.held(intent.ticker, intent.subaccount) * intent.side.sign
+    longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
+    own = held + (longest if intent.side is BID else shortest) + intent.qty
+    worst = Qty(own + state.most_held(intent.ticker, besides=intent.subaccount))
+    if own > 0 and worst > limits.max_position:
+        return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
+    return None
+
+
+def event_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """The most that the markets of one event can lose together."""
+    if limits.max_event_exposure is None or is_reducing(state, intent):
+        return None
+    event = state.event_of(intent.ticker)
+    before, after = state.event_exposure(event), state.event_exposure(event, intent)
+    return _exceeded("EVENT_EXPOSURE", before, after, limits.max_event_exposure, f"event={event}")
+
+
+def category_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """The most that all events of a category can lose."""
+    if limits.max_category_exposure is None or is_reducing(state, intent):
+        return None
+    category = state.family(state.event_of(intent.ticker)).category
+    before, after = state.category_exposure(category), state.category_exposure(category, intent)
+    name = f"category={category or 'unknown'}"
+    return _exceeded("CATEGORY_EXPOSURE", before, after, limits.max_category_exposure, name)
+
+
+def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
+    """The most that all markets together can lose."""
+    if limits.max_exposure is None or is_reducing(state, intent):
+        return None
+    before, after = state.total_exposure(), state.total_exposure(intent)
+    return _exceeded("EXPOSURE", before, after, limits.max_exposure)
+
+
+def _exceeded(code: str, before: Money, after: Money, limit: Money, *which: str) -> Objection | None:
+    """What does not add to it is always allowed."""
+    if after <= before or after <= limit:
+        return None
+    return code, " ".join((f"worst_loss={format_money(after)}", f"limit={format_money(limit)}", *which))
+
+
+def cooldown(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+    """A strategy that has just closed at a loss opens nothing in that market for a while."""
+    lost = state.losses.get((strategy, intent.ticker))
+    if lost is None or is_reducing(state, intent):
+        return None
+    until = Ts(lost + limits.cooldown_after_loss_ms)
+    return ("COOLDOWN", f"until={format_ts(until)}") if state.now < until else None
