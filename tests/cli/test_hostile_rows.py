@@ -112,7 +112,7 @@ def test_the_rows_took_all_of_the_texts() -> None:
             for _ in range(8 * len(Format)):
                 filled(of, texts)
                 seen += 1
-    except StopIteration:
+    except (StopIteration, RuntimeError):  # the latter where they end within a tuple
         return
     raise AssertionError(f"{seen} rows did not take {len(HOSTILE)} texts")
 
