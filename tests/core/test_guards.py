@@ -601,6 +601,14 @@ def test_without_a_limit_nothing_is_counted(build: Build) -> None:
     engine.step(build.book(1, 2))
     assert moves(tick(engine)) == []
     assert engine.state.day_net is None
+    assert engine.day_net == Money(-3_900_000), "until somebody asks: ten contracts, each 39 cents below its cost"
+
+
+def test_what_a_loop_shows_of_its_day_is_what_its_limit_counts(build: Build) -> None:
+    engine = losing(build)
+    engine.step(build.book(33, 34))
+    tick(engine)
+    assert engine.day_net == engine.state.day_net == Money(-700_000)
 
 
 def test_the_fill_that_crosses_the_limit_stops_the_strategy_before_it_can_answer(build: Build) -> None:
