@@ -134,6 +134,7 @@ def test_positions_are_counted_once(exchange: Served, monkeypatch: pytest.Monkey
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3", subaccount=number)
     ended = kalshi("positions", "--json")
     assert [(row["subaccount"], row["position"]) for row in ended.json] == [(number, "3.00")]
+    assert TWO_SIDED not in ended.err, "and its fills explain it"
     monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", "5")
     assert kalshi("check", "positions").code == 0
     monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", "2")
