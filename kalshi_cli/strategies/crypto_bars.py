@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -115,7 +116,7 @@ class Bars:
         if macd is None or macd.histogram is None or vwap is None or len(closes) <= REGIME_BARS or not vol:
             return None
         unit = closes[-1] * vol * math.sqrt(self._bar_ms / 1000)
-        way = sum(abs(after - before) for before, after in zip(closes, list(closes)[1:], strict=False))
+        way = sum(abs(after - before) for before, after in pairwise(closes))
         is_trend = way > 0 and abs(closes[-1] - closes[0]) >= TREND_FROM * way
         spread = unit * math.sqrt(len(self._vwap))
         return Signals(self._rsi[-1], macd.histogram / unit, (closes[-1] - vwap) / spread, is_trend)

@@ -35,7 +35,7 @@ class CryptoTaParams(StrategyParams, frozen=True):
     size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
     max_markets: Annotated[int, Meta(ge=1, le=100, description="markets of one coin with orders or positions")] = 4
     max_age_s: Annotated[float, Meta(gt=0, le=300, description="no outside price so young: do nothing")] = 10.0
-    bar_s: Annotated[float, Meta(ge=1, le=300, description="seconds of a bar of the outside price")] = 10.0
+    bar_s: Annotated[float, Meta(ge=0.25, le=300, description="seconds of a bar of the outside price")] = 10.0
     min_bars: Annotated[int, Meta(ge=5, le=1_000, description="do nothing before so many bars")] = 30
     vol_bars: Annotated[int, Meta(ge=10, le=5_000, description="the volatility is that of so many bars")] = 360
     vol_factor: Annotated[
