@@ -1,0 +1,49 @@
+"""The whole way of an outside price: the simulated world's venues, real sockets, the reader, the loop, a trade."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from served import bare_variables, kalshi, set_variables
+
+from kalshi_cli.clock import SystemClock
+
+HOUR_MS, HALF_MS = 3_600_000, 1_800_000
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A simulated exchange on which it is half past the hour: its hourly markets are open, and stay so."""
+    set_variables(monkeypatch, tmp_path, {**bare_variables(tmp_path), "KALSHI_ENV": "sim", "KALSHI_SIM__SPEED": "3"})
+    ahead = HALF_MS + HOUR_MS - SystemClock().now() % HOUR_MS
+    assert kalshi("sim", "clock", "--forward", f"{ahead // 1000}s").code == 0
+    return tmp_path
+
+
+CERTAIN = ("bar_s=0.25", "min_bars=5", "vol_bars=20", "vol_factor=0.1", "max_markets=20")
+"""So sure of itself that it always finds something to trade: what is under test here is the way there."""
+
+
+def trade(*words: str) -> dict[str, object]:
+    params = [word for param in CERTAIN for word in ("--param", param)]
+    ended = kalshi("trade", "--strategy", "crypto-ta", "--series", "KXBTCD", "--json", *params, *words)
+    assert ended.code == 0, ended.err
+    found: dict[str, object] = ended.json
+    return found
+
+
+@pytest.mark.usefixtures("home")
+def test_crypto_ta_trades_on_the_worlds_own_spot_over_real_sockets() -> None:
+    summary = trade("--duration", "10s")
+    assert summary["fills"], summary
+    assert summary["live_orders"] == 0
+
+
+@pytest.mark.usefixtures("home")
+def test_without_outside_prices_it_trades_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for venue in ("COINBASE", "KRAKEN", "BINANCE"):
+        monkeypatch.setenv(f"KALSHI_SPOT__{venue}__WS_URL", "ws://127.0.0.1:1")
+        monkeypatch.setenv(f"KALSHI_SPOT__{venue}__REST_URL", "http://127.0.0.1:1")
+    summary = trade("--duration", "3s")
+    assert (summary["intents"], summary["fills"]) == (0, 0)
