@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.core.budget import budget
 from kalshi_cli.core.exposure_controls import (
     Control,
     Objection,
@@ -294,7 +295,7 @@ CONTROLS: tuple[Control, ...] = (
     category_limit,
     exposure_limit,
 )
-OF_ONE_STRATEGY: tuple[OwnControl, ...] = (cooldown,)
+OF_ONE_STRATEGY: tuple[OwnControl, ...] = (cooldown, budget)
 """After all others, where it is a strategy that asks."""
 
 _OF_STRATEGIES_ONLY = (in_sight, time_to_close, max_spread, collar_of_fair, min_edge)

@@ -16,6 +16,7 @@ from kalshi_cli.units import Ts, format_ts
 SETTINGS = {
     "BAD_INTENT": "the strategy: it asks for what no order can be",
     "BLIND": "the account cannot be read: kalshi health-check",
+    "BUDGET": "strategies.NAME.budget",
     "CATEGORY_EXPOSURE": "risk.max_category_exposure",
     "CHURN": "risk.max_churn",
     "COOLDOWN": "risk.cooldown_after_loss_s",
@@ -30,6 +31,7 @@ SETTINGS = {
     "MARKET_NOT_OPEN": "kalshi market TICKER",
     "MARKET_RATE": "risk.max_market_orders_per_minute",
     "MIN_EDGE": "risk.min_edge, or a strategy that finds more",
+    "NOT_RESTING": "the strategy: what it amends rests no more, or an amend of it is unanswered",
     "OFF_GRID_PRICE": "the strategy: its prices are not on the market's grid",
     "ORDER_COST": "risk.max_order_cost",
     "ORDER_RATE": "risk.max_orders_per_minute",

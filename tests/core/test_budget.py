@@ -1,0 +1,146 @@
+"""No strategy puts more at risk than its budget, whatever others hold; and what takes risk away always passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core_build import NOW, Build, Scripted
+
+from kalshi_cli.core.budget import at_risk
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Filled, OrderAccepted, Place, SubmitOrder, Tick
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Order, Side
+from kalshi_cli.core.sizing import Allotment
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Money, Qty, cents, contracts, dollars
+
+FREE = FeeSchedule(multiplier=0)
+
+
+def loop(build: Build, **budgets: Money) -> tuple[Engine, dict[str, Scripted]]:
+    """Strategies `one` and `two` in a market of 40/44 that charges nothing."""
+    names = {name: Scripted(name) for name in ("one", "two")}
+    allotments = {name: Allotment(budget=budget) for name, budget in budgets.items()}
+    limits = Limits(min_edge=None, price_collar=None, allotments=allotments)
+    state = build.state(build.market(), build.market("KXA-2"), fees={"KXA-1": FREE, "KXA-2": FREE})
+    engine = build.engine(*names.values(), limits=limits, state=state)
+    for ticker in ("KXA-1", "KXA-2"):
+        engine.step(build.book(ticker=ticker))
+    return engine, names
+
+
+def ask(engine: Engine, who: Scripted, *wants: Any) -> list[Effect]:
+    who.wants += wants
+    return [each for each in engine.step(Tick(NOW)) if isinstance(each, SubmitOrder | AmendOrder | Denied)]
+
+
+def place(side: Side, price: int, qty: int, ticker: str = "KXA-1") -> Place:
+    return Place(ticker, side, cents(price), contracts(qty), fair=cents(50))
+
+
+def placed(engine: Engine, who: Scripted, side: Side, price: int, qty: int, ticker: str = "KXA-1") -> Order:
+    (effect,) = ask(engine, who, place(side, price, qty, ticker))
+    assert isinstance(effect, SubmitOrder), effect
+    return effect.order
+
+
+def refused(engine: Engine, who: Scripted, side: Side, price: int, qty: int, ticker: str = "KXA-1") -> str:
+    (effect,) = ask(engine, who, place(side, price, qty, ticker))
+    assert isinstance(effect, Denied), effect
+    assert effect.strategy == who.name
+    return effect.code
+
+
+def filled(engine: Engine, build: Build, order: Order, qty: int, trade_id: str) -> None:
+    """The order rests, and trades."""
+    name = f"o-{order.client_order_id}"
+    engine.step(OrderAccepted(NOW, order.client_order_id, name, Qty(0), order.qty))
+    fill = build.fill(
+        trade_id, order_id=name, ticker=order.ticker, side=order.side, price=order.price, qty=contracts(qty)
+    )
+    engine.step(Filled(NOW, fill))
+
+
+def test_orders_that_are_on_their_way_count_in_full(build: Build) -> None:
+    engine, names = loop(build, one=dollars(10))
+    placed(engine, names["one"], BID, 40, 10)
+    placed(engine, names["one"], ASK, 50, 10, "KXA-2")
+    assert at_risk(engine.state, "one") == dollars(9)
+    assert refused(engine, names["one"], BID, 40, 3) == "BUDGET"
+    placed(engine, names["one"], BID, 40, 2)
+
+
+def test_a_strategy_without_a_budget_has_none_and_another_s_does_not_count(build: Build) -> None:
+    engine, names = loop(build, one=dollars(4))
+    placed(engine, names["two"], BID, 40, 50)
+    placed(engine, names["one"], BID, 40, 10)
+    assert refused(engine, names["one"], BID, 40, 1) == "BUDGET"
+    assert at_risk(engine.state, "two") == dollars(20)
+    assert at_risk(engine.state, "nobody") == 0
+
+
+def test_what_is_held_counts_and_what_closes_it_passes(build: Build) -> None:
+    engine, names = loop(build, one=dollars(4))
+    filled(engine, build, placed(engine, names["one"], BID, 40, 10), 10, "t1")
+    assert at_risk(engine.state, "one") == dollars(4)
+    assert refused(engine, names["one"], BID, 40, 1) == "BUDGET"
+    filled(engine, build, placed(engine, names["one"], ASK, 44, 1), 1, "t2")
+    assert at_risk(engine.state, "one") == dollars("3.60")
+    placed(engine, names["one"], ASK, 44, 9)
+    assert refused(engine, names["one"], ASK, 44, 11) == "BUDGET", "beyond what it holds it would open the other side"
+
+
+def test_what_is_closed_again_is_at_risk_no_more(build: Build) -> None:
+    engine, names = loop(build, one=dollars(4))
+    filled(engine, build, placed(engine, names["one"], BID, 40, 10), 10, "t1")
+    filled(engine, build, placed(engine, names["one"], ASK, 44, 10), 10, "t2")
+    assert at_risk(engine.state, "one") == 0
+    placed(engine, names["one"], BID, 40, 10)
+
+
+def test_what_others_hold_on_the_other_side_takes_nothing_off(build: Build) -> None:
+    """Ten bought by one and ten sold by two are nothing for the account, and ten for each of them."""
+    engine, names = loop(build, one=dollars(5), two=dollars(7))
+    filled(engine, build, placed(engine, names["one"], BID, 40, 10), 10, "t1")
+    filled(engine, build, placed(engine, names["two"], ASK, 44, 10), 10, "t2")
+    assert engine.state.held("KXA-1") == 0
+    assert (at_risk(engine.state, "one"), at_risk(engine.state, "two")) == (dollars(4), dollars("5.60"))
+    assert refused(engine, names["one"], BID, 40, 3) == "BUDGET"
+    assert refused(engine, names["two"], ASK, 44, 3) == "BUDGET"
+
+
+def test_what_a_person_closed_is_at_risk_no_more(build: Build) -> None:
+    engine, names = loop(build, one=dollars(4))
+    filled(engine, build, placed(engine, names["one"], BID, 40, 10), 10, "t1")
+    engine.step(Filled(NOW, build.fill("t2", order_id="person", side=ASK, price=cents(44), qty=contracts(4))))
+    assert at_risk(engine.state, "one") == dollars("2.40")
+    placed(engine, names["one"], BID, 40, 4)
+    engine.step(Filled(NOW, build.fill("t3", order_id="person", side=ASK, price=cents(44), qty=contracts(6))))
+    assert at_risk(engine.state, "one") == dollars("1.60"), "the order alone"
+
+
+def test_a_trade_counts_before_its_fill_is_told(build: Build) -> None:
+    engine, names = loop(build, one=dollars(4))
+    order = placed(engine, names["one"], BID, 40, 10)
+    engine.step(OrderAccepted(NOW, order.client_order_id, "o1", contracts(10), Qty(0)))
+    assert engine.state.orders.live() == []
+    assert at_risk(engine.state, "one") == dollars(4)
+    assert refused(engine, names["one"], BID, 40, 1) == "BUDGET"
+
+
+def test_fees_are_at_risk_too(build: Build) -> None:
+    engine, names = loop(build, one=dollars(4))
+    engine.state.fees["KXA-1"] = FeeSchedule()
+    assert refused(engine, names["one"], BID, 40, 10) == "BUDGET"
+
+
+def test_an_amend_is_held_to_the_budget_as_what_it_makes_of_the_order(build: Build) -> None:
+    engine, names = loop(build, one=dollars(5))
+    order = placed(engine, names["one"], BID, 40, 10)
+    engine.step(OrderAccepted(NOW, order.client_order_id, "o1", Qty(0), contracts(10)))
+    (denied,) = ask(engine, names["one"], Amend("o1", cents(40), contracts(13)))
+    assert isinstance(denied, Denied)
+    assert denied.code == "BUDGET"
+    (amend,) = ask(engine, names["one"], Amend("o1", cents(40), contracts(12)))
+    assert isinstance(amend, AmendOrder)
+    assert at_risk(engine.state, "one") == dollars("4.80"), "the worse of both, until it is known"
