@@ -30,7 +30,7 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
 from kalshi_cli.core.traffic import Minute
 from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
@@ -163,9 +163,15 @@ class SqliteStore:
             raise
 
     def _amend(self, effect: AmendOrder) -> None:
-        """The order counts as the worse of both from here on. Like an intent: on the disk, and not while halted."""
+        """The order counts as the worse of both from here on. Like an intent: on the disk, and not while halted.
+
+        An order that ended between the review and now must not come back to life on file.
+        """
         with self._database.writing(durable=True) as execute:
             self._refuse_if_moved(execute, effect)
+            filed = execute("SELECT status FROM orders WHERE key = ?", (_key(effect.before),)).fetchone()
+            if filed is not None and not OrderStatus(filed[0]).is_live:
+                raise MovedError(f"the order is {filed[0]} by now; it was not amended", code="NOT_RESTING")
             _put(execute, effect.doubtful)
             number = execute(rows.ADD_INTENT, (_key(effect.doubtful),)).lastrowid
         self._count_own(number)

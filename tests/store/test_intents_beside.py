@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from store_build import NOW, Build, Open
 
@@ -85,6 +86,27 @@ def test_what_was_begun_before_a_program_looked_is_no_news(open_store: Open, bui
     one.record(SubmitOrder(build.order("mine")))
     assert one.news() == ()
     assert Glance(None).news() == Glance(one).news() == ()
+
+
+@pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.FILLED, OrderStatus.EXPIRED])
+def test_an_order_that_ended_after_the_review_does_not_live_on_on_file(
+    open_store: Open, build: Build, status: OrderStatus
+) -> None:
+    store = open_store()
+    over = build.order("mine", order_id="o1", status=status)
+    store.record(OrderChanged(over))
+    with pytest.raises(MovedError) as caught:
+        store.record(amended(build))
+    assert (caught.value.code, store.order("mine")) == ("NOT_RESTING", over)
+    other = amended(build)
+    other = msgspec.structs.replace(
+        other,
+        before=msgspec.structs.replace(other.before, client_order_id="c2", order_id="o2"),
+        doubtful=msgspec.structs.replace(other.doubtful, client_order_id="c2", order_id="o2"),
+    )
+    store.record(OrderChanged(other.before))
+    store.record(other)
+    assert store.live_orders() == (other.doubtful,)
 
 
 @pytest.mark.parametrize("reviewed", [TradingState.ACTIVE, TradingState.REDUCING])
