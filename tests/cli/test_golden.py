@@ -210,6 +210,7 @@ READS = [
     *(Case(f"pnl_by_{key}", f"pnl --by {key}") for key in ("market", "event", "series", "strategy", "day")),
     Case("status", "status"),
     Case("strategies", "strategies"),
+    Case("strategies_crypto_ta", "strategies crypto-ta"),
     Case("strategies_spike", "strategies spike"),
     Case("health_check", "health-check"),
     Case("check_schema", "check schema"),
