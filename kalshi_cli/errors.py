@@ -110,6 +110,10 @@ class UnreachableError(KalshiError):
     default_code = "unreachable"
 
 
+class NoAnswerError(UnreachableError):
+    """The exchange was reached, and did not answer in time, or not to the end."""
+
+
 class OutcomeUnknownError(KalshiError):
     """A write may or may not have happened. Never retried; only a fresh read of the exchange ends it."""
 

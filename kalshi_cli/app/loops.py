@@ -205,7 +205,7 @@ class Loops:
         numbers = random.Random(self.app.config.sim.seed)
         return over_recordings(
             request, self._plan(request.strategies, "backtest", 0),
-            msgspec.structs.replace(self.app.limits, max_daily_loss=None),  # nobody is there to resume it
+            msgspec.structs.replace(self.app.limits, max_daily_loss=None, max_drawdown=None),  # nobody could resume
             [self._strategy(name, request.params) for name in request.strategies],
             cash=self.app.config.sim.starting_cash,
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),

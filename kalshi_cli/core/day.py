@@ -37,15 +37,21 @@ class DayCount:
         for ticker in self._changed:
             self._before[ticker] = ledger.net_before(ticker, start)
         self._changed.clear()
-        return Money(ledger.realized - ledger.fees - sum(self._before.values()) + self._unrealized())
+        return Money(ledger.realized - ledger.fees - sum(self._before.values()) + self._unrealized()[0])
 
-    def _unrealized(self) -> int:
+    def ever(self) -> tuple[Money, bool]:
+        """What the account gained since its first fill, and whether there is a price for all of what is open."""
+        unrealized, is_certain = self._unrealized()
+        return Money(self._state.ledger.realized - self._state.ledger.fees + unrealized), is_certain
+
+    def _unrealized(self) -> tuple[int, bool]:
         held = [position for position in self._state.ledger.positions.values() if position.qty]
         net: dict[str, int] = {}
         for position in held:
             net[position.ticker] = net.get(position.ticker, 0) + position.qty
         marks = {ticker: self._mark(ticker, Qty(qty)) for ticker, qty in net.items()}
-        return sum(position.unrealized(marks[position.ticker]) or 0 for position in held)
+        gains = [position.unrealized(marks[position.ticker]) for position in held]
+        return sum(gain or 0 for gain in gains), None not in gains
 
     def _mark(self, ticker: str, qty: Qty) -> Price | None:
         """While a book cannot be trusted its last price stands: a gap of a second is no loss."""

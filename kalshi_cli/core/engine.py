@@ -42,6 +42,7 @@ from kalshi_cli.core.messages import (
     OrderState,
     OrderUnknown,
     Place,
+    ReadFailed,
     Settled,
     SettlementBooked,
     StateChanged,
@@ -114,6 +115,7 @@ class Engine:
             AccountSnapshot: self._on_account,
             AccountUnread: self._on_account_unread,
             **surroundings.reactions(state, self._cancelling.clear),
+            ReadFailed: self._guards.unread,
             Command: self._on_command,
         }
 
@@ -403,6 +405,7 @@ class Engine:
 
     def _on_account(self, message: AccountSnapshot) -> list[Effect]:
         self._is_account_unread = False
+        self._guards.read()
         effects: list[Effect] = []
         untold: list[tuple[str, Fill]] = []
         self._untold_fills = untold

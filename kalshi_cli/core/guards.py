@@ -6,6 +6,7 @@ before any further order, and only a person loosens it again.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -13,10 +14,20 @@ import msgspec
 
 from kalshi_cli.core.day import DayCount
 from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import Alert, Effect, Message, OrderAccepted, OrderRejected, OrderUnknown, Resync
+from kalshi_cli.core.messages import (
+    Alert,
+    Effect,
+    Message,
+    OrderAccepted,
+    OrderRejected,
+    OrderUnknown,
+    ReadFailed,
+    Resync,
+)
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
 from kalshi_cli.core.orders import OWN_ID, is_as_sent
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
+from kalshi_cli.text import safe_text
 from kalshi_cli.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
 
 UNANSWERED = 3
@@ -42,6 +53,12 @@ Known = Callable[[str, str], Order | None]
 """The order that the exchange's id and ours name, also where only the state file has it."""
 
 _GIVEN_UP = frozenset({OrderStatus.NEVER_ARRIVED, OrderStatus.REJECTED})
+_NO_FAULT_OF_OURS = re.compile(
+    "post.?only|fill.?or.?kill|inactive|paused|order.?group|credentials|unreachable|rate.?limited|halted"
+)
+"""Refusals that a sound program meets as well: of the market's state, of its pace. Those that never left this machine
+have codes in capitals."""
+
 IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 """Sent, and it is not known whether they are there."""
 
@@ -51,12 +68,14 @@ class Guards:
 
     def __init__(self, state: State, limits: Limits, tighten: Tighten, known: Known) -> None:
         self._state = state
-        self._answers = _Answers(tighten)
+        self._answers = _Answers(limits, tighten)
         self._crossings = _Crossings(state)
         self._fees = _Fees(state)
         self._strangers = _Strangers(state, tighten, known)
         self._doubts = _Doubts(state)
-        self._loss = _LossLimit(state, limits, tighten)
+        self._day = DayCount(state, limits)
+        self._loss = _LossLimit(state, limits, tighten, self._day)
+        self._drawdown = _Drawdown(state, limits, tighten, self._day)
 
     def recalled(self) -> None:
         """The state file was taken back: what happened before its last entry is nobody's news."""
@@ -89,11 +108,19 @@ class Guards:
 
     def booked(self, entry: Fill | Settlement) -> None:
         """Something new is in the ledger; `loss` says what follows, once all that came with it is there as well."""
-        self._loss.booked(entry)
+        self._day.booked(entry)
 
     def loss(self) -> list[Effect]:
-        """Count the day; stop what adds risk where it lost too much."""
-        return self._loss.check()
+        """Count the day, and the fall from the best; stop what adds risk where too much was lost."""
+        return self._loss.check() + self._drawdown.check()
+
+    def unread(self, message: ReadFailed) -> list[Effect]:
+        """A read of the account got no usable answer."""
+        return self._answers.failed(message.reason)
+
+    def read(self) -> None:
+        """The account was read."""
+        self._answers.answered()
 
     def day_net(self) -> Money:
         """What the trading day has brought so far, what is open included; counted now."""
@@ -101,35 +128,69 @@ class Guards:
 
     def tick(self) -> list[Effect]:
         """Time passed."""
-        return self._loss.check() + self._doubts.look() + self._strangers.look()
+        return self.loss() + self._doubts.look() + self._strangers.look()
 
     def resumed(self) -> list[Effect]:
         """A person trades on: what was held against the exchange is forgotten, what was lost today is not."""
         self._answers.forget()
-        return self._loss.check()
+        self._drawdown.accept()
+        return self.loss()
 
 
 class _Answers:
-    """API_GUARD: no answer, or a 5xx, to several creates in a row. Each may be live, and the next would be the same."""
+    """API_GUARD: an exchange that does not answer, or that refuses whatever is sent. A person must look at it.
 
-    def __init__(self, tighten: Tighten) -> None:
+    Three creates in a row without an answer: each may be live, and the next would be the same. `max_api_errors`
+    requests in a row without one, reads of the account included, between which the venue backs off. As many orders in a
+    row that were refused for what they are.
+    """
+
+    def __init__(self, limits: Limits, tighten: Tighten) -> None:
+        self._limit = limits.max_api_errors
         self._tighten = tighten
         self.forget()
 
     def forget(self) -> None:
-        self._count, self._last = 0, ""
+        self._creates = self._failures = self._refusals = 0
+        self._last = ""
+
+    def answered(self) -> None:
+        """A read succeeded."""
+        self._failures = 0
 
     def heard(self, message: Message) -> list[Effect]:
         if isinstance(message, OrderAccepted):
             self.forget()
+        if isinstance(message, OrderRejected):
+            return self._refused(message)
         if not isinstance(message, OrderUnknown) or message.reason == self._last:  # the orders of a batch share theirs
             return []
-        self._count, self._last = self._count + 1, message.reason
-        if self._count != UNANSWERED:
+        self._creates, self._last = self._creates + 1, message.reason
+        effects = self.failed(message.reason)
+        if self._creates != UNANSWERED:
+            return effects
+        return effects + self._trip(f"{UNANSWERED} orders in a row got no usable answer")
+
+    def failed(self, reason: str) -> list[Effect]:
+        """A request got no usable answer."""
+        self._failures += 1
+        if self._failures != self._limit:
             return []
+        return self._trip(f"{self._failures} requests in a row got no usable answer ({safe_text(reason)[:200]})")
+
+    def _refused(self, refusal: OrderRejected) -> list[Effect]:
+        said = f"{refusal.code} {refusal.detail}"
+        if refusal.code.isupper() or _NO_FAULT_OF_OURS.search(said):
+            return []
+        self._refusals += 1
+        if self._refusals != self._limit:
+            return []
+        return self._trip(f"the exchange refused {self._refusals} orders in a row ({safe_text(said)[:200]})")
+
+    def _trip(self, what: str) -> list[Effect]:
         text = (
-            f"{UNANSWERED} orders in a row got no usable answer; no new ones, cancels and closing go on. Once "
-            "`kalshi exchange` is well and `kalshi order reconcile` ends: kalshi resume --reason TEXT"
+            f"{what}; no new orders, cancels and closing go on. Once `kalshi exchange` is well and `kalshi order "
+            "reconcile` ends: kalshi resume --reason TEXT"
         )
         return self._tighten(TradingState.REDUCING, "API_GUARD", "orders", text)
 
@@ -288,14 +349,11 @@ class _Doubts:
 class _LossLimit:
     """DAILY_LOSS: the trading day lost more than it may. Only what makes a position smaller is still sent."""
 
-    def __init__(self, state: State, limits: Limits, tighten: Tighten) -> None:
+    def __init__(self, state: State, limits: Limits, tighten: Tighten, day: DayCount) -> None:
         self._state = state
         self._limit = limits.max_daily_loss
         self._tighten = tighten
-        self._day = DayCount(state, limits)
-
-    def booked(self, entry: Fill | Settlement) -> None:
-        self._day.booked(entry)
+        self._day = day
 
     def count(self) -> Money:
         net = self._state.day_net = self._day.net()
@@ -312,6 +370,45 @@ class _LossLimit:
             "orders that close are sent. `kalshi resume --reason TEXT` ends it, tomorrow or with another limit"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
+
+
+class _Drawdown:
+    """DRAWDOWN: the account is further below the best it was seen at than it may be, whatever day it is.
+
+    Counted as `check pnl` does: realized less fees, and what is open at what it could be closed at; money that came or
+    went is in neither. The best is kept in the state file, and begins again when a person resumes.
+    """
+
+    def __init__(self, state: State, limits: Limits, tighten: Tighten, day: DayCount) -> None:
+        self._state = state
+        self._limit = limits.max_drawdown
+        self._tighten = tighten
+        self._day = day
+
+    def check(self) -> list[Effect]:
+        if self._limit is None:
+            return []
+        fall = self._fall()
+        if fall <= self._limit or self._state.trading is not TradingState.ACTIVE:
+            return []
+        text = (
+            f"{show_money(fall)} below the best it was seen at, the limit is {show_money(self._limit)} "
+            "(risk.max_drawdown); only orders that close are sent. `kalshi resume --reason TEXT` counts from there on"
+        )
+        return self._tighten(TradingState.REDUCING, "DRAWDOWN", "account", text)
+
+    def accept(self) -> None:
+        """A person trades on from here: a fall that was too deep is counted from here on."""
+        if self._limit is not None and self._fall() > self._limit:
+            self._state.best_gained = None
+
+    def _fall(self) -> Money:
+        """What has no price counts at its cost, and then this is not remembered as the best."""
+        gained, is_certain = self._day.ever()
+        best = self._state.best_gained
+        if is_certain and (best is None or gained > best):
+            best = self._state.best_gained = gained
+        return Money(0 if best is None else max(0, best - gained))
 
 
 def _counts(order: Order) -> bool:

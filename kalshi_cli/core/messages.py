@@ -295,6 +295,12 @@ class AccountUnread(Message, frozen=True):
     reason: str
 
 
+class ReadFailed(Message, frozen=True):
+    """The exchange was reached and gave no usable answer to a read of the account: a 5xx, silence, half a reply."""
+
+    reason: str
+
+
 class Command(Message, frozen=True):
     """A person or a signal: move to `state`, or (with None) stop in good order. `source` says who."""
 

@@ -128,6 +128,9 @@ class State:
         """Markets that a person locked, and until when: nothing is opened there."""
         self.losses: dict[tuple[str, str], Ts] = {}
         """When a strategy last closed at a loss, by strategy and market."""
+        self.best_gained: Money | None = None
+        """The most that the account ever gained, since the last resume out of reducing: where a drawdown is counted
+        from. None until it is known."""
         self.day_net: Money | None = None
         """What the trading day has brought so far, what is open included; None until it was counted."""
 

@@ -27,6 +27,7 @@ from kalshi_cli.errors import (
     ConfigError,
     CredentialsError,
     KalshiError,
+    NoAnswerError,
     OutcomeUnknownError,
     RateLimitedError,
     RefusedError,
@@ -240,10 +241,10 @@ class Rest:
             reply = self._send(method, url, body, until, may_go)
         except _NEVER_LEFT as error:
             self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
-            return _Failure(self._unreachable(what, error), is_unknown=False)
+            return _Failure(self._unreachable(what, error, UnreachableError), is_unknown=False)
         except httpx.RequestError as error:
             self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
-            return _Failure(self._unreachable(what, error), is_unknown=True)
+            return _Failure(self._unreachable(what, error, NoAnswerError), is_unknown=True)
         self._on_answer(method, path, reply.status, self._clock.monotonic() - sent_s, reply.body)
         notice = "410 Gone" if reply.status == 410 else reply.notice
         if notice:
@@ -358,9 +359,9 @@ class Rest:
         self._clock.sleep(pause)
         return True
 
-    def _unreachable(self, what: str, error: httpx.RequestError) -> UnreachableError:
+    def _unreachable(self, what: str, error: httpx.RequestError, kind: type[UnreachableError]) -> UnreachableError:
         why = str(error) or type(error).__name__
-        return UnreachableError(
+        return kind(
             f"{what}: no usable answer from {self._host} ({why[:200]})",
             hint="check the network; `kalshi exchange` tells whether the exchange is up",
         )

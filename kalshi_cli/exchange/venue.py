@@ -26,6 +26,7 @@ from kalshi_cli.core.messages import (
     OrderAccepted,
     OrderRejected,
     OrderUnknown,
+    ReadFailed,
     Resync,
     Sight,
     SubmitOrder,
@@ -37,8 +38,10 @@ from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
     KalshiError,
+    NoAnswerError,
     NotFoundError,
     OutcomeUnknownError,
+    RateLimitedError,
     UnreachableError,
 )
 from kalshi_cli.exchange.client import KalshiClient
@@ -315,6 +318,8 @@ class LiveVenue:
         self._failing_since = at if self._failing_since is None else self._failing_since
         self._failures += 1
         heard: list[Message] = [AccountUnread(now, error.message)] if is_back else []
+        if _is_bad_answer(error):
+            heard.append(ReadFailed(now, error.message))
         if not self._is_blind and at - self._failing_since >= BLIND_AFTER_S - SOON_S:
             self._is_blind = True
             heard.append(Sight(now, self._sighted, error.message))
@@ -385,6 +390,13 @@ class LiveVenue:
         """Something is in doubt: read again soon, unless reading itself fails."""
         if not self._failures:
             self._due_at = min(self._due_at, self._clock.monotonic() + SOON_S)
+
+
+def _is_bad_answer(error: ExchangeError | UnreachableError) -> bool:
+    """The exchange was reached, and the trouble is on its side: not our network, our pace or our key."""
+    if isinstance(error, UnreachableError):
+        return isinstance(error, NoAnswerError)
+    return not isinstance(error, CredentialsError | RateLimitedError)
 
 
 def _reviewed(submits: Sequence[SubmitOrder]) -> TradingState:

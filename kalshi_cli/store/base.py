@@ -131,6 +131,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     settlements: tuple[Settlement, ...]
     halt: Halt
+    best: Best | None = None
 
 
 NO_HALT = Halt(TradingState.ACTIVE, "", "", EVER)
@@ -216,6 +217,10 @@ class Store(Notebook, Protocol):
 
     def see_gained(self, gained: Money, ts: Ts) -> Best:
         """The account has gained so much now; the most that was ever seen, this included."""
+        ...
+
+    def forget_best(self) -> None:
+        """A person trades on after a guard had stopped it: the best is counted from here on."""
         ...
 
     def cash_base(self) -> CashBase | None:

@@ -49,6 +49,7 @@ ADD_ALERT = insert("alerts", Alert)
 SEE_BEST = insert("best", Best, key="id") + (
     " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
 )
+FORGET_BEST = "DELETE FROM best"
 PUT_CASH_BASE = insert("cash_base", CashBase, key="id", verb="INSERT OR REPLACE")
 PUT_KEY_LOCK = insert("key_locks", KeyLock, verb="INSERT OR REPLACE")
 ADD_TRAFFIC = insert("traffic", Minute) + (

@@ -308,6 +308,11 @@ class SqliteStore:
             execute(rows.SEE_BEST, (1, gained, ts))
         return self._select(Best, rows.BEST)[0]
 
+    def forget_best(self) -> None:
+        """The next that is seen is the best."""
+        with self._database.writing(durable=True) as execute:
+            execute(rows.FORGET_BEST, ())
+
     def cash_base(self) -> CashBase | None:
         """From where drift of the cash is counted, if it was ever looked at."""
         found = self._select(CashBase, rows.CASH_BASE)
@@ -338,6 +343,7 @@ class SqliteStore:
             fills=self.fills(),
             settlements=self.settlements(),
             halt=self.halt(),
+            best=next(iter(self._select(Best, rows.BEST)), None),
         )
 
     def news(self) -> tuple[Order, ...]:

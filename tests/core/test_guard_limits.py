@@ -1,0 +1,219 @@
+"""Guards that count: requests and orders that fail in a row, and the fall from the best. Each only up to its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from core_build import NOW, Build
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    Alert,
+    BookSnapshot,
+    Command,
+    Effect,
+    Filled,
+    OrderAccepted,
+    OrderRejected,
+    OrderUnknown,
+    Place,
+    ReadFailed,
+    StateChanged,
+    SubmitOrder,
+    Tick,
+    Valued,
+)
+from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts
+
+ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
+FOUR = Limits(min_edge=None, max_api_errors=4, max_orders_per_minute=None)
+
+
+def moves(effects: Iterable[Effect]) -> list[tuple[TradingState, str]]:
+    return [(effect.state, effect.code) for effect in effects if isinstance(effect, StateChanged)]
+
+
+def text(effects: Iterable[Effect]) -> str:
+    (said,) = [effect.text for effect in effects if isinstance(effect, Alert)]
+    return said
+
+
+@pytest.fixture
+def engine(build: Build) -> Engine:
+    engine = build.engine(limits=FOUR)
+    engine.step(build.book())
+    return engine
+
+
+def place(engine: Engine) -> Order:
+    verdict = engine.place(Place("KXA-1", BID, cents(40), contracts(1)), "s")
+    assert isinstance(verdict, SubmitOrder), verdict
+    return verdict.order
+
+
+def refused(engine: Engine, code: str, detail: str = "") -> list[Effect]:
+    return engine.step(OrderRejected(engine.state.now, place(engine).client_order_id, code, detail))
+
+
+def unread(engine: Engine) -> list[Effect]:
+    return engine.step(ReadFailed(engine.state.now, "503\x1b[31m from the exchange"))
+
+
+def read(build: Build) -> AccountSnapshot:
+    return AccountSnapshot(
+        NOW, as_of=NOW, since=Ts(0), orders=(), fills=(), settlements=(), positions=(), balance=build.balance()
+    )
+
+
+# -- API_GUARD --------------------------------------------------------------------------------------------------------
+
+
+def test_reads_that_fail_in_a_row_reduce_until_a_person_resumes(engine: Engine) -> None:
+    assert [moves(unread(engine)) for _ in range(3)] == [[]] * 3
+    effects = unread(engine)
+    assert moves(effects) == [(REDUCING, "API_GUARD")]
+    assert "4 requests in a row got no usable answer" in text(effects)
+    assert "\x1b" not in text(effects)
+    assert moves(unread(engine)) == [], "once"
+    engine.step(Command(NOW, ACTIVE, "RESUMED", "it is well"))
+    assert [moves(unread(engine)) for _ in range(4)][-1] == [(REDUCING, "API_GUARD")], "counted anew"
+
+
+def test_a_read_that_succeeds_begins_the_count_again(build: Build, engine: Engine) -> None:
+    for _ in range(3):
+        unread(engine)
+    engine.step(read(build))
+    assert [moves(unread(engine)) for _ in range(4)] == [[], [], [], [(REDUCING, "API_GUARD")]]
+
+
+def test_orders_without_an_answer_and_failed_reads_are_one_count(engine: Engine) -> None:
+    for number in range(2):
+        engine.step(OrderUnknown(NOW, place(engine).client_order_id, f"timeout {number}"))
+    unread(engine)
+    assert moves(unread(engine)) == [(REDUCING, "API_GUARD")]
+
+
+def test_orders_that_are_refused_in_a_row_reduce(engine: Engine) -> None:
+    assert [moves(refused(engine, "invalid_order", "no such flag")) for _ in range(3)] == [[]] * 3
+    effects = refused(engine, "insufficient_balance")
+    assert moves(effects) == [(REDUCING, "API_GUARD")]
+    assert "the exchange refused 4 orders in a row (insufficient_balance" in text(effects)
+
+
+def test_an_order_that_is_taken_begins_the_count_of_refusals_again(engine: Engine) -> None:
+    for _ in range(3):
+        refused(engine, "invalid_order")
+    order = place(engine)
+    engine.step(OrderAccepted(NOW, order.client_order_id, "o", Qty(0), order.qty))
+    assert [moves(refused(engine, "invalid_order")) for _ in range(4)] == [[], [], [], [(REDUCING, "API_GUARD")]]
+
+
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    [
+        ("invalid_order", "post only cross"), ("fill_or_kill_insufficient_resting_volume", ""), ("market_inactive", ""),
+        ("trading_is_paused", ""), ("order_group_triggered", ""), ("rate_limited", ""), ("unreachable", ""),
+        ("STALE_DECISION", ""), ("halted", ""),
+    ],
+)  # fmt: skip
+def test_a_refusal_that_a_sound_program_meets_as_well_is_not_counted(engine: Engine, code: str, detail: str) -> None:
+    assert [moves(refused(engine, code, detail)) for _ in range(12)] == [[]] * 12
+
+
+def test_without_the_limit_only_creates_in_a_row_are_counted(build: Build) -> None:
+    engine = build.engine(limits=Limits(min_edge=None, max_api_errors=None))
+    engine.step(build.book())
+    assert [moves(unread(engine)) for _ in range(30)] == [[]] * 30
+    for number in range(3):
+        effects = engine.step(OrderUnknown(NOW, place(engine).client_order_id, f"timeout {number}"))
+    assert moves(effects) == [(REDUCING, "API_GUARD")]
+
+
+# -- DRAWDOWN ---------------------------------------------------------------------------------------------------------
+
+
+def falling(build: Build, limit: int | None = 2_000_000) -> Engine:
+    """Ten contracts bought at 40 c; every cent that the bid moves is 10 c. The limit is two dollars."""
+    limits = Limits(min_edge=None, max_daily_loss=None, max_drawdown=None if limit is None else Money(limit))
+    engine = build.engine(limits=limits)
+    engine.step(build.book())
+    engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(10))))
+    return engine
+
+
+def at(engine: Engine, build: Build, bid: int) -> list[Effect]:
+    """The bid is this now, and time passes."""
+    engine.step(build.book(bid, bid + 4, ts=engine.state.now))
+    return engine.step(Tick(Ts(engine.state.now + 1)))
+
+
+def test_a_fall_from_the_best_beyond_the_limit_reduces_although_the_day_won(build: Build) -> None:
+    engine = falling(build)
+    assert [moves(at(engine, build, bid)) for bid in (40, 70, 50)] == [[]] * 3, "two dollars are not more than two"
+    effects = at(engine, build, 49)
+    assert moves(effects) == [(REDUCING, "DRAWDOWN")]
+    assert "$2.10 below the best it was seen at" in text(effects)
+    assert engine.state.trading is REDUCING
+    assert moves(at(engine, build, 30)) == [], "once"
+
+
+def test_without_a_limit_nothing_falls(build: Build) -> None:
+    engine = falling(build, limit=None)
+    assert [moves(at(engine, build, bid)) for bid in (90, 2)] == [[]] * 2
+    assert engine.state.best_gained is None
+
+
+def test_it_is_counted_on_what_was_realized_as_well(build: Build) -> None:
+    engine = falling(build)
+    at(engine, build, 40)
+    effects = engine.step(Filled(NOW, build.fill("t2", side=ASK, price=cents(19), qty=contracts(10), is_taker=True)))
+    assert moves(effects) == [(REDUCING, "DRAWDOWN")]
+
+
+def test_a_person_who_resumes_has_it_counted_from_there(build: Build) -> None:
+    engine = falling(build)
+    at(engine, build, 70)
+    at(engine, build, 49)
+    assert moves(engine.step(Command(NOW, ACTIVE, "RESUMED", "seen"))) == [(ACTIVE, "RESUMED")]
+    assert moves(at(engine, build, 30)) == []
+    assert moves(at(engine, build, 28)) == [(REDUCING, "DRAWDOWN")]
+
+
+def test_the_end_of_a_pause_forgets_no_best(build: Build) -> None:
+    engine = falling(build)
+    at(engine, build, 70)
+    engine.step(Command(NOW, HALTED, "PAUSED", "lunch"))
+    at(engine, build, 55)
+    assert moves(engine.step(Command(NOW, ACTIVE, "RESUMED", "back"))) == [(ACTIVE, "RESUMED")]
+    assert moves(at(engine, build, 49)) == [(REDUCING, "DRAWDOWN")]
+
+
+def test_the_best_of_an_earlier_run_counts(build: Build) -> None:
+    engine = falling(build)
+    engine.state.best_gained = Money(5_000_000)
+    assert moves(at(engine, build, 69)) == [(REDUCING, "DRAWDOWN")]
+
+
+def test_what_nobody_knows_a_price_of_is_no_best(build: Build) -> None:
+    """Held in a market that is not traded here, and not read yet: it counts at what it cost."""
+    engine = falling(build)
+    engine.step(Filled(NOW, build.fill("t2", order_id="x", ticker="KXB-1", qty=contracts(100))))
+    at(engine, build, 40)
+    assert engine.state.best_gained is None or engine.state.best_gained <= 0
+    before = engine.state.best_gained
+    at(engine, build, 90)
+    assert engine.state.best_gained == before, "it may be much less"
+    known = build.market("KXB-1", status=MarketStatus.ACTIVE, yes_bid=cents(40))
+    engine.step(Valued(NOW, (known,)))
+    assert engine.state.best_gained == Money(5_000_000), "the companion"
+
+
+def test_a_gap_is_no_fall(build: Build) -> None:
+    engine = falling(build)
+    at(engine, build, 70)
+    engine.step(BookSnapshot(engine.state.now, "KXA-1", ((cents(0), contracts(1)),), ()))
+    assert moves(engine.step(Tick(Ts(engine.state.now + 1)))) == []
