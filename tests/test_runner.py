@@ -6,9 +6,20 @@ from collections.abc import Iterable
 
 import pytest
 
-from kalshi_cli.core.messages import Alert, Effect, Message, Quote, Resync, SubmitOrder, Tick
+from kalshi_cli.core.messages import (
+    Alert,
+    AmendEnded,
+    AmendOrder,
+    Effect,
+    Message,
+    OrdersBeside,
+    Quote,
+    Resync,
+    SubmitOrder,
+    Tick,
+)
 from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.errors import KalshiError, StateError
+from kalshi_cli.errors import HaltedError, KalshiError, StateError
 from kalshi_cli.runner import MAX_CASCADE, pump, run
 from kalshi_cli.units import Price, Qty, Ts
 
@@ -105,19 +116,28 @@ def test_what_was_answered_before_a_failure_is_still_taken() -> None:
 
 
 class TwoOrders(Parts):
-    """A tick sets off an order, something else, and another order; each reply sets off something."""
+    """A tick sets off an order, something else, and another order, or an amend; each reply sets off something."""
+
+    last: SubmitOrder | AmendOrder
 
     def step(self, message: Message) -> list[Effect]:
         self.log.append(f"step {type(message).__name__} {message.ts}")
         if type(message) is Tick:
-            return [order("1"), Resync("2", "x"), order("3")]
+            return [order("1"), Resync("2", "x"), self.last]
         return [Resync(f"{message.ts}", "x")] if message.ts < 100 else []
 
     def perform(self, effect: Effect) -> Iterable[Message]:
-        return super().perform(Resync(effect.order.ticker, "") if isinstance(effect, SubmitOrder) else effect)
+        return super().perform(named(effect))
 
     def record(self, effect: Effect) -> None:
-        super().record(Resync(effect.order.ticker, "") if isinstance(effect, SubmitOrder) else effect)
+        super().record(named(effect))
+
+
+def named(effect: Effect) -> Effect:
+    """What the log shows of an order or an amend."""
+    if isinstance(effect, SubmitOrder | AmendOrder):
+        return Resync((effect.order if isinstance(effect, SubmitOrder) else effect.before).ticker, "")
+    return effect
 
 
 def order(ticker: str) -> SubmitOrder:
@@ -129,12 +149,19 @@ def order(ticker: str) -> SubmitOrder:
     )  # fmt: skip
 
 
+def amend(ticker: str) -> AmendOrder:
+    before = order(ticker).order
+    return AmendOrder(before, before, before)
+
+
 def lines(*numbers: int) -> list[str]:
     return [f"{verb} {number}" for number in numbers for verb in ("record", "perform")]
 
 
-def test_an_order_is_sent_after_all_that_the_one_before_it_set_off() -> None:
+@pytest.mark.parametrize("last", [order("3"), amend("3")], ids=["order", "amend"])
+def test_an_order_is_sent_after_all_that_the_one_before_it_set_off(last: SubmitOrder | AmendOrder) -> None:
     parts = TwoOrders()
+    parts.last = last
     pump([Tick(Ts(7)), said(200)], parts, parts, parts)
     assert parts.log == [
         "step Tick 7", *lines(1, 2),
@@ -145,6 +172,7 @@ def test_an_order_is_sent_after_all_that_the_one_before_it_set_off() -> None:
 
 def test_an_order_is_not_sent_where_what_the_one_before_it_set_off_fails() -> None:
     parts = TwoOrders(fail_at=2)
+    parts.last = order("3")
     with pytest.raises(StateError):
         pump([Tick(Ts(7)), said(200)], parts, parts, parts)
     assert parts.log == ["step Tick 7", *lines(1, 2), "step Quote 10", "step Quote 20", "step Quote 200"]
@@ -164,3 +192,26 @@ def test_a_long_cascade_that_ends_is_let_through() -> None:
     one_more = Parts(replies=MAX_CASCADE)
     with pytest.raises(KalshiError):
         pump([Tick(Ts(1))], one_more, one_more, one_more)
+
+
+class Moved(Parts):
+    """A tick sets off an amend, and the state file does not take it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[Message] = []
+
+    def step(self, message: Message) -> list[Effect]:
+        self.heard.append(message)
+        return [amend("1")] if type(message) is Tick else []
+
+    def record(self, effect: Effect) -> None:
+        raise HaltedError("halted meanwhile", code="halted")
+
+
+def test_an_amend_that_the_state_file_does_not_take_leaves_the_order_as_it_was() -> None:
+    parts = Moved()
+    pump([Tick(Ts(7))], parts, parts, parts)
+    before = amend("1").before
+    assert parts.heard[1:] == [OrdersBeside(Ts(1), ()), AmendEnded(Ts(1), before, "HALTED", "halted meanwhile")]
+    assert parts.log == [], "and nothing was sent"
