@@ -34,7 +34,7 @@ PING_EVERY_S = 10.0
 LARGEST_BODY = 1 << 20
 START_WITHIN_S = 10.0
 CALL_WITHIN_S = 30.0
-LOOK_EVERY_S = 0.01
+LOOK_EVERY_S = 0.02
 CLOSE_WITHIN_S = 1.0
 """What has not been answered by then is not answered."""
 
