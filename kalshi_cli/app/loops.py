@@ -28,6 +28,7 @@ from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.desk.halts import refuse_to_start
 from kalshi_cli.desk.listing import universe
+from kalshi_cli.desk.locks import with_locks
 from kalshi_cli.desk.signals import PauseSignal, StopSignals, after_a_run
 from kalshi_cli.desk.start import agree
 from kalshi_cli.desk.trade import (
@@ -108,7 +109,7 @@ class Loops:
             stack.enter_context(listening(app, strategies, feed.bring))
             banner(plan)
             session = Session(
-                plan, engine, decision.over(feed), venue, store, app.clock,
+                plan, engine, decision.over(with_locks(feed, store)), venue, store, app.clock,
                 ask=feed.request, tell=app.tell, note=app.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
                 journal=app.journal,

@@ -87,6 +87,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "pause": Entry("halts", "No new orders until resume."),
         "resume": Entry("halts", "Leave a halt or a pause."),
         "stop": Entry("halts", "Stop the running loop in good order."),
+        "lock": Entry("locks", "Open nothing in a market for a while."),
+        "unlock": Entry("locks", "End a lock before its time."),
         "strategies": Entry("trading", "The strategies and their parameters."),
     },
     "Operations": {

@@ -18,6 +18,7 @@ from kalshi_cli.core.messages import (
     FeedGap,
     FeedState,
     MarketChange,
+    MarketLocks,
     Message,
     NewsSignal,
     PublicTrade,
@@ -58,6 +59,7 @@ class MarketNews:
             FeedState: self._on_feed_state,
             MarketChange: self._on_market,
             Valued: self._on_valued,
+            MarketLocks: self._on_locks,
         }
 
     def _on_delta(self, message: BookDelta) -> list[Effect]:
@@ -128,6 +130,10 @@ class MarketNews:
         self._state.exposures.look_again((market.ticker,))
         self._state.books.setdefault(market.ticker, OrderBook(market.ticker))
         return self._guards.loss()
+
+    def _on_locks(self, message: MarketLocks) -> list[Effect]:
+        self._state.locks = dict(message.until)
+        return []
 
     def _on_valued(self, message: Valued) -> list[Effect]:
         self._state.valued.update({market.ticker: market for market in message.markets})

@@ -309,6 +309,12 @@ class Command(Message, frozen=True):
     reason: str = ""
 
 
+class MarketLocks(Message, frozen=True):
+    """Which markets people locked, and until when: all that hold now."""
+
+    until: dict[str, Ts]
+
+
 # -- intents ------------------------------------------------------------------------------------------------------
 
 
@@ -387,11 +393,13 @@ class Effect(msgspec.Struct, frozen=True):
 class SubmitOrder(Effect, frozen=True):
     """Send this order, once. Only `risk.review` makes the order inside; it is committed before it is sent.
 
-    `reviewed` is the trading state that the controls knew of: under a stricter one it must not be sent.
+    `reviewed` is the trading state that the controls knew of: under a stricter one it must not be sent. So with a lock
+    of its market that lasts for longer than `knew_lock`.
     """
 
     order: Order
     reviewed: TradingState = TradingState.ACTIVE
+    knew_lock: Ts = Ts(0)
 
 
 class CloseOrder(Effect, frozen=True):
@@ -411,13 +419,14 @@ class AmendOrder(Effect, frozen=True):
     """Ask the exchange to make `before` into `wanted`. Only `risk.review_amend` makes one.
 
     Until it is known what came of it, `doubtful` is what counts and what is on file: the worse of the two. `reviewed`
-    as of a SubmitOrder.
+    and `knew_lock` as of a SubmitOrder.
     """
 
     before: Order
     wanted: Order
     doubtful: Order
     reviewed: TradingState = TradingState.ACTIVE
+    knew_lock: Ts = Ts(0)
 
 
 class CancelOrder(Effect, frozen=True):

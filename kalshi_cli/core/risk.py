@@ -44,7 +44,8 @@ def review(
         return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
-    return SubmitOrder(_order(state, intent, client_order_id, strategy, expires), state.trading)
+    order = _order(state, intent, client_order_id, strategy, expires)
+    return SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)))
 
 
 def _in_group(state: State, intent: Place) -> Place:
@@ -161,7 +162,8 @@ def review_amend(
         expires=before.expires if intent.expires is None else intent.expires or None,
         fair=fair,
     )
-    return AmendOrder(before, wanted, worse_of(before, wanted, state.now), state.trading)
+    knew_lock = state.locks.get(before.ticker, Ts(0))
+    return AmendOrder(before, wanted, worse_of(before, wanted, state.now), state.trading, knew_lock)
 
 
 def _lasts_longer(before: Order, intent: Amend) -> bool:

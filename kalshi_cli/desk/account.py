@@ -93,6 +93,7 @@ def restore(
     engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
     engine.recall(memory.orders, in_order((*memory.fills, *memory.settlements)))
     state.trading = memory.halt.state
+    state.locks = {lock.ticker: lock.until for lock in memory.locks}
     state.best_gained = memory.best.gained if memory.best is not None else None
     return engine
 

@@ -89,6 +89,7 @@ NEVER_THERE: dict[str, type[KalshiError]] = {
     "halted": RefusedError,
     "REDUCING": RefusedError,
     "STATE_MOVED": RefusedError,
+    "LOCKED": RefusedError,
 }
 """An order that provably never left is not one that the exchange refused; the exit code tells them apart."""
 
@@ -97,6 +98,7 @@ _HINTS = {
     "REDUCING": "only orders that make a position smaller are taken; see `kalshi status`",
     "STATE_MOVED": "nothing was sent; try again once the other program is quiet",
     "DAILY_LOSS": "only orders that make a position smaller are taken today; the limit is risk.max_daily_loss",
+    "LOCKED": "somebody locked this market: `kalshi lock` says why; `kalshi unlock TICKER` ends it",
     "MARKET_NOT_OPEN": "see the market's times with `kalshi market TICKER`",
     "MARKET_CLOSING": "the market is about to close; pick another with `kalshi markets`",
     "STALE_BOOK": "the order book could not be trusted; look at `kalshi orderbook TICKER` and try again",

@@ -52,8 +52,8 @@ class Halt(msgspec.Struct, frozen=True):
 class MovedError(HaltedError):
     """Not written down, so not to be sent: the review knew less than the state file does. Review it again.
 
-    With the code REDUCING trading became stricter since; with STATE_MOVED other programs began or amended `orders`,
-    and against them the limits were not held.
+    With the code REDUCING trading became stricter since, with LOCKED its market was locked; with STATE_MOVED other
+    programs began or amended `orders`, and against them the limits were not held.
     """
 
     def __init__(self, message: str, *, code: str, orders: tuple[Order, ...] = ()) -> None:
@@ -108,6 +108,15 @@ class KeyLock(msgspec.Struct, frozen=True):
     subaccount: int | None
 
 
+class MarketLock(msgspec.Struct, frozen=True):
+    """A market in which nothing is opened until then, because a person said so."""
+
+    ticker: str
+    until: Ts
+    reason: str
+    since: Ts
+
+
 class RunGroup(msgspec.Struct, frozen=True):
     """An order group that a run made at the exchange: one on each shard, taken up again after a crash."""
 
@@ -131,6 +140,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     settlements: tuple[Settlement, ...]
     halt: Halt
+    locks: tuple[MarketLock, ...] = ()
     best: Best | None = None
 
 
@@ -181,6 +191,18 @@ class Store(Notebook, Protocol):
 
     def set_halt(self, halt: Halt) -> None:
         """Move the durable trading state, whatever it was: what a person decided."""
+        ...
+
+    def lock_market(self, lock: MarketLock) -> None:
+        """Nothing is opened in this market, whatever was said of it before; what is over by `since` is forgotten."""
+        ...
+
+    def unlock_market(self, ticker: str) -> bool:
+        """End it before its time; whether there was one."""
+        ...
+
+    def market_locks(self) -> tuple[MarketLock, ...]:
+        """All that were set and not ended, by market; some may be over by now."""
         ...
 
     def keep_group(self, group: RunGroup) -> None:

@@ -107,6 +107,14 @@ def add_run_ends(execute: Execute) -> None:
     execute("ALTER TABLE cycle ADD COLUMN exit_code INTEGER")
 
 
+def add_market_locks(execute: Execute) -> None:
+    """Markets in which nothing is opened until then."""
+    execute(
+        "CREATE TABLE market_locks (ticker TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL,"
+        " since INTEGER NOT NULL)"
+    )
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -122,6 +130,7 @@ STATE: tuple[Migration, ...] = (
     add_units,
     add_key_locks,
     add_run_ends,
+    add_market_locks,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

@@ -9,7 +9,7 @@ import msgspec
 from kalshi_cli.core.messages import Alert, Denied
 from kalshi_cli.core.model import Fill, Order, Settlement
 from kalshi_cli.core.traffic import Minute
-from kalshi_cli.store.base import Best, CashBase, Cycle, Halt, KeyLock, RunGroup
+from kalshi_cli.store.base import Best, CashBase, Cycle, Halt, KeyLock, MarketLock, RunGroup
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -59,6 +59,11 @@ ADD_TRAFFIC = insert("traffic", Minute) + (
 )
 TRIM_TRAFFIC = "DELETE FROM traffic WHERE minute <= (SELECT MAX(minute) FROM traffic) - ?"
 TRAFFIC = f"SELECT {columns(Minute)} FROM traffic WHERE minute >= ? ORDER BY minute"  # noqa: S608
+PUT_MARKET_LOCK = insert("market_locks", MarketLock, verb="INSERT OR REPLACE")
+DROP_MARKET_LOCK = "DELETE FROM market_locks WHERE ticker = ?"
+DROP_PAST_LOCKS = "DELETE FROM market_locks WHERE until <= ?"
+MARKET_LOCKED = "SELECT until FROM market_locks WHERE ticker = ? AND until > ? AND until > ?"
+MARKET_LOCKS = f"SELECT {columns(MarketLock)} FROM market_locks ORDER BY ticker"  # noqa: S608
 PUT_GROUP = insert("run_groups", RunGroup, verb="INSERT OR REPLACE")
 SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
 DROP_GROUP = "DELETE FROM run_groups WHERE group_id = ?"

@@ -43,6 +43,7 @@ from kalshi_cli.store.base import (
     Cycle,
     Halt,
     KeyLock,
+    MarketLock,
     Memory,
     MovedError,
     RunGroup,
@@ -50,7 +51,7 @@ from kalshi_cli.store.base import (
 )
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
-from kalshi_cli.units import Money, Ts
+from kalshi_cli.units import Money, Ts, format_ts
 
 MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000
@@ -183,6 +184,11 @@ class SqliteStore:
             raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
         if _CAUTION[state] > _CAUTION[effect.reviewed]:
             raise MovedError("only orders that reduce are taken since; the order was not sent", code="REDUCING")
+        order = effect.order if isinstance(effect, SubmitOrder) else effect.doubtful
+        locked = execute(rows.MARKET_LOCKED, (order.ticker, order.updated, effect.knew_lock)).fetchone()
+        if locked and not order.reduce_only:
+            what = f"{order.ticker} was locked until {format_ts(locked[0])} meanwhile; the order was not sent"
+            raise MovedError(what, code="LOCKED")
         if self._seen_intent not in (None, execute(rows.LAST_INTENT).fetchone()[0]):
             what = "another program placed or amended an order at the same time; the order was not sent"
             raise MovedError(what, code="STATE_MOVED", orders=self.news())
@@ -267,6 +273,21 @@ class SqliteStore:
             with suppress(StateError):
                 write_halt_file(self._home, halt)
 
+    def lock_market(self, lock: MarketLock) -> None:
+        """On the disk before anybody is told that it is locked."""
+        with self._database.writing(durable=True) as execute:
+            execute(rows.DROP_PAST_LOCKS, (lock.since,))
+            execute(rows.PUT_MARKET_LOCK, rows.row(lock))
+
+    def unlock_market(self, ticker: str) -> bool:
+        """End it before its time; whether there was one."""
+        with self._database.writing(durable=True) as execute:
+            return execute(rows.DROP_MARKET_LOCK, (ticker,)).rowcount > 0
+
+    def market_locks(self) -> tuple[MarketLock, ...]:
+        """All that were set and not ended, by market."""
+        return self._select(MarketLock, rows.MARKET_LOCKS)
+
     def _switch_group(self, effect: GroupSwitched) -> None:
         with self._database.writing(durable=True) as execute:
             execute(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
@@ -343,6 +364,7 @@ class SqliteStore:
             fills=self.fills(),
             settlements=self.settlements(),
             halt=self.halt(),
+            locks=self.market_locks(),
             best=next(iter(self._select(Best, rows.BEST)), None),
         )
 

@@ -131,7 +131,7 @@ EXCUSED = {
         "changes what the others look at; shows the rows, the remarks and the errors that they show",
     ),
     **dict.fromkeys(
-        ("pause", "resume", "stop", "alerts test", "alerts silence", "alerts unsilence", "alerts retry",
+        ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts unsilence", "alerts retry",
          "backtest", "record"),
         "shows its user's words, numbers, and errors like all others",
     ),

@@ -1,0 +1,152 @@
+"""A market that a person locked: nothing is opened there, by a loop or by a command, until the time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from trade_run import Run
+from virtual import TICKER, Virtual, ticket
+
+from kalshi_cli.core.messages import MarketLocks, Message, SubmitOrder, Tick
+from kalshi_cli.core.model import Order, OrderStatus, Tif
+from kalshi_cli.desk import amend
+from kalshi_cli.desk.amend import Change
+from kalshi_cli.desk.locks import with_locks
+from kalshi_cli.errors import RefusedError
+from kalshi_cli.store.base import MarketLock, MovedError
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import Ts, cents, contracts
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def beside(virtual: Virtual) -> Iterator[SqliteStore]:
+    """The state file as the program has it open that a person types a lock into."""
+    with closing(SqliteStore.open(virtual.path, account="alice", environment="sim")) as store:
+        yield store
+
+
+def lock_of(virtual: Virtual, hours: float = 3, name: str = TICKER) -> MarketLock:
+    now = virtual.clock.now()
+    return MarketLock(name, Ts(now + int(hours * HOUR_MS)), "lunch", now)
+
+
+def refused(virtual: Virtual, **changes: object) -> str:
+    with pytest.raises(RefusedError) as caught:
+        virtual.place(**changes)
+    return caught.value.code
+
+
+def test_a_typed_order_is_refused_in_a_locked_market_until_the_time_is_over(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.store.lock_market(lock_of(virtual))
+    assert refused(virtual) == "LOCKED"
+    assert virtual.wire.posts() == 0
+    virtual.clock.advance(3 * 3_600)
+    virtual.market()
+    assert virtual.place().status is OrderStatus.RESTING
+
+
+def test_an_unlocked_market_and_one_beside_it_take_orders(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.store.lock_market(lock_of(virtual, name="KXOTHER-1"))
+    assert virtual.place().status is OrderStatus.RESTING
+    virtual.store.lock_market(lock_of(virtual))
+    assert virtual.store.unlock_market(TICKER)
+    assert not virtual.store.unlock_market(TICKER)
+    assert virtual.place(price=cents(39)).status is OrderStatus.RESTING
+
+
+def test_what_makes_a_position_smaller_passes_a_lock(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.place(price=cents(44), tif=Tif.IOC)
+    virtual.store.lock_market(lock_of(virtual))
+    sold = virtual.place(action="sell", price=cents(40), tif=Tif.IOC)
+    assert (sold.filled, refused(virtual, action="sell")) == (contracts(10), "LOCKED"), "ten were held, and no more"
+
+
+def test_an_order_that_was_reviewed_before_the_lock_does_not_begin(virtual: Virtual, beside: SqliteStore) -> None:
+    virtual.market()
+    desk = virtual.desk()
+    proposed = desk.propose(ticket())
+    beside.lock_market(lock_of(virtual))
+    with pytest.raises(RefusedError) as caught:
+        desk.send(*proposed)
+    assert (caught.value.code, virtual.wire.posts()) == ("LOCKED", 0)
+
+
+def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(
+    virtual: Virtual, beside: SqliteStore
+) -> None:
+    virtual.market()
+    mine = virtual.place()
+    desk = virtual.desk()
+
+    def change(count: int) -> Order:
+        engine, proposal = amend.propose(desk, virtual.client.order(mine.order_id), Change(qty=contracts(count)))
+        beside.lock_market(lock_of(virtual, hours=count))
+        return amend.send(desk, engine, proposal)
+
+    with pytest.raises(RefusedError) as caught:
+        change(11)
+    assert caught.value.code == "LOCKED"
+    assert change(9).remaining == contracts(9), "what makes it smaller is reviewed again, and passes"
+
+
+def test_a_longer_lock_counts_although_a_shorter_one_was_known(virtual: Virtual, beside: SqliteStore) -> None:
+    virtual.market()
+    virtual.place(price=cents(44), tif=Tif.IOC)
+    known = lock_of(virtual, 1)
+    virtual.store.lock_market(known)
+    desk = virtual.desk()
+    _, proposal = desk.propose(ticket(action="sell", price=cents(40), tif=Tif.IOC))
+    assert isinstance(proposal.submit, SubmitOrder)
+    assert proposal.submit.knew_lock == known.until
+    beside.lock_market(lock_of(virtual, 2))
+    with pytest.raises(MovedError) as caught:
+        virtual.store.record(proposal.submit)
+    assert caught.value.code == "LOCKED"
+    assert "locked until" in caught.value.message
+
+
+def test_a_running_loop_opens_nothing_from_the_lock_on_and_goes_on_after_it(
+    virtual: Virtual, beside: SqliteStore
+) -> None:
+    run = Run(virtual)
+    posts: list[int] = []
+
+    def do(n: int) -> None:
+        posts.append(virtual.wire.posts())
+        if n == 0:
+            beside.lock_market(MarketLock(TICKER, Ts(virtual.clock.now() + 7_000), "", virtual.clock.now()))
+
+    summary = run.over(with_locks(run.ticks(8, do), virtual.store))
+    assert posts[:4] == [0, 0, 0, 0]
+    assert virtual.wire.posts() == 1, "after the lock"
+    assert summary.denied["LOCKED"] >= 2
+    (first, *_) = virtual.store.orders()
+    assert (first.status, first.code) == (OrderStatus.REJECTED, "LOCKED"), "the loop had not heard of the lock yet"
+
+
+def test_a_loop_hears_of_a_lock_once_and_of_its_end(virtual: Virtual) -> None:
+    def feed() -> Iterator[Message]:
+        yield Tick(Ts(1))
+        virtual.store.lock_market(lock)
+        yield Tick(Ts(2))
+        yield Tick(Ts(3))
+        virtual.store.unlock_market(TICKER)
+        yield Tick(Ts(4))
+
+    lock = lock_of(virtual)
+    heard = [message for message in with_locks(feed(), virtual.store) if isinstance(message, MarketLocks)]
+    assert [(message.ts, message.until) for message in heard] == [(2, {TICKER: lock.until}), (4, {})]
+
+
+def test_what_is_over_is_forgotten_with_the_next_lock(virtual: Virtual) -> None:
+    virtual.store.lock_market(lock_of(virtual, 1, "KXOLD-1"))
+    virtual.clock.advance(3_600)
+    virtual.store.lock_market(lock_of(virtual))
+    assert [lock.ticker for lock in virtual.store.market_locks()] == [TICKER]
