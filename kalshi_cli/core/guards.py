@@ -115,8 +115,10 @@ class Guards:
         return self._loss.check() + self._drawdown.check()
 
     def unread(self, message: ReadFailed) -> list[Effect]:
-        """A read of the account got no usable answer."""
-        return self._answers.failed(message.reason)
+        """A read of the account got no usable answer. While the exchange is paused, and says so, it need not answer."""
+        exchange = self._state.exchange
+        is_paused = exchange is not None and not exchange.exchange_active
+        return [] if is_paused else self._answers.failed(message.reason)
 
     def read(self) -> None:
         """The account was read."""

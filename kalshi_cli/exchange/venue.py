@@ -41,7 +41,6 @@ from kalshi_cli.errors import (
     NoAnswerError,
     NotFoundError,
     OutcomeUnknownError,
-    RateLimitedError,
     UnreachableError,
 )
 from kalshi_cli.exchange.client import KalshiClient
@@ -318,7 +317,7 @@ class LiveVenue:
         self._failing_since = at if self._failing_since is None else self._failing_since
         self._failures += 1
         heard: list[Message] = [AccountUnread(now, error.message)] if is_back else []
-        if _is_bad_answer(error):
+        if isinstance(error, NoAnswerError):  # not our network, our pace or our key
             heard.append(ReadFailed(now, error.message))
         if not self._is_blind and at - self._failing_since >= BLIND_AFTER_S - SOON_S:
             self._is_blind = True
@@ -390,13 +389,6 @@ class LiveVenue:
         """Something is in doubt: read again soon, unless reading itself fails."""
         if not self._failures:
             self._due_at = min(self._due_at, self._clock.monotonic() + SOON_S)
-
-
-def _is_bad_answer(error: ExchangeError | UnreachableError) -> bool:
-    """The exchange was reached, and the trouble is on its side: not our network, our pace or our key."""
-    if isinstance(error, UnreachableError):
-        return isinstance(error, NoAnswerError)
-    return not isinstance(error, CredentialsError | RateLimitedError)
 
 
 def _reviewed(submits: Sequence[SubmitOrder]) -> TradingState:

@@ -14,6 +14,7 @@ from kalshi_cli.core.messages import (
     BookSnapshot,
     Command,
     Effect,
+    ExchangeChange,
     Filled,
     OrderAccepted,
     OrderRejected,
@@ -25,7 +26,7 @@ from kalshi_cli.core.messages import (
     Tick,
     Valued,
 )
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, TradingState
+from kalshi_cli.core.model import ASK, BID, ExchangeStatus, MarketStatus, Order, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.units import Money, Qty, Ts, cents, contracts
 
@@ -88,6 +89,11 @@ def test_a_read_that_succeeds_begins_the_count_again(build: Build, engine: Engin
         unread(engine)
     engine.step(read(build))
     assert [moves(unread(engine)) for _ in range(4)] == [[], [], [], [(REDUCING, "API_GUARD")]]
+
+
+def test_an_exchange_that_is_paused_and_says_so_need_not_answer(engine: Engine) -> None:
+    engine.step(ExchangeChange(NOW, ExchangeStatus(exchange_active=False, trading_active=False)))
+    assert [moves(unread(engine)) for _ in range(30)] == [[]] * 30
 
 
 def test_orders_without_an_answer_and_failed_reads_are_one_count(engine: Engine) -> None:

@@ -21,7 +21,7 @@ from kalshi_cli.store.base import NO_HALT, PAUSED, Halt
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Money, Ts
 
 CLOCK = SystemClock()
 HOLD = """
@@ -102,6 +102,17 @@ def test_of_several_halts_the_gravest_is_told() -> None:
         assert gravest(everything) == most
         everything.remove(most)
     assert gravest([]) == NO_HALT
+
+
+@pytest.mark.parametrize(("state", "is_kept"), [(TradingState.REDUCING, False), (TradingState.HALTED, True)])
+def test_a_resume_out_of_reducing_counts_a_drawdown_from_there(
+    tmp_path: Path, state: TradingState, is_kept: bool
+) -> None:
+    with SqliteStore.open(tmp_path / "state.db", account="a", environment="sim") as store:
+        store.see_gained(Money(5), CLOCK.now())
+        store.set_halt(Halt(state, "DRAWDOWN", "fell", CLOCK.now()))
+        resume(tmp_path, store, "seen", CLOCK)
+        assert (store.load().best is not None) is is_kept
 
 
 def test_a_resume_leaves_halt_and_pause_and_says_what_it_was(tmp_path: Path) -> None:

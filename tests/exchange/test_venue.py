@@ -31,6 +31,7 @@ from kalshi_cli.core.messages import (
     OrderRejected,
     OrderUnknown,
     PublicTrade,
+    ReadFailed,
     Resync,
     Sight,
     SubmitOrder,
@@ -400,7 +401,8 @@ def test_an_account_that_stays_unread_is_told_once_with_since_when_and_once_when
     seen = desk.clock.now()
     desk.rest.routes["GET /exchange/user_data_timestamp"] = 503
     heard = [(desk.clock.now(), message) for _ in range(1_800) for message in desk.tick(2)]
-    ((at, told),) = heard
+    assert len([message for _, message in heard if isinstance(message, ReadFailed)]) > 100, "each is counted elsewhere"
+    ((at, told),) = [each for each in heard if not isinstance(each[1], ReadFailed)]
     assert isinstance(told, Sight)
     assert told.blind_since == seen
     assert 15_000 <= at - seen <= 45_000
@@ -414,9 +416,21 @@ def test_an_account_that_stays_unread_is_told_once_with_since_when_and_once_when
 
 def test_after_a_reconnect_nobody_decides_before_the_account_was_read(desk: Desk):
     desk.rest.routes["GET /portfolio/positions"] = 503
-    (unread,) = desk.venue.observe(FeedState(NOW, True))
-    assert isinstance(unread, AccountUnread)
-    assert desk.tick(2) == [], "which is said once"
+    unread, failed = desk.venue.observe(FeedState(NOW, True))
+    assert (type(unread), type(failed)) == (AccountUnread, ReadFailed)
+    assert {type(message) for message in desk.tick(2)} <= {ReadFailed}, "which is said once"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_counted"),
+    [(503, True), (httpx.ReadTimeout("silence"), True), ({"cursor": 7}, True), (429, False), (400, False),
+     (httpx.ConnectError("no route"), False)],
+)  # fmt: skip
+def test_a_read_that_fails_is_held_against_the_exchange_only_where_it_was_reached(
+    desk: Desk, answer: Any, is_counted: bool
+):
+    desk.rest.routes["GET /portfolio/positions"] = answer
+    assert [type(message) for message in desk.tick(2)] == [ReadFailed] * is_counted
 
 
 @pytest.mark.parametrize("write", ["submit", "cancel"])

@@ -17,7 +17,7 @@ import msgspec
 
 from kalshi_cli.core.messages import BookSnapshot, Level, PublicTrade
 from kalshi_cli.core.model import ExchangeStatus, ShardStatus
-from kalshi_cli.errors import UnreachableError
+from kalshi_cli.errors import NoAnswerError
 from kalshi_cli.exchange.wire.scalars import (
     Moment,
     book_side,
@@ -34,7 +34,7 @@ T = TypeVar("T")
 W = TypeVar("W")
 
 
-class WireError(UnreachableError):
+class WireError(NoAnswerError):
     """A reply that cannot be read: broken, cut short, or without a field that we will not guess."""
 
     default_code = "unreadable_reply"

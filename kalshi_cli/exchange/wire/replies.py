@@ -17,6 +17,7 @@ from kalshi_cli.errors import (
     CredentialsError,
     ExchangeError,
     KalshiError,
+    NoAnswerError,
     NotFoundError,
     RateLimitedError,
     UnreachableError,
@@ -195,7 +196,7 @@ def _not_usable(what: str, status: int, said: str) -> UnreachableError:
             hint="check the REST address; a proxy or a captive portal may be in the way",
             code="redirect",
         )
-    return UnreachableError(
+    return NoAnswerError(
         f"the exchange could not answer {what} ({status}): {said}",
         hint="it may be down or in maintenance; `kalshi exchange` shows its status",
         code=f"http_{status}",
