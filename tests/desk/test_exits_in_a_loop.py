@@ -1,0 +1,139 @@
+"""Exits with the real client, venue, store and exchange: a strategy that never sells is sold out at its floor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import pytest
+from virtual import TICKER, Virtual
+from virtual_loop import Loop
+
+from kalshi_cli.core.messages import Intent, Place
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.errors import KalshiError
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Qty, cents, contracts
+
+LIMITS = Limits(min_edge=None, stop_loss_pct=50)
+
+
+class Holder(Strategy):
+    """Buys ten whenever it holds none, and never sells."""
+
+    name = "holder"
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        if not view.position(TICKER) and not view.orders(TICKER):
+            yield Place(TICKER, BID, cents(44), contracts(10), tif=Tif.IOC, reason="in")
+
+
+def started(virtual: Virtual) -> Loop:
+    virtual.market(40, 44)
+    loop = Loop(virtual, Holder(StrategyParams()), limits=LIMITS)
+    loop.ticks(2)
+    assert virtual.exchange.position("alice", TICKER) == contracts(10)
+    return loop
+
+
+def exits(virtual: Virtual) -> list[Order]:
+    return sorted((o for o in virtual.store.orders() if o.reason == "stop-loss"), key=lambda order: order.created)
+
+
+def codes(loop: Loop) -> list[str]:
+    return [alert.code for alert in loop.alerts("STOP_LOSS", "STOP_LOSS_STUCK")]
+
+
+@pytest.mark.parametrize("bid", [21, 22])
+def test_a_strategy_that_never_sells_is_sold_out_below_its_floor_and_stays_out(virtual: Virtual, bid: int) -> None:
+    """It paid 44: 22 is half of it."""
+    loop = started(virtual)
+    virtual.market(bid, 44)
+    loop.ticks(4)
+    is_sold = bid < 22
+    assert virtual.exchange.position("alice", TICKER) == (0 if is_sold else contracts(10))
+    assert [(order.price, order.filled, order.strategy) for order in exits(virtual)] == [
+        (cents(21), contracts(10), "holder")
+    ] * is_sold
+    assert loop.engine.state.owned(TICKER, "holder") == (0 if is_sold else contracts(10))
+    assert codes(loop) == ["STOP_LOSS"] * is_sold
+
+
+def test_an_empty_book_is_waited_for_and_then_sold_into(virtual: Virtual) -> None:
+    loop = started(virtual)
+    virtual.exchange.cancel_all("maker", virtual.clock.now(), TICKER)
+    virtual.quote(ASK, 5)
+    loop.ticks(10)
+    assert virtual.exchange.position("alice", TICKER) == contracts(10)
+    assert (exits(virtual), codes(loop)) == ([], ["STOP_LOSS_STUCK"])
+    virtual.quote(BID, 4, 6)
+    loop.ticks(2)
+    assert virtual.exchange.position("alice", TICKER) == contracts(4), "what somebody bought"
+
+
+def test_an_exit_whose_answer_is_lost_is_not_sent_twice(virtual: Virtual) -> None:
+    loop = started(virtual)
+    virtual.market(21, 44)
+
+    def lose(request: httpx.Request) -> None:
+        if request.method == "POST":
+            virtual.wire.after = lambda _: None
+            raise httpx.ReadTimeout("lost", request=request)
+
+    virtual.wire.after = lose
+    loop.ticks(6)
+    (order,) = exits(virtual)
+    assert (order.status, order.filled) == (OrderStatus.FILLED, contracts(10))
+    assert virtual.exchange.position("alice", TICKER) == 0
+
+
+def test_a_loop_that_crashed_in_the_middle_of_an_exit_goes_on_with_what_is_left(virtual: Virtual) -> None:
+    loop = started(virtual)
+    virtual.exchange.cancel_all("maker", virtual.clock.now(), TICKER)
+    virtual.quote(BID, 21, 4)
+    virtual.quote(ASK, 44)
+    loop.ticks(2)
+    assert virtual.exchange.position("alice", TICKER) == contracts(6)
+    virtual.quote(BID, 20, 100)
+    again = Loop(virtual, Holder(StrategyParams()), limits=LIMITS)
+    again.ticks(2)
+    assert virtual.exchange.position("alice", TICKER) == 0
+    again.ticks(5)
+    assert virtual.exchange.position("alice", TICKER) == 0, "and it stays out, after the restart too"
+
+
+class Runaway(Strategy):
+    """Buys ten at every look, whatever it holds."""
+
+    name = "runaway"
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        yield Place(ticker, BID, cents(44), contracts(10), tif=Tif.IOC)
+
+
+NO_LIMITS = Limits(
+    max_position=None, max_exposure=None, max_order_qty=None, max_order_cost=None, price_collar=None, min_edge=None,
+    max_orders_per_minute=None, max_daily_loss=None, max_api_errors=None, max_close_slippage=None,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_braked", [True, False])
+def test_a_runaway_strategy_is_stopped_by_the_exchange_with_our_own_limits_off(
+    virtual: Virtual, is_braked: bool
+) -> None:
+    """`trade.group_limit`: fifty contracts within fifteen seconds trip the group, and it takes no more."""
+    virtual.market(40, 44)
+    virtual.quote(ASK, 44, 1_000)
+    loop = Loop(virtual, Runaway(StrategyParams()), limits=NO_LIMITS)
+    if is_braked:
+        loop.engine.state.groups[0] = virtual.client.create_order_group(contracts(50)).group_id
+    with suppress(KalshiError):
+        loop.ticks(30, every_s=1.0)
+    held: Qty = virtual.exchange.position("alice", TICKER)
+    if is_braked:
+        assert contracts(50) <= held <= contracts(60)
+        assert [alert.code for alert in loop.alerts("GROUP_TRIGGERED")] == ["GROUP_TRIGGERED"]
+    else:
+        assert held > contracts(200), "the companion: nothing else held it"
