@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kalshi_cli.exchange.signing import PrivateKey
     from kalshi_cli.sim.controls import Controls, Report
     from kalshi_cli.sim.server import SimServer
+    from kalshi_cli.sim.spot import SpotVenues
 
 ACCOUNT = "trader"
 KEY_ID = "00000000-0000-4000-8000-00000000cafe"
@@ -186,13 +187,13 @@ class Simulator:
         from kalshi_cli.sim.spot import SpotVenues
 
         spots = SpotVenues(world.seed, world.spot)
-        route = ControlRoute(self._controls(exchange, world), self._token())
+        route = ControlRoute(self._controls(exchange, world, spots), self._token())
         return SimServer(exchange, self.clock, port=port, on_advance=world.advance, controls=route, spots=spots)
 
-    def _controls(self, exchange: Exchange, world: World) -> Controls:
+    def _controls(self, exchange: Exchange, world: World, spots: SpotVenues | None = None) -> Controls:
         from kalshi_cli.sim.controls import Controls
 
-        return Controls(exchange, world, self.offset_ms, self._shift)
+        return Controls(exchange, world, self.offset_ms, self._shift, spots)
 
     def control(self, name: str, fields: dict[str, object]) -> Report:
         """Do this to it, wherever it is open. UsageError, NotFoundError or ExchangeError where it cannot be done."""

@@ -208,5 +208,23 @@ def stream(
     _do(ctx, "stream", hang_up=hang_up or None, error=int(error) if error else None, channel=channel)
 
 
+@app.command("spot")
+def spot(
+    ctx: typer.Context,
+    fault: Annotated[str, typer.Argument(metavar="off|freeze|junk|cut|wrong", help="What is wrong with it.")],
+    venue: Annotated[
+        Any, choice_option("--venue", choices=("coinbase", "kraken", "binance", "binance_us"), text="Of one venue.")
+    ] = None,
+) -> None:
+    """Distort the outside prices that the served exchange tells: silence, nonsense, no connection, five percent more.
+
+    \b
+    kalshi sim spot freeze --venue coinbase
+    """
+    if fault not in ("off", "freeze", "junk", "cut", "wrong"):
+        raise UsageError(f"off, freeze, junk, cut or wrong, not {fault!r}", hint="kalshi sim spot off")
+    _do(ctx, "spot", fault="" if fault == "off" else fault, venue=venue or None)
+
+
 def _upper(name: str | None) -> str | None:
     return None if name is None else name.upper()

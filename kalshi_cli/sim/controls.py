@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.spot import VENUES, Fault, SpotVenues
 from kalshi_cli.sim.stream.subscription import CHANNELS
 from kalshi_cli.sim.world.world import World
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_price
@@ -93,7 +94,14 @@ class Stream(Command, frozen=True, kw_only=True, tag="stream"):
     channel: str = ""
 
 
-AnyCommand = Status | Pause | Resume | Close | Settle | Amend | Dispute | Clock | Shuffle | Stream
+class Spot(Command, frozen=True, kw_only=True, tag="spot"):
+    """What is wrong with the spot that a venue tells, or all of them; nothing any more where `fault` is empty."""
+
+    fault: Fault
+    venue: Literal["coinbase", "kraken", "binance", "binance_us"] | None = None
+
+
+AnyCommand = Status | Pause | Resume | Close | Settle | Amend | Dispute | Clock | Shuffle | Stream | Spot
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +148,9 @@ class Controls:
         world: World,
         offset_ms: Callable[[], int] = lambda: 0,
         shift: Callable[[int], None] = lambda _offset_ms: None,
+        spots: SpotVenues | None = None,
     ) -> None:
+        self._spots = spots
         self._exchange = exchange
         self._world = world
         self._offset_ms = offset_ms
@@ -167,6 +177,8 @@ class Controls:
                 return "messages come in their order" if command.seed is None else "messages and replies are shuffled"
             case Stream():
                 return self._upset(command, now)
+            case Spot():
+                return self._distort(command)
             case Status():
                 return ""
 
@@ -244,6 +256,13 @@ class Controls:
             raise ControlError("invalid", f"a channel is one of {', '.join(CHANNELS)}")
         assert command.error is not None
         return f"{self._exchange.break_channel(command.channel, command.error, now)} subscriptions were ended"
+
+    def _distort(self, command: Spot) -> str:
+        if self._spots is None:
+            raise ControlError("conflict", "nobody serves this exchange, so nobody hears its spot")
+        for venue in VENUES if command.venue is None else (command.venue,):
+            self._spots.faults[venue] = command.fault
+        return f"the spot of {command.venue or 'every venue'}: {command.fault or 'as it is'}"
 
     def _known(self, ticker: str) -> MarketStatus:
         try:
