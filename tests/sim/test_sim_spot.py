@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,6 +26,8 @@ from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN
 from kalshi_cli.feeds.spot.reader import MAX_ERRORS, MAX_FRAME, Pace, Source, SpotReader
 from kalshi_cli.feeds.spot.venue import Pair, Venue
+from kalshi_cli.sim.controls import ControlError, Controls, read_command
+from kalshi_cli.sim.rest.replies import Request as Ask
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.sim.spot import SpotVenues
 from kalshi_cli.sim.world.families import BTC
@@ -235,9 +239,28 @@ def test_whatever_a_server_sends_costs_one_connection_and_the_others_go_on(
 
 
 def test_the_same_moment_is_told_alike_by_stream_and_by_rest_of_two_worlds_with_one_seed() -> None:
-    from kalshi_cli.sim.rest.replies import Request as Ask
-
     ask = Ask("GET", "/spot/kraken/0/public/Trades", {"pair": ["XBTUSD"]})
     one, two = (SpotVenues(7, lambda _coin, at: PATH.at(at)).read(ask, T0).body for _ in range(2))
     assert one == two
     assert SpotVenues(8, lambda _coin, at: PATH.at(at)).read(ask, T0).body != one
+
+
+def test_a_person_distorts_the_spot_of_one_venue_or_of_all_and_lets_it_be_again() -> None:
+    venues = SpotVenues(1, lambda _coin, at: PATH.at(at))
+    world: Any = None
+    controls = Controls(make_exchange(), world, spots=venues)
+
+    def spot(**fields: Any) -> str:
+        return controls.perform(read_command("spot", json.dumps(fields).encode()), T0).done
+
+    assert spot(fault="freeze", venue="kraken") == "the spot of kraken: freeze"
+    assert venues.faults == {"kraken": "freeze"}
+    spot(fault="wrong")
+    assert set(venues.faults.values()) == {"wrong"}
+    assert len(venues.faults) == 4
+    assert spot(fault="") == "the spot of every venue: as it is"
+    assert not any(venues.faults.values())
+    with pytest.raises(ControlError):
+        spot(fault="gone")
+    with pytest.raises(ControlError):
+        spot(fault="junk", venue="nobody")
