@@ -1,0 +1,263 @@
+"""Controls of how much there is, and of when a strategy may open: each binds, each can be switched off, and what only
+closes passes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from core_build import HOUR, NOW, Build
+
+from kalshi_cli.core.controls import CONTROLS, OF_PEOPLE
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import Denied, Filled, MarketChange, MarketLocks, OrderAccepted, Place, Valued
+from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, FeeType, OrderStatus, Side, Tif
+from kalshi_cli.core.risk import review
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+
+OPEN = {"min_edge": None, "max_orders_per_minute": None}
+
+
+def place(side: Side = BID, price: int = 41, qty: int = 10, ticker: str = "KXA-1", **changes: Any) -> Place:
+    return Place(ticker, side, cents(price), contracts(qty), **changes)
+
+
+def code(state: State, intent: Place, strategy: str = "s", **limits: Any) -> str:
+    verdict = review(state, Limits(**{**OPEN, **limits}), intent, client_order_id="new", strategy=strategy, expiry_s=90)
+    return verdict.code if isinstance(verdict, Denied) else "approved"
+
+
+@pytest.fixture
+def state(build: Build) -> State:
+    markets = [build.market(f"KXA-{n}") for n in (1, 2)] + [build.market("KXB-1", event_ticker="KXB")]
+    families = {
+        "KXA": Family(event_ticker="KXA", category="Sports", is_exclusive=True),
+        "KXB": Family(event_ticker="KXB", category="Sports"),
+    }
+    free = FeeSchedule(FeeType.QUADRATIC, 0)
+    state = build.state(*markets, families=families, fees={market.ticker: free for market in markets})
+    for market in markets:
+        snapshot = build.book(ticker=market.ticker)
+        state.books[market.ticker].load(snapshot.bids, snapshot.asks, snapshot.ts)
+    return state
+
+
+# -- what is at risk ----------------------------------------------------------------------------------------------
+
+
+def test_the_markets_of_an_event_are_at_risk_together(state: State, build: Build) -> None:
+    state.orders.add(build.order("other", ticker="KXA-2", status=OrderStatus.UNKNOWN))
+    assert state.event_exposure("KXA") == dollars(4)
+    assert code(state, place(price=40), max_event_exposure=dollars(8)) == "approved"
+    assert code(state, place(price=41), max_event_exposure=dollars(8)) == "EVENT_EXPOSURE"
+    assert code(state, place(price=41, ticker="KXB-1"), max_event_exposure=dollars(8)) == "approved"
+    assert code(state, place(price=41), strategy="", max_event_exposure=dollars(8)) == "EVENT_EXPOSURE", "people too"
+
+
+def test_in_an_exclusive_event_only_one_outcome_can_go_against_us(state: State, build: Build) -> None:
+    state.ledger.book(build.fill(ticker="KXA-2", side=ASK, price=cents(60)))
+    assert state.event_exposure("KXA") == dollars(4), "ten NO at 40 cents"
+    state.ledger.book(build.fill("t2", side=ASK, price=cents(40)))
+    assert state.event_exposure("KXA") == 0, "one costs $6 while the other wins $6, or $4 while the other wins $4"
+    state.families["KXA"] = Family(event_ticker="KXA")
+    assert state.event_exposure("KXA") == dollars(10)
+
+
+def test_the_events_of_a_category_count_together_and_those_of_none_in_each(state: State, build: Build) -> None:
+    state.orders.add(build.order("other", ticker="KXB-1"))
+    limit = {"max_category_exposure": dollars(8)}
+    assert code(state, place(price=40), **limit) == "approved"
+    assert code(state, place(price=41), **limit) == "CATEGORY_EXPOSURE"
+    state.families["KXB"] = Family(event_ticker="KXB", category="Crypto")
+    assert code(state, place(price=41), **limit) == "approved"
+    del state.families["KXB"]
+    assert code(state, place(price=41), **limit) == "CATEGORY_EXPOSURE"
+
+
+def test_an_order_in_a_market_that_nobody_read_is_of_the_event_that_its_ticker_names(
+    state: State, build: Build
+) -> None:
+    state.orders.add(build.order("typed", ticker="KXA-9"))
+    assert state.event_exposure("KXA") >= dollars(4)
+    assert state.event_of("NODASH") == "NODASH"
+
+
+def test_exposure_counts_the_fee_of_what_may_still_trade_and_none_that_was_paid(state: State, build: Build) -> None:
+    state.fees["KXA-1"] = FeeSchedule()
+    assert code(state, place(price=40), max_exposure=Money(4_168_000)) == "approved"
+    assert code(state, place(price=40), max_exposure=Money(4_167_999)) == "EXPOSURE"
+    assert code(state, place(price=40, post_only=True), max_exposure=dollars(4)) == "approved", "makers are not charged"
+    state.ledger.book(build.fill(fee=Money(168_000)))
+    assert state.total_exposure() == dollars(4)
+
+
+def test_what_was_read_of_a_market_since_counts_at_once(build: Build) -> None:
+    engine = build.engine(state=build.state(families={"KXZ": Family(event_ticker="KXZ")}))
+    engine.state.orders.add(build.order("other", ticker="KXQ-1", status=OrderStatus.UNKNOWN))
+    before = engine.state.event_exposure("KXQ")
+    engine.step(MarketChange(NOW, build.market("KXQ-1", event_ticker="KXZ"), FeeSchedule(FeeType.QUADRATIC, 0)))
+    assert (engine.state.event_exposure("KXQ"), engine.state.event_exposure("KXZ")) == (0, dollars(4))
+    assert before > dollars(4), "with the fee that most series charge"
+    engine.state.orders.add(build.order("held", ticker="KXR-1"))
+    assert engine.state.event_exposure("KXR") == dollars(4)
+    engine.step(Valued(NOW, (build.market("KXR-1", event_ticker="KXY"),)))
+    assert engine.state.event_exposure("KXY") == dollars(4)
+
+
+# -- how many, how often --------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_live_orders_is_bounded_over_all_markets(state: State, build: Build) -> None:
+    state.orders.add(build.order("a"))
+    state.orders.add(build.order("b", ticker="KXB-1", is_foreign=True, order_id="o9"))
+    assert code(state, place(), max_live_orders=3) == "approved"
+    assert code(state, place(), max_live_orders=2) == "LIVE_ORDERS"
+    state.ledger.book(build.fill())
+    assert code(state, place(ASK, 45), max_live_orders=0) == "approved", "it closes"
+
+
+def test_what_is_traded_in_a_market_within_an_hour_is_bounded(state: State, build: Build) -> None:
+    state.ledger.book(build.fill(qty=contracts(20), ts=Ts(NOW - HOUR + 1)))
+    state.ledger.book(build.fill("t2", side=ASK, qty=contracts(20), ts=Ts(NOW - 1)))
+    state.orders.add(build.order("rests"))
+    limit = {"max_churn": contracts(60)}
+    assert code(state, place(qty=10), **limit) == "approved"
+    assert code(state, place(qty=11), **limit) == "CHURN"
+    assert code(state, place(qty=11, ticker="KXB-1"), **limit) == "approved"
+    state.now = Ts(NOW + 1)
+    assert code(state, place(qty=11), **limit) == "approved", "an hour ago is not within it"
+
+
+def test_what_was_traded_and_not_told_yet_is_churn_and_closing_is_not_held_up(build: Build) -> None:
+    engine = build.engine(limits=Limits(min_edge=None, max_churn=contracts(10)))
+    engine.step(build.book())
+    sent = engine.place(place(price=44, tif=Tif.IOC), "s")
+    assert not isinstance(sent, Denied)
+    engine.step(OrderAccepted(NOW, sent.order.client_order_id, "o1", contracts(10), Qty(0)))
+    refused = engine.place(place(qty=1), "s")
+    assert isinstance(refused, Denied)
+    assert refused.code == "CHURN"
+    engine.step(Filled(NOW, build.fill(client_order_id=sent.order.client_order_id, price=cents(44))))
+    assert not isinstance(engine.place(place(ASK, 40), "s"), Denied)
+
+
+def test_after_a_loss_a_strategy_waits_in_that_market_and_others_do_not(build: Build) -> None:
+    limits = Limits(min_edge=None, cooldown_after_loss_ms=60_000)
+    engine: Engine = build.engine(limits=limits, state=build.state(build.market(), build.market("KXB-1")))
+    for ticker in ("KXA-1", "KXB-1"):
+        engine.step(build.book(ticker=ticker))
+
+    def trade(side: Side, price: int, number: int) -> None:
+        sent = engine.place(place(side, price, tif=Tif.IOC), "loser")
+        assert not isinstance(sent, Denied), sent
+        name = sent.order.client_order_id
+        engine.step(OrderAccepted(NOW, name, f"o{number}", contracts(10), Qty(0)))
+        fill = build.fill(f"t{number}", order_id=f"o{number}", client_order_id=name, side=side, price=cents(price))
+        engine.step(Filled(NOW, fill))
+
+    def verdict(strategy: str, ticker: str = "KXA-1", side: Side = BID) -> str:
+        wanted = place(side, 42, 1, ticker=ticker)
+        return code(engine.state, wanted, strategy, cooldown_after_loss_ms=60_000, max_book_age_ms=None)
+
+    trade(BID, 40, 1)
+    trade(ASK, 41, 2)
+    assert verdict("loser") == "approved", "that was no loss"
+    trade(BID, 44, 3)
+    trade(ASK, 40, 4)
+    assert verdict("loser") == "COOLDOWN"
+    assert (verdict("other"), verdict(""), verdict("loser", "KXB-1")) == ("approved",) * 3
+    engine.state.now = Ts(NOW + 59_999)
+    assert verdict("loser") == "COOLDOWN"
+    engine.state.now = Ts(NOW + 60_000)
+    assert verdict("loser") == "approved"
+    engine.state.now = NOW
+    engine.state.ledger.book(build.fill("held", qty=contracts(5)))
+    assert verdict("loser", side=ASK) == "approved", "it closes"
+
+
+def test_a_loss_of_yesterday_is_booked_and_forgotten(build: Build) -> None:
+    state = build.state()
+    old = Ts(NOW - 86_400_000)
+    assert state.book_own("s", build.fill("t1", ts=old))
+    assert state.book_own("s", build.fill("t2", side=ASK, price=cents(30), ts=old))
+    assert not state.book_own("s", build.fill("t2", side=ASK, price=cents(30), ts=old))
+    assert state.losses == {}
+    assert state.book_own("s", build.fill("t3"))
+    assert not state.book_own("s", build.fill("t3"))
+    assert state.book_own("s", build.fill("t4", side=ASK, price=cents(30)))
+    assert state.losses == {("s", "KXA-1"): NOW}
+
+
+# -- when, and at which price, a strategy may open ----------------------------------------------------------------
+
+
+def test_in_a_wide_market_strategies_open_nothing(state: State, build: Build) -> None:
+    assert code(state, place(), max_spread=cents(4)) == "approved"
+    assert code(state, place(), max_spread=cents(3)) == "SPREAD"
+    assert code(state, place(), "", max_spread=cents(3)) == "approved", "a person sees it"
+    book = state.books["KXA-1"]
+    book.load((), ((cents(4), contracts(9)),), NOW)
+    assert code(state, place(price=3), max_spread=cents(4)) == "approved", "nobody bids: the end of the scale is at 0"
+    book.load(((cents(40), contracts(9)),), (), NOW)
+    assert code(state, place(), max_spread=cents(59)) == "SPREAD"
+    state.ledger.book(build.fill())
+    assert code(state, place(ASK, 45), max_spread=cents(0)) == "approved", "it closes"
+    assert code(state, place(ASK, 45, 99, tif=Tif.IOC, reduce_only=True), max_spread=cents(0)) == "approved"
+    del state.books["KXA-1"]
+    assert code(state, place(), max_spread=cents(0), max_book_age_ms=None) == "approved"
+
+
+def test_shortly_before_a_market_closes_strategies_open_nothing(state: State, build: Build) -> None:
+    limit = {"min_time_to_close_ms": HOUR}
+    assert code(state, place(), **limit) == "MARKET_CLOSING", "it closes in an hour"
+    assert code(state, place(), "", **limit) == "approved"
+    assert code(state, place(), min_time_to_close_ms=HOUR - 1) == "approved"
+    state.ledger.book(build.fill())
+    assert code(state, place(ASK, 45), **limit) == "approved"
+
+
+def test_a_price_far_beyond_what_a_strategy_holds_for_fair_is_refused_whatever_others_quote(
+    state: State, build: Build
+) -> None:
+    assert code(state, place(price=44, fair=cents(33))) == "PRICE_COLLAR"
+    assert code(state, place(price=44, fair=cents(34))) == "approved"
+    assert code(state, place(ASK, 40, fair=cents(51))) == "PRICE_COLLAR"
+    state.ledger.book(build.fill())
+    assert code(state, place(ASK, 40, fair=cents(51))) == "approved", "to get out it may"
+
+
+# -- locks ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_locked_market_takes_only_what_closes(state: State, build: Build) -> None:
+    state.locks = {"KXA-1": Ts(NOW + 1)}
+    assert code(state, place()) == code(state, place(), "") == "LOCKED"
+    assert code(state, place(ticker="KXB-1")) == "approved"
+    state.ledger.book(build.fill())
+    assert code(state, place(ASK, 45)) == "approved"
+    assert code(state, place(ASK, 45, 11)) == "LOCKED"
+    state.now = Ts(NOW + 1)
+    assert code(state, place(ASK, 45, 11)) == "approved"
+
+
+def test_the_engine_hears_of_locks(build: Build) -> None:
+    engine = build.engine()
+    assert engine.step(MarketLocks(NOW, {"KXA-1": Ts(NOW + 9)})) == []
+    assert engine.state.locks == {"KXA-1": NOW + 9}
+    engine.step(MarketLocks(NOW, {}))
+    assert engine.state.locks == {}
+
+
+# -- all of them -------------------------------------------------------------------------------------------------
+
+
+def test_each_control_is_asked_once_and_people_are_asked_less() -> None:
+    assert len(set(CONTROLS)) == len(CONTROLS)
+    assert set(OF_PEOPLE) < set(CONTROLS)
+
+
+def test_without_limits_nothing_of_this_file_objects(state: State, build: Build) -> None:
+    state.orders.add(build.order("other", qty=contracts(10_000)))
+    none = dict.fromkeys(("max_position", "max_exposure", "max_order_qty", "max_order_cost", "price_collar"))
+    assert code(state, place(qty=9_999, ticker="KXB-1"), **none) == "approved"
