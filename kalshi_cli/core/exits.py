@@ -7,9 +7,9 @@ second, each at most `max_close_slippage` below the one before, ten of them; the
 again. Where nobody pays more than a cent, where the book cannot be believed, or while an order of the strategy in this
 market is in doubt, nothing is sent, and somebody is told.
 
-Every look decides anew from what is held and what it is worth, so a restart goes on where it was. What the exchange has
-netted between two strategies is not there to be sold. Percentages are of what was paid: of a NO, of one dollar less the
-price.
+Afterwards the strategy opens nothing there for the cooldown after a loss. Every look decides anew from what is held and
+what it is worth, so a restart goes on where it was. What the exchange has netted between two strategies is not there to
+be sold. Percentages are of what was paid: of a NO, of one dollar less the price.
 """
 
 from __future__ import annotations
@@ -47,9 +47,6 @@ REST_MS = 60_000
 
 STUCK_MS = 10_000
 """How long a stop-loss may have sold nothing until somebody is told."""
-
-COOLDOWN_MS = 600_000
-"""How long a strategy opens nothing in a market after its last exit there."""
 
 A_CENT = cents(1)
 
@@ -104,7 +101,8 @@ class Exits:
         price that is too far from what the position is worth."""
         if intent.reduce_only:
             return self._too_far(intent)
-        until = Ts(self._last.get((strategy, intent.ticker), Ts(-COOLDOWN_MS)) + COOLDOWN_MS)
+        last = self._last.get((strategy, intent.ticker))
+        until = self._state.now if last is None else Ts(last + self._limits.cooldown_after_loss_ms)
         if self._state.now < until:
             return "COOLDOWN", f"an exit was sent, until={format_ts(until)}"
         for (name, ticker, _), walk in self._walks.items():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from core_build import HOUR, NOW, Build
 
-from kalshi_cli.core.exits import COOLDOWN_MS, REST_MS, STEP_MS, STEPS, STUCK_MS
+from kalshi_cli.core.exits import REST_MS, STEP_MS, STEPS, STUCK_MS
 from kalshi_cli.core.messages import (
     Alert,
     BookSnapshot,
@@ -45,7 +45,8 @@ from kalshi_cli.core.model import (
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.units import Money, Qty, Ts, cents, contracts
 
-HALF = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None)
+COOLDOWN_MS = 600_000
+HALF = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, cooldown_after_loss_ms=COOLDOWN_MS)
 """Sold below half of what it cost."""
 
 TICKER = "KXA-1"

@@ -17,7 +17,7 @@ from kalshi_cli.errors import KalshiError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Qty, cents, contracts
 
-LIMITS = Limits(min_edge=None, stop_loss_pct=50)
+LIMITS = Limits(min_edge=None, stop_loss_pct=50, cooldown_after_loss_ms=600_000)
 
 
 class Holder(Strategy):
