@@ -19,9 +19,11 @@ import msgspec
 from kalshi_cli import config_file
 from kalshi_cli.config_sections import (
     EVENTS,
+    RESERVED,
     SPOT_VENUES,
     TIERS,
     Alerts,
+    Allotment,
     Checks,
     Credentials,
     CredentialsByEnv,
@@ -87,6 +89,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sim: Sim = Sim()
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
+    """Parameters by strategy."""
+    allotments: dict[str, Allotment] = {}
+    """What else is below `strategies`: the budget and the sizing of each that has any."""
     file: Path | None = None
     origins: dict[str, str] = {}
     problems: tuple[Problem, ...] = ()
@@ -270,6 +275,9 @@ def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, 
             yield from (
                 ((*at, name, param), Any, raw) for name, params in value.items() for param, raw in params.items()
             )
+        elif at == ("allotments",):
+            for name, allotment in value.items():
+                yield from _leaves(allotment, ("strategies", name))
         elif field.name not in ("file", "origins", "problems"):
             yield at, field.type, value
 
@@ -277,18 +285,23 @@ def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, 
 _KINDS = {key: kind for key, kind, _ in _leaves(Config())}
 _SECTIONS = {key[:depth] for key in _KINDS for depth in range(len(key))} | {("strategies",), SINKS}
 _KINDS |= {key: kind for key, kind, _ in _leaves(Sink(), ("sink",))}
+_KINDS |= {key: kind for key, kind, _ in _leaves(Allotment(), ("strategy",))}
 
 
 def _is_section(key: Key) -> bool:
-    return key in _SECTIONS or (len(key) == 2 and key[0] == "strategies") or (len(key) == 3 and key[:2] == SINKS)
+    if key[:1] == ("strategies",) and (len(key) == 2 or key[2:] == ("sizing",)):
+        return True
+    return key in _SECTIONS or (len(key) == 3 and key[:2] == SINKS)
 
 
 def _kind(key: Key) -> Any:
     """The type of a value; ValueError, with the nearest name, where there is no such value."""
     if len(key) == 2 and key[0] == "references":
         return str | None
-    if len(key) == 3 and key[0] == "strategies":
+    if len(key) == 3 and key[0] == "strategies" and key[2] not in RESERVED:
         return Any
+    if len(key) > 2 and key[0] == "strategies" and not _is_section(key):
+        key = ("strategy", *key[2:])
     if len(key) == 4 and key[:2] == SINKS:
         if not re.fullmatch(r"[\w-]{1,40}", key[2]):
             raise ValueError("the name of a sink is one word of at most 40 letters, digits, - and _")
@@ -319,10 +332,16 @@ def _build(kind: type[msgspec.Struct], key: Key, values: Mapping[Key, object]) -
                 name[1]: index for name, index in values.items() if name[:1] == at and index is not None
             }
         elif at == ("strategies",):
-            made[field.name] = _named(at, values)
+            params: dict[Key, object] = {
+                key: raw for key, raw in values.items() if len(key) == 3 and key[2] not in RESERVED
+            }
+            made[field.name] = _named(at, params)
+        elif at == ("allotments",):
+            own = {key: raw for key, raw in values.items() if key[0] == "strategies" and key[2] in RESERVED}
+            made[field.name] = {key[1]: _build(Allotment, key[:2], own) for key in own}
         elif at == SINKS:
             made[field.name] = {name: Sink(**found) for name, found in _named(at, values).items()}
-        elif at in _SECTIONS:
+        elif _is_section(at):
             made[field.name] = _build(field.type, at, values)
         elif at in values:
             made[field.name] = values[at]

@@ -103,6 +103,24 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     group_limit: Annotated[Qty, Meta(ge=contracts(1), le=contracts(1_000_000))] | None = contracts(500)
 
 
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """How large an order of a strategy is; `core/sizing.py` says what each kind means."""
+
+    kind: Literal["fixed", "fraction", "kelly"] = "fixed"
+    fraction: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    max_fraction: Annotated[float, Meta(gt=0, le=1)] = 0.05
+
+
+class Allotment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set for one strategy beside its parameters, under names that no parameter may have."""
+
+    budget: Dollars | None = None
+    sizing: Sizing = Sizing()
+
+
+RESERVED = Allotment.__struct_fields__
+
+
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """Where a measure of `kalshi check` warns and where it is critical: ranges as monitoring plug-ins write them.
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.config import HOSTS, Config, config_dir, load, masked, state_dir
-from kalshi_cli.config_sections import Credentials, hidden_address
+from kalshi_cli.config_sections import Allotment, Credentials, Sizing, hidden_address
 from kalshi_cli.errors import ConfigError, ExitCode
 from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 
@@ -127,6 +127,44 @@ def test_strategy_parameters_come_from_file_variable_and_flag() -> None:
     config = load(file, {"KALSHI_STRATEGIES__FADE__SIZE": "7"}, {"strategies.make.width": "0.04"})
     assert config.strategies == {"fade": {"edge": 0.02, "size": "7"}, "make": {"width": "0.04"}}
     assert config.origins["strategies.make.width"] == "flag"
+
+
+def test_what_a_strategy_gets_is_beside_its_parameters_and_typed() -> None:
+    file = written(
+        "strategies:\n  spike: {move: 0.04, budget: 50, sizing: {kind: kelly, fraction: 0.5}}\n  fade: {edge: 1}\n"
+    )
+    config = load(file, {"KALSHI_STRATEGIES__FADE__SIZING__KIND": "fraction"}, {})
+    assert config.strategies == {"spike": {"move": 0.04}, "fade": {"edge": 1}}
+    assert config.allotments == {
+        "spike": Allotment(budget=Money(50_000_000), sizing=Sizing(kind="kelly", fraction=0.5, max_fraction=0.05)),
+        "fade": Allotment(sizing=Sizing(kind="fraction")),
+    }
+    shown = {setting.path: setting.value for setting in masked(config)}
+    assert shown["strategies.spike.budget"] == "50.000000"
+    assert (shown["strategies.spike.sizing.kind"], shown["strategies.spike.move"]) == ("kelly", "0.04")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("budget: -1", "strategies.spike.budget: must be at least 0.000000, not -1.000000"),
+        ("budget: lots", "strategies.spike.budget: must be dollars"),
+        ("sizing: kelly", "strategies.spike.sizing: must be a section"),
+        ("sizing: {kind: martingale}", "strategies.spike.sizing.kind: must be one of fixed, fraction, kelly"),
+        ("sizing: {fraction: 1.5}", "strategies.spike.sizing.fraction: must be at most 1"),
+        ("sizing: {max_fraction: 0}", "strategies.spike.sizing.max_fraction: must be above 0"),
+        ("sizing: {fracton: 0.1}", "strategies.spike.sizing.fracton: unknown key fracton; did you mean fraction?"),
+    ],
+)
+def test_what_a_strategy_cannot_get_is_a_problem(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(f"strategies:\n  spike: {{{text}}}\n"), {}, {})
+    assert said in str(caught.value)
+
+
+def test_a_variable_cannot_be_a_whole_section() -> None:
+    with pytest.raises(ConfigError, match="is a section, not a value"):
+        load(None, {"KALSHI_STRATEGIES__SPIKE__SIZING": "kelly"}, {})
 
 
 # -- credentials and hosts ----------------------------------------------------------------------------------------

@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, log_folder, state_dir
 from kalshi_cli.core.messages import Alert, GroupSwitched
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.orders import OWN_ID
+from kalshi_cli.core.sizing import Allotment, Sizing
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import cancel, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
@@ -145,8 +148,17 @@ class App:
             stop_loss_pct=risk.stop_loss_pct,
             take_profit_pct=risk.take_profit_pct,
             max_close_slippage=risk.max_close_slippage,
+            allotments=self._allotments,
             day_start=lambda ts: portfolio.day_start(ts, zone),
         )
+
+    @property
+    def _allotments(self) -> dict[str, Allotment]:
+        """By the name of the strategy."""
+        return {
+            name: Allotment(budget=found.budget, sizing=Sizing(**msgspec.structs.asdict(found.sizing)))
+            for name, found in self.config.allotments.items()
+        }
 
     # -- parts ----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,7 @@ class Loops:
         app, config = self.app, self.app.config
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
         home = state_dir(config, "paper") if is_paper else app.state_dir
-        strategies = [self._strategy(name, request.params) for name in request.strategies]
+        strategies = self._strategies(request)
         over: list[Summary] = []
         with ExitStack() as stack:
             stack.enter_context(after_a_run(lambda: over[0].live_orders if over else None, app.tell))
@@ -207,7 +207,7 @@ class Loops:
         return over_recordings(
             request, self._plan(request.strategies, "backtest", 0),
             msgspec.structs.replace(self.app.limits, max_daily_loss=None, max_drawdown=None),  # nobody could resume
-            [self._strategy(name, request.params) for name in request.strategies],
+            self._strategies(request),
             cash=self.app.config.sim.starting_cash,
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
             references=self.app.config.references, order_expiry_s=self.app.config.trade.order_expiry_s,
@@ -268,11 +268,11 @@ class Loops:
         stack.callback(stream.stop)
         return stream
 
-    def _strategy(self, name: str, params: Mapping[str, str]) -> Strategy:
-        """A strategy with the parameters of the configuration, then those of the command."""
+    def _strategies(self, request: TradeRequest | BacktestRequest) -> list[Strategy]:
+        """With the parameters of the configuration, then those of the command."""
         from kalshi_cli.strategies import registry
 
-        return registry.make(name, {**self.app.config.strategies.get(name, {}), **params})
+        return registry.make_all(request.strategies, self.app.config.strategies, request.params)
 
     def _plan(self, strategies: Sequence[str], mode: str, markets: int, request: TradeRequest | None = None) -> Plan:
         from kalshi_cli.strategies.registry import fingerprint

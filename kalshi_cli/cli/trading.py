@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 app = Commands("Run strategies, and watch them run.")
 
 Names = Annotated[str, typer.Option("--strategy", metavar="NAME[,NAME]", help="Built in, or FILE.py:Class.")]
-Tuning = Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; may be repeated.")]
+Tuning = Annotated[
+    list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter, or NAME.K=V; may be repeated.")
+]
 
 
 @app.command("trade")
@@ -45,6 +47,7 @@ def trade(
     \b
     kalshi trade --strategy spike
     kalshi trade --strategy spike --series KXBTCD --duration 10m --param move=4c --param size=2
+    kalshi trade --strategy spike,crypto-ta --param spike.move=4c
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
     from kalshi_cli.app.loops import Loops
@@ -226,4 +229,5 @@ def strategies(
     if not name:
         render_rows(StrategyRow, strategy_rows(registry.BUILT_IN), form)
         return
-    render_rows(ParameterRow, [parameter_row(each) for each in registry.parameters(registry.load(name))], form)
+    found = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
+    render_rows(ParameterRow, [parameter_row(each) for each in found], form)

@@ -33,6 +33,9 @@ class Allotment(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_ALLOTMENT = Allotment()
 
+RESERVED = Allotment.__struct_fields__
+"""What is configured beside the parameters of a strategy, so that no parameter is called so."""
+
 
 def size(
     sizing: Sizing,

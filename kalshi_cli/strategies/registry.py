@@ -9,13 +9,14 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
 
+from kalshi_cli.core.sizing import RESERVED
 from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
@@ -38,6 +39,15 @@ class Parameter(msgspec.Struct, frozen=True):
     help: str
 
 
+ALLOTTED = (
+    Parameter("budget", "", "0", "", "dollars at risk at most, with all its orders; set in the configuration"),
+    Parameter("sizing.kind", "fixed", "", "", "fixed (its own size), fraction or kelly; set in the configuration"),
+    Parameter("sizing.fraction", "0.25", "0", "1", "of the balance or budget; of what Kelly would stake"),
+    Parameter("sizing.max_fraction", "0.05", "0", "1", "no order costs more than this part of balance or budget"),
+)
+"""What every strategy is given beside its parameters; see `core/sizing.py`."""
+
+
 def load(spec: str) -> type[Strategy]:
     """The class that `spec` names; UsageError with the choices where nothing does."""
     if spec in BUILT_IN:
@@ -47,7 +57,15 @@ def load(spec: str) -> type[Strategy]:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=GROUP, name=spec):
-        return _checked(point.load(), spec)
+        try:
+            found = point.load()
+        except Exception as error:
+            raise UsageError(
+                f"strategy {spec} cannot be loaded: {type(error).__name__}: {error}",
+                hint=f"it is {point.value} of an installed package: install that again, or remove it",
+                code="bad_strategy",
+            ) from error
+        return _checked(found, spec)
     near = get_close_matches(spec, BUILT_IN, n=1)
     raise UsageError(
         f"no strategy is called {spec!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
@@ -60,6 +78,55 @@ def make(spec: str, given: Mapping[str, object]) -> Strategy:
     """The strategy with its parameters; every problem of the parameters at once."""
     kind = load(spec)
     return kind(params_from(kind, given, spec))
+
+
+def make_all(
+    specs: Sequence[str], configured: Mapping[str, Mapping[str, object]], given: Mapping[str, str]
+) -> list[Strategy]:
+    """The strategies of one run, in the order in which they are asked.
+
+    `configured` are parameters by spec or by name; `given` goes before them: `spike.move`, or `move` where only one has
+    such a parameter. UsageError for a strategy that is there twice: its orders could not be told apart.
+    """
+    kinds = {spec: load(spec) for spec in specs}
+    by_name: dict[str, str] = {}
+    for spec in specs:
+        name = kinds[spec].name
+        if name in by_name:
+            raise UsageError(
+                f"strategy {name} is named twice" + (f": {by_name[name]}, {spec}" if spec != by_name[name] else ""),
+                hint="its orders and its profit could not be told apart; name it once",
+                code="strategy_twice",
+            )
+        by_name[name] = spec
+    own = _shared_out(kinds, given)
+    return [
+        kind(params_from(kind, {**configured.get(kind.name, {}), **configured.get(spec, {}), **own[spec]}, spec))
+        for spec, kind in kinds.items()
+    ]
+
+
+def _shared_out(kinds: Mapping[str, type[Strategy]], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Which parameter is for which strategy."""
+    own: dict[str, dict[str, str]] = {spec: {} for spec in kinds}
+    for name, value in given.items():
+        whose, dot, plain = name.rpartition(".")
+        if dot:
+            takers = [spec for spec, kind in kinds.items() if whose in (spec, kind.name)]
+        elif len(kinds) == 1:
+            takers = list(kinds)  # who says what is wrong with it
+        else:
+            takers = [spec for spec, kind in kinds.items() if plain in kind.Params.__struct_fields__]
+        if len(takers) != 1:
+            which = ", ".join(kinds[spec].name for spec in takers or kinds)
+            what = f"{whose} is not run" if dot else f"{'several strategies have' if takers else 'no strategy has'} it"
+            raise UsageError(
+                f"--param {name}: {what} ({which})",
+                hint=f"name the strategy: --param {kinds[(takers or list(kinds))[0]].name}.{plain}={value}",
+                code="bad_parameter",
+            )
+        own[takers[0]][plain] = value
+    return own
 
 
 def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "") -> StrategyParams:
@@ -193,4 +260,11 @@ def _checked(kind: Any, spec: str) -> type[Strategy]:
             code="unknown_strategy",
         )
     checked: type[Strategy] = kind
+    taken = sorted(set(RESERVED).intersection(checked.Params.__struct_fields__))
+    if taken:
+        raise UsageError(
+            f"strategy {checked.name} has a parameter called {taken[0]}",
+            hint="that is configured for every strategy beside its parameters; call it something else",
+            code="bad_strategy",
+        )
     return checked

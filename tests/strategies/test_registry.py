@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
+import msgspec
 import pytest
 from tape import TICKER, Tape, sent
 
+from kalshi_cli import config_sections
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.sizing import RESERVED, Sizing
 from kalshi_cli.core.state import View
 from kalshi_cli.errors import ExitCode, UsageError
 from kalshi_cli.strategies import registry
@@ -173,6 +176,22 @@ def test_a_name_that_the_file_does_not_hold_is_refused(file: Path) -> None:
     assert "has no Nothing" in refusal(f"{file}:Nothing").message
 
 
+@pytest.mark.parametrize(
+    ("text", "code"), [("1 / 0", "bad_strategy"), ("Fade = 1", "unknown_strategy"), ("", "bad_strategy")]
+)
+def test_an_entry_point_that_does_not_load_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, code: str
+) -> None:
+    name = f"broken_strategy_{len(text)}"
+    (tmp_path / f"{name}.py").write_text(text)
+    made = tmp_path / "broken-1.0.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (made / "entry_points.txt").write_text(f"[kalshi_cli.strategies]\nbroken = {name}:Fade\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert refusal("broken").code == code
+
+
 def test_a_file_of_none_or_two_strategies_needs_a_name(file: Path) -> None:
     file.write_text("")
     assert "holds 0 strategies" in refusal(str(file)).message
@@ -241,3 +260,79 @@ def test_parameters_are_listed_as_a_person_types_them() -> None:
     assert all(parameter.help for parameter in listed.values())
     for name, parameter in listed.items():
         registry.params_from(Spike, {name: parameter.default})
+
+
+# -- several ----------------------------------------------------------------------------------------------------------
+
+
+def several(specs: list[str], configured: dict[str, dict[str, object]] | None = None, **given: str) -> list[Strategy]:
+    return registry.make_all(specs, configured or {}, {name.replace("__", "."): value for name, value in given.items()})
+
+
+def refused(specs: list[str], **given: str) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        several(specs, {}, **given)
+    return caught.value
+
+
+def test_several_are_asked_in_the_order_in_which_they_are_named(file: Path) -> None:
+    assert [made.name for made in several([str(file), "spike"])] == ["fade", "spike"]
+    assert [made.name for made in several(["spike", str(file)])] == ["spike", "fade"]
+
+
+def test_a_parameter_goes_to_the_only_one_that_has_it(file: Path) -> None:
+    fade, spike = several([str(file), "spike"], edge="4c", move="5c")
+    assert (fade.params.edge, spike.params.move) == (cents(4), cents(5))
+
+
+def test_a_parameter_of_several_must_say_whose_it_is(file: Path) -> None:
+    error = refused([str(file), "spike"], size="2")
+    assert error.message == "--param size: several strategies have it (fade, spike)"
+    assert error.hint == "name the strategy: --param fade.size=2"
+    fade, spike = several([str(file), "spike"], spike__size="2")
+    assert (fade.params.size, spike.params.size) == (contracts(5), contracts(2))
+
+
+def test_a_file_is_meant_by_its_name_or_by_its_path(file: Path) -> None:
+    for whose in ("fade", str(file)):
+        (fade,) = several([str(file)], {}, **{f"{whose}.edge": "7c"})
+        assert fade.params.edge == cents(7)
+
+
+def test_a_parameter_of_nobody_is_a_usage_error(file: Path) -> None:
+    assert refused([str(file), "spike"], zzz="1").message == "--param zzz: no strategy has it (fade, spike)"
+    assert refused(["spike"], fade__edge="1c").message == "--param fade.edge: fade is not run (spike)"
+    assert "no such parameter" in refused(["spike"], zzz="1").message
+    assert "no such parameter" in refused(["spike"], spike__zzz="1").message
+
+
+def test_what_is_given_goes_before_what_is_configured(file: Path) -> None:
+    configured: dict[str, dict[str, object]] = {"fade": {"edge": "3c", "size": "3"}, str(file): {"size": "4"}}
+    (fade,) = several([str(file)], configured, edge="9c")
+    assert (fade.params.edge, fade.params.size) == (cents(9), contracts(4))
+
+
+def test_one_strategy_is_run_once_whatever_it_is_called(file: Path) -> None:
+    error = refused(["spike", "spike"])
+    assert (error.message, error.code) == ("strategy spike is named twice", "strategy_twice")
+    assert refused([f"{file}:Fade", str(file)]).message == f"strategy fade is named twice: {file}:Fade, {file}"
+
+
+def test_no_parameter_is_called_what_every_strategy_is_given(file: Path) -> None:
+    file.write_text(FADE.replace("size: Qty", "budget: Qty").replace("params.size", "params.budget"))
+    error = refusal(f"{file}:Fade")
+    assert (error.message, error.code) == ("strategy fade has a parameter called budget", "bad_strategy")
+
+
+def test_what_every_strategy_is_given_is_listed_as_it_is_configured() -> None:
+    sizing = Sizing()
+    listed = {parameter.name: parameter.default for parameter in registry.ALLOTTED}
+    assert listed == {
+        "budget": "",
+        "sizing.kind": sizing.kind,
+        "sizing.fraction": f"{sizing.fraction:g}",
+        "sizing.max_fraction": f"{sizing.max_fraction:g}",
+    }
+    assert {name.partition(".")[0] for name in listed} == set(RESERVED)
+    assert msgspec.structs.asdict(config_sections.Sizing()) == msgspec.structs.asdict(sizing)
+    assert config_sections.RESERVED == RESERVED
