@@ -15,7 +15,7 @@ from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.errors import KalshiError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Qty, cents, contracts
+from kalshi_cli.units import Qty, cents, contracts, dollars
 
 LIMITS = Limits(min_edge=None, stop_loss_pct=50, cooldown_after_loss_ms=600_000)
 
@@ -102,6 +102,21 @@ def test_a_loop_that_crashed_in_the_middle_of_an_exit_goes_on_with_what_is_left(
     assert virtual.exchange.position("alice", TICKER) == 0
     again.ticks(5)
     assert virtual.exchange.position("alice", TICKER) == 0, "and it stays out, after the restart too"
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_a_fall_from_the_best_is_counted_over_a_restart(virtual: Virtual, is_limited: bool) -> None:
+    """What a loop saw as the best is in the state file; the next one falls from there."""
+    limits = Limits(min_edge=None, max_drawdown=dollars(2) if is_limited else None)
+    virtual.market(40, 44)
+    first = Loop(virtual, Holder(StrategyParams()), limits=limits)
+    first.ticks(2)
+    virtual.store.see_gained(dollars(5), virtual.clock.now())
+    again = Loop(virtual, Holder(StrategyParams()), limits=limits)
+    again.ticks(2)
+    code = "DRAWDOWN" if is_limited else ""
+    assert virtual.store.halt().code == code
+    assert [alert.code for alert in again.alerts("DRAWDOWN")] == [code] * is_limited
 
 
 class Runaway(Strategy):
