@@ -180,7 +180,7 @@ def test_each_limit_binds_and_the_check_of_this_test_finds_what_passes_it() -> N
 
 
 def test_in_an_exclusive_event_what_wins_elsewhere_makes_room() -> None:
-    """Five NO of each of three at 30 cents: $4.50 as a sum of the worst, and nothing, since only one of them can lose."""
+    """Five NO of each of three at 30 cents: $4.50 as a sum of the worst, nothing where only one of them can lose."""
     world = World()
     for ticker in EXCLUSIVE:
         world.place(ticker, ASK, 70, 5, "accepted")
