@@ -82,8 +82,8 @@ def test_what_is_no_trade_of_the_pair_gives_nothing() -> None:
 @pytest.mark.parametrize(
     ("venue", "said"),
     [
-        (COINBASE, {"type": "error", "message": "Failed to subscribe", "reason": "BTC-XXX is not a valid product"}),
-        (KRAKEN, {"error": "Currency pair not supported BTC/XXX", "method": "subscribe", "success": False}),
+        (COINBASE, {"type": "error", "message": "Failed to subscribe", "reason": "BTC-NIL is not a valid product"}),
+        (KRAKEN, {"error": "Currency pair not supported BTC/NIL", "method": "subscribe", "success": False}),
         (BINANCE, {"code": 2, "msg": "Invalid request: too many parameters"}),
         (BINANCE, {"error": {"code": 2, "msg": "Invalid request"}, "id": 1}),
         (BINANCE, {"e": "serverShutdown", "E": 1770123456789}),

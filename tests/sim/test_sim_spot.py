@@ -109,7 +109,7 @@ def test_the_worlds_price_comes_in_the_format_of_each_venue_by_stream_and_by_res
 
 def test_what_a_venue_does_not_know_is_refused_as_it_would_refuse_it(spot: Spot) -> None:
     for venue in (COINBASE, KRAKEN):
-        source = Source(venue, Pair("BTC", "BTC-XXX"), spot.source(venue).ws_url, spot.source(venue).rest_url)
+        source = Source(venue, Pair("BTC", "BTC-NIL"), spot.source(venue).ws_url, spot.source(venue).rest_url)
         with reading(source, max_age_s=0.2) as (reader, heard):
             eventually(lambda reader=reader, name=venue.name: reader.errors[name, "refused"] >= 2)
             assert heard.prices == []
