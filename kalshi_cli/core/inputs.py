@@ -19,15 +19,23 @@ class SpotInput(Input, frozen=True, kw_only=True):
 
 
 class FairInput(Input, frozen=True, kw_only=True):
-    """Probabilities by market, as FairValue messages: from a CSV or JSON file, an https address, or a command whose
-    output is either. Read again every `every_s`; each holds for `valid_s`."""
+    """Probabilities by market, as FairValue messages: from a CSV or JSON file, an https address, or `command:...` whose
+    output is either. Read again every `every_s`; each holds for `valid_s` after it was made.
+
+    With `before_close_s` they are read only while a market of the run closes within so long.
+    """
 
     source: str
     every_s: float
     valid_s: float
+    before_close_s: float = 0.0
 
 
 class SignalInput(Input, frozen=True, kw_only=True):
-    """News, as NewsSignal messages: a file that grows, `-` for standard input, or `webhook:PORT` on this machine."""
+    """News, as NewsSignal messages: a file that grows, `-` for standard input, or `webhook:PORT` on this machine.
+
+    `from_start`: also what the file holds already.
+    """
 
     source: str
+    from_start: bool = False

@@ -1,0 +1,111 @@
+"""Where a table of probabilities is read from on this machine: a file, or what a command writes."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import signal
+import stat
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
+from kalshi_cli.text import safe_text
+
+COMMAND_S = 30.0
+"""How long a command may take."""
+MOST_AHEAD_S = 60.0
+"""A file that was changed later than this from now would look fresh for as long."""
+_LOOK_S = 0.1
+_CHUNK = 64 * 1024
+
+
+def read_file(path: Path, machine: Clock) -> Page:
+    """The whole file, or SourceError: missing, too long, or somebody is writing it at this moment.
+
+    How old it is says its time of change, by the machine's clock: a file that nobody writes any more grows old, however
+    often it is read. Text that does not end with a line's end is taken for half written, unless it is JSON, which says
+    itself where it ends.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise SourceError(f"it cannot be opened ({error.strerror})") from None
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise SourceError("it is not a file")
+        with open(descriptor, "rb", closefd=False) as file:
+            body = file.read(MAX_BYTES + 1)
+        after = os.fstat(descriptor)
+    except OSError as error:
+        raise SourceError(f"it cannot be read ({error.strerror})") from None
+    finally:
+        os.close(descriptor)
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+        raise SourceError("it is being written")
+    if body.lstrip()[:1] not in (b"{", b"[") and not body.endswith((b"\n", b"\r")):
+        raise SourceError("its last line has no end: half written, or empty")
+    age_s = machine.now() / 1000 - after.st_mtime
+    if age_s < -MOST_AHEAD_S:
+        raise SourceError("its time of change is in the future")
+    return Page(body, max(0.0, age_s))
+
+
+def argv_of(text: str) -> list[str]:
+    """The words of a command, quoted as in a shell; no shell runs it. SourceError where they cannot be told apart."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise SourceError(f"the command cannot be read: {safe_text(str(error), 100)}") from None
+    if not words:
+        raise SourceError("the command is empty")
+    return words
+
+
+def run_command(argv: Sequence[str], clock: Clock, stopping: threading.Event, *, within_s: float = COMMAND_S) -> Page:
+    """What it writes until it ends well; SourceError where it fails, takes too long, writes too much, or we stop.
+
+    It has no input, and its errors are not shown. Where it is ended, all that it started in its process group is.
+    """
+    try:
+        running = subprocess.Popen(  # noqa: S603 (what a person configured, without a shell)
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+    except (OSError, ValueError) as error:
+        raise SourceError(f"the command does not start: {safe_text(str(error), 100)}") from None
+    assert running.stdout is not None
+    ends = clock.monotonic() + within_s
+    try:
+        body = _all_of(running.stdout.fileno(), lambda: stopping.is_set() or clock.monotonic() >= ends)
+        while running.poll() is None:
+            if stopping.wait(0.01) or clock.monotonic() >= ends:
+                raise SourceError("the command does not end")
+    finally:
+        if running.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(running.pid, signal.SIGKILL)
+        running.stdout.close()
+        running.wait()
+    if running.returncode != 0:
+        raise SourceError(f"the command ended with {running.returncode}")
+    return Page(body)
+
+
+def _all_of(descriptor: int, is_over: Callable[[], bool]) -> bytes:
+    body = b""
+    while not is_over():
+        if not select.select([descriptor], [], [], _LOOK_S)[0]:
+            continue
+        chunk = os.read(descriptor, _CHUNK)
+        if not chunk:
+            return body
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise SourceError(f"the command writes more than {MAX_BYTES} bytes")
+    raise SourceError("the command takes too long")

@@ -1,0 +1,236 @@
+"""Probabilities by market that somebody else's model says, read again and again into FairValue messages.
+
+A table of them is text, CSV (`ticker,probability[,until]`) or JSON; where it comes from is handed in
+(`fair_sources.py` has files and commands). A line that cannot be read is counted and told, and is no reason to leave
+out the others. What was made longer ago than it holds for is as good as nothing, however often it is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import FairValue
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_ts
+
+MAX_BYTES = 1_000_000
+"""Of one table."""
+MAX_MARKETS = 500
+"""Of one table: half of the messages from outside that may wait."""
+TELL_EVERY_S = 60.0
+"""What is wrong with a source is told at most so often."""
+
+TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,99}")
+_NUMBER = re.compile(r"(?=.{1,60}\Z)([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_JSON = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class SourceError(ValueError):
+    """Text from outside that cannot be read, or a source that gave none. The text says why, in one safe line."""
+
+
+class Fair(NamedTuple):
+    """What one YES is worth; `until` where the source itself says when that ends."""
+
+    fair: Price
+    until: Ts | None = None
+
+
+class Table(NamedTuple):
+    """By ticker; of a ticker that is there twice the last line counts. `first_junk` is what is wrong with the first of
+    the `junk` lines."""
+
+    fairs: dict[str, Fair]
+    junk: int = 0
+    first_junk: str = ""
+
+
+class Page(NamedTuple):
+    """What a source said, and how many seconds ago that was made."""
+
+    body: bytes
+    age_s: float = 0.0
+
+
+# -- reading a table ----------------------------------------------------------------------------------------------
+
+
+def read_table(body: bytes) -> Table:
+    """CSV, or JSON where the first character is one of `{[`: {"TICKER": 0.45} or [{"ticker", "probability", "until"}].
+
+    SourceError where nothing of it can be read.
+    """
+    if len(body) > MAX_BYTES:
+        raise SourceError(f"it is longer than {MAX_BYTES} bytes")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SourceError("it is not text in UTF-8") from None
+    rows = _json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text)
+    fairs: dict[str, Fair] = {}
+    junk, first = 0, ""
+    for where, row in rows:
+        try:
+            ticker, fair = _read_row(row)
+        except SourceError as error:
+            junk, first = junk + 1, first or f"{where}: {error}"
+            continue
+        fairs[ticker] = fair
+        if len(fairs) > MAX_MARKETS:
+            raise SourceError(f"it has more than {MAX_MARKETS} markets")
+    return Table(fairs, junk, first)
+
+
+def probability(value: object) -> Price:
+    """From 0 to 1, as text or as a number of JSON, to the nearest ten-thousandth; SourceError for anything else."""
+    text = str(value).strip() if isinstance(value, str | Decimal) else ""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1:
+        text = "1" if value else "0"
+    if _NUMBER.fullmatch(text) is None:
+        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 40)!r}")
+    number = Decimal(text)
+    if number > 1:
+        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 40)}")
+    return Price(int((number * ONE_DOLLAR).to_integral_value(ROUND_HALF_EVEN)))
+
+
+def _csv_rows(text: str) -> Iterator[tuple[str, list[object]]]:
+    """Lines that are not empty, without the heading."""
+    lines = csv.reader(text.splitlines(), skipinitialspace=True)
+    number = 0
+    while True:
+        number += 1
+        try:
+            row = next(lines)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise SourceError(f"line {number}: {safe_text(str(error), 100)}") from None
+        is_heading = number == 1 and [cell.strip().lower() for cell in row[:2]] == ["ticker", "probability"]
+        if row and not is_heading:
+            yield f"line {number}", list(row)
+
+
+def _json_rows(text: str) -> Iterator[tuple[str, list[object]]]:
+    try:
+        found = _JSON.decode(text)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise SourceError(f"it is not JSON: {safe_text(str(error), 100)}") from None
+    if isinstance(found, dict):
+        for ticker, value in found.items():
+            yield safe_text(ticker, 40), [ticker, value]
+        return
+    for number, row in enumerate(found, start=1):
+        if isinstance(row, dict):
+            ends = row.get("until")
+            yield f"row {number}", [row.get("ticker"), row.get("probability"), *([] if ends is None else [ends])]
+        else:
+            yield f"row {number}", []
+
+
+def _read_row(row: list[object]) -> tuple[str, Fair]:
+    if len(row) not in (2, 3):
+        raise SourceError("not a ticker, a probability, and at most a time")
+    ticker = row[0].strip().upper() if isinstance(row[0], str) else ""
+    if TICKER.fullmatch(ticker) is None:
+        raise SourceError("no ticker")
+    until = row[2] if len(row) == 3 else ""
+    if not isinstance(until, str):
+        raise SourceError("no time")
+    try:
+        ends = parse_ts(until.strip()) if until.strip() else None
+    except (ValueError, OverflowError):
+        raise SourceError(f"no time with a zone: {safe_text(until, 40)!r}") from None
+    return ticker, Fair(probability(row[1]), ends)
+
+
+# -- reading a source again and again -----------------------------------------------------------------------------
+
+
+class FairReader:
+    """One source. `fetch` says what it has now, or raises SourceError; it is asked every `every_s` while `is_open`.
+
+    What it says holds for `valid_s` after it was made, and never longer than the source itself says. What it names no
+    more is not taken back; it ends by itself. `bring` gets the messages, `tell` what is wrong, whenever that changes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fetch: Callable[[], Page],
+        clock: Clock,
+        bring: Callable[[FairValue], None],
+        *,
+        every_s: float,
+        valid_s: float,
+        is_open: Callable[[], bool] = lambda: True,
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._name = name
+        self._fetch = fetch
+        self._clock = clock
+        self._bring = bring
+        self._every_s = every_s
+        self._valid_s = valid_s
+        self._is_open = is_open
+        self._tell = tell
+        self._said = ""
+        self._quiet_until = clock.monotonic()
+
+    @contextmanager
+    def reading(self, stopping: threading.Event, within_s: float) -> Iterator[None]:
+        """Read in a thread until the context ends, which waits for a read at hand for `within_s` at most."""
+        thread = threading.Thread(target=self._follow, args=(stopping,), name=f"fairs-{self._name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join(within_s)
+
+    def _follow(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            if self._is_open():
+                self.read()
+            stopping.wait(self._every_s)
+
+    def read(self) -> None:
+        """Once, and now."""
+        try:
+            page = self._fetch()
+            table = read_table(page.body)
+        except SourceError as error:
+            self._say(f"nothing new: {error}")
+            return
+        now, left_s = self._clock.now(), self._valid_s - page.age_s
+        if left_s <= 0:
+            self._say(f"what it says is {page.age_s:.0f} s old, and holds for {self._valid_s:g} s: not used")
+            return
+        ends = Ts(now + int(left_s * 1000))
+        over = 0
+        for ticker, (fair, until) in table.fairs.items():
+            until = ends if until is None else min(ends, until)
+            over += until <= now
+            self._bring(FairValue(now, ticker, fair, self._name, until))
+        problems = [f"{table.junk} lines cannot be read, the first is {table.first_junk}"] if table.junk else []
+        problems += [f"{over} markets whose time is over"] if over else []
+        self._say("; ".join(problems) or ("" if table.fairs else "it names no market"))
+
+    def _say(self, what: str) -> None:
+        """Whatever changed; that all is well again only by being silent."""
+        now = self._clock.monotonic()
+        if what == self._said or (what and now < self._quiet_until):
+            return
+        self._said = what
+        if what:
+            self._quiet_until = now + TELL_EVERY_S
+            self._tell(f"{self._name}: {what}")

@@ -1,0 +1,265 @@
+"""News from outside, a line of JSON each, into NewsSignal messages: from a file that grows, or from standard input.
+
+    {"id": "a-1", "ticker": "KXFED-26DEC-T4", "side": "no", "confidence": 0.6, "text": "minutes were dovish"}
+
+`direction`: "up" or "down" (YES becomes likelier, or less likely) may stand for `side`. A line that cannot be read is
+counted and told.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import NewsSignal
+from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
+from kalshi_cli.text import safe_text
+
+MAX_LINE = 64 * 1024
+"""Bytes of one signal; a longer line is none."""
+MAX_TEXT = 500
+LOOK_S = 0.25
+"""How often a file is looked at."""
+_CHUNK = 64 * 1024
+
+_SIDES = {"yes": BID, "up": BID, "no": ASK, "down": ASK}
+
+
+class _Line(msgspec.Struct):
+    id: str | int
+    ticker: str
+    confidence: Any
+    side: str = ""
+    direction: str = ""
+    text: str = ""
+
+
+_DECODER = msgspec.json.Decoder(_Line, float_hook=Decimal)
+
+
+def read_signal(line: bytes, clock: Clock) -> NewsSignal:
+    """One signal, heard now; SourceError for anything else. Fields that we do not know are left alone."""
+    if len(line) > MAX_LINE:
+        raise SourceError(f"it is longer than {MAX_LINE} bytes")
+    try:
+        found = _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SourceError(f"it is no signal: {safe_text(str(error), 100)}") from None
+    name = safe_text(str(found.id).strip(), 200) if isinstance(found.id, str) or abs(found.id) < 1 << 63 else ""
+    if not name:
+        raise SourceError("it has no id")
+    ticker = found.ticker.strip().upper()
+    if TICKER.fullmatch(ticker.removesuffix("*")) is None:
+        raise SourceError("it names no ticker")
+    said = {_side(text) for text in (found.side, found.direction) if text}
+    if len(said) != 1:
+        raise SourceError('it needs one of side ("yes", "no") and direction ("up", "down")')
+    confidence = probability(found.confidence)
+    return NewsSignal(clock.now(), name, ticker, said.pop(), confidence, safe_text(found.text, MAX_TEXT))
+
+
+def _side(text: str) -> Side:
+    try:
+        return _SIDES[text.strip().lower()]
+    except KeyError:
+        raise SourceError(f"{safe_text(text, 20)!r} is neither yes, no, up nor down") from None
+
+
+# -- where lines come from ----------------------------------------------------------------------------------------
+
+
+class Lines(Protocol):
+    """A source of lines."""
+
+    def look(self) -> list[bytes] | None:
+        """Whole lines that are new, without waiting longer than `LOOK_S`; None when there will never be more."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Cutter:
+    """Cuts what comes in pieces into lines. Of a line that is too long only its beginning is kept, to be told of."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def cut(self, chunk: bytes) -> list[bytes]:
+        *whole, rest = (self._rest + chunk).split(b"\n")
+        self._rest = rest[: MAX_LINE + 1]
+        return [line.strip() for line in whole if line.strip()]
+
+    def last(self) -> list[bytes]:
+        """What is left at the end of the input, which needs no end of line."""
+        rest, self._rest = self._rest.strip(), b""
+        return [rest] if rest else []
+
+
+class Tail:
+    """A file that grows. Only what is written after the start counts, unless `from_start`.
+
+    A file that is moved away is read to its end, then the new one of that name from its start; a file that got shorter
+    was emptied, and is read from its start. A line counts when its end is written. A file may be missing for a while.
+    """
+
+    def __init__(self, path: Path, *, from_start: bool = False) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._at = 0
+        self._cutter = _Cutter()
+        self._open()
+        if not from_start:
+            self._skip()
+
+    def look(self) -> list[bytes]:
+        if self._file is None and not self._open():
+            return []
+        chunk = self._read()
+        if not chunk and self._is_other():
+            self.close()
+            chunk = self._read() if self._open() else b""
+        return self._cutter.cut(chunk)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _open(self) -> bool:
+        try:
+            self._file = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError:
+            return False
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            self.close()
+            return False
+        self._at, self._cutter = 0, _Cutter()
+        return True
+
+    def _skip(self) -> None:
+        if self._file is not None:
+            self._at = os.fstat(self._file).st_size
+
+    def _read(self) -> bytes:
+        """The next piece of the open file; nothing where there is none yet."""
+        if self._file is None:
+            return b""
+        try:
+            if os.fstat(self._file).st_size < self._at:
+                self._at, self._cutter = 0, _Cutter()
+            chunk = os.pread(self._file, _CHUNK, self._at)
+        except OSError:
+            self.close()
+            return b""
+        self._at += len(chunk)
+        return chunk
+
+    def _is_other(self) -> bool:
+        """Whether the name stands for another file by now."""
+        if self._file is None:
+            return False
+        try:
+            there, here = os.stat(self._path), os.fstat(self._file)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+
+class Piped:
+    """Standard input, or any other end of a pipe; whoever opened it closes it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._cutter = _Cutter()
+        self._is_over = False
+
+    def look(self) -> list[bytes] | None:
+        if self._is_over:
+            return None
+        try:
+            if not select.select([self._descriptor], [], [], LOOK_S)[0]:
+                return []
+            chunk = os.read(self._descriptor, _CHUNK)
+        except (OSError, ValueError):
+            chunk = b""
+        if chunk:
+            return self._cutter.cut(chunk)
+        self._is_over = True
+        return self._cutter.last()
+
+    def close(self) -> None:
+        """Not ours."""
+
+
+# -- a source in a thread -----------------------------------------------------------------------------------------
+
+
+class SignalReader:
+    """Makes messages of lines. `bring` gets them, `tell` is told of lines that are none, at most once a minute."""
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        bring: Callable[[NewsSignal], None],
+        tell: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._name = name
+        self._clock = clock
+        self._bring = bring
+        self._tell = tell
+        self._quiet_until = clock.monotonic()
+        self.junk = 0
+
+    def take(self, line: bytes) -> None:
+        """A signal that came; SourceError where it is none, which is counted and told."""
+        try:
+            signal = read_signal(line, self._clock)
+        except SourceError as error:
+            self.junk += 1
+            now = self._clock.monotonic()
+            if now >= self._quiet_until:
+                self._quiet_until = now + TELL_EVERY_S
+                self._tell(f"{self._name}: a line cannot be read ({self.junk} so far): {error}")
+            raise
+        self._bring(signal)
+
+    @contextmanager
+    def following(self, lines: Lines) -> Iterator[None]:
+        """Take every line, in a thread, until the context ends."""
+        stopping = threading.Event()
+        thread = threading.Thread(
+            target=self._follow, args=(lines, stopping), name=f"signals-{self._name}", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join(10 * LOOK_S)
+
+    def _follow(self, lines: Lines, stopping: threading.Event) -> None:
+        try:
+            while not stopping.is_set():
+                found = lines.look()
+                if found is None:
+                    self._tell(f"{self._name}: it has ended; no more signals come from there")
+                    return
+                for line in found:
+                    with suppress(SourceError):
+                        self.take(line)
+                if not found:
+                    stopping.wait(LOOK_S)
+        finally:
+            lines.close()

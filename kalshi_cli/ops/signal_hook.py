@@ -1,0 +1,57 @@
+"""Where programs of this machine may post news: `POST /signals`, one JSON object, with a token.
+
+The token is a secret of a file that only we can read: whoever can read it is us. A web page in a browser here cannot:
+it knows no token, and a body that is not sent as JSON is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from kalshi_cli.ops.loopback import LoopbackServer, refuse
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+PATH = "/signals"
+MAX_BODY = 64 * 1024
+"""Bytes of one signal."""
+
+
+class SignalHook(LoopbackServer):
+    """Gives each body that may come in to `take`; what it says with a ValueError is the answer to a bad one."""
+
+    def __init__(self, port: int, token: str, take: Callable[[bytes], None]) -> None:
+        self._expected = f"Bearer {token}".encode()
+        self._take = take
+        super().__init__(self._answer, port, "signals")
+
+    def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") != PATH:
+            return refuse(start, "404 Not Found")
+        if environ.get("REQUEST_METHOD") != "POST":
+            return refuse(start, "405 Method Not Allowed")
+        given = str(environ.get("HTTP_AUTHORIZATION", "")).encode("utf-8", "replace")
+        if not hmac.compare_digest(given, self._expected):
+            return refuse(start, "401 Unauthorized")
+        if str(environ.get("CONTENT_TYPE", "")).split(";")[0].strip().lower() != "application/json":
+            return refuse(start, "415 Unsupported Media Type")
+        length = str(environ.get("CONTENT_LENGTH", ""))
+        if not (length.isascii() and length.isdigit()):
+            return refuse(start, "411 Length Required")
+        if len(length) > 9 or int(length) > MAX_BODY:
+            return refuse(start, "413 Content Too Large")
+        body: bytes = environ["wsgi.input"].read(int(length))
+        if len(body) != int(length):
+            return refuse(start, "400 Bad Request")
+        return self._given(body, start)
+
+    def _given(self, body: bytes, start: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            self._take(body)
+        except ValueError as error:
+            return refuse(start, "400 Bad Request", str(error))
+        start("202 Accepted", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"taken\n"]

@@ -1,0 +1,162 @@
+"""Trade on the probabilities of somebody else's model: a file, a command, or a web address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from kalshi_cli.core.inputs import FairInput, Input
+from kalshi_cli.core.messages import Cancel, FairValue, Intent, Place
+from kalshi_cli.core.model import ASK, BID, Order, Side, Tif
+from kalshi_cli.core.state import View
+from kalshi_cli.errors import UsageError
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.edges import edge_after_fee
+from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+
+RETRY_MS = 3_000
+"""After an order in a market the next one is not before this, whatever became of it."""
+
+
+class ModelEdgeParams(StrategyParams, frozen=True):
+    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`edge=0.03`, `edge=3c`)."""
+
+    source: Annotated[
+        str, Meta(description="the probabilities: a CSV or JSON file, an https address, or `command:PROGRAM ARGUMENTS`")
+    ]
+    every_s: Annotated[float, Meta(ge=1, le=86_400, description="read them again so often")] = 30.0
+    valid_s: Annotated[float, Meta(ge=1, le=604_800, description="they hold for so long after they were made")] = 300.0
+    before_close_s: Annotated[
+        float, Meta(ge=0, le=31_536_000, description="read and open only so long before a close; 0: always")
+    ] = 0.0
+    edge: Annotated[Price, Meta(ge=1, le=5_000, description="open at this edge after fees, or more")] = cents(3)
+    exit_edge: Annotated[
+        Price, Meta(ge=0, le=5_000, description="close at so much less than what the position is worth, after fees")
+    ] = Price(0)
+    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
+    max_held: Annotated[Qty, Meta(ge=1, le=10_000_000, description="contracts held in one market at most")] = contracts(
+        25
+    )
+    take: Annotated[
+        bool, Meta(description="true: take what others offer; false: rest at the best price, post-only")
+    ] = True
+    rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back what does not fill in this time")] = 30.0
+    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+    on_stale: Annotated[
+        Literal["hold", "close"], Meta(description="what is held when no probability is valid: hold, or close")
+    ] = "hold"
+
+
+class ModelEdge(Strategy):
+    """Buy YES or NO where the model's fair value beats the price by `edge` after the fee, up to `max_held` a market.
+
+    Closes when the market pays what the position is worth, and that is also when the model changed its mind. Without a
+    valid probability nothing is opened and what rests is taken back; `on_stale` says what becomes of what is held.
+    How large an order is, is `size`, or what the configuration says of sizing: this is where Kelly's is at home.
+    """
+
+    name = "model-edge"
+    Params = ModelEdgeParams
+    params: ModelEdgeParams
+
+    def __init__(self, params: ModelEdgeParams) -> None:
+        super().__init__(params)
+        if not params.source.strip():
+            raise UsageError(
+                "strategy model-edge: source: names nothing",
+                hint="for example --param source=fair.csv", code="bad_parameter",
+            )  # fmt: skip
+        self._again: dict[str, Ts] = {}
+
+    def inputs(self) -> tuple[Input, ...]:
+        params = self.params
+        return (
+            FairInput(
+                source=params.source,
+                every_s=params.every_s,
+                valid_s=params.valid_s,
+                before_close_s=params.before_close_s,
+            ),
+        )
+
+    def on_fair(self, view: View, fair: FairValue) -> Iterator[Intent]:
+        if fair.ticker in view.tickers:
+            yield from self._decide(view, fair.ticker)
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        yield from self._decide(view, ticker)
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        """A probability that is over is noticed also where no book moves."""
+        for ticker in view.tickers:
+            yield from self._decide(view, ticker)
+
+    def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
+        fair, orders, held = view.fair(ticker), view.orders(ticker), view.position(ticker)
+        for order in orders:
+            why = "no valid probability" if fair is None else self._why_not(view, order, held, fair)
+            if why:
+                yield Cancel(order.client_order_id, reason=why)
+        if orders or view.now < self._again.get(ticker, 0):
+            return
+        intent = self._leave(view, ticker, held, fair) if held else None
+        if intent is None and fair is not None and self._is_open(view, ticker):
+            intent = self._enter(view, ticker, held, fair)
+        if intent is not None:
+            self._again[ticker] = Ts(view.now + RETRY_MS)
+            yield intent
+
+    def _why_not(self, view: View, order: Order, held: Qty, fair: Price) -> str:
+        """Why an order should not rest any more; empty where it should."""
+        if view.now - order.created > self.params.rest_s * 1000:
+            return "not filled in time"
+        if held * order.side.sign < 0:
+            return "" if order.reduce_only else "the position is the other way"
+        return "" if self._edge(view, order.ticker, order.side, order.price, fair) > 0 else "the edge is gone"
+
+    def _is_open(self, view: View, ticker: str) -> bool:
+        market, before_s = view.market(ticker), self.params.before_close_s
+        return market is not None and (not before_s or market.close_time - view.now <= before_s * 1000)
+
+    def _enter(self, view: View, ticker: str, held: Qty, fair: Price) -> Place | None:
+        """The better of the two sides; never against what is held."""
+        book, params = view.book(ticker), self.params
+        if not book.is_usable:
+            return None
+        prices = [(BID, book.best_ask), (ASK, book.best_bid)]
+        if not params.take:
+            prices = [(BID, book.best_bid), (ASK, book.best_ask)]
+        found = [
+            (self._edge(view, ticker, side, at, fair), side, at)
+            for side, at in prices
+            if at is not None and held * side.sign >= 0
+        ]
+        edge, side, price = max(found, key=lambda one: one[0], default=(-1, BID, Price(0)))
+        if edge < params.edge or not params.min_price <= price <= ONE_DOLLAR - params.min_price:
+            return None
+        qty = Qty(min(view.size(ticker, side, price, fair, params.size), params.max_held - abs(held)))
+        if qty <= 0:
+            return None
+        reason = f"worth {fair / 100:g}c, edge {edge / 100:g}c"
+        return Place(ticker, side, price, qty, fair=fair, reason=reason, post_only=not params.take)
+
+    def _leave(self, view: View, ticker: str, held: Qty, fair: Price | None) -> Place | None:
+        """Close where the market pays what the position is worth; without a belief, as `on_stale` says."""
+        book = view.book(ticker)
+        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
+        if price is None or not book.is_usable:
+            return None
+        if fair is None:
+            if self.params.on_stale == "hold":
+                return None
+            reason = "no valid probability"
+        else:
+            if edge_after_fee(view, ticker, side, price, fair, is_taker=True) < -self.params.exit_edge:
+                return None
+            reason = f"worth {fair / 100:g}c, the edge is gone"
+        return Place(ticker, side, price, Qty(abs(held)), fair=fair, reason=reason, tif=Tif.IOC, reduce_only=True)
+
+    def _edge(self, view: View, ticker: str, side: Side, price: Price, fair: Price) -> int:
+        return edge_after_fee(view, ticker, side, price, fair, is_taker=self.params.take)
