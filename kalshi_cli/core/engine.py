@@ -130,6 +130,11 @@ class Engine:
         return self._guards.day_net()
 
     @property
+    def strategies(self) -> tuple[str, ...]:
+        """By name, in the order in which they are asked."""
+        return tuple(self._hooks.names)
+
+    @property
     def failed(self) -> tuple[str, ...]:
         """Strategies that raised and were taken out, and why."""
         return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))

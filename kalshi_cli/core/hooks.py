@@ -57,7 +57,8 @@ class Hooks:
         self._consider = consider
         self._withdraw = withdraw
         self._may_ask = may_ask
-        self.names = {strategy.name for strategy in strategies}
+        self.names = {strategy.name: None for strategy in strategies}.keys()
+        """In the order in which they are asked."""
         self.failed: dict[str, str] = {}
         """Strategies that were taken out, and why."""
         self.asked: Asked | None = None

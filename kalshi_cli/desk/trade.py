@@ -25,6 +25,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import BID, Order, TradingState
 from kalshi_cli.core.pnl import Pnl, parts
 from kalshi_cli.desk.journal import Journal, Pulse
+from kalshi_cli.desk.score import Score, StrategyPart
 from kalshi_cli.desk.signals import exit_code, exit_code_of, interrupted
 from kalshi_cli.errors import ExitCode, KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
@@ -111,6 +112,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reducing: str = ""
     """Why only what makes a position smaller is placed, and what ends that; empty where that is not so."""
     triggered_groups: tuple[str, ...] = ()
+    parts: tuple[StrategyPart, ...] = ()
+    """By strategy; `net` and `fees` add up to the run's."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -162,35 +165,6 @@ class Unrecorded:
 
     def record(self, effect: Effect) -> None:
         """Forget it."""
-
-
-class Score:
-    """What a run gained since it began, from the engine's ledger; a position without a price counts at cost."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._start = self._now()
-
-    def gained(self) -> Pnl:
-        now, start = self._now(), self._start
-        return Pnl(
-            Money(now.realized - start.realized),
-            Money(now.unrealized - start.unrealized),
-            Money(now.fees - start.fees),
-        )
-
-    def ever(self) -> Money:
-        """What the account gained since its first fill."""
-        return self._now().net
-
-    def unrealized(self) -> Money:
-        """What is open now, against what it cost."""
-        return self._now().unrealized
-
-    def _now(self) -> Pnl:
-        ledger, marks = self._engine.state.ledger, self._engine.state.marks()
-        held = sum(position.unrealized(marks.get(position.ticker)) or 0 for position in ledger.positions.values())
-        return Pnl(ledger.realized, Money(held), ledger.fees)
 
 
 class Session:
@@ -485,6 +459,7 @@ def summarize(
         balance=engine.cash,
         day_net=day_net,
         failed=engine.failed,
+        parts=score.parts(),
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
     )
 

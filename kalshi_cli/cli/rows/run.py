@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from kalshi_cli.strategies.registry import Parameter
 
 
+class StrategyPartRow(Row, frozen=True, kw_only=True):
+    """What one strategy of a run did; `(none)` is whoever else traded meanwhile. `net` and `fees` add up."""
+
+    strategy: str
+    live_orders: int
+    at_risk: Money
+    budget: Money | None
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+
+
 class TradeSummary(Row, frozen=True, kw_only=True):
     """One run of `trade`; `denied` counts refusals by code, `day_net` is the net of the trading day."""
 
@@ -43,10 +56,12 @@ class TradeSummary(Row, frozen=True, kw_only=True):
     balance: Money | None
     day_net: Gain
     stopped_by: str
+    strategies: tuple[StrategyPartRow, ...]
 
 
 def trade_summary(summary: Summary) -> TradeSummary:
-    return TradeSummary.of(summary)
+    parts = tuple(StrategyPartRow.of(part, strategy=part.strategy or "(none)") for part in summary.parts)
+    return TradeSummary.of(summary, strategies=parts)
 
 
 class BacktestView(Row, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from kalshi_cli.text import csv_line, csv_text
 from kalshi_cli.units import Qty, Ts, show_money
 
 if TYPE_CHECKING:
+    from kalshi_cli.desk.score import StrategyPart
     from kalshi_cli.desk.trade import Summary
 
 R = TypeVar("R", bound=Row)
@@ -231,8 +232,17 @@ def _plain_one(row: Row) -> None:
 # -- the block of a running loop ----------------------------------------------------------------------------------
 
 
+def _part_line(part: StrategyPart) -> str:
+    """One strategy of several, in a line."""
+    of_budget = "" if part.budget is None else f" of {show_money(part.budget)}"
+    return (
+        f"  {part.strategy or '(none)'}: net {show_money(part.net, signed=True)}, {part.live_orders} live, "
+        f"at risk {show_money(part.at_risk)}{of_budget}"
+    )
+
+
 def status_block(now: Summary) -> str:
-    """A run so far, in three lines and what is amiss: what a person reads once a minute."""
+    """A run so far, in three lines, one for each of several strategies, and what is amiss: read once a minute."""
     from kalshi_cli.desk.status import triggered
 
     won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
@@ -244,6 +254,8 @@ def status_block(now: Summary) -> str:
         f"  {', '.join(f'{name} {show_money(gain, signed=True)}' for name, gain in gains.items())}, "
         f"fees {show_money(now.fees)}, balance {show_money(now.balance)}",
     ]
+    if len(now.parts) > 1:
+        lines += (_part_line(part) for part in now.parts)
     if now.halt or now.is_paused:
         why = f"HALTED, {now.halt}" if now.halt else "PAUSED"
         lines.append(f"  {why}: nothing is placed until kalshi resume --reason TEXT")

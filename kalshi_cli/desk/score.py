@@ -1,0 +1,96 @@
+"""What a run gained, and which strategy gained it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.core.budget import at_risk
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.pnl import Pnl
+from kalshi_cli.core.shares import OTHERS
+from kalshi_cli.core.sizing import NO_ALLOTMENT
+from kalshi_cli.core.state import mark
+from kalshi_cli.units import Money, Qty
+
+
+class StrategyPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy of a run: its own orders, and what its own fills gained since the run began.
+
+    Without a name it is everybody else, so that `net` and `fees` of all parts are the run's. Each has a ledger of its
+    own, as in `pnl --by strategy`: where two hold both sides of a market, the account has realized what for each of
+    them is still open. `at_risk` is what it can still lose with all its orders, and `budget` how much that may be.
+    """
+
+    strategy: str
+    live_orders: int
+    at_risk: Money
+    budget: Money | None
+    realized: Money
+    unrealized: Money
+    fees: Money
+    net: Money
+
+
+class Score:
+    """What a run gained since it began, from the engine's ledger; a position without a price counts at cost."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._start = self._now(engine.state.ledger)
+        self._start_of = {name: self._now(self._own(name)) for name in engine.strategies}
+
+    def gained(self) -> Pnl:
+        return _less(self._now(self._engine.state.ledger), self._start)
+
+    def parts(self) -> tuple[StrategyPart, ...]:
+        """By strategy, in the order in which they are asked, and then all others where they gained or lost anything."""
+        by_name = {name: _less(self._now(self._own(name)), start) for name, start in self._start_of.items()}
+        rest = self.gained()
+        for part in by_name.values():
+            rest = _less(rest, part)
+        found = [self._part(name, gained) for name, gained in by_name.items()]
+        return (*found, self._part(OTHERS, rest)) if rest.net or rest.fees else tuple(found)
+
+    def ever(self) -> Money:
+        """What the account gained since its first fill."""
+        return self._now(self._engine.state.ledger).net
+
+    def unrealized(self) -> Money:
+        """What is open now, against what it cost."""
+        return self._now(self._engine.state.ledger).unrealized
+
+    def _own(self, strategy: str) -> Ledger:
+        return self._engine.state.by_strategy.get(strategy) or Ledger()
+
+    def _now(self, ledger: Ledger) -> Pnl:
+        """One price for a market, whoever holds it: else the parts would not add up to the whole."""
+        state, held = self._engine.state, 0
+        for position in ledger.positions.values():
+            if position.qty:
+                ticker = position.ticker
+                of_all = sum(each.qty for each in state.ledger.holdings(ticker))
+                price = mark(state.books.get(ticker), state.seen(ticker), Qty(of_all))
+                held += position.unrealized(price) or 0
+        return Pnl(ledger.realized, Money(held), ledger.fees)
+
+    def _part(self, strategy: str, gained: Pnl) -> StrategyPart:
+        engine = self._engine
+        return StrategyPart(
+            strategy=strategy,
+            live_orders=sum(1 for order in engine.state.orders.live() if order.strategy == strategy),
+            at_risk=at_risk(engine.state, strategy),
+            budget=engine.limits.allotments.get(strategy, NO_ALLOTMENT).budget,
+            realized=gained.realized,
+            unrealized=gained.unrealized,
+            fees=gained.fees,
+            net=gained.net,
+        )
+
+
+def _less(one: Pnl, other: Pnl) -> Pnl:
+    return Pnl(
+        Money(one.realized - other.realized),
+        Money(one.unrealized - other.unrealized),
+        Money(one.fees - other.fees),
+    )

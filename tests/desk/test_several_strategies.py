@@ -1,0 +1,281 @@
+"""Several strategies at once: whose is what, who is asked first, and that nobody stands in another's way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from trade_run import PLAN
+from virtual import TICKER, Virtual
+from virtual_loop import Loop
+
+from kalshi_cli.cli.screen.render import status_block
+from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Intent, Place
+from kalshi_cli.core.model import ASK, BID, OrderStatus, Side
+from kalshi_cli.core.orders import is_amend_open
+from kalshi_cli.core.sizing import Allotment
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.desk.score import Score, StrategyPart
+from kalshi_cli.desk.trade import summarize
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars
+
+
+class Once(Strategy):
+    """Does what a test says, at the next tick."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(StrategyParams())
+        self.name = name  # type: ignore[misc]
+        self.wants: list[Intent] = []
+
+    def on_tick(self, _view: View) -> Iterator[Intent]:
+        while self.wants:
+            yield self.wants.pop(0)
+
+
+class Broken(Once):
+    def on_tick(self, _view: View) -> Iterator[Intent]:
+        raise LookupError("lost my way")
+        yield
+
+
+@pytest.fixture
+def virtual(tmp_path: Path) -> Iterator[Virtual]:
+    made = Virtual(tmp_path)
+    made.market(40, 44)
+    yield made
+    made.close()
+
+
+def place(side: Side, price: int, qty: int = 10) -> Place:
+    return Place(TICKER, side, cents(price), contracts(qty), fair=cents(50))
+
+
+def watched(loop: Loop) -> list[Effect]:
+    """What is written down from now on."""
+    seen: list[Effect] = []
+    loop.virtual.store.on_record = seen.append
+    return seen
+
+
+def denials(seen: list[Effect]) -> list[tuple[str, str]]:
+    return [(effect.strategy, effect.code) for effect in seen if isinstance(effect, Denied)]
+
+
+def parts(loop: Loop, score: Score) -> dict[str, StrategyPart]:
+    """By strategy; together they are what the run gained."""
+    found, whole = score.parts(), score.gained()
+    assert sum(part.net for part in found) == whole.net
+    assert sum(part.fees for part in found) == whole.fees
+    return {part.strategy: part for part in found}
+
+
+def position(loop: Loop, strategy: str) -> Qty:
+    return View(loop.engine.state, strategy).position(TICKER)
+
+
+def test_each_keeps_its_own_position_on_its_own_side_of_one_market(virtual: Virtual) -> None:
+    one, two = Once("one"), Once("two")
+    loop = Loop(virtual, one, two)
+    score = Score(loop.engine)
+    one.wants.append(place(BID, 44))
+    loop.ticks(2)
+    two.wants.append(place(ASK, 40, 15))
+    loop.ticks(6)
+    assert (position(loop, "one"), position(loop, "two")) == (contracts(10), contracts(-15))
+    assert loop.engine.state.held(TICKER) == contracts(-5)
+    found = parts(loop, score)
+    assert list(found) == ["one", "two"], "in the order in which they are asked, and nobody else traded"
+    assert all(part.fees > 0 for part in found.values())
+    assert (found["one"].at_risk, found["two"].at_risk) == (dollars("4.40"), dollars(9))
+
+
+def test_what_a_person_trades_beside_them_is_nobody_s_but_theirs(virtual: Virtual) -> None:
+    one, two = Once("one"), Once("two")
+    loop = Loop(virtual, one, two)
+    score = Score(loop.engine)
+    one.wants.append(place(BID, 44))
+    loop.ticks(2)
+    virtual.place(price=cents(44), qty=contracts(5))
+    virtual.market(42, 46)
+    loop.ticks(8)
+    found = parts(loop, score)
+    assert list(found) == ["one", "two", ""]
+    assert found["two"].net == 0
+    assert found[""].fees > 0
+    assert position(loop, "one") == contracts(10)
+
+
+@pytest.mark.parametrize("names", [("one", "two"), ("two", "one")])
+def test_two_strategies_never_cross_each_other_whoever_comes_first(virtual: Virtual, names: tuple[str, str]) -> None:
+    first, second = map(Once, names)
+    loop = Loop(virtual, first, second)
+    seen = watched(loop)
+    first.wants.append(place(BID, 42))
+    second.wants.append(place(ASK, 42))
+    loop.ticks(2)
+    assert denials(seen) == [(second.name, "SELF_CROSS")]
+    second.wants.append(place(ASK, 43))
+    loop.ticks(2)
+    assert len(loop.live) == 2
+    assert loop.engine.state.held(TICKER) == 0
+
+
+@pytest.mark.parametrize("names", [("one", "two"), ("two", "one")])
+def test_nor_do_they_by_an_amend(virtual: Virtual, names: tuple[str, str]) -> None:
+    first, second = map(Once, names)
+    loop = Loop(virtual, first, second)
+    seen = watched(loop)
+    first.wants.append(place(BID, 41))
+    second.wants.append(place(ASK, 43))
+    loop.ticks(2)
+    orders = {order.strategy: order for order in loop.live}
+    first.wants.append(Amend(orders[first.name].order_id, cents(43), contracts(10)))
+    loop.ticks(2)
+    second.wants.append(Amend(orders[second.name].order_id, cents(41), contracts(10)))
+    loop.ticks(2)
+    assert denials(seen) == [(first.name, "SELF_CROSS"), (second.name, "SELF_CROSS")]
+    second.wants.append(Amend(orders[second.name].order_id, cents(42), contracts(10)))
+    loop.ticks(2)
+    assert {order.price for order in loop.live} == {cents(41), cents(42)}
+
+
+def test_the_order_given_is_the_order_in_which_they_are_asked(virtual: Virtual) -> None:
+    """There is room for one of them."""
+    for names in (("one", "two"), ("two", "one")):
+        strategies = [Once(name) for name in names]
+        limits = Limits(min_edge=None, max_orders_per_minute=1)
+        loop = Loop(virtual, *strategies, limits=limits)
+        seen = watched(loop)
+        for each in strategies:
+            each.wants.append(place(BID, 41))
+        loop.ticks(1)
+        assert loop.engine.strategies == names
+        assert denials(seen) == [(names[1], "ORDER_RATE")]
+        virtual.clock.advance(120)
+
+
+def test_one_that_fails_does_not_stop_the_others(virtual: Virtual) -> None:
+    broken, two = Broken("one"), Once("two")
+    loop = Loop(virtual, broken, two)
+    two.wants.append(place(BID, 41))
+    loop.ticks(2)
+    assert [order.strategy for order in loop.live] == ["two"]
+    assert [text.partition(":")[0] for text in loop.engine.failed] == ["one"]
+
+
+def test_the_status_has_a_line_for_each_of_several(virtual: Virtual) -> None:
+    one, two = Once("one"), Once("two")
+    limits = Limits(min_edge=None, allotments={"one": Allotment(budget=dollars(5))})
+    loop = Loop(virtual, one, two, limits=limits)
+    score = Score(loop.engine)
+    one.wants.append(place(BID, 40))
+    loop.ticks(2)
+    for names, lines in (
+        (2, ["  one: net $0.00, 1 live, at risk $4.00 of $5.00", "  two: net $0.00, 0 live, at risk $0.00"]),
+        (1, []),
+    ):
+        summary = summarize(loop.engine, score, PLAN, cycles=1, uptime_s=1, day_net=Money(0), stopped_by="")
+        shown = status_block(msgspec.structs.replace(summary, parts=summary.parts[:names])).splitlines()
+        assert [line for line in shown if "at risk" in line] == lines
+
+
+# -- amends in a loop -------------------------------------------------------------------------------------------------
+
+
+def amending(loop: Loop, one: Once) -> str:
+    """An order of ten at 41 rests; its id."""
+    one.wants.append(Place(TICKER, BID, cents(41), contracts(10), fair=cents(50), post_only=True))
+    loop.ticks(2)
+    (order,) = loop.live
+    assert order.status is OrderStatus.RESTING
+    return order.order_id
+
+
+def test_an_amend_reaches_the_exchange_and_is_the_order_from_then_on(virtual: Virtual) -> None:
+    one = Once("one")
+    loop = Loop(virtual, one)
+    order_id = amending(loop, one)
+    one.wants.append(Amend(order_id, cents(42), contracts(7)))
+    loop.ticks(1)
+    (order,) = loop.live
+    assert (order.status, order.price, order.remaining) == (OrderStatus.RESTING, cents(42), contracts(7))
+    stated = virtual.client.order(order_id)
+    assert (stated.price, stated.remaining) == (cents(42), contracts(7))
+    assert [(filed.price, filed.remaining) for filed in virtual.store.live_orders()] == [(cents(42), contracts(7))]
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_an_amend_without_an_answer_counts_as_the_worse_and_is_found_out(virtual: Virtual, is_taken: bool) -> None:
+    """Once the exchange states the new terms it is known at once; that it never came is known when it no more can."""
+    one = Once("one")
+    loop = Loop(virtual, one, expiry_s=None)
+    order_id = amending(loop, one)
+    lose = lost(virtual, is_taken=is_taken)
+    one.wants.append(Amend(order_id, cents(42), contracts(20)))
+    loop.ticks(1)
+    assert lose() == 1, "sent once"
+    (order,) = loop.live
+    (filed,) = virtual.store.live_orders()
+    assert (filed.status, filed.price, filed.remaining) == (OrderStatus.UNKNOWN, cents(42), contracts(20))
+    loop.ticks(3)
+    (order,) = loop.live
+    assert is_amend_open(order) is not is_taken
+    loop.ticks(40)
+    (order,) = loop.live
+    expected = (cents(42), contracts(20)) if is_taken else (cents(41), contracts(10))
+    assert (order.status, order.price, order.remaining) == (OrderStatus.RESTING, *expected)
+
+
+def lost(virtual: Virtual, *, is_taken: bool) -> Callable[[], int]:
+    """From now on amends get no answer, or do not arrive; how many there were."""
+    count = 0
+
+    def fail(request: httpx.Request) -> None:
+        nonlocal count
+        if request.url.path.endswith("/amend"):
+            count += 1
+            raise httpx.ReadTimeout("no answer", request=request)
+
+    if is_taken:
+        virtual.wire.after = fail
+    else:
+        virtual.wire.before = fail  # type: ignore[assignment]
+    return lambda: count
+
+
+def test_an_amend_is_on_file_before_it_is_sent(virtual: Virtual) -> None:
+    one = Once("one")
+    loop = Loop(virtual, one)
+    order_id = amending(loop, one)
+    on_file: list[tuple[OrderStatus, Price, Qty]] = []
+
+    def look(request: object) -> None:
+        if str(getattr(request, "url", "")).endswith("/amend"):
+            (filed,) = virtual.store.live_orders()
+            on_file.append((filed.status, filed.price, filed.remaining))
+
+    virtual.wire.before = look  # type: ignore[assignment]
+    one.wants.append(Amend(order_id, cents(42), contracts(12)))
+    seen = watched(loop)
+    loop.ticks(1)
+    assert on_file == [(OrderStatus.UNKNOWN, cents(42), contracts(12))]
+    assert [effect.wanted.price for effect in seen if isinstance(effect, AmendOrder)] == [cents(42)]
+
+
+def test_a_budget_holds_in_a_loop(virtual: Virtual) -> None:
+    one, two = Once("one"), Once("two")
+    limits = Limits(min_edge=None, allotments={"one": Allotment(budget=dollars(5))})
+    loop = Loop(virtual, one, two, limits=limits)
+    seen = watched(loop)
+    one.wants += [place(BID, 40), place(BID, 40)]
+    two.wants += [place(BID, 40), place(BID, 40)]
+    loop.ticks(2)
+    assert denials(seen) == [("one", "BUDGET")]
+    found = parts(loop, Score(loop.engine))
+    assert (found["one"].budget, found["two"].budget) == (dollars(5), None)
+    assert found["one"].live_orders == 1
