@@ -34,8 +34,9 @@ that fills at once (see `core/fees.py`)."""
 
 NOTHING = Price(0)
 
-_STRIKE = re.compile(r"T?N?\d+(\.\d+)?\Z")
-"""The last part of the ticker of a market that is told from its kin by its strike alone: `T69.5`, `TN0.1`, `20`."""
+_STRIKE = re.compile(r"T?(N?)(\d+(?:\.\d+)?)", re.ASCII)
+_HALF = 0.5
+"""How far the strike in a ticker may be from the market's own: "20 or more" has the floor 19.5."""
 
 
 class Kin(msgspec.Struct, frozen=True):
@@ -190,15 +191,20 @@ def _stem(market: Market) -> str:
 def _strike(market: Market) -> tuple[str, float]:
     """The direction and the strike of a threshold; no direction where it is none.
 
-    One event may ask for several quantities (the points of several players): those differ in more of the ticker than
-    its last part, or that part is more than a strike.
+    One event may ask for several quantities, like the points of several players, or two coins. Markets of one quantity
+    differ in their strike alone, so the last part of the ticker must be that strike, and nothing else: `T69.5`, `TN0.1`
+    (below zero), `20`.
     """
-    if _STRIKE.match(market.ticker.rpartition("-")[2]):
-        if market.strike_type in ("greater", "greater_or_equal") and market.floor_strike is not None:
-            return "greater", market.floor_strike
-        if market.strike_type in ("less", "less_or_equal") and market.cap_strike is not None:
-            return "less", market.cap_strike
-    return "", 0.0
+    named = _STRIKE.fullmatch(market.ticker.rpartition("-")[2])
+    kind, strike = "", None
+    if market.strike_type in ("greater", "greater_or_equal"):
+        kind, strike = "greater", market.floor_strike
+    elif market.strike_type in ("less", "less_or_equal"):
+        kind, strike = "less", market.cap_strike
+    if named is None or strike is None:
+        return "", 0.0
+    number = -float(named[2]) if named[1] else float(named[2])
+    return (kind, strike) if abs(number - strike) <= _HALF else ("", 0.0)
 
 
 def _is_whole(kin: Kin, count: int) -> bool:

@@ -123,6 +123,8 @@ def test_a_ladder_of_below_goes_the_other_way_round() -> None:
     ("first", "second"),
     [
         (above(10, "LAL10"), above(20, "GSW20")),  # two teams
+        (above(64_000, "1"), above(65_000, "2")),  # two coins, counted
+        (above(10), above(20, "TN20")),
         (above(10), below(20)),
         (above(10, kind="structured"), above(20)),
         (above(10), above(10, "10", "greater_or_equal")),
@@ -141,6 +143,12 @@ def test_players_of_one_event_have_a_ladder_each() -> None:
     high = above(30, "JAMES-30")
     assert len(find(Kin(), [at(one, asks=[(20, 5)]), at(other, asks=[(10, 5)]), at(high, [(60, 5)])])) == 1
     assert find(Kin(), [at(other, asks=[(10, 5)]), at(high, [(60, 5)])]) == []
+
+
+def test_strikes_below_zero_and_halves_are_strikes() -> None:
+    low, high = above(-1.5, "TN1.5"), above(19.5, "20")
+    assert pays_at_least(Kin(), [(low, BID), (high, ASK)]) == 10_000
+    assert pays_at_least(Kin(), [(high, BID), (low, ASK)]) == 0
 
 
 def test_a_pair_needs_a_crossed_book() -> None:
