@@ -31,7 +31,7 @@ class Belief:
         if price.ts > now:  # a time ahead of ours would stay fresh for too long
             price = msgspec.structs.replace(price, ts=now)
         before = self._newest.get(price.venue)
-        if now - price.ts > self._max_age_ms or (before is not None and price.ts < before.ts):
+        if before is not None and price.ts < before.ts:
             return None
         self._newest[price.venue] = price
         return price if price.venue == self.venue(now) else None

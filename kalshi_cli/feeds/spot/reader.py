@@ -50,6 +50,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """A connection that lived so long was good: the next pause is the first again."""
     poll_every_s: float = 2.0
     poll_within_s: float = 5.0
+    stop_s: float = 2.0
+    """How long the end of a loop waits for threads that hang in a connection attempt."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -116,10 +118,11 @@ class SpotReader:
             yield self
         finally:
             self._stopping.set()
-            until = self._clock.monotonic() + self._pace.connect_s + 1
+            until = self._clock.monotonic() + self._pace.stop_s
             for thread in threads:
                 thread.join(max(0.0, until - self._clock.monotonic()))
-            self._http.close()
+            if not any(thread.is_alive() for thread in threads):
+                self._http.close()
 
     @property
     def venue(self) -> str | None:
