@@ -88,4 +88,5 @@ def over_recordings(
         State(references=spots, now=Ts(0)), limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s
     )
     venue = PaperVenue(cash=cash, fees=lambda _: FeeSchedule(), new_id=new_id, latency_ms=request.latency_ms)
+    engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by
     return backtest(plan, engine, replay, venue, clock)
