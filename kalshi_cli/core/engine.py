@@ -168,7 +168,6 @@ class Engine:
                 self.state.orders.adopt(order)
                 continue
             self.state.orders.add(order)
-            self._exits.recall(order)
             if order.created > self.state.now - MINUTE_MS:
                 self.state.count_sent(order.ticker, order.created)  # a restart does not reset the order rate
         for entry in entries:

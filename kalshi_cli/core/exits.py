@@ -5,11 +5,12 @@ A position that is marked below `stop_loss_pct` percent of what it cost is sold,
 that are reduce-only and immediate or cancelled, each at the best price of that moment. A walk is bounded: an order a
 second, each at most `max_close_slippage` below the one before, ten of them; then it rests for a minute and begins
 again. Where nobody pays more than a cent, where the book cannot be believed, or while an order of the strategy in this
-market is in doubt, nothing is sent, and somebody is told.
+market is in doubt, nothing is sent, and somebody is told. Meanwhile the strategy opens nothing there, and after a loss
+not for its cooldown, which is a control of its own.
 
-Afterwards the strategy opens nothing there for the cooldown after a loss. Every look decides anew from what is held and
-what it is worth, so a restart goes on where it was. What the exchange has netted between two strategies is not there to
-be sold. Percentages are of what was paid: of a NO, of one dollar less the price.
+Every look decides anew from what is held and what it is worth, so a restart goes on where it was. What the exchange has
+netted between two strategies is not there to be sold. Percentages are of what was paid: of a NO, of one dollar less the
+price.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from kalshi_cli.units import (
     Ts,
     cents,
     format_price,
-    format_ts,
     show_money,
     show_price,
     show_qty,
@@ -88,23 +88,12 @@ class Exits:
         self._place = place
         self._cancel = cancel
         self._walks: dict[_Key, _Walk] = {}
-        self._last: dict[tuple[str, str], Ts] = {}
-
-    def recall(self, order: Order) -> None:
-        """What was sent before a restart keeps its strategy out of the market until the same moment."""
-        if order.reason in _CODES:
-            key = order.strategy, order.ticker
-            self._last[key] = max(self._last.get(key, Ts(0)), order.created)
 
     def objection(self, strategy: str, intent: Place) -> tuple[str, str] | None:
-        """Why a strategy's order may not go: an exit of this market is on, or was just now; or it would close at a
-        price that is too far from what the position is worth."""
+        """Why a strategy's order may not go: what it holds there is being closed; or it would close at a price that is
+        too far from what the position is worth."""
         if intent.reduce_only:
             return self._too_far(intent)
-        last = self._last.get((strategy, intent.ticker))
-        until = self._state.now if last is None else Ts(last + self._limits.cooldown_after_loss_ms)
-        if self._state.now < until:
-            return "COOLDOWN", f"an exit was sent, until={format_ts(until)}"
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
                 return _CODES[walk.reason], "the position is being closed"
@@ -203,7 +192,6 @@ class Exits:
         verdict = self._place(intent, strategy)
         if isinstance(verdict, Denied):
             return [*told, verdict, *self._stuck(key, f"{verdict.code} {verdict.detail}")]
-        self._last[strategy, ticker] = self._state.now
         return [*told, verdict]
 
     def _count(self, ticker: str, subaccount: int, side: Side, best: Price, owned: Qty) -> Qty:
@@ -229,7 +217,7 @@ class Exits:
         worth = position.value(self._best(position)) or Money(0)
         text = (
             f"{show_qty(Qty(abs(position.qty)))} {side} of {strategy} cost {show_money(position.cost)} and are worth "
-            f"{show_money(worth)}: they are being sold, and {strategy} opens nothing there for a while"
+            f"{show_money(worth)}: they are being sold, and {strategy} opens nothing there meanwhile"
         )
         tier = "critical" if walk.reason == STOP_LOSS else "info"
         return [Alert(self._state.now, tier, _CODES[walk.reason], ticker, text)]
