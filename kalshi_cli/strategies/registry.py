@@ -23,6 +23,7 @@ from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 
 BUILT_IN = {
     "crypto-ta": "kalshi_cli.strategies.crypto_ta:CryptoTa",
+    "market-maker": "kalshi_cli.strategies.market_maker:MarketMaker",
     "spike": "kalshi_cli.strategies.spike:Spike",
 }
 

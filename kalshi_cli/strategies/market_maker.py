@@ -1,0 +1,364 @@
+"""Quote both sides of a market around what it is worth, and lean against what is held."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from kalshi_cli.core.book import OrderBook, Quoted
+from kalshi_cli.core.fees import estimate
+from kalshi_cli.core.messages import Amend, Cancel, FairValue, Intent, Place, PublicTrade
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.state import View
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+
+RETRY_MS = 5_000
+"""What the controls refused is asked for again after this long."""
+
+TAKE_AGAIN_MS = 1_000
+MAX_POINTS = 500
+"""Mids remembered per market; of a busier window the newest."""
+
+
+class MarketMakerParams(StrategyParams, frozen=True):
+    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`requote=0.01`, `requote=1c`)."""
+
+    half_spread: Annotated[
+        Price, Meta(ge=1, le=4_000, description="a quote that opens is better than fair by this, after a maker's fee")
+    ] = cents(2)
+    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts a quote")] = contracts(5)
+    max_inventory: Annotated[
+        Qty, Meta(ge=1, le=1_000_000, description="contracts held in a market at most, long or short")
+    ] = contracts(20)
+    skew: Annotated[
+        Price, Meta(ge=1, le=1_000, description="both quotes lean by this for each contract held, against it")
+    ] = Price(10)
+    requote: Annotated[Price, Meta(ge=1, le=2_000, description="a quote moves only where it is off by this")] = cents(1)
+    pause_s: Annotated[
+        float, Meta(ge=0, le=600, description="it moves towards the market no sooner than this after its last move")
+    ] = 5.0
+    life_s: Annotated[float, Meta(ge=5, le=3_600, description="a quote that nobody looks after expires after this")] = (
+        90.0
+    )
+    smooth_s: Annotated[float, Meta(ge=0.01, le=600, description="time constant of the smoothed microprice")] = 2.0
+    min_spread: Annotated[
+        Price, Meta(ge=1, le=5_000, description="where the others' bid and ask are closer, nothing is opened")
+    ] = cents(1)
+    max_spread: Annotated[Price, Meta(ge=1, le=9_999, description="... nor where they are further apart")] = cents(10)
+    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="... nor where fair is nearer to 0 or 1")] = cents(10)
+    max_markets: Annotated[int, Meta(ge=1, le=100, description="markets with quotes or positions at once")] = 4
+    stale_s: Annotated[float, Meta(ge=0.5, le=600, description="pull where no book has changed for this long")] = 8.0
+    jump: Annotated[Price, Meta(ge=1, le=9_999, description="pull where the mid moved by this ...")] = cents(4)
+    jump_s: Annotated[float, Meta(ge=0.1, le=600, description="... within this many seconds")] = 10.0
+    run: Annotated[int, Meta(ge=2, le=1_000, description="pull after so many trades in a row on one side ...")] = 4
+    run_s: Annotated[float, Meta(ge=0.1, le=600, description="... none longer than this after the last")] = 5.0
+    calm_s: Annotated[float, Meta(ge=0, le=3_600, description="stay away so long after such a jump or run")] = 15.0
+    quiet_s: Annotated[float, Meta(ge=0, le=86_400, description="open nothing so long before the close")] = 180.0
+    exit_s: Annotated[float, Meta(ge=0, le=86_400, description="take what is there so long before the close")] = 60.0
+    slippage: Annotated[
+        Price, Meta(ge=1, le=5_000, description="... but give way by no more than this against fair")
+    ] = cents(5)
+
+
+class Wanted(NamedTuple):
+    """What should rest on a side. `most` is how much may rest there without passing the limit of inventory."""
+
+    price: Price
+    qty: Qty
+    most: Qty
+
+
+class Track(msgspec.Struct):
+    """What is remembered of one market."""
+
+    fair: float | None = None
+    """The smoothed microprice, as of `seen`."""
+    seen: Ts = Ts(0)
+    mids: deque[tuple[Ts, Price]] = msgspec.field(default_factory=lambda: deque(maxlen=MAX_POINTS))
+    away_until: Ts = Ts(0)
+    taker: Side = BID
+    """The side of the last trades, how many there were in a row, and when the last was."""
+    trades: int = 0
+    traded: Ts = Ts(0)
+    moved: dict[Side, Ts] = msgspec.field(default_factory=dict)
+    again: dict[Side, Ts] = msgspec.field(default_factory=dict)
+    leaving: set[str] = msgspec.field(default_factory=set)
+    """Client order ids of quotes whose cancel was asked for: nothing else is wanted of them."""
+    taken: Ts = Ts(0)
+
+
+class MarketMaker(Strategy):
+    """Rests one bid and one ask around fair, post-only, and earns the difference where both trade.
+
+    Fair is what an outside model says (`view.fair`), else the smoothed microprice of the others' book. Both quotes lean
+    against what is held; at `max_inventory` only the side that reduces it is quoted. A quote that should stand
+    elsewhere is amended, never replaced: until it is off by `requote` it keeps its place in the queue, and a smaller
+    size or a longer life never costs it. All quotes are pulled while the book is stale, after a jump of the mid, and
+    after a run of trades on one side: who trades then may know more. Before the close it only gets rid of what it
+    holds.
+
+    It loses where prices move for good faster than its quotes do: then it buys what falls and sells what rises.
+    """
+
+    name = "market-maker"
+    Params = MarketMakerParams
+    params: MarketMakerParams
+
+    def __init__(self, params: MarketMakerParams) -> None:
+        super().__init__(params)
+        self._tracks: dict[str, Track] = {}
+        self._active: set[str] = set()
+        """Markets in which it had orders or a position when it last looked, or asked for an order since."""
+        self._changed = Ts(0)
+        """When any book last changed."""
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        self._changed = max(self._changed, view.book(ticker).ts)
+        yield from self._decide(view, ticker)
+
+    def on_fair(self, view: View, fair: FairValue) -> Iterator[Intent]:
+        yield from self._decide(view, fair.ticker)
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        """Lives are prolonged, and what grew stale is pulled, also where no book moves."""
+        for ticker in view.tickers:
+            yield from self._decide(view, ticker)
+
+    def on_trade(self, view: View, trade: PublicTrade) -> Iterator[Intent]:
+        """Count takers of one side in a row: one that trades with many at once is one."""
+        if trade.is_block or trade.ticker not in self._tracks:
+            return
+        track, params = self._tracks[trade.ticker], self.params
+        if trade.taker_side is track.taker and trade.ts - track.traded <= params.run_s * 1000:
+            track.trades += trade.ts != track.traded
+        else:
+            track.taker, track.trades = trade.taker_side, 1
+        track.traded = trade.ts
+        if track.trades >= params.run:
+            track.trades = 0
+            track.away_until = Ts(view.now + int(params.calm_s * 1000))
+            yield from self._pull(track, view.orders(trade.ticker), "a run of trades on one side")
+
+    # -- what should be ---------------------------------------------------------------------------------------------
+
+    def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
+        market, held, orders = view.market(ticker), view.position(ticker), view.orders(ticker)
+        if held or orders:
+            self._active.add(ticker)
+        else:
+            self._active.discard(ticker)
+        if market is None or (ticker not in self._active and len(self._active) >= self.params.max_markets):
+            return
+        track = self._tracks.setdefault(ticker, Track())
+        track.leaving &= {order.client_order_id for order in orders}
+        bid, ask = _others(view.book(ticker), orders)
+        self._remember(view.now, track, bid, ask)
+        fair = view.fair(ticker)
+        if fair is None and track.fair is not None and bid is not None and ask is not None:
+            fair = Price(round(track.fair))
+        why = self._why_away(view, ticker, track, fair)
+        is_last = market.close_time - view.now <= self.params.exit_s * 1000
+        if why or fair is None or is_last or any(order.tif is Tif.IOC for order in orders):
+            yield from self._pull(track, orders, why or "close is near")
+            if is_last and not why and fair is not None and held and not orders:
+                yield from self._take(view, ticker, track, held, fair)
+            return
+        may_open = self._may_open(view.now, market, fair, bid, ask)
+        for side in (BID, ASK):
+            wanted = self._wanted(view, ticker, side, fair, held, orders, may_open=may_open)
+            own = [order for order in orders if order.side is side]
+            yield from self._tend(view, ticker, side, track, own, wanted, fair, held)
+
+    def _remember(self, now: Ts, track: Track, bid: Quoted | None, ask: Quoted | None) -> None:
+        """Move the smoothed microprice, and keep the mids of the last while."""
+        if bid is None or ask is None:
+            return
+        micro = (bid.price * ask.qty + ask.price * bid.qty) / (bid.qty + ask.qty)
+        weight = 1 - math.exp((track.seen - now) / 1000 / self.params.smooth_s)
+        track.fair = micro if track.fair is None else track.fair + weight * (micro - track.fair)
+        track.seen = now
+        mid = Price((bid.price + ask.price) // 2)
+        if not track.mids or track.mids[-1][1] != mid:
+            track.mids.append((now, mid))
+        # The last one before the window still says what the mid was when the window began.
+        while len(track.mids) > 1 and track.mids[1][0] <= now - self.params.jump_s * 1000:
+            track.mids.popleft()
+
+    def _why_away(self, view: View, ticker: str, track: Track, fair: Price | None) -> str:
+        """Why nothing at all should rest now; empty where quotes may."""
+        book = view.book(ticker)
+        if not book.is_usable or book.is_crossed or view.now - self._changed > self.params.stale_s * 1000:
+            return "stale book"
+        if fair is None:
+            return "no two sides"
+        mids = [mid for _, mid in track.mids]
+        if mids and max(mids) - min(mids) >= self.params.jump:
+            track.away_until = Ts(view.now + int(self.params.calm_s * 1000))
+            since, mid = view.now, track.mids[-1][1]
+            track.mids.clear()
+            track.mids.append((since, mid))
+        return "the flow is toxic" if view.now < track.away_until else ""
+
+    def _may_open(self, now: Ts, market: Market, fair: Price, bid: Quoted | None, ask: Quoted | None) -> bool:
+        params = self.params
+        if market.close_time - now <= params.quiet_s * 1000:
+            return False
+        if not params.min_price <= fair <= ONE_DOLLAR - params.min_price:
+            return False
+        return bid is not None and ask is not None and params.min_spread <= ask.price - bid.price <= params.max_spread
+
+    def _wanted(
+        self, view: View, ticker: str, side: Side, fair: Price, held: Qty, orders: list[Order], *, may_open: bool
+    ) -> Wanted | None:
+        """Price and size of the quote on a side; None where there should be none.
+
+        What it holds moves both prices against it, by no more than the half spread: nothing is sold below fair, or
+        bought above, to get rid of it. A quote on the side that reduces is never for more than is held.
+        """
+        params, sign = self.params, side.sign
+        lean = max(-params.half_spread, min(params.half_spread, params.skew * held // ONE_CONTRACT))
+        price = fair - lean - sign * params.half_spread
+        price -= sign * _fee(view.fees(ticker), price)
+        book, other = view.book(ticker), [order.price for order in orders if order.side is not side]
+        if side is BID:
+            price = min([price, *(at - 1 for at in (book.best_ask, *other) if at is not None)])
+        else:
+            price = max([price, *(at + 1 for at in (book.best_bid, *other) if at is not None)])
+        at = view.snap(ticker, side, price)
+        if at is None:
+            return None
+        most, closing = Qty(params.max_inventory - held * sign), Qty(-held * sign)
+        if closing > 0:
+            return Wanted(at, Qty(min(params.size, closing)), most if may_open else closing)
+        qty = Qty(min(view.size(ticker, side, at, fair, params.size), most)) if may_open else Qty(0)
+        return Wanted(at, qty, most) if qty > 0 else None
+
+    # -- getting there ----------------------------------------------------------------------------------------------
+
+    def _tend(
+        self,
+        view: View,
+        ticker: str,
+        side: Side,
+        track: Track,
+        own: list[Order],
+        wanted: Wanted | None,
+        fair: Price,
+        held: Qty,
+    ) -> Iterator[Intent]:
+        """Bring one side to what is wanted: one order, amended where that is worth its place in the queue."""
+        if wanted is None:
+            yield from self._pull(track, own, "nothing wanted on this side")
+            return
+        yield from self._pull(track, own[1:], "one quote a side")
+        waits = view.now < track.again.get(side, 0)
+        if not own:
+            if waits:
+                return
+            self._active.add(ticker)
+            reason = f"worth {fair / 100:g}c, holds {held / ONE_CONTRACT:g}"
+            life = self.params.life_s
+            yield Place(
+                ticker, side, wanted.price, wanted.qty, fair=fair, reason=reason, post_only=True, expires_in_s=life
+            )
+            self._note(view, track, side, is_taken=any(order.side is side for order in view.orders(ticker)))
+            return
+        order = own[0]
+        if order.client_order_id in track.leaving:
+            yield Cancel(order.client_order_id, reason="leaving")  # the last cancel may have failed
+        elif order.status is OrderStatus.RESTING:
+            amend = self._amend(view, order, wanted, fair, held, track, waits=waits)
+            if amend is not None:
+                yield amend
+                after = next((o for o in view.orders(ticker) if o.order_id == order.order_id), None)
+                is_taken = after is None or after.status is not OrderStatus.RESTING
+                self._note(view, track, side, is_taken=is_taken, is_move=amend.price != order.price)
+
+    def _amend(
+        self, view: View, order: Order, wanted: Wanted, fair: Price, held: Qty, track: Track, *, waits: bool
+    ) -> Amend | None:
+        """What to change of a quote; None to leave it where it is.
+
+        Away from the market it goes at once; towards it, or larger, only after a pause, for that costs its place.
+        """
+        params, sign, left = self.params, order.side.sign, order.remaining
+        off = (wanted.price - order.price) * sign
+        if off <= -params.requote or (off < 0 and self._is_too_near(view, order, fair, held)):
+            return Amend(order.order_id, wanted.price, Qty(min(left, wanted.qty)), fair=fair)
+        if left > wanted.most:
+            return Amend(order.order_id, order.price, wanted.qty, fair=fair)
+        if waits:
+            return None
+        life, ends = int(params.life_s * 1000), order.expires
+        expires = Ts(view.now + life) if ends is not None and ends - view.now < life // 2 else None
+        if view.now - track.moved.get(order.side, Ts(0)) >= params.pause_s * 1000:
+            if off >= params.requote:
+                return Amend(order.order_id, wanted.price, wanted.qty, expires=expires, fair=fair)
+            if left * 2 < wanted.qty:
+                return Amend(order.order_id, order.price, wanted.qty, expires=expires, fair=fair)
+        return Amend(order.order_id, order.price, left, expires=expires, fair=fair) if expires is not None else None
+
+    def _is_too_near(self, view: View, order: Order, fair: Price, held: Qty) -> bool:
+        """A quote that has lost half of its half spread is out of its band, however coarse `requote` is."""
+        half = self.params.half_spread
+        lean = max(-half, min(half, self.params.skew * held // ONE_CONTRACT))
+        distance = (fair - lean - order.price) * order.side.sign - _fee(view.fees(order.ticker), order.price)
+        return distance * 2 < half
+
+    def _note(self, view: View, track: Track, side: Side, *, is_taken: bool, is_move: bool = True) -> None:
+        """Whether the controls let it pass decides when it may be asked for again."""
+        if not is_taken:
+            track.again[side] = Ts(view.now + RETRY_MS)
+        elif is_move:
+            track.moved[side] = view.now
+
+    def _pull(self, track: Track, orders: Iterable[Order], reason: str) -> Iterator[Intent]:
+        for order in orders:
+            track.leaving.add(order.client_order_id)
+            yield Cancel(order.client_order_id, reason=reason)
+
+    def _take(self, view: View, ticker: str, track: Track, held: Qty, fair: Price) -> Iterator[Intent]:
+        """Get out at the price that is there, if it is not too bad; not more than once a second."""
+        book = view.book(ticker)
+        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
+        if price is None or (price - fair) * side.sign > self.params.slippage:
+            return
+        if view.now - track.taken >= TAKE_AGAIN_MS:
+            track.taken = view.now
+            yield Place(
+                ticker, side, price, Qty(abs(held)), fair=fair, reason="close is near", tif=Tif.IOC, reduce_only=True
+            )
+
+
+def _fee(schedule: FeeSchedule, price: int) -> int:
+    """What a maker pays for one contract, rounded up to a price."""
+    at = Price(max(1, min(ONE_DOLLAR - 1, price)))
+    return -(-estimate(schedule, at, ONE_CONTRACT, is_taker=False) // ONE_CONTRACT)
+
+
+def _others(book: OrderBook, orders: list[Order]) -> tuple[Quoted | None, Quoted | None]:
+    """Best bid and ask without our own orders.
+
+    A book that does not show them (on paper, or a moment ago) may lose as much of others' there: their price counts a
+    little less, never more.
+    """
+    if not book.is_usable:
+        return None, None
+    own: dict[tuple[Side, Price], int] = {}
+    for order in orders:
+        own[order.side, order.price] = own.get((order.side, order.price), 0) + order.remaining
+    found: list[Quoted | None] = []
+    for side, best in ((BID, book.bid), (ASK, book.ask)):
+        ours = own.get((side, best.price), 0) if best is not None else 0
+        if best is not None and ours == best.qty:
+            best = next((Quoted(*level) for level in book.levels(side, 2)[1:]), None)
+        elif best is not None and ours < best.qty:
+            best = Quoted(best.price, Qty(best.qty - ours))
+        found.append(best)
+    return found[0], found[1]
