@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalshi_cli.app import App
-from kalshi_cli.core.inputs import Input, SpotInput
+from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.messages import Message
+from kalshi_cli.core.model import Market
+from kalshi_cli.errors import UsageError
+from kalshi_cli.text import conceal, conceal_address
 
 if TYPE_CHECKING:
+    from kalshi_cli.feeds.fairs import Page
+    from kalshi_cli.feeds.signals import SignalReader
     from kalshi_cli.strategies.base import Strategy
 
 Bring = Callable[[Message], None]
 """Takes a message, from any thread."""
+Markets = Callable[[], Iterable[Market]]
+"""The markets of the run; any thread may ask."""
 
 
-def _spot(app: App, wanted: Input, bring: Bring) -> AbstractContextManager[object]:
+def _spot(app: App, wanted: Input, bring: Bring, _markets: Markets) -> AbstractContextManager[object]:
     """The venues of a coin. On the simulated exchange its own spot, unless the configuration names other addresses."""
     from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
     from kalshi_cli.feeds.spot.coinbase import COINBASE
@@ -51,14 +63,137 @@ def _simulated(app: App, venue: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/spot/{venue}"
 
 
-LISTENERS: dict[type[Input], Callable[[App, Input, Bring], AbstractContextManager[object]]] = {SpotInput: _spot}
+def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractContextManager[object]:
+    """A table of probabilities: a web address, a command, or else a file."""
+    from kalshi_cli.feeds.fairs import FairReader
+
+    assert isinstance(wanted, FairInput)
+    before_ms = wanted.before_close_s * 1000
+
+    def is_open() -> bool:
+        now = app.clock.now()
+        return not before_ms or any(0 < market.close_time - now <= before_ms for market in markets())
+
+    stopping = threading.Event()
+    name, fetch = _table(app, wanted.source, stopping)
+    reader = FairReader(
+        name, fetch, app.clock, bring, every_s=wanted.every_s, valid_s=wanted.valid_s,
+        is_open=is_open, tell=app.tell,
+    )  # fmt: skip
+    return reader.reading(stopping)
+
+
+def _table(app: App, source: str, stopping: threading.Event) -> tuple[str, Callable[[], Page]]:
+    """What a source is called, and how it is read. Its name has no part of a command or an address that is a secret."""
+    from kalshi_cli.feeds.fair_sources import argv_of, read_file, run_command
+    from kalshi_cli.feeds.fairs import SourceError
+
+    if source.startswith(("https://", "http://")):
+        return _web_table(app, source)
+    if source.startswith("command:"):
+        try:
+            argv = argv_of(source.removeprefix("command:"))
+        except SourceError as error:
+            raise UsageError(str(error), hint="for example command:python3 model.py", code="bad_parameter") from None
+        return Path(argv[0]).name, lambda: run_command(argv, app.machine, stopping)
+    path = Path(source).expanduser()
+    return path.name, lambda: read_file(path, app.machine)
+
+
+def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
+    """An address is judged as that of a sink is: https, or http on this machine, and nothing that only we can reach."""
+    from kalshi_cli.feeds.fair_sources import age_of
+    from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
+    from kalshi_cli.ops.address import AddressError, parse_web_address, refusal, resolve_here
+    from kalshi_cli.ops.web import WebSink
+
+    conceal_address(url)
+    try:
+        address = parse_web_address(url)
+        why = refusal(address)
+    except AddressError as error:
+        why = str(error)
+    if why:
+        raise UsageError(f"the address of the source cannot be used: {why}", code="bad_parameter")
+    sink = WebSink(address, app.machine, resolve_here)
+
+    def fetch() -> Page:
+        answer = sink.read(MAX_BYTES)
+        if not answer.is_whole:
+            raise SourceError(answer.delivery.text)
+        return Page(answer.body, age_of(answer.headers))
+
+    return address.host, fetch
+
+
+@contextmanager
+def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterator[None]:
+    """News: posted on this machine, from standard input, or from a file that grows."""
+    from kalshi_cli.feeds.signals import Lines, Piped, SignalReader, Tail
+
+    assert isinstance(wanted, SignalInput)
+    source = wanted.source
+    if source.startswith("webhook:"):
+        with _hook(app, source.removeprefix("webhook:"), SignalReader("webhook", app.clock, bring, app.tell)):
+            yield
+        return
+    lines: Lines
+    if source == "-":
+        name, lines = "standard input", Piped(_standard_input())
+    else:
+        path = Path(source).expanduser()
+        name, lines = path.name, Tail(path, from_start=wanted.from_start)
+    with SignalReader(name, app.clock, bring, app.tell).following(lines):
+        yield
+
+
+def _standard_input() -> int:
+    """Its descriptor; UsageError where this program was given none."""
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):
+        raise UsageError("there is no standard input", hint="name a file instead of -", code="bad_parameter") from None
+
+
+@contextmanager
+def _hook(app: App, port: str, reader: SignalReader) -> Iterator[None]:
+    """Where news may be posted, with the token of a file that is made when there is none."""
+    from kalshi_cli.ops.secret_file import read_address
+    from kalshi_cli.ops.signal_hook import PATH, SignalHook
+
+    if not (port.isascii() and port.isdigit() and int(port[:6]) <= 65_535 and len(port) < 6):
+        raise UsageError(f"{port!r:.20} is no port", hint="for example webhook:8790", code="bad_parameter")
+    token_file = app.state_dir / "webhook.token"
+    with suppress(FileExistsError):
+        app.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    token = read_address(token_file)
+    conceal(token)
+    try:
+        hook = SignalHook(int(port), token, reader.take)
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be used: {error.strerror}", code="bad_parameter") from None
+    app.note(f"news may be posted to http://127.0.0.1:{hook.port}{PATH} with the token in {token_file}")
+    try:
+        yield
+    finally:
+        hook.stop()
+
+
+LISTENERS: dict[type[Input], Callable[[App, Input, Bring, Markets], AbstractContextManager[object]]] = {
+    SpotInput: _spot,
+    FairInput: _fair,
+    SignalInput: _signals,
+}
 """How each kind of input is listened to, until the context ends."""
 
 
 @contextmanager
-def listening(app: App, strategies: Sequence[Strategy], bring: Bring) -> Iterator[None]:
+def listening(app: App, strategies: Sequence[Strategy], bring: Bring, markets: Markets) -> Iterator[None]:
     """Bring what these strategies ask for; equal inputs once."""
     with ExitStack() as stack:
         for wanted in dict.fromkeys(wanted for strategy in strategies for wanted in strategy.inputs()):
-            stack.enter_context(LISTENERS[type(wanted)](app, wanted, bring))
+            stack.enter_context(LISTENERS[type(wanted)](app, wanted, bring, markets))
         yield

@@ -106,7 +106,7 @@ class Loops:
             plan = self._plan(request.strategies, mode, len(markets), request)
             app.before_order = decision.refuse_if_late
             telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
-            stack.enter_context(listening(app, strategies, feed.bring))
+            stack.enter_context(listening(app, strategies, feed.bring, lambda: tuple(engine.state.markets.values())))
             banner(plan)
             session = Session(
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, app.clock,

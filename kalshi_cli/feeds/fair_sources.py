@@ -1,16 +1,18 @@
-"""Where a table of probabilities is read from on this machine: a file, or what a command writes."""
+"""Where a table of probabilities is read from on this machine: a file, or what a command writes. And how old it is."""
 
 from __future__ import annotations
 
 import os
+import re
 import select
 import shlex
 import signal
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from kalshi_cli.clock import Clock
@@ -55,6 +57,20 @@ def read_file(path: Path, machine: Clock) -> Page:
     if age_s < -MOST_AHEAD_S:
         raise SourceError("its time of change is in the future")
     return Page(body, max(0.0, age_s))
+
+
+def age_of(headers: Mapping[str, str]) -> float:
+    """How old in seconds a web server says that its answer is; 0 where it does not say.
+
+    `Last-Modified` against its own `Date`, so that its clock does not matter, and at least its `Age` in a cache.
+    """
+    ages = [0.0]
+    if re.fullmatch("[0-9]{1,9}", headers.get("age", "")):
+        ages.append(float(headers["age"]))
+    with suppress(KeyError, ValueError, TypeError, OverflowError):  # TypeError: only one of the two has a zone
+        made, said = (parsedate_to_datetime(headers[name]) for name in ("last-modified", "date"))
+        ages.append((said - made).total_seconds())
+    return max(ages)
 
 
 def argv_of(text: str) -> list[str]:

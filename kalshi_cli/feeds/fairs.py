@@ -26,6 +26,8 @@ MAX_BYTES = 1_000_000
 """Of one table."""
 MAX_MARKETS = 500
 """Of one table: half of the messages from outside that may wait."""
+LONGEST_READ_S = 10.0
+"""The end of a run waits no longer for a read that is at hand."""
 TELL_EVERY_S = 60.0
 """What is wrong with a source is told at most so often."""
 
@@ -187,15 +189,15 @@ class FairReader:
         self._quiet_until = clock.monotonic()
 
     @contextmanager
-    def reading(self, stopping: threading.Event, within_s: float) -> Iterator[None]:
-        """Read in a thread until the context ends, which waits for a read at hand for `within_s` at most."""
+    def reading(self, stopping: threading.Event) -> Iterator[None]:
+        """Read in a thread until the context ends, and sets `stopping` for whatever is read at that moment."""
         thread = threading.Thread(target=self._follow, args=(stopping,), name=f"fairs-{self._name}", daemon=True)
         thread.start()
         try:
             yield
         finally:
             stopping.set()
-            thread.join(within_s)
+            thread.join(LONGEST_READ_S)
 
     def _follow(self, stopping: threading.Event) -> None:
         while not stopping.is_set():

@@ -1,4 +1,4 @@
-"""An address in a file of its own, read as ssh reads a key."""
+"""An address, or another secret, in a file of its own, read as ssh reads a key."""
 
 from __future__ import annotations
 

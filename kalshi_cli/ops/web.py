@@ -1,4 +1,4 @@
-"""Sending bytes to a web address that was checked, and to nothing else, within a deadline.
+"""Sending bytes to a web address that was checked, or reading from one, and to nothing else, within a deadline.
 
 No redirects, no proxies, no cookies, TLS always verified. The name is resolved once, judged (`address.py`), and the
 connection goes to an address that was judged: a name that stands for another machine a moment later changes nothing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import ssl
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import certifi
 import httpcore
@@ -20,6 +20,16 @@ from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged
 
 MOST_TRIED = 3
 """Addresses of one name that are tried, one after the other."""
+
+
+class Answer(NamedTuple):
+    """What became of a request. Only of a read that got all of a 200 are there a `body` and `headers`, by name in lower
+    case; else `is_whole` is False."""
+
+    delivery: Delivery
+    is_whole: bool = False
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
 
 
 class WebSink:
@@ -37,6 +47,13 @@ class WebSink:
         self, body: bytes, headers: Mapping[str, str], *, method: str = "POST", within_s: float = TOTAL_S
     ) -> Delivery:
         """One attempt. What the other side answers beyond its status is not read."""
+        return self._ask(method, body, headers, within_s, 0).delivery
+
+    def read(self, most: int, *, within_s: float = TOTAL_S) -> Answer:
+        """What a GET brings, at most so many bytes of it; a longer body is refused."""
+        return self._ask("GET", b"", {}, within_s, most)
+
+    def _ask(self, method: str, body: bytes, headers: Mapping[str, str], within_s: float, most: int) -> Answer:
         address, where = self._address, f"{method} to {self._address.host}"
         ends_at = self._clock.monotonic() + within_s
         try:
@@ -48,9 +65,9 @@ class WebSink:
                 is_encrypted=address.is_tls,
             )
         except AddressError as error:
-            return Delivery(outcome="refused", text=f"{where} refused: {error}")
+            return Answer(Delivery(outcome="refused", text=f"{where} refused: {error}"))
         except OSError:
-            return Delivery(outcome="retry", text=f"{where} failed: its name cannot be resolved")
+            return Answer(Delivery(outcome="retry", text=f"{where} failed: its name cannot be resolved"))
         try:
             with (
                 httpcore.ConnectionPool(
@@ -66,17 +83,30 @@ class WebSink:
                     },
                 ) as response,
             ):
-                wanted = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
-                return judged(where, response.status, wanted.decode("ascii", "replace"), self._clock.now())
+                said = {name.decode("ascii", "replace").lower(): value for name, value in response.headers}
+                wanted = said.get("retry-after", b"").decode("ascii", "replace")
+                delivery = judged(where, response.status, wanted, self._clock.now())
+                if not most or response.status != 200:
+                    return Answer(delivery)
+                kept = b""
+                for part in response.iter_stream():
+                    kept += part
+                    if len(kept) > most:
+                        text = f"{where} failed: it answers with more than {most} bytes"
+                        return Answer(Delivery(outcome="refused", text=text))
+                told = {name: value.decode("ascii", "replace") for name, value in said.items()}
+                return Answer(delivery, True, kept, told)
         except httpcore.TimeoutException:
-            return Delivery(outcome="retry", text=f"{where} failed: timeout")
+            return Answer(Delivery(outcome="retry", text=f"{where} failed: timeout"))
         except httpcore.ConnectError as error:
             # TLS errors arrive as this one; what they say of a certificate is not ours to repeat.
             is_tls = isinstance(error.__cause__, ssl.SSLError) or "ssl" in str(error).lower()
             why = "its certificate does not prove that it is this host" if is_tls else "no connection"
-            return Delivery(outcome="retry", text=f"{where} failed: {why}")
+            return Answer(Delivery(outcome="retry", text=f"{where} failed: {why}"))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol):
-            return Delivery(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
+            return Answer(
+                Delivery(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
+            )
 
     @property
     def _url(self) -> httpcore.URL:
