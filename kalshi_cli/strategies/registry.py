@@ -24,6 +24,8 @@ from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 BUILT_IN = {
     "crypto-ta": "kalshi_cli.strategies.crypto_ta:CryptoTa",
     "market-maker": "kalshi_cli.strategies.market_maker:MarketMaker",
+    "model-edge": "kalshi_cli.strategies.model_edge:ModelEdge",
+    "news": "kalshi_cli.strategies.news:News",
     "spike": "kalshi_cli.strategies.spike:Spike",
 }
 
