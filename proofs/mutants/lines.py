@@ -388,7 +388,7 @@ CONTROLS = (
         "core/worst_case.py",
         "    is_taker = not order.post_only and order.status is not OrderStatus.RESTING",
         "    is_taker = False",
-        ("tests/core/test_event_exposure.py",),
+        ("tests/core/test_risk.py",),
     ),
     Mutant(
         "live orders are counted",
