@@ -140,7 +140,7 @@ def candidates(kin: Kin, offers: Sequence[Offer], max_legs: int | None = None) -
     is_few = max_legs is None or len(offers) <= max_legs
     if is_few and _is_whole(kin, len(offers)) and len(asks) == len(offers) and sum(asks) < ONE_DOLLAR:
         yield Candidate("yes", tuple((each, BID) for each in offers), ONE_DOLLAR)
-    for rungs in _ladders([each.market for each in offers]):
+    for rungs in ladders([each.market for each in offers]):
         yield from _two_rungs([offers[place] for place in rungs])
 
 
@@ -172,7 +172,7 @@ def _two_rungs(rungs: Sequence[Offer]) -> Iterator[Candidate]:
             lower.append(rung)
 
 
-def _ladders(markets: Sequence[Market]) -> list[list[int]]:
+def ladders(markets: Sequence[Market]) -> list[list[int]]:
     """Places of markets that ask about one quantity, each list from the rung that is reached most easily upwards."""
     found: dict[tuple[str, str], list[int]] = {}
     for place, market in enumerate(markets):
@@ -225,6 +225,29 @@ def pays_at_least(kin: Kin, legs: Sequence[tuple[Market, Side]]) -> int:
         if bought.ticker == sold.ticker or (kind and kind == other and _stem(bought) == _stem(sold) and is_implied):
             return int(ONE_DOLLAR)
     return 0
+
+
+def may_pay(
+    kin: Kin, rungs: Sequence[Sequence[int]], bids: Sequence[Price | None], asks: Sequence[Price | None]
+) -> bool:
+    """Whether `candidates` would find anything but pairs, or nearly so: cheap enough for every change of a best price.
+
+    `rungs` is what `ladders` says of the markets, `bids` and `asks` their best prices, None where nobody quotes.
+    """
+    if kin.is_exclusive and sum(bid for bid in bids if bid is not None) > ONE_DOLLAR:
+        return True
+    known = [ask for ask in asks if ask is not None]
+    if _is_whole(kin, len(asks)) and len(known) == len(asks) and sum(known) < ONE_DOLLAR:
+        return True
+    for places in rungs:
+        cheapest: int = ONE_DOLLAR
+        for place in places:
+            bid, ask = bids[place], asks[place]
+            if bid is not None and bid > cheapest:
+                return True
+            if ask is not None and ask < cheapest:
+                cheapest = ask
+    return False
 
 
 def walk(candidate: Candidate, *, at_least: Price = NOTHING, most: Qty | None = None) -> Basket | None:

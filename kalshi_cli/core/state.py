@@ -335,6 +335,16 @@ class View:
         """
         return self._state.owned(ticker, self._strategy)
 
+    def cost(self, ticker: str) -> Money | None:
+        """What this strategy paid for what it holds there, without fees; None while a fill of it is on its way.
+
+        Of what others closed, its share of the cost is gone.
+        """
+        ledger, held = self._state.by_strategy.get(self._strategy), abs(self.position(ticker))
+        holdings = ledger.holdings(ticker) if ledger is not None else []
+        qty = sum(abs(position.qty) for position in holdings)
+        return None if held > qty else Money(-(-sum(position.cost for position in holdings) * held // max(1, qty)))
+
     def orders(self, ticker: str | None = None) -> list[Order]:
         """Live orders of this strategy."""
         return [order for order in self._state.orders.live(ticker) if order.strategy == self._strategy]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from kalshi_cli.core.baskets import Basket, Kin, Leg, Offer, find, leg_price, offer, pays_at_least
+from kalshi_cli.core.baskets import Basket, Kin, Leg, Offer, find, ladders, leg_price, may_pay, offer, pays_at_least
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.model import ASK, BID, CENT_GRID, FeeSchedule, FeeType, Market, MarketStatus, Side
 from kalshi_cli.sim import accounts
@@ -108,6 +108,7 @@ def test_a_ladder_buys_the_lower_rung_and_sells_the_higher_one() -> None:
         at(above(30), [(56, 5)], [(60, 5)]),
         at(above(10), [(40, 5)], [(51, 5)]),
         at(above(20), [(45, 5)], [(47, 8)]),
+        at(above(25), [(46, 5)], [(50, 8)]),
     ]
     [basket] = find(Kin(), rungs)
     assert (basket.kind, basket.pays, basket.qty) == ("ladder", 10_000, contracts(5))
@@ -167,6 +168,20 @@ def test_books_are_walked_as_long_as_the_next_contract_leaves_enough() -> None:
     assert find(EXCLUSIVE, offers, at_least=cents(2), most=contracts(6))[0].qty == contracts(6)
     assert find(EXCLUSIVE, offers, at_least=cents(16)) == []
     assert find(EXCLUSIVE, [at("A", [(60, 5)]), at("B", [(55, 5)])])[0].qty == contracts(5), "to the end of the books"
+
+
+def test_a_look_at_the_best_prices_tells_whether_there_can_be_a_basket() -> None:
+    one, two, none = cents(47), cents(54), None
+    steps = ladders([above(20), above(10)])
+    assert steps == [[1, 0]]
+    assert may_pay(EXCLUSIVE, [], [one, two], [none, none])
+    assert not may_pay(EXCLUSIVE, [], [one, none], [two, two])
+    assert may_pay(Kin(exhaustive=2), [], [none, none], [one, one])
+    assert not may_pay(Kin(exhaustive=2), [], [none, none], [one, none])
+    assert not may_pay(Kin(exhaustive=2), [], [none, none], [one, two])
+    assert may_pay(Kin(), steps, [two, none], [none, one])
+    assert not may_pay(Kin(), steps, [none, two], [one, two])
+    assert not may_pay(Kin(), [], [two, none], [none, one])
 
 
 def test_what_is_too_small_for_its_own_rounding_is_left_alone() -> None:
@@ -288,6 +303,9 @@ def test_a_completed_basket_never_loses(
 ) -> None:
     kin, offers = told
     found = find(kin, offers, at_least=Price(least), most=None if most is None else Qty(most))
+    tops = [[side[0][0] if side else None for side in (each.bids, each.asks)] for each in offers]
+    quick = may_pay(kin, ladders([each.market for each in offers]), *zip(*tops, strict=True))
+    assert quick or all(basket.kind == "pair" for basket in found)
     for basket in found:
         assert worst(kin, offers, basket, parts) >= basket.net > 0
         assert basket.net >= least * basket.qty

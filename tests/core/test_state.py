@@ -69,6 +69,19 @@ def test_a_strategy_sees_its_own_trades_from_the_reply_on(build: Build) -> None:
     assert View(engine.state, "one").position("KXA-1") == contracts(10)
 
 
+def test_a_strategy_knows_what_it_paid_once_the_fill_came_and_no_more_of_what_others_closed(build: Build) -> None:
+    engine = filled_at_once(build)
+    view = View(engine.state, "one")
+    assert view.cost("KXA-1") is None, "the price is not known yet"
+    assert View(engine.state, "two").cost("KXA-1") == 0
+    engine.step(Filled(NOW, build.fill(price=cents(42), client_order_id="id1")))
+    assert view.cost("KXA-1") == dollars("4.20")
+    by_hand = build.fill("t2", order_id="theirs", side=ASK, price=cents(50), qty=contracts(4))
+    engine.step(Filled(NOW, by_hand))
+    assert view.position("KXA-1") == contracts(6)
+    assert view.cost("KXA-1") == dollars("2.52")
+
+
 def test_old_fills_of_a_foreign_order_are_not_waited_for(build: Build) -> None:
     engine = build.engine(limits=OPEN)
     foreign = build.order("", order_id="theirs", filled=contracts(4))
