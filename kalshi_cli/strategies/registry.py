@@ -24,9 +24,11 @@ from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 BUILT_IN = {
     "crypto-ta": "kalshi_cli.strategies.crypto_ta:CryptoTa",
     "market-maker": "kalshi_cli.strategies.market_maker:MarketMaker",
+    "mean-reversion": "kalshi_cli.strategies.mean_reversion:MeanReversion",
     "model-edge": "kalshi_cli.strategies.model_edge:ModelEdge",
     "news": "kalshi_cli.strategies.news:News",
     "spike": "kalshi_cli.strategies.spike:Spike",
+    "threshold": "kalshi_cli.strategies.threshold:Threshold",
 }
 
 GROUP = "kalshi_cli.strategies"
@@ -177,7 +179,7 @@ def parameters(kind: type[Strategy]) -> list[Parameter]:
 
 
 def _parse(hint: object, value: object) -> object:
-    if hint is Price:
+    if hint in (Price, Price | None):
         return price_from_user(str(value))
     if hint is Qty:
         return qty_from_user(str(value))
@@ -187,7 +189,7 @@ def _parse(hint: object, value: object) -> object:
 def _show(hint: object, value: object) -> str:
     if value is None or value is msgspec.NODEFAULT:
         return ""
-    if hint is Price and isinstance(value, int):
+    if hint in (Price, Price | None) and isinstance(value, int):
         return f"{value / 100:g}c"
     if hint is Qty and isinstance(value, int):
         return f"{value / 100:g}"

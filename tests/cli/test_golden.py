@@ -212,6 +212,8 @@ READS = [
     Case("strategies", "strategies"),
     Case("strategies_crypto_ta", "strategies crypto-ta"),
     Case("strategies_spike", "strategies spike"),
+    Case("strategies_mean_reversion", "strategies mean-reversion"),
+    Case("strategies_threshold", "strategies threshold"),
     Case("health_check", "health-check"),
     Case("check_schema", "check schema"),
     *(
