@@ -93,8 +93,10 @@ def category_limit(state: State, limits: Limits, intent: Place) -> Objection | N
     """The most that all events of a category can lose."""
     if limits.max_category_exposure is None or is_reducing(state, intent):
         return None
-    category = state.family(state.event_of(intent.ticker)).category
-    before, after = state.category_exposure(category), state.category_exposure(category, intent)
+    event = state.event_of(intent.ticker)
+    category = state.family(event).category
+    before = state.category_exposure(category)
+    after = Money(before - state.event_exposure(event) + state.event_exposure(event, intent))
     name = f"category={category or 'unknown'}"
     return _exceeded("CATEGORY_EXPOSURE", before, after, limits.max_category_exposure, name)
 

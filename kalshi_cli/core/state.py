@@ -240,13 +240,10 @@ class State:
         is_exclusive = self.family(event_ticker).is_exclusive
         return self.exposures.event(event_ticker, is_exclusive=is_exclusive, extra=extra)
 
-    def category_exposure(self, category: str, extra: Place | None = None) -> Money:
+    def category_exposure(self, category: str) -> Money:
         """The sum of all events of a category; those whose category nobody read count in each."""
-        events = dict.fromkeys(self.exposures.events)
-        if extra is not None:
-            events[self.event_of(extra.ticker)] = None
-        counted = (event for event in events if self.family(event).category in ("", category))
-        return Money(sum(self.event_exposure(event, extra) for event in counted))
+        counted = (event for event in self.exposures.events if self.family(event).category in ("", category))
+        return Money(sum(self.event_exposure(event) for event in counted))
 
     def total_exposure(self, extra: Place | None = None) -> Money:
         """The sum over all markets in which anything is held or rests."""
