@@ -34,7 +34,7 @@ class NewsParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`max_shift=0.10`, `max_shift=10c`)."""
 
     source: Annotated[
-        str, Meta(description="the signals: a file of JSON lines that grows, - for stdin, or webhook:PORT")
+        str, Meta(description="must be given: a file of JSON lines that grows, - for stdin, or webhook:PORT")
     ]
     from_start: Annotated[
         bool, Meta(description="true: also what the file held before the start, as if it were new")
