@@ -126,6 +126,7 @@ def test_a_trade_counts_before_its_fill_is_told(build: Build) -> None:
     assert engine.state.orders.live() == []
     assert at_risk(engine.state, "one") == dollars(4)
     assert refused(engine, names["one"], BID, 40, 1) == "BUDGET"
+    assert at_risk(engine.state, "two") == 0, "and for nobody else"
 
 
 def test_fees_are_at_risk_too(build: Build) -> None:
