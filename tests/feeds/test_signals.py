@@ -1,0 +1,249 @@
+"""News from outside: lines of any bytes, files that grow, turn over and vanish, and the end of standard input."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from served import eventually
+
+from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.core.messages import NewsSignal
+from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.feeds.fairs import SourceError
+from kalshi_cli.feeds.signals import MAX_LINE, Piped, SignalReader, Tail, read_signal
+from kalshi_cli.units import Ts
+
+NOW = Ts(1_780_000_000_000)
+USUAL: dict[str, Any] = {"id": "a-1", "ticker": "KXFED-26DEC-T4", "side": "yes", "confidence": 0.6, "text": "It rains."}
+
+
+def line(**changes: Any) -> bytes:
+    return json.dumps({name: value for name, value in (USUAL | changes).items() if value is not None}).encode()
+
+
+def read(body: bytes) -> NewsSignal:
+    return read_signal(body, ManualClock(NOW))
+
+
+# -- one line -----------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_a_signal_heard_now() -> None:
+    assert read(line()) == NewsSignal(NOW, "a-1", "KXFED-26DEC-T4", BID, 6_000, "It rains.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value"),
+    [
+        ({"side": "NO"}, "side", ASK),
+        ({"side": None, "direction": "up"}, "side", BID),
+        ({"direction": "up"}, "side", BID),
+        ({"side": None, "direction": "Down "}, "side", ASK),
+        ({"id": 7}, "signal_id", "7"),
+        ({"ticker": "kxfed*"}, "ticker", "KXFED*"),
+        ({"confidence": 1}, "confidence", 10_000),
+        ({"confidence": "0.55555"}, "confidence", 5_556),
+        ({"text": None}, "text", ""),
+        ({"text": "a\x1b[31mred\nline\u202e"}, "text", "a[31mred line"),
+        ({"text": "x" * 10_000}, "text", "x" * 499 + "…"),
+        ({"source": "a field of theirs"}, "signal_id", "a-1"),
+    ],
+)
+def test_what_may_be_written_otherwise(changes: dict[str, Any], field: str, value: object) -> None:
+    assert getattr(read(line(**changes)), field) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"{", b"{}", b"\xff\xfe", b"[" * 10_000,
+        line(id=None), line(id=""), line(id=[]), line(id=10**30), line(id="\x1b"),
+        line(ticker=None), line(ticker=""), line(ticker="a b"), line(ticker="*"), line(ticker="KX*FED"),
+        line(side=None), line(side="maybe"), line(side=True), line(direction="down"),
+        line(confidence=None), line(confidence=1.01), line(confidence=-0.1), line(confidence=True),
+        line(text=7), line(text="x" * MAX_LINE),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(body: bytes) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(body)
+    assert str(caught.value).isprintable()
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.fixed_dictionaries(
+            {}, optional={name: st.none() | st.text(max_size=9) | st.floats() | st.integers() | st.just(value)
+                          for name, value in USUAL.items()},
+        ).map(lambda found: json.dumps(found).encode()),
+    )
+)  # fmt: skip
+def test_any_bytes_are_a_signal_or_one_typed_error(body: bytes) -> None:
+    try:
+        signal = read(body)
+    except SourceError:
+        return
+    assert 0 <= signal.confidence <= 10_000
+    assert signal.signal_id.isprintable()
+    assert signal.text.isprintable()
+
+
+# -- a file that grows --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "news.jsonl"
+    path.write_bytes(b"old\n")
+    return path
+
+
+@pytest.fixture
+def tail(file: Path) -> Iterator[Tail]:
+    found = Tail(file)
+    yield found
+    found.close()
+
+
+def add(path: Path, text: bytes) -> None:
+    with path.open("ab") as writing:
+        writing.write(text)
+
+
+def test_only_what_is_new_counts(file: Path, tail: Tail) -> None:
+    assert tail.look() == []
+    add(file, b"one\n\n two \r\n")
+    assert tail.look() == [b"one", b"two"]
+    assert tail.look() == []
+
+
+def test_what_was_there_before_counts_where_that_was_asked_for(file: Path) -> None:
+    tail = Tail(file, from_start=True)
+    assert tail.look() == [b"old"]
+    tail.close()
+
+
+def test_a_line_counts_when_its_end_is_written(file: Path, tail: Tail) -> None:
+    add(file, b"on")
+    assert tail.look() == []
+    add(file, b"e\ntw")
+    assert tail.look() == [b"one"]
+    add(file, b"o\n")
+    assert tail.look() == [b"two"]
+
+
+def test_a_file_that_is_moved_away_is_read_to_its_end_and_then_the_new_one(file: Path, tail: Tail) -> None:
+    add(file, b"last\n")
+    file.rename(file.with_suffix(".1"))
+    file.write_bytes(b"first\nsecond\n")
+    assert tail.look() == [b"last"]
+    assert tail.look() == [b"first", b"second"]
+
+
+def test_what_is_longer_than_one_look_is_read_before_the_new_file(file: Path, tail: Tail) -> None:
+    add(file, b"x" * 100_000 + b"\nlast\n")
+    file.rename(file.with_suffix(".1"))
+    file.write_bytes(b"first\n")
+    found = [text for _ in range(5) for text in tail.look()]
+    assert found[1:] == [b"last", b"first"]
+    assert len(found[0]) > MAX_LINE, "long enough to be refused, whatever was left of it"
+
+
+def test_a_file_that_is_emptied_is_read_from_its_start(file: Path, tail: Tail) -> None:
+    add(file, b"one\n")
+    assert tail.look() == [b"one"]
+    file.write_bytes(b"")
+    assert tail.look() == []
+    add(file, b"two\n")
+    assert tail.look() == [b"two"]
+
+
+def test_a_file_may_come_later_and_vanish(file: Path) -> None:
+    file.unlink()
+    tail = Tail(file)
+    assert tail.look() == []
+    add(file, b"one\n")
+    assert tail.look() == [b"one"], "all of a file that was not there is new"
+    file.unlink()
+    assert tail.look() == []
+    add(file, b"two\n")
+    assert tail.look() == [b"two"]
+    tail.close()
+
+
+def test_what_is_no_file_gives_nothing_and_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        assert Tail(path).look() == []
+
+
+def test_a_line_without_end_takes_no_memory_without_end(file: Path, tail: Tail) -> None:
+    for _ in range(20):
+        add(file, b"x" * 60_000)
+        assert tail.look() == []
+    add(file, b"\nnext\n")
+    [long, following] = tail.look()
+    assert MAX_LINE < len(long) < 3 * MAX_LINE
+    assert following == b"next"
+
+
+# -- standard input, and the thread -------------------------------------------------------------------------------
+
+
+def test_a_pipe_is_read_to_its_end() -> None:
+    reading, writing = os.pipe()
+    piped = Piped(reading)
+    assert piped.look() == []
+    os.write(writing, b"one\ntwo\nthr")
+    assert piped.look() == [b"one", b"two"]
+    os.write(writing, b"ee")
+    os.close(writing)
+    found: list[bytes] = []
+    while (more := piped.look()) is not None:
+        found += more
+    assert found == [b"three"], "the last line needs no end"
+    os.close(reading)
+
+
+def test_junk_is_counted_and_told_at_most_once_a_minute() -> None:
+    clock, heard, said = ManualClock(NOW), list[NewsSignal](), list[str]()
+    reader = SignalReader("news.jsonl", clock, heard.append, said.append)
+    for number in range(130):
+        with pytest.raises(SourceError):
+            reader.take(b"junk")
+        reader.take(line(id=number))
+        clock.advance(1)
+    assert (len(heard), reader.junk, len(said)) == (130, 130, 3)
+    assert "(121 so far)" in said[-1]
+
+
+def test_a_thread_brings_every_line_and_ends_with_the_run(file: Path) -> None:
+    heard: list[NewsSignal] = []
+    reader = SignalReader("news", SystemClock(), heard.append)
+    with reader.following(Tail(file)):
+        for number in range(3):
+            add(file, line(id=number) + b"\njunk\n")
+            eventually(lambda: len(heard) == number + 1)  # noqa: B023
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "signals-news"])
+    assert reader.junk >= 2
+
+
+def test_that_standard_input_ended_is_told_and_the_thread_ends() -> None:
+    reading, writing = os.pipe()
+    heard, said = list[NewsSignal](), list[str]()
+    with SignalReader("standard input", SystemClock(), heard.append, said.append).following(Piped(reading)):
+        os.write(writing, line() + b"\n")
+        eventually(lambda: heard)
+        os.close(writing)
+        eventually(lambda: said)
+    assert said == ["standard input: it has ended; no more signals come from there"]
+    os.close(reading)
