@@ -144,7 +144,7 @@ def _look(app: App, wanted: Wanted, known: list[CheckReport]) -> None:
     """One after the other; what each found is `known` at once."""
     readings = Readings(
         app.config, app.limits, app.clock,
-        connect=lambda: _bounded(app.learn_key(), wanted.within_s * LOOKING / 2),
+        connect=lambda: _bounded(app.client, wanted.within_s * LOOKING / 2), learn_key=app.learn_key,
         connect_unsigned=lambda: _bounded(app.public, wanted.within_s * LOOKING / 2),
         remembered=lambda: app.remembered(busy_ms=BUSY_MS), remember=lambda: app.store,
         find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.part_s(LOOKING),

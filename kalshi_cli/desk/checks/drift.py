@@ -115,8 +115,8 @@ def _moved(readings: Readings) -> Money:
 
     def look() -> Money:
         try:
-            paid = sum(each.amount - each.fee for each in readings.client.deposits() if each.status == "applied")
-            out = sum(each.amount + each.fee for each in readings.client.withdrawals() if each.status == "applied")
+            paid = sum(each.amount - each.fee for each in readings.account.deposits() if each.status == "applied")
+            out = sum(each.amount + each.fee for each in readings.account.withdrawals() if each.status == "applied")
         except ExchangeError as error:
             if error.status not in (403, 404):
                 raise

@@ -58,8 +58,8 @@ class Readings:
     """One look at the account and at what is remembered of it, for one check or for all.
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
-    got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `remembered` and `find_loop`
-    are asked once, when they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at
+    got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `learn_key`, `remembered` and
+    `find_loop` are asked once, when they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at
     most, and says how that went; `try_routes` asks each route in use once, as well; `seen` counts what this run asks.
     """
 
@@ -71,6 +71,7 @@ class Readings:
         *,
         connect: Callable[[], KalshiClient],
         connect_unsigned: Callable[[], KalshiClient],
+        learn_key: Callable[[], object],
         remembered: Callable[[], Store | None],
         remember: Callable[[], Store],
         find_loop: Callable[[], Loop],
@@ -89,6 +90,7 @@ class Readings:
         self.is_accepted = is_accepted
         self._connect = connect
         self._connect_unsigned = connect_unsigned
+        self._learn_key = learn_key
         self._remembered = remembered
         self._remember = remember
         self._find_loop = find_loop
@@ -129,6 +131,13 @@ class Readings:
         return self._asked("client", self._connect)
 
     @property
+    def account(self) -> KalshiClient:
+        """The same, once it is known which subaccount the key is locked to: it names that in what it asks."""
+        client = self.client
+        self.once("key", self._learn_key)
+        return client
+
+    @property
     def public(self) -> KalshiClient:
         """The same without a key, for what needs none: what is wrong with the key is told where that is needed."""
         return self._asked("public client", self._connect_unsigned)
@@ -145,12 +154,12 @@ class Readings:
     @property
     def portfolio(self) -> Portfolio:
         """Every fill and settlement, and what they add up to."""
-        return self.once("portfolio", lambda: read(self.client))
+        return self.once("portfolio", lambda: read(self.account))
 
     @property
     def balance(self) -> Balance:
         """Cash of the primary subaccount."""
-        return self.once("balance", lambda: self.client.balance())
+        return self.once("balance", lambda: self.account.balance())
 
     @property
     def cash(self) -> Money:
@@ -161,7 +170,7 @@ class Readings:
     def subaccounts(self) -> tuple[int, ...]:
         """Those that hold cash or have resting orders; the primary one, or that of the key, is always among them."""
         cash = {each.subaccount for each in self.pockets}
-        return tuple(sorted({self.client.lock or 0} | cash | {order.subaccount for order in self.resting}))
+        return tuple(sorted({self.account.lock or 0} | cash | {order.subaccount for order in self.resting}))
 
     @property
     def positions(self) -> dict[tuple[int, str], ExchangePosition]:
@@ -170,7 +179,7 @@ class Readings:
         def look() -> dict[tuple[int, str], ExchangePosition]:
             found = {}
             for number in self.subaccounts:
-                for position in self.client.positions(subaccount=number or None):
+                for position in self.account.positions(subaccount=number or None):
                     found[number, position.ticker] = position
             return found
 
@@ -179,7 +188,7 @@ class Readings:
     @property
     def resting(self) -> tuple[Order, ...]:
         """All resting orders, of all subaccounts, whoever placed them."""
-        return self.once("resting", lambda: tuple(self.client.orders(status="resting")))
+        return self.once("resting", lambda: tuple(self.account.orders(status="resting")))
 
     @property
     def exchange_status(self) -> ExchangeStatus:
@@ -192,7 +201,7 @@ class Readings:
 
         def look() -> tuple[SubaccountBalance, ...]:
             try:
-                return tuple(self.client.subaccount_balances())
+                return tuple(self.account.subaccount_balances())
             except ExchangeError as error:
                 if error.status not in (403, 404):  # a key of one subaccount may not look at the others
                     raise
