@@ -18,7 +18,7 @@ from kalshi_cli.core.state import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
-RETRY_MS = 5_000
+RETRY_MS = 10_000
 """What the controls refused is asked for again after this long."""
 
 TAKE_AGAIN_MS = 1_000
@@ -67,8 +67,12 @@ class MarketMakerParams(StrategyParams, frozen=True):
 
 
 class Wanted(NamedTuple):
-    """What should rest on a side. `most` is how much may rest there without passing the limit of inventory."""
+    """What should rest on a side: at `ideal`, which `price` is on the grid.
 
+    `most` is how much may rest there without passing the limit of inventory.
+    """
+
+    ideal: int
     price: Price
     qty: Qty
     most: Qty
@@ -235,9 +239,9 @@ class MarketMaker(Strategy):
             return None
         most, closing = Qty(params.max_inventory - held * sign), Qty(-held * sign)
         if closing > 0:
-            return Wanted(at, Qty(min(params.size, closing)), most if may_open else closing)
+            return Wanted(price, at, Qty(min(params.size, closing)), most if may_open else closing)
         qty = Qty(min(view.size(ticker, side, at, fair, params.size), most)) if may_open else Qty(0)
-        return Wanted(at, qty, most) if qty > 0 else None
+        return Wanted(price, at, qty, most) if qty > 0 else None
 
     # -- getting there ----------------------------------------------------------------------------------------------
 
@@ -273,43 +277,42 @@ class MarketMaker(Strategy):
         if order.client_order_id in track.leaving:
             yield Cancel(order.client_order_id, reason="leaving")  # the last cancel may have failed
         elif order.status is OrderStatus.RESTING:
-            amend = self._amend(view, order, wanted, fair, held, track, waits=waits)
+            amend = self._amend(view.now, order, wanted, fair, track, waits=waits)
             if amend is not None:
                 yield amend
                 after = next((o for o in view.orders(ticker) if o.order_id == order.order_id), None)
                 is_taken = after is None or after.status is not OrderStatus.RESTING
                 self._note(view, track, side, is_taken=is_taken, is_move=amend.price != order.price)
 
-    def _amend(
-        self, view: View, order: Order, wanted: Wanted, fair: Price, held: Qty, track: Track, *, waits: bool
-    ) -> Amend | None:
+    def _amend(self, now: Ts, order: Order, wanted: Wanted, fair: Price, track: Track, *, waits: bool) -> Amend | None:
         """What to change of a quote; None to leave it where it is.
 
-        Away from the market it goes at once; towards it, or larger, only after a pause, for that costs its place.
+        Away from the market it goes at once, at the latest when half of its half spread is gone; towards it, or larger,
+        only after a pause, for that costs its place.
         """
         params, sign, left = self.params, order.side.sign, order.remaining
-        off = (wanted.price - order.price) * sign
-        if off <= -params.requote or (off < 0 and self._is_too_near(view, order, fair, held)):
+        off = (wanted.ideal - order.price) * sign
+        if off <= -max(1, min(params.requote, params.half_spread // 2)):
             return Amend(order.order_id, wanted.price, Qty(min(left, wanted.qty)), fair=fair)
         if left > wanted.most:
             return Amend(order.order_id, order.price, wanted.qty, fair=fair)
         if waits:
             return None
-        life, ends = int(params.life_s * 1000), order.expires
-        expires = Ts(view.now + life) if ends is not None and ends - view.now < life // 2 else None
-        if view.now - track.moved.get(order.side, Ts(0)) >= params.pause_s * 1000:
-            if off >= params.requote:
-                return Amend(order.order_id, wanted.price, wanted.qty, expires=expires, fair=fair)
-            if left * 2 < wanted.qty:
-                return Amend(order.order_id, order.price, wanted.qty, expires=expires, fair=fair)
-        return Amend(order.order_id, order.price, left, expires=expires, fair=fair) if expires is not None else None
+        if now - track.moved.get(order.side, Ts(0)) >= params.pause_s * 1000 and (
+            (off >= params.requote and wanted.price != order.price) or left * 2 < wanted.qty
+        ):
+            return Amend(order.order_id, wanted.price, wanted.qty, expires=self._ends(now, order), fair=fair)
+        expires = self._ends(now, order)
+        if expires is None:
+            return None
+        # What rests with too little of an edge gets no longer life there.
+        price, qty = (wanted.price, Qty(min(left, wanted.qty))) if off < 0 else (order.price, left)
+        return Amend(order.order_id, price, qty, expires=expires, fair=fair)
 
-    def _is_too_near(self, view: View, order: Order, fair: Price, held: Qty) -> bool:
-        """A quote that has lost half of its half spread is out of its band, however coarse `requote` is."""
-        half = self.params.half_spread
-        lean = max(-half, min(half, self.params.skew * held // ONE_CONTRACT))
-        distance = (fair - lean - order.price) * order.side.sign - _fee(view.fees(order.ticker), order.price)
-        return distance * 2 < half
+    def _ends(self, now: Ts, order: Order) -> Ts | None:
+        """A new end, once half of a life is over; None to leave it."""
+        life = int(self.params.life_s * 1000)
+        return Ts(now + life) if order.expires is not None and order.expires - now < life // 2 else None
 
     def _note(self, view: View, track: Track, side: Side, *, is_taken: bool, is_move: bool = True) -> None:
         """Whether the controls let it pass decides when it may be asked for again."""
