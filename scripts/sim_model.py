@@ -1,0 +1,70 @@
+"""What a model and a newsroom would say of the simulated exchange: made from its own seed, to try strategies on.
+
+    .venv/bin/python scripts/sim_model.py fairs > fairs.csv
+    .venv/bin/python scripts/sim_model.py news >> news.jsonl
+
+`fairs` are the world's own chances of all open markets, off by some noise, as a CSV file. `news` says of each push that
+the crowd will give a market within `--ahead` seconds which way it goes. Both know the time that it is: where the clock
+of the simulated exchange was moved, say by how much with `--forward`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.sim.world.dice import Dice
+from kalshi_cli.sim.world.listings import Catalogue
+from kalshi_cli.sim.world.underlyings import spike
+from kalshi_cli.units import Ts
+
+
+def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:
+    """Lines of `ticker,probability`; `noise` is the standard deviation of the model's error, another each second."""
+    catalogue = Catalogue(seed)
+    yield "ticker,probability"
+    for listing in catalogue.open_at(now):
+        ticker = listing.market.ticker
+        wrong = noise * Dice(seed, "model", ticker, now // 1000).normal()
+        yield f"{ticker},{min(1.0, max(0.0, catalogue.chance(listing, now) + wrong)):.4f}"
+
+
+def news(seed: int, now: Ts, ahead_s: float) -> Iterator[str]:
+    """A line of JSON for each push within `ahead_s`; the larger, the more confident. The same push has the same id."""
+    until = Ts(now + int(ahead_s * 1000))
+    pushes = {
+        (listing.market.ticker, push)
+        for listing in Catalogue(seed).open_at(now)
+        for moment in range(now, until + 1, 60_000)
+        if (push := spike(seed, listing.market.ticker, moment)) is not None and now <= push.at <= until
+    }
+    for ticker, push in sorted(pushes, key=lambda found: (found[1].at, found[0])):
+        yield json.dumps(
+            {
+                "id": f"{ticker}-{push.at}",
+                "ticker": ticker,
+                "direction": "up" if push.size > 0 else "down",
+                "confidence": round(min(1.0, abs(push.size) / 1_300), 3),
+                "text": "the crowd is about to move",
+            }
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["fairs", "news"])
+    parser.add_argument("--seed", type=int, default=1, help="that of the simulated exchange (sim.seed)")
+    parser.add_argument("--noise", type=float, default=0.02, help="standard deviation of the model's error")
+    parser.add_argument("--ahead", type=float, default=120.0, help="seconds that the newsroom sees ahead")
+    parser.add_argument("--forward", type=float, default=0.0, help="seconds that the exchange's clock is ahead")
+    asked = parser.parse_args()
+    now = Ts(SystemClock().now() + int(asked.forward * 1000))
+    lines = fairs(asked.seed, now, asked.noise) if asked.what == "fairs" else news(asked.seed, now, asked.ahead)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
