@@ -56,7 +56,7 @@ def trade(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.config_sections import LONGEST_INTERVAL_S
-    from kalshi_cli.desk.signals import SIGNALS, after_a_run, left_live
+    from kalshi_cli.desk.signals import after_a_run
     from kalshi_cli.desk.trade import TradeRequest
 
     if paper and live:
@@ -87,6 +87,13 @@ def trade(
         with after_a_run(lambda: summary.live_orders, tell):
             render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
             desk.stack.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
+    _end(summary)
+
+
+def _end(summary: Summary) -> None:
+    """Raise what a run did not end well by; what may still be live goes first."""
+    from kalshi_cli.desk.signals import SIGNALS, left_live
+
     if summary.live_orders:
         raise left_live(summary.live_orders)
     if summary.stopped_by in SIGNALS:

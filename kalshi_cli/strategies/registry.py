@@ -9,8 +9,9 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -62,15 +63,8 @@ def load(spec: str) -> type[Strategy]:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=GROUP, name=spec):
-        try:
-            found = point.load()
-        except Exception as error:
-            raise UsageError(
-                f"strategy {spec} cannot be loaded: {type(error).__name__}: {error}",
-                hint=f"it is {point.value} of an installed package: install that again, or remove it",
-                code="bad_strategy",
-            ) from error
-        return _checked(found, spec)
+        hint = f"it is {point.value} of an installed package: install that again, or remove it"
+        return _checked(_run(point.load, f"strategy {spec}", hint), spec)
     near = get_close_matches(spec, BUILT_IN, n=1)
     raise UsageError(
         f"no strategy is called {spec!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
@@ -215,14 +209,10 @@ def _from_path(spec: str) -> type[Strategy]:
     module = importlib.util.module_from_spec(found)
     sys.modules[module_name] = module  # before it runs: dataclasses and typing look their module up there
     try:
-        found.loader.exec_module(module)
-    except Exception as error:
+        _run(partial(found.loader.exec_module, module), str(path), f"correct it; `python {path}` shows where it fails")
+    except UsageError:
         del sys.modules[module_name]
-        raise UsageError(
-            f"{path} cannot be loaded: {type(error).__name__}: {error}",
-            hint=f"correct it; `python {path}` shows where it fails",
-            code="bad_strategy",
-        ) from error
+        raise
     if not name:
         kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:
@@ -235,6 +225,16 @@ def _from_path(spec: str) -> type[Strategy]:
     if not hasattr(module, name):
         raise UsageError(f"{path.name} has no {name}", hint="give FILE.py:ClassName", code="unknown_strategy")
     return _checked(getattr(module, name), spec)
+
+
+def _run(code: Callable[[], Any], what: str, hint: str) -> Any:
+    """What somebody's code gives when it is loaded; it may raise anything."""
+    try:
+        return code()
+    except Exception as error:
+        raise UsageError(
+            f"{what} cannot be loaded: {type(error).__name__}: {error}", hint=hint, code="bad_strategy"
+        ) from error
 
 
 def fingerprint(spec: str) -> str:
