@@ -23,6 +23,7 @@ from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 
 BUILT_IN = {
+    "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",
     "crypto-ta": "kalshi_cli.strategies.crypto_ta:CryptoTa",
     "market-maker": "kalshi_cli.strategies.market_maker:MarketMaker",
     "mean-reversion": "kalshi_cli.strategies.mean_reversion:MeanReversion",

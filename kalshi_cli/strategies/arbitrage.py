@@ -1,0 +1,318 @@
+"""Buy baskets of one event's markets that pay more than they cost, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from kalshi_cli.core.baskets import (
+    A_CENT,
+    Basket,
+    Kin,
+    Leg,
+    Offer,
+    find,
+    ladders,
+    leg_price,
+    may_pay,
+    offer,
+    pays_at_least,
+)
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.fees import estimate
+from kalshi_cli.core.messages import Intent, Place
+from kalshi_cli.core.model import ASK, BID, Fill, Market, MarketStatus, Side, Tif
+from kalshi_cli.core.state import View
+from kalshi_cli.errors import UsageError
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+
+AGAIN_MS = 1_000
+"""A basket is repaired at most this often."""
+
+
+class ArbitrageParams(StrategyParams, frozen=True):
+    """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.01`, `min_edge=1c`)."""
+
+    min_edge: Annotated[
+        Price, Meta(ge=1, le=5_000, description="a contract of the basket leaves this after fees, or more")
+    ] = cents(1)
+    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts of each leg, at most")] = contracts(5)
+    max_legs: Annotated[int, Meta(ge=2, le=20, description="markets of a basket, at most")] = 6
+    max_repair_loss: Annotated[
+        Price, Meta(ge=1, le=5_000, description="complete a basket while a contract of it loses no more than this")
+    ] = cents(1)
+    repair_s: Annotated[float, Meta(ge=0, le=60, description="try so long to complete a basket, then close it")] = 3.0
+    retry_s: Annotated[
+        float, Meta(ge=1, le=3_600, description="leave the event alone so long after a first leg missed")
+    ] = 10.0
+    exhaustive: Annotated[
+        str, Meta(description="events of which one market must settle YES, as PREFIX:MARKETS,... (you vouch for it)")
+    ] = ""
+
+
+class _Event(msgspec.Struct):
+    """One event as this run trades it: its markets, their books, and what they have to do with one another."""
+
+    markets: list[Market]
+    books: list[OrderBook]
+    kin: Kin
+    rungs: list[list[int]]
+
+
+class _Plan(msgspec.Struct):
+    """A basket on its way. `qty` is what its first leg traded, 0 until then; repairs go from `again` to `until`."""
+
+    basket: Basket
+    qty: Qty = Qty(0)
+    again: Ts = Ts(0)
+    until: Ts = Ts(0)
+
+
+class Arbitrage(Strategy):
+    """Take the thinnest leg of a basket first, then all others for as much as that one filled.
+
+    One basket an event at a time, held until its markets settle. A leg that misses is bought dearer for `repair_s`, up
+    to `max_repair_loss`; what is not whole then is sold. Whether something is whole is told from what is held and what
+    it cost, so a restart goes on with it.
+    """
+
+    name = "arbitrage"
+    Params = ArbitrageParams
+    params: ArbitrageParams
+
+    def __init__(self, params: ArbitrageParams) -> None:
+        super().__init__(params)
+        self._exhaustive = _counts(params.exhaustive)
+        self._events: dict[str, _Event] = {}
+        self._tops: dict[str, tuple[Price | None, Price | None]] = {}
+        self._plans: dict[str, _Plan] = {}
+        self._held: set[str] = set()
+        self._quiet: dict[str, Ts] = {}
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        """Nothing to do where the best prices did not change: most messages end here."""
+        market, book = view.market(ticker), view.book(ticker)
+        if market is None:
+            return
+        if ticker not in self._tops:
+            self._meet(view)
+        name, tops = market.event_ticker, (book.best_bid, book.best_ask)
+        has_moved, self._tops[ticker] = self._tops[ticker] != tops, tops
+        if name in self._plans or (has_moved and name not in self._held):
+            yield from self._look(view, name)
+
+    def on_fill(self, view: View, fill: Fill) -> Iterator[Intent]:
+        market = view.market(fill.ticker)
+        if market is not None and market.event_ticker in self._events:
+            yield from self._look(view, market.event_ticker)
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        """What waits goes on also where no book moves; markets that came or went are noticed."""
+        self._meet(view)
+        for name in self._events:
+            yield from self._look(view, name)
+
+    def _meet(self, view: View) -> None:
+        """Sort the markets of this run by event; an event that is new may hold something of an earlier run."""
+        found: dict[str, list[Market]] = {}
+        for ticker in view.tickers:
+            market = view.market(ticker)
+            if market is not None:
+                found.setdefault(market.event_ticker, []).append(market)
+                self._tops.setdefault(ticker, (None, None))
+        for name, markets in found.items():
+            known, tickers = self._events.get(name), [market.ticker for market in markets]
+            kin = Kin(is_exclusive=view.family(tickers[0]).is_exclusive, exhaustive=self._count_of(name))
+            if known is None or known.markets != markets or known.kin != kin:
+                self._events[name] = _Event(markets, [view.book(ticker) for ticker in tickers], kin, ladders(markets))
+            if known is None and any(view.position(ticker) or view.orders(ticker) for ticker in tickers):
+                self._held.add(name)
+
+    def _count_of(self, name: str) -> int:
+        prefix = max((known for known in self._exhaustive if name.startswith(known)), key=len, default="")
+        return self._exhaustive.get(prefix, 0)
+
+    def _look(self, view: View, name: str) -> Iterator[Intent]:
+        event = self._events[name]
+        if name in self._plans or name in self._held:
+            yield from self._tend(view, name, event)
+        elif view.now >= self._quiet.get(name, 0):
+            yield from self._enter(view, name, event)
+
+    # -- getting in ---------------------------------------------------------------------------------------------------
+
+    def _enter(self, view: View, name: str, event: _Event) -> Iterator[Intent]:
+        bids, asks = [book.best_bid for book in event.books], [book.best_ask for book in event.books]
+        if not may_pay(event.kin, event.rungs, bids, asks):
+            return
+        offers = [
+            offer(market, book, view.fees(market.ticker))
+            for market, book in zip(event.markets, event.books, strict=True)
+            if market.status is MarketStatus.ACTIVE and not book.is_crossed
+        ]
+        basket = self._best(event, offers, self.params.size)
+        if basket is None:
+            return
+        most = min(view.size(*_terms(leg, basket), self.params.size) for leg in basket.legs)
+        if most != self.params.size:
+            basket = self._best(event, offers, most)
+        if basket is not None:
+            self._plans[name] = _Plan(basket)
+            yield _place(basket.legs[0], basket, basket.qty)
+
+    def _best(self, event: _Event, offers: Sequence[Offer], most: Qty) -> Basket | None:
+        params = self.params
+        found = find(event.kin, offers, at_least=params.min_edge, most=most, max_legs=params.max_legs)
+        return found[0] if found else None
+
+    # -- seeing it through --------------------------------------------------------------------------------------------
+
+    def _tend(self, view: View, name: str, event: _Event) -> Iterator[Intent]:
+        """Nothing is decided while an order of this event may still trade, or its fate is not known."""
+        if any(view.orders(market.ticker) for market in event.markets):
+            return
+        held = {market.ticker: view.position(market.ticker) for market in event.markets}
+        plan = self._plans.get(name)
+        if not any(held.values()):
+            self._quiet[name] = Ts(view.now + int(self.params.retry_s * 1000))
+            self._plans.pop(name, None)
+            self._held.discard(name)
+            return
+        self._held.add(name)
+        if plan is not None and self._is_under_way(view, plan, held):
+            yield from self._go_on(view, event, plan, held)
+            return
+        self._plans.pop(name, None)
+        if _is_open(event, [ticker for ticker, qty in held.items() if qty]):
+            yield from self._even_out(view, event, held)
+
+    def _is_under_way(self, view: View, plan: _Plan, held: Mapping[str, Qty]) -> bool:
+        if not plan.qty:
+            return True
+        is_short = any(abs(held[leg.ticker]) < plan.qty for leg in plan.basket.legs)
+        return is_short and view.now < plan.until
+
+    def _go_on(self, view: View, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
+        """The other legs at the prices that were seen; after that, what they miss at the prices of now."""
+        first, *others = plan.basket.legs
+        if not plan.qty:
+            plan.qty = Qty(abs(held[first.ticker]))
+            plan.again = Ts(view.now + AGAIN_MS)
+            plan.until = Ts(view.now + int(self.params.repair_s * 1000))
+            for leg in others:
+                yield _place(leg, plan.basket, plan.qty)
+        elif view.now >= plan.again:
+            plan.again = Ts(view.now + AGAIN_MS)
+            yield from self._complete(view, event, plan, held)
+
+    def _complete(self, view: View, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
+        """Buy what is missing where all of it is there, and no contract of the basket then loses more than it may."""
+        pays, together = plan.basket.pays, 0
+        worth: dict[str, int] = {}
+        wanted: list[tuple[Leg, Qty, Price]] = []
+        for leg in plan.basket.legs:
+            have = abs(held[leg.ticker])
+            qty = Qty(plan.qty - have)
+            if qty <= 0:
+                paid = _paid(view, [leg.ticker])
+                if paid is None:
+                    return
+                together += -(-paid // have)
+                worth[leg.ticker] = _now(view, leg.ticker, leg.side)
+                continue
+            sweep = view.book(leg.ticker).cost(leg.side, qty)
+            if sweep.worst is None or sweep.filled < qty:
+                return
+            fee = estimate(view.fees(leg.ticker), sweep.worst, qty, is_taker=True) + A_CENT
+            worth[leg.ticker] = leg_price(leg.side, sweep.worst)
+            together += worth[leg.ticker] + -(-fee // qty)
+            wanted.append((leg, qty, sweep.worst))
+        if pays - together < -self.params.max_repair_loss or not _is_open(event, [leg.ticker for leg, *_ in wanted]):
+            return
+        for leg, qty, price in wanted:
+            # What it adds to the rest: that would only bring what others pay for it now.
+            adds = pays - sum(value for ticker, value in worth.items() if ticker != leg.ticker)
+            fair = leg_price(leg.side, _bounded(adds))
+            yield Place(leg.ticker, leg.side, price, qty, fair=fair, reason="completes a basket", tif=Tif.IOC)
+
+    def _even_out(self, view: View, event: _Event, held: Mapping[str, Qty]) -> Iterator[Intent]:
+        """Keep what is whole, sell the rest at the best price there is. Whole is also what nobody pays more for than it
+        is sure to be paid at the settlement."""
+        legs = [(market, BID if held[market.ticker] > 0 else ASK) for market in event.markets if held[market.ticker]]
+        even = Qty(min(abs(held[market.ticker]) for market, _ in legs))
+        paid = _paid(view, [market.ticker for market, _ in legs], even)
+        if paid is None:
+            return
+        pays = pays_at_least(event.kin, legs)
+        brings = sum(_now(view, market.ticker, side) for market, side in legs)
+        is_whole = pays * even - paid >= -self.params.max_repair_loss * even or brings <= pays > 0
+        for market, side in legs:
+            excess = Qty(abs(held[market.ticker]) - (even if is_whole else 0))
+            book = view.book(market.ticker)
+            price = book.best_bid if side is BID else book.best_ask
+            if excess and price is not None:
+                reason = "more of it than of the rest" if is_whole else "not a whole basket"
+                yield Place(market.ticker, side.opposite, price, excess, reason=reason, tif=Tif.IOC, reduce_only=True)
+
+
+def _is_open(event: _Event, tickers: Collection[str]) -> bool:
+    """Whether all of these markets trade."""
+    return all(market.status is MarketStatus.ACTIVE for market in event.markets if market.ticker in tickers)
+
+
+def _terms(leg: Leg, basket: Basket) -> tuple[str, Side, Price, Price]:
+    """What an order says of a leg: the last part is what one YES is worth if it earns its share of the basket's edge
+    after its own fee."""
+    fee = -(-leg.fee // basket.qty)
+    fair = leg.price + leg.side.sign * (basket.edge // len(basket.legs) + fee)
+    return leg.ticker, leg.side, leg.price, _bounded(fair)
+
+
+def _bounded(value: int) -> Price:
+    return Price(max(0, min(ONE_DOLLAR, value)))
+
+
+def _place(leg: Leg, basket: Basket, qty: Qty) -> Place:
+    ticker, side, price, fair = _terms(leg, basket)
+    reason = f"{basket.kind} of {len(basket.legs)} leaves {basket.edge / 100:g}c"
+    return Place(ticker, side, price, qty, fair=fair, reason=reason, tif=Tif.IOC)
+
+
+def _paid(view: View, tickers: Iterable[str], qty: Qty | None = None) -> int | None:
+    """What was paid for `qty` of each of these markets, or for all of it, with a taker's fees; None while it is not
+    known."""
+    total = 0
+    for ticker in tickers:
+        cost, held = view.cost(ticker), abs(view.position(ticker))
+        if cost is None or not held:
+            return None
+        part = held if qty is None else qty
+        fee = estimate(view.fees(ticker), Price(cost // held), Qty(part), is_taker=True)
+        total += -(-cost * part // held) + fee
+    return total
+
+
+def _now(view: View, ticker: str, side: Side) -> int:
+    """What others pay for one contract that was bought on this side; nothing where nobody does."""
+    book = view.book(ticker)
+    price = book.best_bid if side is BID else book.best_ask
+    return 0 if price is None else leg_price(side, price)
+
+
+def _counts(exhaustive: str) -> dict[str, int]:
+    """The number of markets by the beginning of the event's ticker. UsageError where the text says something else."""
+    found: dict[str, int] = {}
+    for part in exhaustive.split(",") if exhaustive.strip() else ():
+        prefix, _, count = part.strip().rpartition(":")
+        if not prefix.replace("-", "").isalnum() or not (count.isascii() and count.isdigit() and 1 < int(count) <= 100):
+            raise UsageError(
+                f"strategy arbitrage: exhaustive: {part.strip()!r:.100} is not PREFIX:MARKETS",
+                hint="for example KXFEDDECISION:5, an event of which one of exactly five markets must settle YES",
+                code="bad_parameter",
+            )
+        found[prefix] = int(count)
+    return found

@@ -1,0 +1,410 @@
+"""The arbitrage strategy: the legs it sends, in which order, and what becomes of a basket that is only half there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from tape import NO_LIMITS, T0, Tape, market, sent
+
+from kalshi_cli.core.messages import BookSnapshot, Denied, Effect, Filled, MarketChange, OrderUnknown
+from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, Fill, MarketStatus, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.errors import UsageError
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.arbitrage import Arbitrage
+from kalshi_cli.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts
+
+EVENT = "KXE-26"
+A, B, C = (f"{EVENT}-{name}" for name in "ABC")
+CLEAR = ((20, 22), (20, 22), (20, 22))
+GOOD = ((45, 46), (40, 41), (30, 31))
+"""The bids are 115 cents, and three fees about 5."""
+
+
+def arbitrage(**given: object) -> Arbitrage:
+    strategy = registry.make("arbitrage", given)
+    assert isinstance(strategy, Arbitrage)
+    return strategy
+
+
+class Played:
+    """A tape of one event with three markets; prices in cents, counts in contracts."""
+
+    def __init__(
+        self,
+        *,
+        tickers: tuple[str, ...] = (A, B, C),
+        exclusive: bool = True,
+        limits: Limits = NO_LIMITS,
+        latency_ms: int = 0,
+        before: tuple[tuple[Order, Fill], ...] = (),
+        **given: Any,
+    ) -> None:
+        self.tickers = tickers
+        self.tape = Tape(arbitrage(**given), limits=limits, latency_ms=latency_ms)
+        self.tape.recall([order for order, _ in before], [fill for _, fill in before])
+        for _, fill in before:
+            self.tape.venue.ledger.book(fill)
+        family = Family(event_ticker=EVENT, series_ticker="KXE", is_exclusive=exclusive)
+        for ticker in tickers:
+            strike = ticker.rpartition("-T")[2]
+            terms = {"strike_type": "greater", "floor_strike": float(strike)} if strike.isdigit() else {}
+            listed = market(ticker, event_ticker=EVENT, **terms)
+            self.tape.play(MarketChange(T0, listed, FeeSchedule(), family))
+
+    def book(
+        self, ticker: str, bid: int | None, ask: int | None, size: float = 100, after: float = 0.0
+    ) -> list[Effect]:
+        self.tape.at += after
+        qty = Qty(int(size * 100))
+        bids, asks = (((cents(price), qty),) if price else () for price in (bid, ask))
+        return self.tape.play(BookSnapshot(self.tape.now, ticker, bids, asks))
+
+    def books(self, *quotes: tuple[int | None, int | None], size: float = 100, after: float = 0.1) -> list[Effect]:
+        """All books at once, the first `after` seconds later."""
+        effects: list[Effect] = []
+        for place, (ticker, quote) in enumerate(zip(self.tickers, quotes, strict=True)):
+            effects += self.book(ticker, *quote, size=size, after=after if place == 0 else 0.001)
+        return effects
+
+    def tick(self, after: float = 1.0) -> list[Effect]:
+        return self.tape.tick(after)
+
+    def held(self) -> list[int]:
+        """In contracts, as the strategy sees it."""
+        view = View(self.tape.engine.state, "arbitrage")
+        return [view.position(ticker) // 100 for ticker in self.tickers]
+
+    def cash(self) -> Money:
+        return self.tape.engine.state.ledger.cash
+
+    def worst(self) -> Money:
+        """What is left of everything in the worst outcome of an exclusive event of which nothing need win."""
+        ledger = self.tape.engine.state.ledger
+        held = [ledger.position(ticker).qty for ticker in self.tickers]
+        losers = sum(-qty for qty in held if qty < 0) * ONE_DOLLAR
+        winners = [qty * ONE_DOLLAR for qty in held]
+        return Money(self.cash() + losers + min(0, *winners))
+
+
+def terms(effects: list[Effect]) -> list[tuple[str, str, int, int]]:
+    return [
+        (order.ticker.rpartition("-")[2], order.side.value, order.price // 100, order.qty // 100)
+        for order in sent(effects)
+    ]
+
+
+def half_filled(**given: Any) -> Played:
+    """NO of A is held, the orders for B and C were sent when those bids had just gone."""
+    played = Played(latency_ms=150, **given)
+    played.books(*GOOD)
+    played.tick(0.2)
+    played.book(B, 30, 41)
+    played.book(C, 24, 31)
+    played.tick(0.2)
+    assert played.held() == [-5, 0, 0]
+    return played
+
+
+# -- a basket from end to end -----------------------------------------------------------------------------------------
+
+
+def test_the_thinnest_leg_goes_first_and_the_others_for_what_it_filled() -> None:
+    played = Played()
+    played.book(A, 45, 46)
+    played.book(B, 40, 41, size=3)
+    (first,) = sent(played.book(C, 30, 31))
+    assert (first.ticker, first.side, first.price, first.qty) == (B, ASK, cents(40), contracts(3))
+    assert (first.tif, first.reduce_only, first.post_only) == (Tif.IOC, False, False)
+    assert first.reason == "no of 3 leaves 9.11c"
+    rest = sent(played.tick(0.1))
+    assert sorted((o.ticker, o.price // 100, o.qty) for o in rest) == [(A, 45, contracts(3)), (C, 30, contracts(3))]
+    played.tick(0.1)
+    assert played.held() == [-3, -3, -3]
+    assert played.worst() > 0
+    assert sent([effect for _ in range(20) for effect in played.tick()]) == [], "and is held"
+
+
+def test_a_first_leg_that_fills_in_part_makes_a_smaller_basket() -> None:
+    played = Played(latency_ms=50)
+    played.books(*GOOD)
+    played.book(A, 45, 46, size=2)
+    for _ in range(3):
+        played.tick(0.1)
+    assert terms(played.tape.effects)[1:] == [("B", "ask", 40, 2), ("C", "ask", 30, 2)]
+    assert played.held() == [-2, -2, -2]
+
+
+def test_a_first_leg_that_misses_ends_it_and_the_event_is_left_alone_for_a_while() -> None:
+    played = Played(retry_s="10", latency_ms=50)
+    assert terms(played.books(*GOOD)) == [("A", "ask", 45, 5)]
+    assert sent(played.book(A, 44, 46)) == []
+    assert sent(played.tick(0.1)) == []
+    assert played.held() == [0, 0, 0]
+    assert sent(played.books(*CLEAR)) == []
+    assert sent(played.books(*GOOD)) == []
+    assert len(sent(played.tick(11))) == 1
+
+
+def test_each_leg_believes_in_its_share_of_what_the_basket_leaves() -> None:
+    played = Played()
+    played.books(*GOOD)
+    played.tick(0.1)
+    orders = sent(played.tape.effects)
+    assert len(orders) == 3
+    shares = [order.price - order.fair for order in orders if order.fair is not None]
+    bare = 11_500 - 10_000
+    assert sum(shares) == pytest.approx(bare, abs=3), "together, all that the prices leave before fees"
+    assert max(shares) - min(shares) < cents(1), "they differ by their fees alone"
+
+
+def test_what_is_thinner_than_the_margin_of_the_risk_limits_for_each_leg_is_denied() -> None:
+    """Two cents for each of three legs are six, and there are nearly nine; four would be twelve."""
+    limits = Limits(min_edge=cents(2), max_book_age_ms=None)
+    played = Played(limits=limits)
+    played.books(*GOOD)
+    played.tick(0.1)
+    played.tick(0.1)
+    assert played.held() == [-5, -5, -5]
+    strict = Played(limits=Limits(min_edge=cents(4), max_book_age_ms=None))
+    effects = strict.books(*GOOD)
+    assert [effect.code for effect in effects if isinstance(effect, Denied)] == ["MIN_EDGE"]
+    assert not [effect for _ in range(5) for effect in strict.tick() if isinstance(effect, Denied)], "not every second"
+
+
+def test_an_event_that_is_not_exclusive_or_too_dear_is_left_alone() -> None:
+    assert sent(Played(exclusive=False).books(*GOOD)) == []
+    assert sent(Played().books((40, 41), (33, 34), (30, 31))) == []
+    assert sent(Played(min_edge="10c").books(*GOOD)) == []
+    assert sent(Played(max_legs=2).books(*GOOD)) == []
+
+
+def test_all_yes_are_bought_only_where_the_operator_vouches_for_it() -> None:
+    cheap = ((28, 30), (28, 30), (28, 30))
+    assert sent(Played().books(*cheap)) == []
+    assert sent(Played(exhaustive="KXE:4").books(*cheap)) == []
+    assert sent(Played(exhaustive="KXE:4,KXF:3").books(*cheap)) == []
+    played = Played(exhaustive="KX:9,KXE:3")
+    played.books(*cheap)
+    played.tick(0.1)
+    played.tick(0.1)
+    assert played.held() == [5, 5, 5]
+    assert sent(played.tick()) == []
+
+
+def test_a_ladder_is_a_pair_of_yes_and_no() -> None:
+    low, high = f"{EVENT}-T10", f"{EVENT}-T20"
+    played = Played(tickers=(low, high), exclusive=False)
+    played.books((48, 50), (60, 62))
+    played.tick(0.1)
+    played.tick(0.1)
+    assert played.held() == [5, -5]
+    assert sent(played.books((60, 62), (48, 50))) == [], "in profit, and held for what may come on top"
+
+
+def test_a_paused_market_is_in_no_basket() -> None:
+    played = Played()
+    paused = market(A, event_ticker=EVENT, status=MarketStatus.INACTIVE)
+    played.tape.play(MarketChange(played.tape.now, paused))
+    assert sent(played.books(*GOOD)) == []
+
+
+def test_messages_that_leave_the_best_prices_alone_are_not_looked_at() -> None:
+    played = Played()
+    looked: list[str] = []
+    strategy = played.tape.engine._hooks._running[0][0]
+    inner = strategy._look  # type: ignore[attr-defined]
+    strategy._look = lambda view, name: looked.append(name) or inner(view, name)  # type: ignore[attr-defined]
+    played.books(*CLEAR)
+    assert len(looked) == 3
+    played.books(*CLEAR, size=77)
+    assert len(looked) == 3
+    played.books((21, 22), *CLEAR[1:])
+    assert len(looked) == 4
+
+
+# -- a basket that is only half there ---------------------------------------------------------------------------------
+
+
+def test_what_is_missing_is_bought_dearer_up_to_the_loss_that_is_allowed() -> None:
+    played = half_filled(max_repair_loss="8c", repair_s="5")
+    played.tick(1)
+    orders = [order for order in sent(played.tape.effects) if order.reason == "completes a basket"]
+    assert [(o.ticker, o.price, o.qty) for o in orders] == [(B, cents(30), contracts(5)), (C, cents(24), contracts(5))]
+    played.tick(0.2)
+    assert played.held() == [-5, -5, -5]
+    assert 0 > played.worst() >= -5 * 80_000
+    assert sent(played.tick(30)) == []
+
+
+def test_a_price_that_came_back_completes_the_basket_without_a_loss() -> None:
+    played = half_filled()
+    played.book(B, 40, 41)
+    played.book(C, 30, 31, after=1)
+    played.tick(0.2)
+    assert played.held() == [-5, -5, -5]
+    assert played.worst() > 0
+
+
+def test_what_would_lose_more_is_sold_at_the_best_price_once_the_time_is_over() -> None:
+    played = half_filled(repair_s="3")
+    assert sent(played.tick(1)) == []
+    assert sent(played.tick(1)) == []
+    (out,) = sent(played.tick(1))
+    assert (out.ticker, out.side, out.price, out.qty) == (A, BID, cents(46), contracts(5))
+    assert (out.tif, out.reduce_only, out.reason) == (Tif.IOC, True, "not a whole basket")
+    played.tick(0.2)
+    assert played.held() == [0, 0, 0]
+    assert played.worst() == played.cash() < 0
+
+
+def test_a_leg_that_filled_in_part_leaves_a_smaller_basket_and_the_rest_is_sold() -> None:
+    played = Played(repair_s="2", latency_ms=50)
+    played.books(*GOOD)
+    played.tick(0.1)
+    played.book(B, 40, 41, size=3)
+    played.tick(0.1)
+    assert played.held() == [-5, -3, -5]
+    played.book(B, 15, 41)
+    played.tick(1)
+    played.tick(2)
+    played.tick(0.1)
+    assert played.held() == [-3, -3, -3]
+    assert {o.reason for o in sent(played.tape.effects) if o.reduce_only} == {"more of it than of the rest"}
+
+
+def test_what_nobody_buys_waits_for_somebody_who_does() -> None:
+    played = half_filled(repair_s="0")
+    played.book(A, 45, None)
+    assert sent(played.tick(5)) == []
+    played.book(A, 45, 50)
+    (out,) = sent(played.tick(1))
+    assert (out.ticker, out.price) == (A, cents(50))
+
+
+def test_an_order_of_unknown_fate_is_waited_for() -> None:
+    played = Played()
+    (first,) = sent(played.books(*GOOD))
+    played.tape.venue._on_the_way.clear()
+    played.tape.engine.step(OrderUnknown(played.tape.now, first.client_order_id, "no answer"))
+    assert [sent(played.tick(10)) for _ in range(10)] == [[]] * 10
+
+
+def test_a_market_that_stopped_trading_is_not_sold_into() -> None:
+    played = half_filled(repair_s="0")
+    paused = market(A, event_ticker=EVENT, status=MarketStatus.CLOSED)
+    played.tape.play(MarketChange(played.tape.now, paused))
+    assert sent(played.tick(5)) == []
+
+
+# -- after a restart --------------------------------------------------------------------------------------------------
+
+
+def earlier(ticker: str, price: int, qty: int, side: Side = ASK) -> tuple[Order, Fill]:
+    ids = {"client_order_id": f"old-{ticker}", "order_id": f"o-{ticker}", "ticker": ticker, "side": side}
+    common: dict[str, Any] = {**ids, "price": cents(price), "qty": contracts(qty)}
+    order = Order(
+        **common, status=OrderStatus.FILLED, filled=contracts(qty), created=T0, updated=T0, strategy="arbitrage"
+    )
+    return order, Fill(trade_id=f"t-{ticker}", fee=Money(0), is_taker=True, ts=Ts(T0 - 60_000), **common)
+
+
+def restarted(*before: tuple[Order, Fill], **given: Any) -> Played:
+    return Played(before=before, **given)
+
+
+def test_a_whole_basket_of_an_earlier_run_is_held() -> None:
+    played = restarted(earlier(A, 45, 5), earlier(B, 40, 5), earlier(C, 30, 5))
+    assert sent(played.books((45, 46), (44, 45), (30, 31)) + played.tick() + played.tick()) == []
+    assert sent(played.books((10, 11), (10, 11), (10, 11)) + played.tick()) == [], "nor sold when that pays"
+    assert played.held() == [-5, -5, -5]
+
+
+def test_half_a_basket_of_an_earlier_run_is_sold() -> None:
+    played = restarted(earlier(A, 45, 5), earlier(B, 40, 5))
+    played.books((45, 46), (40, 41), (30, 31))
+    played.tick()
+    played.tick(0.1)
+    assert terms(played.tape.effects) == [("A", "bid", 46, 5), ("B", "bid", 41, 5)]
+    assert played.held() == [0, 0, 0]
+
+
+def test_what_is_left_of_a_basket_of_which_a_market_paid_is_not_torn_apart() -> None:
+    """A settled NO and is gone: of B and C at most one can win, and nobody pays as much as that is worth."""
+    played = restarted(earlier(B, 40, 5), earlier(C, 30, 5))
+    played.books((None, None), (53, 54), (46, 47))
+    assert sent(played.tick() + played.tick()) == []
+
+
+def test_a_person_who_sells_a_leg_leaves_the_rest_to_be_sold() -> None:
+    played = restarted(earlier(A, 45, 5), earlier(B, 40, 5), earlier(C, 30, 5))
+    played.books(*GOOD)
+    _, by_hand = earlier(A, 45, 5, BID)
+    changed = {"trade_id": "by hand", "order_id": "theirs", "client_order_id": "", "ts": played.tape.now}
+    fill = msgspec.structs.replace(by_hand, **changed)
+    played.tape.venue.ledger.book(fill)
+    played.tape.play(Filled(played.tape.now, fill))
+    played.tick()
+    played.tick(0.1)
+    assert played.held() == [0, 0, 0]
+
+
+# -- parameters -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["KXE", "KXE:", ":3", "KXE:1", "KXE:x", "KXE:101", "KX E:3", "KXE:3,"])
+def test_what_is_exhaustive_is_a_list_of_prefixes_with_the_number_of_markets(text: str) -> None:
+    with pytest.raises(UsageError, match="exhaustive"):
+        arbitrage(exhaustive=text)
+
+
+# -- whatever the books do --------------------------------------------------------------------------------------------
+
+quotes = st.tuples(st.integers(20, 60), st.integers(1, 3), st.sampled_from([0.5, 2.0, 5.0, 100.0]))
+steps = st.one_of(
+    st.tuples(st.just("book"), st.integers(0, 2), quotes),
+    st.tuples(st.just("tick"), st.sampled_from([0.1, 1.0, 5.0]), st.none()),
+)
+
+
+def play(played: Played, script: Any) -> None:
+    for kind, first, second in script:
+        if kind == "tick":
+            played.tick(first)
+        else:
+            bid, spread, size = second
+            played.book(played.tickers[first], bid, bid + spread, size=size, after=0.2)
+
+
+def assert_bounded(played: Played) -> str:
+    """After books that stand still long enough: nothing, or a whole basket."""
+    for _ in range(12):
+        played.tick(1)
+    held = played.held()
+    if not any(held):
+        return "nothing" if not sent(played.tape.effects) else "flat again"
+    view = View(played.tape.engine.state, "arbitrage")
+    legs = [ticker for ticker in played.tickers if view.position(ticker)]
+    sizes = {abs(view.position(ticker)) for ticker in legs}
+    assert len(sizes) == 1, held
+    (qty,) = sizes
+    assert qty <= contracts(5)
+    paid = sum(view.cost(ticker) or 0 for ticker in legs)
+    fees = len(legs) * 20_000 * qty // 100
+    assert (len(legs) - 1) * ONE_DOLLAR * qty - paid >= -cents(1) * qty - fees, held
+    return "whole"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(steps, min_size=5, max_size=40), st.sampled_from([0, 150, 1_500]))
+def test_it_ends_with_nothing_or_with_a_whole_basket(script: Any, latency_ms: int) -> None:
+    played = Played()
+    played.tape.venue._latency_ms = latency_ms
+    play(played, [*script])
+    for ticker in played.tickers:
+        played.book(ticker, 30, 32, after=0.1)
+    event(assert_bounded(played))
