@@ -160,7 +160,8 @@ class FeeSchedule(msgspec.Struct, frozen=True):
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """One yes/no question. Quotes are None where the side is empty; `last` is None where nothing ever traded."""
+    """One yes/no question. Quotes are None where the side is empty; `last` is None where nothing ever traded, and
+    `previous_price`, the last a day ago, where nothing had traded by then."""
 
     ticker: str
     event_ticker: str
@@ -192,6 +193,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     can_close_early: bool = False
     early_close_condition: str = ""
     fee_waiver_until: Ts | None = None
+    previous_price: Price | None = None
 
 
 class MveLeg(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +222,6 @@ class MarketDetails(Market, frozen=True, kw_only=True):
     settlement_timer_s: int | None = None
     previous_bid: Price | None = None
     previous_ask: Price | None = None
-    previous_price: Price | None = None
     notional: Price | None = None
     expiration_value: str = ""
     settlement_bounds: str = ""

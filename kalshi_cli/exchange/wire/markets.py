@@ -56,6 +56,7 @@ class Listed(msgspec.Struct, gc=False):
     price_level_structure: str = ""
     can_close_early: bool = False
     early_close_condition: str | None = None
+    previous_price_dollars: str | None = None
 
 
 class Leg(msgspec.Struct, gc=False):
@@ -78,7 +79,6 @@ class Details(Listed, gc=False):
     settlement_timer_seconds: int | None = None
     previous_yes_bid_dollars: str | None = None
     previous_yes_ask_dollars: str | None = None
-    previous_price_dollars: str | None = None
     notional_value_dollars: str | None = None
     expiration_value: str = ""
     settlement_bounds_type: str = ""
@@ -135,6 +135,7 @@ def market_of(wire: Listed) -> Market:
             can_close_early=wire.can_close_early,
             early_close_condition=wire.early_close_condition or "",
             fee_waiver_until=maybe_ts(wire.fee_waiver_expiration_time),
+            previous_price=_price(wire.previous_price_dollars) or None,  # 0.0000: it had not traded a day ago
         )
     except ValueError as error:
         raise ValueError(f"market {wire.ticker}: {error}") from error
@@ -156,7 +157,6 @@ def details_of(wire: Details) -> MarketDetails:
             settlement_timer_s=wire.settlement_timer_seconds,
             previous_bid=_quote(wire.previous_yes_bid_dollars),
             previous_ask=_quote(wire.previous_yes_ask_dollars),
-            previous_price=_price(wire.previous_price_dollars) or None,  # 0.0000: it had not traded a day ago
             notional=_price(wire.notional_value_dollars),
             expiration_value=wire.expiration_value,
             settlement_bounds=wire.settlement_bounds_type,
