@@ -211,6 +211,8 @@ READS = [
     Case("status", "status"),
     Case("strategies", "strategies"),
     Case("strategies_crypto_ta", "strategies crypto-ta"),
+    Case("strategies_model_edge", "strategies model-edge"),
+    Case("strategies_news", "strategies news"),
     Case("strategies_spike", "strategies spike"),
     Case("strategies_mean_reversion", "strategies mean-reversion"),
     Case("strategies_threshold", "strategies threshold"),
