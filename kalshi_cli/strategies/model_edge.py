@@ -29,7 +29,7 @@ class ModelEdgeParams(StrategyParams, frozen=True):
     every_s: Annotated[float, Meta(ge=1, le=86_400, description="read them again so often")] = 30.0
     valid_s: Annotated[float, Meta(ge=1, le=604_800, description="they hold for so long after they were made")] = 300.0
     before_close_s: Annotated[
-        float, Meta(ge=0, le=2_592_000, description="read and open only so long before a close; 0: always")
+        float, Meta(ge=0, le=604_800, description="read and open only so long before a close; 0: always")
     ] = 0.0
     edge: Annotated[Price, Meta(ge=1, le=5_000, description="open at this edge after fees, or more")] = cents(3)
     exit_edge: Annotated[

@@ -188,7 +188,9 @@ def _show(hint: object, value: object) -> str:
         return f"{value / 100:g}c"
     if hint is Qty and isinstance(value, int):
         return f"{value / 100:g}"
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _from_module(module: str, name: str) -> type[Strategy]:
