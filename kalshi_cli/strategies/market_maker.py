@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from kalshi_cli.core.book import OrderBook, Quoted
 from kalshi_cli.core.fees import estimate
+from kalshi_cli.core.inputs import FairInput, Input
 from kalshi_cli.core.messages import Amend, Cancel, FairValue, Intent, Place, PublicTrade
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Side, Tif
 from kalshi_cli.core.state import View
@@ -22,6 +23,9 @@ RETRY_MS = 10_000
 """What the controls refused is asked for again after this long."""
 
 TAKE_AGAIN_MS = 1_000
+READ_EVERY_S, VALID_S = 30.0, 300.0
+"""How often fair values of the source are read, and how long each is believed: after that it is the book again."""
+
 MAX_POINTS = 500
 """Mids remembered per market; of a busier window the newest."""
 
@@ -29,6 +33,9 @@ MAX_POINTS = 500
 class MarketMakerParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`requote=0.01`, `requote=1c`)."""
 
+    source: Annotated[
+        str, Meta(description="fair values to believe: a CSV or JSON file, an https address, or `command:PROGRAM ...`")
+    ] = ""
     half_spread: Annotated[
         Price, Meta(ge=1, le=4_000, description="a quote that opens is better than fair by this, after a maker's fee")
     ] = cents(2)
@@ -79,7 +86,7 @@ class Wanted(NamedTuple):
 
 
 class Track(msgspec.Struct):
-    """What is remembered of one market."""
+    """What is remembered of one market. `taker` is the side of the last trades, `trades` how many in a row."""
 
     fair: float | None = None
     """The smoothed microprice, as of `seen`."""
@@ -87,7 +94,6 @@ class Track(msgspec.Struct):
     mids: deque[tuple[Ts, Price]] = msgspec.field(default_factory=lambda: deque(maxlen=MAX_POINTS))
     away_until: Ts = Ts(0)
     taker: Side = BID
-    """The side of the last trades, how many there were in a row, and when the last was."""
     trades: int = 0
     traded: Ts = Ts(0)
     moved: dict[Side, Ts] = msgspec.field(default_factory=dict)
@@ -100,12 +106,12 @@ class Track(msgspec.Struct):
 class MarketMaker(Strategy):
     """Rests one bid and one ask around fair, post-only, and earns the difference where both trade.
 
-    Fair is what an outside model says (`view.fair`), else the smoothed microprice of the others' book. Both quotes lean
-    against what is held; at `max_inventory` only the side that reduces it is quoted. A quote that should stand
-    elsewhere is amended, never replaced: until it is off by `requote` it keeps its place in the queue, and a smaller
-    size or a longer life never costs it. All quotes are pulled while the book is stale, after a jump of the mid, and
-    after a run of trades on one side: who trades then may know more. Before the close it only gets rid of what it
-    holds.
+    Fair is what an outside model says, where there is one, else the smoothed microprice of the others' book. Both
+    quotes lean against what is held; at `max_inventory` only the side that reduces it is quoted. A quote that should
+    stand elsewhere is amended, never replaced: until it is off by `requote` it keeps its place in the queue, and a
+    smaller size or a longer life never costs it. All quotes are pulled while the book is stale, after a jump of the
+    mid, and after a run of trades on one side: who trades then may know more. Before the close it only gets rid of
+    what it holds.
 
     It loses where prices move for good faster than its quotes do: then it buys what falls and sells what rises.
     """
@@ -121,6 +127,10 @@ class MarketMaker(Strategy):
         """Markets in which it had orders or a position when it last looked, or asked for an order since."""
         self._changed = Ts(0)
         """When any book last changed."""
+
+    def inputs(self) -> tuple[Input, ...]:
+        source = self.params.source
+        return (FairInput(source=source, every_s=READ_EVERY_S, valid_s=VALID_S),) if source else ()
 
     def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
         self._changed = max(self._changed, view.book(ticker).ts)
@@ -163,15 +173,20 @@ class MarketMaker(Strategy):
         track.leaving &= {order.client_order_id for order in orders}
         bid, ask = _others(view.book(ticker), orders)
         self._remember(view.now, track, bid, ask)
-        fair = view.fair(ticker)
-        if fair is None and track.fair is not None and bid is not None and ask is not None:
-            fair = Price(round(track.fair))
-        why = self._why_away(view, ticker, track, fair)
+        known = view.fair(ticker)
+        fair = known
+        if fair is None and track.fair is not None:
+            known = Price(round(track.fair))
+            fair = known if bid is not None and ask is not None else None
         is_last = market.close_time - view.now <= self.params.exit_s * 1000
-        if why or fair is None or is_last or any(order.tif is Tif.IOC for order in orders):
-            yield from self._pull(track, orders, why or "close is near")
-            if is_last and not why and fair is not None and held and not orders:
-                yield from self._take(view, ticker, track, held, fair)
+        is_stale = self._is_stale(view, ticker)
+        why = "stale book" if is_stale else "close is near" if is_last else "" if fair is not None else "no two sides"
+        if self._is_toxic(view.now, track) and not why:
+            why = "the flow is toxic"
+        if why or fair is None or any(order.tif is Tif.IOC for order in orders):
+            yield from self._pull(track, orders, why)
+            if is_last and not is_stale and known is not None and held and not orders:
+                yield from self._take(view, ticker, track, held, known)
             return
         may_open = self._may_open(view.now, market, fair, bid, ask)
         for side in (BID, ASK):
@@ -184,7 +199,8 @@ class MarketMaker(Strategy):
         if bid is None or ask is None:
             return
         micro = (bid.price * ask.qty + ask.price * bid.qty) / (bid.qty + ask.qty)
-        weight = 1 - math.exp((track.seen - now) / 1000 / self.params.smooth_s)
+        elapsed_s = max(0, now - track.seen) / 1000  # a clock that was set goes back
+        weight = 1 - math.exp(-elapsed_s / self.params.smooth_s)
         track.fair = micro if track.fair is None else track.fair + weight * (micro - track.fair)
         track.seen = now
         mid = Price((bid.price + ask.price) // 2)
@@ -194,20 +210,18 @@ class MarketMaker(Strategy):
         while len(track.mids) > 1 and track.mids[1][0] <= now - self.params.jump_s * 1000:
             track.mids.popleft()
 
-    def _why_away(self, view: View, ticker: str, track: Track, fair: Price | None) -> str:
-        """Why nothing at all should rest now; empty where quotes may."""
+    def _is_stale(self, view: View, ticker: str) -> bool:
         book = view.book(ticker)
-        if not book.is_usable or book.is_crossed or view.now - self._changed > self.params.stale_s * 1000:
-            return "stale book"
-        if fair is None:
-            return "no two sides"
+        return not book.is_usable or book.is_crossed or view.now - self._changed > self.params.stale_s * 1000
+
+    def _is_toxic(self, now: Ts, track: Track) -> bool:
+        """Whether the mid has just jumped, or something else told it to stay away for a while."""
         mids = [mid for _, mid in track.mids]
         if mids and max(mids) - min(mids) >= self.params.jump:
-            track.away_until = Ts(view.now + int(self.params.calm_s * 1000))
-            since, mid = view.now, track.mids[-1][1]
+            track.away_until = Ts(now + int(self.params.calm_s * 1000))
             track.mids.clear()
-            track.mids.append((since, mid))
-        return "the flow is toxic" if view.now < track.away_until else ""
+            track.mids.append((now, mids[-1]))
+        return now < track.away_until
 
     def _may_open(self, now: Ts, market: Market, fair: Price, bid: Quoted | None, ask: Quoted | None) -> bool:
         params = self.params

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tape import NO_LIMITS, T0, TICKER, Tape, held, market, sent, withdrawn
 
+from kalshi_cli.core.inputs import FairInput
 from kalshi_cli.core.messages import (
     Alert,
     AmendOrder,
@@ -17,6 +18,7 @@ from kalshi_cli.core.messages import (
     FeedGap,
     MarketChange,
     PublicTrade,
+    Tick,
 )
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Order, OrderStatus, Side, Tif
 from kalshi_cli.core.sizing import Allotment, Sizing
@@ -104,6 +106,17 @@ def test_what_an_outside_model_believes_goes_before_the_book() -> None:
     played.play(FairValue(played.now, TICKER, cents(50), "model"))
     bid, ask = sent(played.book(45, 51))
     assert (bid.price, ask.price, bid.fair) == (cents(48), cents(52), cents(50))
+
+
+def test_it_asks_for_an_outside_model_only_where_one_is_named() -> None:
+    assert maker().inputs() == ()
+    assert maker(source="fair.csv").inputs() == (FairInput(source="fair.csv", every_s=30.0, valid_s=300.0),)
+
+
+def test_a_clock_that_goes_back_moves_no_price() -> None:
+    played = quoting()
+    played.at -= 3_600
+    assert amends([*played.play(Tick(played.now)), *played.play(Tick(played.now))]) == []
 
 
 def test_its_own_orders_are_no_part_of_what_the_market_is_worth() -> None:
@@ -409,6 +422,16 @@ def test_at_the_end_it_gives_way_by_no_more_than_its_slippage() -> None:
     assert sent(played.book(39, 45)) == []
     (out,) = sent(played.book(41, 45))
     assert out.price == cents(41)
+
+
+@pytest.mark.parametrize("trouble", ["a jump", "no asks"])
+def test_at_the_end_it_gets_out_in_trouble_too(trouble: str) -> None:
+    played = closing(61, jump="4c", slippage="5c")
+    played.book(43, 49)
+    played.at += 2
+    asks = ((cents(44), contracts(9)),) if trouble == "a jump" else ()
+    played.play(BookSnapshot(played.now, TICKER, ((cents(42), contracts(9)),), asks))
+    assert [(order.tif, order.price) for order in sent(played.tick())] == [(Tif.IOC, cents(42))]
 
 
 def test_at_the_end_it_tries_once_a_second() -> None:
