@@ -265,10 +265,10 @@ def _is_open(event: _Event, tickers: Collection[str]) -> bool:
 
 
 def _terms(leg: Leg, basket: Basket) -> tuple[str, Side, Price, Price]:
-    """What an order says of a leg: the last part is what one YES is worth if it earns its share of the basket's edge
-    after its own fee."""
-    fee = -(-leg.fee // basket.qty)
-    fair = leg.price + leg.side.sign * (basket.edge // len(basket.legs) + fee)
+    """What an order says of a leg. Its fair value is that to whoever buys the others at their prices: what the basket
+    pays less what they cost. So `risk.min_edge` holds for the basket as a whole, as it is all of it that has an edge.
+    """
+    fair = leg.price + leg.side.sign * (basket.edge + -(-leg.fee // basket.qty))
     return leg.ticker, leg.side, leg.price, _bounded(fair)
 
 

@@ -150,27 +150,27 @@ def test_a_first_leg_that_misses_ends_it_and_the_event_is_left_alone_for_a_while
     assert len(sent(played.tick(11))) == 1
 
 
-def test_each_leg_believes_in_its_share_of_what_the_basket_leaves() -> None:
+def test_each_leg_is_worth_what_the_basket_pays_less_what_the_others_cost() -> None:
     played = Played()
     played.books(*GOOD)
     played.tick(0.1)
     orders = sent(played.tape.effects)
     assert len(orders) == 3
-    shares = [order.price - order.fair for order in orders if order.fair is not None]
-    bare = 11_500 - 10_000
-    assert sum(shares) == pytest.approx(bare, abs=3), "together, all that the prices leave before fees"
-    assert max(shares) - min(shares) < cents(1), "they differ by their fees alone"
+    for order in orders:
+        others = sum(ONE_DOLLAR - other.price for other in orders if other is not order)
+        worth = 2 * ONE_DOLLAR - others
+        assert order.fair is not None
+        assert 0 < order.fair - (ONE_DOLLAR - worth) < cents(5), "and the fees of the others, which are no part of it"
+        assert order.price - order.fair > 911, "it leaves 9.11 cents, after its own fee"
 
 
-def test_what_is_thinner_than_the_margin_of_the_risk_limits_for_each_leg_is_denied() -> None:
-    """Two cents for each of three legs are six, and there are nearly nine; four would be twelve."""
-    limits = Limits(min_edge=cents(2), max_book_age_ms=None)
-    played = Played(limits=limits)
+def test_the_basket_as_a_whole_must_leave_the_margin_of_the_risk_limits() -> None:
+    played = Played(limits=Limits(min_edge=cents(9), max_book_age_ms=None))
     played.books(*GOOD)
     played.tick(0.1)
     played.tick(0.1)
     assert played.held() == [-5, -5, -5]
-    strict = Played(limits=Limits(min_edge=cents(4), max_book_age_ms=None))
+    strict = Played(limits=Limits(min_edge=cents(10), max_book_age_ms=None))
     effects = strict.books(*GOOD)
     assert [effect.code for effect in effects if isinstance(effect, Denied)] == ["MIN_EDGE"]
     assert not [effect for _ in range(5) for effect in strict.tick() if isinstance(effect, Denied)], "not every second"
