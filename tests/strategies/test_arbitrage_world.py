@@ -1,0 +1,122 @@
+"""The arbitrage strategy on the seeded world: it trades, and what it completes never loses."""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.messages import BookSnapshot, Message, Tick
+from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, FeeType, Order
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.runner import pump
+from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.sim.world.world import World
+from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.strategies import registry
+from kalshi_cli.units import Ts, cents, contracts, dollars, parse_ts
+
+KEY = Ed25519PrivateKey.generate()
+PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+SERIES = "KXNBAGAME"
+"""Two days of games, twelve markets: enough, and quick."""
+
+
+class Lived:
+    """The strategy beside a world whose members push the markets of one event apart, a step of 250 ms at a time."""
+
+    def __init__(self, folder: Path, seed: int, limits: Limits, **given: object) -> None:
+        ids = count(1)
+        self.clock = ManualClock(parse_ts("2026-11-21T19:20:00Z"))
+        self.exchange = Exchange(
+            new_id=lambda: f"{next(ids):08d}-0000-4000-8000-000000000000",
+            options=SimOptions(read_rate=0, write_rate=0),
+        )
+        self.world = World(self.exchange, seed=seed, start=self.clock.now())
+        catalogue = self.world._catalogue
+        everything = catalogue.open_at
+        catalogue.open_at = lambda now: [one for one in everything(now) if one.event.series_ticker == SERIES]  # type: ignore[method-assign]
+        self.world.ensure_open(self.clock.now())
+        self.exchange.add_account("alice", dollars(10_000))
+        self.exchange.register_key("alice", "key", PUBLIC)
+        self.client = KalshiClient(
+            "http://localhost/trade-api/v2",
+            clock=self.clock,
+            rng=random.Random(1),
+            signer=Signer("key", KEY, self.clock),
+            transport=SimTransport(self.exchange, self.clock),
+        )
+        self.store = SqliteStore.open(folder / f"{seed}.db", account="alice", environment="sim")
+        self.tickers = sorted(self.exchange.tickers())
+        listed = [self.client.market(ticker) for ticker in self.tickers]
+        exclusive = {each.event_ticker: Family(event_ticker=each.event_ticker, is_exclusive=True) for each in listed}
+        self.engine = load_engine(
+            self.client,
+            self.store,
+            self.clock,
+            limits,
+            markets=listed,
+            fees={ticker: FeeSchedule(FeeType.WITH_MAKER) for ticker in self.tickers},
+            families=exclusive,
+            new_id=lambda: f"{next(ids):08d}-0000-4000-8000-000000000001",
+            strategies=[registry.make("arbitrage", given)],
+        )
+        self.venue = LiveVenue(
+            self.client, None, self.clock, live=self.engine.state.orders.live, since=Ts(0), every_s=0.25
+        )
+
+    def run(self, seconds: int) -> None:
+        for _ in range(4 * seconds):
+            self.clock.advance(0.25)
+            now = self.clock.now()
+            self.world.advance(now)
+            for ticker in self.tickers:
+                sides = (tuple(self.exchange.levels(ticker, side)) for side in (BID, ASK))
+                self.hear(BookSnapshot(now, ticker, *sides))
+            self.hear(Tick(now))
+
+    def hear(self, message: Message) -> None:
+        pump((*self.venue.observe(message), message), self.engine, self.venue, self.store)
+
+    def orders(self) -> list[Order]:
+        return [order for order in self.store.load().orders if order.strategy == "arbitrage"]
+
+    def settle(self, days: int) -> None:
+        """Let so many days go by, a day at a time."""
+        for _ in range(days):
+            self.clock.advance(86_400)
+            self.world.advance(self.clock.now())
+
+    def close(self) -> None:
+        self.store.close()
+        self.client.close()
+
+
+def test_it_buys_a_whole_basket_that_pays_more_than_it_cost(tmp_path: Path) -> None:
+    """Both teams of a game of seed 1 are bid for at more than a dollar together, for a moment."""
+    lived = Lived(tmp_path, 1, Limits(min_edge=cents(1)))
+    try:
+        before = lived.exchange.cash("alice")
+        lived.run(25)
+        first, second = lived.orders()
+        assert {first.reason, second.reason} == {first.reason}
+        assert first.reason.startswith("no of 2 leaves ")
+        assert [order.filled for order in (first, second)] == [contracts(5)] * 2
+        assert first.ticker.rpartition("-")[0] == second.ticker.rpartition("-")[0]
+        assert lived.engine.tally.denied == {}
+        paid = before - lived.exchange.cash("alice")
+        assert 0 < paid < dollars(5)
+        lived.settle(2)
+        assert lived.exchange.cash("alice") - before == dollars(5) - paid, "one team won"
+    finally:
+        lived.close()
