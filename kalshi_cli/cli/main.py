@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "exchange": Entry("market", "Whether the exchange and trading are up."),
         "watch": Entry("watch", "Markets as they move, from the stream."),
         "catalogue": Entry("catalogue", "The local list, for search and completion."),
+        "scan": Entry("scan", "What is worth a look among all markets, net of fees."),
     },
     "More market data": {
         "milestones": Entry("programs", "Games and other things that events follow from."),
@@ -89,7 +90,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "stop": Entry("halts", "Stop the running loop in good order."),
         "lock": Entry("locks", "Open nothing in a market for a while."),
         "unlock": Entry("locks", "End a lock before its time."),
-        "strategies": Entry("trading", "The strategies and their parameters."),
+        "strategies": Entry("strategies", "The strategies and their parameters; a new one."),
     },
     "Operations": {
         "init": Entry("init", "Set up: environment, key, limits, whom to tell."),

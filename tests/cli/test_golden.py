@@ -55,6 +55,11 @@ def with_history(one: Served) -> None:
     one.trade_a_little()
 
 
+def with_ladder(one: Served) -> None:
+    """More is bid for two inches of rain than is asked for one."""
+    one.submit("maker", ONE_SIDED, BID, "0.6000", "50")
+
+
 def with_position(one: Served) -> None:
     """Thirty YES, of which a hundred more could be sold at 44 cents."""
     one.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
@@ -179,8 +184,13 @@ READS = [
     Case("orderbook_one_sided", f"orderbook {ONE_SIDED}"),
     Case("orderbook_empty", f"orderbook {EMPTY}"),
     Case("orderbook_several", f"orderbook {TWO_SIDED} {ONE_SIDED} --depth 1"),
+    Case("scan_arbitrage_none", "scan arbitrage"),
+    Case("scan_spread", "scan spread --sort percent"),
+    Case("scan_movers_none", "scan movers"),
+    Case("scan_cheap", "scan cheap --below 10c"),
+    Case("scan_closing_none", "scan closing"),
     Case("exchange", "exchange"),
-    Case("events", "events --closing-within 9000d"),
+    Case("events", "events"),
     Case("event", "event KXRAIN-40JAN01"),
     Case("series", "series --search wind --volume"),
     Case("series_info", "series-info KXRAIN"),
@@ -292,6 +302,7 @@ WRITES = [
     Case("unlock_nothing", f"unlock {TWO_SIDED}"),
     Case("stop_nothing", "stop"),
     Case("trade", "trade --strategy spike --interval 0.1s --duration 0.3s"),
+    Case("scan_arbitrage", "scan arbitrage", with_ladder),
     Case("execution", "execution", with_orders_carried_out),
     Case("why", "why", with_orders_carried_out),
     Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade),

@@ -43,6 +43,11 @@ LINES: dict[str, tuple[str, ...]] = {
     "series": ("series --volume",),
     "series-info": ("series-info KXRAIN",),
     "orderbook": (f"orderbook {TWO_SIDED}", "orderbook KXNOTHING-1"),
+    "scan arbitrage": ("scan arbitrage",),
+    "scan spread": ("scan spread",),
+    "scan movers": ("scan movers",),
+    "scan cheap": ("scan cheap --below 20c",),
+    "scan closing": ("scan closing",),
     "trades": (f"trades {TWO_SIDED} --limit 2",),
     "candles": (f"candles {TWO_SIDED} --interval 1d",),
     "exchange": ("exchange",),
@@ -121,7 +126,7 @@ EXCUSED = {
         "speaks to our own simulated exchange only",
     ),
     **dict.fromkeys(
-        ("init", "config show", "config path", "config check", "strategies", "runbook", "catalogue clear"),
+        ("init", "config show", "config path", "config check", "strategies show", "strategies new", "runbook", "catalogue clear"),
         "shows what its user wrote, or we",
     ),
     **dict.fromkeys(

@@ -1,0 +1,167 @@
+"""What `kalshi scan` prints: a row for each thing worth a look, with what is left after fees."""
+
+from __future__ import annotations
+
+from kalshi_cli.cli.rows.base import Row, full_title
+from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio
+from kalshi_cli.core.baskets import Basket, leg_price
+from kalshi_cli.core.model import BID, Event
+from kalshi_cli.core.scan import Cheap, Listed, Move, Spread
+from kalshi_cli.units import Money, Price, Qty, Ts, format_price
+
+
+class LegRow(Row, frozen=True, kw_only=True):
+    """One order of a basket: `side` is bought, up to `price` of that side. `cost` is without the `fee`."""
+
+    ticker: str
+    side: str
+    price: Price
+    cost: Money
+    fee: Money
+
+
+class ArbitrageRow(Row, frozen=True, kw_only=True):
+    """`count` contracts of every leg. `profit` is what the worst outcome leaves after all fees; `profit_each` is that
+    of one contract of the basket, and `profit_share` its part of cost and fees."""
+
+    event_ticker: str
+    title: Prose
+    kind: str
+    count: Qty
+    profit: Gain
+    profit_each: Price
+    profit_share: Ratio
+    cost: Money
+    fees: Money
+    close_time: Ts
+    legs: Prose
+    orders: tuple[LegRow, ...]
+
+    shown = ("event_ticker", "kind", "profit", "profit_share", "count", "legs", "close_time")
+
+
+def arbitrage_row(basket: Basket, event: Event, closes: Ts) -> ArbitrageRow:
+    """Each leg in a person's words too: a table and a CSV have no rows inside rows."""
+    orders = tuple(
+        LegRow.of(leg, side="yes" if leg.side is BID else "no", price=leg_price(leg.side, leg.price))
+        for leg in basket.legs
+    )
+    return ArbitrageRow.of(
+        basket,
+        event_ticker=event.event_ticker,
+        title=event.title,
+        count=basket.qty,
+        profit=Gain(basket.net),
+        profit_each=basket.edge,
+        profit_share=Ratio(basket.net / (basket.cost + basket.fees)),
+        close_time=closes,
+        legs=Prose(" + ".join(f"{order.side} {order.ticker} at {format_price(order.price)}" for order in orders)),
+        orders=orders,
+    )
+
+
+class ScannedRow(Row, frozen=True, kw_only=True):
+    """What every row of one market begins with."""
+
+    ticker: str
+    event_ticker: str
+    title: Prose
+
+
+def _begin(listed: Listed) -> dict[str, object]:
+    market = listed.market
+    return {"ticker": market.ticker, "event_ticker": market.event_ticker, "title": full_title(market)}
+
+
+class SpreadRow(ScannedRow, frozen=True, kw_only=True):
+    """`maker_keeps`: what one contract leaves, bought at the bid and sold at the ask by waiting, after maker fees."""
+
+    yes_bid: Price
+    yes_ask: Price
+    spread: Price
+    spread_share: Ratio
+    maker_keeps: Price
+    volume_24h: Qty
+    close_time: Ts
+
+    shown = ("ticker", "title", "yes_bid", "yes_ask", "spread", "spread_share", "maker_keeps", "volume_24h")
+
+
+def spread_row(found: Spread) -> SpreadRow:
+    return SpreadRow(
+        **_begin(found.listed),  # type: ignore[arg-type]
+        yes_bid=found.bid,
+        yes_ask=found.ask,
+        spread=found.width,
+        spread_share=Ratio(found.share),
+        maker_keeps=found.keeps,
+        volume_24h=found.listed.market.volume_24h,
+        close_time=found.listed.market.close_time,
+    )
+
+
+class MoverRow(ScannedRow, frozen=True, kw_only=True):
+    """`last` against `previous`, the last price a day ago; `change` is below zero where it fell."""
+
+    previous: Price
+    last: Price
+    change: Price
+    yes_bid: Price | None
+    yes_ask: Price | None
+    volume_24h: Qty
+    close_time: Ts
+
+    shown = ("ticker", "title", "change", "previous", "last", "yes_bid", "yes_ask", "volume_24h")
+
+
+def mover_row(found: Move) -> MoverRow:
+    return MoverRow.of(
+        found.listed.market,
+        **_begin(found.listed),
+        previous=found.previous,
+        last=found.last,
+        change=Price(found.change),
+    )
+
+
+class CheapRow(ScannedRow, frozen=True, kw_only=True):
+    """`count` contracts of `side` are offered at `price`; `fee` is that of all of them, `fee_share` of their cost."""
+
+    side: str
+    price: Price
+    count: Qty
+    fee: Money
+    fee_share: Ratio
+    volume_24h: Qty
+    close_time: Ts
+
+    shown = ("ticker", "title", "side", "price", "count", "fee_share", "fee", "volume_24h", "close_time")
+
+
+def cheap_row(found: Cheap) -> CheapRow:
+    market = found.listed.market
+    return CheapRow(
+        **_begin(found.listed),  # type: ignore[arg-type]
+        side=found.side,
+        price=found.price,
+        count=found.size,
+        fee=found.fee,
+        fee_share=Ratio(found.fee_share),
+        volume_24h=market.volume_24h,
+        close_time=market.close_time,
+    )
+
+
+class ClosingRow(ScannedRow, frozen=True, kw_only=True):
+    close_time: Ts
+    yes_bid: Price | None
+    yes_ask: Price | None
+    last: Price | None
+    volume_24h: Qty
+    open_interest: Qty
+
+    shown = ("ticker", "title", "close_time", "yes_bid", "yes_ask", "last", "volume_24h")
+
+
+def closing_row(listed: Listed) -> ClosingRow:
+    return ClosingRow.of(listed.market, **_begin(listed))

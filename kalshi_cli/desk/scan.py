@@ -1,0 +1,122 @@
+"""Reading what `kalshi scan` looks at: the open markets once, whole books of a few of them, prices of Polymarket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from kalshi_cli.core.baskets import Basket, Kin, find, offer
+from kalshi_cli.core.book import OrderBook
+from kalshi_cli.core.model import Event, FeeSchedule, Market, Series
+from kalshi_cli.core.scan import MOST_LEGS, Listed, apart, fees_now, legs_of, listed_offer, open_markets
+from kalshi_cli.desk.listing import in_force
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.units import Money, Qty, Ts
+
+MOST_BOOKS = 1_000
+"""Books that one scan reads: ten requests."""
+
+Show = Callable[[Iterator[Event]], Iterable[Event]]
+"""Sees every event that is read."""
+
+
+class Scope(NamedTuple):
+    """Which markets; "" is any. `min_volume` is of the last day."""
+
+    series: str = ""
+    event: str = ""
+    min_volume: Qty = Qty(0)
+
+
+class Family(NamedTuple):
+    """An event and those of its open markets that are looked at."""
+
+    event: Event
+    markets: list[Listed]
+
+
+def read_families(client: KalshiClient, scope: Scope, now: Ts, show: Show) -> Iterator[Family]:
+    """The open events with their markets and their fees: one pass over the list, one read of the series."""
+    if scope.event:
+        one = client.event(scope.event, with_markets=True)
+        schedules = {one.series_ticker: client.series(one.series_ticker)}
+        events: Iterator[Event] = iter((one,))
+    else:
+        found = [client.series(scope.series)] if scope.series else client.series_list()
+        schedules = {series.ticker: series for series in found}
+        events = client.events("open", series=scope.series or None, with_markets=True)
+    for event in show(events):
+        fees = _fees(event, schedules, client)
+        markets = [
+            Listed(market, event, fees_now(market, fees, now))
+            for market in open_markets(event)
+            if market.close_time > now and market.volume_24h >= scope.min_volume
+        ]
+        if markets:
+            yield Family(event, markets)
+
+
+def _fees(event: Event, schedules: dict[str, Series], client: KalshiClient) -> FeeSchedule:
+    """A series that the list has not, or not yet, is asked for by its name."""
+    if event.series_ticker not in schedules:
+        schedules[event.series_ticker] = client.series(event.series_ticker)
+    return in_force(event, schedules[event.series_ticker])
+
+
+# -- baskets ------------------------------------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """A basket, its event, and when the first of its legs closes."""
+
+    basket: Basket
+    event: Event
+    closes: Ts
+
+
+class Arbitrages(NamedTuple):
+    """The best first. `unread` events would pay by the list's prices, but the books of one scan were used up."""
+
+    found: list[Found]
+    unread: int
+
+
+def find_arbitrage(client: KalshiClient, families: Iterable[Family], least: Money) -> Arbitrages:
+    """Baskets that leave more than nothing, and `least`, by the books as they stand now.
+
+    The list's prices choose, in one look at each market; then the books of what was chosen are read, a hundred a
+    request. Baskets of one event share no leg.
+    """
+    chosen: list[tuple[Family, set[str]]] = []
+    books, unread = 0, 0
+    for family in families:
+        legs = legs_of(family.event, [listed_offer(listed) for listed in family.markets])
+        if books + len(legs) > MOST_BOOKS:
+            unread += 1
+        elif legs:
+            books += len(legs)
+            chosen.append((family, legs))
+    known = _read_books(client, [ticker for _, legs in chosen for ticker in sorted(legs)])
+    found = [each for family, legs in chosen for each in _baskets(family, legs, known) if each.basket.net >= least]
+    return Arbitrages(sorted(found, key=lambda each: (-each.basket.net, each.event.event_ticker)), unread)
+
+
+def _read_books(client: KalshiClient, tickers: Sequence[str]) -> dict[str, OrderBook]:
+    books = {}
+    for snapshot in client.orderbooks(tickers):
+        book = books[snapshot.ticker] = OrderBook(snapshot.ticker)
+        book.load(snapshot.bids, snapshot.asks, snapshot.ts)
+    return books
+
+
+def _baskets(family: Family, legs: set[str], books: dict[str, OrderBook]) -> Iterator[Found]:
+    """A market whose book did not come back is left out: it closed meanwhile."""
+    markets: dict[str, Market] = {}
+    offers = []
+    for listed in family.markets:
+        ticker = listed.market.ticker
+        if ticker in legs and ticker in books:
+            markets[ticker] = listed.market
+            offers.append(offer(listed.market, books[ticker], listed.fees))
+    for basket in apart(find(Kin(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MOST_LEGS)):
+        yield Found(basket, family.event, Ts(min(markets[leg.ticker].close_time for leg in basket.legs)))
