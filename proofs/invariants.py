@@ -16,6 +16,7 @@ from typing import NamedTuple
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement
 from kalshi_cli.core.state import Limits
 from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.records import RESTING, FillRecord, OrderRecord, SettlementRecord
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
@@ -349,19 +350,22 @@ def exposure(exchange: Exchange, account: str) -> Money:
     member = exchange._state.members[account]
     tickers = {holding.ticker for holding in member.holdings() if holding.qty}
     tickers.update(order.ticker for order in member.orders())
+    return Money(sum(_at_stake(member, ticker) for ticker in tickers))
+
+
+def _at_stake(member: Member, ticker: str) -> int:
     total = 0
-    for ticker in tickers:
-        for purse in member.purses.values():
-            holding = purse.holdings.get(ticker)
-            qty, cost = (holding.qty, holding.cost) if holding is not None else (0, 0)
-            losses = []
-            for outcome in (0, ONE_DOLLAR):
-                loss = cost - (qty * outcome if qty >= 0 else -qty * (ONE_DOLLAR - outcome))
-                for order in purse.orders(ticker):
-                    loss += max(0, order.side.sign * (order.price - outcome) * order.remaining)
-                losses.append(loss)
-            total += max(0, *losses)
-    return Money(total)
+    for purse in member.purses.values():
+        holding = purse.holdings.get(ticker)
+        qty, cost = (holding.qty, holding.cost) if holding is not None else (0, 0)
+        losses = []
+        for outcome in (0, ONE_DOLLAR):
+            loss = cost - (qty * outcome if qty >= 0 else -qty * (ONE_DOLLAR - outcome))
+            for order in purse.orders(ticker):
+                loss += max(0, order.side.sign * (order.price - outcome) * order.remaining)
+            losses.append(loss)
+        total += max(0, *losses)
+    return total
 
 
 def furthest(exchange: Exchange, account: str, ticker: str) -> Qty:
@@ -386,8 +390,21 @@ def within_limits(exchange: Exchange, account: str, limits: Limits, *, slack: in
         found = exposure(exchange, account)
         if found > limits.max_exposure + slack:
             wrong.append(f"I-RISK the account can lose {found}, the limit is {limits.max_exposure} (+{slack})")
+    member = exchange._state.members[account]
+    if limits.max_event_exposure is not None:
+        for event in exchange._state.events.values():
+            if event.mutually_exclusive:  # closing one leg may raise what the others risk, and is never refused
+                continue
+            stake = sum(
+                _at_stake(member, ticker)
+                for ticker, market in exchange._state.markets.items()
+                if market.spec.event_ticker == event.event_ticker
+            )
+            if stake > limits.max_event_exposure + slack:
+                wrong.append(
+                    f"I-RISK {event.event_ticker} can lose {stake}, the limit is {limits.max_event_exposure} (+{slack})"
+                )
     if limits.max_position is not None:
-        member = exchange._state.members[account]
         tickers = {holding.ticker for holding in member.holdings() if holding.qty}
         tickers.update(order.ticker for order in member.orders())
         for ticker in tickers:

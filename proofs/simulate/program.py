@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,14 @@ from kalshi_cli.config_sections import Credentials, CredentialsByEnv, Exchange, 
 from kalshi_cli.core.messages import AccountSnapshot, Effect, Message
 from kalshi_cli.core.model import Market
 from kalshi_cli.core.orders import OWN_ID
-from kalshi_cli.desk.trade import Session, TradeRequest
+from kalshi_cli.desk.trade import BacktestRequest, Session, TradeRequest
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.store.base import Store
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Money, contracts, dollars
 from proofs.keys import OwnKey
-from proofs.simulate.plan import Plan
-from proofs.simulate.strategies import Troubled, make
+from proofs.simulate.plan import ALL_ON, Plan
+from proofs.simulate.strategies import Troubled, make, outside
 from proofs.simulate.wire import Wire
 from proofs.simulate.world import KEY_ID, TICKERS
 
@@ -47,6 +47,12 @@ def configuration(plan: Plan, home: Path) -> Config:
         risk=Risk(
             max_position=contracts((30, 60)[plan.seed % 2]),
             max_exposure=dollars((40, 60, 90)[plan.seed % 3]),
+            max_event_exposure=dollars((20, 30, 250)[plan.seed % 3]),
+            max_live_orders=(200, 4)[plan.seed % 5 == 2],
+            max_drawdown=dollars(3) if plan.seed % 9 == 4 else None,
+            stop_loss_pct=70 if plan.seed % 4 == 2 else None,
+            take_profit_pct=140 if plan.seed % 4 == 2 else None,
+            cooldown_after_loss_s=(0.0, 5.0)[plan.seed % 2],
             max_order_count=contracts(25),
             max_order_cost=Money(20_000_000),
             max_daily_loss=dollars(2 if plan.seed % 8 == 3 else 100),
@@ -138,10 +144,11 @@ class VirtualLoops(Loops):
         """Without the watchdog: its thread looks at real time, and here a strategy that hangs would hang everything."""
         yield
 
-    def _strategy(self, name: str, params: Mapping[str, str]) -> Any:
+    def _strategies(self, request: TradeRequest | BacktestRequest) -> list[Any]:
         app = self.app
         assert isinstance(app, VirtualApp)
-        return Troubled(make(name, random.Random(app.stage.dice.random())), app.stage.trouble)
+        dice = app.stage.dice
+        return [Troubled(make(name, random.Random(dice.random())), app.stage.trouble) for name in request.strategies]
 
 
 class WatchedSession(Session):
@@ -156,7 +163,7 @@ class WatchedSession(Session):
 
     @staticmethod
     def _watched(feed: Any, stage: Stage) -> Iterator[Message]:
-        for message in feed:
+        for message in outside(feed, TICKERS, stage.plan.seed) if stage.plan.seed % 10 == ALL_ON else feed:
             stage.alive("loop")
             stage.point("step", "loop")
             stage.clock.stop_if_due()

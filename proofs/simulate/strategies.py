@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from kalshi_cli.core.messages import Cancel, Intent, Place, PublicTrade
+from kalshi_cli.core.messages import (
+    Cancel,
+    FairValue,
+    Intent,
+    Message,
+    NewsSignal,
+    Place,
+    PublicTrade,
+    SpotPrice,
+    Tick,
+)
 from kalshi_cli.core.model import ASK, BID, Fill, Side, Tif
 from kalshi_cli.core.state import View
+from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.spike import Spike, SpikeParams
-from kalshi_cli.units import Price, Qty, cents, contracts
+from kalshi_cli.units import Price, Qty, Ts, cents, contracts
 
 
 class Dicey(Strategy):
@@ -118,6 +129,15 @@ class Troubled(Strategy):
     def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None:
         return self._inner.on_fill(view, fill)
 
+    def on_spot(self, view: View, spot: SpotPrice) -> Iterable[Intent] | None:
+        return self._inner.on_spot(view, spot)
+
+    def on_fair(self, view: View, fair: FairValue) -> Iterable[Intent] | None:
+        return self._inner.on_fair(view, fair)
+
+    def on_signal(self, view: View, signal: NewsSignal) -> Iterable[Intent] | None:
+        return self._inner.on_signal(view, signal)
+
     def on_tick(self, view: View) -> Iterator[Intent]:
         trouble = self._trouble()
         if trouble == "raise":
@@ -138,4 +158,37 @@ def make(name: str, dice: random.Random) -> Strategy:
     for kind in (Quoter, Taker, Churner, Flooder):
         if kind.name == name:
             return kind(dice)
-    raise ValueError(name)
+    return registry.make(name, LIVELY.get(name, {}))
+
+
+LIVELY: dict[str, dict[str, object]] = {
+    "mean-reversion": {
+        "window": 30,
+        "sample_s": "0.2",
+        "entry_z": "0.5",
+        "min_move": "1c",
+        "hold_s": 10,
+        "cooldown_s": 2,
+    },
+    "threshold": {"buy_below": "45c", "sell_above": "55c"},
+    "market-maker": {"run": 50, "jump": "20c", "calm_s": 1, "pause_s": 1},
+    "model-edge": {"source": "of the proof", "edge": "2c"},
+    "news": {"source": "of the proof", "edge": "2c", "half_life_s": 10},
+    "crypto-ta": {"series": "KXSIM:BTC", "bar_s": 1, "min_bars": 5, "vol_bars": 10, "horizon_s": 86_400},
+}
+"""Parameters with which a strategy of the program does something within a minute."""
+
+
+def outside(feed: Iterable[Message], markets: Sequence[str], seed: int) -> Iterator[Message]:
+    """What the feed brings and, before each tick, what strategies hear from outside: it is worth nothing."""
+    dice, spot = random.Random(seed + 31), 860_000_000
+    for number, message in enumerate(feed):
+        if isinstance(message, Tick):
+            now, spot = message.ts, spot + dice.randint(-2_000_000, 2_000_000)
+            yield SpotPrice(now, "BTC", spot, "proof", 1_000_000)
+            for ticker in markets:
+                yield FairValue(now, ticker, cents(dice.randint(20, 80)), "proof", Ts(now + 20_000))
+            if dice.random() < 0.3:
+                side = dice.choice((BID, ASK))
+                yield NewsSignal(now, f"{seed}-{number}", dice.choice(markets), side, dice.randint(3_000, 10_000))
+        yield message

@@ -11,7 +11,7 @@ from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Ser
 from kalshi_cli.sim.records import BookChange, BookCleared, Happening, OrderRecord
 from kalshi_cli.units import Price, Qty, Ts, cents, contracts, dollars
 from proofs.invariants import BookHistory, Levels
-from proofs.simulate.plan import Plan
+from proofs.simulate.plan import ALL_ON, Plan
 
 if TYPE_CHECKING:
     from proofs.simulate.stage import Stage
@@ -40,7 +40,10 @@ def open_exchange(plan: Plan, now: Ts, public_key: bytes) -> Exchange:
     for ticker in TICKERS:
         event = ticker.rpartition("-")[0]
         if event not in exchange._state.events:
-            exchange.list_event(EventSpec(event_ticker=event, series_ticker="KXSIM", title="In time"), now)
+            spec_of_event = EventSpec(
+                event_ticker=event, series_ticker="KXSIM", title="In time", mutually_exclusive=plan.seed % 10 == ALL_ON
+            )
+            exchange.list_event(spec_of_event, now)
         spec = MarketSpec(
             ticker=ticker,
             event_ticker=event,
