@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit bench feed simulate machine mutants nth crash store start-up reference kill lock clean
+.PHONY: setup demo test lint types unit bench feed strategies simulate machine mutants nth crash store start-up reference kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -39,6 +39,9 @@ bench: setup  ## ratios against named peers, measured in one run (their environm
 
 simulate: setup  ## sessions full of faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
 	@$(BIN)/python -m proofs.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
+
+strategies: setup  ## what each built-in strategy gains or loses on the seeded world, in virtual time: SEEDS=30 JOBS=2
+	@$(BIN)/python -m proofs.strategies --seeds $(or $(SEEDS),30) --jobs $(or $(JOBS),2)
 
 machine: setup  ## whatever hypothesis makes the program, its exchange and its network do: EXAMPLES=200 STEPS=50 JOBS=2
 	@$(BIN)/python -m proofs.machine --examples $(or $(EXAMPLES),200) --steps $(or $(STEPS),50) --jobs $(or $(JOBS),2)
