@@ -112,3 +112,10 @@ def test_an_answer_that_makes_no_sense_takes_the_strategy_out_with_a_reason(nons
     engine = engine_of(Told(lambda: nonsense))
     assert alerts(engine.step(Tick(NOW))) == [("STRATEGY_FAILED", "told")]
     assert "TypeError" in engine.failed[0]
+
+
+def test_strategies_are_named_in_the_order_in_which_they_are_asked() -> None:
+    class Another(Told):
+        name = "another"
+
+    assert engine_of(Told(lambda: None), Another(lambda: None)).strategies == ("told", "another")
