@@ -101,6 +101,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "strategies": (*BASE, "core", "strategies"),
     **{part: (*BASE, "core", part) for part in SIBLINGS},
     "runner": (*BASE, "core", "strategies", *SIBLINGS),
+    "testing": (*BASE, "core", "strategies", "sim", "runner"),
+    "template": (*BASE, "core", "strategies", "testing"),
     "desk": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
     "simulator": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
     "app": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk", "simulator", "app"),

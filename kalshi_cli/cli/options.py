@@ -164,10 +164,12 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group that takes the global options too, and suggests the nearest command.
 
-    Where no command is named it runs the `default` one, else it shows its help, or refuses (`needs_name`).
+    Where no command is named it runs the `default` one, else it shows its help, or refuses (`needs_name`). With
+    `takes_words` a word that is no command is for the default one.
     """
 
     default = ""
+    takes_words = False
     needs_name = False
 
     def __init__(self, *, params: list[Any], **more: Any) -> None:
@@ -179,7 +181,8 @@ class Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         is_bare = not args or (args[0].startswith("-") and not set(args) & {"-h", "--help", *self.commands})
-        if self.default and is_bare and not ctx.resilient_parsing:
+        is_word = self.takes_words and bool(args) and not args[0].startswith("-") and args[0] not in self.commands
+        if self.default and (is_bare or is_word) and not ctx.resilient_parsing:
             args = [self.default, *args]
         if not args and self.needs_name and not ctx.resilient_parsing:
             names = self.list_commands(ctx)
@@ -206,8 +209,10 @@ class Group(TyperGroup):
 class Commands(typer.Typer):
     """The commands of one file. The `default` one runs where the file is a group and none of them is named."""
 
-    def __init__(self, text: str = "", *, default: str = "", needs_name: bool = False) -> None:
-        kind = type("Group", (Group,), {"default": default, "needs_name": needs_name})
+    def __init__(
+        self, text: str = "", *, default: str = "", takes_words: bool = False, needs_name: bool = False
+    ) -> None:
+        kind = type("Group", (Group,), {"default": default, "takes_words": takes_words, "needs_name": needs_name})
         super().__init__(cls=kind, help=text, add_completion=False, rich_markup_mode=None)
 
     def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:

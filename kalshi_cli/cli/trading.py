@@ -1,4 +1,4 @@
-"""`kalshi trade`, `backtest`, `record`, `status`, `strategies`: running strategies, and watching them run."""
+"""`kalshi trade`, `backtest`, `record`, `status`: running strategies, and watching them run."""
 
 from __future__ import annotations
 
@@ -217,24 +217,3 @@ def status(
         render_one(status_view(found), flags_of(ctx).form, title="status", now=now)
         for remark in remarks(found, now):
             note(remark)
-
-
-@app.command("strategies")
-def strategies(
-    ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="[NAME]", help="One strategy.")] = ""
-) -> None:
-    """The strategies, or the parameters of one with defaults, ranges and help.
-
-    \b
-    kalshi strategies spike
-    """
-    from kalshi_cli.cli.rows.run import ParameterRow, StrategyRow, parameter_row, strategy_rows
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.strategies import registry
-
-    form = flags_of(ctx).form
-    if not name:
-        render_rows(StrategyRow, strategy_rows(registry.BUILT_IN), form)
-        return
-    found = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
-    render_rows(ParameterRow, [parameter_row(each) for each in found], form)

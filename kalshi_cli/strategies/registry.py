@@ -55,6 +55,53 @@ ALLOTTED = (
 """What every strategy is given beside its parameters; see `core/sizing.py`."""
 
 
+class Description(msgspec.Struct, frozen=True):
+    """A strategy, for whoever chooses one: `where` is its code, `hears` is what it is called for."""
+
+    name: str
+    where: str
+    about: str
+    hears: tuple[str, ...] = ()
+
+
+CALLED_FOR = {
+    "on_book": "books",
+    "on_trade": "trades",
+    "on_fill": "own fills",
+    "on_spot": "outside prices",
+    "on_fair": "fair values",
+    "on_signal": "news",
+    "on_tick": "time",
+}
+"""What each hook brings."""
+
+
+def describe(spec: str) -> Description:
+    """What a strategy says of itself, whole."""
+    kind = load(spec)
+    return Description(
+        name=kind.name,
+        where=BUILT_IN.get(spec) or fingerprint(spec) or f"{kind.__module__}:{kind.__qualname__}",
+        about=" ".join((kind.__doc__ or "").split()),
+        hears=tuple(what for hook, what in CALLED_FOR.items() if getattr(kind, hook) is not getattr(Strategy, hook)),
+    )
+
+
+def everything() -> list[Description]:
+    """The built-in strategies, each by its first paragraph, and those of installed packages, whose code is not run."""
+    from importlib.metadata import entry_points
+
+    found = []
+    for name, where in BUILT_IN.items():
+        first = (load(name).__doc__ or "").partition("\n\n")[0]
+        found.append(Description(name, where, " ".join(first.split())))
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        if point.name not in BUILT_IN:
+            package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an installed package"
+            found.append(Description(point.name, point.value, f"of {package}"))
+    return found
+
+
 def load(spec: str) -> type[Strategy]:
     """The class that `spec` names; UsageError with the choices where nothing does."""
     if spec in BUILT_IN:

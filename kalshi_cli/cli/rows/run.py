@@ -1,8 +1,7 @@
-"""What running and operating prints: runs, backtests, strategies, health, status, settings. Rules as in `rows`."""
+"""What running and operating prints: runs, backtests, health, status, settings. Rules as in `rows`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from kalshi_cli.desk.health import Finding
     from kalshi_cli.desk.status import Status
     from kalshi_cli.desk.trade import BacktestReport, Summary
-    from kalshi_cli.strategies.registry import Parameter
 
 
 class StrategyPartRow(Row, frozen=True, kw_only=True):
@@ -90,27 +88,6 @@ def backtest_report(report: BacktestReport) -> BacktestView:
         max_drawdown=report.max_drawdown,
         rows=tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items()),
     )
-
-
-class StrategyRow(Row, frozen=True, kw_only=True):
-    name: str
-    where: str
-
-
-def strategy_rows(built_in: Mapping[str, str]) -> list[StrategyRow]:
-    return [StrategyRow(name=name, where=where) for name, where in built_in.items()]
-
-
-class ParameterRow(Row, frozen=True, kw_only=True):
-    name: str
-    default: str
-    minimum: str
-    maximum: str
-    help: Prose
-
-
-def parameter_row(parameter: Parameter) -> ParameterRow:
-    return ParameterRow.of(parameter)
 
 
 class HealthRow(Row, frozen=True, kw_only=True):

@@ -1,0 +1,49 @@
+"""What `strategies` prints. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from kalshi_cli.cli.rows.base import Row
+from kalshi_cli.cli.screen.cells import Prose
+
+if TYPE_CHECKING:
+    from kalshi_cli.strategies.registry import Description, Parameter
+
+
+class StrategyRow(Row, frozen=True, kw_only=True):
+    name: str
+    about: Prose
+    where: str
+
+    shown: ClassVar[tuple[str, ...]] = ("name", "about")
+
+
+class ParameterRow(Row, frozen=True, kw_only=True):
+    name: str
+    default: str
+    minimum: str
+    maximum: str
+    help: Prose
+
+
+class StrategyView(StrategyRow, frozen=True, kw_only=True):
+    """One strategy; `hears` is what it is called for, `rows` are its parameters."""
+
+    hears: tuple[str, ...]
+    rows: tuple[ParameterRow, ...]
+
+    shown: ClassVar[tuple[str, ...]] = ()
+
+
+def strategy_view(found: Description, parameters: Iterable[Parameter]) -> StrategyView:
+    return StrategyView.of(found, rows=tuple(ParameterRow.of(each) for each in parameters))
+
+
+class NewStrategyView(Row, frozen=True, kw_only=True):
+    """Two files that were written."""
+
+    name: str
+    code: str
+    test: str

@@ -1,0 +1,64 @@
+"""`kalshi strategies`: which there are, what each does and takes, and a new one of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+from kalshi_cli.cli.options import Commands, flags_of
+from kalshi_cli.cli.screen.output import note
+
+app = Commands("The strategies and their parameters; `new` writes one to begin with.", default="show", takes_words=True)
+
+
+@app.command("show")
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One strategy, or FILE.py:Class.")] = "",
+) -> None:
+    """The strategies: built in, and of installed packages. Or one: what it does, what it hears, and its parameters.
+
+    \b
+    kalshi strategies
+    kalshi strategies spike
+    kalshi strategies ./fade.py
+    """
+    from kalshi_cli.cli.rows.strategies import StrategyRow, strategy_view
+    from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.strategies import registry
+
+    form = flags_of(ctx).form
+    if not name:
+        render_rows(StrategyRow, [StrategyRow.of(each) for each in registry.everything()], form)
+        return
+    parameters = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
+    render_one(strategy_view(registry.describe(name), parameters), form)
+
+
+@app.command("new")
+def new(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits, dashes.")],
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to; made if it is missing.")] = Path(),
+) -> None:
+    """Write a small strategy that trades, and its test, to begin with. Nothing is ever overwritten.
+
+    \b
+    kalshi strategies new my-idea
+    kalshi strategies new my-idea --dir ideas
+    """
+    from kalshi_cli.cli.rows.strategies import NewStrategyView
+    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.template import write_strategy
+
+    code, test = (str(path) for path in write_strategy(name, folder))
+    render_one(NewStrategyView(name=name, code=code, test=test), flags_of(ctx).form)
+    note(
+        f"next:\n  pytest {quote(test)}\n  kalshi strategies {quote(code)}\n"
+        f"  kalshi record TICKER --out tape.jsonl.gz --duration 10m\n"
+        f"  kalshi backtest --strategy {quote(code)} --data tape.jsonl.gz\n"
+        f"  kalshi trade --strategy {quote(code)} --paper"
+    )

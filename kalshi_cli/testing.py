@@ -1,0 +1,138 @@
+"""A tape of books, trades and time, played to a strategy: for its tests.
+
+    tape = Tape(Fade(FadeParams()))
+    (order,) = sent(tape.book(bid=17, ask=19))
+
+Engine and fills are those of a backtest. No limits hold unless they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    BookSnapshot,
+    CancelOrder,
+    Effect,
+    Message,
+    PublicTrade,
+    ReferencePrice,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import CENT_GRID, FeeSchedule, Fill, Market, MarketStatus, Order, Side
+from kalshi_cli.core.state import Limits, State
+from kalshi_cli.runner import pump
+from kalshi_cli.sim.paper.venue import PaperVenue
+from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.units import Qty, Ts, cents, contracts, dollars
+
+T0 = Ts(1_780_000_000_000)
+"""When a tape starts, in milliseconds."""
+TICKER = "KXA-1"
+"""The market of a tape."""
+NO_LIMITS = Limits(
+    max_position=None,
+    max_exposure=None,
+    max_order_qty=None,
+    max_order_cost=None,
+    price_collar=None,
+    max_orders_per_minute=None,
+    min_edge=None,
+    max_book_age_ms=None,
+)
+
+
+def market(ticker: str = TICKER, **changes: Any) -> Market:
+    """An open market of the event KXA in whole cents that closes a day after the start; `changes` are its fields."""
+    fields: dict[str, Any] = {
+        "ticker": ticker,
+        "event_ticker": "KXA",
+        "title": "Will it?",
+        "status": MarketStatus.ACTIVE,
+        "grid": CENT_GRID,
+        "yes_bid": None,
+        "yes_bid_size": Qty(0),
+        "yes_ask": None,
+        "yes_ask_size": Qty(0),
+        "last": None,
+        "volume": Qty(0),
+        "volume_24h": Qty(0),
+        "open_interest": Qty(0),
+        "open_time": Ts(T0 - 1_000),
+        "close_time": Ts(T0 + 86_400_000),
+    }
+    return Market(**(fields | changes))
+
+
+class Tape:
+    """What is played to strategies; `at` is in seconds since the start. What the engine wanted done is in `effects`."""
+
+    def __init__(self, *strategies: Strategy, limits: Limits = NO_LIMITS, latency_ms: int = 0) -> None:
+        ids = count(1)
+        self.at = 0.0
+        self.effects: list[Effect] = []
+        state = State(markets=[market()], references={"KXA": "BRTI"}, now=T0)
+        self.engine = Engine(state, limits, strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=None)
+        self.venue = PaperVenue(
+            cash=dollars(10_000),
+            fees=lambda _: FeeSchedule(),
+            new_id=lambda: f"v{next(ids)}",
+            latency_ms=latency_ms,
+        )
+
+    def recall(self, orders: Iterable[Order] = (), fills: Iterable[Fill] = ()) -> None:
+        """Orders and fills of an earlier run."""
+        self.engine.recall(orders, fills)
+
+    def record(self, effect: Effect) -> None:
+        """Called by the runner, with each effect."""
+        self.effects.append(effect)
+
+    def play(self, message: Message) -> list[Effect]:
+        """The effects of this message and of everything it set off."""
+        before = len(self.effects)
+        pump((*self.venue.observe(message), message), self.engine, self.venue, self)
+        return self.effects[before:]
+
+    @property
+    def now(self) -> Ts:
+        return Ts(T0 + int(self.at * 1000))
+
+    def book(self, bid: int, ask: int, *, after: float = 1.0, size: int = 100) -> list[Effect]:
+        """The book `after` so many seconds: one level a side, in cents, of `size` contracts."""
+        self.at += after
+        levels = (((cents(bid), contracts(size)),), ((cents(ask), contracts(size)),))
+        return self.play(BookSnapshot(self.now, TICKER, *levels))
+
+    def trade(self, at_price: int, qty: int, taker: Side) -> list[Effect]:
+        """Somebody trades: cents, contracts, and who took. It may fill orders that rest."""
+        name = f"p{len(self.effects)}-{self.at}"
+        return self.play(PublicTrade(self.now, TICKER, name, cents(at_price), contracts(qty), taker))
+
+    def tick(self, after: float = 1.0) -> list[Effect]:
+        """Nothing happens for so many seconds."""
+        self.at += after
+        return self.play(Tick(self.now))
+
+    def index(self, value: int) -> list[Effect]:
+        """The outside index behind the market is this now, in ten-thousandths of a dollar."""
+        return self.play(ReferencePrice(self.now, "BRTI", value))
+
+    @property
+    def position(self) -> Qty:
+        """What is held, signed, in hundredths of a contract."""
+        return self.engine.state.ledger.position(TICKER).qty
+
+
+def sent(effects: Iterable[Effect]) -> list[Order]:
+    """The orders that were sent."""
+    return [effect.order for effect in effects if isinstance(effect, SubmitOrder)]
+
+
+def withdrawn(effects: Iterable[Effect]) -> list[str]:
+    """The reasons of the cancels that were sent."""
+    return [effect.reason for effect in effects if isinstance(effect, CancelOrder)]
