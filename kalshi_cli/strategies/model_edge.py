@@ -96,7 +96,7 @@ class ModelEdge(Strategy):
     def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
         fair, orders, held = view.fair(ticker), view.orders(ticker), view.position(ticker)
         for order in orders:
-            why = "no valid probability" if fair is None else self._why_not(view, order, held, fair)
+            why = "no valid probability" if fair is None else self._why_not(view, order, fair)
             if why:
                 yield Cancel(order.client_order_id, reason=why)
         if orders or view.now < self._again.get(ticker, 0):
@@ -108,12 +108,10 @@ class ModelEdge(Strategy):
             self._again[ticker] = Ts(view.now + RETRY_MS)
             yield intent
 
-    def _why_not(self, view: View, order: Order, held: Qty, fair: Price) -> str:
+    def _why_not(self, view: View, order: Order, fair: Price) -> str:
         """Why an order should not rest any more; empty where it should."""
         if view.now - order.created > self.params.rest_s * 1000:
             return "not filled in time"
-        if held * order.side.sign < 0:
-            return "" if order.reduce_only else "the position is the other way"
         return "" if self._edge(view, order.ticker, order.side, order.price, fair) > 0 else "the edge is gone"
 
     def _is_open(self, view: View, ticker: str) -> bool:

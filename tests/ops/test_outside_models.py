@@ -32,6 +32,8 @@ from kalshi_cli.errors import KalshiError, UsageError
 from kalshi_cli.feeds.fair_sources import read_file
 from kalshi_cli.feeds.fairs import FairReader
 from kalshi_cli.feeds.signals import SignalReader, Tail
+from kalshi_cli.ops.address import parse_web_address, resolve_here
+from kalshi_cli.ops.web import WebSink
 from kalshi_cli.strategies import registry
 from kalshi_cli.text import redact
 from kalshi_cli.units import Ts, contracts
@@ -223,6 +225,16 @@ def test_an_address_on_this_machine_is_read(desk: Desk) -> None:
     assert desk.fairs() == {"KXA-1": 2_500}
     assert {message.source for message in desk.heard if isinstance(message, FairValue)} == {"127.0.0.1"}
     assert "abcDEF123456" not in redact("GET /200/fairs.csv?token=abcDEF123456")
+
+
+def test_of_a_page_that_is_too_long_nothing_is_kept() -> None:
+    with receiving() as receiver:
+        receiver.reply = b"x" * 100
+        sink = WebSink(parse_web_address(receiver.url("200/x")), SystemClock(), resolve_here)
+        fits, is_too_long = sink.read(100), sink.read(99)
+    assert (fits.is_whole, fits.body) == (True, b"x" * 100)
+    assert (is_too_long.is_whole, is_too_long.body) == (False, b"")
+    assert "more than 99 bytes" in is_too_long.delivery.text
 
 
 @pytest.mark.parametrize("path", ["302/x", "500/x", "404/x", "garbage/x", "huge/x"])

@@ -95,6 +95,19 @@ def test_post_only_it_joins_the_best_price_and_pays_no_fee_of_takers() -> None:
     assert model.held == contracts(5)
 
 
+def test_resting_it_never_turns_a_position_around() -> None:
+    """With 56 asked the other side would have an edge of 6, and this one has one of 2 at 48."""
+    model = Model(take=False)
+    model.book(46, 50)
+    model.say(50)
+    model.tape.play(PublicTrade(model.tape.now, TICKER, "p1", cents(45), contracts(500), ASK))
+    assert model.held == contracts(5)
+    assert sent(model.book(48, 56)) == []
+    flat = Model(take=False)
+    flat.book(48, 56)
+    assert [order.side for order in sent(flat.say(50))] == [ASK]
+
+
 def test_it_adds_up_to_the_most_that_may_be_held_and_no_further() -> None:
     model = Model(max_held=contracts(12))
     model.say(50)
