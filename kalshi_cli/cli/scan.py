@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from heapq import nsmallest
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -12,7 +13,6 @@ import typer
 from kalshi_cli.cli.options import (
     Commands,
     choice_option,
-    count_option,
     duration_option,
     flags_of,
     money_option,
@@ -20,7 +20,7 @@ from kalshi_cli.cli.options import (
     price_option,
 )
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.units import Money, Qty
+from kalshi_cli.units import Money, Qty, qty_from_user
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -32,22 +32,34 @@ app = Commands("What is worth a look among all open markets, net of fees. Nothin
 T = TypeVar("T")
 WIDTHS = ("cents", "percent", "keeps")
 
+
+def _volume(text: str) -> Qty:
+    """Contracts; 0 for what did not trade, too."""
+    try:
+        return Qty(0) if text.strip() == "0" else qty_from_user(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 Series = Annotated[str, typer.Option("--series", metavar="SERIES", help="Only this series, like KXBTCD.")]
 Event = Annotated[str, typer.Option("--event", metavar="EVENT", help="Only this event.")]
-MinVolume = Annotated[Any, count_option("--min-volume", text="Only those that traded at least this in a day.")]
+MinVolume = Annotated[
+    Any,
+    typer.Option(
+        "--min-volume", parser=_volume, metavar="COUNT", help="Only those that traded at least this in the last day."
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")]
 
 
 @contextmanager
-def _scan(
-    ctx: typer.Context, series: str, event: str, min_volume: Qty | None
-) -> Iterator[tuple[App, Iterator[Family]]]:
+def _scan(ctx: typer.Context, series: str, event: str, min_volume: Qty) -> Iterator[tuple[App, Iterator[Family]]]:
     """The program, and the open events as they are read, with a bar."""
     from kalshi_cli.cli.screen.prompts import progress
     from kalshi_cli.desk.scan import Scope, read_families
 
     with opened(ctx) as desk:
-        scope = Scope(series.upper(), event.upper(), min_volume or Qty(0))
+        scope = Scope(series.upper(), event.upper(), min_volume)
         now = desk.clock.now()
         yield desk, read_families(desk.client, scope, now, lambda found: progress(found, "reading events"))
 
@@ -64,13 +76,24 @@ def _best(found: Iterable[T], limit: int, order: Callable[[T], Any]) -> list[T]:
     return some[:limit]
 
 
+def _rate(text: str) -> int:
+    """From 0 to 1, in ten-thousandths."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= 1:
+        raise typer.BadParameter(f"{text[:20]!r} is not a rate from 0 to 1, like 0.07")
+    return round(rate * 10_000)
+
+
 @app.command("arbitrage")
 def arbitrage(
     ctx: typer.Context,
     min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets that leave at least this.")] = None,
     series: Series = "",
     event: Event = "",
-    min_volume: MinVolume = None,
+    min_volume: MinVolume = "0",
     limit: Limit = 20,
 ) -> None:
     """Markets of one event that, bought together, pay more than they cost whatever happens.
@@ -133,7 +156,7 @@ def movers(
     ctx: typer.Context,
     series: Series = "",
     event: Event = "",
-    min_volume: MinVolume = None,
+    min_volume: MinVolume = "0",
     limit: Limit = 20,
 ) -> None:
     """The largest changes since a day ago: the last trade against the last one then, as the exchange tells them.
@@ -161,7 +184,7 @@ def cheap(
     below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c",
     series: Series = "",
     event: Event = "",
-    min_volume: MinVolume = None,
+    min_volume: MinVolume = "0",
     limit: Limit = 20,
 ) -> None:
     """YES or NO offered for next to nothing, with how much of it there is and what part of the price the fee is.
@@ -190,7 +213,7 @@ def closing(
     margin: Annotated[Any, price_option("--margin", text="At least so far from zero and from one dollar.")] = "5c",
     series: Series = "",
     event: Event = "",
-    min_volume: MinVolume = None,
+    min_volume: MinVolume = "0",
     limit: Limit = 20,
 ) -> None:
     """Markets that close soon and are not decided yet, the next one first.
@@ -209,3 +232,53 @@ def closing(
         shown = _best(found, limit, lambda each: (each.market.close_time, each.market.ticker))
         rows = list(map(closing_row, shown))
         render_rows(ClosingRow, rows, flags_of(ctx).form, empty="nothing closes that soon", now=now)
+
+
+@app.command("cross-venue")
+def cross_venue(
+    ctx: typer.Context,
+    table: Annotated[Path, typer.Option("--map", metavar="FILE", help="Which market is which; see docs/scan.md.")],
+    min_edge: Annotated[Any, price_option("--min-edge", text="Only where a contract leaves at least this.")] = None,
+    fee: Annotated[
+        Any,
+        typer.Option(
+            "--polymarket-fee",
+            parser=_rate,
+            metavar="RATE",
+            help="Their taker fee: RATE * count * price * (1 - price).",
+        ),
+    ] = "0.07",
+    clob_url: Annotated[str, typer.Option(metavar="URL", help="Where books are, instead of Polymarket's.")] = "",
+    gamma_url: Annotated[str, typer.Option(metavar="URL", help="Where markets are, instead of Polymarket's.")] = "",
+    limit: Limit = 200,
+) -> None:
+    """The same questions on Polymarket, both ways, after the fees of both. Its public prices are read, nothing else.
+
+    The map is yours: two questions that read alike may settle by different rules.
+
+    \b
+    kalshi scan cross-venue --map pairs.csv
+    kalshi scan cross-venue --map pairs.csv --min-edge 2c --polymarket-fee 0.04 --json
+    """
+    from kalshi_cli.app.polymarket import listener, pairs_of
+    from kalshi_cli.cli.rows.scan import VenueRow, venue_row
+    from kalshi_cli.cli.screen.prompts import progress
+    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.cross_venue import compare
+    from kalshi_cli.errors import NotFoundError
+
+    with opened(ctx) as desk:
+        pairs = pairs_of(desk, table)
+        found = compare(
+            desk.client, desk.families, pairs, listener(desk, clob_url, gamma_url), fee, desk.clock.now(),
+            lambda some: progress(some, "reading Polymarket", len(some)), desk.tell,
+        )  # fmt: skip
+        if pairs and not found:
+            raise NotFoundError(f"none of the {len(pairs)} markets of the map can be compared")
+        now = desk.clock.now()
+        ways = [(each, [way.each for way in (each.buy, each.sell) if way is not None]) for each in found]
+        wide = [each for each, edges in ways if min_edge is None or max(edges, default=-1) >= min_edge]
+        if len(wide) > limit:
+            note(f"the list was cut at {limit}; see more with --limit N")
+        rows = [venue_row(each, now) for each in wide[:limit]]
+        render_rows(VenueRow, rows, flags_of(ctx).form, empty="no pair fits", now=now)

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from hostile import HOSTILE, LONE, check_output, endless, harmful
+from polymarket_build import OTHER, TOKEN, book, market, polymarket
 from served import FINE, KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 from talks import COLLECTION, MILESTONE, answer, ask, with_collection, with_season
 
@@ -48,6 +49,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "scan movers": ("scan movers",),
     "scan cheap": ("scan cheap --below 20c",),
     "scan closing": ("scan closing",),
+    "scan cross-venue": ("scan cross-venue --map pairs.csv {polymarket}",),
     "trades": (f"trades {TWO_SIDED} --limit 2",),
     "candles": (f"candles {TWO_SIDED} --interval 1d",),
     "exchange": ("exchange",),
@@ -222,7 +224,8 @@ Stage = tuple[Hostile, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Hostile, dict[str, str]]]:
-    with served(tmp_path_factory.mktemp("exchange")) as one, pytest.MonkeyPatch.context() as patch:
+    home = tmp_path_factory.mktemp("exchange")
+    with served(home) as one, polymarket() as theirs, pytest.MonkeyPatch.context() as patch:
         set_variables(patch, one.home, one.variables())
         ids = {"rfq": ask(one)}
         ids["quote"] = answer(one, ids["rfq"], confirms_ms=None)
@@ -231,6 +234,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, H
         with_collection(one)
         ids["group"] = kalshi("order", "group", "create", "--limit", "100", "--json").json["order_group_id"]
         ids["order"] = one.resting()[0][0]
+        ids["polymarket"] = " ".join(theirs.options)
+        theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [("0.58", "80")])
+        theirs.markets["rain"] = [market("rain", (TOKEN, OTHER), ("[/]\x1b[2J\u202e|" * 20, "No"))]
+        (one.home / "pairs.csv").write_text(f"ticker,polymarket,side\n{TWO_SIDED},{TOKEN},yes\n{FINE},rain,no\n")
         assert kalshi("order", "reconcile").code == 0
         assert kalshi("catalogue", "refresh").code == 0
         remember(one)

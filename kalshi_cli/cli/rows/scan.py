@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kalshi_cli.cli.rows.base import Row, full_title
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio
 from kalshi_cli.core.baskets import Basket, leg_price
 from kalshi_cli.core.model import BID, Event
 from kalshi_cli.core.scan import Cheap, Listed, Move, Spread
 from kalshi_cli.units import Money, Price, Qty, Ts, format_price
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.cross_venue import Compared
 
 
 class LegRow(Row, frozen=True, kw_only=True):
@@ -165,3 +170,53 @@ class ClosingRow(ScannedRow, frozen=True, kw_only=True):
 
 def closing_row(listed: Listed) -> ClosingRow:
     return ClosingRow.of(listed.market, **_begin(listed))
+
+
+class VenueRow(Row, frozen=True, kw_only=True):
+    """Prices of both venues on the YES scale of the market of Kalshi, and what each way leaves for one contract after
+    the fees of both: `buy_edge` is YES bought on Kalshi and sold there, `sell_edge` the other way around.
+
+    `profit` is that of the better way for all that stands at both best prices; `age_s` is how long ago Polymarket says
+    that its book was made.
+    """
+
+    ticker: str
+    title: Prose
+    side: str
+    polymarket: str
+    kalshi_bid: Price | None
+    kalshi_ask: Price | None
+    polymarket_bid: Price | None
+    polymarket_ask: Price | None
+    buy_edge: Price | None
+    buy_count: Qty | None
+    sell_edge: Price | None
+    sell_count: Qty | None
+    profit: Gain | None
+    age_s: float | None
+
+    shown = (
+        "ticker", "kalshi_bid", "kalshi_ask", "polymarket_bid", "polymarket_ask", "buy_edge", "sell_edge", "profit",
+        "age_s", "buy_count", "sell_count", "title",
+    )  # fmt: skip
+
+
+def venue_row(found: Compared, now: Ts) -> VenueRow:
+    market, quote, made = found.market, found.heard.quote, found.heard.made
+    buy, sell, best = found.buy, found.sell, found.best
+    return VenueRow(
+        ticker=market.ticker,
+        title=Prose(full_title(market)),
+        side="yes" if found.pair.is_yes else "no",
+        polymarket=found.pair.polymarket,
+        kalshi_bid=market.yes_bid,
+        kalshi_ask=market.yes_ask,
+        polymarket_bid=quote.bid[0] if quote.bid else None,
+        polymarket_ask=quote.ask[0] if quote.ask else None,
+        buy_edge=buy.each if buy else None,
+        buy_count=buy.qty if buy else None,
+        sell_edge=sell.each if sell else None,
+        sell_count=sell.qty if sell else None,
+        profit=None if best is None else Gain(best),
+        age_s=None if made is None else max(0.0, (now - made) / 1000),
+    )
