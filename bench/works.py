@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives import serialization
@@ -18,11 +19,13 @@ from bench.deltas import frames
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.errors import RateLimitedError
 from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
+from kalshi_cli.strategies.registry import BUILT_IN
 from kalshi_cli.units import Ts
 
 _OURS = "ours"
 _SDK, _PYKALSHI, _SQLALCHEMY = "official SDK 3.2.0", "pykalshi 2.0.0", "SQLAlchemy 2.0"
 _SIGNATURE, _PLAIN = "one RSA-2048 signature", "json.loads and dicts"
+_NOTHING = "an engine that trades nothing"
 _EMPTY, _BARE = "an empty Typer program", "a bare interpreter"
 
 
@@ -128,6 +131,23 @@ def _book(scale: Scale, scratch: Path) -> Iterator[Row]:
     title = "frame bytes to top of book, CPU a frame"
     yield _row(result, title, _PYKALSHI, 0.08)
     yield _row(result, title, _PLAIN)
+
+
+def _decision(scale: Scale, scratch: Path) -> Iterator[Row]:
+    """Each built-in strategy against an engine whose only strategy does nothing."""
+    count = 5_000
+    file = scratch / "changes.jsonl"
+    file.write_text("\n".join(frames(count)))
+    names = (_NOTHING, *BUILT_IN)
+    entries = [_Entry(name, "bench.workers.decision", (str(file), name)) for name in names]
+    result = _race(scale, "decision", "cpu", count, entries)
+    for name in names[1:]:
+        if absent := result.absent.keys() & {name, _NOTHING}:
+            yield Row(f"a book change, with {name}, CPU", _NOTHING, None, None, result.absent[absent.pop()])
+            continue
+        cost = result.costs[name]
+        title = f"a book change, with {name}, CPU ({median(cost) / 1000:.1f} us)"
+        yield Row(title, _NOTHING, compare(cost, result.costs[_NOTHING]), None)
 
 
 def _help(scale: Scale, _scratch: Path) -> Iterator[Row]:
@@ -237,6 +257,7 @@ def _write_key(path: Path) -> None:
 WORKS: dict[str, Callable[[Scale, Path], Iterator[Row]]] = {
     "rest": _rest,
     "book": _book,
+    "decision": _decision,
     "help": _help,
     "command": _command,
     "store": _store,

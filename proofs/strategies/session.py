@@ -46,9 +46,6 @@ BUDGET = dollars(60)
 Task = tuple[tuple[str, ...], int, float]
 """Names, seed, minutes."""
 
-PERSON_S = 240.0
-"""When a person trades beside them, where all of them run at once."""
-
 
 class Result(msgspec.Struct, kw_only=True):
     """What one session came to. Money is micro-dollars; `drawdown` is the deepest fall of what was gained from a peak,
@@ -102,7 +99,7 @@ def make(name: str, seed: int) -> Strategy:
 
 
 def run(names: Sequence[str], seed: int, minutes: float) -> Result:
-    """Play it. Several strategies at once have a budget each, and a person beside them."""
+    """Play it. Several strategies at once have a budget each, and a person beside them who trades half way through."""
     began = time.process_time()
     with tempfile.TemporaryDirectory() as home:
         session = _Session(names, seed, Path(home))
@@ -180,7 +177,7 @@ class _Session:
             if not isinstance(message, Tick):
                 continue
             self._look()
-            if person is not None and self.stage.monotonic() >= PERSON_S:
+            if person is not None and self.stage.monotonic() >= minutes * 30:
                 person()
                 person = None
             if self.stage.monotonic() >= minutes * 60 and not is_over:
