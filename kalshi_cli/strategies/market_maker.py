@@ -38,14 +38,14 @@ class MarketMakerParams(StrategyParams, frozen=True):
     ] = ""
     half_spread: Annotated[
         Price, Meta(ge=1, le=4_000, description="a quote that opens is better than fair by this, after a maker's fee")
-    ] = cents(2)
+    ] = Price(250)
     size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts a quote")] = contracts(5)
     max_inventory: Annotated[
         Qty, Meta(ge=1, le=1_000_000, description="contracts held in a market at most, long or short")
     ] = contracts(20)
     skew: Annotated[
         Price, Meta(ge=1, le=1_000, description="both quotes lean by this for each contract held, against it")
-    ] = Price(10)
+    ] = Price(20)
     requote: Annotated[Price, Meta(ge=1, le=2_000, description="a quote moves only where it is off by this")] = cents(1)
     pause_s: Annotated[
         float, Meta(ge=0, le=600, description="it moves towards the market no sooner than this after its last move")
@@ -61,7 +61,7 @@ class MarketMakerParams(StrategyParams, frozen=True):
     min_price: Annotated[Price, Meta(ge=1, le=5_000, description="... nor where fair is nearer to 0 or 1")] = cents(10)
     max_markets: Annotated[int, Meta(ge=1, le=100, description="markets with quotes or positions at once")] = 4
     stale_s: Annotated[float, Meta(ge=0.5, le=600, description="pull where no book has changed for this long")] = 8.0
-    jump: Annotated[Price, Meta(ge=1, le=9_999, description="pull where the mid moved by this ...")] = cents(4)
+    jump: Annotated[Price, Meta(ge=1, le=9_999, description="pull where the mid moved by this ...")] = cents(3)
     jump_s: Annotated[float, Meta(ge=0.1, le=600, description="... within this many seconds")] = 10.0
     run: Annotated[int, Meta(ge=2, le=1_000, description="pull after so many trades in a row on one side ...")] = 4
     run_s: Annotated[float, Meta(ge=0.1, le=600, description="... none longer than this after the last")] = 5.0

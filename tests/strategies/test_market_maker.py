@@ -25,19 +25,23 @@ from kalshi_cli.core.sizing import Allotment, Sizing
 from kalshi_cli.core.state import Limits
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.market_maker import MarketMaker
-from kalshi_cli.units import Qty, Ts, cents, contracts
+from kalshi_cli.units import Price, Qty, Ts, cents, contracts
 
 STRICT = Limits(min_edge=cents(2), max_spread=cents(20))
 
 
 def maker(**given: object) -> MarketMaker:
-    strategy = registry.make("market-maker", given)
+    strategy = registry.make("market-maker", {"half_spread": "2c", "skew": "0.1c", "jump": "4c"} | given)
     assert isinstance(strategy, MarketMaker)
     return strategy
 
 
-def tape(limits: Limits = NO_LIMITS, **given: object) -> Tape:
-    return Tape(maker(**given), limits=limits)
+def tape(limits: Limits = NO_LIMITS, latency_ms: int = 0, **given: object) -> Tape:
+    return Tape(maker(**given), limits=limits, latency_ms=latency_ms)
+
+
+def denied(played: Tape) -> list[str]:
+    return [f"{effect.code} {effect.detail}" for effect in played.effects if isinstance(effect, Denied)]
 
 
 def quoting(limits: Limits = NO_LIMITS, **given: object) -> Tape:
@@ -114,9 +118,11 @@ def test_it_asks_for_an_outside_model_only_where_one_is_named() -> None:
 
 
 def test_a_clock_that_goes_back_moves_no_price() -> None:
-    played = quoting()
+    played = quoting(smooth_s="10", requote="9c")
+    levels(played, (39, 10_000), (45, 12_000))
     played.at -= 3_600
     assert amends([*played.play(Tick(played.now)), *played.play(Tick(played.now))]) == []
+    assert withdrawn(played.effects) == []
 
 
 def test_its_own_orders_are_no_part_of_what_the_market_is_worth() -> None:
@@ -134,6 +140,14 @@ def test_its_own_orders_are_no_part_of_what_the_market_is_worth() -> None:
     assert alone == [(BID, 3_800, 500)], "companion: it matters what the others show"
 
 
+def test_of_a_level_that_it_shares_it_counts_what_is_others() -> None:
+    played = tape(size="50", max_inventory="50", smooth_s="0.01", requote="0.1c")
+    played.book(39, 45)
+    played.tick(0.1)
+    moved = [e.wanted.fair for e in levels(played, (39, 100), (44, 100)) if isinstance(e, AmendOrder)]
+    assert set(moved) == {Price(4_233)}, "50 of the 100 at 44 are its own"
+
+
 def test_a_makers_fee_is_added_to_the_half_spread() -> None:
     played = tape(STRICT)
     played.play(MarketChange(T0, market(), FeeSchedule(FeeType.WITH_MAKER)))
@@ -146,7 +160,7 @@ def test_under_the_default_limits_nothing_that_it_wants_is_refused() -> None:
     for at in (38, 39, 40, 41, 40, 39):
         still(played, 6, at, at + 6)
     still(played, 60)
-    assert not [effect for effect in played.effects if isinstance(effect, Denied)]
+    assert denied(played) == []
 
 
 def test_it_never_crosses_a_book_that_is_narrower_than_its_own_quotes() -> None:
@@ -248,8 +262,9 @@ def test_a_quote_that_reduces_is_never_for_more_than_is_held() -> None:
 
 
 def test_a_quote_that_is_off_by_less_than_requote_keeps_its_place() -> None:
-    played = quoting(requote="2c")
-    assert [effect for effect in still(played, 10, 40, 46) if isinstance(effect, AmendOrder)] == []
+    played = quoting(requote="3c")
+    moved = amends([effect for _ in range(12) for effect in played.book(41, 47, size=10_000)])
+    assert {side for side, *_ in moved} == {ASK}, "the bid is two cents too low; the ask had lost all of its edge"
 
 
 def test_a_quote_is_amended_and_never_replaced() -> None:
@@ -261,6 +276,34 @@ def test_a_quote_is_amended_and_never_replaced() -> None:
     assert withdrawn(effects) == []
     assert {order.order_id for order in played.engine.state.orders.live(TICKER)} == before
     assert shown(played) == {BID: (4_200, 500), ASK: (4_600, 500)}
+    assert denied(played) == [], "an amend that changes nothing would be"
+
+
+def test_an_order_that_has_no_answer_yet_is_left_alone() -> None:
+    played = tape(latency_ms=3_000, jump="50c", smooth_s="0.01")
+    played.book(39, 45)
+    still(played, 2, 45, 51)
+    assert amends(played.effects) == []
+    assert denied(played) == []
+
+
+def test_a_quote_that_is_leaving_is_not_amended() -> None:
+    played = tape(latency_ms=1_500, run="2", calm_s="0", smooth_s="0.01", jump="50c")
+    still(played, 4)
+    for _ in range(2):
+        played.at += 0.1
+        played.trade(46, 1, BID)
+    assert len(withdrawn(played.effects)) == 2
+    played.book(41, 47, after=0.1)
+    assert amends(played.effects) == []
+    assert denied(played) == []
+
+
+def test_a_bid_stays_below_its_own_ask_that_is_still_on_its_way_up() -> None:
+    played = quoting(pause_s="0")
+    effects = played.play(FairValue(played.now, TICKER, cents(50), "model"))
+    assert amends(effects) == [(BID, 4_300, 500), (ASK, 5_200, 500)]
+    assert denied(played) == []
 
 
 def test_away_from_the_market_it_moves_at_once_and_towards_it_after_a_pause() -> None:
@@ -401,6 +444,22 @@ def test_before_the_close_it_quotes_only_what_it_holds() -> None:
     assert (order.side, order.qty, order.tif) == (ASK, contracts(5), Tif.GTC)
     assert sent(closing(100, held_qty=0).book(39, 45)) == []
     assert len(sent(closing(200).book(39, 45))) == 2, "companion"
+
+
+def test_before_the_close_what_would_open_something_is_taken_off_a_quote() -> None:
+    played = closing(200, held_qty=0)
+    played.book(39, 45)
+    played.tick()
+    played.trade(40, 2, ASK)
+    assert (ASK, 4_400, 200) in amends(still(played, 25))
+    assert shown(played) == {ASK: (4_400, 200)}
+
+
+def test_at_the_end_nothing_is_taken_from_a_stale_book() -> None:
+    played = closing(70)
+    played.book(41, 45)
+    assert withdrawn(played.tick(12)) == ["stale book"]
+    assert sent([*played.tick(), *played.tick()]) == []
 
 
 def test_at_the_end_it_takes_what_is_there() -> None:
