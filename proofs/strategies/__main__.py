@@ -26,8 +26,8 @@ def main(arguments: list[str]) -> int:
     began, results = time.monotonic(), []
     for result in _results(tasks, given.jobs):
         results.append(result)
-        if len(results) % 50 == 0:
-            print(f"{len(results)} of {len(tasks)} sessions, {time.monotonic() - began:.0f} s", flush=True)
+        took = time.monotonic() - began
+        print(f"{len(results)} of {len(tasks)}, {took:.0f} s: {report.line(result)}", file=sys.stderr, flush=True)
     results.sort(key=lambda result: ([task[0] for task in tasks].index(result.strategies), result.seed))
     return tell(results, given.minutes)
 

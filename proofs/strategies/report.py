@@ -15,6 +15,12 @@ HEADERS = (
 )  # fmt: skip
 
 
+def line(result: Result) -> str:
+    """One session, as it ends."""
+    wrong = f"; {result.wrong[0]}" if result.wrong else ""
+    return f"{_title(result.strategies)}, seed {result.seed}: {result.fills} fills, net {show_money(result.net)}{wrong}"
+
+
 def table(results: Sequence[Result]) -> str:
     """One line for each strategy, in dollars of one session."""
     names = dict.fromkeys(result.strategies for result in results)
