@@ -184,6 +184,15 @@ def test_a_look_at_the_best_prices_tells_whether_there_can_be_a_basket() -> None
     assert not may_pay(Kin(), [], [two, none], [none, one])
 
 
+def test_the_walk_ends_where_the_next_contract_only_pays_its_fees() -> None:
+    """Three and a half cents for two legs near one half: the second level leaves two before them."""
+    levels, fees = [(56, 10), (51, 10)], FeeSchedule()
+    [basket] = find(EXCLUSIVE, [at("A", levels, fees=fees), at("B", levels, fees=fees)])
+    assert basket.qty == contracts(10)
+    [without] = find(EXCLUSIVE, [at("A", levels), at("B", levels)])
+    assert without.qty == contracts(20)
+
+
 def test_what_is_too_small_for_its_own_rounding_is_left_alone() -> None:
     tiny = [Offer(market(name), [(cents(51), Qty(50))], [], FREE) for name in "AB"]
     assert find(EXCLUSIVE, tiny) == []
