@@ -12,11 +12,12 @@ from tape import NO_LIMITS, T0, Tape, market, sent
 
 from kalshi_cli.core.messages import BookSnapshot, Denied, Effect, Filled, MarketChange, OrderUnknown, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, Fill, MarketStatus, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.sizing import Allotment, Sizing
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.arbitrage import Arbitrage
-from kalshi_cli.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts
+from kalshi_cli.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts, dollars
 
 EVENT = "KXE-26"
 A, B, C = (f"{EVENT}-{name}" for name in "ABC")
@@ -204,6 +205,15 @@ def test_a_ladder_is_a_pair_of_yes_and_no() -> None:
     played.tick(0.1)
     assert played.held() == [5, -5]
     assert sent(played.books((60, 62), (48, 50))) == [], "in profit, and held for what may come on top"
+
+
+def test_a_share_of_the_money_is_that_of_the_dearest_leg() -> None:
+    """Five dollars pay for six NO of C at 70 cents and its fee; and for nothing while the balance is not known."""
+    share = Allotment(sizing=Sizing(kind="fraction", fraction=0.05))
+    played = Played(limits=Limits(min_edge=None, max_book_age_ms=None, allotments={"arbitrage": share}))
+    assert sent(played.books(*GOOD)) == []
+    played.tape.engine.state.cash_besides = dollars(100)
+    assert terms(played.tick()) == [("A", "ask", 45, 6)]
 
 
 def test_a_paused_market_is_in_no_basket() -> None:
