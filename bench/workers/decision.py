@@ -37,7 +37,7 @@ name = sys.argv[2]
 
 REQUIRED = {"model-edge": {"source": "none"}, "news": {"source": "none"}}
 BTC = 860_000_000
-SECONDS_BEFORE = 900
+SECONDS_BEFORE = 420
 """So long a coin's price is told before the book opens: indicators have what they need."""
 
 
