@@ -826,4 +826,39 @@ HELD = (
     ),
 )
 
-MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING)
+OUTSIDE = (
+    Mutant(
+        "a source that nobody writes any more ends",
+        "a model that died goes on trading on what it said last",
+        "feeds/fairs.py",
+        "        if left_s <= 0:",
+        "        if False:",
+        ("tests/feeds/test_fairs.py",),
+    ),
+    Mutant(
+        "without a valid probability nothing rests",
+        "orders stay where a model that is silent wanted them",
+        "strategies/model_edge.py",
+        '"no valid probability" if fair is None else',
+        '"" if fair is None else',
+        ("tests/strategies/test_model_edge.py",),
+    ),
+    Mutant(
+        "the address of a source is judged",
+        "a configuration reads the keys of a rented machine (F74)",
+        "app/inputs.py",
+        "    if why:",
+        "    if False:",
+        ("tests/ops/test_outside_models.py",),
+    ),
+    Mutant(
+        "news is posted with the token only",
+        "any program of the machine, and any web page in its browser, makes the loop trade",
+        "ops/signal_hook.py",
+        "        if not hmac.compare_digest(given, self._expected):",
+        "        if False:",
+        ("tests/ops/test_signal_hook.py",),
+    ),
+)
+
+MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE)
