@@ -33,9 +33,7 @@ MAX_POINTS = 500
 class MarketMakerParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`requote=0.01`, `requote=1c`)."""
 
-    source: Annotated[
-        str, Meta(description="fair values to believe: a CSV or JSON file, an https address, or `command:PROGRAM ...`")
-    ] = ""
+    source: Annotated[str, Meta(description="fair values to believe: a file, an https address, `command:PROGRAM`")] = ""
     half_spread: Annotated[
         Price, Meta(ge=1, le=4_000, description="a quote that opens is better than fair by this, after a maker's fee")
     ] = Price(250)

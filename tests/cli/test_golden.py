@@ -221,6 +221,7 @@ READS = [
     Case("status", "status"),
     Case("strategies", "strategies"),
     Case("strategies_crypto_ta", "strategies crypto-ta"),
+    Case("strategies_market_maker", "strategies market-maker"),
     Case("strategies_model_edge", "strategies model-edge"),
     Case("strategies_news", "strategies news"),
     Case("strategies_spike", "strategies spike"),
