@@ -1,0 +1,163 @@
+"""Polymarket's answers and the map of a person: read as documented, and refused in one safe line where they are not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hostile import HOSTILE, harmful
+from hypothesis import given
+from hypothesis import strategies as st
+from polymarket_build import OTHER, TOKEN, book, market
+
+from kalshi_cli.feeds.fairs import SourceError
+from kalshi_cli.feeds.polymarket import MOST_PAIRS, Pair, hear, read_best, read_map, read_token
+from kalshi_cli.units import Ts, cents, contracts
+
+HEADING = "ticker,polymarket,side\n"
+
+
+def bytes_of(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+# -- the map ------------------------------------------------------------------------------------------------------
+
+
+def test_a_map_has_tokens_and_slugs_and_may_have_remarks() -> None:
+    text = f'{HEADING}# rain\n\nkxrain-1 , {TOKEN}, YES\n"KXRAIN-2",will-it-rain,no\n'
+    assert read_map(text.encode()) == (
+        [Pair("KXRAIN-1", TOKEN, True), Pair("KXRAIN-2", "will-it-rain", False)],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("KXRAIN-1,x", "2 values instead of 3"),
+        ("KXRAIN-1,x,yes,more", "4 values instead of 3"),
+        ("KX/RAIN,x,yes", "not a ticker"),
+        (",x,yes", "not a ticker"),
+        ("KXRAIN-1,X?a=b,yes", "neither a token id nor a slug"),
+        (f"KXRAIN-1,{'9' * 201},yes", "neither"),
+        ("KXRAIN-1,x,maybe", "the side is yes or no"),
+        ("KXRAIN-0,x,no", "there twice"),
+        ('KXRAIN-1,"x,yes', "unexpected end"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_named_and_the_others_are_read(line: str, why: str) -> None:
+    pairs, problems = read_map(f"{HEADING}KXRAIN-0,a,yes\n{line}\nKXRAIN-9,b,no\n".encode())
+    assert [pair.ticker for pair in pairs] == ["KXRAIN-0", "KXRAIN-9"]
+    (problem,) = problems
+    assert problem.startswith("line 3: ")
+    assert why in problem
+
+
+@pytest.mark.parametrize("body", [b"", b"# only\n", b"ticker,side\n", b"\xff\xfe", b'"', b" " * 2_000_001])
+def test_what_is_no_map_at_all_is_refused(body: bytes) -> None:
+    with pytest.raises(SourceError):
+        read_map(body)
+
+
+def test_a_map_has_a_bound() -> None:
+    lines = [f"KX-{number},x,yes\n" for number in range(MOST_PAIRS + 1)]
+    assert len(read_map((HEADING + "".join(lines[:-1])).encode())[0]) == MOST_PAIRS
+    with pytest.raises(SourceError, match="more than"):
+        read_map((HEADING + "".join(lines)).encode())
+
+
+def test_hostile_maps_are_refused_harmlessly() -> None:
+    for text in HOSTILE:
+        for line in (f"{text},x,yes", f"KX-1,{text},yes", f"KX-1,x,{text}"):
+            _, problems = read_map(f"{HEADING}{line}\n".encode("utf-8", "replace"))
+            assert harmful("".join(problems)) == ""
+
+
+# -- the wire -----------------------------------------------------------------------------------------------------
+
+
+def test_the_best_prices_are_found_in_whatever_order_they_come() -> None:
+    answer = book(TOKEN, [("0.50", "5"), ("0.55", "30.129")], [("0.60", "7"), ("0.58", "80")])
+    expected = ((cents(55), contracts(30) + 12), (cents(58), contracts(80)), Ts(1_750_000_000_000))
+    assert read_best(bytes_of(answer), TOKEN) == expected
+    for side in ("bids", "asks"):
+        answer[side].reverse()
+    assert read_best(bytes_of(answer), TOKEN) == expected
+
+
+def test_prices_finer_than_ours_are_rounded_against_us_and_empty_levels_are_none() -> None:
+    answer = book(TOKEN, [("0.55559", "1"), ("0.9", "0")], [("0.55561", "1")], timestamp="")
+    assert read_best(bytes_of(answer), TOKEN) == ((5_555, 100), (5_557, 100), None)
+    assert read_best(bytes_of(book(TOKEN, [], [])), TOKEN)[:2] == (None, None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        book(OTHER, [], []),
+        book(TOKEN, [("-0.5", "1")], []),
+        book(TOKEN, [("1.5", "1")], []),
+        book(TOKEN, [("NaN", "1")], []),
+        book(TOKEN, [("0.5", "1e9")], []),
+        book(TOKEN, [], []) | {"bids": None},
+        book(TOKEN, [], []) | {"asks": [["0.5", "1"]]},
+        {},
+        [],
+        None,
+    ],
+)
+def test_a_book_that_cannot_be_is_refused(answer: Any) -> None:
+    with pytest.raises(SourceError):
+        read_best(bytes_of(answer), TOKEN)
+
+
+def test_a_slug_stands_for_its_outcome_yes() -> None:
+    assert read_token(bytes_of([market("rain", (TOKEN, OTHER))]), "rain") == TOKEN
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [market("snow", (TOKEN, OTHER))],
+        [market("rain", (TOKEN, OTHER)), market("rain", (TOKEN, OTHER))],
+        [market("rain", (TOKEN, OTHER), ("No", "Yes"))],
+        [market("rain", (TOKEN, OTHER), ("Lakers", "Celtics"))],
+        [market("rain", ("0x1", OTHER))],
+        [market("rain", (TOKEN, OTHER)) | {"clobTokenIds": "[]"}],
+        [market("rain", (TOKEN, OTHER)) | {"outcomes": "Yes"}],
+        {"error": "no"},
+    ],
+)
+def test_a_market_whose_yes_cannot_be_told_is_refused(answer: Any) -> None:
+    with pytest.raises(SourceError):
+        read_token(bytes_of(answer), "rain")
+
+
+def test_a_token_of_the_other_outcome_is_turned_over_and_a_slug_is_asked_for_first() -> None:
+    asked = []
+
+    def gamma(path: str) -> bytes:
+        asked.append(path)
+        return bytes_of([market("rain", (TOKEN, OTHER))])
+
+    def clob(path: str) -> bytes:
+        asked.append(path)
+        return bytes_of(book(TOKEN, [("0.40", "30")], [("0.45", "20")]))
+
+    turned = hear(Pair("KX-1", "rain", False), clob, gamma).quote
+    assert (turned.bid, turned.ask) == ((cents(55), contracts(20)), (cents(60), contracts(30)))
+    straight = hear(Pair("KX-1", TOKEN, True), clob, gamma).quote
+    assert (straight.bid, straight.ask) == ((cents(40), contracts(30)), (cents(45), contracts(20)))
+    assert asked == ["/markets?slug=rain", f"/book?token_id={TOKEN}", f"/book?token_id={TOKEN}"]
+
+
+@given(st.binary(max_size=60) | st.recursive(st.none() | st.text() | st.floats(), st.lists).map(bytes_of))
+def test_any_bytes_are_refused_in_one_safe_line(body: bytes) -> None:
+    for read in (lambda: read_best(body, TOKEN), lambda: read_token(body, "rain")):
+        with pytest.raises(SourceError) as refused:
+            read()
+        assert harmful(str(refused.value)) == ""
+        assert "\n" not in str(refused.value)
