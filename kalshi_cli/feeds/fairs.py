@@ -20,7 +20,7 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import FairValue
 from kalshi_cli.text import safe_text
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_ts
+from kalshi_cli.units import ONE_DOLLAR, Price, Ts, counted, parse_ts
 
 MAX_BYTES = 1_000_000
 """Of one table."""
@@ -223,8 +223,11 @@ class FairReader:
             until = ends if until is None else min(ends, until)
             over += until <= now
             self._bring(FairValue(now, ticker, fair, self._name, until))
-        problems = [f"{table.junk} lines cannot be read, the first is {table.first_junk}"] if table.junk else []
-        problems += [f"{over} markets whose time is over"] if over else []
+        problems = []
+        if table.junk:
+            problems.append(f"{counted(table.junk, 'line')} cannot be read, the first is {table.first_junk}")
+        if over:
+            problems.append(f"{counted(over, 'market')} whose time is over")
         self._say("; ".join(problems) or ("" if table.fairs else "it names no market"))
 
     def _say(self, what: str) -> None:

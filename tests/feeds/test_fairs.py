@@ -183,7 +183,7 @@ def test_what_is_wrong_is_told_once_and_not_for_every_read() -> None:
     desk = Desk("KXA-1,0.45\njunk\n")
     for _ in range(5):
         assert len(desk.read(after=1)) == 1
-    assert desk.said == ["fair.csv: 1 lines cannot be read, the first is line 2: not a ticker, a probability, and at "
+    assert desk.said == ["fair.csv: 1 line cannot be read, the first is line 2: not a ticker, a probability, and at "
                          "most a time"]  # fmt: skip
     for number in range(100):
         desk.read(SourceError(f"trouble {number}"), after=1)
@@ -195,7 +195,7 @@ def test_a_table_without_markets_or_of_times_that_are_over_is_told() -> None:
     assert Desk("\n").read() == []
     desk = Desk("KXA-1,0.45,2020-01-01T00:00:00Z\n")
     desk.read()
-    assert desk.said == ["fair.csv: 1 markets whose time is over"]
+    assert desk.said == ["fair.csv: 1 market whose time is over"]
 
 
 def test_it_reads_in_a_thread_while_a_window_is_open_and_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,7 +212,7 @@ def test_a_command_is_run_without_a_shell(desk: Desk, tmp_path: Path) -> None:
     source = f"command:{sys.executable} -S -c \"{code}\" 'KX$HOME'"
     with desk.listening("model-edge", source=source):
         eventually(lambda: desk.said)
-    assert "1 lines cannot be read" in desk.said[0], "no shell made a path of it"
+    assert "1 line cannot be read" in desk.said[0], "no shell made a path of it"
     with desk.listening("model-edge", source=source.replace("$HOME", "A-1")):
         eventually(lambda: desk.fairs() == {"KXA-1": 5_000})
 
