@@ -10,7 +10,7 @@ from kalshi_cli.core.messages import Place
 from kalshi_cli.core.sizing import NO_ALLOTMENT
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.worst_case import Live, at_worst, live_part
-from kalshi_cli.units import Money, Qty, format_money
+from kalshi_cli.units import Money, format_money
 
 
 def budget(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
@@ -31,33 +31,22 @@ def at_risk(state: State, strategy: str, extra: Place | None = None) -> Money:
     order on top of the live ones.
     """
     lives: dict[tuple[str, int], list[Live]] = {}
-    changes: dict[tuple[str, int], int] = {}
-    for position in state.by_strategy.get(strategy, Ledger()).positions.values():
-        if position.qty:
-            lives.setdefault((position.ticker, position.subaccount), [])
+    for subaccount, ticker in state.by_strategy.get(strategy, Ledger()).positions:
+        if state.share(ticker, strategy, subaccount).qty:
+            lives.setdefault((ticker, subaccount), [])
     for order in state.orders.live():
         if order.strategy == strategy:
             part = live_part(order, state.fees.get(order.ticker, CLASSIC))
             lives.setdefault((order.ticker, order.subaccount), []).append(part)
     for order, qty in state.orders.untold():
         if order.strategy == strategy:
-            key = order.ticker, order.subaccount
-            lives.setdefault(key, []).append(Live(order.side, order.price, qty))
-            changes[key] = changes.get(key, 0) + order.side.sign * qty
+            lives.setdefault((order.ticker, order.subaccount), []).append(Live(order.side, order.price, qty))
     if extra is not None:
         fee = estimate(state.fees.get(extra.ticker, CLASSIC), extra.price, extra.qty, is_taker=not extra.post_only)
         part = Live(extra.side, extra.price, extra.qty, fee)
         lives.setdefault((extra.ticker, extra.subaccount), []).append(part)
-    return Money(
-        sum(at_worst(*_held(state, strategy, *key, changes.get(key, 0)), live).worst for key, live in lives.items())
-    )
-
-
-def _held(state: State, strategy: str, ticker: str, subaccount: int, untold: int) -> tuple[Qty, Money]:
-    """What a strategy holds of its own fills, and what that cost: its part, where others closed some of it."""
-    position = state.by_strategy.get(strategy, Ledger()).position(ticker, subaccount)
-    share = state.owned(ticker, strategy, subaccount) - untold
-    if share * position.qty <= 0:
-        return Qty(0), Money(0)
-    kept = min(abs(share), abs(position.qty))
-    return Qty(kept if position.qty > 0 else -kept), Money(-(-position.cost * kept // abs(position.qty)))
+    worst = 0
+    for (ticker, subaccount), live in lives.items():
+        held = state.share(ticker, strategy, subaccount)
+        worst += at_worst(held.qty, held.cost, live).worst
+    return Money(worst)

@@ -121,9 +121,10 @@ class Exits:
                 effects += self._look_at(name, position)
         return effects
 
-    def _look_at(self, strategy: str, position: Position) -> list[Effect]:
-        key = strategy, position.ticker, position.subaccount
+    def _look_at(self, strategy: str, traded: Position) -> list[Effect]:
+        key = strategy, traded.ticker, traded.subaccount
         walk, now = self._walks.get(key), self._state.now
+        position = self._state.share(traded.ticker, strategy, traded.subaccount)
         owned = self._state.owned(position.ticker, strategy, position.subaccount) if position.qty else Qty(0)
         if owned * position.qty <= 0:  # flat, or its fills are on their way: what it cost is not known yet
             self._walks.pop(key, None)

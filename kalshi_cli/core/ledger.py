@@ -59,7 +59,7 @@ class Position(msgspec.Struct, frozen=True):
         """What it is worth at a YES price; zero when flat, None where there is no mark for what is held."""
         if not self.qty:
             return Money(0)
-        return None if mark is None else notional(_held_price(self.qty, mark), Qty(abs(self.qty)))
+        return None if mark is None else notional(held_price(self.qty, mark), Qty(abs(self.qty)))
 
     def unrealized(self, mark: Price | None) -> Money | None:
         """Value less cost; None where there is no mark for what is held."""
@@ -80,9 +80,9 @@ class _Holding:
         was = self.position
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
         gone = self._take(closing)
-        got = _held_price(was.qty, price) * closing
+        got = held_price(was.qty, price) * closing
         opening = abs(change) - closing
-        paid = _held_price(change, price) * opening
+        paid = held_price(change, price) * opening
         if opening:
             self._put(Qty(opening), Money(paid))
         self.position = Position(
@@ -339,10 +339,10 @@ def _rank(fill: Fill) -> int:
 
     Which was first decides what closed and what opened where an order goes through flat, and so what was realized.
     """
-    leg = _held_price(fill.side.sign, fill.price)
+    leg = held_price(fill.side.sign, fill.price)
     return leg if fill.is_taker else -leg
 
 
-def _held_price(signed: int, price: Price) -> Price:
+def held_price(signed: int, price: Price) -> Price:
     """A YES price as the price of the side held: itself for YES, one dollar less it for NO."""
     return price if signed > 0 else Price(ONE_DOLLAR - price)

@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.exposure import Exposures
-from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.ledger import Ledger, Position
 from kalshi_cli.core.messages import FairValue, Place, Quote, SpotPrice
 from kalshi_cli.core.model import (
     ASK,
@@ -199,16 +199,31 @@ class State:
 
         Never more than the account holds: what a person closed is gone for the strategy, too (see `core/shares.py`).
         """
+        shares, untold = self._booked_shares(ticker), self.orders.untold(ticker)
+        if untold:
+            shares = shares.with_trades(
+                (order.subaccount, order.strategy or OTHERS, order.side.sign * qty, order.price)
+                for order, qty in untold
+            )
+        return shares.of(strategy, subaccount)
+
+    def share(self, ticker: str, strategy: str, subaccount: int) -> Position:
+        """What of a strategy's fills the account still holds in a subaccount, and what that cost; of fills alone."""
+        own = self.by_strategy.get(strategy) or Ledger()
+        if own.changes(ticker) == self.ledger.changes(ticker):  # nobody else ever traded there
+            return own.position(ticker, subaccount)
+        shares = self._booked_shares(ticker)
+        qty, cost = shares.of(strategy, subaccount), shares.cost_of(strategy, subaccount)
+        return Position(ticker, qty, cost, subaccount=subaccount)
+
+    def _booked_shares(self, ticker: str) -> Shares:
         ledgers = [self.ledger, *self.by_strategy.values()]
         changes = [ledger.changes(ticker) for ledger in ledgers]
         counted, shares = self._shares.get(ticker, ([], None))
         if shares is None or counted != changes:
             shares = Shares(self.ledger.entries_of(ticker), self._owner_of)
             self._shares[ticker] = changes, shares
-        untold = self.orders.untold(ticker)
-        if untold:
-            shares = shares.with_trades((o.subaccount, o.strategy or OTHERS, o.side.sign * qty) for o, qty in untold)
-        return shares.of(strategy, subaccount)
+        return shares
 
     def _owner_of(self, fill: Fill) -> str:
         return next((name for name, ledger in self.by_strategy.items() if ledger.is_booked(fill)), OTHERS)
@@ -338,7 +353,8 @@ class View:
         Of what others closed, its share of the cost is gone.
         """
         ledger, held = self._state.by_strategy.get(self._strategy), abs(self.position(ticker))
-        holdings = ledger.holdings(ticker) if ledger is not None else []
+        numbers = [each.subaccount for each in ledger.holdings(ticker)] if ledger is not None else []
+        holdings = [self._state.share(ticker, self._strategy, number) for number in numbers]
         qty = sum(abs(position.qty) for position in holdings)
         return None if held > qty else Money(-(-sum(position.cost for position in holdings) * held // max(1, qty)))
 

@@ -12,7 +12,7 @@ from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Filled, 
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Order, Side
 from kalshi_cli.core.sizing import Allotment
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Money, Qty, cents, contracts, dollars
+from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
 
 FREE = FeeSchedule(multiplier=0)
 
@@ -51,12 +51,12 @@ def refused(engine: Engine, who: Scripted, side: Side, price: int, qty: int, tic
     return effect.code
 
 
-def filled(engine: Engine, build: Build, order: Order, qty: int, trade_id: str) -> None:
+def filled(engine: Engine, build: Build, order: Order, qty: int, trade_id: str, ts: Ts = NOW) -> None:
     """The order rests, and trades."""
     name = f"o-{order.client_order_id}"
     engine.step(OrderAccepted(NOW, order.client_order_id, name, Qty(0), order.qty))
     fill = build.fill(
-        trade_id, order_id=name, ticker=order.ticker, side=order.side, price=order.price, qty=contracts(qty)
+        trade_id, order_id=name, ticker=order.ticker, side=order.side, price=order.price, qty=contracts(qty), ts=ts
     )
     engine.step(Filled(NOW, fill))
 
@@ -145,3 +145,13 @@ def test_an_amend_is_held_to_the_budget_as_what_it_makes_of_the_order(build: Bui
     (amend,) = ask(engine, names["one"], Amend("o1", cents(40), contracts(12)))
     assert isinstance(amend, AmendOrder)
     assert at_risk(engine.state, "one") == dollars("4.80"), "the worse of both, until it is known"
+
+
+def test_a_position_that_a_person_closed_is_no_cover_for_the_next_on_the_other_side(build: Build) -> None:
+    engine, names = loop(build, one=dollars(6))
+    filled(engine, build, placed(engine, names["one"], BID, 40, 10), 10, "t1")
+    engine.step(Filled(NOW, build.fill("typed", order_id="typed", side=ASK, ts=Ts(NOW + 1))))
+    assert at_risk(engine.state, "one") == 0
+    filled(engine, build, placed(engine, names["one"], ASK, 40, 10), 10, "t2", ts=Ts(NOW + 2))
+    assert at_risk(engine.state, "one") == dollars(6)
+    assert refused(engine, names["one"], ASK, 44, 1) == "BUDGET"

@@ -240,6 +240,21 @@ def test_of_what_a_person_sold_nothing_is_sold_again(build: Build) -> None:
     assert [order.qty for order in sent(stage.tick())] == [contracts(3)]
 
 
+@pytest.mark.parametrize("price", [40, 70])
+def test_what_it_opens_after_a_person_closed_its_position_is_protected_at_its_own_cost(
+    build: Build, price: int
+) -> None:
+    """Ten YES at 40 are gone. Sold at 40 it holds NO for 60 each, at 70 for 30: at an offer of 72 they bring 28."""
+    stage = Stage(build)
+    stage.tick()
+    stage.fill("typed", ASK, 40, 10)
+    stage.tick()
+    stage.hold("s", -10, price)
+    assert stage.owned() == -10
+    stage.book(60, 72)
+    assert [terms(order) for order in sent(stage.tick())] == [(BID, cents(72), contracts(10))] * (price == 40)
+
+
 def test_a_strategy_that_failed_is_protected_as_well(build: Build) -> None:
     stage = Stage(build)
     stage.strategy.fails = True

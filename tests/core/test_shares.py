@@ -10,10 +10,11 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import Filled, OrderAccepted, Place, Settled, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, Fill, OrderStatus, Side
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.units import Qty, Ts, contracts
+from kalshi_cli.units import Qty, Ts, cents, contracts, dollars
 
 OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=None, max_exposure=None, price_collar=None)
 NAMES = ("one", "two")
@@ -45,11 +46,11 @@ class Account:
                     )
                 )  # fmt: skip
 
-    def trade(self, who: str, side: Side, qty: int, subaccount: int = 0) -> None:
+    def trade(self, who: str, side: Side, qty: int, subaccount: int = 0, price: int = 40) -> None:
         number = len(self.fills)
         fill = self.build.fill(
             f"t{number}", order_id=f"o-{who}-{side}", client_order_id="", side=side, qty=contracts(qty),
-            ts=Ts(NOW + number), subaccount=subaccount,
+            ts=Ts(NOW + number), subaccount=subaccount, price=cents(price),
         )  # fmt: skip
         self.fills.append(fill)
         self.own[who] += side.sign * contracts(qty)
@@ -146,3 +147,35 @@ def test_what_a_reply_says_was_traded_is_closed_as_well(build: Build) -> None:
     assert View(engine.state, "one").position(TICKER) == contracts(10), "companion: it is held"
     engine.step(Filled(NOW, build.fill("closing", order_id="theirs", side=ASK)))
     assert View(engine.state, "one").position(TICKER) == 0
+
+
+prices = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from([BID, ASK]), st.integers(1, 9), st.integers(1, 99)), max_size=12
+)
+
+
+@given(prices)
+def test_as_long_as_nobody_else_trades_its_share_cost_what_its_own_fills_say(
+    script: list[tuple[str, Side, int, int]],
+) -> None:
+    account = Account()
+    for who, side, qty, price in script:
+        account.trade(who, side, qty, price=price)
+    for name in NAMES:
+        own = account.engine.state.by_strategy.get(name) or Ledger()
+        position, share = own.position(TICKER), account.engine.state.share(TICKER, name, 0)
+        assert (share.qty, share.cost) == (position.qty, position.cost)
+
+
+@pytest.mark.parametrize("rest", [0, 6])
+def test_what_it_holds_after_somebody_closed_its_position_cost_what_it_paid_since(rest: int) -> None:
+    """Of ten at 40 a person closed four, or all; it sells what it had left, and ten more at 30: NO for 70 each."""
+    account = Account()
+    account.trade("one", BID, 10, price=40)
+    account.trade("a person", ASK, 10 - rest, price=40)
+    share = account.engine.state.share(TICKER, "one", 0)
+    assert (share.qty, share.cost) == (contracts(rest), dollars("0.40") * rest)
+    account.trade("one", ASK, rest + 10, price=30)
+    share = account.engine.state.share(TICKER, "one", 0)
+    assert (share.qty, share.cost) == (-contracts(10), dollars(7))
+    assert View(account.engine.state, "one").cost(TICKER) == dollars(7)
