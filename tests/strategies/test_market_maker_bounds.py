@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Order, Side, Tif
 from kalshi_cli.strategies.market_maker import MarketMaker, MarketMakerParams, Wanted
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
+from proofs.strategies import session
 
 PARAMS = MarketMakerParams(
     size=contracts(5), max_inventory=contracts(8), pause_s=1.0, life_s=20.0, calm_s=2.0, quiet_s=20.0, exit_s=10.0
@@ -95,7 +97,7 @@ def play(played: Watched, script: list[Any]) -> Iterator[list[Effect]]:
             yield played.tick(first)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(steps, min_size=4, max_size=60), st.sampled_from([0, 150, 2_000]))
 def test_inventory_is_bounded_there_is_one_quote_a_side_and_none_crosses(script: list[Any], latency_ms: int) -> None:
     played = watched(latency_ms)
@@ -163,3 +165,24 @@ def test_the_property_finds_variants_that_are_broken(broken: type[MarketMaker]) 
             played = watched(150, broken(msgspec.structs.replace(PARAMS)))
             for _ in play(played, [("book", 40, 3, 9), ("fair", 70, None, None), *random_script(rng)]):
                 played.check()
+
+
+# -- on the seeded world ----------------------------------------------------------------------------------------------
+
+
+def test_on_the_seeded_world_it_trades_stays_bounded_and_its_attribution_adds_up(tmp_path: Path) -> None:
+    played = session._Session(("market-maker",), 6, tmp_path)
+    (strategy,) = played.strategies
+    seen: set[int] = set()
+    played.stage.after_each_step(
+        lambda _now: seen.update(abs(position.qty) for position in played.engine.state.ledger.positions.values())
+    )
+    try:
+        played.play(2.0)
+        result = played.result(2.0)
+    finally:
+        played.close()
+    assert result.wrong == []
+    assert result.fills > 0
+    assert 0 < max(seen) <= strategy.params.max_inventory
+    assert result.by_strategy == {"market-maker": result.net}
