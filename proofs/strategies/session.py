@@ -33,7 +33,7 @@ from kalshi_cli.units import Money, Qty, cents, contracts, dollars
 from proofs.strategies.accounts import account_agrees, baskets, parts_agree, stays_inside
 from proofs.strategies.baselines import Nothing, Random
 from proofs.strategies.outside import Outside
-from proofs.strategies.stage import ME, Stage
+from proofs.strategies.stage import ME, REFERENCES, Stage
 
 INTERVAL_S, EXPIRY_S = 2.0, 90.0
 REQUIRED = {"model-edge": {"source": "world"}, "news": {"source": "world"}}
@@ -153,7 +153,7 @@ class _Session:
         return load_engine(
             stage.client, self.store, stage, self.limits, markets=markets, fees=self.fees, new_id=stage.new_id,
             families={market.event_ticker: self.families.family(market) for market in markets},
-            strategies=self.strategies, order_expiry_s=EXPIRY_S,
+            references=REFERENCES, strategies=self.strategies, order_expiry_s=EXPIRY_S,
             agree=lambda *parts: agree(*parts, tell=self.said.append, note=self.said.append),
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kalshi_cli.config import Config
 from kalshi_cli.core.messages import FeedState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
@@ -31,6 +32,9 @@ START_CASH = dollars(10_000)
 SERIES = ("KXBTCD", "KXBTC15M", "KXETH15M", "KXFEDDECISION")
 """Eighteen of the world's markets: thresholds on a coin, up or down, and an event of which one market wins. With all of
 them a session would cost three times as much."""
+
+REFERENCES = Config().references
+"""The index behind a market, by what its ticker begins with."""
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 FIRST = Ts(1_780_002_000_000)
@@ -70,7 +74,7 @@ class Stage:
             "http://localhost/trade-api/v2", clock=self, rng=random.Random(seed), signer=self.signer,
             transport=_Wire(self),
         )  # fmt: skip
-        self.stream = InStep(self)
+        self.stream = InStep(self, sorted(set(REFERENCES.values())))
 
     # -- the clock of the program -----------------------------------------------------------------------------------
 
@@ -132,9 +136,9 @@ class _Inbox(Inbox[Said]):
 class InStep:
     """What the loop knows of a stream: the frames of the exchange's own connection, by the reader's own sequencer."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, index_ids: Iterable[str]) -> None:
         self._stage = stage
-        self._sequencer = Sequencer()
+        self._sequencer = Sequencer(index_ids=index_ids)
         self._connection: Connection | None = None
         self._held: list[Said] = []
         self.inbox: Inbox[Said] = _Inbox(stage)
