@@ -1,12 +1,13 @@
 """Exits: what a strategy holds is closed where it lost, or gained, a share of its cost. No strategy is asked.
 
 A position that is marked below `stop_loss_pct` percent of what it cost is sold, one that somebody takes at
-`take_profit_pct` percent or more as well: the strategy's own orders in that market are taken back first, then orders go
-that are reduce-only and immediate or cancelled, each at the best price of that moment. A walk is bounded: an order a
-second, each at most `max_close_slippage` below the one before, ten of them; then it rests for a minute and begins
-again. Where nobody pays more than a cent, where the book cannot be believed, or while an order of the strategy in this
-market is in doubt, nothing is sent, and somebody is told. Meanwhile the strategy opens nothing there, and after a loss
-not for its cooldown, which is a control of its own.
+`take_profit_pct` percent or more as well: the strategy's own orders in that market are taken back first, and what
+another strategy of ours quotes at the price to sell at; then orders go that are reduce-only and immediate or cancelled,
+each at the best price of that moment. A walk is bounded: an order a second, each at most `max_close_slippage` below the
+one before, ten of them; then it rests for a minute and begins again. Where nobody pays more than a cent, the book
+cannot be believed, an order of the strategy in this market is in doubt, or the orders of others close the position
+already, nothing is sent, and somebody is told. Meanwhile the strategy opens nothing there, and after a loss not for its
+cooldown, which is a control of its own.
 
 Every look decides anew from what is held and what it is worth, so a restart goes on where it was. What the exchange has
 netted between two strategies is not there to be sold. Percentages are of what was paid: of a NO, of one dollar less the
@@ -137,11 +138,19 @@ class Exits:
             return []
         if walk is None or walk.reason != reason:
             walk = self._walks[key] = _Walk(reason, now, Ts(now + STEP_MS))
-        own = [order for order in self._state.orders.live(position.ticker) if order.strategy == strategy]
+        is_time, live = now >= walk.next_at, self._state.orders.live(position.ticker)
+        own = [o for o in live if o.strategy == strategy or (is_time and self._is_in_the_way(o, position))]
         if own:
             canceled = [effect for order in own for effect in self._cancel(order, reason)]
-            return canceled + self._stuck(key, f"an order of {strategy} there is not over yet")
-        return self._step(key, walk, position, owned) if now >= walk.next_at else []
+            return canceled + self._stuck(key, f"an order of {own[0].strategy} there is not over yet")
+        return self._step(key, walk, position, owned) if is_time else []
+
+    def _is_in_the_way(self, order: Order, position: Position) -> bool:
+        """Another strategy of ours quotes the price to sell at, and nobody trades with themselves."""
+        best = self._best(position)
+        is_opposite = order.side is (BID if position.qty > 0 else ASK)
+        reaches = best is not None and (order.price - best) * order.side.sign >= 0
+        return order.strategy in self._names and is_opposite and reaches
 
     def _is_priced(self, ticker: str) -> bool:
         """It trades, and its book is one that an order may be priced from."""
@@ -182,7 +191,9 @@ class Exits:
         side = ASK if is_long else BID
         qty = self._count(ticker, subaccount, side, best, owned)
         if qty <= 0:
-            return []
+            is_netted = self._state.held(ticker, subaccount) * side.sign >= 0
+            why = "other orders there close it already, or the limits of one order allow none"
+            return [] if is_netted else self._stuck(key, why)
         walk.steps, walk.next_at, walk.last = walk.steps + 1, Ts(self._state.now + STEP_MS), max(pays, reach)
         if pays < reach:
             return self._stuck(key, f"nobody pays {show_price(reach)}")

@@ -90,12 +90,14 @@ def event_limit(state: State, limits: Limits, intent: Place) -> Objection | None
 
 
 def category_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """The most that all events of a category can lose."""
+    """The most that all events of a category can lose. An event of no known category counts in each, so it is held
+    against the fullest."""
     if limits.max_category_exposure is None or is_reducing(state, intent):
         return None
     event = state.event_of(intent.ticker)
     category = state.family(event).category
-    before = state.category_exposure(category)
+    counted = (category,) if category else {"", *(state.family(other).category for other in state.exposures.events)}
+    before = Money(max(state.category_exposure(each) for each in counted))
     after = Money(before - state.event_exposure(event) + state.event_exposure(event, intent))
     name = f"category={category or 'unknown'}"
     return _exceeded("CATEGORY_EXPOSURE", before, after, limits.max_category_exposure, name)

@@ -499,7 +499,7 @@ CONTROLS = (
         "what a person closed is gone for the strategy",
         "it exits again what is gone, and opens the other side",
         "core/shares.py",
-        "            if held[name] * held[OTHERS] < 0:",
+        "            if own.qty * others.qty < 0:",
         "            if False:",
         ("tests/core/test_shares.py",),
     ),

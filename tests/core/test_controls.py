@@ -75,6 +75,13 @@ def test_the_events_of_a_category_count_together_and_those_of_none_in_each(state
     assert code(state, place(price=41), **limit) == "CATEGORY_EXPOSURE"
 
 
+def test_an_order_in_an_event_of_no_known_category_is_held_against_the_fullest(state: State, build: Build) -> None:
+    state.orders.add(build.order("other", ticker="KXB-1"))
+    state.families["KXA"] = Family(event_ticker="KXA")
+    assert code(state, place(price=40), max_category_exposure=dollars(8)) == "approved"
+    assert code(state, place(price=41), max_category_exposure=dollars(8)) == "CATEGORY_EXPOSURE"
+
+
 def test_an_order_in_a_market_that_nobody_read_is_of_the_event_that_its_ticker_names(
     state: State, build: Build
 ) -> None:

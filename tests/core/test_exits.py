@@ -354,6 +354,41 @@ def test_what_an_order_of_a_person_closes_already_is_not_sold_twice(build: Build
     assert [order.qty for order in sent(stage.tick())] == [contracts(3)]
 
 
+def test_a_loss_that_orders_of_others_keep_from_being_sold_is_told(build: Build) -> None:
+    stage = Stage(build)
+    stage.engine.place(Place(TICKER, ASK, cents(50), contracts(10)), client_order_id="typed")
+    stage.book(19, 44)
+    effects = [effect for _ in range(15) for effect in stage.tick()]
+    assert (sent(effects), codes(effects)) == ([], ["STOP_LOSS_STUCK"])
+
+
+def quoted(stage: Stage, who: Wishes, *intents: Place) -> list[str]:
+    """They rest, under these ids of the exchange."""
+    who.wants = list(intents)
+    orders = sent(stage.tick())
+    for order in orders:
+        name = order.client_order_id
+        stage.engine.step(OrderAccepted(stage.now, name, f"r-{name}", Qty(0), order.qty))
+    return [f"r-{order.client_order_id}" for order in orders]
+
+
+@pytest.mark.parametrize("held", [10, -10])
+def test_what_another_strategy_quotes_at_the_price_to_sell_at_is_taken_back(build: Build, held: int) -> None:
+    """Its other quotes stay, and what a person quotes is theirs."""
+    other = Wishes("t")
+    stage = Stage(build, held=held, price=40 if held > 0 else 60, others=[other])
+    side, at, beyond = (BID, 19, 18) if held > 0 else (ASK, 81, 82)
+    far = Place(TICKER, side.opposite, cents(90 if held > 0 else 10), contracts(5))
+    best, *_ = quoted(stage, other, *(Place(TICKER, side, cents(p), contracts(5)) for p in (at, beyond)), far)
+    stage.book(19, 81)
+    effects = stage.tick()
+    assert [effect.order.order_id for effect in effects if isinstance(effect, CancelOrder)] == [best]
+    over = build.order(best[2:], order_id=best, side=side, price=cents(at), qty=contracts(5),
+                       status=OrderStatus.CANCELED, reduced=contracts(5), updated=stage.now)  # fmt: skip
+    stage.engine.step(OrderState(stage.now, over))
+    assert [order.reason for order in sent(stage.tick())] == ["stop-loss"]
+
+
 # -- how far ----------------------------------------------------------------------------------------------------------
 
 
