@@ -163,7 +163,10 @@ class Engine:
 
         Own orders first: one of them may have been met on the stream, and kept as foreign, before its reply was.
         """
-        for order in sorted(orders, key=lambda order: (order.is_foreign, order.created)):
+        known = sorted(orders, key=lambda order: (order.is_foreign, order.created))
+        named = {name: order for order in reversed(known) for name in (order.client_order_id, order.order_id) if name}
+        """Also those of so many that the oldest are forgotten again at once: what they traded may still be held."""
+        for order in known:
             if order.is_foreign:
                 self.state.orders.adopt(order)
                 continue
@@ -175,7 +178,7 @@ class Engine:
                 self._settle(entry)
             elif self._book(entry):
                 self.state.orders.apply(Filled(entry.ts, entry))
-                owner = self._owner(entry)
+                owner = self._owner(entry) or named.get(entry.client_order_id) or named.get(entry.order_id)
                 if owner is not None and owner.strategy:
                     self.state.book_own(owner.strategy, entry)
         self._guards.recalled()

@@ -51,6 +51,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, OrderStatus, StpMode, TradingState
+from kalshi_cli.core.orders import MAX_ENDED_ORDERS
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.core.surroundings import CLOSED_AGAIN_MS
@@ -562,6 +563,16 @@ def test_a_halt_is_an_effect_and_cancels(live: tuple[Engine, str]) -> None:
 
 
 # -- memory, and what a strategy sees -------------------------------------------------------------------------------
+
+
+def test_recall_knows_whose_an_old_fill_is_after_more_orders_than_are_remembered(build: Build) -> None:
+    over = {"strategy": "s", "status": OrderStatus.CANCELED}
+    held = build.order("c", order_id="o1", **over)
+    later = [build.order(f"c{n}", order_id=f"x{n}", created=Ts(NOW + n), **over) for n in range(MAX_ENDED_ORDERS)]
+    engine = build.engine()
+    engine.recall([held, *later], [build.fill(), build.fill("t2", order_id="typed")])
+    assert engine.state.orders.by_order_id("o1") is None
+    assert engine.state.owned("KXA-1", "s") == contracts(10)
 
 
 def test_recall_gives_back_orders_positions_and_whose_they_are(build: Build) -> None:
