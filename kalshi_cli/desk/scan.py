@@ -85,20 +85,26 @@ def find_arbitrage(client: KalshiClient, families: Iterable[Family], least: Mone
     """Baskets that leave more than nothing, and `least`, by the books as they stand now.
 
     The list's prices choose, in one look at each market; then the books of what was chosen are read, a hundred a
-    request. Baskets of one event share no leg.
+    request, of what looks best first. Baskets of one event share no leg.
     """
-    chosen: list[tuple[Family, set[str]]] = []
-    books, unread = 0, 0
+    wanted: list[tuple[int, Family, set[str]]] = []
     for family in families:
-        legs = legs_of(family.event, [listed_offer(listed) for listed in family.markets])
-        if books + len(legs) > MOST_BOOKS:
-            unread += 1
-        elif legs:
+        offers = [listed_offer(listed) for listed in family.markets]
+        legs = legs_of(family.event, offers)
+        if legs:
+            looks = find(Kin(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MOST_LEGS)
+            wanted.append((looks[0].net if looks else 0, family, legs))
+    chosen: list[tuple[Family, set[str]]] = []
+    books = 0
+    for _, family, legs in sorted(wanted, key=lambda each: (-each[0], each[1].event.event_ticker)):
+        if books + len(legs) <= MOST_BOOKS:
             books += len(legs)
             chosen.append((family, legs))
     known = _read_books(client, [ticker for _, legs in chosen for ticker in sorted(legs)])
     found = [each for family, legs in chosen for each in _baskets(family, legs, known) if each.basket.net >= least]
-    return Arbitrages(sorted(found, key=lambda each: (-each.basket.net, each.event.event_ticker)), unread)
+    return Arbitrages(
+        sorted(found, key=lambda each: (-each.basket.net, each.event.event_ticker)), len(wanted) - len(chosen)
+    )
 
 
 def _read_books(client: KalshiClient, tickers: Sequence[str]) -> dict[str, OrderBook]:

@@ -12,6 +12,7 @@ from polymarket_build import OTHER, TOKEN, Polymarket, book, market, polymarket
 from served import ME, ONE_SIDED, OPENED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.desk import scan as desk_scan
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
 from kalshi_cli.units import Ts
 
@@ -124,6 +125,19 @@ def test_only_books_of_what_may_pay_are_read(one: Served) -> None:
     one.submit("maker", ONE_SIDED, BID, "0.6000", "50")
     kalshi("scan", "arbitrage")
     assert asked.count("orderbooks") == 1
+
+
+def test_where_too_many_books_would_be_read_the_best_looking_are(one: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    for event, price in (("KXRAIN-X", "0.5500"), ("KXRAIN-Y", "0.7000")):
+        listed(one, event, (f"{event}-A", f"{event}-B"), is_exclusive=True)
+        for name in ("A", "B"):
+            one.submit("maker", f"{event}-{name}", BID, price, "10")
+    both = kalshi("scan", "arbitrage", "--json")
+    assert [row["event_ticker"] for row in both.json] == ["KXRAIN-Y", "KXRAIN-X"]
+    monkeypatch.setattr(desk_scan, "MOST_BOOKS", 3)
+    few = kalshi("scan", "arbitrage", "--json")
+    assert [row["event_ticker"] for row in few.json] == ["KXRAIN-Y"]
+    assert "1 more events may have some: only 3 books were read" in few.err
 
 
 # -- one market ---------------------------------------------------------------------------------------------------
