@@ -128,7 +128,8 @@ EXCUSED = {
         "speaks to our own simulated exchange only",
     ),
     **dict.fromkeys(
-        ("init", "config show", "config path", "config check", "strategies show", "strategies new", "runbook", "catalogue clear"),
+        ("init", "config show", "config path", "config check", "strategies show", "strategies new", "runbook",
+         "catalogue clear"),
         "shows what its user wrote, or we",
     ),
     **dict.fromkeys(
@@ -138,8 +139,8 @@ EXCUSED = {
         "changes what the others look at; shows the rows, the remarks and the errors that they show",
     ),
     **dict.fromkeys(
-        ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts unsilence", "alerts retry",
-         "backtest", "record"),
+        ("pause", "resume", "stop", "lock", "unlock", "alerts test", "alerts silence", "alerts unsilence",
+         "alerts retry", "backtest", "record"),
         "shows its user's words, numbers, and errors like all others",
     ),
 }  # fmt: skip
