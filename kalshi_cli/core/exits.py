@@ -22,7 +22,7 @@ import msgspec
 
 from kalshi_cli.core.ledger import Position
 from kalshi_cli.core.messages import Alert, Denied, Effect, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side, Tif
+from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, OrderStatus, Side, Tif
 from kalshi_cli.core.state import Limits, State, mark
 from kalshi_cli.core.surroundings import pause_of
 from kalshi_cli.units import (
@@ -164,17 +164,32 @@ class Exits:
     def _due(self, position: Position) -> str:
         """The reason to sell it now; empty where there is none. Exact: its worth times 100 against percent of cost."""
         stop, take = self._limits.stop_loss_pct, self._limits.take_profit_pct
-        book, market = self._state.books[position.ticker], self._state.markets[position.ticker]
-        worth = position.value(mark(book, market, position.qty))
+        best = self._best(position)
+        worth = position.value(best if best is not None else self._unpaid(position))
         if stop is not None and worth is not None and worth * 100 < position.cost * stop:
             return STOP_LOSS
-        paid = position.value(self._best(position))
+        paid = position.value(best)
         return TAKE_PROFIT if take is not None and paid is not None and paid * 100 >= position.cost * take else ""
 
     def _best(self, position: Position) -> Price | None:
-        """The best price on the YES scale that somebody pays for it."""
-        book = self._state.books[position.ticker]
-        return book.best_bid if position.qty > 0 else book.best_ask
+        """The best price on the YES scale that somebody else pays for it: what rests there of this account buys nothing
+        from it."""
+        ticker, side = position.ticker, BID if position.qty > 0 else ASK
+        own: dict[Price, int] = {}
+        for order in self._state.orders.live(ticker):
+            if order.side is side and order.status is OrderStatus.RESTING:
+                own[order.price] = own.get(order.price, 0) + order.remaining
+        book = self._state.books[ticker]
+        if not own:
+            return book.best_bid if side is BID else book.best_ask
+        levels = book.levels(side, len(own) + 1)
+        return next((price for price, count in levels if count > own.get(price, 0)), None)
+
+    def _unpaid(self, position: Position) -> Price | None:
+        """What it is marked at where nobody buys it, as `mark` does: no better than others sell at."""
+        book, market = self._state.books[position.ticker], self._state.markets[position.ticker]
+        other, worse = (book.best_ask, min) if position.qty > 0 else (book.best_bid, max)
+        return worse((at for at in (market.last, other) if at is not None), default=None)
 
     def _step(self, key: _Key, walk: _Walk, position: Position, owned: Qty) -> list[Effect]:
         """One order, where somebody pays enough; else only the price gives way."""

@@ -389,6 +389,33 @@ def test_what_another_strategy_quotes_at_the_price_to_sell_at_is_taken_back(buil
     assert [order.reason for order in sent(stage.tick())] == ["stop-loss"]
 
 
+def test_what_this_account_bids_itself_is_no_price_that_somebody_pays(build: Build) -> None:
+    """Five at 38 are ours: everybody else pays 5 cents. One more there and somebody does."""
+    other = Wishes("t")
+    stage = Stage(build, others=[other])
+    quoted(stage, other, Place(TICKER, BID, cents(38), contracts(5)))
+    bids = lambda count: ((cents(38), contracts(count)), (cents(5), contracts(100)))  # noqa: E731
+    for count, canceled in ((6, 0), (5, 1)):
+        stage.engine.step(BookSnapshot(stage.now, TICKER, bids(count), ((cents(44), contracts(9)),)))
+        assert sum(isinstance(effect, CancelOrder) for effect in stage.tick()) == canceled
+
+
+@pytest.mark.parametrize(
+    ("held", "last", "is_low"), [(10, 19, True), (10, 20, False), (-10, 81, True), (-10, 80, False)]
+)
+def test_where_only_this_account_bids_the_last_price_counts(build: Build, held: int, last: int, is_low: bool) -> None:
+    """And a gain is taken from nobody."""
+    other, limits = Wishes("t"), Limits(min_edge=None, stop_loss_pct=50, take_profit_pct=110)
+    stage = Stage(build, held=held, price=40 if held > 0 else 60, others=[other], limits=limits)
+    side, price = (BID, 42) if held > 0 else (ASK, 41)
+    quoted(stage, other, Place(TICKER, side, cents(price), contracts(5)))
+    stage.engine.state.markets[TICKER] = build.market(last=cents(last))
+    own, others = ((cents(price), contracts(5)),), ((cents(90 if held > 0 else 10), contracts(9)),)
+    stage.engine.step(BookSnapshot(stage.now, TICKER, *((own, others) if held > 0 else (others, own))))
+    told = codes([effect for _ in range(15) for effect in stage.tick()])
+    assert told == ["STOP_LOSS_STUCK"] * is_low
+
+
 # -- how far ----------------------------------------------------------------------------------------------------------
 
 
