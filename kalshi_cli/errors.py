@@ -111,7 +111,7 @@ class UnreachableError(KalshiError):
 
 
 class NoAnswerError(UnreachableError):
-    """The exchange was reached, and its answer is no use: none in time, one cut short, a 5xx, one that is unreadable."""
+    """The exchange was reached, and its answer is no use: none in time, one cut short, a 5xx, an unreadable one."""
 
 
 class OutcomeUnknownError(KalshiError):

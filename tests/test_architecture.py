@@ -269,7 +269,9 @@ def broad_except(module: Module) -> Iterator[str]:
     yield from broad if len(broad) > BROAD.get(module.path, 0) else ()
 
 
-COUNTS_MONEY = re.compile(r"kalshi_cli/(core/(book|fees|ledger|orders|pnl|reconcile|risk|controls)|sim/(accounts|matcher))\.py")
+COUNTS_MONEY = re.compile(
+    r"kalshi_cli/(core/(book|fees|ledger|orders|pnl|reconcile|risk|controls)|sim/(accounts|matcher))\.py"
+)
 
 
 def no_floats(module: Module) -> Iterator[str]:

@@ -124,7 +124,7 @@ def test_the_limit_of_slippage_holds_for_a_person_too(virtual: Virtual) -> None:
     for price in (40, 39, 37, 34):
         virtual.quote(BID, price, 10)
     tight = Limits(max_close_slippage=cents(2))
-    with pytest.raises(RefusedError, match="risk.max_close_slippage is \\$0.02") as caught:
+    with pytest.raises(RefusedError, match=r"risk\.max_close_slippage is \$0\.02") as caught:
         desk(virtual, limits=tight, max_slippage=cents(3))
     assert caught.value.code == "SLIPPAGE"
     closer = desk(virtual, limits=tight)

@@ -59,8 +59,9 @@ class Readings:
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
     got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `learn_key`, `remembered` and
-    `find_loop` are asked once, when they are needed; `remember` makes a state file. `try_stream` connects for so many seconds at
-    most, and says how that went; `try_routes` asks each route in use once, as well; `seen` counts what this run asks.
+    `find_loop` are asked once, when they are needed; `remember` makes a state file. `try_stream` connects for so many
+    seconds at most, and says how that went; `try_routes` asks each route in use once, as well; `seen` counts what this
+    run asks.
     """
 
     def __init__(
