@@ -130,6 +130,11 @@ class Engine:
         return self._guards.day_net()
 
     @property
+    def gained(self) -> Money | None:
+        """What the account gained since its first fill, as a drawdown is counted; None while something has no price."""
+        return self._guards.gained()
+
+    @property
     def strategies(self) -> tuple[str, ...]:
         """By name, in the order in which they are asked."""
         return tuple(self._hooks.names)

@@ -128,6 +128,11 @@ class Guards:
         """What the trading day has brought so far, what is open included; counted now."""
         return self._loss.count()
 
+    def gained(self) -> Money | None:
+        """What the account gained since its first fill; None while something that is open has no price."""
+        gained, is_certain = self._day.ever()
+        return gained if is_certain else None
+
     def tick(self) -> list[Effect]:
         """Time passed."""
         return self.loss() + self._doubts.look() + self._strangers.look()

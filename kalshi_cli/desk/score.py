@@ -52,10 +52,6 @@ class Score:
         found = [self._part(name, gained) for name, gained in by_name.items()]
         return (*found, self._part(OTHERS, rest)) if rest.net or rest.fees else tuple(found)
 
-    def ever(self) -> Money:
-        """What the account gained since its first fill."""
-        return self._now(self._engine.state.ledger).net
-
     def unrealized(self) -> Money:
         """What is open now, against what it cost."""
         return self._now(self._engine.state.ledger).unrealized

@@ -15,6 +15,7 @@ from kalshi_cli.core.messages import (
     Command,
     Effect,
     ExchangeChange,
+    FeedGap,
     Filled,
     OrderAccepted,
     OrderRejected,
@@ -223,3 +224,14 @@ def test_a_gap_is_no_fall(build: Build) -> None:
     at(engine, build, 70)
     engine.step(BookSnapshot(engine.state.now, "KXA-1", ((cents(0), contracts(1)),), ()))
     assert moves(engine.step(Tick(Ts(engine.state.now + 1)))) == []
+
+
+def test_what_a_loop_writes_down_as_gained_is_what_a_drawdown_is_counted_from(build: Build) -> None:
+    """In a gap the last price stands, not that of the listing; and what has no price is no gain at all."""
+    engine = falling(build)
+    at(engine, build, 10)
+    assert engine.gained == Money(-3_000_000)
+    engine.step(FeedGap(engine.state.now, ("KXA-1",), "seq"))
+    assert engine.gained == Money(-3_000_000)
+    engine.step(Filled(NOW, build.fill("t2", order_id="x", ticker="KXB-1", qty=contracts(100))))
+    assert engine.gained is None
