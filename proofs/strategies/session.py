@@ -6,7 +6,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from kalshi_cli.desk.start import agree
 from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.listing import NewOrder
+from kalshi_cli.sim.listing import NewOrder, Receipt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -169,7 +169,7 @@ class _Session:
 
     def play(self, minutes: float) -> None:
         """Until the time is over and the orders are canceled."""
-        person: Callable[[], None] | None = self._trade_by_hand if len(self.names) > 1 else None
+        is_person_due = len(self.names) > 1
         is_over = False
         for message in self.feed:
             self.messages += 1
@@ -177,9 +177,8 @@ class _Session:
             if not isinstance(message, Tick):
                 continue
             self._look()
-            if person is not None and self.stage.monotonic() >= minutes * 30:
-                person()
-                person = None
+            if is_person_due and self.stage.monotonic() >= minutes * 30:
+                is_person_due = not self._trade_by_hand()
             if self.stage.monotonic() >= minutes * 60 and not is_over:
                 is_over = True
                 self.feed.request(Command(self.stage.now(), None, "the end"))
@@ -196,13 +195,15 @@ class _Session:
         if len(self.wrong) < 10:
             self.wrong += stays_inside(self.stage, self.limits, self.engine)
 
-    def _trade_by_hand(self) -> None:
-        """A person buys something at the exchange, past this program."""
+    def _trade_by_hand(self) -> bool:
+        """A person buys something at the exchange, past this program; whether there was anything."""
         for ticker, book in self.engine.state.books.items():
             if book.best_ask is not None and cents(20) < book.best_ask < cents(80):
                 order = NewOrder(ticker=ticker, side=BID, price=book.best_ask, qty=contracts(3), tif=Tif.IOC)
-                self.stage.exchange.submit(ME, order, self.stage.now())
-                return
+                receipt = self.stage.exchange.submit(ME, order, self.stage.now())
+                if isinstance(receipt, Receipt) and receipt.filled:
+                    return True
+        return False
 
     def result(self, minutes: float) -> Result:
         engine = self.engine
@@ -211,7 +212,7 @@ class _Session:
         wrong += [f"{name} failed" for name in engine.failed]
         wrong += [f"critical: {text}" for text in self.notes.critical if "STRATEGY" in text]
         complete, lost = baskets(self.stage, engine)
-        fills_of = Counter(effect.order.strategy if effect.order is not None else "?" for effect in self.notes.fills)
+        fills_of = Counter(effect.order.strategy if effect.order is not None else "" for effect in self.notes.fills)
         return Result(
             strategies=self.names,
             seed=self.stage.seed,
