@@ -253,8 +253,8 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
     theirs.markets["teams"] = [market("teams", (TOKEN, OTHER), ("Lakers", "Celtics"))]
     path = map_of(
         one, f"{TWO_SIDED},{TOKEN},yes", f"{ONE_SIDED},{OTHER},yes", "KXRAIN-40JAN01-T3.0,teams,yes",
-        "KXWIND-40JAN01-T5,nobody,yes", f"KXNOTHING-1,{TOKEN},yes", "KXRAIN-24JUN01-T1.0,1234,yes",
-        f"KXRAIN-24JUN01-T1.0X,{TOKEN},yes",
+        "KXWIND-40JAN01-T5,nobody,yes", f"KXNOTHING-1,{TOKEN},yes", "KXNOTHING-2,1234,yes",
+        f"KXRAIN-24JUN01-T1.0,{TOKEN},yes",
     )  # fmt: skip
     ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     assert tickers(ended) == [TWO_SIDED]
@@ -264,6 +264,7 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
         "no market nobody",
         "KXNOTHING-1: there is no such",
         "no book of it",
+        "not open, but ",
     ):
         assert said in ended.err
     alone = kalshi("scan", "cross-venue", "--map", map_of(one, f"KXNOTHING-1,{TOKEN},yes"), *theirs.options)
