@@ -15,8 +15,8 @@ from kalshi_cli.units import ONE_DOLLAR, Price, Ts
 from proofs.strategies.stage import Stage
 
 SPOT_EVERY_MS = 1_000
-MODEL_SD = 200.0
-"""How far the model is off the truth, each time anew: two cents."""
+MODEL_SD, WRONG_FOR_MS = 200.0, 600_000
+"""How far the model is off the truth, in one market: two cents, and for as long as ten minutes the same way."""
 
 EARLIEST_MS, LATEST_MS = -4_000, 2_000
 """News come so long before or after the crowd begins to move a market."""
@@ -62,7 +62,7 @@ class Outside:
         """The world's own chance, not quite."""
         world = self._stage.world
         for ticker in world._open:
-            noise = MODEL_SD * Dice(self._stage.seed, "model", ticker, now).normal()
+            noise = MODEL_SD * Dice(self._stage.seed, "model", ticker, now // WRONG_FOR_MS).normal()
             fair = Price(max(1, min(ONE_DOLLAR - 1, round(world.fair(ticker) + noise))))
             self._bring(FairValue(now, ticker, fair, model.source, Ts(now + round(model.valid_s * 1000))))
 
