@@ -186,7 +186,10 @@ def statuses_follow(before: Mapping[str, Order], after: Mapping[str, Order]) -> 
         was = before.get(name)
         if was is None or was is now:
             continue
-        if now.status is not was.status and now.status not in MAY_FOLLOW[was.status]:
+        # A read that trails our own amend may bring the earlier, larger size back: that counts too much, never too
+        # little, and the next fresh read ends it.
+        is_raised = was.status is OrderStatus.FILLED and now.qty > was.qty
+        if now.status is not was.status and now.status not in MAY_FOLLOW[was.status] and not is_raised:
             wrong.append(f"I-ORDER {name} went from {was.status.value} to {now.status.value}")
         if now.filled < was.filled:
             wrong.append(f"I-ORDER {name}: filled fell from {was.filled} to {now.filled}")
