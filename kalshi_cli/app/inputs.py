@@ -78,7 +78,7 @@ def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractCo
     name, fetch = _table(app, wanted.source, stopping)
     reader = FairReader(
         name, fetch, app.clock, bring, every_s=wanted.every_s, valid_s=wanted.valid_s,
-        is_open=is_open, tell=app.tell,
+        is_open=is_open, tickers=lambda: {market.ticker for market in markets()}, tell=app.tell,
     )  # fmt: skip
     return reader.reading(stopping)
 

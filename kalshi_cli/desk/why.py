@@ -49,6 +49,16 @@ SETTINGS = {
 }
 """Which setting, or what else, decides about a denial."""
 
+REFUSED = {
+    "available_balance_too_low": "cash: kalshi balance",
+    "exchange_is_paused": "the exchange: kalshi exchange",
+    "insufficient_balance": "cash, on the shard of the market: kalshi balance",
+    "invalid_order": "prices moved: post-only would have traded, or reduce-only had nothing to reduce",
+    "market_inactive": "kalshi market TICKER",
+    "trading_is_paused": "the exchange: kalshi exchange",
+}
+"""What is behind the exchange's own codes (API.md, errors), where a person can do or know something."""
+
 NO_FAIR = ("MIN_EDGE", "fair=missing")
 """What `controls.py` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
 
@@ -141,7 +151,13 @@ def _rejections(orders: Sequence[Order]) -> tuple[Refusal, ...]:
     latest = {order.code: order for order in refused}
     counts = Counter(order.code for order in refused)
     return tuple(
-        Refusal(code=code or "(none)", count=count, ticker=latest[code].ticker, last=latest[code].updated)
+        Refusal(
+            code=code or "(none)",
+            count=count,
+            ticker=latest[code].ticker,
+            last=latest[code].updated,
+            decided_by=REFUSED.get(code, ""),
+        )
         for code, count in _worst_first(counts)
     )
 
@@ -154,7 +170,7 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
             f"trading is {halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
         )
     if not status.is_running:
-        remarks.append("no loop is running")
+        remarks.append(f"no loop is running{_last_run(status)}")
     elif status.cycle is None:
         remarks.append("the loop has not completed a cycle yet")
     elif status.cycle.no_book:
@@ -164,3 +180,10 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
     if not wanted and status.is_running and halt.state is TradingState.ACTIVE:
         remarks.append("no strategy wanted anything: its conditions did not come about")
     return remarks
+
+
+def _last_run(status: Status) -> str:
+    """When the last loop was seen, and what ended it."""
+    if status.cycle is None or status.ended is None:
+        return ""
+    return f"; the last one ({status.cycle.strategy}) ended {format_ts(status.ended)}: {status.stopped_by or 'unknown'}"

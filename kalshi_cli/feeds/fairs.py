@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
@@ -163,6 +163,7 @@ class FairReader:
 
     What it says holds for `valid_s` after it was made, and never longer than the source itself says. What it names no
     more is not taken back; it ends by itself. `bring` gets the messages, `tell` what is wrong, whenever that changes.
+    `tickers` are the markets of the run, where they are known: a source that names none of them moves nothing.
     """
 
     def __init__(
@@ -175,6 +176,7 @@ class FairReader:
         every_s: float,
         valid_s: float,
         is_open: Callable[[], bool] = lambda: True,
+        tickers: Callable[[], Collection[str]] = frozenset,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._name = name
@@ -184,6 +186,7 @@ class FairReader:
         self._every_s = every_s
         self._valid_s = valid_s
         self._is_open = is_open
+        self._tickers = tickers
         self._tell = tell
         self._said = ""
         self._quiet_until = clock.monotonic()
@@ -228,6 +231,9 @@ class FairReader:
             problems.append(f"{counted(table.junk, 'line')} cannot be read, the first is {table.first_junk}")
         if over:
             problems.append(f"{counted(over, 'market')} whose time is over")
+        known = self._tickers()
+        if table.fairs and known and table.fairs.keys().isdisjoint(known):
+            problems.append(f"no market that it names is in this run, such as {safe_text(next(iter(table.fairs)), 40)}")
         self._say("; ".join(problems) or ("" if table.fairs else "it names no market"))
 
     def _say(self, what: str) -> None:

@@ -14,7 +14,7 @@ from kalshi_cli.desk.status import read_status
 from kalshi_cli.desk.why import Funnel, funnel
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
-from kalshi_cli.units import Ts, cents, contracts
+from kalshi_cli.units import Ts, cents, contracts, format_ts
 
 HOUR_MS = 3_600_000
 
@@ -57,7 +57,9 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(virtua
         ("ORDER_RATE", 1, "OTHER", "risk.max_orders_per_minute"),
     ]
     assert found.refusals[0].detail == "edge=0.0050 min=0.0100"
-    assert [(each.code, each.count) for each in found.rejections] == [("insufficient_balance", 1)]
+    assert [(each.code, each.count, each.decided_by) for each in found.rejections] == [
+        ("insufficient_balance", 1, "cash, on the shard of the market: kalshi balance")
+    ]
 
 
 def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smallest_edge(virtual: Virtual) -> None:
@@ -98,6 +100,17 @@ def test_what_else_keeps_a_loop_from_trading_is_said(virtual: Virtual) -> None:
         assert look(virtual).remarks[0] == f"no usable book: {TICKER} no snapshot yet"
         virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
         assert look(virtual).remarks[0].startswith("trading is halted since ")
+
+
+def test_what_ended_the_last_loop_is_said_where_none_runs(virtual: Virtual) -> None:
+    now = virtual.clock.now()
+    cycle = Cycle(
+        run_id="r", pid=os.getpid(), mode="sim", strategy="bidder", started=now, completed=now, cycles=1,
+        is_running=False, stopped_by="a full disk", exit_code=8,
+    )  # fmt: skip
+    virtual.store.beat(cycle)
+    ended = format_ts(now)
+    assert look(virtual).remarks == (f"no loop is running; the last one (bidder) ended {ended}: a full disk",)
 
 
 def test_where_nothing_ever_ran_there_is_nothing_to_tell(virtual: Virtual) -> None:

@@ -140,9 +140,10 @@ class Desk:
         self.page: Page | SourceError = Page(body.encode(), age_s)
         self.heard: list[FairValue] = []
         self.said: list[str] = []
+        self.run: set[str] = set()
         self.reader = FairReader(
             "fair.csv", self._fetch, self.clock, self.heard.append, every_s=1,
-            valid_s=options.get("valid_s", 100), tell=self.said.append,
+            valid_s=options.get("valid_s", 100), tell=self.said.append, tickers=lambda: self.run,
         )  # fmt: skip
 
     def _fetch(self) -> Page:
@@ -196,6 +197,18 @@ def test_a_table_without_markets_or_of_times_that_are_over_is_told() -> None:
     desk = Desk("KXA-1,0.45,2020-01-01T00:00:00Z\n")
     desk.read()
     assert desk.said == ["fair.csv: 1 market whose time is over"]
+
+
+def test_a_table_of_which_no_market_is_in_the_run_is_told() -> None:
+    for run, said in (
+        ({"KXB-1"}, ["fair.csv: no market that it names is in this run, such as KXA-1"]),
+        ({"KXB-1", "KXA-1"}, []),
+        (set(), []),
+    ):
+        desk = Desk()
+        desk.run = run
+        assert len(desk.read()) == 1
+        assert desk.said == said
 
 
 def test_it_reads_in_a_thread_while_a_window_is_open_and_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
