@@ -23,6 +23,7 @@ from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, 
 from kalshi_cli.cli.rows.funds import SettlementRow, UpcomingRow
 from kalshi_cli.cli.rows.orders import ReconciledRow
 from kalshi_cli.cli.rows.quotes import QuoteRow
+from kalshi_cli.cli.rows.strategies import ParameterRow
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
@@ -295,6 +296,19 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
     assert "KXHIGHNY-26NOV21-B53.5" in shown.out
     assert max(len(line.rstrip()) for line in shown.out.splitlines()) <= max(width, 22)
     assert ("too narrow for" in shown.err) is (width < 100)
+
+
+@pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (run_rows.SettingRow, False)])
+def test_what_a_list_is_for_goes_on_below_where_it_does_not_fit(
+    of: type[Row], is_whole: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [f"word{number}" for number in range(20)]
+    monkeypatch.setenv("COLUMNS", "80")
+    texts = dict.fromkeys(of.__struct_fields__, "1") | {of.__struct_fields__[-1]: Prose(" ".join(words))}
+    render_rows(of, [of(**texts)], Format.TABLE)
+    shown = capsys.readouterr().out
+    assert all(word in shown.split() for word in words) is is_whole
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
 
 
 @settings(max_examples=200)

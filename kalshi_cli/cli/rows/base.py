@@ -27,12 +27,14 @@ Action = Literal["buy", "sell"]
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Base of everything printed. `shown` are the columns of a list on a terminal, what a person decides by first (a
     narrow one leaves out the last); without them, all. `screen` are the lines of one object there, without those that
-    are missing; without it, all. `vital` are columns that stay however narrow the screen is.
+    are missing; without it, all. `vital` are columns that stay however narrow the screen is. Prose
+    that does not fit is cut; with `wraps` it goes on below.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
     screen: ClassVar[tuple[str, ...]] = ()
     vital: ClassVar[tuple[str, ...]] = ()
+    wraps: ClassVar[bool] = False
 
     @classmethod
     def of(cls, source: object, **given: object) -> Self:

@@ -27,6 +27,8 @@ class ParameterRow(Row, frozen=True, kw_only=True):
     maximum: str
     help: Prose
 
+    wraps: ClassVar[bool] = True
+
 
 class StrategyView(StrategyRow, frozen=True, kw_only=True):
     """One strategy; `hears` is what it is called for, `rows` are its parameters."""

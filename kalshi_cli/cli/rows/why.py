@@ -20,6 +20,7 @@ class RefusalRow(Row, frozen=True, kw_only=True):
     last: Ts | None
 
     shown = ("by", "code", "count", "decided_by", "ticker", "detail")
+    wraps = True
 
 
 class WhyView(Row, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """Tables for a terminal, by rich. Imported only once one is drawn.
 
 Outside text goes in as `Text`, never as markup: in rich 15 escape bytes pass through `escape()`, and a stray `[/]`
-raises. Numbers are right-aligned; where the screen is narrow, prose is cut and then columns are left out, but a ticker,
-an id or a number is never shortened.
+raises. Numbers are right-aligned; where the screen is narrow, prose is cut (wrapped, where a row type wants that)
+and then columns are left out, but a ticker, an id or a number is never shortened.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) ->
         table.add_column(
             Text(column.label),
             justify="right" if is_number(column.kind) else "left",
-            no_wrap=True,
-            overflow="ellipsis" if column.is_prose else "crop",
+            no_wrap=not (of.wraps and column.is_prose),
+            overflow=("fold" if of.wraps else "ellipsis") if column.is_prose else "crop",
             width=fitted[column.name],
         )
     for row, line in zip(rows, cells, strict=True):
