@@ -4,10 +4,11 @@ A position that is marked below `stop_loss_pct` percent of what it cost is sold,
 `take_profit_pct` percent or more as well: the strategy's own orders in that market are taken back first, and what
 another strategy of ours quotes at the price to sell at; then orders go that are reduce-only and immediate or cancelled,
 each at the best price of that moment. A walk is bounded: an order a second, each at most `max_close_slippage` below the
-one before, ten of them; then it rests for a minute and begins again. Where nobody pays more than a cent, the book
-cannot be believed, an order of the strategy in this market is in doubt, or the orders of others close the position
-already, nothing is sent, and somebody is told. Meanwhile the strategy opens nothing there, and after a loss not for its
-cooldown, which is a control of its own.
+one before, ten of them; then it rests for a minute and begins again. While others quote further apart than
+`max_spread`, the first order of a stop-loss waits for up to ten seconds: those who quote may be back. Where nobody pays
+more than a cent, the book cannot be believed, an order of the strategy in this market is in doubt, or the orders of
+others close the position already, nothing is sent, and somebody is told. Meanwhile the strategy opens nothing there,
+and after a loss not for its cooldown, which is a control of its own.
 
 Every look decides anew from what is held and what it is worth, so a restart goes on where it was. What the exchange has
 netted between two strategies is not there to be sold. Percentages are of what was paid: of a NO, of one dollar less the
@@ -47,7 +48,7 @@ STEPS = 10
 REST_MS = 60_000
 
 STUCK_MS = 10_000
-"""How long a stop-loss may have sold nothing until somebody is told."""
+"""How long a stop-loss may have sold nothing until somebody is told, and how long it may wait for a wide spread."""
 
 A_CENT = cents(1)
 
@@ -147,7 +148,7 @@ class Exits:
 
     def _is_in_the_way(self, order: Order, position: Position) -> bool:
         """Another strategy of ours quotes the price to sell at, and nobody trades with themselves."""
-        best = self._best(position)
+        best = self._best_for(position)
         is_opposite = order.side is (BID if position.qty > 0 else ASK)
         reaches = best is not None and (order.price - best) * order.side.sign >= 0
         return order.strategy in self._names and is_opposite and reaches
@@ -164,17 +165,19 @@ class Exits:
     def _due(self, position: Position) -> str:
         """The reason to sell it now; empty where there is none. Exact: its worth times 100 against percent of cost."""
         stop, take = self._limits.stop_loss_pct, self._limits.take_profit_pct
-        best = self._best(position)
+        best = self._best_for(position)
         worth = position.value(best if best is not None else self._unpaid(position))
         if stop is not None and worth is not None and worth * 100 < position.cost * stop:
             return STOP_LOSS
         paid = position.value(best)
         return TAKE_PROFIT if take is not None and paid is not None and paid * 100 >= position.cost * take else ""
 
-    def _best(self, position: Position) -> Price | None:
-        """The best price on the YES scale that somebody else pays for it: what rests there of this account buys nothing
-        from it."""
-        ticker, side = position.ticker, BID if position.qty > 0 else ASK
+    def _best_for(self, position: Position) -> Price | None:
+        """The best price on the YES scale that somebody else pays for it."""
+        return self._best(position.ticker, BID if position.qty > 0 else ASK)
+
+    def _best(self, ticker: str, side: Side) -> Price | None:
+        """The best price of a side that somebody else quotes: what rests there of this account buys nothing from it."""
         own: dict[Price, int] = {}
         for order in self._state.orders.live(ticker):
             if order.side is side and order.status is OrderStatus.RESTING:
@@ -185,6 +188,11 @@ class Exits:
         levels = book.levels(side, len(own) + 1)
         return next((price for price, count in levels if count > own.get(price, 0)), None)
 
+    def _is_wide(self, ticker: str) -> bool:
+        """Others quote so far apart that the price is none, as the control `max_spread` counts."""
+        bid, ask, most = self._best(ticker, BID), self._best(ticker, ASK), self._limits.max_spread
+        return most is not None and (ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid) > most
+
     def _unpaid(self, position: Position) -> Price | None:
         """What it is marked at where nobody buys it, as `mark` does: no better than others sell at."""
         book, market = self._state.books[position.ticker], self._state.markets[position.ticker]
@@ -194,10 +202,14 @@ class Exits:
     def _step(self, key: _Key, walk: _Walk, position: Position, owned: Qty) -> list[Effect]:
         """One order, where somebody pays enough; else only the price gives way."""
         strategy, ticker, subaccount = key
-        best, is_long = self._best(position), position.qty > 0
+        best, is_long = self._best_for(position), position.qty > 0
         pays = None if best is None else best if is_long else Price(ONE_DOLLAR - best)
         if best is None or pays is None or pays <= A_CENT:
             return self._stuck(key, "nobody pays more than a cent for it")
+        is_first = walk.reason == STOP_LOSS and not walk.steps and self._state.now < walk.since + STUCK_MS
+        if is_first and self._is_wide(ticker):
+            when = f"once others quote within risk.max_spread, or {STUCK_MS // 1000} s after it was due"
+            return self._begun(key, walk, position, when)
         if walk.steps == STEPS:
             walk.steps, walk.last, walk.next_at = 0, None, Ts(self._state.now + REST_MS)
             return self._stuck(key, f"{STEPS} steps did not sell all of it; the next in {REST_MS // 1000} s")
@@ -215,7 +227,7 @@ class Exits:
         intent = Place(
             ticker, side, best, qty, reason=walk.reason, tif=Tif.IOC, reduce_only=True, subaccount=subaccount
         )
-        told = self._begun(key, walk, position)
+        told = self._begun(key, walk, position, "now")
         verdict = self._place(intent, strategy)
         if isinstance(verdict, Denied):
             return [*told, verdict, *self._stuck(key, f"{verdict.code} {verdict.detail}")]
@@ -234,17 +246,17 @@ class Exits:
             qty = min(qty, limits.max_order_cost // (best if side is BID else ONE_DOLLAR - best))
         return Qty(qty)
 
-    def _begun(self, key: _Key, walk: _Walk, position: Position) -> list[Effect]:
-        """Somebody hears of an exit when its first order goes."""
+    def _begun(self, key: _Key, walk: _Walk, position: Position, when: str) -> list[Effect]:
+        """Somebody hears of an exit when its first order goes, or waits for the spread."""
         if walk.is_begun:
             return []
         walk.is_begun = True
         strategy, ticker, _ = key
         side = "YES" if position.qty > 0 else "NO"
-        worth = position.value(self._best(position)) or Money(0)
+        worth = position.value(self._best_for(position)) or Money(0)
         text = (
             f"{show_qty(Qty(abs(position.qty)))} {side} of {strategy} cost {show_money(position.cost)} and are worth "
-            f"{show_money(worth)}: they are being sold, and {strategy} opens nothing there meanwhile"
+            f"{show_money(worth)}: they are being sold {when}, and {strategy} opens nothing there meanwhile"
         )
         tier = "critical" if walk.reason == STOP_LOSS else "info"
         return [Alert(self._state.now, tier, _CODES[walk.reason], ticker, text)]

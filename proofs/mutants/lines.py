@@ -745,6 +745,14 @@ HELD = (
         ("tests/core/test_exits.py",),
     ),
     Mutant(
+        "a stop-loss waits for those who quote",
+        "everything goes at a stub bid while makers are away for a moment",
+        "core/exits.py",
+        "        if is_first and self._is_wide(ticker):",
+        "        if False:",
+        ("tests/core/test_exits.py",),
+    ),
+    Mutant(
         "an exit rests after its steps",
         "it follows the price to the bottom without a pause",
         "core/exits.py",

@@ -550,6 +550,62 @@ def test_without_a_limit_of_age_a_book_of_an_hour_prices(build: Build) -> None:
     assert len(sent(stage.engine.step(Tick(Ts(stage.now + 600_000))))) == 1
 
 
+WIDE = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, max_spread=cents(20))
+
+
+@pytest.mark.parametrize(("bid", "ask"), [(5, 95), (19, 40), (5, None)])
+def test_a_stop_loss_waits_for_those_who_quote_and_then_sells_all_the_same(
+    build: Build, bid: int, ask: int | None
+) -> None:
+    stage = Stage(build, limits=WIDE)
+    effects = stage.book(bid, ask) + [effect for _ in range(9) for effect in stage.tick()]
+    assert (sent(effects), codes(effects)) == ([], ["STOP_LOSS"]), "told once"
+    assert sent(stage.tick(STUCK_MS - 9 * STEP_MS - 1)) == []
+    effects = stage.tick(1)
+    assert [terms(order) for order in sent(effects)] == [(ASK, cents(bid), contracts(10))]
+    assert codes(effects) == []
+
+
+def test_only_the_first_order_of_a_walk_waits(build: Build) -> None:
+    stage = Stage(build, limits=WIDE)
+    stage.book(19, 39)
+    stage.answer(*sent(stage.tick()), 4)
+    stage.book(12, 95)
+    assert [terms(order) for order in sent(stage.tick())] == [(ASK, cents(12), contracts(6))]
+
+
+def test_a_no_waits_as_well(build: Build) -> None:
+    stage = Stage(build, held=-10, price=60, limits=WIDE)
+    stage.book(None, 85)
+    assert sent([effect for _ in range(9) for effect in stage.tick()]) == []
+    assert len(sent(stage.book(66, 85))) == 1, "the companion"
+
+
+def test_once_others_quote_close_together_again_it_is_sold_at_once_or_kept(build: Build) -> None:
+    for bid, ask, qtys in ((19, 39, [contracts(10)]), (40, 44, [])):
+        stage = Stage(build, limits=WIDE)
+        stage.book(5, 95)
+        assert sent(stage.tick()) == []
+        assert [order.qty for order in sent(stage.book(bid, ask))] == qtys
+
+
+def test_what_this_account_quotes_itself_makes_no_spread_narrow(build: Build) -> None:
+    """Five at 42 are ours: without them nobody offers below 95. One more there and somebody does."""
+    other = Wishes("t")
+    stage = Stage(build, others=[other], limits=Limits(min_edge=None, stop_loss_pct=50, max_spread=cents(23)))
+    quoted(stage, other, Place(TICKER, ASK, cents(42), contracts(5)))
+    for count, orders in ((5, 0), (6, 1)):
+        asks = ((cents(42), contracts(count)), (cents(95), contracts(9)))
+        effects = stage.engine.step(BookSnapshot(stage.now, TICKER, ((cents(19), contracts(9)),), asks))
+        assert len(sent(effects + stage.tick())) == orders
+
+
+def test_a_gain_is_taken_whatever_the_spread(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, take_profit_pct=150, max_spread=cents(20)))
+    stage.book(60, None)
+    assert len(sent(stage.tick())) == 1
+
+
 # -- what else is on ---------------------------------------------------------------------------------------------------
 
 
