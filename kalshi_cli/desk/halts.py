@@ -76,8 +76,6 @@ def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
         remove_halt_file(home)
     elif before.state is not TradingState.ACTIVE:
         store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", reason, clock.now()))
-        if before.state is TradingState.REDUCING:
-            store.forget_best()
     unpause(home)
     return before
 

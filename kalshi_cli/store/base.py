@@ -190,7 +190,10 @@ class Store(Notebook, Protocol):
     """One account of one environment. Every method may raise StateError; nothing is lost silently."""
 
     def set_halt(self, halt: Halt) -> None:
-        """Move the durable trading state, whatever it was: what a person decided."""
+        """Move the durable trading state, whatever it was: what a person decided.
+
+        One who trades on after a guard let only closing orders through counts a drawdown from there on.
+        """
         ...
 
     def lock_market(self, lock: MarketLock) -> None:
@@ -239,10 +242,6 @@ class Store(Notebook, Protocol):
 
     def see_gained(self, gained: Money, ts: Ts) -> Best:
         """The account has gained so much now; the most that was ever seen, this included."""
-        ...
-
-    def forget_best(self) -> None:
-        """A person trades on after a guard had stopped it: the best is counted from here on."""
         ...
 
     def cash_base(self) -> CashBase | None:

@@ -178,8 +178,7 @@ class SqliteStore:
         self._count_own(number)
 
     def _refuse_if_moved(self, execute: Callable[..., sqlite3.Cursor], effect: SubmitOrder | AmendOrder) -> None:
-        found = execute(rows.HALT).fetchone()
-        state = self._or_beside(rows.read(Halt, found) if found else NO_HALT).state
+        state = self._or_beside(_halt_on_file(execute)).state
         if state is TradingState.HALTED:
             raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
         if _CAUTION[state] > _CAUTION[effect.reviewed]:
@@ -228,9 +227,7 @@ class SqliteStore:
             return
         self._keep_beside(after)
         with self._database.writing(durable=True) as execute:
-            found = execute(rows.HALT).fetchone()
-            before = rows.read(Halt, found) if found else NO_HALT
-            if _CAUTION[after.state] > _CAUTION[before.state]:
+            if _CAUTION[after.state] > _CAUTION[_halt_on_file(execute).state]:
                 execute(rows.PUT_HALT, (1, *rows.row(after)))
 
     def _count_denial(self, effect: Denied) -> None:
@@ -256,9 +253,14 @@ class SqliteStore:
             execute(rows.TRIM_ALERTS, (MAX_ALERTS,))
 
     def set_halt(self, halt: Halt) -> None:
-        """Move the durable trading state, whatever it was: what a person decided. Nothing else loosens it."""
+        """Move the durable trading state, whatever it was: what a person decided. Nothing else loosens it.
+
+        Out of reducing into active, the next gain that is seen is the best, also where a pause hid what was reduced.
+        """
         self._keep_beside(halt)
         with self._database.writing(durable=True) as execute:
+            if halt.state is TradingState.ACTIVE and _halt_on_file(execute).state is TradingState.REDUCING:
+                execute(rows.FORGET_BEST)
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
         if halt.state is not TradingState.HALTED:
             remove_halt_file(self._home)
@@ -328,11 +330,6 @@ class SqliteStore:
         with self._database.writing(durable=False) as execute:
             execute(rows.SEE_BEST, (1, gained, ts))
         return self._select(Best, rows.BEST)[0]
-
-    def forget_best(self) -> None:
-        """The next that is seen is the best."""
-        with self._database.writing(durable=True) as execute:
-            execute(rows.FORGET_BEST, ())
 
     def cash_base(self) -> CashBase | None:
         """From where drift of the cash is counted, if it was ever looked at."""
@@ -458,6 +455,12 @@ class SqliteStore:
 
 
 # -- orders, within a transaction ---------------------------------------------------------------------------------
+
+
+def _halt_on_file(execute: Callable[..., sqlite3.Cursor]) -> Halt:
+    """What the state file says, without what is beside it: a pause hides what was reduced."""
+    found = execute(rows.HALT).fetchone()
+    return rows.read(Halt, found) if found else NO_HALT
 
 
 def _put(execute: Callable[..., sqlite3.Cursor], order: Order) -> None:

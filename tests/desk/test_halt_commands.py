@@ -104,13 +104,19 @@ def test_of_several_halts_the_gravest_is_told() -> None:
     assert gravest([]) == NO_HALT
 
 
-@pytest.mark.parametrize(("state", "is_kept"), [(TradingState.REDUCING, False), (TradingState.HALTED, True)])
+@pytest.mark.parametrize("is_paused", [False, True])
+@pytest.mark.parametrize(
+    ("state", "is_kept"), [(TradingState.REDUCING, False), (TradingState.HALTED, True), (TradingState.ACTIVE, True)]
+)
 def test_a_resume_out_of_reducing_counts_a_drawdown_from_there(
-    tmp_path: Path, state: TradingState, is_kept: bool
+    tmp_path: Path, state: TradingState, is_kept: bool, is_paused: bool
 ) -> None:
+    """Also where a pause hides it, and no pause by itself does."""
     with SqliteStore.open(tmp_path / "state.db", account="a", environment="sim") as store:
         store.see_gained(Money(5), CLOCK.now())
         store.set_halt(Halt(state, "DRAWDOWN", "fell", CLOCK.now()))
+        if is_paused:
+            pause(tmp_path, "lunch")
         resume(tmp_path, store, "seen", CLOCK)
         assert (store.load().best is not None) is is_kept
 
