@@ -654,7 +654,7 @@ HOUSE = (
         "nobody loosens a halt unseen",
         "a loop undoes the kill switch of another program (I-HALT)",
         "store/sqlite.py",
-        "            if _CAUTION[after.state] > _CAUTION[before.state]:",
+        "            if _CAUTION[after.state] > _CAUTION[_halt_on_file(execute).state]:",
         "            if True:",
         ("tests/store/test_sqlite_store.py",),
     ),
