@@ -119,9 +119,25 @@ def _exceeded(code: str, before: Money, after: Money, limit: Money, *which: str)
 
 
 def cooldown(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
-    """A strategy that has just closed at a loss opens nothing in that market for a while."""
-    lost = state.losses.get((strategy, intent.ticker))
-    if lost is None or is_reducing(state, intent):
+    """A strategy that has just closed at a loss opens nothing in that market for a while; nor does one whose close has
+    no fills yet, because nobody knows what it lost."""
+    if not limits.cooldown_after_loss_ms or not strategy or is_reducing(state, intent):
+        return None
+    if _is_closing_untold(state, intent.ticker, strategy):
+        return "COOLDOWN", "until=fills_of_a_close_are_booked"
+    lost = state.lost_at(strategy, intent.ticker)
+    if lost is None:
         return None
     until = Ts(lost + limits.cooldown_after_loss_ms)
     return ("COOLDOWN", f"until={format_ts(until)}") if state.now < until else None
+
+
+def _is_closing_untold(state: State, ticker: str, strategy: str) -> bool:
+    """A reply said that an order of the strategy traded against what it held, and the fills are on their way."""
+    untold = [order for order, _ in state.orders.untold(ticker) if order.strategy == strategy]
+    if not untold:
+        return False
+    is_both_ways = len({order.side for order in untold}) > 1
+    return is_both_ways or any(
+        state.share(ticker, strategy, order.subaccount).qty * order.side.sign < 0 for order in untold
+    )

@@ -183,17 +183,42 @@ def test_after_a_loss_a_strategy_waits_in_that_market_and_others_do_not(build: B
     assert verdict("loser", side=ASK) == "approved", "it closes"
 
 
-def test_a_loss_of_yesterday_is_booked_and_forgotten(build: Build) -> None:
-    state = build.state()
-    old = Ts(NOW - 86_400_000)
-    assert state.book_own("s", build.fill("t1", ts=old))
-    assert state.book_own("s", build.fill("t2", side=ASK, price=cents(30), ts=old))
-    assert not state.book_own("s", build.fill("t2", side=ASK, price=cents(30), ts=old))
-    assert state.losses == {}
-    assert state.book_own("s", build.fill("t3"))
-    assert not state.book_own("s", build.fill("t3"))
-    assert state.book_own("s", build.fill("t4", side=ASK, price=cents(30)))
-    assert state.losses == {("s", "KXA-1"): NOW}
+@pytest.mark.parametrize(
+    ("booked", "sides", "cooldown_ms", "expected"),
+    [
+        (0, (BID,), 60_000, "approved"),  # it opens
+        (10, (BID,), 60_000, "approved"),  # it opens more
+        (10, (ASK,), 60_000, "COOLDOWN"),
+        (10, (ASK,), 0, "approved"),  # no loss is waited for
+        (-10, (BID,), 60_000, "COOLDOWN"),
+        (0, (BID, ASK), 60_000, "COOLDOWN"),
+    ],
+)
+def test_while_the_fills_of_a_close_are_on_their_way_nothing_is_opened_since_nobody_knows_what_it_lost(
+    build: Build, booked: int, sides: tuple[Side, ...], cooldown_ms: int, expected: str
+) -> None:
+    engine: Engine = build.engine(limits=Limits(min_edge=None), state=build.state(build.market()))
+    engine.step(build.book())
+
+    def trade(side: Side, number: int) -> str:
+        sent = engine.place(place(side, 42, tif=Tif.IOC), "s")
+        assert not isinstance(sent, Denied), sent
+        engine.step(OrderAccepted(NOW, sent.order.client_order_id, f"o{number}", contracts(10), Qty(0)))
+        return sent.order.client_order_id
+
+    if booked:
+        side = BID if booked > 0 else ASK
+        name = trade(side, 0)
+        engine.step(Filled(NOW, build.fill("t", order_id="o0", client_order_id=name, side=side, price=cents(42))))
+    for number, side in enumerate(sides, 1):
+        trade(side, number)
+
+    def verdict(strategy: str) -> str:
+        wanted = place(BID if booked >= 0 else ASK, 42, 1)
+        return code(engine.state, wanted, strategy, cooldown_after_loss_ms=cooldown_ms, max_book_age_ms=None)
+
+    assert verdict("s") == expected
+    assert (verdict("other"), verdict("")) == ("approved", "approved")
 
 
 # -- when, and at which price, a strategy may open ----------------------------------------------------------------
