@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from kalshi_cli.core.ledger import held_price
 from kalshi_cli.core.model import Fill, Settlement
-from kalshi_cli.units import Money, Price, Qty
+from kalshi_cli.units import Money, Price, Qty, Ts
 
 OTHERS = ""
 """The owner of what no strategy traded."""
@@ -47,9 +47,12 @@ class Shares:
 
     def __init__(self, entries: Iterable[Fill | Settlement], owner_of: Callable[[Fill], str]) -> None:
         self._held: dict[int, dict[str, _Share]] = {}
+        self._lost: dict[str, Ts] = {}
         for entry in entries:
             if isinstance(entry, Fill):
-                self.trade(entry.subaccount, owner_of(entry), entry.side.sign * entry.qty, entry.price)
+                owner = owner_of(entry)
+                if self.trade(entry.subaccount, owner, entry.side.sign * entry.qty, entry.price) < 0:
+                    self._lost[owner] = entry.ts
             else:
                 self._held.clear()
 
@@ -61,8 +64,9 @@ class Shares:
             more.trade(*trade)
         return more
 
-    def trade(self, subaccount: int, owner: str, change: int, price: Price) -> None:
-        """Somebody traded; what others hold and a strategy on the other side are then one thing, and gone."""
+    def trade(self, subaccount: int, owner: str, change: int, price: Price) -> Money:
+        """Somebody traded, and gained so much with what that closed, before fees; what others hold and a strategy on
+        the other side are then one thing, and gone."""
         held = self._held.setdefault(subaccount, {OTHERS: _NONE})
         was = held.get(owner, _NONE)
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
@@ -73,11 +77,16 @@ class Shares:
             if own.qty * others.qty < 0:
                 gone = min(abs(own.qty), abs(others.qty))
                 held[name], held[OTHERS] = own.less(gone), others.less(gone)
+        return Money(held_price(was.qty, price) * closing - (was.cost - kept.cost))
 
     def of(self, owner: str, subaccount: int | None = None) -> Qty:
         """What one holds in a subaccount, or over all of them, signed."""
         found = (held for number, held in self._held.items() if subaccount in (None, number))
         return Qty(sum(held.get(owner, _NONE).qty for held in found))
+
+    def lost_at(self, owner: str) -> Ts | None:
+        """When one last closed at a loss, before fees; None where that never was."""
+        return self._lost.get(owner)
 
     def cost_of(self, owner: str, subaccount: int) -> Money:
         """What one paid for what it holds in a subaccount, without fees."""

@@ -126,8 +126,6 @@ class State:
         """When each order of the last minute was sent, and in which market."""
         self.locks: dict[str, Ts] = {}
         """Markets that a person locked, and until when: nothing is opened there."""
-        self.losses: dict[tuple[str, str], Ts] = {}
-        """When a strategy last closed at a loss, by strategy and market."""
         self.best_gained: Money | None = None
         """The most that the account ever gained, since the last resume out of reducing: where a drawdown is counted
         from. None until it is known."""
@@ -178,20 +176,12 @@ class State:
         return Qty(self.ledger.position(ticker, subaccount).qty + traded)
 
     def book_own(self, strategy: str, fill: Fill) -> bool:
-        """Book a fill with the strategy whose order it was, and remember when it closed at a loss; whether it is new.
+        """Book a fill with the strategy whose order it was; whether it is new."""
+        return self.by_strategy.setdefault(strategy, Ledger()).book(fill)
 
-        What is older than the longest pause after a loss is only booked.
-        """
-        ledger = self.by_strategy.setdefault(strategy, Ledger())
-        if fill.ts <= self.now - DAY_MS:
-            return ledger.book(fill)
-        before = ledger.position(fill.ticker, fill.subaccount).realized
-        if not ledger.book(fill):
-            return False
-        if ledger.position(fill.ticker, fill.subaccount).realized < before:
-            key = (strategy, fill.ticker)
-            self.losses[key] = max(fill.ts, self.losses.get(key, fill.ts))
-        return True
+    def lost_at(self, strategy: str, ticker: str) -> Ts | None:
+        """When a strategy last closed there at a loss, of what was still its own; None where that never was."""
+        return self._booked_shares(ticker).lost_at(strategy)
 
     def owned(self, ticker: str, strategy: str, subaccount: int | None = None) -> Qty:
         """What a strategy holds in a subaccount, or over all of them, with what its orders traded whose fills are still

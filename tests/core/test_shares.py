@@ -179,3 +179,30 @@ def test_what_it_holds_after_somebody_closed_its_position_cost_what_it_paid_sinc
     share = account.engine.state.share(TICKER, "one", 0)
     assert (share.qty, share.cost) == (-contracts(10), dollars(7))
     assert View(account.engine.state, "one").cost(TICKER) == dollars(7)
+
+
+@pytest.mark.parametrize(("price", "is_loss"), [(39, True), (40, False), (41, False)])
+@pytest.mark.parametrize("is_short", [False, True])
+def test_a_loss_is_what_is_closed_below_its_cost(price: int, is_short: bool, is_loss: bool) -> None:
+    account, (opens, closes) = Account(), (ASK, BID) if is_short else (BID, ASK)
+    account.trade("one", opens, 10, price=60 if is_short else 40)
+    account.trade("one", closes, 5, price=100 - price if is_short else price)
+    state = account.engine.state
+    assert state.lost_at("one", TICKER) == (account.fills[-1].ts if is_loss else None)
+    assert state.lost_at("two", TICKER) is None
+    account.trade("one", closes, 5, price=45 if is_short else 55)
+    assert state.lost_at("one", TICKER) == (account.fills[-2].ts if is_loss else None), "a gain takes no loss back"
+
+
+def test_what_a_person_closed_is_no_loss_of_the_strategy_and_what_it_loses_afterwards_is() -> None:
+    """By its own fills alone it closes at a loss where it opens, and opens where it closes at a loss."""
+    account = Account()
+    state = account.engine.state
+    account.trade("one", BID, 10, price=40)
+    account.trade("a person", ASK, 10, price=20)
+    account.trade("one", ASK, 10, price=30)
+    assert state.lost_at("one", TICKER) is None
+    account.trade("one", BID, 10, price=31)
+    assert state.lost_at("one", TICKER) == account.fills[-1].ts
+    for fills in (account.fills, account.fills[::-1]):
+        assert account.restarted(fills).state.lost_at("one", TICKER) == account.fills[-1].ts, "a restart remembers it"
