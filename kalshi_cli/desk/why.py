@@ -183,7 +183,9 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
 
 
 def _last_run(status: Status) -> str:
-    """When the last loop was seen, and what ended it."""
+    """When the last loop was seen, what ended it, and its exit code where that was not 0."""
     if status.cycle is None or status.ended is None:
         return ""
-    return f"; the last one ({status.cycle.strategy}) ended {format_ts(status.ended)}: {status.stopped_by or 'unknown'}"
+    code = f", exit {status.exit_code}" if status.exit_code else ""
+    why = status.stopped_by or "nobody knows why"
+    return f"; the last one ({status.cycle.strategy}) ended {format_ts(status.ended)}: {why}{code}"

@@ -110,7 +110,7 @@ def test_what_ended_the_last_loop_is_said_where_none_runs(virtual: Virtual) -> N
     )  # fmt: skip
     virtual.store.beat(cycle)
     ended = format_ts(now)
-    assert look(virtual).remarks == (f"no loop is running; the last one (bidder) ended {ended}: a full disk",)
+    assert look(virtual).remarks == (f"no loop is running; the last one (bidder) ended {ended}: a full disk, exit 8",)
 
 
 def test_where_nothing_ever_ran_there_is_nothing_to_tell(virtual: Virtual) -> None:
