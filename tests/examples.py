@@ -1,0 +1,220 @@
+"""The examples of the help texts and of the README, and a place in which each of them can be typed.
+
+What an example names is replaced by what there is: markets, events, ids, files.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ping_receiver import Receiver
+from polymarket_build import TOKEN, Polymarket, book
+from served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi
+from talks import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_collection, with_season
+
+from kalshi_cli.cli.main import ENTRIES, root
+from kalshi_cli.core.model import ASK
+from kalshi_cli.desk.template import TEMPLATE
+from kalshi_cli.sim.quote_records import QuoteRecord
+from kalshi_cli.units import contracts
+
+README = Path(__file__).parents[1] / "README.md"
+ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
+TEN = contracts(10)
+NOT_OURS = r"KX(?!NBA|MVE|RAIN|WIND)\w+"
+"""Series that the exchange of `served` does not have."""
+
+
+def of_help(name: str, command: Any) -> Iterator[str]:
+    """The examples of a command, or of every command of a group."""
+    if hasattr(command, "commands"):
+        for sub, inner in command.commands.items():
+            yield from of_help(f"{name} {sub}", inner)
+        return
+    for line in (command.help or "").partition("\b\n")[2].splitlines():
+        if "kalshi " in line:
+            yield line.strip()
+
+
+def of_readme() -> Iterator[str]:
+    """The lines of its shell blocks that start this program."""
+    for block in re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("kalshi "):
+                yield line.partition("  #")[0].strip()
+
+
+def by_command() -> dict[str, list[str]]:
+    """Every example once, under the first word of its command, or README; those of the simulated exchange apart."""
+    found = {name: list(of_help(name, root().get_command(None, name))) for name in ENTRIES}
+    found["README"] = list(of_readme())
+    seen: set[str] = set()
+    apart: list[str] = []
+    for name, lines in found.items():
+        new = [line for line in dict.fromkeys(lines) if line not in seen]
+        seen.update(new)
+        apart += [line for line in new if is_simulated(line)]
+        found[name] = [line for line in new if not is_simulated(line)]
+    return {name: lines for name, lines in found.items() if lines} | {"sim": apart}
+
+
+def is_simulated(line: str) -> bool:
+    """Whether it is of what only the whole simulated exchange has."""
+    return line.startswith(("kalshi sim ", "kalshi live KXBTC15M"))
+
+
+def typed(line: str, monkeypatch: pytest.MonkeyPatch) -> list[Ended]:
+    """What each part of a line ended with that starts this program; the parts of a pipe hear each other.
+
+    Another program at the end of a pipe is left out: it may not be installed, and nobody hears it.
+    """
+    endings = []
+    for command in line.split(" && "):
+        heard = ""
+        parts = command.split(" | ")
+        while not parts[-1].startswith("kalshi "):
+            parts.pop()
+        for part in parts:
+            if part.startswith("kalshi "):
+                words, _, file = part.partition(" < ")
+                monkeypatch.setattr("sys.stdin", io.StringIO(Path(file).read_text() if file else heard))
+                endings.append(kalshi(*shlex.split(words)[1:]))
+                heard = endings[-1].out
+            else:
+                heard = subprocess.run(part, shell=True, input=heard, capture_output=True, text=True, check=True).stdout
+    return endings
+
+
+class Simulated:
+    """The simulated exchange of a home of its own. Markets that last are named, whatever hour it is."""
+
+    def __init__(self) -> None:
+        hourly = kalshi("markets", "--series", "KXBTCD", "--json").json
+        lasting = kalshi("markets", "--series", "KXFEDDECISION", "--json").json
+        self.event = max(hourly, key=lambda row: row["close_time"])["event_ticker"]
+        self.one, self.other = lasting[0]["ticker"], lasting[1]["ticker"]
+
+    def prepare(self, line: str) -> None:
+        """Nothing has to be undone: what is paused is resumed by the example after it."""
+
+    def named(self, line: str) -> str:
+        """The line with what there is; the market of the help texts goes through a whole life."""
+        line = re.sub(r"KXBTC15M-\S+", self.event, line)
+        return re.sub(r"KXBTCD-\S+", self.one, line).replace("TICKER", self.other)
+
+
+class Desk:
+    """An account with something of everything on the exchange of `served`, and the words that name it."""
+
+    def __init__(self, one: Served, receiver: Receiver, theirs: Polymarket) -> None:
+        self.one = one
+        self.theirs = theirs
+        with_season(one)
+        with_collection(one)
+        theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [("0.58", "80")])
+        files = {
+            "fade.py": (TEMPLATE / "fade.py").read_text(),
+            "kalshi-demo.key": one.key_path.read_text(),
+            "pairs.csv": f"ticker,polymarket,side\n{TWO_SIDED},{TOKEN},yes\n",
+            "results.json": json.dumps({TWO_SIDED: "yes"}),
+            "config.yaml": f"alerts:\n  sinks:\n    phone: {{url: '{receiver.url}', allow_private: true}}\n",
+            "o.ndjson": json.dumps({"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.41"}),
+        }
+        for name, text in files.items():
+            (one.home / name).write_text(text)
+            (one.home / name).chmod(0o600)
+        one.submit("maker", TWO_SIDED, ASK, "0.4500", "6")
+        self.order("6", "0.45")
+
+    def prepare(self, line: str) -> None:
+        """Undo what the examples before it did to this one, and do what it takes for granted."""
+        kalshi("resume", "--reason", "the example before")
+        if line.startswith("kalshi unlock"):
+            kalshi("lock", TWO_SIDED, "--for", "1h")
+        if line.startswith("kalshi subaccounts"):
+            kalshi("limits", "upgrade")
+            kalshi("subaccounts", "create")
+        if line.startswith("kalshi init"):
+            (self.one.home / "config.yaml").unlink(missing_ok=True)
+            shutil.rmtree(self.one.home / "config", ignore_errors=True)
+        if line.startswith(("kalshi rfq", "kalshi quote")):
+            self.one.call(self._close_requests)
+        if line.startswith("kalshi state rebuild"):
+            (self.one.state / "sim" / "state.db").write_bytes(b"no state")
+        if "--offline" in line:
+            kalshi("catalogue", "refresh")
+        for file in self.one.home.glob("*.jsonl.gz"):
+            file.unlink()
+        if "--data" in line:
+            kalshi("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
+
+    def named(self, line: str) -> str:
+        """The line with what there is, instead of what it names."""
+        line = re.sub(r" --env (demo|prod)| --config \./config\.yaml| > \S+", "", line)
+        line = line.replace("--price 70c", "--price 55c").replace("--price 0.25", "--price 0.42")
+        line = line.replace("--to 2 ", "--to 1 ").replace("--from 2 ", "--from 1 ").replace("2=40", "1=40")
+        line = re.sub(r" --duration \S+", "", re.sub("--wait (30s|1m)", "--wait 1s", line))
+        line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
+        line = re.sub(r"KXETH\w*-\S+", FINE, line)
+        line = re.sub(rf"{NOT_OURS}-\w+-[\w.]+|\bTICKER\b", TWO_SIDED, line)
+        line = re.sub(rf"{NOT_OURS}-\w+(?= |$)", "KXRAIN-40JAN01", line)
+        line = re.sub(rf"{NOT_OURS}(?= |$)", "KXRAIN", line)
+        line = line.replace("KXMVECROSSCATEGORY-R", COLLECTION).replace(f"{TWO_SIDED}:no", f"{FINE}:no")
+        line = line.replace("KXNBAGAME-26NOV21BOSMIA", "KXNBAGAME-24JUN01BOSMIA")
+        line = line.replace("--key-id ID", f"--key-id {KEY_ID}")
+        if "cross-venue" in line:
+            line += " " + " ".join(self.theirs.options)
+        if ID in line:
+            line = line.replace(ID, self._an_id(line))
+        return self._talked(line)
+
+    def order(self, count: str, price: str) -> str:
+        words = f"order place {TWO_SIDED} --side yes --action buy --count {count} --price {price} --json"
+        return str(kalshi(*words.split()).json["order_id"])
+
+    def _an_id(self, line: str) -> str:
+        match line.split()[1:3]:
+            case ["order", "group"]:
+                return str(kalshi("order", "group", "create", "--limit", "100", "--json").json["order_group_id"])
+            case ["rfq", _]:
+                return ask(self.one, qty=TEN)
+            case ["quote", _]:
+                return self._quote(FINE)
+            case ["live", _]:
+                return MILESTONE
+            case ["transfer", _]:
+                made = kalshi("transfer", "--from", "0", "--to", "1", "--amount", "1.00", "--json")
+                return str(made.json["transfer_id"])
+        return self.order("10", "0.41")
+
+    def _talked(self, line: str) -> str:
+        if line.startswith("kalshi rfq accept"):
+            rfq = ask(self.one, qty=TEN)
+            return line.replace("RFQ QUOTE", f"{rfq} {answer(self.one, rfq)}")
+        if line.startswith("kalshi quote confirm"):
+            quote = self._quote(TWO_SIDED)
+            accept(self.one, quote, "no")
+            return line.replace("QUOTE", quote)
+        if line.startswith("kalshi quote create"):
+            return line.replace("RFQ", ask(self.one, "maker", qty=TEN))
+        return line
+
+    def _close_requests(self) -> None:
+        for rfq in self.one.exchange._state.talks.open_rfqs():
+            self.one.exchange._quotes.withdraw(rfq.account, rfq.rfq_id, self.one.clock.now())
+
+    def _quote(self, ticker: str) -> str:
+        """A quote of the account on a request of the other member."""
+        rfq = ask(self.one, "maker", ticker, TEN)
+        made = self.one.call(lambda: self.one.exchange.quote(ME, rfq, YES, NO, self.one.clock.now()))
+        assert isinstance(made, QuoteRecord), made
+        return made.quote_id
