@@ -108,8 +108,8 @@ class Simulated:
 
     def named(self, line: str) -> str:
         """The line with what there is; the market of the help texts goes through a whole life."""
-        line = re.sub(r"KXBTC15M-\S+", self.event, line)
-        return re.sub(r"KXBTCD-\S+", self.one, line).replace("TICKER", self.other)
+        line = re.sub(r"KXBTCD-\S+", self.one, line).replace("TICKER", self.other)
+        return re.sub(r"KXBTC15M-\S+", self.event, line)
 
 
 class Desk:
