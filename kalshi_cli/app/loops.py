@@ -272,7 +272,11 @@ class Loops:
         """With the parameters of the configuration, then those of the command."""
         from kalshi_cli.strategies import registry
 
-        return registry.make_all(request.strategies, self.app.config.strategies, request.params)
+        configured = self.app.config.strategies
+        made = registry.make_all(request.strategies, configured, request.params)
+        for name, meant in registry.misspelt((*configured, *self.app.config.allotments), made):
+            self.app.tell(f"strategies.{name} in the configuration is of no strategy here; is {meant} meant?")
+        return made
 
     def _plan(self, strategies: Sequence[str], mode: str, markets: int, request: TradeRequest | None = None) -> Plan:
         from kalshi_cli.strategies.registry import fingerprint

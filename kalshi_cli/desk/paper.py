@@ -12,6 +12,7 @@ from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, backtest
+from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import Outcome, read_results
@@ -89,4 +90,9 @@ def over_recordings(
     )
     venue = PaperVenue(cash=cash, fees=lambda _: FeeSchedule(), new_id=new_id, latency_ms=request.latency_ms)
     engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by
-    return backtest(plan, engine, replay, venue, clock)
+    report = backtest(plan, engine, replay, venue, clock)
+    if not engine.state.markets:
+        names = ", ".join(path.name for path in request.files)
+        hint = "give what `kalshi record` writes; --data FILE"
+        raise UsageError(f"no market was found in {names}", hint=hint, code="bad_recording")
+    return report

@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -151,6 +151,13 @@ def make_all(
         kind(params_from(kind, {**configured.get(kind.name, {}), **configured.get(spec, {}), **own[spec]}, spec))
         for spec, kind in kinds.items()
     ]
+
+
+def misspelt(configured: Iterable[str], strategies: Iterable[Strategy]) -> list[tuple[str, str]]:
+    """Names in the configuration that nothing has, each with the strategy of this run that it is nearly called."""
+    names = {strategy.name for strategy in strategies}
+    unknown = [name for name in configured if name not in names and name not in BUILT_IN and ".py" not in name]
+    return [(name, near) for name in unknown for near in get_close_matches(name, sorted(names), n=1, cutoff=0.7)]
 
 
 def _shared_out(kinds: Mapping[str, type[Strategy]], given: Mapping[str, str]) -> dict[str, dict[str, str]]:

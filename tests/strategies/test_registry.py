@@ -336,3 +336,9 @@ def test_what_every_strategy_is_given_is_listed_as_it_is_configured() -> None:
     assert {name.partition(".")[0] for name in listed} == set(RESERVED)
     assert msgspec.structs.asdict(config_sections.Sizing()) == msgspec.structs.asdict(sizing)
     assert config_sections.RESERVED == RESERVED
+
+
+def test_a_name_in_the_configuration_that_is_nearly_a_strategy_of_the_run_is_noticed(file: Path) -> None:
+    run = several(["spike"])
+    assert registry.misspelt(["spkie", "spike", "fade", "crypto-ta"], run) == [("spkie", "spike")]
+    assert registry.misspelt(["spike", str(file)], run) == []
