@@ -391,6 +391,14 @@ CONTROLS = (
         ("tests/core/test_risk.py",),
     ),
     Mutant(
+        "a strategy waits for the fills of its close",
+        "it opens again what was stopped out, before the loss is known",
+        "core/exposure_controls.py",
+        "    if _is_closing_untold(state, intent.ticker, strategy):",
+        "    if False:",
+        ("tests/core/test_controls.py",),
+    ),
+    Mutant(
         "live orders are counted",
         "a runaway loop fills the book (I-RISK)",
         "core/exposure_controls.py",
