@@ -434,7 +434,7 @@ CONTROLS = (
         "after a loss a strategy waits",
         "it buys again what has just lost",
         "core/exposure_controls.py",
-        "    if lost is None or is_reducing(state, intent):",
+        "    if lost is None:",
         "    if True:",
         ("tests/core/test_controls.py",),
     ),
