@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kalshi_cli.cli.ends import ends_of
 from kalshi_cli.cli.main import SECTIONS, root
 from kalshi_cli.cli.options import global_options
 
@@ -15,7 +16,8 @@ HEAD = """# Commands
 
 Made from the program itself by `make reference`; `kalshi COMMAND -h` says the same. Every command also takes
 {flags}, before or after its name.
-Output formats and exit codes are in the [README](../README.md#what-a-command-prints).
+Output formats and what an exit code means are in the [README](../README.md#what-a-command-prints). Every command may
+also end with 130 or 143, interrupted or terminated, and with 70, a bug.
 """
 
 
@@ -46,6 +48,7 @@ def _described(name: str, command: Any) -> Iterator[str]:
     )
     yield f"### {name}\n\n`{usage}`\n\n{' '.join(text.split())}\n"
     yield "\n".join(["```sh", *(line.strip() for line in examples.splitlines() if line.strip()), "```\n"])
+    yield f"Exit codes: {', '.join(str(int(code)) for code in sorted(ends_of(name)))}.\n"
     if options:
         rows = [f"| `{_flags(option)}` | {_help(option)} |" for option in options]
         yield "\n".join(["| option | |", "|---|---|", *rows]) + "\n"

@@ -26,9 +26,11 @@ from conformance import SPECS, check_request, check_response
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from kalshi_cli.cli.main import main
+from kalshi_cli.cli.ends import ends_of
+from kalshi_cli.cli.main import main, root
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import ASK, BID, Band, PriceGrid, Side
+from kalshi_cli.errors import ExitCode
 from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, NUMBERS, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.sim.api import Exchange
@@ -227,11 +229,39 @@ class Ended(NamedTuple):
 
 
 def kalshi(*words: str | Path) -> Ended:
-    """Run one command line in this process, with the variables of this process."""
+    """Run one command line in this process, with the variables of this process.
+
+    It ends with one of the codes that docs/cli.md says of its command.
+    """
     out, err = io.StringIO(), io.StringIO()
+    line = [str(word) for word in words]
     with redirect_stdout(out), redirect_stderr(err):
-        code = main([str(word) for word in words])
+        code = main(line)
+    name = command_of(line)
+    assert not name or code in ANYWHERE or code in ends_of(name), (
+        f"{name} is not said to end with {code}: {err.getvalue()}"
+    )
     return Ended(int(code), out.getvalue(), err.getvalue())
+
+
+ANYWHERE = (ExitCode.BUG, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+TAKES_VALUE = ("--env", "--config", "--state", "--format")
+
+
+def command_of(words: Sequence[str]) -> str:
+    """The whole name of the command in a line, like `transfer send` of `transfer`; empty where none is named."""
+    command: Any = root()
+    name = []
+    for before, word in itertools.pairwise(["", *words]):
+        if word.startswith("-") or before in TAKES_VALUE:
+            continue
+        if not hasattr(command, "commands") or (found := command.get_command(None, word)) is None:
+            break
+        command = found
+        name.append(word)
+    if hasattr(command, "commands"):
+        return " ".join([*name, command.default]) if command.default else ""
+    return " ".join(name)
 
 
 def start(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from kalshi_cli.cli.main import ENTRIES, Root, root
+from kalshi_cli.cli.ends import ENDS, PLUGIN, ends_of
+from kalshi_cli.cli.main import ENTRIES, PLUGINS, Root, root
 
 HERE = Path(__file__).parents[1]
 DOCUMENTS = sorted([*HERE.glob("*.md"), *HERE.glob("docs/*.md"), *HERE.glob("runbooks/*.md")])
@@ -87,3 +88,14 @@ def test_every_example_of_a_help_is_a_command_with_options_that_exist() -> None:
     examples = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     assert len(examples) > 100
     assert [f"{line}: {wrong}" for line in examples for wrong in problems(line)] == []
+
+
+def test_the_exit_codes_of_every_command_are_declared_and_of_no_other() -> None:
+    def names(name: str, command: Any) -> list[str]:
+        """The whole names of a command, or of those of a group."""
+        if hasattr(command, "commands"):
+            return [each for sub, inner in command.commands.items() for each in names(f"{name} {sub}", inner)]
+        return [name]
+
+    assert {each for name in ENTRIES for each in names(name, root().get_command(None, name))} == set(ENDS)
+    assert {ends_of(name) for name in ENDS if name.split()[0] in PLUGINS} == {PLUGIN}

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from fault_proxy import Action, Fault, FaultProxy, fault_proxy
-from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from served import TWO_SIDED, Ended, Served, command_of, kalshi, served, set_variables
 
+from kalshi_cli.cli.ends import ENDS
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core import reconcile
 from kalshi_cli.core.model import BID
@@ -259,3 +260,27 @@ def test_reconcile_says_of_each_order_what_it_found(
     ended = kalshi("order", "reconcile", "--json")
     assert (ended.code, [row["found"] for row in ended.json]) == (0, ["never_arrived"])
     assert kalshi("order", "reconcile", "--json").json == [], "and twice changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("order place X --side yes", "order place"),
+        ("--env sim alerts --json", "alerts list"),
+        ("transfer --from 0", "transfer send"),
+        ("strategies spike", "strategies show"),
+        ("order group list", "order group list"),
+        ("order", ""),
+        ("--help", ""),
+        ("no-such-command", ""),
+    ],
+)
+def test_a_line_is_held_against_the_codes_of_the_command_that_it_names(line: str, name: str) -> None:
+    assert command_of(line.split()) == name
+
+
+def test_a_code_that_is_not_said_of_a_command_is_noticed(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENDS, "market", frozenset({0}))
+    assert kalshi("market", TWO_SIDED).code == 0
+    with pytest.raises(AssertionError, match="market is not said to end with 4"):
+        kalshi("market", "KXNOWHERE")

@@ -1,0 +1,65 @@
+"""What each command may end with: the reference shows it, and every run of the tests is held against it.
+
+Any command may also end with 130 or 143 (interrupted, terminated) and with 70 (a bug). `ExitCode` says what they mean.
+"""
+
+from __future__ import annotations
+
+from kalshi_cli.errors import ExitCode
+
+PLUGIN = frozenset(range(4))
+"""Of monitoring plug-ins: OK, WARNING, CRITICAL, UNKNOWN."""
+
+_FILES = frozenset({ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.REFUSED})
+_STATE = _FILES | {ExitCode.STATE}
+_ALONE = _STATE | {ExitCode.INSTANCE}
+_READ = (_ALONE - {ExitCode.REFUSED}) | {ExitCode.REJECTED, ExitCode.CREDENTIALS, ExitCode.UNREACHABLE}
+_CONTROL = _READ - {ExitCode.CREDENTIALS}
+_WRITE = _READ | {ExitCode.REFUSED, ExitCode.UNKNOWN_OUTCOME}
+_TRADE = _WRITE | {ExitCode.HALTED}
+
+_COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
+    (
+        PLUGIN,
+        """health-check; doctor; check positions; check pnl; check orders; check balance; check exchange; check api;
+        check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
+    ),
+    (_FILES, "runbook; strategies show; strategies new; config show; config path; config check; backtest"),
+    (
+        _STATE,
+        """init; catalogue status; execution; status; why; pause; resume; lock; unlock; alerts list;
+        alerts silence; alerts unsilence; alerts retry; alerts test""",
+    ),
+    (_ALONE, "catalogue clear"),
+    (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
+    (
+        _CONTROL,
+        """sim serve; sim reset; sim status; sim pause; sim halt; sim resume; sim close; sim settle; sim dispute;
+        sim amend; sim clock; sim shuffle; sim stream; sim spot""",
+    ),
+    (
+        _READ,
+        """markets; market; events; event; series; series-info; orderbook; trades; candles; exchange; watch;
+        catalogue refresh; scan arbitrage; scan spread; scan movers; scan cheap; scan closing; scan cross-venue;
+        milestones; live; incentives; targets; tags; order list; order show; order queue; order group list;
+        order group show; rfq list; rfq show; rfq quotes; quote list; combos list; combos show; balance; positions;
+        fills; settlements; pnl; export fills; export pnl; export tax-lots; transfer list; transfer show;
+        allocation show; subaccounts list; subaccounts transfers; deposits; withdrawals; record; limits show; keys""",
+    ),
+    (
+        _WRITE,
+        """order place; order cancel; order reconcile; order cancel-all; order amend; order decrease; order batch;
+        order group create; order group limit; order group trigger; order group reset; order group delete; cancel-all;
+        close; flatten; rfq create; rfq delete; rfq accept; quote create; quote confirm; quote delete; combos create;
+        transfer send; allocation set; subaccounts create; subaccounts netting; subaccounts transfer; limits upgrade;
+        api; state rebuild""",
+    ),
+    (_TRADE, "trade"),
+)
+
+ENDS = {" ".join(name.split()): ends for ends, names in _COMMANDS for name in names.split(";")}
+
+
+def ends_of(command: str) -> frozenset[int]:
+    """Exit codes of a command by its whole name, like `order place`. KeyError where they were not declared."""
+    return ENDS[command]
