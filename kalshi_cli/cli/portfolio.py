@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
-from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.errors import UsageError
 from kalshi_cli.units import Ts
 
@@ -179,23 +177,9 @@ def pnl(
 def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:
     """The curve of the account, on the screen or in a file of ours."""
     from kalshi_cli.app.account import curve_of
-    from kalshi_cli.cli.screen.curve import draw_curve, svg_curve
-    from kalshi_cli.cli.screen.output import note, write_out
-    from kalshi_cli.units import show_money
+    from kalshi_cli.cli.screen.curve import require_curve, show_curve
 
-    if flags_of(ctx).form not in (None, Format.TABLE, Format.PLAIN):
-        raise UsageError("a curve is for people", hint="without --plot, or without --format")
+    require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
     with opened(ctx) as desk:
         points = curve_of(desk, None if since is None else Ts(desk.clock.now() - int(since * 1000)))
-    if not points:
-        note("nothing was traded")
-        return
-    title = f"profit and loss: {show_money(points[-1][1])}"
-    if picture is None:
-        lines = draw_curve(points, shutil.get_terminal_size((80, 24)).columns)
-        write_out("\n".join([title, *lines]) + "\n")
-        return
-    if picture.suffix != ".svg":
-        raise UsageError(f"{picture} is no .svg file", hint="kalshi pnl --plot curve.svg")
-    picture.write_text(svg_curve(points, title), "utf-8")
-    note(f"drawn: {picture}")
+    show_curve(points, picture)

@@ -136,6 +136,7 @@ def backtest(
     ] = None,
     latency_ms: Annotated[int, typer.Option(min=0, max=60_000, help="From decision to exchange.")] = 150,
     param: Tuning = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the curve, here or into a FILE.svg.")] = False,
 ) -> None:
     """Run a strategy over recordings: the same engine, simulated fills, recorded time.
 
@@ -144,16 +145,22 @@ def backtest(
 
     \b
     kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
+    kalshi backtest --strategy spike --data tape.jsonl.gz --plot curve.svg
     """
     from kalshi_cli.app.loops import Loops
     from kalshi_cli.cli.rows.run import backtest_report
+    from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.trade import BacktestRequest
 
+    more = list(files or ())
+    picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None
+    if plot:
+        require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
     with opened(ctx) as desk:
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
-            files=(*data, *(files or ())),
+            files=(*data, *more),
             results=tuple(results or ()),
             params=_params(param),
             latency_ms=latency_ms,
@@ -163,6 +170,8 @@ def backtest(
             raise _failure(report.summary)
         note("recordings do not say what a series charges: fees are those of most (taker 7% of p(1-p), makers nothing)")
         render_one(backtest_report(report), flags_of(ctx).form, title=f"backtest of {strategy}")
+        if plot:
+            show_curve(report.curve, picture)
 
 
 @app.command("record")

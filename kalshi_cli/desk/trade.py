@@ -31,7 +31,7 @@ from kalshi_cli.errors import ExitCode, KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Store
 from kalshi_cli.text import safe_text
-from kalshi_cli.units import Money, show_money, show_price, show_qty
+from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
 
 TRAFFIC_EVERY_S = 5.0
 
@@ -124,11 +124,19 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The run, the deepest fall of its equity from a peak, and what each market made or lost."""
+    """The run, the deepest fall of its equity from a peak, and what each market made or lost.
+
+    `curve` is what was made or lost until when, in recorded time, where it changed.
+    """
 
     summary: Summary
     max_drawdown: Money
     markets: dict[str, Pnl]
+    curve: tuple[tuple[Ts, Money], ...]
+
+
+MOST_POINTS = 20_000
+"""Of a curve; of a longer one every second point is left out, as often as it takes."""
 
 
 class Reported:
@@ -406,6 +414,7 @@ def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, 
     score = Score(engine)
     started = clock.now()
     cycles, peak, deepest = 0, 0, 0
+    curve: list[tuple[Ts, Money]] = []
 
     def look(message: Message) -> None:
         nonlocal cycles, peak, deepest, started
@@ -415,6 +424,7 @@ def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, 
             net = score.gained().net
             peak = max(peak, net)
             deepest = max(deepest, peak - net)
+            add_point(curve, message.ts, net)
 
     run(feed, engine, venue, Unrecorded(), look)
     state = engine.state
@@ -429,7 +439,20 @@ def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, 
         stopped_by="end of data",
     )
     markets = parts(entries, state.marks(), lambda ticker, _: ticker)
-    return BacktestReport(summary=summary, max_drawdown=Money(deepest), markets=dict(sorted(markets.items())))
+    return BacktestReport(
+        summary=summary,
+        max_drawdown=Money(deepest),
+        markets=dict(sorted(markets.items())),
+        curve=(*curve, (clock.now(), summary.net)),
+    )
+
+
+def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
+    """Where it changed; the first point stays, and there are never more than MOST_POINTS."""
+    if not curve or curve[-1][1] != net:
+        curve.append((ts, net))
+    if len(curve) > MOST_POINTS:
+        del curve[1::2]
 
 
 def summarize(

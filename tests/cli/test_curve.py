@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served import Served, kalshi, served, set_variables
+from test_golden import with_fade
 
 from kalshi_cli.cli.screen.curve import HEIGHT, draw_curve, svg_curve
+from kalshi_cli.desk import trade
 from kalshi_cli.units import Money, Ts
 
 Points = list[tuple[Ts, Money]]
@@ -80,3 +82,30 @@ def test_pnl_draws_here_or_into_a_file_or_says_why_not(exchange: Served, tmp_pat
         ended = kalshi("pnl", *words)
         assert (ended.code, ended.out) == (2, "")
         assert said in ended.err
+
+
+FADE = ("backtest", "--strategy", "./fade.py:Fade", "--data", "tape.jsonl", "--param", "limit=30c")
+
+
+def test_a_backtest_draws_its_curve_in_recorded_time(exchange: Served) -> None:
+    with_fade(exchange)
+    drawn = kalshi(*FADE, "--plot", "curve.svg", "--json")
+    assert drawn.code == 0, drawn.err
+    path = exchange.home / "curve.svg"
+    assert f"profit and loss: ${float(drawn.json['net']):.2f}" in path.read_text()
+    assert "2026-05-28 20:27 UTC" in path.read_text()
+    assert kalshi(*FADE, "--plot", "curve.svg").out.startswith("strategy"), "the report is shown as ever"
+    for words in (("--plot", "--json"), ("curve.svg",)):
+        assert kalshi(*FADE, *words).code == 2
+
+
+def test_a_curve_without_end_is_kept_with_fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trade, "MOST_POINTS", 10)
+    curve: Points = []
+    for at in range(1_000):
+        trade.add_point(curve, Ts(at), Money(at // 2))
+        assert len(curve) <= 10
+    assert curve[0] == (0, 0)
+    assert [ts for ts, _ in curve] == sorted({ts for ts, _ in curve})
+    assert all(money == ts // 2 for ts, money in curve)
+    assert len(curve) > 4

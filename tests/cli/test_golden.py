@@ -307,6 +307,7 @@ WRITES = [
     Case("execution", "execution", with_orders_carried_out),
     Case("why", "why", with_orders_carried_out),
     Case("backtest", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c", with_fade),
+    Case("backtest_plot", "backtest --strategy ./fade.py:Fade --data tape.jsonl --param limit=30c --plot", with_fade),
     Case("catalogue_refresh", "catalogue refresh"),
     Case("markets_search", "markets --search york-inch", with_catalogue),
     Case("markets_offline", "markets --offline --sort ticker --limit 2", with_catalogue),

@@ -5,10 +5,14 @@ Between two points money does not move, so the curve is a staircase.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 
+from kalshi_cli.cli.screen.output import Format, note, write_out
+from kalshi_cli.errors import UsageError
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Money, Ts, show_money
 
@@ -18,6 +22,28 @@ HEIGHT = 13
 NARROWEST, WIDEST = 30, 200
 SCALE_WIDTH = 12
 ENDING = 4
+
+
+def require_curve(form: Format | None, picture: Path | None, usage: str) -> None:
+    """UsageError where neither a person looks at the curve nor an .svg file takes it; `usage` says how it is done."""
+    if picture is None and form not in (None, Format.TABLE, Format.PLAIN):
+        raise UsageError("a curve is for people", hint="without --plot, or without --format")
+    if picture is not None and picture.suffix != ".svg":
+        raise UsageError(f"{picture} is no .svg file", hint=usage)
+
+
+def show_curve(points: Sequence[Point], picture: Path | None) -> None:
+    """On the screen, or into the file."""
+    if not points:
+        note("nothing was traded")
+        return
+    title = f"profit and loss: {show_money(points[-1][1])}"
+    if picture is None:
+        lines = draw_curve(points, shutil.get_terminal_size((80, 24)).columns)
+        write_out("\n".join([title, *lines]) + "\n")
+        return
+    picture.write_text(svg_curve(points, title), "utf-8")
+    note(f"drawn: {picture}")
 
 
 def draw_curve(points: Sequence[Point], width: int) -> list[str]:
