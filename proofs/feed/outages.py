@@ -170,7 +170,8 @@ def outage(kind: Kind, scale: float, seed: int) -> Outage:
     )
     stream = Stream(exchange.server.url, signer, clock, random.Random(seed), tickers=["A", "B"], pace=scaled)
     feed = LiveFeed(stream, client, clock, markets=markets, interval_s=2 * scale, check_every_s=CHECK_EVERY_S * scale)
-    limits = Limits(min_edge=None, max_orders_per_minute=None, max_book_age_ms=int(10_000 * scale))
+    age_ms = int(10_000 * scale)
+    limits = Limits(min_edge=None, max_orders_per_minute=None, max_api_errors=None, max_book_age_ms=age_ms)
     engine = Engine(
         State(markets=markets, now=now), limits, [Quoter()], new_id=lambda: str(next(ids)), order_expiry_s=60
     )

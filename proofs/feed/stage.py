@@ -103,7 +103,7 @@ class Stage:
         self.sequencer = Sequencer(TICKERS, channels=[BOOK, "trade"])
         self.engine = Engine(
             State(markets=[market_of(ticker) for ticker in TICKERS], now=T0),
-            Limits(min_edge=None, max_orders_per_minute=None, price_collar=None),
+            Limits(min_edge=None, max_orders_per_minute=None, price_collar=None, max_api_errors=None),
             [Eager()] if is_eager else [], new_id=lambda: f"o{next(self._ids)}", order_expiry_s=60,
         )  # fmt: skip
         headers = Signer("alice-key", KEY, self.clock).headers("GET", STREAM_PATH)

@@ -242,7 +242,14 @@ def test_a_broken_strategy_section_does_not_stop_the_kill_switch(exchange: Serve
 
 
 def test_more_than_there_is_cash_for(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("ORDER_COUNT", "5000"), ("ORDER_COST", "5000"), ("POSITION", "5000"), ("EXPOSURE", "5000")):
+    for name, value in (
+        ("ORDER_COUNT", "5000"),
+        ("ORDER_COST", "5000"),
+        ("POSITION", "5000"),
+        ("EXPOSURE", "5000"),
+        ("EVENT_EXPOSURE", "5000"),
+        ("CHURN", "5000"),
+    ):
         monkeypatch.setenv(f"KALSHI_RISK__MAX_{name}", value)
     assert_refused(buy(count="4000"), 4, "insufficient", "kalshi balance")
     assert exchange.resting() == []

@@ -101,8 +101,9 @@ def remember(
 
 
 @pytest.fixture
-def ran(one: Served, tmp_path: Path) -> Iterator[None]:
-    """A strategy bought ten at 45 cents, in a run that is over."""
+def ran(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A strategy bought ten at 45 cents, in a run that is over; what others left of the book may be far apart."""
+    monkeypatch.setenv("KALSHI_RISK__MAX_SPREAD", "0.99")
     one.submit("maker", TWO_SIDED, ASK, "0.4500", "10", client_order_id=f"ask {tmp_path}")
     (tmp_path / "once.py").write_text(ONCE)
     words = ("--strategy", f"{tmp_path}/once.py:Once", "--ticker", TWO_SIDED)

@@ -2,8 +2,8 @@
 passed. The test counts by itself: every subset of its own list of orders, every outcome that an event can have.
 
 What closes a position passes every limit, and may take away what another market was hedged by: from then on the limit
-is what could be lost right after it. A fill that takes a profit takes it out of the count, too: what is left may be more
-than the limit by no more than that profit.
+is what could be lost right after it. A fill that takes a profit takes it out of the count, too: what is left may be
+more than the limit by no more than that profit.
 """
 
 from __future__ import annotations
