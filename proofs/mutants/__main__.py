@@ -22,7 +22,7 @@ from typing import NamedTuple
 from proofs.mutants.lines import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("kalshi_cli", "tests", "proofs", "pyproject.toml", "README.md", "config.example.yaml", "docs")
+COPIED = ("kalshi_cli", "tests", "proofs", "scripts", "pyproject.toml", "README.md", "config.example.yaml", "docs")
 LONGEST_S = 240.0
 """Of one mutant's tests, on a busy machine."""
 
