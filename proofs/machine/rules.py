@@ -32,7 +32,7 @@ SIDES = st.sampled_from((BID, ASK))
 PRICES = st.sampled_from((35, 40, 42, 44, 48, 60, 63, 66))
 COUNTS = st.sampled_from((1, 3, 8, 15))
 FAULTS_OF_A_CREATE = ("lose_reply", "lose_request", "late", "twice", "garbage", "refuse", "429", "crash")
-FAULTS = st.sampled_from((*FAULTS_OF_A_CREATE, "stale"))
+FAULTS = st.sampled_from((*FAULTS_OF_A_CREATE, "late", "late", "stale"))  # what is late must also arrive in time
 
 LEAST = {
     **{f"{fault} on create": 2_000 for fault in FAULTS_OF_A_CREATE},
