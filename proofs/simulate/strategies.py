@@ -171,12 +171,13 @@ LIVELY: dict[str, dict[str, object]] = {
         "cooldown_s": 2,
     },
     "threshold": {"buy_below": "45c", "sell_above": "55c"},
-    "market-maker": {"run": 50, "jump": "20c", "calm_s": 1, "pause_s": 1},
+    "market-maker": {"run": 50, "jump": "20c", "calm_s": 1, "pause_s": 1, "life_s": 10},
     "model-edge": {"source": "of the proof", "edge": "2c"},
     "news": {"source": "of the proof", "edge": "2c", "half_life_s": 10},
     "crypto-ta": {"series": "KXSIM:BTC", "bar_s": 1, "min_bars": 5, "vol_bars": 10, "horizon_s": 86_400},
 }
-"""Parameters with which a strategy of the program does something within a minute."""
+"""Parameters with which a strategy of the program does something within a minute; what it orders expires within the
+session, as all else there does: doubt about an order lasts at least that long."""
 
 
 def outside(feed: Iterable[Message], markets: Sequence[str], seed: int) -> Iterator[Message]:
