@@ -9,9 +9,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from kalshi_cli import testing
 from kalshi_cli.core.baskets import Basket, Kin, Leg, Offer, find, ladders, leg_price, may_pay, offer, pays_at_least
 from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.model import ASK, BID, CENT_GRID, FeeSchedule, FeeType, Market, MarketStatus, Side
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Market, Side
 from kalshi_cli.sim import accounts
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
@@ -22,24 +23,7 @@ Book = Sequence[tuple[int, int]]
 
 
 def market(suffix: str, **changes: Any) -> Market:
-    fields: dict[str, Any] = {
-        "ticker": f"KXA-1-{suffix}",
-        "event_ticker": "KXA-1",
-        "title": "Will it?",
-        "status": MarketStatus.ACTIVE,
-        "grid": CENT_GRID,
-        "yes_bid": None,
-        "yes_bid_size": Qty(0),
-        "yes_ask": None,
-        "yes_ask_size": Qty(0),
-        "last": None,
-        "volume": Qty(0),
-        "volume_24h": Qty(0),
-        "open_interest": Qty(0),
-        "open_time": Ts(0),
-        "close_time": Ts(1),
-    }
-    return Market(**(fields | changes))
+    return testing.market(f"KXA-1-{suffix}", **({"event_ticker": "KXA-1"} | changes))
 
 
 def above(strike: float, suffix: str = "", kind: str = "greater") -> Market:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
+from kalshi_cli import testing
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import (
     BookDelta,
@@ -17,9 +18,9 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Market, MarketStatus, Order, OrderStatus, Side
+from kalshi_cli.core.model import BID, FeeSchedule, Market, Order, OrderStatus, Side
 from kalshi_cli.sim.paper.venue import PaperVenue
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.units import Money, Ts, cents, contracts, dollars
 
 T0 = Ts(1_780_000_000_000)
 TICKER = "KXA-1"
@@ -27,24 +28,8 @@ LATENCY_MS = 100
 
 
 def market(**changes: Any) -> Market:
-    fields: dict[str, Any] = {
-        "ticker": TICKER,
-        "event_ticker": "KXA",
-        "title": "Will it?",
-        "status": MarketStatus.ACTIVE,
-        "grid": CENT_GRID,
-        "yes_bid": None,
-        "yes_bid_size": Qty(0),
-        "yes_ask": None,
-        "yes_ask_size": Qty(0),
-        "last": None,
-        "volume": Qty(0),
-        "volume_24h": Qty(0),
-        "open_interest": Qty(0),
-        "open_time": Ts(T0 - 1_000),
-        "close_time": Ts(T0 + 3_600_000),
-    }
-    return Market(**(fields | changes))
+    """One that closes after an hour."""
+    return testing.market(**({"close_time": Ts(T0 + 3_600_000)} | changes))
 
 
 class Desk:
