@@ -170,6 +170,7 @@ def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
     else:
         paper = " --paper" if env in WHERE_KEYS_ARE_MADE else ""
         note(f"next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
+        note("off until you set them: risk.stop_loss_pct, risk.take_profit_pct, risk.max_drawdown")
     if has_sink:
         note("try the sink: kalshi alerts test")
     raise typer.Exit(code)
