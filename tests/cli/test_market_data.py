@@ -89,8 +89,9 @@ def test_fees_of_a_market_follow_its_event_and_what_is_announced_is_told(exchang
     now = exchange.clock.now()
     soon = Ts((now // 1000 + 3600) * 1000)
     dear = FeeSchedule(FeeType.WITH_MAKER, 2000)
+    past = Ts(now - 1000)  # the exchange's clock is up to five milliseconds ahead of the program's
     exchange.call(lambda: exchange.exchange.announce_fees("KXWIND", "", dear, soon, now))
-    exchange.call(lambda: exchange.exchange.announce_fees("KXWIND", "KXWIND-40JAN01", dear, now, now))
+    exchange.call(lambda: exchange.exchange.announce_fees("KXWIND", "KXWIND-40JAN01", dear, past, now))
     shown = kalshi("market", "KXWIND-40JAN01-T5", "--json").json
     assert (shown["fee_type"], shown["fee_multiplier"]) == (dear.type.value, 2.0)
     assert [(row["applies_to"], row["scheduled"]) for row in shown["fee_changes"]] == [("KXWIND", format_ts(soon))]
