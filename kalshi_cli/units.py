@@ -186,13 +186,17 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def duration_from_user(text: str) -> float:
-    """`90`, `2s`, `10m`, `24h`, `7d` -> seconds, above zero and at most ten years."""
+    """`2s`, `10m`, `24h`, `7d` -> seconds, above zero and at most ten years. The unit is never guessed."""
     typed = text.strip().lower()
     unit = _SECONDS.get(typed[-1:], 0)
     try:
-        value = float(Decimal(typed[:-1] if unit else typed)) * (unit or 1)
+        amount = float(Decimal(typed[:-1] if unit else typed))
     except InvalidOperation as error:
         raise ValueError(f"{typed[:20]!r} is not a duration; type 90s, 10m, 24h or 7d") from error
+    if not unit and 0 < amount < float("inf"):
+        number = typed[:20]
+        raise ValueError(f"{number} what? type {number}s, {number}m, {number}h or {number}d")
+    value = amount * unit
     if not 0 < value <= 10 * 365 * 86_400:
         raise ValueError(f"a duration is above zero and at most ten years, not {typed[:20]}")
     return value

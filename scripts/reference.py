@@ -18,6 +18,9 @@ Made from the program itself by `make reference`; `kalshi COMMAND -h` says the s
 {flags}, before or after its name.
 Output formats and what an exit code means are in the [README](../README.md#what-a-command-prints). Every command may
 also end with 130 or 143, interrupted or terminated, and with 70, a bug.
+
+A DURATION has a unit, always: `30s`, `10m`, `24h`, `7d`, `0.5h`. A bare number is refused, not guessed (exit 2; of a
+check: 3).
 """
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,6 +28,7 @@ from served import (
     set_variables,
 )
 
+from kalshi_cli.cli.main import root
 from kalshi_cli.core.model import ASK, BID
 
 
@@ -215,6 +216,33 @@ def test_all_problems_are_told_at_once(exchange: Served, monkeypatch: pytest.Mon
 
 def test_an_interval_that_reads_of_the_account_and_halts_would_wait_for_too_long_is_refused(exchange: Served) -> None:
     assert_refused(kalshi("trade", "--strategy", "spike", "--interval", "11s"), 2, "--interval is 10s at most", "halts")
+
+
+def durations(path: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
+    """Every option of every command below that takes a duration, with the words before it."""
+    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from durations((*path, name), command.get_command(None, name))
+    for param in command.params:
+        if param.metavar == "DURATION":
+            yield (*path, param.opts[0])
+
+
+EVERY_DURATION = list(durations((), root()))
+
+
+@pytest.mark.parametrize("words", EVERY_DURATION, ids=" ".join)
+def test_the_unit_of_a_duration_is_never_guessed(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
+    if words[0] == "check":
+        assert "3 what? type 3s, 3m, 3h or 3d" in kalshi(*words, "3").out
+    else:
+        assert_refused(kalshi(*words, "3"), 2, f"'{words[-1]}': 3 what? type 3s, 3m, 3h or 3d")
+
+
+def test_those_that_cost_money_are_among_the_durations() -> None:
+    assert {("lock", "--for"), ("trade", "--duration"), ("order", "place", "--expires-in")} <= set(EVERY_DURATION)
 
 
 def test_a_configuration_file_that_was_named_must_be_there(exchange: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -276,7 +277,7 @@ def test_an_amount_that_is_refused_says_why(typed: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "seconds"), [("90", 90), ("2s", 2), ("10m", 600), ("24h", 86_400), ("7d", 604_800), ("0.5S", 0.5)]
+    ("typed", "seconds"), [("2s", 2), ("10m", 600), ("10 m", 600), ("24h", 86_400), ("7d", 604_800), ("0.5S", 0.5)]
 )
 def test_durations(typed: str, seconds: float) -> None:
     assert duration_from_user(typed) == seconds
@@ -285,6 +286,12 @@ def test_durations(typed: str, seconds: float) -> None:
 @pytest.mark.parametrize("typed", ["", "s", "soon", "0", "-1s", "nan", "inf", "4000d", "1w"])
 def test_a_duration_that_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match="duration"):
+        duration_from_user(typed)
+
+
+@pytest.mark.parametrize("typed", ["3", "90", "0.5", "3."])
+def test_the_unit_of_a_duration_is_asked_for_and_never_guessed(typed: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(typed)} what[?] type {re.escape(typed)}s, .* or .*d$"):
         duration_from_user(typed)
 
 
