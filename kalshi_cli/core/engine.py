@@ -233,9 +233,7 @@ class Engine:
 
     def take_back(self, order: Order) -> None:
         """An order that passed its review and has not left: it counts no more, and may be placed again later."""
-        self.state.orders.take_back(order.client_order_id)
-        if (order.created, order.ticker) in self.state.sent:
-            self.state.sent.remove((order.created, order.ticker))
+        self.state.take_back(order)
 
     def close(self, intent: Close) -> CloseOrder | Denied:
         """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""

@@ -325,7 +325,8 @@ class Intent(msgspec.Struct, frozen=True):
 class Place(Intent, frozen=True):
     """Rest or take `qty` at `price` or better; `fair` is what the strategy believes one YES contract is worth.
 
-    With `expires_in_s` None the engine sets the short expiry of every loop order; 0 asks for good-till-cancelled.
+    With `expires_in_s` None the engine sets the short expiry of every loop order; 0 asks for good-till-cancelled. It is
+    denied where one of those that it `needs` would be, after it: legs that follow, and are yielded when they shall go.
     """
 
     ticker: str
@@ -342,6 +343,7 @@ class Place(Intent, frozen=True):
     subaccount: int = 0
     self_trade_prevention: StpMode = StpMode.TAKER
     cancel_on_pause: bool = False
+    needs: tuple[Place, ...] = ()
 
 
 class Amend(Intent, frozen=True):

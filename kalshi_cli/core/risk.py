@@ -6,6 +6,7 @@ nothing that was not reviewed can reach a venue. Of the three only a CloseOrder 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
@@ -45,7 +46,30 @@ def review(
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
     expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
     order = _order(state, intent, client_order_id, strategy, expires)
-    return SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)))
+    denied = _held_up(state, limits, order, intent.needs)
+    return denied or SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)))
+
+
+def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place]) -> Denied | None:
+    """What objects to one of the orders that must be able to follow, each with all before it live; nothing of it stays.
+
+    Half of what belongs together would have to be sold again, at a loss, for as often as it is tried.
+    """
+    order, tried = first, list[Order]()
+    try:
+        for count, intent in enumerate(needs, 1):
+            state.orders.add(order)
+            tried.append(order)
+            state.count_sent(order.ticker, state.now)
+            ours = f"{first.client_order_id}+{count}"
+            verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
+            if isinstance(verdict, Denied):
+                return msgspec.structs.replace(verdict, detail=f"{verdict.detail} needed_by={first.ticker}")
+            order = verdict.order
+    finally:
+        for order in tried:
+            state.take_back(order)
+    return None
 
 
 def _in_group(state: State, intent: Place) -> Place:

@@ -153,6 +153,12 @@ class State:
         self.sent.append((ts, ticker))
         self.orders_last_minute()
 
+    def take_back(self, order: Order) -> None:
+        """An order that was added and counted has not left: it counts no more."""
+        self.orders.take_back(order.client_order_id)
+        if (order.created, order.ticker) in self.sent:
+            self.sent.remove((order.created, order.ticker))
+
     def orders_last_minute(self, ticker: str | None = None) -> int:
         """Orders sent within the last minute, in one market or in all."""
         while self.sent and self.sent[0][0] <= self.now - MINUTE_MS:

@@ -162,7 +162,8 @@ class Arbitrage(Strategy):
             basket = self._best(event, offers, most)
         if basket is not None:
             self._plans[name] = _Plan(basket)
-            yield _place(basket.legs[0], basket, basket.qty)
+            first, *others = (_place(leg, basket, basket.qty) for leg in basket.legs)
+            yield msgspec.structs.replace(first, needs=tuple(others))
 
     def _best(self, event: _Event, offers: Sequence[Offer], most: Qty) -> Basket | None:
         params = self.params

@@ -149,11 +149,28 @@ def test_nonsense_is_refused(state: State, intent: Place, expected: str) -> None
         {"expires_in_s": -1},
         {"expires_in_s": "soon"},
         {"expires_in_s": 1e14},
+        {"needs": [place()]},
+        {"needs": (None,)},
+        {"needs": (place(fair=cents(60)),) * 21},
     ],
 )
 def test_only_what_is_exactly_of_its_type_passes(state: State, changes: Any) -> None:
     intent = msgspec.structs.replace(place(fair=cents(60)), **changes)
     assert code(state, intent, strategy="s") == "BAD_INTENT"
+
+
+def test_what_an_order_needs_is_held_against_the_limits_with_all_before_it_live_and_nothing_of_it_stays(
+    state: State,
+) -> None:
+    limits = Limits(max_position=contracts(25), max_orders_per_minute=10)
+    legs = place(needs=(place(), place(qty=5)))
+    assert code(state, legs, limits) == "approved"
+    more = judge(state, place(needs=(place(), place(qty=6))), limits)
+    assert isinstance(more, Denied)
+    assert (more.code, more.detail) == ("POSITION_LIMIT", "worst=26.00 limit=25.00 needed_by=KXA-1")
+    hurried = msgspec.structs.replace(limits, max_orders_per_minute=2)
+    assert code(state, legs, hurried) == "ORDER_RATE"
+    assert (state.orders.count_live, state.total_exposure(), state.orders_last_minute()) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,42 @@ def test_the_basket_as_a_whole_must_leave_the_margin_of_the_risk_limits() -> Non
     assert not [effect for _ in range(5) for effect in strict.tick() if isinstance(effect, Denied)], "not every second"
 
 
+def with_(limits: Limits = NO_LIMITS, **changes: Any) -> Limits:
+    return msgspec.structs.replace(limits, **changes)
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (with_(max_spread=cents(20)), "SPREAD"),
+        (with_(max_exposure=dollars(4)), "EXPOSURE"),
+        (with_(max_orders_per_minute=2), "ORDER_RATE"),
+        (with_(max_live_orders=2), "LIVE_ORDERS"),
+        (with_(allotments={"arbitrage": Allotment(budget=dollars(4))}), "BUDGET"),
+    ],
+)
+def test_no_leg_is_bought_where_a_control_would_refuse_a_later_one(limits: Limits, code: str) -> None:
+    """It would have to be sold again at a loss, and that again and again."""
+    wide = ((45, 46), (40, 41), (30, 55))
+    assert sent(Played().books(*wide)), "it is a bargain"
+    played = Played(limits=limits)
+    for _ in range(30):
+        played.books(*wide)
+        played.tick()
+    denied = [effect.code for effect in played.tape.effects if isinstance(effect, Denied)]
+    assert sent(played.tape.effects) == []
+    assert set(denied) == {code}
+
+
+def test_a_locked_market_keeps_its_whole_event_from_being_bought() -> None:
+    played = Played()
+    played.tape.engine.state.locks[C] = Ts(T0 + 3_600_000)
+    assert sent(played.books(*GOOD)) == []
+    (denied,) = (effect for effect in played.tape.effects if isinstance(effect, Denied))
+    assert (denied.ticker, denied.code) == (C, "LOCKED")
+    assert denied.detail.endswith(f"needed_by={A}")
+
+
 def test_an_event_that_is_not_exclusive_or_too_dear_is_left_alone() -> None:
     assert sent(Played(exclusive=False).books(*GOOD)) == []
     assert sent(Played().books((40, 41), (33, 34), (30, 31))) == []
