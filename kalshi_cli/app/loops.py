@@ -273,8 +273,9 @@ class Loops:
         from kalshi_cli.strategies import registry
 
         configured = self.app.config.strategies
-        made = registry.make_all(request.strategies, configured, request.params)
-        for name, meant in registry.misspelt((*configured, *self.app.config.allotments), made):
+        allotted = self.app.config.allotments
+        made = registry.make_all(request.strategies, configured, request.params, allotted)
+        for name, meant in registry.misspelt((*configured, *allotted), made):
             self.app.tell(f"strategies.{name} in the configuration is of no strategy here; is {meant} meant?")
         return made
 

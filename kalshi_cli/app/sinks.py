@@ -7,10 +7,10 @@ from kalshi_cli.config import Config
 from kalshi_cli.errors import ConfigError
 
 
-def refuse_unusable_sinks(config: Config) -> None:
-    """ConfigError that names each sink which nothing can be delivered to, and why. Asks nobody outside."""
+def sink_problems(config: Config) -> list[str]:
+    """Each sink that nothing can be delivered to, and why. Asks nobody outside."""
     if not config.alerts.sinks and not config.alerts.fallback:
-        return
+        return []
     from kalshi_cli.ops.notify import Notifier
 
     problems = [
@@ -18,5 +18,11 @@ def refuse_unusable_sinks(config: Config) -> None:
     ]
     if config.alerts.fallback and config.alerts.fallback not in config.alerts.sinks:
         problems.append(f"alerts.fallback: there is no sink {config.alerts.fallback}")
+    return problems
+
+
+def refuse_unusable_sinks(config: Config) -> None:
+    """ConfigError that names each of them."""
+    problems = sink_problems(config)
     if problems:
         raise ConfigError("\n  ".join(problems), hint="docs/alerts.md; then: kalshi config check")

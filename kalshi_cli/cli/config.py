@@ -52,9 +52,18 @@ def check(ctx: typer.Context) -> None:
     \b
     kalshi config check --config ./config.yaml
     """
-    from kalshi_cli.app.sinks import refuse_unusable_sinks
+    from kalshi_cli.app.sinks import sink_problems
     from kalshi_cli.cli.screen.output import note
+    from kalshi_cli.errors import ConfigError
+    from kalshi_cli.strategies.section import section_problems
 
     config = load_config(ctx)
-    refuse_unusable_sinks(config)
+    of_strategies, unheard = section_problems(config.strategies, config.allotments)
+    problems = [*sink_problems(config), *of_strategies]
+    if problems:
+        raise ConfigError("\n  ".join(problems), hint="docs/alerts.md, docs/strategies.md; then: kalshi config check")
+    for name in unheard:
+        note(
+            f"strategies.{name} is for a strategy of your own that is called so: none that is built in or installed is"
+        )
     note(f"ok: {config.file or 'no configuration file, defaults everywhere'} ({config.env})")

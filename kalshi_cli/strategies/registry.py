@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,9 @@ BUILT_IN = {
 }
 
 GROUP = "kalshi_cli.strategies"
+
+NEAR = 0.7
+"""How alike a name in the configuration is to one that it is taken for a slip of."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -102,6 +105,13 @@ def everything() -> list[Description]:
     return found
 
 
+def names() -> list[str]:
+    """Of every strategy that is built in or installed."""
+    from importlib.metadata import entry_points
+
+    return [*BUILT_IN, *(point.name for point in entry_points(group=GROUP))]
+
+
 def load(spec: str) -> type[Strategy]:
     """The class that `spec` names; UsageError with the choices where nothing does."""
     if spec in BUILT_IN:
@@ -113,12 +123,18 @@ def load(spec: str) -> type[Strategy]:
     for point in entry_points(group=GROUP, name=spec):
         hint = f"it is {point.value} of an installed package: install that again, or remove it"
         return _checked(_run(point.load, f"strategy {spec}", hint), spec)
-    near = get_close_matches(spec, BUILT_IN, n=1)
+    near = [*_beside(spec), *get_close_matches(spec, names(), n=1)]
     raise UsageError(
-        f"no strategy is called {spec!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"no strategy is called {spec!r}" + (f"; did you mean {near[0]}?" if near else ""),
         hint="see `kalshi strategies`, or give a file: --strategy ./fade.py:Fade",
         code="unknown_strategy",
     )
+
+
+def _beside(name: str) -> list[str]:
+    """The file of this name, as it is typed where a strategy is named."""
+    files = dict.fromkeys((f"{name}.py", f"{name.replace('-', '_')}.py"))
+    return [file if "/" in file else f"./{file}" for file in files if Path(file).is_file()]
 
 
 def make(spec: str, given: Mapping[str, object]) -> Strategy:
@@ -128,14 +144,21 @@ def make(spec: str, given: Mapping[str, object]) -> Strategy:
 
 
 def make_all(
-    specs: Sequence[str], configured: Mapping[str, Mapping[str, object]], given: Mapping[str, str]
+    specs: Sequence[str],
+    configured: Mapping[str, Mapping[str, object]],
+    given: Mapping[str, str],
+    allotted: Collection[str] = (),
 ) -> list[Strategy]:
     """The strategies of one run, in the order in which they are asked.
 
     `configured` are parameters by spec or by name; `given` goes before them: `spike.move`, or `move` where only one has
-    such a parameter. UsageError for a strategy that is there twice: its orders could not be told apart.
+    such a parameter. `allotted` are the names that have a budget or a sizing. UsageError where one of those would not
+    be heard, and for a strategy that is there twice: its orders could not be told apart.
     """
     kinds = {spec: load(spec) for spec in specs}
+    problems = misplaced(kinds, allotted)
+    if problems:
+        raise UsageError("; ".join(problems), hint="move them there, then: kalshi config check", code="bad_parameter")
     by_name: dict[str, str] = {}
     for spec in specs:
         name = kinds[spec].name
@@ -153,11 +176,20 @@ def make_all(
     ]
 
 
+def misplaced(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) -> list[str]:
+    """Budgets and sizings that nobody would hear of: they are looked up by the strategy's own name."""
+    return [
+        f"strategies.{spec}: a budget and a sizing go below strategies.{kind.name}, the strategy's own name"
+        for spec, kind in kinds.items()
+        if spec in allotted and spec != kind.name
+    ]
+
+
 def misspelt(configured: Iterable[str], strategies: Iterable[Strategy]) -> list[tuple[str, str]]:
     """Names in the configuration that nothing has, each with the strategy of this run that it is nearly called."""
     names = {strategy.name for strategy in strategies}
     unknown = [name for name in configured if name not in names and name not in BUILT_IN and ".py" not in name]
-    return [(name, near) for name in unknown for near in get_close_matches(name, sorted(names), n=1, cutoff=0.7)]
+    return [(name, near) for name in unknown for near in get_close_matches(name, sorted(names), n=1, cutoff=NEAR)]
 
 
 def _shared_out(kinds: Mapping[str, type[Strategy]], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -185,6 +217,21 @@ def _shared_out(kinds: Mapping[str, type[Strategy]], given: Mapping[str, str]) -
 
 def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "") -> StrategyParams:
     """Typed parameters from text or YAML values: prices as dollars or cents, counts as contracts."""
+    values, problems = values_of(kind, given)
+    problems += [
+        f"{name}: must be given" for name in kind.Params.__struct_fields__ if name in required(kind) - set(given)
+    ]
+    if problems:
+        raise UsageError(
+            f"strategy {kind.name}: " + "; ".join(problems),
+            hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
+            code="bad_parameter",
+        )
+    return msgspec.convert(values, kind.Params)
+
+
+def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    """Each parameter as its type has it, and what is wrong with the others."""
     known = {parameter.name: parameter for parameter in parameters(kind)}
     plain, full = get_type_hints(kind.Params), get_type_hints(kind.Params, include_extras=True)
     problems: list[str] = []
@@ -203,15 +250,12 @@ def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "
             msgspec.convert(values[name], full[name])
         except msgspec.ValidationError:
             problems.append(f"{name}: {value} is not from {known[name].minimum} to {known[name].maximum}")
-    missing = [field.name for field in msgspec.structs.fields(kind.Params) if field.required]
-    problems += [f"{name}: must be given" for name in missing if name not in given]
-    if problems:
-        raise UsageError(
-            f"strategy {kind.name}: " + "; ".join(problems),
-            hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
-            code="bad_parameter",
-        )
-    return msgspec.convert(values, kind.Params)
+    return values, problems
+
+
+def required(kind: type[Strategy]) -> set[str]:
+    """The parameters without a default."""
+    return {field.name for field in msgspec.structs.fields(kind.Params) if field.required}
 
 
 def parameters(kind: type[Strategy]) -> list[Parameter]:

@@ -209,6 +209,26 @@ def test_a_good_configuration_is_ok(home: Path, capsys: Capture) -> None:
     assert capsys.readouterr().err.startswith("ok: ")
 
 
+def test_the_strategies_of_the_configuration_are_checked_with_everything_else(home: Path, capsys: Capture) -> None:
+    strategies = "strategies:\n  spkie: {move: 4c}\n  threshold: {buy_belwo: 4c}\n"
+    (home / "config.yaml").write_text(f"alerts: {{fallback: phone}}\n{strategies}")
+    assert main(["config", "check"]) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    for problem in (
+        "alerts.fallback: there is no sink phone",
+        "strategies.spkie: no such strategy; did you mean spike?",
+        "strategies.threshold: buy_belwo: no such parameter; did you mean buy_below?",
+    ):
+        assert problem in err
+
+
+def test_a_strategy_of_ones_own_may_be_configured_by_its_name_alone(home: Path, capsys: Capture) -> None:
+    (home / "config.yaml").write_text("strategies: {fade: {edge: 2c}}\n")
+    assert main(["config", "check"]) == 0
+    remark = "strategies.fade is for a strategy of your own that is called so: none that is built in or installed is"
+    assert remark in capsys.readouterr().err
+
+
 def test_config_path_names_the_files_and_makes_none(home: Path, capsys: Capture) -> None:
     before = sorted(home.rglob("*"))
     assert main(["config", "path", "--json", "--env", "demo", "--state", str(home / "state")]) == 0

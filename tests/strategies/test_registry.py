@@ -20,6 +20,7 @@ from kalshi_cli.core.state import View
 from kalshi_cli.errors import ExitCode, UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.section import section_problems
 from kalshi_cli.strategies.spike import Spike
 from kalshi_cli.units import Price, Qty, cents, contracts
 
@@ -134,8 +135,23 @@ def test_an_entry_point_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest
 
 def test_an_unknown_name_says_what_is_near() -> None:
     error = refusal("spyke")
-    assert (error.code, "did you mean 'spike'?" in error.message) == ("unknown_strategy", True)
+    assert (error.code, "did you mean spike?" in error.message) == ("unknown_strategy", True)
     assert "did you mean" not in refusal("zzz").message
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("my-fade", "./my_fade.py"), ("my_fade", "./my_fade.py"), ("own/fade", "own/fade.py"), ("spkie", "spike")],
+)
+def test_a_file_beside_is_suggested_where_its_name_was_typed_without_the_end(
+    typed: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own").mkdir()
+    for path in ("my_fade.py", "own/fade.py"):
+        Path(path).write_text(FADE)
+    with pytest.raises(UsageError, match=f"no strategy is called '{typed}'; did you mean {meant}[?]$"):
+        registry.load(typed)
 
 
 def test_a_file_that_everybody_may_write_is_refused_unread(file: Path) -> None:
@@ -342,3 +358,44 @@ def test_a_name_in_the_configuration_that_is_nearly_a_strategy_of_the_run_is_not
     run = several(["spike"])
     assert registry.misspelt(["spkie", "spike", "fade", "crypto-ta"], run) == [("spkie", "spike")]
     assert registry.misspelt(["spike", str(file)], run) == []
+
+
+def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:
+    configured = {str(file): {"edge": "3c"}}
+    with pytest.raises(UsageError, match=r"a budget and a sizing go below strategies\.fade, the strategy's own name"):
+        registry.make_all([str(file)], configured, {}, allotted=[str(file)])
+    (fade,) = registry.make_all([str(file)], configured, {}, allotted=["fade", "spike"])
+    assert fade.name == "fade"
+
+
+# -- the section of the configuration -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "problem"),
+    [
+        ("spkie", {"move": "4c"}, "strategies.spkie: no such strategy; did you mean spike?"),
+        ("crypto_ta", {}, "strategies.crypto_ta: no such strategy; did you mean crypto-ta?"),
+        ("spike", {"mvoe": "4c"}, "strategies.spike: mvoe: no such parameter; did you mean move?"),
+        ("spike", {"move": "$4"}, "strategies.spike: move: $4 is outside"),
+        ("threshold", {"buy_below": "90c"}, "strategies.threshold: buy_below, fair and sell_above do not rise"),
+        ("./gone.py", {}, "strategies../gone.py: no strategy file"),
+    ],
+)
+def test_what_a_run_would_refuse_or_leave_unheard_is_said_of_the_configuration(
+    name: str, parameters: dict[str, object], problem: str
+) -> None:
+    problems, own = section_problems({name: parameters}, [name])
+    assert [text[: len(problem)] for text in problems] == [problem]
+    assert own == []
+
+
+def test_a_section_that_runs_has_no_problems(file: Path) -> None:
+    needs_a_source = {"edge": "2c"}
+    section = {"spike": {"move": 0.04}, "model-edge": needs_a_source, str(file): {"edge": "3c"}, "fade": {}, "mine": {}}
+    assert section_problems(section, ["spike", "fade"]) == ([], ["mine"])
+
+
+def test_a_budget_below_a_file_is_a_problem_of_the_section(file: Path) -> None:
+    (problem,), _ = section_problems({}, [str(file)])
+    assert problem.endswith("a budget and a sizing go below strategies.fade, the strategy's own name")

@@ -1,0 +1,52 @@
+"""The section `strategies` of a configuration, as it is before a run reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+import msgspec
+
+from kalshi_cli.errors import UsageError
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy
+
+
+def section_problems(
+    configured: Mapping[str, Mapping[str, object]], allotted: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """What is wrong with it; and the names in it that only a strategy of one's own can have.
+
+    `configured` are parameters by name or by file, `allotted` are those that have a budget or a sizing. Nothing is
+    missing here: `--param` may bring it. Files are run, as they are when their strategy trades.
+    """
+    problems, kinds, unknown = [], {}, []
+    for name in dict.fromkeys((*configured, *allotted)):
+        try:
+            kinds[name] = registry.load(name)
+        except UsageError as error:
+            if ".py" in name or error.code != "unknown_strategy":
+                problems.append(f"strategies.{name}: {error}")
+            else:
+                unknown.append(name)
+    files = {kind.name for kind in kinds.values()}
+    near = {
+        name: get_close_matches(name, registry.names(), n=1, cutoff=registry.NEAR)
+        for name in unknown
+        if name not in files
+    }
+    problems += [f"strategies.{name}: no such strategy; did you mean {like[0]}?" for name, like in near.items() if like]
+    for name, kind in kinds.items():
+        problems += [f"strategies.{name}: {problem}" for problem in _of_parameters(kind, configured.get(name, {}))]
+    return [*problems, *registry.misplaced(kinds, allotted)], [name for name, like in near.items() if not like]
+
+
+def _of_parameters(kind: type[Strategy], given: Mapping[str, object]) -> list[str]:
+    values, problems = registry.values_of(kind, given)
+    if problems or not registry.required(kind) <= values.keys():
+        return problems
+    try:
+        kind(msgspec.convert(values, kind.Params))
+    except UsageError as error:
+        return [str(error).removeprefix(f"strategy {kind.name}: ")]
+    return []
