@@ -7,7 +7,7 @@ can price from it by forgetting to look.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kalshi_cli.core.messages import Level
@@ -153,6 +153,14 @@ class OrderBook:
         """The levels of a side, best first; at most `depth` of them."""
         levels = sorted(self._bids.items(), reverse=True) if side is BID else sorted(self._asks.items())
         return [(price, Qty(qty)) for price, qty in levels[:depth]]
+
+    def best_besides(self, side: Side, own: Mapping[Price, int]) -> Price | None:
+        """The best price of a side at which more stands than the contracts that `own` has there."""
+        best = self.best_bid if side is BID else self.best_ask
+        if best is None or self.qty_at(side, best) > own.get(best, 0):
+            return best
+        levels = self.levels(side, len(own) + 1)
+        return next((price for price, count in levels if count > own.get(price, 0)), None)
 
     def qty_at(self, side: Side, price: Price) -> Qty:
         """What stands at a price; 0 where nothing does."""

@@ -44,12 +44,14 @@ class DayCount:
         unrealized, is_certain = self._unrealized()
         return Money(self._state.ledger.realized - self._state.ledger.fees + unrealized), is_certain
 
+    def held_up(self) -> Money:
+        """So much of that is there only because of our own quotes. While an order is being placed or canceled, and the
+        book and we do not agree on it yet, it can be too much for a moment."""
+        return Money(sum(self._state.held_up(ticker, qty) for ticker, qty in self._state.net_held().items()))
+
     def _unrealized(self) -> tuple[int, bool]:
         held = [position for position in self._state.ledger.positions.values() if position.qty]
-        net: dict[str, int] = {}
-        for position in held:
-            net[position.ticker] = net.get(position.ticker, 0) + position.qty
-        marks = {ticker: self._mark(ticker, Qty(qty)) for ticker, qty in net.items()}
+        marks = {ticker: self._mark(ticker, qty) for ticker, qty in self._state.net_held().items()}
         gains = [position.unrealized(marks[position.ticker]) for position in held]
         return sum(gain or 0 for gain in gains), None not in gains
 

@@ -23,7 +23,7 @@ import msgspec
 
 from kalshi_cli.core.ledger import Position
 from kalshi_cli.core.messages import Alert, Denied, Effect, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side, Tif
 from kalshi_cli.core.state import Limits, State, mark
 from kalshi_cli.core.surroundings import pause_of
 from kalshi_cli.units import (
@@ -174,23 +174,12 @@ class Exits:
 
     def _best_for(self, position: Position) -> Price | None:
         """The best price on the YES scale that somebody else pays for it."""
-        return self._best(position.ticker, BID if position.qty > 0 else ASK)
-
-    def _best(self, ticker: str, side: Side) -> Price | None:
-        """The best price of a side that somebody else quotes: what rests there of this account buys nothing from it."""
-        own: dict[Price, int] = {}
-        for order in self._state.orders.live(ticker):
-            if order.side is side and order.status is OrderStatus.RESTING:
-                own[order.price] = own.get(order.price, 0) + order.remaining
-        book = self._state.books[ticker]
-        if not own:
-            return book.best_bid if side is BID else book.best_ask
-        levels = book.levels(side, len(own) + 1)
-        return next((price for price, count in levels if count > own.get(price, 0)), None)
+        return self._state.best_of_others(position.ticker, BID if position.qty > 0 else ASK)
 
     def _is_wide(self, ticker: str) -> bool:
         """Others quote so far apart that the price is none, as the control `max_spread` counts."""
-        bid, ask, most = self._best(ticker, BID), self._best(ticker, ASK), self._limits.max_spread
+        bid, ask = self._state.best_of_others(ticker, BID), self._state.best_of_others(ticker, ASK)
+        most = self._limits.max_spread
         return most is not None and (ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid) > most
 
     def _unpaid(self, position: Position) -> Price | None:

@@ -43,6 +43,11 @@ FEE_TOLERANCE = Money(10_000)
 FEE_STEP = Money(100)
 """What rounding may add to the estimate of an order: $0.01, and $0.0001 for each fill but the first."""
 
+CERTAIN_MS = 15_000
+"""How long a loss that our own quotes hide must show at every look: an order on its way looks like one for a moment.
+More than the oldest book that is traded on by default, and than the longest way from one read of the account to the
+next."""
+
 MAX_WATCHED = 1_000
 """Orders that one guard keeps in mind; beyond it the oldest goes."""
 
@@ -129,9 +134,10 @@ class Guards:
         return self._loss.count()
 
     def gained(self) -> Money | None:
-        """What the account gained since its first fill; None while something that is open has no price."""
+        """What the account gained since its first fill, at what others quote; None while something that is open has no
+        price."""
         gained, is_certain = self._day.ever()
-        return gained if is_certain else None
+        return Money(gained - self._day.held_up()) if is_certain else None
 
     def tick(self) -> list[Effect]:
         """Time passed."""
@@ -353,14 +359,34 @@ class _Doubts:
         return Alert(self._state.now, "warning", "FILLS_MISSING", order.client_order_id, text)
 
 
+class _Lasting:
+    """Whether something is so for `CERTAIN_MS`, at every look since."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._since: Ts | None = None
+
+    def look(self, *, is_so: bool) -> bool:
+        if not is_so:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = self._state.now
+        return self._state.now - self._since >= CERTAIN_MS
+
+
 class _LossLimit:
-    """DAILY_LOSS: the trading day lost more than it may. Only what makes a position smaller is still sent."""
+    """DAILY_LOSS: the trading day lost more than it may. Only what makes a position smaller is still sent.
+
+    At once with the best prices of the books as they are; at what others quote, where that lasts.
+    """
 
     def __init__(self, state: State, limits: Limits, tighten: Tighten, day: DayCount) -> None:
         self._state = state
         self._limit = limits.max_daily_loss
         self._tighten = tighten
         self._day = day
+        self._hidden = _Lasting(state)
 
     def count(self) -> Money:
         net = self._state.day_net = self._day.net()
@@ -369,11 +395,13 @@ class _LossLimit:
     def check(self) -> list[Effect]:
         if self._limit is None:
             return []
-        net = self.count()
-        if -net <= self._limit or self._state.trading is not TradingState.ACTIVE:
+        lost, hidden = -self.count(), self._day.held_up()
+        if self._hidden.look(is_so=lost + hidden > self._limit):
+            lost += hidden
+        if lost <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
         text = (
-            f"lost {show_money(Money(-net))} today, the limit is {show_money(self._limit)} (risk.max_daily_loss); only "
+            f"lost {show_money(Money(lost))} today, the limit is {show_money(self._limit)} (risk.max_daily_loss); only "
             "orders that close are sent. `kalshi resume --reason TEXT` ends it, tomorrow or with another limit"
         )
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
@@ -383,7 +411,8 @@ class _Drawdown:
     """DRAWDOWN: the account is further below the best it was seen at than it may be, whatever day it is.
 
     Counted as `check pnl` does: realized less fees, and what is open at what it could be closed at; money that came or
-    went is in neither. The best is kept in the state file, and begins again when a person resumes.
+    went is in neither. The best is at what others quote; the fall from it as the day's loss is. The best is kept in the
+    state file, and begins again when a person resumes.
     """
 
     def __init__(self, state: State, limits: Limits, tighten: Tighten, day: DayCount) -> None:
@@ -391,11 +420,12 @@ class _Drawdown:
         self._limit = limits.max_drawdown
         self._tighten = tighten
         self._day = day
+        self._hidden = _Lasting(state)
 
     def check(self) -> list[Effect]:
         if self._limit is None:
             return []
-        fall = self._fall()
+        fall = self._fall(self._limit)
         if fall <= self._limit or self._state.trading is not TradingState.ACTIVE:
             return []
         text = (
@@ -406,16 +436,21 @@ class _Drawdown:
 
     def accept(self) -> None:
         """A person trades on from here: a fall that was too deep is counted from here on."""
-        if self._limit is not None and self._fall() > self._limit:
+        if self._limit is not None and self._fall(self._limit) > self._limit:
             self._state.best_gained = None
 
-    def _fall(self) -> Money:
+    def _fall(self, limit: Money) -> Money:
         """What has no price counts at its cost, and then this is not remembered as the best."""
         gained, is_certain = self._day.ever()
-        best = self._state.best_gained
-        if is_certain and (best is None or gained > best):
-            best = self._state.best_gained = gained
-        return Money(0 if best is None else max(0, best - gained))
+        hidden, best = self._day.held_up(), self._state.best_gained
+        if is_certain and (best is None or gained - hidden > best):
+            best = self._state.best_gained = Money(gained - hidden)
+        if best is None:
+            return Money(0)
+        fall = best - gained
+        if self._hidden.look(is_so=fall + hidden > limit):
+            fall += hidden
+        return Money(max(0, fall))
 
 
 def _counts(order: Order) -> bool:

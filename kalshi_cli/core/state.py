@@ -20,6 +20,7 @@ from kalshi_cli.core.model import (
     Fill,
     Market,
     Order,
+    OrderStatus,
     Side,
     TradingState,
 )
@@ -80,11 +81,14 @@ class State:
         references: Mapping[str, str] | None = None,
         families: Mapping[str, Family] | None = None,
         lock: int | None = None,
+        are_own_in_books: bool = True,
         now: Ts,
     ) -> None:
         self.now = now
         self.lock = lock
         """The subaccount that the key is locked to; None where it may name any."""
+        self.are_own_in_books = are_own_in_books
+        """The books show our own quotes, too; not where fills are simulated beside books that others make."""
         self.trading = TradingState.ACTIVE
         self.markets: dict[str, Market] = {market.ticker: market for market in markets}
         self.books: dict[str, OrderBook] = {ticker: OrderBook(ticker) for ticker in self.markets}
@@ -270,11 +274,37 @@ class State:
 
         One mark for a market: where subaccounts hold both sides, that of the larger.
         """
-        net: dict[str, int] = {}
+        held = self.net_held().items()
+        return {ticker: mark(self.books.get(ticker), self.seen(ticker), qty) for ticker, qty in held}
+
+    def net_held(self) -> dict[str, Qty]:
+        """What is held in each market, all subaccounts together."""
+        net: dict[str, Qty] = {}
         for position in self.ledger.positions.values():
             if position.qty:
-                net[position.ticker] = net.get(position.ticker, 0) + position.qty
-        return {ticker: mark(self.books.get(ticker), self.seen(ticker), Qty(qty)) for ticker, qty in net.items()}
+                net[position.ticker] = Qty(net.get(position.ticker, 0) + position.qty)
+        return net
+
+    def best_of_others(self, ticker: str, side: Side) -> Price | None:
+        """The best price of a side that somebody else quotes: what rests there of this account buys nothing from it."""
+        own: dict[Price, int] = {}
+        for order in self.orders.live(ticker) if self.are_own_in_books else ():
+            if order.side is side and order.status is OrderStatus.RESTING:
+                own[order.price] = own.get(order.price, 0) + order.remaining
+        return self.books[ticker].best_besides(side, own)
+
+    def held_up(self, ticker: str, qty: Qty) -> Money:
+        """How much better a net position looks in a book of this run for our own quotes, against the rule of `mark` at
+        what others quote. Nothing where no price is left without them: what it is worth is not known then.
+        """
+        book, market = self.books.get(ticker), self.seen(ticker)
+        is_settled = market is not None and market.settlement_value is not None
+        if book is None or not book.is_usable or is_settled:
+            return Money(0)
+        last = market.last if market is not None else None
+        others = _closing(self.best_of_others(ticker, BID), self.best_of_others(ticker, ASK), last, qty)
+        with_own = mark(book, market, qty)
+        return Money(max(0, qty * (with_own - others)) if with_own is not None and others is not None else 0)
 
     def family(self, event_ticker: str) -> Family:
         """What is known of an event; of one that nobody read, that it is one."""
@@ -306,8 +336,11 @@ def mark(book: OrderBook | None, market: Market | None, qty: Qty) -> Price | Non
         bid, ask = book.best_bid, book.best_ask
     elif market is not None:
         bid, ask = market.yes_bid, market.yes_ask
+    return _closing(bid, ask, market.last if market is not None else None, qty)
+
+
+def _closing(bid: Price | None, ask: Price | None, last: Price | None, qty: Qty) -> Price | None:
     closing, other, worse = (bid, ask, min) if qty > 0 else (ask, bid, max)
-    last = market.last if market is not None else None
     return closing if closing is not None else worse((at for at in (last, other) if at is not None), default=None)
 
 

@@ -54,7 +54,14 @@ def load_paper(
         stale=memory.orders,
         resync=resync,
     )
-    state = State(markets=markets, fees=fees, references=references, families=families, now=clock.now())
+    state = State(
+        markets=markets,
+        fees=fees,
+        references=references,
+        families=families,
+        are_own_in_books=False,
+        now=clock.now(),
+    )
     engine = restore(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
     for market in markets:
         venue.observe(MarketChange(state.now, market))
@@ -86,7 +93,11 @@ def over_recordings(
     )
     spots = {prefix: SPOT_FILES.get(index, index) for prefix, index in references.items()}
     engine = Engine(
-        State(references=spots, now=Ts(0)), limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s
+        State(references=spots, are_own_in_books=False, now=Ts(0)),
+        limits,
+        strategies,
+        new_id=new_id,
+        order_expiry_s=order_expiry_s,
     )
     venue = PaperVenue(cash=cash, fees=lambda _: FeeSchedule(), new_id=new_id, latency_ms=request.latency_ms)
     engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by

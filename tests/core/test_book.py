@@ -287,3 +287,16 @@ def test_a_recorded_half_minute_never_breaks_and_agrees_with_the_ticker_channel(
             assert ask == (parse_price(body["yes_ask_dollars"]), parse_qty(body["yes_ask_size_fp"]))
             compared += 1
     assert compared > 20
+
+
+def test_the_best_besides_our_own_is_where_more_stands_than_ours() -> None:
+    made = book(BIDS, ASKS)
+    assert made.best_besides(BID, {}) == cents(47)
+    assert made.best_besides(BID, {cents(47): contracts(9)}) == cents(47)
+    assert made.best_besides(BID, {cents(47): contracts(10)}) == cents(46)
+    assert made.best_besides(BID, {cents(47): contracts(10), cents(46): contracts(6)}) == cents(45)
+    assert made.best_besides(BID, dict(BIDS)) is None
+    assert made.best_besides(BID, {cents(46): contracts(5)}) == cents(47), "what is behind the best hides nothing"
+    assert made.best_besides(ASK, {cents(52): contracts(2)}) == cents(53)
+    assert made.best_besides(ASK, {cents(20): contracts(5)}) == cents(52), "placed, and not in the book yet"
+    assert book([], []).best_besides(BID, {cents(47): contracts(1)}) is None

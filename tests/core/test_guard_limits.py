@@ -8,6 +8,7 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.guards import CERTAIN_MS
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     Alert,
@@ -235,3 +236,123 @@ def test_what_a_loop_writes_down_as_gained_is_what_a_drawdown_is_counted_from(bu
     assert engine.gained == Money(-3_000_000)
     engine.step(Filled(NOW, build.fill("t2", order_id="x", ticker="KXB-1", qty=contracts(100))))
     assert engine.gained is None
+
+
+# -- what our own quotes hide -----------------------------------------------------------------------------------------
+
+LOSS = Limits(min_edge=None, max_daily_loss=Money(1_500_000), max_drawdown=None)
+FALL = Limits(min_edge=None, max_daily_loss=None, max_drawdown=Money(1_500_000))
+STEP_MS = 2_000
+
+
+class Quoting:
+    """Ten contracts bought at 40 c, and a bid of our own for five at 40 c. Others bid 20 c for a hundred."""
+
+    def __init__(self, build: Build, limits: Limits, *, are_own_in_books: bool = True) -> None:
+        self.engine = build.engine(limits=limits, state=build.state(are_own_in_books=are_own_in_books))
+        self.book(own=0, others=100)
+        self.engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(10))))
+        self.order = self.quote()
+
+    def quote(self) -> Order:
+        verdict = self.engine.place(Place("KXA-1", BID, cents(40), contracts(5)), "s")
+        assert isinstance(verdict, SubmitOrder), verdict
+        name = verdict.order.client_order_id
+        self.engine.step(OrderAccepted(self.engine.state.now, name, f"x-{name}", Qty(0), contracts(5)))
+        return verdict.order
+
+    def book(self, *, own: int, others: int = 0) -> None:
+        """At 40 c there stand so many of ours and of others."""
+        top = ((cents(40), contracts(own + others)),) if own + others else ()
+        bids, asks = (*top, (cents(20), contracts(100))), ((cents(44), contracts(100)),)
+        self.engine.step(BookSnapshot(self.engine.state.now, "KXA-1", bids, asks))
+
+    def look(self, after_ms: int = STEP_MS) -> list[tuple[TradingState, str]]:
+        return moves(self.engine.step(Tick(Ts(self.engine.state.now + after_ms))))
+
+
+@pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
+def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(build: Build, limits: Limits, code: str) -> None:
+    run = Quoting(build, limits)
+    run.look(0)
+    run.book(own=5)
+    assert run.look(0) == []
+    assert run.look(CERTAIN_MS - 1) == [], "it may be an order on its way"
+    effects = run.engine.step(Tick(Ts(run.engine.state.now + 1)))
+    assert moves(effects) == [(REDUCING, code)]
+    assert "$2.00" in text(effects)
+    assert run.engine.day_net == Money(0), "as the exchange's own best prices say"
+    assert run.look() == [], "once"
+
+
+@pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
+def test_without_a_bid_of_ours_the_same_prices_act_at_once(build: Build, limits: Limits, code: str) -> None:
+    run = Quoting(build, limits)
+    run.look(0)
+    run.book(own=0)
+    assert run.look(0) == [(REDUCING, code)]
+
+
+@pytest.mark.parametrize("limits", [LOSS, FALL])
+def test_where_others_bid_beside_us_nothing_is_lost(build: Build, limits: Limits) -> None:
+    run = Quoting(build, limits)
+    run.book(own=5, others=1)
+    assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
+
+
+@pytest.mark.parametrize("limits", [LOSS, FALL])
+def test_a_quote_that_the_book_does_not_show_yet_stops_nothing(build: Build, limits: Limits) -> None:
+    """Five of others stand there. Each of our quotes is ours before the book shows it: then all five look like ours."""
+    run = Quoting(build, limits)
+    for _ in range(3 * CERTAIN_MS // STEP_MS):
+        run.book(own=0, others=5)
+        assert run.engine.state.held_up("KXA-1", contracts(10)) == Money(2_000_000), "so it looks for a moment"
+        assert run.look() == []
+        run.book(own=5, others=5)
+        assert run.look() == []
+
+
+@pytest.mark.parametrize("limits", [LOSS, FALL])
+def test_while_the_book_is_unknown_what_it_hides_is_too(build: Build, limits: Limits) -> None:
+    run = Quoting(build, limits)
+    run.book(own=0, others=5)
+    run.look()
+    run.engine.step(FeedGap(run.engine.state.now, ("KXA-1",), "seq"))
+    assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
+
+
+@pytest.mark.parametrize("limits", [LOSS, FALL])
+def test_on_paper_our_quotes_are_in_no_book_and_hide_nothing(build: Build, limits: Limits) -> None:
+    run = Quoting(build, limits, are_own_in_books=False)
+    run.book(own=0, others=5)
+    assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
+
+
+def test_who_resumes_while_our_bid_still_hides_the_loss_of_the_day_is_stopped_again_at_once(build: Build) -> None:
+    run = Quoting(build, LOSS)
+    run.book(own=5)
+    assert [run.look(CERTAIN_MS) for _ in range(2)] == [[], [(REDUCING, "DAILY_LOSS")]]
+    effects = run.engine.step(Command(run.engine.state.now, ACTIVE, "RESUMED", "seen"))
+    assert moves(effects) == [(ACTIVE, "RESUMED"), (REDUCING, "DAILY_LOSS")]
+
+
+def test_a_fall_that_our_bid_hid_is_accepted_by_who_resumes(build: Build) -> None:
+    run = Quoting(build, FALL)
+    run.look(0)
+    run.book(own=5)
+    assert [run.look(CERTAIN_MS) for _ in range(2)] == [[], [(REDUCING, "DRAWDOWN")]]
+    assert moves(run.engine.step(Command(run.engine.state.now, ACTIVE, "RESUMED", "seen"))) == [(ACTIVE, "RESUMED")]
+    assert [run.look(CERTAIN_MS) for _ in range(3)] == [[]] * 3
+    assert run.engine.gained == Money(-2_000_000)
+
+
+def test_the_best_is_what_others_pay_not_what_we_bid_ourselves(build: Build) -> None:
+    run = Quoting(build, FALL)
+    state = run.engine.state
+    found: list[Money | None] = []
+    state.best_gained = None
+    for others in (0, 1):
+        run.book(own=5, others=others)
+        run.look()
+        found.append(state.best_gained)
+    assert found == [Money(-2_000_000), Money(0)]

@@ -222,3 +222,32 @@ def test_what_is_held_but_not_traded_has_a_price_and_nothing_else(build: Build) 
     assert state.day_net == -dollars("1.80")
     assert [effect.code for effect in effects if isinstance(effect, StateChanged)] == ["DAILY_LOSS"]
     assert (list(state.books), list(state.markets)) == (["KXA-1"], ["KXA-1"])
+
+
+@pytest.mark.parametrize(
+    ("qty", "side", "others", "last", "held_up"),
+    [
+        (10, BID, 20, None, 20), (10, BID, 41, None, 0), (10, BID, None, 30, 10), (10, BID, None, None, 0),
+        (-10, ASK, 60, None, 20), (-10, ASK, 39, None, 0), (-10, ASK, None, 50, 10), (-10, ASK, None, None, 0),
+    ],
+)  # fmt: skip
+def test_a_position_is_held_up_by_what_we_quote_better_than_others(
+    build: Build, qty: int, side: Side, others: int | None, last: int | None, held_up: int
+) -> None:
+    """We quote 40 c for five on the side that would close it. Without others there the last price counts, as in `mark`;
+    without that either nobody knows."""
+    state = build.state(build.market(last=None if last is None else cents(last)))
+    state.orders.add(build.order(side=side, order_id="o1", price=cents(40), qty=contracts(5)))
+    there = ((cents(40), contracts(5)),) + (((cents(others), contracts(9)),) if others is not None else ())
+    state.books["KXA-1"].load(there if side is BID else (), () if side is BID else there, NOW)
+    assert state.held_up("KXA-1", contracts(qty)) == cents(held_up) * contracts(10)
+
+
+def test_what_is_settled_or_has_no_book_is_held_up_by_nobody(build: Build) -> None:
+    state = build.state(build.market(settlement_value=cents(0)))
+    state.orders.add(build.order(side=BID, order_id="o1", price=cents(40), qty=contracts(5)))
+    state.books["KXA-1"].load(((cents(40), contracts(5)), (cents(20), contracts(5))), (), NOW)
+    assert state.held_up("KXA-1", contracts(10)) == 0
+    assert state.held_up("KXB-1", contracts(10)) == 0
+    state.markets["KXA-1"] = build.market()
+    assert state.held_up("KXA-1", contracts(10)) == cents(20) * contracts(10), "the companion"
