@@ -82,15 +82,20 @@ def _is_over(alert: Alert, alerts: Iterable[Alert], halt: Halted) -> bool:
     )
 
 
-def strategies_out(alerts: Iterable[Alert]) -> list[Breach]:
-    """Strategies that failed since the loop began: it runs on without them."""
+def taken_out(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
+    """What put each strategy out that failed, by name, of the alerts since the loop began: it runs on without them."""
     failed = {alert.subject: alert for alert in alerts if alert.code in _OUT}
+    return tuple(alert for _, alert in sorted(failed.items()))
+
+
+def strategies_out(alerts: Iterable[Alert]) -> list[Breach]:
+    """Strategies that failed since the loop began."""
     return [
         Breach(
-            subject=name, value=f"out since {format_ts(alert.ts)}: {alert.text}", limit="asked by the loop",
+            subject=alert.subject, value=f"out since {format_ts(alert.ts)}: {alert.text}", limit="asked by the loop",
             severity="critical", code="STRATEGY_OUT",
         )
-        for name, alert in sorted(failed.items())
+        for alert in taken_out(alerts)
     ]  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.core.checks import counted
+from kalshi_cli.core.error_check import taken_out
+from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.pnl import fold
 from kalshi_cli.desk.halts import words
@@ -47,6 +49,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The last cycle of a running loop that has been without one for too long: stopped, or stuck."""
     is_abandoned: bool
     """Nothing runs, and what ran last did not end in good order: it was killed."""
+    failed: tuple[Alert, ...] = ()
+    """What put each strategy out that failed in the last run, which went on without them."""
     is_at_exchange: bool = True
     """What is on file as resting is at the exchange: another program may look at it, and cancel it."""
     preface: str = ""
@@ -105,10 +109,16 @@ def remarks(status: Status, now: Ts) -> Iterator[str]:
     if status.stalled_since is not None:
         seconds = (now - status.stalled_since) // 1000
         yield f"the loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago; what it placed may be live"
+    yield from (out(alert) for alert in status.failed)
     if status.halt.is_pause:
         yield "PAUSED: no new orders until: kalshi resume --reason TEXT"
     for group_id in status.triggered_groups:
         yield triggered(group_id)
+
+
+def out(alert: Alert) -> str:
+    """A strategy that failed, and by what."""
+    return f"strategy {alert.subject} is out since {format_ts(alert.ts)}: {alert.code} {alert.text}"
 
 
 def triggered(group_id: str) -> str:
@@ -157,6 +167,7 @@ def read_status(
         blind_since=blind_since,
         stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,  # no cycle counts while blind
         is_abandoned=who is None and cycle is not None and cycle.is_running,
+        failed=taken_out(store.alerts(cycle.started)) if store is not None and cycle is not None else (),
     )
 
 

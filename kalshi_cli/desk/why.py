@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.core.messages import Denied
 from kalshi_cli.core.model import Order, OrderStatus, TradingState
-from kalshi_cli.desk.status import Status
+from kalshi_cli.desk.status import Status, out
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Ts, format_ts
 
@@ -175,9 +175,10 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
         remarks.append("the loop has not completed a cycle yet")
     elif status.cycle.no_book:
         remarks.append(f"no usable book: {status.cycle.no_book}")
+    remarks += [out(alert) for alert in status.failed]
     if status.triggered_groups:
         remarks.append(f"order groups that take no orders: {', '.join(status.triggered_groups)}")
-    if not wanted and status.is_running and halt.state is TradingState.ACTIVE:
+    if not wanted and status.is_running and halt.state is TradingState.ACTIVE and not status.failed:
         remarks.append("no strategy wanted anything: its conditions did not come about")
     return remarks
 

@@ -12,7 +12,7 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.cli.rows.run import status_view
 from kalshi_cli.cli.screen.render import status_block
-from kalshi_cli.core.messages import Command, OrderChanged, StateChanged
+from kalshi_cli.core.messages import Alert, Command, OrderChanged, StateChanged
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
 from kalshi_cli.desk.status import Status, read_status, remarks
 from kalshi_cli.errors import UnreachableError
@@ -49,6 +49,21 @@ def beat(virtual: Virtual, *, is_running: bool = True, pid: int | None = None) -
             completed=now, cycles=10, is_running=is_running,
         )
     )  # fmt: skip
+
+
+# -- a strategy that failed ------------------------------------------------------------------------------------------
+
+
+def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_error(virtual: Virtual) -> None:
+    now = virtual.clock.now()
+    virtual.store.record(Alert(Ts(now - 30_000), "critical", "STRATEGY_FAILED", "spike", "of the run before"))
+    beat(virtual)
+    assert status_view(status(virtual)).failed_strategies == ()
+    virtual.store.record(Alert(now, "warning", "STRATEGY_FLOOD", "spike", "only loud"))
+    virtual.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way (fade.py line 7)"))
+    assert status_view(status(virtual)).failed_strategies == ("fade STRATEGY_FAILED",)
+    told = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
+    assert told in said(virtual)
 
 
 # -- what a killed loop leaves behind ---------------------------------------------------------------------------------

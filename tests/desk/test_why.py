@@ -7,7 +7,7 @@ import os
 from virtual import TICKER, Virtual
 
 from kalshi_cli.core.controls import min_edge
-from kalshi_cli.core.messages import Denied, OrderChanged, Place
+from kalshi_cli.core.messages import Alert, Denied, OrderChanged, Place
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.status import read_status
@@ -100,6 +100,21 @@ def test_what_else_keeps_a_loop_from_trading_is_said(virtual: Virtual) -> None:
         assert look(virtual).remarks[0] == f"no usable book: {TICKER} no snapshot yet"
         virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
         assert look(virtual).remarks[0].startswith("trading is halted since ")
+
+
+def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(virtual: Virtual) -> None:
+    now = virtual.clock.now()
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        virtual.store.beat(
+            Cycle(
+                run_id="r", pid=os.getpid(), mode="live", strategy="fade", started=now, completed=now, cycles=1,
+                is_running=True,
+            )
+        )  # fmt: skip
+        assert look(virtual).remarks == ("no strategy wanted anything: its conditions did not come about",)
+        virtual.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
+        out = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way"
+        assert look(virtual).remarks == (out,)
 
 
 def test_what_ended_the_last_loop_is_said_where_none_runs(virtual: Virtual) -> None:

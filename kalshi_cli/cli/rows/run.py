@@ -125,6 +125,7 @@ class StatusView(Row, frozen=True, kw_only=True):
     triggered_groups: tuple[str, ...]
     blind_since: Ts | None
     strategy: str | None
+    failed_strategies: tuple[str, ...]
     started: Ts | None
     uptime_s: float | None
     last_cycle: Ts | None
@@ -161,6 +162,7 @@ def status_view(status: Status) -> StatusView:
         triggered_groups=status.triggered_groups,
         blind_since=status.blind_since,
         strategy=cycle.strategy if cycle else None,
+        failed_strategies=tuple(f"{alert.subject} {alert.code}" for alert in status.failed),
         started=cycle.started if cycle else None,
         uptime_s=(running.completed - running.started) / 1000 if running else None,
         last_cycle=cycle.completed if cycle else None,
