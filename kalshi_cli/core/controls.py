@@ -73,6 +73,15 @@ def in_sight(state: State, _limits: Limits, intent: Place) -> Objection | None:
     return "BLIND", f"the account cannot be read since {format_ts(state.blind_since)}"
 
 
+def is_there(state: State, _limits: Limits, intent: Place) -> Objection | None:
+    """What the exchange has netted between two strategies is not there to be closed: it would cancel, or refuse, what
+    only reduces, as often as it is sent."""
+    held = state.held(intent.ticker, intent.subaccount)
+    if not intent.reduce_only or held * intent.side.sign < 0:
+        return None
+    return "NOT_CLOSING", f"held={format_qty(held)}"
+
+
 def not_locked(state: State, _limits: Limits, intent: Place) -> Objection | None:
     """A market that a person locked takes nothing but what makes a position smaller."""
     until = state.locks.get(intent.ticker)
@@ -280,6 +289,7 @@ CONTROLS: tuple[Control, ...] = (
     daily_loss,
     only_reducing,
     in_sight,
+    is_there,
     not_locked,
     group_is_open,
     market_is_open,
@@ -302,7 +312,7 @@ CONTROLS: tuple[Control, ...] = (
 OF_ONE_STRATEGY: tuple[OwnControl, ...] = (cooldown, budget)
 """After all others, where it is a strategy that asks."""
 
-_OF_STRATEGIES_ONLY = (in_sight, time_to_close, max_spread, collar_of_fair, min_edge)
+_OF_STRATEGIES_ONLY = (in_sight, is_there, time_to_close, max_spread, collar_of_fair, min_edge)
 OF_PEOPLE = tuple(control for control in CONTROLS if control not in _OF_STRATEGIES_ONLY)
 
 AMEND_RAISES = OF_PEOPLE

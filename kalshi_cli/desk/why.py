@@ -31,6 +31,7 @@ SETTINGS = {
     "MARKET_NOT_OPEN": "kalshi market TICKER",
     "MARKET_RATE": "risk.max_market_orders_per_minute",
     "MIN_EDGE": "risk.min_edge, or a strategy that finds more",
+    "NOT_CLOSING": "the account holds nothing that a strategy could close: another holds the other side",
     "NOT_RESTING": "the strategy: what it amends rests no more, or an amend of it is unanswered",
     "OFF_GRID_PRICE": "the strategy: its prices are not on the market's grid",
     "ORDER_COST": "risk.max_order_cost",

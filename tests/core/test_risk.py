@@ -74,6 +74,16 @@ def test_while_the_account_is_out_of_sight_a_strategy_opens_nothing(state: State
     assert code(state, place(ASK, 45), strategy="s") == "approved"
 
 
+def test_what_only_reduces_goes_only_where_there_is_something_on_the_other_side(state: State, build: Build) -> None:
+    out = place(ASK, 45, tif=Tif.IOC, reduce_only=True)
+    assert code(state, out, strategy="s") == "NOT_CLOSING"
+    assert code(state, out) == "approved", "a person may know better"
+    state.ledger.book(build.fill(side=ASK))
+    assert code(state, out, strategy="s") == "NOT_CLOSING"
+    state.ledger.book(build.fill("t2", qty=contracts(11)))
+    assert code(state, out, strategy="s") == "approved"
+
+
 def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build: Build) -> None:
     state.trading = TradingState.REDUCING
     assert code(state, place(ASK, 45)) == "REDUCING"

@@ -14,7 +14,7 @@ from virtual_loop import Loop
 
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Intent, Place
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Side
+from kalshi_cli.core.model import ASK, BID, OrderStatus, Side, Tif
 from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.sizing import Allotment
 from kalshi_cli.core.state import Limits, View
@@ -92,6 +92,25 @@ def test_each_keeps_its_own_position_on_its_own_side_of_one_market(virtual: Virt
     assert list(found) == ["one", "two"], "in the order in which they are asked, and nobody else traded"
     assert all(part.fees > 0 for part in found.values())
     assert (found["one"].at_risk, found["two"].at_risk) == (dollars("4.40"), dollars(9))
+
+
+def test_what_they_hold_against_each_other_is_not_there_to_be_closed_and_no_order_goes_for_it(virtual: Virtual) -> None:
+    """The exchange would cancel or refuse each, and they would take the order rate from everybody."""
+    one, two = Once("one"), Once("two")
+    loop = Loop(virtual, one, two)
+    one.wants.append(place(BID, 44))
+    loop.ticks(2)
+    two.wants.append(place(ASK, 40, 4))
+    loop.ticks(6)
+    out = Place(TICKER, BID, cents(44), contracts(4), tif=Tif.IOC, reduce_only=True)
+    seen = watched(loop)
+    two.wants.append(out)
+    loop.ticks(6)
+    assert denials(seen) == [("two", "NOT_CLOSING")]
+    one.wants.append(msgspec.structs.replace(out, side=ASK, price=cents(40), qty=contracts(10)))
+    loop.ticks(6)
+    assert denials(seen) == [("two", "NOT_CLOSING")]
+    assert (position(loop, "one"), position(loop, "two")) == (contracts(4), contracts(-4)), "six were there to be sold"
 
 
 def test_what_a_person_trades_beside_them_is_nobody_s_but_theirs(virtual: Virtual) -> None:
