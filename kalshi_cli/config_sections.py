@@ -156,6 +156,7 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True):
     edge_sigma: Bound = bound(warn="-2:", crit="-3:")
     cash_usd: Bound = bound()
     errors: Bound = bound(warn="0", crit="10")
+    paused_shards: Bound = bound()
 
 
 TIERS = ("critical", "warning", "info")

@@ -125,20 +125,18 @@ ACCOUNT = {
     \b
     kalshi check balance -w 100: -c 20:
     """,
-}
-"""Checks that look at the account and at the exchange: the help of each."""
-
-UNRANGED = {
     "exchange": """Is the exchange open, or closed as it was announced?
 
     Critical: it is paused, and takes no cancels. Warning: trading is paused. Maintenance, weekly or announced, and what
-    is outside of the exchange's hours is fine and said.
+    is outside of the exchange's hours is fine and said. -w and -c are how many shards stand still, as announced or not
+    (checks.paused_shards).
 
     \b
     kalshi check exchange
+    kalshi check exchange -c 0
     """,
 }
-"""Checks of the exchange, without a number that could be held against a range."""
+"""Checks that look at the account and at the exchange: the help of each."""
 
 EITHER_LOOP = {
     "api": """Does the exchange answer, soon enough, with our key, and at our time?
@@ -219,7 +217,7 @@ SPECIAL = {
     Reads one sample of each route in use, with the account's own data where it has any, and the first frames of the
     stream. Critical: a field that is missing or of another type, a route that is gone or announces its end, a legacy
     order route that answers again (asked with requests that can do nothing). What is new is a note. What could not be
-    looked at is UNKNOWN, never OK.
+    looked at is UNKNOWN, never OK. There is no number to be held against a range: no -w, no -c.
 
     \b
     kalshi check schema
@@ -227,7 +225,8 @@ SPECIAL = {
     """,
     "all": """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
 
-    They share what they read, so that this asks less of the exchange than one after the other would.
+    They share what they read, so that this asks less of the exchange than one after the other would. It takes no -w and
+    no -c, because each has numbers of its own: their ranges are in `checks` of the configuration.
 
     \b
     kalshi check all --allow-stopped
@@ -250,8 +249,6 @@ def _add(name: str, text: str, *taken: Parameter) -> None:
 
 for _name, _help in ACCOUNT.items():
     _add(_name, _help, *BOUNDS, *EACH)
-for _name, _help in UNRANGED.items():
-    _add(_name, _help, *EACH)
 for _name, _help in EITHER_LOOP.items():
     _add(_name, _help, *BOUNDS, *EACH, PAPER)
 for _name, _help in LOOP.items():
@@ -260,7 +257,7 @@ _add("drift", SPECIAL["drift"], *BOUNDS, *EACH, ACCEPT)
 _add("schema", SPECIAL["schema"], *EACH, PUBLIC)
 _add("all", SPECIAL["all"], *EACH, PAPER, ALLOW_STOPPED)
 
-ALL = (*LOOP, "errors", "execution", *UNRANGED, *ACCOUNT, "drift", "api", "feed")
+ALL = (*LOOP, "errors", "execution", "exchange", "positions", "pnl", "orders", "balance", "drift", "api", "feed")
 """In this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
 
 

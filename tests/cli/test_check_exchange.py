@@ -100,6 +100,19 @@ def test_announced_maintenance_is_fine_and_said(proxy: FaultProxy, shared: tuple
     assert {breach["severity"] for breach in ended.json["breaches"]} == {"note"}
 
 
+def test_a_range_is_held_against_the_paused_shards_announced_or_not(
+    proxy: FaultProxy, shared: tuple[Served, FaultProxy], tmp_path: Path
+) -> None:
+    assert found("-w", "0", "-c", "1") == (0, [])
+    pause(shared, "exchange", shard=1)
+    scheduled(proxy, (-0.5, 0.5))
+    note = ("note", "EXCHANGE_PAUSED", "shard 1")
+    assert found("-w", "0", "-c", "1") == (1, [("warning", "TRADING_PAUSED", "paused shards"), note])
+    assert found() == (0, [note])
+    (tmp_path / "config.yaml").write_text("checks: {paused_shards: {crit: '0'}}\n")
+    assert found()[0] == 2
+
+
 @pytest.mark.usefixtures("no_maintenance")
 def test_maintenance_that_lasts_longer_than_announced_is_an_incident(
     proxy: FaultProxy, shared: tuple[Served, FaultProxy]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from kalshi_cli.core.checks import CheckReport, Measure, report
+from kalshi_cli.core.checks import CheckReport, report
 from kalshi_cli.core.pause_check import pauses
-from kalshi_cli.desk.checks.readings import Readings
+from kalshi_cli.desk.checks.readings import Readings, measured
 from kalshi_cli.desk.exchange import Maintenance, is_within_hours, maintenance_of
 from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.wire.base import Schedule
 from kalshi_cli.units import Ts, format_ts
+
+FIRST = "paused_shards"
 
 SOON_MS = 86_400_000
 """Maintenance is said so long before it begins."""
@@ -33,8 +35,9 @@ def examine(readings: Readings) -> CheckReport:
     else:
         summary = "open for trading" if not breaches else "open for trading, but for some shards"
     planned_now = [f"as planned: {breach.value}" for breach in breaches[:1] if breach.severity == "note"]
-    measures = [Measure(label="paused_shards", value=len(breaches))]
-    return report("exchange", "; ".join([summary, *planned_now, *remarks]), breaches, measures)
+    measure = measured("paused_shards", len(breaches), readings.checks.paused_shards)
+    too_many = measure.breach("TRADING_PAUSED", "paused shards")  # planned or not: who sets a bound wants to know
+    return report("exchange", "; ".join([summary, *planned_now, *remarks]), [*breaches, *too_many], [measure])
 
 
 def planned(schedule: Schedule, windows: tuple[Maintenance, ...], now: Ts) -> str:
