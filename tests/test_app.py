@@ -16,7 +16,7 @@ from kalshi_cli.app.account import account_status, pnl_of, portfolio_of, shown, 
 from kalshi_cli.app.halts import Halts
 from kalshi_cli.app.health import health_of
 from kalshi_cli.app.kill import cancel_everything
-from kalshi_cli.app.loops import Loops
+from kalshi_cli.app.loops import Loops, RecordRequest
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Risk, Sim, Trade
@@ -321,7 +321,7 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
     with desk.app() as app:
         ticker, _ = busy_market(app)
     with desk.app() as app:
-        assert Loops(app).record([ticker], path, 1.0) > 3
+        assert Loops(app).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)) > 3
     with desk.app() as app:
         request = BacktestRequest(strategies=("spike",), files=(path,))
         first, second = (Loops(app).backtest(request) for _ in range(2))

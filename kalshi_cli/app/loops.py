@@ -53,6 +53,16 @@ if TYPE_CHECKING:
     from kalshi_cli.strategies.base import Strategy
 
 
+class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Markets to follow, and strategies whose inputs from outside the exchange are written down with them."""
+
+    tickers: tuple[str, ...]
+    path: Path
+    strategies: tuple[str, ...] = ()
+    params: dict[str, str] = {}
+    duration_s: float | None = None
+
+
 class Loops:
     """Runs of this program's parts: `Loops(app).trade(...)`."""
 
@@ -204,23 +214,27 @@ class Loops:
         from kalshi_cli.desk.paper import over_recordings
 
         numbers = random.Random(self.app.config.sim.seed)
+        strategies = self._strategies(request)
         return over_recordings(
             request, self._plan(request.strategies, "backtest", 0),
             msgspec.structs.replace(self.app.limits, max_daily_loss=None, max_drawdown=None),  # nobody could resume
-            self._strategies(request),
+            strategies,
             cash=self.app.config.sim.starting_cash,
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
             references=self.app.config.references, order_expiry_s=self.app.config.trade.order_expiry_s,
+            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()], tell=self.app.tell,
         )  # fmt: skip
 
-    def record(self, tickers: Sequence[str], path: Path, duration_s: float | None) -> int:
-        """Write the stream of some markets to a file until interrupted; how many lines there are."""
+    def record(self, request: RecordRequest) -> int:
+        """Write the stream of some markets, and what strategies hear from outside, to a file until interrupted; how
+        many lines there are."""
         from kalshi_cli.exchange.feed import LiveFeed
         from kalshi_cli.feeds.recorder import Recorder
 
+        strategies, path = self._strategies(request), request.path
         with ExitStack() as stack:
             self._serve_if_nobody_does(stack)
-            markets = universe(self.app.client, self.app.clock.now(), tickers, "")
+            markets = universe(self.app.client, self.app.clock.now(), request.tickers, "")
             recorder = Recorder(path, self.app.clock)
             stack.callback(recorder.close)
             for market in markets:
@@ -231,9 +245,12 @@ class Loops:
             feed = LiveFeed(
                 stream, self.app.client, self.app.clock, markets=markets, interval_s=1.0, tell=self.app.tell
             )
-            until = None if duration_s is None else self.app.clock.monotonic() + duration_s
+            stack.enter_context(listening(self.app, strategies, recorder.heard, lambda: markets))
+            until = None if request.duration_s is None else self.app.clock.monotonic() + request.duration_s
             with StopSignals(self.app.clock, feed.request):
                 for message in feed:
+                    if isinstance(message, MarketChange):
+                        recorder.watch(message.market)
                     if recorder.is_full:
                         self.app.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
                         break
@@ -268,7 +285,7 @@ class Loops:
         stack.callback(stream.stop)
         return stream
 
-    def _strategies(self, request: TradeRequest | BacktestRequest) -> list[Strategy]:
+    def _strategies(self, request: TradeRequest | BacktestRequest | RecordRequest) -> list[Strategy]:
         """With the parameters of the configuration, then those of the command."""
         from kalshi_cli.strategies import registry
 

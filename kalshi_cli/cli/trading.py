@@ -141,7 +141,8 @@ def backtest(
     """Run a strategy over recordings: the same engine, simulated fills, recorded time.
 
     A recording is what `kalshi record` writes. Fills are decided by queue position, latency and fees, against us where
-    the recording does not tell.
+    the recording does not tell. What a strategy hears from outside must be recorded, too (`record --strategy`), or
+    stand in a file with times.
 
     \b
     kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
@@ -179,17 +180,33 @@ def record(
     ctx: typer.Context,
     tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to follow.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to; .gz packs it.")],
+    strategy: Annotated[
+        str | None, typer.Option(metavar="NAME[,NAME]", help="Also what these hear: outside prices, models, news.")
+    ] = None,
     duration: Annotated[Any, duration_option("--duration", text="Stop after this.")] = None,
+    param: Tuning = None,
 ) -> None:
-    """Write the stream of some markets to a file that `backtest` reads.
+    """Write the stream of some markets to a file that `backtest` reads. Nothing is traded.
+
+    A strategy that hears from outside the exchange needs what it hears in the file, too: name it, with its parameters.
 
     \b
     kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --duration 10m
+    kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --strategy crypto-ta
     """
-    from kalshi_cli.app.loops import Loops
+    from kalshi_cli.app.loops import Loops, RecordRequest
 
+    if param and not strategy:
+        raise UsageError("--param is a parameter of a --strategy", hint="name the strategy, too")
     with opened(ctx) as desk:
-        lines = Loops(desk).record([name.upper() for name in tickers], out, duration)
+        request = RecordRequest(
+            tickers=tuple(name.upper() for name in tickers),
+            path=out,
+            strategies=tuple(name.strip() for name in (strategy or "").split(",") if name.strip()),
+            params=_params(param),
+            duration_s=duration,
+        )
+        lines = Loops(desk).record(request)
         note(f"{counted(lines, 'line')} in {out}")
 
 

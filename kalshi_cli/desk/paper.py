@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kalshi_cli.clock import Clock, ManualClock
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
+from kalshi_cli.core.inputs import Input
 from kalshi_cli.core.messages import MarketChange
 from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import restore
+from kalshi_cli.desk.hearing import Hearing
 from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, backtest
 from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
@@ -79,8 +81,13 @@ def over_recordings(
     new_id: Callable[[], str],
     references: Mapping[str, str],
     order_expiry_s: float | None,
+    inputs: Iterable[Input] = (),
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> BacktestReport:
-    """The same engine and strategies over recordings, in recorded time. The same `new_id` gives the same report."""
+    """The same engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
+
+    `inputs` are what the strategies ask for from outside the exchange: UsageError where nothing of it was recorded.
+    """
     clock = ManualClock(Ts(0))
     results: dict[str, Outcome] = {}
     for path in request.results:
@@ -101,9 +108,12 @@ def over_recordings(
     )
     venue = PaperVenue(cash=cash, fees=lambda _: FeeSchedule(), new_id=new_id, latency_ms=request.latency_ms)
     engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by
-    report = backtest(plan, engine, replay, venue, clock)
+    hearing = Hearing(inputs)
+    report = backtest(plan, engine, hearing.of(replay), venue, clock)
     if not engine.state.markets:
         names = ", ".join(path.name for path in request.files)
         hint = "give what `kalshi record` writes; --data FILE"
         raise UsageError(f"no market was found in {names}", hint=hint, code="bad_recording")
+    for coin in hearing.unheard(request):
+        tell(f"no outside price of {coin} was heard: nothing was traded on one")
     return report

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
@@ -82,7 +82,7 @@ def read_table(body: bytes) -> Table:
     junk, first = 0, ""
     for where, row in rows:
         try:
-            ticker, fair = _read_row(row)
+            ticker, fair = read_row(row)
         except SourceError as error:
             junk, first = junk + 1, first or f"{where}: {error}"
             continue
@@ -139,7 +139,8 @@ def _json_rows(text: str) -> Iterator[tuple[str, list[object]]]:
             yield f"row {number}", []
 
 
-def _read_row(row: list[object]) -> tuple[str, Fair]:
+def read_row(row: Sequence[object]) -> tuple[str, Fair]:
+    """`ticker, probability[, until]`; SourceError for anything else."""
     if len(row) not in (2, 3):
         raise SourceError("not a ticker, a probability, and at most a time")
     ticker = row[0].strip().upper() if isinstance(row[0], str) else ""

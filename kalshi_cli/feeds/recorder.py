@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import threading
 from pathlib import Path
 
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice
 from kalshi_cli.core.model import Market
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import MAX_LINE
@@ -21,9 +23,11 @@ MAX_BYTES = 2 * 1024**3
 FLUSH_S = 1.0
 """What is older than this goes to disk with the next line; the rest is lost when the process is killed."""
 
+_OUTSIDE = {SpotPrice: "spot", FairValue: "fair", NewsSignal: "signal"}
+
 
 class Recorder:
-    """One recording, one writer. A name ending in `.gz` is packed. Only the owner may read it.
+    """One recording, written by any thread. A name ending in `.gz` is packed. Only the owner may read it.
 
     An existing file is never touched: a recording that is continued would mix the connection numbers of two sessions.
     Writing stops at `max_bytes` on disk (`is_full`), never in the middle of a line. OSError where the disk refuses.
@@ -34,6 +38,8 @@ class Recorder:
         self._max_bytes = max_bytes
         self._flushed = clock.monotonic()
         self._conn = -1
+        self._lock = threading.Lock()
+        self._is_closed = False
         self.lines = 0
         self.is_full = False
         try:
@@ -69,6 +75,10 @@ class Recorder:
         """Something about the recording itself."""
         self._write(b"note", msgspec.json.encode({"event": event, **fields}))
 
+    def heard(self, message: Message) -> None:
+        """What came from outside the exchange: a SpotPrice, a FairValue or a NewsSignal."""
+        self.note("heard", **{_OUTSIDE[type(message)]: message})
+
     def watch(self, market: Market) -> None:
         """A market that is followed from here on, or that changed; replay gives it back as it is."""
         self.note(
@@ -81,19 +91,22 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """Write what is left and let go of the file."""
-        if self._out is not self._buffer:
-            self._out.close()
-        self._buffer.close()
+        """Write what is left and let go of the file; what comes later is left out."""
+        with self._lock:
+            self._is_closed = True
+            if self._out is not self._buffer:
+                self._out.close()
+            self._buffer.close()
 
     def _write(self, kind: bytes, body: bytes) -> None:
-        line = b'{"recv_ns":%d,"conn":%d,"%s":%s}\n' % (self._clock.now() * 1_000_000, self._conn, kind, body)
-        if self.is_full or len(line) > MAX_LINE:
-            return
-        self._out.write(line)
-        self.lines += 1
-        if self._clock.monotonic() - self._flushed >= FLUSH_S:
-            self._flushed = self._clock.monotonic()
-            self._out.flush()
-            self._buffer.flush()
-            self.is_full = self._file.tell() >= self._max_bytes
+        with self._lock:
+            line = b'{"recv_ns":%d,"conn":%d,"%s":%s}\n' % (self._clock.now() * 1_000_000, self._conn, kind, body)
+            if self.is_full or self._is_closed or len(line) > MAX_LINE:
+                return
+            self._out.write(line)
+            self.lines += 1
+            if self._clock.monotonic() - self._flushed >= FLUSH_S:
+                self._flushed = self._clock.monotonic()
+                self._out.flush()
+                self._buffer.flush()
+                self.is_full = self._file.tell() >= self._max_bytes

@@ -3,6 +3,8 @@
     {"recv_ns": 1778733491918884096, "conn": 0, "frame": {...}}    a frame of the exchange, its bytes untouched
     {"recv_ns": 1778733491639213056, "conn": 0, "note": {...}}     something the recorder had to say
 
+What came from outside the exchange is a note, too, so that readers who know nothing of it pass over it:
+`{"event": "heard", "spot": {...}}`, or `fair`, or `signal`, with a message as the core knows it.
 `recv_ms` in place of `recv_ns`, and bare frames without an envelope, occur in recordings of others and are read too.
 `conn` counts connections: sequence numbers start anew with each.
 """

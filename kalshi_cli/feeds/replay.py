@@ -19,18 +19,21 @@ from kalshi_cli.clock import ManualClock
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
+    FairValue,
     FeedGap,
     FeedState,
     MarketChange,
     Message,
+    NewsSignal,
     PublicTrade,
     Quote,
+    SpotPrice,
     Tick,
 )
 from kalshi_cli.core.model import CENT_GRID, Band, Market, MarketStatus, PriceGrid
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import NO_TIME, at_line, decode_line, read_lines
-from kalshi_cli.feeds.results import Outcome, as_spot, is_spot, read_spot
+from kalshi_cli.feeds.results import Outcome, is_history, read_history
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
@@ -83,6 +86,15 @@ class _Watched(msgspec.Struct):
 class _Note(msgspec.Struct):
     event: str = ""
     use_yes_price: bool | None = None
+    spot: SpotPrice | None = None
+    fair: FairValue | None = None
+    signal: NewsSignal | None = None
+
+
+class _Heard(Message, frozen=True):
+    """Something from outside the exchange in its place, `ts`: when it came. What it says of time is by other clocks."""
+
+    said: Message
 
 
 _decode_note = msgspec.json.Decoder(_Note).decode
@@ -94,7 +106,8 @@ _Received = tuple[Ts, Message]
 class Replay:
     """Recordings, merged by time, as one feed. Ends after the last line; then markets with a known result settle.
 
-    `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in recording.py) and outside prices (`*.csv[.gz]`).
+    `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in recording.py) and what was heard from outside the
+    exchange, with times (`*.csv[.gz]`; see `read_history`).
     `new_decoder` is called for each recorded connection, with the `use_yes_price` of its subscription: what the
     recorder noted, else the one given here (recordings of others hold NO levels in NO prices). `results` say how
     markets ended: at its close time a market turns FINALIZED with its result, or CLOSED where nobody knows. `markets`
@@ -113,10 +126,10 @@ class Replay:
         interval_s: float = 1.0,
         clock: ManualClock | None = None,
     ) -> None:
-        self._streams = [path for path in files if not is_spot(path)]
+        self._streams = [path for path in files if not is_history(path)]
         if not self._streams:
             raise UsageError("no recording to replay", hint="name at least one .jsonl or .jsonl.gz file")
-        self._spot = heapq.merge(*(read_spot(path) for path in files if is_spot(path)), key=lambda row: row.ts)
+        self._history = heapq.merge(*(read_history(path) for path in files if is_history(path)), key=lambda row: row.ts)
         self._new_decoder = new_decoder
         self._use_yes_price = use_yes_price
         self._results = dict(results or {})
@@ -130,7 +143,7 @@ class Replay:
         """Every market that appeared so far, as it is now."""
         self._closings: list[tuple[Ts, str]] = []
         self._next_tick = NO_TIME
-        self._next_spot = next(self._spot, None)
+        self._next_heard = next(self._history, None)
         self._next_due = Ts(0)
 
     def __iter__(self) -> Iterator[Message]:
@@ -148,7 +161,7 @@ class Replay:
         self._now = message.ts
         if self._clock is not None:
             self._clock.set(message.ts)
-        return message
+        return message.said if type(message) is _Heard else message
 
     # -- lines to messages ----------------------------------------------------------------------------------------
 
@@ -173,6 +186,8 @@ class Replay:
                         use_yes_price = note.use_yes_price
                     if note.event == "watch_market":
                         yield from self._watched(recv_ts, raw_note)
+                    elif said := note.spot or note.fair or note.signal:
+                        yield recv_ts, _Heard(recv_ts, said)
                     continue
                 decode = decoders.get(line.conn)
                 if decode is None:
@@ -295,7 +310,8 @@ class Replay:
                     last[delta.ticker] = len(held)
             held.append(message)
             if len(held) == MAX_HELD:
-                yield from self._placed(held, newest if newest >= 0 else NO_TIME)
+                is_silent = type(message) is _Heard  # so much from outside, and nothing of the exchange
+                yield from self._placed(held, NO_TIME if is_silent or newest < 0 else newest)
                 held, last = [], {}
         yield from self._placed(held, NO_TIME)
 
@@ -307,24 +323,22 @@ class Replay:
             yield message if at == message.ts else msgspec.structs.replace(message, ts=at)
 
     def _due(self, until: Ts) -> Iterator[Message]:
-        """Ticks, outside prices and closes up to a time, in their order."""
+        """Ticks, closes and what was heard outside up to a time, in their order."""
         if self._next_tick == NO_TIME:
             self._next_tick = Ts(until + self._interval_ms)
         elif until - self._next_tick > LONG_SILENCE_MS:
             self._next_tick = until
         while True:
-            spot_at = NO_TIME if self._next_spot is None else self._next_spot.ts
+            heard_at = NO_TIME if self._next_heard is None else self._next_heard.ts
             close_at = self._closings[0][0] if self._closings else NO_TIME
-            at = min(spot_at, close_at, self._next_tick)
+            at = min(heard_at, close_at, self._next_tick)
             if at > until:
                 self._next_due = at
                 return
             now = max(at, self._now)
-            if self._next_spot is not None and at == spot_at:
-                price = msgspec.structs.replace(self._next_spot, ts=now)
-                yield price
-                yield as_spot(price)
-                self._next_spot = next(self._spot, None)
+            if self._next_heard is not None and at == heard_at:
+                yield msgspec.structs.replace(self._next_heard, ts=now)
+                self._next_heard = next(self._history, None)
             elif at == close_at:
                 market = self.markets[heapq.heappop(self._closings)[1]]
                 if market.close_time == at:

@@ -1,15 +1,17 @@
-"""What lies beside a recording: how its markets ended, and prices from outside."""
+"""What lies beside a recording: how its markets ended, and what was heard from outside the exchange, as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.core.messages import ReferencePrice, SpotPrice
+from kalshi_cli.core.messages import FairValue, Message, NewsSignal, ReferencePrice, SpotPrice
 from kalshi_cli.errors import UsageError
+from kalshi_cli.feeds.fairs import read_row
 from kalshi_cli.feeds.recording import at_line, read_lines
+from kalshi_cli.feeds.signals import Said, signal_of
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_price, parse_ts
 
 
@@ -78,36 +80,63 @@ def _outcome(row: _Row) -> Outcome:
     )
 
 
-# -- prices from outside ------------------------------------------------------------------------------------------
-
-_SPOT_COLUMNS = ["exchange_ts", "recv_ns", "price"]
+# -- what was heard from outside ----------------------------------------------------------------------------------
 
 
-def is_spot(path: Path) -> bool:
-    """Whether a file holds outside prices, not frames: `.csv` or `.csv.gz`."""
+def is_history(path: Path) -> bool:
+    """Whether a file holds what was heard outside, not frames: `.csv` or `.csv.gz`."""
     return path.name.removesuffix(".gz").endswith(".csv")
 
 
-def index_name(path: Path) -> str:
-    """The index a spot file speaks of, from its name: `btcusd-20260513T1259Z.csv.gz` is BTCUSD."""
-    return path.name.partition(".")[0].partition("-")[0].upper()
+def read_history(path: Path) -> Iterator[Message]:
+    """Its rows as messages, each at its time; the first line says of which kind they are.
 
-
-def as_spot(price: ReferencePrice) -> SpotPrice:
-    """The same as the price of a coin, for strategies that ask for one: BTCUSD is of BTC. Sizes are not recorded."""
-    return SpotPrice(price.ts, price.index.removesuffix("USD"), price.value, "recorded")
-
-
-def read_spot(path: Path) -> Iterator[ReferencePrice]:
-    """The rows of a spot file (`exchange_ts,recv_ns,price,...`) in their order, at the time of their exchange."""
-    index = index_name(path)
+    `exchange_ts,recv_ns,price,...` are prices of a coin, `time,ticker,probability[,until]` probabilities, and
+    `time,id,ticker,direction,confidence` news. UsageError with the place where a row says something else, or is of a
+    time before that of the row above: nobody knows then what was heard when.
+    """
+    read: Callable[[Path, list[str]], Iterable[Message]] | None = None
+    before = Ts(0)
     for number, line in read_lines(path):
         try:
-            cells = line.decode().strip().split(",")
-            if number == 1:
-                if cells[:3] != _SPOT_COLUMNS:
-                    raise ValueError(f"the first columns of a spot file are {','.join(_SPOT_COLUMNS)}")
+            cells = [cell.strip() for cell in line.decode("utf-8-sig").split(",")]
+            if read is None:
+                read = next((_ROWS[heading] for heading in _ROWS if cells[: len(heading)] == list(heading)), None)
+                if read is None:
+                    raise ValueError(f"the first line is none of {'; '.join(map(','.join, _ROWS))}")
                 continue
-            yield ReferencePrice(parse_ts(cells[0]), index, parse_price(cells[2]))
+            for message in read(path, cells):
+                if message.ts < before:
+                    raise ValueError("its time is before that of the row above")
+                before = message.ts
+                yield message
         except (ValueError, IndexError) as error:
             raise at_line(path, number, error) from error
+
+
+def _prices(path: Path, cells: list[str]) -> Iterator[Message]:
+    """The index that the name of the file speaks of, `btcusd-20260513T1259Z.csv.gz` of BTCUSD; and the price of the
+    coin, without a size."""
+    index, ts, price = path.name.partition(".")[0].partition("-")[0].upper(), parse_ts(cells[0]), parse_price(cells[2])
+    if price <= 0:
+        raise ValueError(f"a price of {cells[2]:.40}")
+    yield ReferencePrice(ts, index, price)
+    yield SpotPrice(ts, index.removesuffix("USD"), price, "recorded")
+
+
+def _fairs(path: Path, cells: list[str]) -> Iterator[Message]:
+    ticker, (fair, until) = read_row(cells[1:])
+    yield FairValue(parse_ts(cells[0]), ticker, fair, path.name, until)
+
+
+def _news(_path: Path, cells: list[str]) -> Iterator[NewsSignal]:
+    at, name, ticker, direction, confidence = cells[:5]
+    said = Said(id=name, ticker=ticker, direction=direction, confidence=confidence)
+    yield signal_of(said, parse_ts(at))
+
+
+_ROWS: dict[tuple[str, ...], Callable[[Path, list[str]], Iterable[Message]]] = {
+    ("exchange_ts", "recv_ns", "price"): _prices,
+    ("time", "ticker", "probability"): _fairs,
+    ("time", "id", "ticker", "direction", "confidence"): _news,
+}

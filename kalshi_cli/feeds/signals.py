@@ -25,6 +25,7 @@ from kalshi_cli.core.messages import NewsSignal
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
 from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
 
 MAX_LINE = 64 * 1024
 """Bytes of one signal; a longer line is none."""
@@ -36,7 +37,9 @@ _CHUNK = 64 * 1024
 _SIDES = {"yes": BID, "up": BID, "no": ASK, "down": ASK}
 
 
-class _Line(msgspec.Struct):
+class Said(msgspec.Struct):
+    """A signal as somebody wrote it."""
+
     id: str | int
     ticker: str
     confidence: Any
@@ -45,7 +48,7 @@ class _Line(msgspec.Struct):
     text: str = ""
 
 
-_DECODER = msgspec.json.Decoder(_Line, float_hook=Decimal)
+_DECODER = msgspec.json.Decoder(Said, float_hook=Decimal)
 
 
 def read_signal(line: bytes, clock: Clock) -> NewsSignal:
@@ -56,6 +59,11 @@ def read_signal(line: bytes, clock: Clock) -> NewsSignal:
         found = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"it is no signal: {safe_text(str(error), 100)}") from None
+    return signal_of(found, clock.now())
+
+
+def signal_of(found: Said, ts: Ts) -> NewsSignal:
+    """The signal, heard then; SourceError where it says something else."""
     name = safe_text(str(found.id).strip(), 200) if isinstance(found.id, str) or abs(found.id) < 1 << 63 else ""
     if not name:
         raise SourceError("it has no id")
@@ -66,7 +74,7 @@ def read_signal(line: bytes, clock: Clock) -> NewsSignal:
     if len(said) != 1:
         raise SourceError('it needs one of side ("yes", "no") and direction ("up", "down")')
     confidence = probability(found.confidence)
-    return NewsSignal(clock.now(), name, ticker, said.pop(), confidence, safe_text(found.text, MAX_TEXT))
+    return NewsSignal(ts, name, ticker, said.pop(), confidence, safe_text(found.text, MAX_TEXT))
 
 
 def _side(text: str) -> Side:

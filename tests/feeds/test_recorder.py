@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +14,22 @@ import pytest
 from recording_build import T0, TICKER, Tape, play
 
 from kalshi_cli.clock import ManualClock
-from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Tick
-from kalshi_cli.core.model import CENT_GRID, Market, MarketStatus
+from kalshi_cli.core.messages import (
+    BookDelta,
+    BookSnapshot,
+    FairValue,
+    FeedGap,
+    MarketChange,
+    Message,
+    NewsSignal,
+    SpotPrice,
+    Tick,
+)
+from kalshi_cli.core.model import ASK, CENT_GRID, Market, MarketStatus
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recorder import FLUSH_S, Recorder
 from kalshi_cli.feeds.recording import decode_line, read_lines
+from kalshi_cli.feeds.replay import MAX_HELD
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts
 
 DELTA = b'{"type":"orderbook_delta","sid":2,"seq":%d,"msg":{"side":"yes",  "ts_ms":%d,"price_dollars":"0.4000",'
@@ -168,3 +181,80 @@ def test_recording_stops_at_its_size_between_two_lines(path: Path, clock: Manual
     assert recorder.is_full
     assert path.stat().st_size < 3_000
     assert len(list(read_lines(path))) == recorder.lines < 2_000
+
+
+# -- what came from outside the exchange ---------------------------------------------------------------------------
+
+SPOT = SpotPrice(Ts(T0 - 90), "BTC", 801_769_700, "coinbase", 12_345)
+FAIR = FairValue(Ts(T0 + 5), TICKER, Price(4_512), "fairs.csv", Ts(T0 + 300_005))
+NEWS = NewsSignal(Ts(T0 + 6), "n1", "KXA*", ASK, 6_000, "minutes — dovish")
+OUTSIDE = SpotPrice | FairValue | NewsSignal
+
+
+def test_what_was_heard_outside_comes_back_as_it_was_in_the_order_of_arrival(
+    path: Path, recorder: Recorder, clock: ManualClock
+) -> None:
+    """Its own times are untouched, whatever time it has become: how old a price is decides what is done with it."""
+    recorder.connected()
+    recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
+    said: list[Message] = []
+    for number, outside in enumerate((SPOT, FAIR, NEWS), start=2):
+        clock.advance(0.5)
+        recorder.frame(DELTA % (number, clock.now()))
+        recorder.heard(outside)
+        said += [outside]
+    recorder.close()
+    found = [message for message in play(path) if isinstance(message, BookDelta | OUTSIDE)]
+    assert [message for message in found if not isinstance(message, BookDelta)] == said
+    assert [isinstance(message, BookDelta) for message in found] == [True, False] * 3
+
+
+@pytest.mark.parametrize("skew_ms", [-252, 0, 563])
+def test_what_was_heard_outside_does_not_move_the_books_whatever_the_recorders_clock_says(
+    path: Path, recorder: Recorder, clock: ManualClock, skew_ms: int
+) -> None:
+    recorder.connected()
+    recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
+    for number in range(2, 22):
+        clock.set(Ts(T0 + 100 * number + skew_ms))
+        recorder.frame(DELTA % (number, T0 + 100 * number))
+        recorder.heard(msgspec.structs.replace(SPOT, ts=clock.now()))
+    recorder.close()
+    played = play(path)
+    assert [m.ts - T0 for m in played if isinstance(m, BookDelta)] == [100 * number for number in range(2, 22)]
+    assert sum(isinstance(m, SpotPrice) for m in played) == 20
+
+
+def test_time_passes_while_only_outside_prices_come(path: Path, recorder: Recorder, clock: ManualClock) -> None:
+    recorder.connected()
+    recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
+    recorder.frame(DELTA % (2, clock.now()))
+    prices = MAX_HELD * 2 + 10
+    for _ in range(prices):
+        clock.advance(0.05)
+        recorder.heard(msgspec.structs.replace(SPOT, ts=clock.now()))
+    recorder.frame(DELTA % (3, clock.now()))
+    recorder.close()
+    played = [message for message in play(path) if isinstance(message, SpotPrice | Tick)]
+    at = [index for index, message in enumerate(played) if isinstance(message, Tick)]
+    assert len(at) == prices // 20
+    assert max(b - a for a, b in itertools.pairwise(at)) <= 22, "a tick each second, among the prices of that second"
+
+
+def test_a_thread_that_hears_something_after_the_end_writes_nothing_and_fails_at_nothing(
+    path: Path, recorder: Recorder
+) -> None:
+    recorder.close()
+    recorder.heard(SPOT)
+    assert list(read_lines(path)) == []
+
+
+def test_threads_that_hear_and_the_stream_do_not_cut_each_others_lines(path: Path, recorder: Recorder) -> None:
+    recorder.connected()
+    threads = [threading.Thread(target=lambda: [recorder.heard(SPOT) for _ in range(500)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    recorder.close()
+    assert len([message for message in play(path) if isinstance(message, SpotPrice)]) == 2_000

@@ -1,0 +1,69 @@
+"""Of what a recording holds from outside, strategies hear what they ask for, and a backtest without it is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
+from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice, Tick
+from kalshi_cli.core.model import BID
+from kalshi_cli.desk.hearing import Hearing
+from kalshi_cli.desk.trade import BacktestRequest
+from kalshi_cli.errors import UsageError
+from kalshi_cli.units import Ts, cents
+
+T0 = Ts(1_780_000_000_000)
+BTC, ETH = (SpotPrice(T0, coin, 80_000_0000, "coinbase", 1) for coin in ("BTC", "ETH"))
+FAIR = FairValue(T0, "KXA-1", cents(40), "fairs.csv", Ts(T0 + 300_000))
+NEWS = NewsSignal(T0, "n1", "KXA*", BID, 5_000)
+TICK = Tick(T0)
+EVERYTHING: list[Message] = [BTC, ETH, FAIR, NEWS, TICK]
+SPOT, MODEL, NEWSROOM = (
+    SpotInput(symbol="BTC"),
+    FairInput(source="-", every_s=30, valid_s=60),
+    SignalInput(source="-"),
+)
+REQUEST = BacktestRequest(strategies=("mine",), files=(Path("somewhere/tape.jsonl"),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "heard"),
+    [([], []), ([SPOT], [BTC]), ([MODEL], [FAIR]), ([NEWSROOM], [NEWS]), ([NEWSROOM, SPOT], [BTC, NEWS])],
+)
+def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
+    asked: list[Input], heard: list[Message]
+) -> None:
+    hearing = Hearing(asked)
+    assert list(hearing.of(EVERYTHING)) == [*heard, TICK]
+    assert hearing.unheard(REQUEST) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (SPOT, "no outside price of BTC was heard in tape.jsonl"),
+        (MODEL, "no probability was heard in tape.jsonl"),
+        (NEWSROOM, "no news was heard in tape.jsonl"),
+    ],
+)
+def test_a_recording_without_what_is_asked_for_is_refused(asked: Input, words: str) -> None:
+    hearing = Hearing([asked])
+    assert list(hearing.of([TICK])) == [TICK]
+    with pytest.raises(UsageError, match=words) as refused:
+        hearing.unheard(REQUEST)
+    assert (refused.value.code, refused.value.exit_code) == ("nothing_heard", 2)
+    assert "--strategy mine" in refused.value.hint
+
+
+def test_of_two_coins_the_one_that_was_not_heard_is_named() -> None:
+    hearing = Hearing([SPOT, SpotInput(symbol="ETH")])
+    list(hearing.of([ETH]))
+    assert hearing.unheard(REQUEST) == ["BTC"]
+
+
+def test_a_probability_without_an_end_holds_for_as_long_as_the_strategy_says() -> None:
+    endless = FairValue(T0, "KXA-1", cents(40), "history.csv")
+    (heard,) = Hearing([MODEL]).of([endless])
+    assert heard == FairValue(T0, "KXA-1", cents(40), "history.csv", Ts(T0 + 60_000))

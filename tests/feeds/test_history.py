@@ -1,0 +1,83 @@
+"""What was heard outside and stands in a file with times, beside a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recording_build import T0, TICKER, Tape, play
+
+from kalshi_cli.core.messages import BookDelta, FairValue, Message, NewsSignal, Tick
+from kalshi_cli.core.model import ASK
+from kalshi_cli.errors import UsageError
+from kalshi_cli.units import Price, Ts, format_ts
+
+
+def at(ms: int) -> str:
+    return format_ts(Ts(T0 + ms))
+
+
+def played(folder: Path, name: str, text: str) -> list[Message]:
+    """A recording of a delta each second, with this file beside it."""
+    tape = Tape().snapshot(yes={"0.4000": "5.00"}, no={"0.5600": "5.00"})
+    for _ in range(5):
+        tape.delta(1_000)
+    beside = folder / name
+    beside.write_text(text)
+    found = play(tape.write(folder / "tape.jsonl"), beside)
+    return [message for message in found if isinstance(message, BookDelta | FairValue | NewsSignal)]
+
+
+def test_probabilities_come_at_their_times_and_end_when_they_say(tmp_path: Path) -> None:
+    text = f"\ufefftime, ticker, probability, until\r\n{at(1500)}, {TICKER.lower()}, 0.4512\r\n"
+    text += f"{at(1500)},KXB-1,1,{at(9000)}\r\n{at(3200)},{TICKER},5e-1,\r\n"
+    found = played(tmp_path, "fairs.csv", text)
+    assert [message.ts - T0 for message in found] == [1000, 1500, 1500, 2000, 3000, 3200, 4000, 5000]
+    assert [message for message in found if isinstance(message, FairValue)] == [
+        FairValue(Ts(T0 + 1500), TICKER, Price(4_512), "fairs.csv", None),
+        FairValue(Ts(T0 + 1500), "KXB-1", Price(10_000), "fairs.csv", Ts(T0 + 9000)),
+        FairValue(Ts(T0 + 3200), TICKER, Price(5_000), "fairs.csv", None),
+    ]
+
+
+def test_news_come_at_their_times(tmp_path: Path) -> None:
+    found = played(tmp_path, "news.csv", f"time,id,ticker,direction,confidence\n{at(2500)},n1,KXA*,down,0.6\n")
+    assert [message for message in found if isinstance(message, NewsSignal)] == [
+        NewsSignal(Ts(T0 + 2500), "n1", "KXA*", ASK, 6_000)
+    ]
+    assert [message.ts - T0 for message in found] == [1000, 2000, 2500, 3000, 4000, 5000]
+
+
+def test_time_passes_also_while_a_file_alone_has_something_to_say(tmp_path: Path) -> None:
+    """A strategy must not hear what was said at the end of a silence at its beginning."""
+    tape = Tape().snapshot(yes={"0.4000": "5.00"}).delta(1_000).delta(10_000)
+    beside = tmp_path / "fairs.csv"
+    beside.write_text("time,ticker,probability\n" + "".join(f"{at(ms)},{TICKER},0.5\n" for ms in (4_500, 8_500)))
+    found = play(tape.write(tmp_path / "tape.jsonl"), beside)
+    ticks = [message.ts - T0 for message in found if isinstance(message, Tick | FairValue)]
+    assert ticks == sorted(ticks)
+    assert [ms for ms in ticks if ms % 1_000] == [4_500, 8_500]
+    assert len(ticks) == 13
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("ticker,probability\nKXA-1,0.5\n", 1),
+        ("time,ticker,probability\n{now},KXA-1,1.5\n", 2),
+        ("time,ticker,probability\n{now},KXA-1,NaN\n", 2),
+        ("time,ticker,probability\n{now},KXA-1\n", 2),
+        ("time,ticker,probability\n{now},,0.5\n", 2),
+        ("time,ticker,probability\nyesterday,KXA-1,0.5\n", 2),
+        ("time,ticker,probability\n{now},KXA-1,0.5\n{before},KXA-1,0.5\n", 3),
+        ("time,id,ticker,direction,confidence\n{now},n1,KXA*,sideways,0.5\n", 2),
+        ("time,id,ticker,direction,confidence\n{now},,KXA*,up,0.5\n", 2),
+        ("exchange_ts,recv_ns,price\n{now},1,-80000\n", 2),
+        ("exchange_ts,recv_ns,price\n{now},1,0\n", 2),
+        ("exchange_ts,recv_ns,price\n{now},1,NaN\n", 2),
+        ("exchange_ts,recv_ns,price\n{now},1,80000\n{before},1,80000\n", 3),
+    ],
+)
+def test_what_cannot_be_read_or_goes_back_in_time_is_named_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(UsageError, match=rf"btcusd\.csv:{line}: "):
+        played(tmp_path, "btcusd.csv", text.format(now=at(2_000), before=at(1_999)))
