@@ -93,7 +93,7 @@ class Engine:
         self._drift = reconcile.DriftWatch()
         self._group_watch = GroupWatch(state)
         self._guards = Guards(state, limits, self._tighten, self._known)
-        self._exits = Exits(state, limits, self._hooks.names, self.place, self._cancel)
+        self._exits = Exits(state, limits, self._hooks.names, self.place, self._cancel, self._hooks.hedged)
         self._untold_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {

@@ -11,13 +11,14 @@ others close the position already, nothing is sent, and somebody is told. Meanwh
 and after a loss not for its cooldown, which is a control of its own.
 
 Every look decides anew from what is held and what it is worth, so a restart goes on where it was. What the exchange has
-netted between two strategies is not there to be sold. Percentages are of what was paid: of a NO, of one dollar less the
+netted between two strategies is not there to be sold. A strategy whose markets pay for one another (`is_hedged`) is left
+alone: of a basket one part always falls. Percentages are of what was paid: of a NO, of one dollar less the
 price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 import msgspec
 
@@ -74,7 +75,7 @@ class _Walk(msgspec.Struct):
 
 
 class Exits:
-    """Closes what the strategies `names` hold; `place` and `cancel` are the engine's."""
+    """Closes what the strategies `names` hold, without the `hedged`; `place` and `cancel` are the engine's."""
 
     def __init__(
         self,
@@ -83,10 +84,12 @@ class Exits:
         names: Iterable[str],
         place: Callable[[Place, str], SubmitOrder | Denied],
         cancel: Callable[[Order, str], list[Effect]],
+        hedged: Container[str] = (),
     ) -> None:
         self._state = state
         self._limits = limits
         self._names = sorted(names)
+        self._watched = [name for name in self._names if name not in hedged]
         self._place = place
         self._cancel = cancel
         self._walks: dict[_Key, _Walk] = {}
@@ -116,7 +119,7 @@ class Exits:
         effects: list[Effect] = []
         if self._limits.stop_loss_pct is None and self._limits.take_profit_pct is None:
             return effects
-        for name in self._names:
+        for name in self._watched:
             ledger = self._state.by_strategy.get(name)
             held = () if ledger is None else ledger.holdings(ticker) if ticker else ledger.positions.values()
             for position in held:

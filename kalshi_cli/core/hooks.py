@@ -19,6 +19,8 @@ class Strategy(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def is_hedged(self) -> bool: ...
     def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None: ...
     def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None: ...
     def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None: ...
@@ -59,6 +61,8 @@ class Hooks:
         self._may_ask = may_ask
         self.names = {strategy.name: None for strategy in strategies}.keys()
         """In the order in which they are asked."""
+        self.hedged = frozenset(strategy.name for strategy in strategies if strategy.is_hedged)
+        """What they hold pays for one another, so no exit may look at a part of it."""
         self.failed: dict[str, str] = {}
         """Strategies that were taken out, and why."""
         self.asked: Asked | None = None

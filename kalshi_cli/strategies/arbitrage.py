@@ -81,6 +81,7 @@ class Arbitrage(Strategy):
     """
 
     name = "arbitrage"
+    is_hedged = True
     Params = ArbitrageParams
     params: ArbitrageParams
 

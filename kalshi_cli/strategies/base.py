@@ -26,6 +26,8 @@ class Strategy:
 
     name: ClassVar[str]
     Params: ClassVar[type[StrategyParams]] = StrategyParams
+    is_hedged: ClassVar[bool] = False
+    """What it holds in several markets pays for one another: stop-loss and take-profit leave it alone."""
 
     def __init__(self, params: Any) -> None:
         self.params = params

@@ -46,6 +46,7 @@ class Watcher:
     """Rests one bid at once, and counts how often it was asked about a book."""
 
     name = "watcher"
+    is_hedged = False
 
     def __init__(self) -> None:
         self.asked = 0

@@ -142,6 +142,7 @@ class Wishing:
     """A strategy that wants what only a person may."""
 
     name = "wishing"
+    is_hedged = False
 
     def on_book(self, *_: object) -> None: ...
     def on_trade(self, *_: object) -> None: ...

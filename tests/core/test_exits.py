@@ -55,6 +55,8 @@ TICKER = "KXA-1"
 class Wishes:
     """A strategy that wants what the test put there, once; or raises."""
 
+    is_hedged = False
+
     def __init__(self, name: str = "s") -> None:
         self.name = name
         self.wants: list[Intent] = []

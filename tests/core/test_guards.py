@@ -44,6 +44,7 @@ class Quiet:
     """A strategy whose orders the test places, and which is told of nothing but its fills."""
 
     name = "quiet"
+    is_hedged = False
 
     def __init__(self) -> None:
         self.answers: list[Place] = []

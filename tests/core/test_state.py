@@ -146,6 +146,8 @@ def test_a_fill_is_told_to_its_own_strategy_only(build: Build) -> None:
     told: list[str] = []
 
     class Listener:
+        is_hedged = False
+
         def __init__(self, name: str) -> None:
             self.name = name
 

@@ -28,6 +28,7 @@ class Quoter:
     """Rests a bid and an ask at the best prices and follows them."""
 
     name = "quoter"
+    is_hedged = False
 
     def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
         book = view.book(ticker)

@@ -371,6 +371,21 @@ def test_a_whole_basket_of_an_earlier_run_is_held() -> None:
     assert played.held() == [-5, -5, -5]
 
 
+@pytest.mark.parametrize("limits", [with_(stop_loss_pct=50), with_(take_profit_pct=130)])
+def test_neither_stop_loss_nor_take_profit_tears_a_basket_apart(limits: Limits) -> None:
+    """One market of it always falls, and the others rise by as much."""
+    played = Played(limits=limits)
+    played.books(*GOOD)
+    played.tick(0.1)
+    played.tick(0.1)
+    sure = played.worst()
+    for _ in range(15):
+        played.books((85, 86), (10, 11), (3, 4))
+        played.tick()
+    assert played.held() == [-5, -5, -5]
+    assert played.worst() == sure > 0
+
+
 def test_half_a_basket_of_an_earlier_run_is_sold() -> None:
     played = restarted(earlier(A, 45, 5), earlier(B, 40, 5))
     played.books((45, 46), (40, 41), (30, 31))
