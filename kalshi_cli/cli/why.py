@@ -22,8 +22,9 @@ def why(
     since: Annotated[Any, duration_option("--since", text="Look so far back (1h).")] = None,
     paper: Paper = False,
 ) -> None:
-    """Why nothing was traded: how many orders strategies wanted, which control refused how many and what decides about
-    it, what the exchange refused, and what became of the rest. From the state file; nothing is asked of the exchange.
+    """Why nothing was traded: how many orders strategies wanted, together and each, which control refused how many and
+    what decides about it, what the exchange refused, and what became of the rest. From the state file; nothing is
+    asked of the exchange.
 
     Of the account or of paper as `kalshi status` chooses it.
 

@@ -19,6 +19,7 @@ from kalshi_cli.core.exposure_controls import (
     live_orders,
     order_rate,
     position_limit,
+    rate_share,
 )
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import Place
@@ -309,7 +310,7 @@ CONTROLS: tuple[Control, ...] = (
     category_limit,
     exposure_limit,
 )
-OF_ONE_STRATEGY: tuple[OwnControl, ...] = (cooldown, budget)
+OF_ONE_STRATEGY: tuple[OwnControl, ...] = (rate_share, cooldown, budget)
 """After all others, where it is a strategy that asks."""
 
 _OF_STRATEGIES_ONLY = (in_sight, is_there, time_to_close, max_spread, collar_of_fair, min_edge)

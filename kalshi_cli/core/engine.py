@@ -84,6 +84,7 @@ class Engine:
         """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
         self.is_stopping = False
         self._hooks = Hooks(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
+        state.strategies = self._hooks.names
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
         self._on_file = on_file
@@ -177,7 +178,7 @@ class Engine:
                 continue
             self.state.orders.add(order)
             if order.created > self.state.now - MINUTE_MS:
-                self.state.count_sent(order.ticker, order.created)  # a restart does not reset the order rate
+                self.state.count_sent(order.ticker, order.created, order.strategy)  # a restart resets no order rate
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._settle(entry)
@@ -260,7 +261,7 @@ class Engine:
         else:
             self.tally.orders += 1
             order = verdict.wanted if isinstance(verdict, AmendOrder) else verdict.order
-            self.state.count_sent(order.ticker, self.state.now)
+            self.state.count_sent(order.ticker, self.state.now, order.strategy)
 
     def _cancel(self, order: Order, reason: str) -> list[Effect]:
         """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""
@@ -405,7 +406,7 @@ class Engine:
         """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
         for order in message.orders:
             if self.state.orders.learn(order):
-                self.state.count_sent(order.ticker, order.created)
+                self.state.count_sent(order.ticker, order.created, order.strategy)
         return []
 
     def _owner(self, fill: Fill) -> Order | None:

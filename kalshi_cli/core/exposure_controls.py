@@ -33,14 +33,41 @@ def is_reducing(state: State, intent: Place) -> bool:
 
 
 def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go."""
-    for code, limit, ticker in (
+    """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go.
+
+    A strategy counts up to its share: what it sends beyond that (closes, amends that lower) is at nobody's expense.
+    """
+    for code, limit, ticker in _rates(limits, intent):
+        if limit is None or state.orders_last_minute(ticker) < limit or is_reducing(state, intent):
+            continue
+        sent, share = state.sent_last_minute(ticker), _share(state, limit)
+        if sum(min(count, share) if name in state.strategies else count for name, count in sent.items()) >= limit:
+            return code, f"sent={sent.total()} limit={limit} window_s=60"
+    return None
+
+
+def rate_share(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+    """Of several strategies each sends an equal share of those orders at most, so that none of them lacks its own."""
+    if len(state.strategies) < 2 or is_reducing(state, intent):
+        return None
+    for code, limit, ticker in _rates(limits, intent):
+        own = state.sent_last_minute(ticker)[strategy]
+        if limit is not None and own >= _share(state, limit):
+            return code, f"sent={own} share={_share(state, limit)} limit={limit} window_s=60"
+    return None
+
+
+def _rates(limits: Limits, intent: Place) -> tuple[tuple[str, int | None, str | None], ...]:
+    """The code, the limit, and in which market; None is all."""
+    return (
         ("ORDER_RATE", limits.max_orders_per_minute, None),
         ("MARKET_RATE", limits.max_market_orders_per_minute, intent.ticker),
-    ):
-        if limit is not None and state.orders_last_minute(ticker) >= limit and not is_reducing(state, intent):
-            return code, f"sent={state.orders_last_minute(ticker)} limit={limit} window_s=60"
-    return None
+    )
+
+
+def _share(state: State, limit: int) -> int:
+    """Of one strategy; where there are more of them than orders, one each."""
+    return max(min(1, limit), limit // max(1, len(state.strategies)))
 
 
 def live_orders(state: State, limits: Limits, intent: Place) -> Objection | None:

@@ -60,7 +60,7 @@ def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place])
         for count, intent in enumerate(needs, 1):
             state.orders.add(order)
             tried.append(order)
-            state.count_sent(order.ticker, state.now)
+            state.count_sent(order.ticker, state.now, order.strategy)
             ours = f"{first.client_order_id}+{count}"
             verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
             if isinstance(verdict, Denied):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
@@ -126,8 +126,10 @@ class State:
         """What the ticker channel said last."""
         self.last_entry = Ts(0)
         """The time of the newest fill or settlement booked: where the next read of the account begins."""
-        self.sent: deque[tuple[Ts, str]] = deque()
-        """When each order of the last minute was sent, and in which market."""
+        self.sent: deque[tuple[Ts, str, str]] = deque()
+        """When each order of the last minute was sent, in which market, and of which strategy."""
+        self.strategies: Collection[str] = ()
+        """Those of this run."""
         self.locks: dict[str, Ts] = {}
         """Markets that a person locked, and until when: nothing is opened there."""
         self.best_gained: Money | None = None
@@ -152,22 +154,28 @@ class State:
         alive = max(book.ts, self.feed_ts) if self.is_feed_live else book.ts
         return max(0, self.now - alive)
 
-    def count_sent(self, ticker: str, ts: Ts) -> None:
+    def count_sent(self, ticker: str, ts: Ts, strategy: str = "") -> None:
         """An order was, or is about to be, sent."""
-        self.sent.append((ts, ticker))
+        self.sent.append((ts, ticker, strategy))
         self.orders_last_minute()
 
     def take_back(self, order: Order) -> None:
         """An order that was added and counted has not left: it counts no more."""
         self.orders.take_back(order.client_order_id)
-        if (order.created, order.ticker) in self.sent:
-            self.sent.remove((order.created, order.ticker))
+        entry = order.created, order.ticker, order.strategy
+        if entry in self.sent:
+            self.sent.remove(entry)
 
     def orders_last_minute(self, ticker: str | None = None) -> int:
         """Orders sent within the last minute, in one market or in all."""
         while self.sent and self.sent[0][0] <= self.now - MINUTE_MS:
             self.sent.popleft()
-        return len(self.sent) if ticker is None else sum(1 for _, sent_in in self.sent if sent_in == ticker)
+        return len(self.sent) if ticker is None else sum(1 for _, sent_in, _ in self.sent if sent_in == ticker)
+
+    def sent_last_minute(self, ticker: str | None = None) -> Counter[str]:
+        """The same by strategy; what has none is of people, or of other programs."""
+        self.orders_last_minute()
+        return Counter(strategy for _, sent_in, strategy in self.sent if ticker in (None, sent_in))
 
     @property
     def cash(self) -> Money | None:

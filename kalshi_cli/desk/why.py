@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -75,9 +75,21 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str = ""
 
 
+class StrategyFunnel(msgspec.Struct, frozen=True, kw_only=True):
+    """The same of one strategy, or of nobody's; `denied_by` counts the codes, the most frequent first."""
+
+    strategy: str
+    intents: int
+    denied: int
+    sent: int
+    filled: int
+    denied_by: dict[str, int]
+
+
 class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     """Intents in, fills out, for one market or all: `intents` = `denied` + `sent`; what was sent is in exactly one of
     the states below it, `filled` those that traded at all. `remarks` say what else keeps a loop from trading.
+    `strategies` add up to that: those that wanted anything, and those that run.
     """
 
     mode: str
@@ -93,12 +105,14 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
     filled: int
     refusals: tuple[Refusal, ...]
     rejections: tuple[Refusal, ...]
+    strategies: tuple[StrategyFunnel, ...]
     remarks: tuple[str, ...]
 
 
 def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> Funnel:
     """Since then, from the state file: orders that began since, and refusals from the minute of it on."""
-    denials = store.denials(since, ticker) if store is not None else {}
+    denied_to = store.denials(since, ticker) if store is not None else {}
+    denials = sum((Counter(codes) for codes in denied_to.values()), Counter[str]())
     latest = (
         {denied.code: denied for denied in reversed(store.last_denials(since, ticker))} if store is not None else {}
     )
@@ -119,8 +133,26 @@ def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> 
         filled=sum(1 for order in orders if order.filled),
         refusals=tuple(_refusal(code, count, latest.get(code)) for code, count in _worst_first(denials)),
         rejections=_rejections(orders),
+        strategies=tuple(_by_strategy(denied_to, orders, status)),
         remarks=tuple(_remarks(status, wanted=bool(denials or orders))),
     )
+
+
+def _by_strategy(
+    denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: Status
+) -> Iterator[StrategyFunnel]:
+    running = status.running.strategy.split(",") if status.running is not None else []
+    for name in sorted({*denied_to, *running, *(order.strategy for order in orders)}):
+        codes, own = denied_to.get(name, {}), [order for order in orders if order.strategy == name]
+        denied = sum(codes.values())
+        yield StrategyFunnel(
+            strategy=name,
+            intents=denied + len(own),
+            denied=denied,
+            sent=len(own),
+            filled=sum(1 for order in own if order.filled),
+            denied_by=codes,
+        )
 
 
 def _worst_first(counts: dict[str, int]) -> list[tuple[str, int]]:

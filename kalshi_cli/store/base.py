@@ -280,8 +280,9 @@ class Store(Notebook, Protocol):
         """Settlements since then, in the order of their time."""
         ...
 
-    def denials(self, since: Ts, ticker: str = "") -> dict[str, int]:
-        """How often each control refused, by code, from the minute of `since` on; in one market or in all."""
+    def denials(self, since: Ts, ticker: str = "") -> dict[str, dict[str, int]]:
+        """How often each control refused each strategy ("" is people), by code, the most frequent first; from the minute
+        of `since` on, in one market or in all."""
         ...
 
     def last_denials(self, since: Ts, ticker: str = "") -> tuple[Denied, ...]:

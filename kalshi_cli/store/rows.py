@@ -93,7 +93,8 @@ LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
 ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > ?) ORDER BY created, key"  # noqa: S608
 TWIN = "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ? AND order_id <> '' AND key <> ?"
 
-COUNT_DENIALS = "SELECT code, SUM(count) FROM denials WHERE minute >= ? AND ? IN ('', ticker) GROUP BY code"
+COUNT_DENIALS = """SELECT strategy, code, SUM(count) FROM denials WHERE minute >= ? AND ? IN ('', ticker)
+    GROUP BY strategy, code ORDER BY strategy, SUM(count) DESC, code"""
 ADD_DENIALS = """INSERT INTO denials (minute, code, strategy, ticker, count, ts, detail) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (minute, code, strategy, ticker)
     DO UPDATE SET count = count + excluded.count, ts = excluded.ts, detail = excluded.detail"""

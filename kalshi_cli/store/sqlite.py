@@ -416,10 +416,14 @@ class SqliteStore:
         """Settlements since then, in the order of their time."""
         return self._select(Settlement, rows.SETTLEMENTS, (since,))
 
-    def denials(self, since: Ts, ticker: str = "") -> dict[str, int]:
-        """How often each control refused, by code, from the minute of `since` on; in one market or in all."""
+    def denials(self, since: Ts, ticker: str = "") -> dict[str, dict[str, int]]:
+        """How often each control refused each strategy ("" is people), by code, the most frequent first; from the minute
+        of `since` on, in one market or in all."""
         self._write_denials()
-        return dict(self._database.read(rows.COUNT_DENIALS, (since // 60_000, ticker)))
+        found: dict[str, dict[str, int]] = {}
+        for strategy, code, count in self._database.read(rows.COUNT_DENIALS, (since // 60_000, ticker)):
+            found.setdefault(strategy, {})[code] = count
+        return found
 
     def last_denials(self, since: Ts, ticker: str = "") -> tuple[Denied, ...]:
         """The latest refusal of each minute and cause, newest first; at most 100."""

@@ -431,6 +431,22 @@ CONTROLS = (
         ("tests/core/test_controls.py",),
     ),
     Mutant(
+        "a strategy sends its share of the orders",
+        "one that is noisy leaves none to the others",
+        "core/exposure_controls.py",
+        "        if limit is not None and own >= _share(state, limit):",
+        "        if False:",
+        ("tests/core/test_rate_shares.py",),
+    ),
+    Mutant(
+        "what lowers is at nobody else's expense",
+        "the amends of one leave no orders to the others",
+        "core/exposure_controls.py",
+        "sum(min(count, share) if",
+        "sum(count if",
+        ("tests/core/test_rate_shares.py",),
+    ),
+    Mutant(
         "after a loss a strategy waits",
         "it buys again what has just lost",
         "core/exposure_controls.py",

@@ -603,7 +603,7 @@ def test_a_restart_does_not_reset_the_order_rate(build: Build) -> None:
     old = build.order("c0", created=Ts(NOW - 60_000))
     foreign = build.order("c9", order_id="o9", is_foreign=True)
     engine.recall([build.order("c2"), foreign, old, build.order("c1", created=Ts(NOW - 5))], [])
-    assert list(engine.state.sent) == [(NOW - 5, "KXA-1"), (NOW, "KXA-1")]
+    assert list(engine.state.sent) == [(NOW - 5, "KXA-1", ""), (NOW, "KXA-1", "")]
 
 
 def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, str]) -> None:

@@ -346,7 +346,7 @@ def test_no_line_is_sent_at_a_price_that_was_checked_against_a_book_of_before(vi
     assert statuses(outcome) == ["filled"] * 8 + ["denied"] * 12 + ["resting"], "in time, too late, and cheap enough"
     assert set(codes(outcome)[8:20]) == {"PRICE_COLLAR"}
     assert isinstance(outcome.worst, RefusedError)
-    assert virtual.store.denials(virtual.clock.now()) == {"PRICE_COLLAR": 12}
+    assert virtual.store.denials(virtual.clock.now()) == {"": {"PRICE_COLLAR": 12}}
 
 
 def test_a_line_is_counted_once_in_the_pace_of_orders_however_often_it_is_reviewed(virtual: Virtual) -> None:

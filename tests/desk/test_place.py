@@ -175,7 +175,7 @@ def test_a_control_refuses_and_nothing_is_sent(
     assert (caught.value.code, caught.value.exit_code) == (code, ExitCode.REFUSED)
     assert caught.value.hint
     assert virtual.wire.posts() == before
-    assert virtual.store.denials(T0) == {code: 1}, "`why` can tell"
+    assert virtual.store.denials(T0) == {"": {code: 1}}, "`why` can tell"
 
 
 def test_a_halt_refuses(virtual: Virtual) -> None:

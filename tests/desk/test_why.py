@@ -132,3 +132,30 @@ def test_where_nothing_ever_ran_there_is_nothing_to_tell(virtual: Virtual) -> No
     status = read_status(virtual.path.parent / "elsewhere", None, "sim", "2026-05-28", virtual.clock.now())
     found = funnel(None, status, Ts(0))
     assert (found.intents, found.refusals, found.remarks) == (0, (), ("no loop is running",))
+
+
+def test_each_strategy_has_its_part_and_the_parts_add_up(virtual: Virtual) -> None:
+    now = virtual.clock.now()
+    for _ in range(3):
+        virtual.store.record(Denied(now, "noisy", TICKER, "ORDER_RATE", "sent=30 share=30"))
+    virtual.store.record(Denied(now, "noisy", "OTHER", "CHURN", ""))
+    virtual.store.record(Denied(now, "", TICKER, "HALTED", ""))
+    order(virtual, "a", OrderStatus.FILLED, 2, strategy="noisy")
+    order(virtual, "b", OrderStatus.RESTING, strategy="calm")
+    running(virtual, "calm,quiet")
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        found = look(virtual)
+        parts = [(each.strategy, each.intents, each.denied, each.sent, each.filled) for each in found.strategies]
+        assert parts == [("", 1, 1, 0, 0), ("calm", 1, 0, 1, 0), ("noisy", 5, 4, 1, 1), ("quiet", 0, 0, 0, 0)]
+        assert list(found.strategies[2].denied_by.items()) == [("ORDER_RATE", 3), ("CHURN", 1)]
+        assert (found.intents, found.denied, found.sent, found.filled) == (7, 5, 2, 1)
+        assert [each.intents for each in look(virtual, "OTHER").strategies] == [0, 1, 0]
+    assert [each.strategy for each in look(virtual).strategies] == ["", "calm", "noisy"], "nothing runs"
+
+
+def running(virtual: Virtual, strategies: str) -> None:
+    now = virtual.clock.now()
+    virtual.store.beat(
+        Cycle(run_id="r", pid=os.getpid(), mode="live", strategy=strategies, started=now, completed=now, cycles=1,
+              is_running=True)
+    )  # fmt: skip

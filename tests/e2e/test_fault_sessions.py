@@ -336,7 +336,8 @@ def test_in_a_pause_of_trading_nothing_is_placed_cancels_work_and_the_kind_is_to
     (told,) = loop.alerts("TRADING_PAUSED")
     assert told.tier == "critical"
     assert "cancels still work" in told.text
-    assert virtual.store.denials(Ts(0))["TRADING_PAUSED"] > 0
+    (denied,) = virtual.store.denials(Ts(0)).values()
+    assert denied["TRADING_PAUSED"] > 0
     virtual.exchange.resume(virtual.clock.now())
     loop.ticks(8)
     assert virtual.wire.posts() == posts + 1

@@ -370,10 +370,10 @@ def test_refusals_are_counted_by_code_and_market_and_seen_by_others_after_a_hear
     store.record(Denied(Ts(NOW + 60_000), "fade", "B", "STALE_BOOK", "age_ms=1"))
     assert other.denials(Ts(0)) == {}
     store.beat(cycle())
-    assert other.denials(Ts(0)) == {"MIN_EDGE": 5, "STALE_BOOK": 1}
+    assert other.denials(Ts(0)) == {"fade": {"MIN_EDGE": 5, "STALE_BOOK": 1}}
     store.record(Denied(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9"))
-    assert store.denials(Ts(0), "A") == {"MIN_EDGE": 6}
-    assert store.denials(Ts(NOW + 60_000)) == {"STALE_BOOK": 1}
+    assert store.denials(Ts(0), "A") == {"fade": {"MIN_EDGE": 6}}
+    assert store.denials(Ts(NOW + 60_000)) == {"fade": {"STALE_BOOK": 1}}
     latest = Denied(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9")
     assert store.last_denials(NOW, "A") == (latest,)
     assert [denied.code for denied in store.last_denials(NOW)] == ["STALE_BOOK", "MIN_EDGE"]
@@ -382,7 +382,7 @@ def test_refusals_are_counted_by_code_and_market_and_seen_by_others_after_a_hear
 def test_closing_writes_what_was_only_counted(open_store: Open) -> None:
     with open_store() as store:
         store.record(Denied(NOW, "", "A", "HALTED", ""))
-    assert open_store().denials(Ts(0)) == {"HALTED": 1}
+    assert open_store().denials(Ts(0)) == {"": {"HALTED": 1}}
 
 
 def test_refusals_and_alerts_are_bounded_and_the_oldest_go(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +393,7 @@ def test_refusals_and_alerts_are_bounded_and_the_oldest_go(open_store: Open, mon
         store.record(Denied(Ts(NOW + n * 60_000), "fade", "A", f"C{n}", ""))
         store.record(Alert(Ts(NOW + n), "info", f"C{n}", "s", "t"))
     assert len(store._unwritten) < 10
-    assert set(store.denials(Ts(0))) == {f"C{n}" for n in range(25, 35)}
+    assert set(store.denials(Ts(0))["fade"]) == {f"C{n}" for n in range(25, 35)}
     assert [alert.code for alert in store.alerts()] == [f"C{n}" for n in reversed(range(25, 35))]
     assert store.alerts(Ts(NOW + 34)) == (Alert(Ts(NOW + 34), "info", "C34", "s", "t"),)
 

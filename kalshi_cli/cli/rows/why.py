@@ -23,6 +23,17 @@ class RefusalRow(Row, frozen=True, kw_only=True):
     wraps = True
 
 
+class StrategyFunnelRow(Row, frozen=True, kw_only=True):
+    """What one strategy wanted, and what became of it; `(none)` is what people typed, of which only refusals count."""
+
+    strategy: str
+    intents: int
+    denied: int
+    sent: int
+    filled: int
+    denied_by: dict[str, int]
+
+
 class WhyView(Row, frozen=True, kw_only=True):
     """The funnel: `intents` = `denied` + `sent`; `filled` are those of the sent that traded at all."""
 
@@ -38,6 +49,7 @@ class WhyView(Row, frozen=True, kw_only=True):
     ended: int
     filled: int
     remarks: tuple[str, ...]
+    strategies: tuple[StrategyFunnelRow, ...]
     rows: tuple[RefusalRow, ...]
 
     screen = ("mode", "since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled")
@@ -46,4 +58,5 @@ class WhyView(Row, frozen=True, kw_only=True):
 def why_view(funnel: Funnel) -> WhyView:
     rows = [RefusalRow.of(refusal, by="here") for refusal in funnel.refusals]
     rows += [RefusalRow.of(refusal, by="exchange") for refusal in funnel.rejections]
-    return WhyView.of(funnel, rows=tuple(rows))
+    strategies = (StrategyFunnelRow.of(each, strategy=each.strategy or "(none)") for each in funnel.strategies)
+    return WhyView.of(funnel, strategies=tuple(strategies), rows=tuple(rows))
