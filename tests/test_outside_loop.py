@@ -41,6 +41,22 @@ def test_crypto_ta_trades_on_the_worlds_own_spot_over_real_sockets() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_what_was_recorded_with_its_strategy_is_traded_in_a_backtest_and_refused_without() -> None:
+    listed = kalshi("markets", "--series", "KXBTCD", "--sort", "volume", "--limit", "5", "--json").json
+    tickers = [market["ticker"] for market in listed]
+    params = [word for param in CERTAIN for word in ("--param", param)]
+    with_it = ("--strategy", "crypto-ta", *params)
+    assert kalshi("record", *tickers, "--out", "with.jsonl.gz", *with_it, "--duration", "8s").code == 0
+    report = kalshi("backtest", *with_it, "--data", "with.jsonl.gz", "--json")
+    assert report.json["fills"], report
+    assert kalshi("record", *tickers, "--out", "without.jsonl.gz", "--duration", "1s").code == 0
+    refused = kalshi("backtest", *with_it, "--data", "without.jsonl.gz", "--json")
+    assert (refused.code, refused.out, refused.error["code"]) == (2, "", "nothing_heard")
+    assert "no outside price of BTC or ETH was heard in without.jsonl.gz" in refused.error["message"]
+    assert kalshi("backtest", "--strategy", "spike", "--data", "without.jsonl.gz").code == 0, "it hears the exchange"
+
+
+@pytest.mark.usefixtures("home")
 def test_without_outside_prices_it_trades_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for venue in ("COINBASE", "KRAKEN", "BINANCE"):
         monkeypatch.setenv(f"KALSHI_SPOT__{venue}__WS_URL", "ws://127.0.0.1:1")
