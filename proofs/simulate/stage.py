@@ -39,7 +39,7 @@ STARTS = (
 RESTART_S = 3.0
 """A service manager starts the loop again after so long."""
 
-MOST_MORE_S = 120.0
+MOST_MORE_S = 600.0
 """Where the faults of a plan find too little to befall, they have so many seconds more."""
 
 MOST_STARTS = 40
