@@ -11,9 +11,8 @@ others close the position already, nothing is sent, and somebody is told. Meanwh
 and after a loss not for its cooldown, which is a control of its own.
 
 Every look decides anew from what is held and what it is worth, so a restart goes on where it was. What the exchange has
-netted between two strategies is not there to be sold. A strategy whose markets pay for one another (`is_hedged`) is left
-alone: of a basket one part always falls. Percentages are of what was paid: of a NO, of one dollar less the
-price.
+netted between two strategies is not there to be sold. A strategy whose markets pay for one another (`is_hedged`) is
+left alone: of a basket one part always falls. Percentages are of what was paid: of a NO, of one dollar less the price.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ STEPS = 10
 REST_MS = 60_000
 
 STUCK_MS = 10_000
-"""How long a stop-loss may have sold nothing until somebody is told, and how long it may wait for a wide spread."""
+"""How long a stop-loss may have sold nothing until somebody is told, and how long any close waits for a wide spread."""
 
 A_CENT = cents(1)
 
@@ -93,12 +92,14 @@ class Exits:
         self._place = place
         self._cancel = cancel
         self._walks: dict[_Key, _Walk] = {}
+        self._waiting: dict[tuple[str, str], tuple[Ts, Ts]] = {}
+        """Strategies that want to close in a market that is quoted too wide: since when, and when they last asked."""
 
     def objection(self, strategy: str, intent: Place) -> tuple[str, str] | None:
         """Why a strategy's order may not go: what it holds there is being closed; or it would close at a price that is
-        too far from what the position is worth."""
+        too far from what the position is worth, or at a moment in which nobody says what that is."""
         if intent.reduce_only:
-            return self._too_far(intent)
+            return self._too_far(intent) or self._too_early(strategy, intent.ticker)
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
                 return _CODES[walk.reason], "the position is being closed"
@@ -113,6 +114,16 @@ class Exits:
         if at is None or (intent.price - at) * intent.side.sign <= most:
             return None
         return "SLIPPAGE", f"price={format_price(intent.price)} mark={format_price(at)} limit={format_price(most)}"
+
+    def _too_early(self, strategy: str, ticker: str) -> tuple[str, str] | None:
+        """Others quote far apart: a close waits as the first order of a stop-loss does, for those who may be back."""
+        key, now = (strategy, ticker), self._state.now
+        began, asked = self._waiting.pop(key, (now, now))
+        if ticker not in self._state.books or not self._is_wide(ticker):
+            return None
+        began = began if now - asked <= STUCK_MS else now
+        self._waiting[key] = began, now
+        return ("SPREAD", f"a close waits {STUCK_MS // 1000} s") if now - began < STUCK_MS else None
 
     def look(self, ticker: str = "") -> list[Effect]:
         """What is held in one market, or in all: sell what must be sold."""

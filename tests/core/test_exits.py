@@ -748,6 +748,20 @@ def test_at_the_best_price_it_always_gets_out_however_far_that_fell(build: Build
     assert wanted(stage, close(cents(2))) == []
 
 
+def test_where_others_quote_far_apart_a_close_waits_ten_seconds_for_them_and_then_goes(build: Build) -> None:
+    """Those who quote go for a moment; what they leave is one cent for what was worth forty just now."""
+    stage = Stage(build, limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+    stage.book(2, 90)
+    assert [wanted(stage, close(cents(2))) for _ in range(10)] == [["SPREAD"]] * 10
+    assert wanted(stage, close(cents(2))) == []
+    stage.tick(STUCK_MS + 1)
+    assert wanted(stage, close(cents(2))) == ["SPREAD"], "another one, a while later, waits for itself"
+    stage.book(38, 42)
+    assert wanted(stage, close(cents(38))) == [], "they are back"
+    stage.book(2, 90)
+    assert wanted(stage, close(cents(2))) == ["SPREAD"]
+
+
 def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: Build) -> None:
     stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
     assert wanted(stage, close(cents(2))) == []
