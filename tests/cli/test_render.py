@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 import kalshi_cli.cli.rows as all_rows
 from kalshi_cli.cli.rows import base as rows
 from kalshi_cli.cli.rows import run as run_rows
+from kalshi_cli.cli.rows import scan as scan_rows
 from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
 from kalshi_cli.cli.rows.funds import SettlementRow, UpcomingRow
 from kalshi_cli.cli.rows.orders import ReconciledRow
 from kalshi_cli.cli.rows.quotes import QuoteRow
-from kalshi_cli.cli.rows.strategies import ParameterRow
+from kalshi_cli.cli.rows.strategies import ParameterRow, StrategyRow
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
@@ -298,13 +299,14 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
     assert ("too narrow for" in shown.err) is (width < 100)
 
 
-@pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (run_rows.SettingRow, False)])
+@pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (run_rows.SettingRow, False)])
 def test_what_a_list_is_for_goes_on_below_where_it_does_not_fit(
     of: type[Row], is_whole: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [f"word{number}" for number in range(20)]
     monkeypatch.setenv("COLUMNS", "80")
-    texts = dict.fromkeys(of.__struct_fields__, "1") | {of.__struct_fields__[-1]: Prose(" ".join(words))}
+    prose = [column.name for column in columns(of) if column.is_prose]
+    texts = dict.fromkeys(of.__struct_fields__, "1") | {prose[-1]: Prose(" ".join(words))}
     render_rows(of, [of(**texts)], Format.TABLE)
     shown = capsys.readouterr().out
     assert all(word in shown.split() for word in words) is is_whole
@@ -341,6 +343,12 @@ WIDE |= {"found": 13, "close_time": 26, "expected_time": 26}
         (SettlementRow, "ticker result net time", "ticker result net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
+        (scan_rows.ArbitrageRow, "event_ticker kind profit legs profit_share", "event_ticker profit legs"),
+        (scan_rows.SpreadRow, "ticker yes_bid yes_ask spread maker_keeps title", "ticker yes_bid yes_ask spread"),
+        (scan_rows.MoverRow, "ticker title change previous last yes_bid", "ticker change previous last"),
+        (scan_rows.CheapRow, "ticker title side price count fee_share", "ticker side price count"),
+        (scan_rows.ClosingRow, "ticker title close_time yes_bid yes_ask", "ticker close_time yes_bid yes_ask"),
+        (scan_rows.VenueRow, "ticker buy_edge sell_edge profit kalshi_bid", "ticker buy_edge sell_edge profit"),
     ],
 )
 def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[Row], at_80: str, at_60: str) -> None:
@@ -348,7 +356,24 @@ def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[Row], at_80: str
     fields = [by_name[name] for name in of.shown]
     widths = {column.name: max(len(column.label), WIDE.get(column.name, 6)) for column in fields}
     for room, wanted in ((80, at_80), (60, at_60)):
-        assert set(wanted.split()) <= set(fit(fields, widths, room)), room
+        assert set(wanted.split()) <= set(fit(fields, widths, room, of.vital)), room
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_what_closes_soon_has_both_prices_and_the_time_on_a_narrow_screen(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    now = Ts(1_795_000_000_000)
+    row = scan_rows.ClosingRow(
+        ticker="KXQUICKSETTLE-26NOV21H1218-2", event_ticker="KXQUICKSETTLE-26NOV21H1218", title=Prose("ETH " * 20),
+        close_time=Ts(now + 780_000), yes_bid=cents(15), yes_ask=Price(2580), last=cents(16),
+        volume_24h=contracts(10), open_interest=contracts(10),
+    )  # fmt: skip
+    render_rows(scan_rows.ClosingRow, [row], Format.TABLE, now=now)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert {"in", "13m", "$0.15", "$0.258", row.ticker} <= set(lines[1].split())
 
 
 @pytest.mark.parametrize(("width", "told"), [(80, 1), (200, 0)])

@@ -42,7 +42,9 @@ class ArbitrageRow(Row, frozen=True, kw_only=True):
     legs: Prose
     orders: tuple[LegRow, ...]
 
-    shown = ("event_ticker", "kind", "profit", "profit_share", "count", "legs", "close_time")
+    shown = ("event_ticker", "kind", "profit", "legs", "profit_share", "count", "close_time")
+    vital = ("profit", "legs")
+    wraps = True
 
 
 def arbitrage_row(basket: Basket, event: Event, closes: Ts) -> ArbitrageRow:
@@ -89,7 +91,7 @@ class SpreadRow(ScannedRow, frozen=True, kw_only=True):
     volume_24h: Qty
     close_time: Ts
 
-    shown = ("ticker", "title", "yes_bid", "yes_ask", "spread", "spread_share", "maker_keeps", "volume_24h")
+    shown = ("ticker", "yes_bid", "yes_ask", "spread", "maker_keeps", "title", "spread_share", "volume_24h")
 
 
 def spread_row(found: Spread) -> SpreadRow:
@@ -117,6 +119,7 @@ class MoverRow(ScannedRow, frozen=True, kw_only=True):
     close_time: Ts
 
     shown = ("ticker", "title", "change", "previous", "last", "yes_bid", "yes_ask", "volume_24h")
+    vital = ("change", "previous", "last")
 
 
 def mover_row(found: Move) -> MoverRow:
@@ -141,6 +144,7 @@ class CheapRow(ScannedRow, frozen=True, kw_only=True):
     close_time: Ts
 
     shown = ("ticker", "title", "side", "price", "count", "fee_share", "fee", "volume_24h", "close_time")
+    vital = ("side", "price", "count")
 
 
 def cheap_row(found: Cheap) -> CheapRow:
@@ -166,6 +170,7 @@ class ClosingRow(ScannedRow, frozen=True, kw_only=True):
     open_interest: Qty
 
     shown = ("ticker", "title", "close_time", "yes_bid", "yes_ask", "last", "volume_24h")
+    vital = ("close_time", "yes_bid", "yes_ask")
 
 
 def closing_row(listed: Listed) -> ClosingRow:
@@ -196,7 +201,7 @@ class VenueRow(Row, frozen=True, kw_only=True):
     age_s: float | None
 
     shown = (
-        "ticker", "kalshi_bid", "kalshi_ask", "polymarket_bid", "polymarket_ask", "buy_edge", "sell_edge", "profit",
+        "ticker", "buy_edge", "sell_edge", "profit", "kalshi_bid", "kalshi_ask", "polymarket_bid", "polymarket_ask",
         "age_s", "buy_count", "sell_count", "title",
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ class StrategyRow(Row, frozen=True, kw_only=True):
     where: str
 
     shown: ClassVar[tuple[str, ...]] = ("name", "about")
+    wraps: ClassVar[bool] = True
 
 
 class ParameterRow(Row, frozen=True, kw_only=True):
@@ -27,6 +28,7 @@ class ParameterRow(Row, frozen=True, kw_only=True):
     maximum: str
     help: Prose
 
+    vital: ClassVar[tuple[str, ...]] = ("help",)
     wraps: ClassVar[bool] = True
 
 

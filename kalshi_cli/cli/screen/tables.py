@@ -22,7 +22,8 @@ from kalshi_cli.text import safe_text
 from kalshi_cli.units import Qty, Ts, show_price, show_qty
 
 GAP = 2
-SHORTEST_PROSE = 12
+SHORTEST_PROSE, SHORTEST_LINE = 12, 16
+"""The least of a prose that is cut, and of one that goes on below."""
 LONGEST_BAR = 40
 
 
@@ -32,12 +33,13 @@ def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) ->
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     console = _console()
-    fitted = fit(fields, _widths(fields, cells), console.width, of.vital)
+    shortest = SHORTEST_LINE if of.wraps else SHORTEST_PROSE
+    fitted = fit(fields, _widths(fields, cells), console.width, of.vital, shortest)
     if of.vital and now is not None and len(fitted) < len(fields):
         for row, line in zip(rows, cells, strict=True):
             moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
             line |= {name: age(ts, now) for name, ts in moments.items() if ts is not None}
-        fitted = fit(fields, _widths(fields, cells), console.width, of.vital)
+        fitted = fit(fields, _widths(fields, cells), console.width, of.vital, shortest)
     console.width = max(console.width, sum(fitted.values()) + GAP * (len(fitted) - 1))
     shown = [column for column in fields if column.name in fitted]
     table = _grid()
@@ -72,22 +74,27 @@ def _widths(fields: Sequence[Column], cells: Sequence[dict[str, str]]) -> dict[s
     return {c.name: max(cell_len(c.label), *(cell_len(line[c.name]) for line in cells)) for c in fields}
 
 
-def fit(fields: Sequence[Column], widths: dict[str, int], room: int, vital: Collection[str] = ()) -> dict[str, int]:
-    """The width of each column that is shown: prose gives way first, then columns are left out from the right, those
-    that are vital never."""
+def fit(
+    fields: Sequence[Column],
+    widths: dict[str, int],
+    room: int,
+    vital: Collection[str] = (),
+    shortest: int = SHORTEST_PROSE,
+) -> dict[str, int]:
+    """The width of each column that is shown: prose is cut first, then columns are left out from the right, those that
+    are vital never."""
     kept = list(fields)
     while True:
         prose = sorted((column.name for column in kept if column.is_prose), key=widths.__getitem__)
         found = {column.name: widths[column.name] for column in kept}
         left = room - GAP * (len(kept) - 1) - sum(found[c.name] for c in kept if not c.is_prose)
         for sharing, name in zip(range(len(prose), 0, -1), prose, strict=True):
-            found[name] = min(widths[name], max(left // sharing, SHORTEST_PROSE))
+            found[name] = min(widths[name], max(left // sharing, shortest))
             left -= found[name]
         loose = [column for column in kept[1:] if column.name not in vital]
-        droppable = [column for column in loose if not column.is_prose] or loose
-        if left >= 0 or not droppable:
+        if left >= 0 or not loose:
             return found
-        kept.remove(droppable[-1])
+        kept.remove(loose[-1])
 
 
 def draw_one(row: Row, title: str, now: Ts | None) -> None:
