@@ -888,6 +888,46 @@ HELD = (
         "    if False:",
         ("tests/desk/test_close.py",),
     ),
+    Mutant(
+        "an order goes only where what it needs can follow",
+        "half of a basket is bought, and sold again at a loss, for as often as it is tried",
+        "core/risk.py",
+        "    denied = _held_up(state, limits, order, intent.needs)",
+        "    denied = None",
+        ("tests/core/test_risk.py",),
+    ),
+    Mutant(
+        "a basket needs all of its legs",
+        "half of a basket is bought, and sold again at a loss, for as often as it is tried",
+        "strategies/arbitrage.py",
+        "            yield msgspec.structs.replace(first, needs=tuple(others))",
+        "            yield first",
+        ("tests/strategies/test_arbitrage.py",),
+    ),
+    Mutant(
+        "no exit looks at a part of a basket",
+        "a sure gain is torn apart by a stop-loss",
+        "strategies/arbitrage.py",
+        "    is_hedged = True",
+        "    is_hedged = False",
+        ("tests/strategies/test_arbitrage.py",),
+    ),
+    Mutant(
+        "what is netted is not there to be closed",
+        "orders that do nothing take the rate from all others",
+        "core/controls.py",
+        "    if not intent.reduce_only or held * intent.side.sign < 0:",
+        "    if True:",
+        ("tests/core/test_risk.py",),
+    ),
+    Mutant(
+        "a close waits where nobody quotes for a moment",
+        "what is worth forty cents goes for one",
+        "core/exits.py",
+        "        if ticker not in self._state.books or not self._is_wide(ticker):",
+        "        if True:",
+        ("tests/core/test_exits.py",),
+    ),
 )
 
 OUTSIDE = (
