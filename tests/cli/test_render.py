@@ -26,6 +26,7 @@ from kalshi_cli.cli.rows.orders import ReconciledRow
 from kalshi_cli.cli.rows.quotes import QuoteRow
 from kalshi_cli.cli.rows.strategies import ParameterRow, StrategyRow
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
+from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
 from kalshi_cli.cli.screen.tables import fit
@@ -374,6 +375,27 @@ def test_what_closes_soon_has_both_prices_and_the_time_on_a_narrow_screen(
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
     assert {"in", "13m", "$0.15", "$0.258", row.ticker} <= set(lines[1].split())
+
+
+STATUS = (
+    "sim spike,market-maker on sim: up 8 s, 9 cycles\n"
+    "  realized -$0.12, unrealized -$2.29, net -$3.28, today -$3.28, fees $0.88, balance $983.27"
+)
+
+
+def test_a_status_that_is_too_wide_goes_on_below_between_its_parts() -> None:
+    assert folded(STATUS, 100) == STATUS
+    assert folded(STATUS, 60).splitlines() == [
+        "sim spike,market-maker on sim: up 8 s, 9 cycles",
+        "  realized -$0.12, unrealized -$2.29, net -$3.28,",
+        "    today -$3.28, fees $0.88, balance $983.27",
+    ]
+
+
+def test_a_part_that_is_wider_than_the_screen_loses_nothing() -> None:
+    words = folded(f"  HALTED, {'x' * 70} for a reason: resume", 40)
+    assert max(map(len, words.splitlines())) <= 40
+    assert "".join(words.split()) == f"HALTED,{'x' * 70}forareason:resume"
 
 
 @pytest.mark.parametrize(("width", "told"), [(80, 1), (200, 0)])

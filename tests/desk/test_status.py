@@ -208,6 +208,14 @@ def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggere
     assert "of-somebody" not in after
 
 
+def test_the_block_of_a_run_names_the_strategy_that_it_goes_on_without(virtual: Virtual) -> None:
+    run = Run(virtual, status_every_s=2.0)
+    run.over(run.ticks(2))
+    summary = msgspec.structs.replace(run.shown[-1], failed=("fade: LookupError: lost my way",))
+    assert "\n  out: fade: LookupError: lost my way" in status_block(summary)
+    assert "out:" not in status_block(run.shown[-1])
+
+
 def test_a_run_that_starts_while_only_closing_is_allowed_says_so_once(virtual: Virtual) -> None:
     virtual.store.record(StateChanged(virtual.clock.now(), TradingState.REDUCING, "API_GUARD", "no answers"))
     run = Run(virtual)

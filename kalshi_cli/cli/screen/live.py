@@ -6,13 +6,16 @@ A screen is redrawn in place where the terminal can; anywhere else what moves is
 from __future__ import annotations
 
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kalshi_cli.cli.screen.output import Format, note
 from kalshi_cli.cli.screen.render import status_block
+from kalshi_cli.text import safe_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -37,8 +40,21 @@ def status_display() -> Iterator[Callable[[Summary], None]]:
     from rich.text import Text
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+    def panel(now: Summary) -> Group:
+        return Group(Rule(style="dim"), Text(folded(safe_lines(status_block(now)), console.width), style="cyan"))
+
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda now: live.update(Group(Rule(style="dim"), Text(status_block(now), style="cyan")), refresh=True)
+        yield lambda now: live.update(panel(now), refresh=True)
+
+
+def folded(text: str, width: int) -> str:
+    """No line longer than that: it is broken behind a comma, a semicolon or a colon, and goes on below, indented."""
+    parts: list[str] = []
+    for line in text.splitlines():
+        kept = re.sub(r"(?<![,;:]) ", "\N{NO-BREAK SPACE}", line)
+        parts += textwrap.wrap(kept, max(width, 20), subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(parts).replace("\N{NO-BREAK SPACE}", " ")
 
 
 # -- screens ------------------------------------------------------------------------------------------------------

@@ -261,6 +261,7 @@ def status_block(now: Summary) -> str:
         lines.append(f"  {why}: nothing is placed until kalshi resume --reason TEXT")
     if now.reducing:
         lines.append(f"  REDUCING, {now.reducing}")
+    lines += (f"  out: {failure}" for failure in now.failed)
     lines += (f"  {triggered(group_id)}" for group_id in now.triggered_groups)
     if now.denied:
         lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
