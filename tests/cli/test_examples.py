@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,17 +11,14 @@ import pytest
 from examples import Desk, Simulated, by_command, typed
 from ping_receiver import receiving
 from polymarket_build import polymarket
-from served import bare_variables, finish, said, served, set_variables, start
+from served import bare_variables, eventually, finish, said, served, set_variables, start
 
 from kalshi_cli.cli.main import ENTRIES
 
 EXAMPLES = by_command()
 
-NOT_TYPED = {
-    "kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch": "until Ctrl-C: test_watch",
-    "kalshi status --watch": "until Ctrl-C: test_watch",
-}
-"""Why each of these is left to another test."""
+UNTIL_CTRL_C = ("kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch", "kalshi status --watch")
+"""Examples that end when a person has seen enough: typed in a process of their own."""
 
 CRITICAL = 2
 ENDS_OTHERWISE = {
@@ -48,7 +47,7 @@ def wrong(desk: Desk | Simulated, lines: list[str], monkeypatch: pytest.MonkeyPa
     """What is to be said of those lines that did not end as they should."""
     found = []
     for line in lines:
-        if line in NOT_TYPED:
+        if line in UNTIL_CTRL_C:
             continue
         desk.prepare(line)
         words = desk.named(line)
@@ -62,6 +61,20 @@ def wrong(desk: Desk | Simulated, lines: list[str], monkeypatch: pytest.MonkeyPa
 def test_its_examples_do_what_they_are_there_for(command: str, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     found = wrong(desk, EXAMPLES[command], monkeypatch)
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("line", UNTIL_CTRL_C)
+def test_an_example_without_an_end_shows_something_until_ctrl_c(line: str, desk: Desk) -> None:
+    shown = desk.one.home / "shown"
+    with shown.open("w") as stdout:
+        process = start(desk.named(line).split()[1:], desk.one.variables(), desk.one.home, stdout=stdout)
+    try:
+        eventually(lambda: shown.read_text().endswith("\n") or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        assert finish(process).code == 130, said(process)
+    finally:
+        process.kill()
+    assert all(json.loads(each) for each in shown.read_text().splitlines()), "what a pipe gets is NDJSON"
 
 
 def test_the_examples_of_the_simulated_exchange_do_too(simulated: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,5 +121,5 @@ def test_an_example_that_is_wrong_is_noticed(line: str, code: int, desk: Desk, m
 def test_every_command_of_the_list_has_examples_and_what_is_excused_is_there() -> None:
     everything = [line for lines in EXAMPLES.values() for line in lines]
     assert set(ENTRIES) - {line.split()[1] for line in everything} == {"doctor"}, "health-check's other name"
-    assert set(NOT_TYPED) | set(ENDS_OTHERWISE) <= set(everything)
+    assert set(UNTIL_CTRL_C) | set(ENDS_OTHERWISE) <= set(everything)
     assert len(everything) > 200
