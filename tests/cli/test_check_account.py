@@ -266,6 +266,15 @@ def test_a_drawdown_is_from_the_best_that_was_ever_seen_by_anybody(
     assert 30 < measure(ended, "drawdown_usd") < 35
 
 
+@pytest.mark.parametrize(("limit", "code"), [("32.00", 2), ("40", 0)])
+def test_a_drawdown_that_would_stop_a_loop_is_critical_also_where_none_runs(
+    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, limit: str, code: int
+) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_DRAWDOWN", limit)
+    store.beat(_cycle(is_running=False, gained=dollars(32)))
+    assert check("pnl").code == code
+
+
 @pytest.mark.usefixtures("read")
 def test_a_loop_counts_what_the_account_gained_as_the_check_does(proxy: FaultProxy, store: SqliteStore) -> None:
     cycle = store.last_cycle()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from kalshi_cli.config_sections import Bound
+from kalshi_cli.config_values import RangeText
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
 from kalshi_cli.core.pnl import parts, total
 from kalshi_cli.desk.checks.readings import AGAIN_S, Readings, looked, measured
@@ -26,7 +28,7 @@ def examine(readings: Readings) -> CheckReport:
 
     def fall() -> tuple[Breach, ...]:
         best = readings.best(gained, now).gained
-        falls.append(measured("drawdown_usd", max(0, best - gained) / DOLLAR, readings.checks.drawdown_usd))
+        falls.append(measured("drawdown_usd", max(0, best - gained) / DOLLAR, _bound(readings)))
         below = Money(max(0, best - gained))
         return falls[0].breach("DRAWDOWN", "account", f"{show_money(below)} below {show_money(best, signed=True)}")
 
@@ -35,6 +37,12 @@ def examine(readings: Readings) -> CheckReport:
     if falls:
         summary += f", ${falls[0].value:,.2f} below the best"
     return report("pnl", summary, breaches, [*measures, *falls, Measure(label="day_net_usd", value=day / DOLLAR)])
+
+
+def _bound(readings: Readings) -> Bound:
+    """Where nothing else is said of the check, what stops a loop is critical here: there may be none that runs."""
+    bound, limit = readings.checks.drawdown_usd, readings.limits.max_drawdown
+    return bound if bound.crit or limit is None else Bound(warn=bound.warn, crit=RangeText(f"{limit / DOLLAR:f}"))
 
 
 def _whole(readings: Readings) -> Portfolio:
