@@ -96,7 +96,7 @@ class MarketNews:
         return []
 
     def _on_reference(self, message: ReferencePrice) -> list[Effect]:
-        self._state.indexes[message.index] = message.value
+        self._state.indexes[message.index] = message
         return []
 
     def _on_spot(self, message: SpotPrice) -> list[Effect]:

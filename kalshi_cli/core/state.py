@@ -10,7 +10,7 @@ import msgspec
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.exposure import Exposures
 from kalshi_cli.core.ledger import Ledger, Position
-from kalshi_cli.core.messages import FairValue, Place, Quote, SpotPrice
+from kalshi_cli.core.messages import FairValue, Message, Place, Quote, ReferencePrice, SpotPrice
 from kalshi_cli.core.model import (
     ASK,
     BID,
@@ -28,6 +28,11 @@ from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.core.shares import OTHERS, Shares
 from kalshi_cli.core.sizing import NO_ALLOTMENT, Allotment, size
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
+
+AHEAD_MS = 5_000
+"""What is from longer than this after now was heard before the clock was set back: nobody knows how old it is."""
+INDEX_MS = 15_000
+"""An index comes every second. One that is older than this is not that of now."""
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -103,7 +108,7 @@ class State:
         self.by_strategy: dict[str, Ledger] = {}
         """The fills of each strategy's own orders. What it still holds of them is `owned`."""
         self._shares: dict[str, tuple[list[int], Shares]] = {}
-        self.indexes: dict[str, int] = {}
+        self.indexes: dict[str, ReferencePrice] = {}
         self.references: dict[str, str] = dict(references or {})
         self.families: dict[str, Family] = dict(families or {})
         """By event; what is not here is of no known series, of no category, and not exclusive."""
@@ -400,20 +405,20 @@ class View:
         return [order for order in self._state.orders.live(ticker) if order.strategy == self._strategy]
 
     def reference(self, ticker: str) -> int | None:
-        """The outside index behind the market in ten-thousandths of a dollar; None where there is none."""
-        index = self._state.index_of(ticker)
-        return self._state.indexes.get(index) if index is not None else None
+        """The outside index behind the market in ten-thousandths of a dollar; None where there is no young one."""
+        found = self._state.indexes.get(self._state.index_of(ticker) or "")
+        return found.value if found is not None and _is_young(found, self.now, INDEX_MS) else None
 
     def spot(self, symbol: str, within_s: float) -> int | None:
         """The outside price of a coin in ten-thousandths of a dollar; None where there is none so young."""
         found = self._state.spots.get(symbol)
-        return found.price if found is not None and self.now - found.ts <= within_s * 1000 else None
+        return found.price if found is not None and _is_young(found, self.now, within_s * 1000) else None
 
     def fair(self, ticker: str) -> Price | None:
         """What an outside model believes the market to be worth; None where none does, or not any more."""
         found = self._state.fairs.get(ticker)
         is_over = found is None or (found.until is not None and self.now > found.until)
-        return None if found is None or is_over else found.fair
+        return None if found is None or is_over or found.ts - self.now > AHEAD_MS else found.fair
 
     def family(self, ticker: str) -> Family:
         """The event and series of a market, and whether at most one market of the event settles YES."""
@@ -460,6 +465,10 @@ class View:
         """The nearest valid price that is no worse: bids down, asks up."""
         market = self._state.markets.get(ticker)
         return market.grid.snap(side, Price(price)) if market is not None else None
+
+
+def _is_young(heard: Message, now: Ts, within_ms: float) -> bool:
+    return -AHEAD_MS <= now - heard.ts <= within_ms
 
 
 def mirror(side: Side, price: Price) -> tuple[Side, Price]:

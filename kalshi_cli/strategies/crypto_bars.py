@@ -47,6 +47,7 @@ class Bars:
 
     def __init__(self, bar_s: float, vol_bars: int) -> None:
         self._bar_ms = bar_s * 1000
+        self._hole_ms = 1000 * HOLE_S + 10 * self._bar_ms
         self._moves: deque[tuple[float, int]] = deque(maxlen=vol_bars)
         self._bar: _Bar | None = None
         self._ahead = 0
@@ -66,8 +67,12 @@ class Bars:
         self._hour, self._vwap = hour, VWAP()
 
     def add(self, ts: int, price: float, size: float) -> None:
-        """A trade at `ts` in milliseconds. One that comes late counts into the bar at hand."""
+        """A trade at `ts` in milliseconds. One that comes late counts into the bar at hand; after a clock was set back,
+        all begins anew."""
         slot, bar = int(ts // self._bar_ms), self._bar
+        if bar is not None and (bar.slot - slot) * self._bar_ms > self._hole_ms:
+            self._forget()
+            self._bar = bar = None
         if bar is None or slot > bar.slot:
             if bar is not None:
                 self._complete(bar, slot - bar.slot)
@@ -93,7 +98,7 @@ class Bars:
         for indicator in (self._rsi, self._macd):
             if len(indicator) >= _KEPT + _PURGED:
                 indicator.purge_oldest(_PURGED)
-        if slots * self._bar_ms > 1000 * HOLE_S + 10 * self._bar_ms:
+        if slots * self._bar_ms > self._hole_ms:
             self._forget()
 
     @property

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.inputs import Input, SpotInput
 from kalshi_cli.core.messages import Cancel, Intent, Place, SpotPrice
 from kalshi_cli.core.model import ASK, BID, Market, Order, Side, Tif
@@ -17,6 +16,7 @@ from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.crypto_bars import Bars
 from kalshi_cli.strategies.crypto_chance import chance, tilt
+from kalshi_cli.strategies.edges import edge_after_fee
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
@@ -156,9 +156,7 @@ class CryptoTa(Strategy):
         return Place(ticker, side, price, Qty(abs(held)), fair=fair, reason=reason, tif=Tif.IOC, reduce_only=True)
 
     def _edge(self, view: View, ticker: str, side: Side, price: Price, fair: Price) -> int:
-        """What a contract at this price promises after a taker's fee, in ten-thousandths of a dollar."""
-        fee = -(-estimate(view.fees(ticker), price, contracts(1), is_taker=True) // 100)
-        return (fair - price if side is BID else price - fair) - fee
+        return edge_after_fee(view, ticker, side, price, fair, is_taker=True)
 
     def _busy(self, view: View, ticker: str) -> int:
         """How many other markets of the same coin have orders or positions: they win and lose together."""

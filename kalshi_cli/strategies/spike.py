@@ -52,6 +52,8 @@ class Track(msgspec.Struct):
     """What is remembered of one market: recent (ts, mid, reference) points, and the open trade if any."""
 
     points: deque[Point]
+    has_reference: bool = False
+    """An index behind it was heard once: without a fresh one nobody knows what explains a move."""
     entered: Ts | None = None
     entry: Price = Price(0)
     taken: Ts = Ts(0)
@@ -93,9 +95,10 @@ class Spike(Strategy):
     # -- getting in -----------------------------------------------------------------------------------------------
 
     def _remember(self, view: View, ticker: str, track: Track, mid: Price) -> None:
-        points = track.points
+        points, reference = track.points, view.reference(ticker)
+        track.has_reference = track.has_reference or reference is not None
         if not points or points[-1].mid != mid:
-            points.append(Point(view.now, mid, view.reference(ticker)))
+            points.append(Point(view.now, mid, reference))
         # The last point before the window still says what the mid was when the window began.
         begin = view.now - int(self.params.window_s * 1000)
         while len(points) > 1 and points[1].ts <= begin:
@@ -108,22 +111,25 @@ class Spike(Strategy):
         low = min(track.points, key=lambda point: point.mid)
         high = max(track.points, key=lambda point: point.mid)
         side, before = (ASK, low) if mid - low.mid >= high.mid - mid else (BID, high)
-        if not self._is_spike(before, mid, view.reference(ticker)):
+        if not self._is_spike(track, before, mid, view.reference(ticker)):
             return
         book = view.book(ticker)
         price = book.best_ask if side is ASK else book.best_bid
         if price is None or not params.min_price <= price <= ONE_DOLLAR - params.min_price:
             return
+        qty = view.size(ticker, side, price, before.mid, params.size)
+        if not qty:
+            return
         track.entered, track.entry = view.now, price
         reason = f"mid {before.mid / 100:g}c -> {mid / 100:g}c within {params.window_s:g} s"
-        yield Place(ticker, side, price, params.size, fair=before.mid, reason=reason, post_only=True)
+        yield Place(ticker, side, price, qty, fair=before.mid, reason=reason, post_only=True)
 
-    def _is_spike(self, before: Point, mid: Price, reference: int | None) -> bool:
+    def _is_spike(self, track: Track, before: Point, mid: Price, reference: int | None) -> bool:
         moved = abs(mid - before.mid)
         if moved < self.params.move or moved * 100 < self.params.move_pct * before.mid:
             return False
         if before.reference is None or reference is None:
-            return True
+            return not track.has_reference
         return abs(reference - before.reference) * 100 < self.params.reference_pct * before.reference
 
     # -- getting out ----------------------------------------------------------------------------------------------

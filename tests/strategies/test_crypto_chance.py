@@ -151,6 +151,17 @@ def test_after_a_hole_everything_begins_again() -> None:
     assert bars.count == 1
 
 
+def test_after_the_clock_was_set_back_everything_begins_again() -> None:
+    """Otherwise all prices of an hour would count into one bar, and an old volatility would be that of now."""
+    bars = barred(walk(100))
+    bars.add(NOW + 100 * 10_000 - 200_000, 100.0, 1.0)
+    assert bars.count == 99, "what comes late by less than a hole is late"
+    for number in range(3):
+        bars.add(NOW - 3_600_000 + number * 10_000, 100.0 + number, 1.0)
+    assert bars.count == 1
+    assert bars.vol == pytest.approx(math.log(1.01) / math.sqrt(10))
+
+
 def test_there_are_no_signals_before_all_indicators_have_one_or_while_nothing_moves() -> None:
     assert barred(walk(REGIME_BARS)).signals is None
     assert barred(walk(60)).signals is not None

@@ -11,20 +11,21 @@ import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tape import TICKER, Tape, held, sent, withdrawn
+from tape import NO_LIMITS, TICKER, Tape, held, sent, withdrawn
 from virtual import TICKER as SIM_TICKER
 from virtual import Virtual
 
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, Effect, Filled, Message, SubmitOrder, Tick
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.sizing import Allotment, Sizing
 from kalshi_cli.core.state import State
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.spike import Spike
-from kalshi_cli.units import Ts, cents, contracts
+from kalshi_cli.units import Ts, cents, contracts, dollars
 
 
 def spike(**given: object) -> Spike:
@@ -92,6 +93,28 @@ def test_a_move_that_the_reference_did_not_make_is_faded() -> None:
     played.book(40, 42)
     played.index(1_000_100_000)
     assert len(sent(played.book(46, 48))) == 1
+
+
+@pytest.mark.parametrize("silent_s", [0, 16, 200])
+def test_where_the_reference_fell_silent_nobody_knows_what_explains_a_move(silent_s: int) -> None:
+    """What it said last would make every move of the coin look like a spike."""
+    played = tape()
+    played.index(1_000_000_000)
+    played.book(40, 42)
+    for _ in range(silent_s):
+        played.tick(1)
+        played.book(40, 42)
+    assert len(sent(played.book(46, 48))) == (silent_s == 0)
+
+
+def test_an_order_is_as_large_as_the_configuration_says() -> None:
+    share = Allotment(sizing=Sizing(kind="fraction", fraction=0.01))
+    played = Tape(spike(), limits=msgspec.structs.replace(NO_LIMITS, allotments={"spike": share}))
+    played.book(40, 42)
+    assert sent(played.book(46, 48)) == [], "until the balance is known"
+    played.engine.state.cash_besides = dollars(1_000)
+    (order,) = sent(played.book(46, 48))
+    assert order.qty == contracts(18), "for ten dollars at 52c, with a taker's fee"
 
 
 def test_nothing_is_entered_near_the_ends_or_without_two_sides() -> None:
