@@ -16,7 +16,8 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
     `fixed`: what the strategy's own parameter says. `fraction`: its cost is this fraction of the money. `kelly`: this
     fraction of what the Kelly criterion would stake, which makes money grow fastest where the fair value is right, and
-    is too much where it is not. The last two never cost more than `max_fraction` of the money.
+    is too much where it is not. Never more than `max_fraction` of the money: an order of `fraction`, all orders of
+    `kelly` in a market together.
     """
 
     kind: Literal["fixed", "fraction", "kelly"] = "fixed"
@@ -33,6 +34,8 @@ class Allotment(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_ALLOTMENT = Allotment()
 
+NOTHING = Qty(0)
+
 RESERVED = Allotment.__struct_fields__
 """What is configured beside the parameters of a strategy, so that no parameter is called so."""
 
@@ -46,13 +49,15 @@ def size(
     fixed: Qty,
     money: Money | None,
     fees: FeeSchedule,
+    held: Qty = NOTHING,
     max_qty: Qty | None = None,
     max_cost: Money | None = None,
 ) -> Qty:
     """Contracts for an order at `price` (that of YES) where `fair` is what YES is worth; 0 for none.
 
-    `money` is what is sized by; nothing is bought by a fraction of what is not known. `max_qty` and `max_cost` are the
-    limits of one order. Of `fixed` nothing is cut: an order that passes a limit is denied, and that is seen.
+    `money` is what is sized by; nothing is bought by a fraction of what is not known. What is `held` on that side is a
+    part of what Kelly stakes on this market, however many orders it takes. `max_qty` and `max_cost` are the limits of
+    one order. Of `fixed` nothing is cut: an order that passes a limit is denied, and that is seen.
     """
     if sizing.kind == "fixed":
         return fixed
@@ -61,6 +66,8 @@ def size(
         return Qty(0)
     share = sizing.fraction * (1.0 if sizing.kind == "fraction" else kelly(side, price, fair, fees))
     whole = int(money * min(share, sizing.max_fraction)) // paid
+    if sizing.kind == "kelly":
+        whole = max(0, whole - held // ONE_CONTRACT)
     if max_cost is not None:
         whole = min(whole, max_cost // cost)
     if max_qty is not None:

@@ -457,6 +457,7 @@ class View:
             fixed=fixed,
             money=cash if cash is None or allotment.budget is None else min(cash, allotment.budget),
             fees=self.fees(ticker),
+            held=Qty(max(0, self.position(ticker) * side.sign)),
             max_qty=limits.max_order_qty,
             max_cost=limits.max_order_cost,
         )

@@ -89,6 +89,16 @@ def test_kelly_takes_its_fraction_and_is_capped() -> None:
     assert sized(Sizing(kind="kelly", fraction=0.25, max_fraction=0.01)) == 25
 
 
+def test_what_kelly_stakes_is_for_all_orders_of_a_market_together() -> None:
+    """Asked again every few seconds while the edge is there, it would stake it again and again."""
+    whole = sized(KELLY)
+    assert sized(KELLY, held=contracts(100)) == whole - 100
+    assert sized(KELLY, held=contracts(100), max_qty=contracts(50)) == 50, "the limits are those of one order"
+    assert sized(KELLY, held=contracts(1_000)) == 0
+    each = Sizing(kind="fraction", fraction=0.02)
+    assert sized(each, held=contracts(100)) == sized(each), "a fraction is that of each order"
+
+
 def test_nothing_is_bought_without_an_edge_a_belief_or_money() -> None:
     assert sized(KELLY, fair=40) == 0
     assert sized(KELLY, fair=None) == 0
@@ -144,3 +154,17 @@ def test_a_strategy_asks_for_its_size_by_what_is_configured_for_it(build: Build)
     assert wants("one") == 40, "fifty, and the limit of an order is less"
     assert wants("small") == 5, "of its budget, which is less than the balance"
     assert wants("other") == 3
+
+
+@pytest.mark.parametrize(("side", "counts"), [(BID, 10), (ASK, 0)])
+def test_what_a_strategy_holds_on_that_side_is_taken_off_its_kelly_stake(build: Build, side: Side, counts: int) -> None:
+    limits = Limits(max_order_qty=None, max_order_cost=None, allotments={"one": Allotment(sizing=KELLY)})
+    engine = build.engine(limits=limits, state=build.state(fees={"KXA-1": FREE}))
+    engine.step(account(build))
+    view = View(engine.state, "one", limits)
+    order = build.order(strategy="one", order_id="o1")
+    engine.recall([order], [build.fill(order_id="o1", client_order_id="c1")])
+    assert view.position("KXA-1") == contracts(10)
+    fair = 50 if side is BID else 30
+    wanted = view.size("KXA-1", side, cents(40), cents(fair), contracts(3)) / ONE_CONTRACT
+    assert wanted == sized(KELLY, side, fair=fair, money=view.cash) - counts > 0
