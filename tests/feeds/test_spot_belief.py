@@ -48,6 +48,38 @@ def test_a_price_from_the_future_is_as_old_as_its_arrival() -> None:
     assert one.venue(Ts(NOW + 10_001)) is None
 
 
+def test_after_the_clock_was_set_back_no_price_from_before_is_fresh_and_new_ones_are() -> None:
+    one = belief("one")
+    assert one.hear(price("one", 100), NOW) is not None
+    back = Ts(NOW - 3_600_000)
+    assert one.venue(back) is None, "it would be fresh for an hour"
+    assert one.hear(price("one", 90, back), back) == price("one", 90, back)
+    assert one.venue(Ts(NOW - 500)) is None
+    assert belief("one").hear(price("one", 100, NOW + 500), Ts(NOW)) is not None
+
+
+def test_a_jump_of_a_venue_that_is_alone_is_believed_once_it_has_lasted() -> None:
+    several = belief("one", "two")
+    assert several.hear(price("one", 100), NOW) is not None
+    for second in range(1, 11):
+        later = Ts(NOW + second * 1000)
+        assert several.hear(price("one", 1_000, later), later) is None, "nobody confirms it"
+        assert several.is_disputed
+    later = Ts(NOW + 10_001)
+    assert several.hear(price("one", 1_000, later), later) is not None
+
+
+def test_a_jump_that_another_venue_made_as_well_is_believed_at_once_and_so_is_its_end() -> None:
+    several = belief("one", "two")
+    assert several.hear(price("one", 100), NOW) is not None
+    assert several.hear(price("two", 110, NOW + 1), Ts(NOW + 1)) is None
+    assert several.hear(price("one", 110, NOW + 2), Ts(NOW + 2)) is not None
+    alone = belief("one")
+    assert alone.hear(price("one", 100), NOW) is not None
+    assert alone.hear(price("one", 10, NOW + 1), Ts(NOW + 1)) is None
+    assert alone.hear(price("one", 100.2, NOW + 2), Ts(NOW + 2)) is not None
+
+
 def test_one_that_is_alone_in_what_it_says_is_not_believed() -> None:
     several = belief()
     several.hear(price("two", 100), NOW)

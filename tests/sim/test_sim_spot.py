@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 import pytest
-from served import eventually
+from served import SteadyClock, eventually
 from sim_build import T0, make_exchange
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.core.messages import SpotPrice
 from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
 from kalshi_cli.feeds.spot.coinbase import COINBASE
@@ -41,10 +41,12 @@ PATH = Path(1, BTC)
 class Spot:
     """A served world, and where its venues are."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.venues = SpotVenues(1, lambda _coin, at: PATH.at(at))
         self.faults = self.venues.faults
-        self.server = SimServer(make_exchange(), SystemClock(), on_advance=lambda _now: None, spots=self.venues)
+        self.server = SimServer(
+            make_exchange(), clock or SystemClock(), on_advance=lambda _now: None, spots=self.venues
+        )
 
     def source(self, venue: Venue, *, ws_url: str = "", symbol: str = "BTC") -> Source:
         at = f"{urlsplit(self.server.rest_url).netloc}/spot/{venue.name}"
@@ -166,6 +168,21 @@ def test_without_any_stream_the_venues_are_read_over_rest(spot: Spot) -> None:
         spot.faults["coinbase"] = "junk"
         eventually(lambda: heard.prices[-1].venue == "kraken")
         assert reader.errors["coinbase", "junk"]
+
+
+def test_a_stream_of_nothing_but_old_prices_is_given_up_and_that_is_told() -> None:
+    """Trades that go on and on, all of an hour ago: nothing would say that nothing is traded on them."""
+    clock = SteadyClock()
+    clock.shift_s = -3_600
+    late = Spot(clock)
+    late.server.start()
+    try:
+        with reading(late.source(COINBASE)) as (reader, heard):
+            eventually(lambda: reader.errors["coinbase", "lost"] >= 2)
+            eventually(lambda: heard.has_said("no venue says a fresh one"))
+            assert heard.prices == []
+    finally:
+        late.server.stop()
 
 
 def test_rest_is_left_alone_while_a_stream_gives_prices(spot: Spot) -> None:

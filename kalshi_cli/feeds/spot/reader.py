@@ -43,7 +43,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     look_s: float = 0.5
     """How often a silent connection is looked at."""
     silence_s: float = 20.0
-    """No price on a connection for so long, whatever else comes: it is given up."""
+    """No fresh price on a connection for so long, whatever else comes: it is given up."""
     first_pause_s: float = 1.0
     longest_pause_s: float = 60.0
     healthy_s: float = 60.0
@@ -132,15 +132,21 @@ class SpotReader:
 
     # -- prices ---------------------------------------------------------------------------------------------------
 
-    def _take(self, prices: Sequence[SpotPrice], *, is_streamed: bool) -> None:
+    def _take(self, prices: Sequence[SpotPrice], *, is_streamed: bool) -> bool:
+        """Bring what is believed; whether any of these is as young as it must be for that."""
+        is_any_fresh = False
         for price in prices:
             with self._lock:
-                if is_streamed:
+                now = self._clock.now()
+                is_fresh = now - price.ts <= self._max_age_s * 1000
+                if is_fresh and is_streamed:
                     self._streamed = self._clock.monotonic()
-                believed = self._belief.hear(price, self._clock.now())
+                believed = self._belief.hear(price, now)
                 if believed is not None:
                     self._bring(believed)
+            is_any_fresh = is_any_fresh or is_fresh
         self._look()
+        return is_any_fresh
 
     def _look(self) -> None:
         """Say where the prices come from when that changed, but not more often than prices grow old."""
@@ -149,7 +155,7 @@ class SpotReader:
             if venue is not None:
                 said = f"the price is that of {venue}"
             elif self._belief.is_disputed:
-                said = "no price: the venues contradict each other"
+                said = "no price: the venues contradict each other, or a single one jumps"
             else:
                 said = "no price: no venue says a fresh one" if self._is_blind() else self._said
             now = self._clock.monotonic()
@@ -217,11 +223,10 @@ class SpotReader:
                     if errors >= MAX_ERRORS:
                         raise
                     continue
-                if prices:
+                if self._take(prices, is_streamed=True):
                     heard = self._clock.monotonic()
-                    self._take(prices, is_streamed=True)
             if self._clock.monotonic() - heard >= self._pace.silence_s:
-                raise _LostError("no price came")
+                raise _LostError("no fresh price came")
             poll_at = self._poll_if_blind(source, poll_at)
         return poll_at
 
