@@ -7,8 +7,10 @@ from pathlib import Path
 
 from kalshi_cli.app import App
 from kalshi_cli.errors import UnreachableError, UsageError
+from kalshi_cli.feeds import venue_map
 from kalshi_cli.feeds.fairs import SourceError
-from kalshi_cli.feeds.polymarket import CLOB_URL, GAMMA_URL, MAX_BYTES, Fetch, Heard, Pair, hear, read_map
+from kalshi_cli.feeds.polymarket import CLOB_URL, GAMMA_URL, MAX_BYTES, Fetch, Heard, hear
+from kalshi_cli.feeds.venue_map import Pair
 from kalshi_cli.text import safe_text
 
 
@@ -17,7 +19,8 @@ def pairs_of(app: App, path: Path) -> list[Pair]:
     name = safe_text(path.name, 80)
     try:
         with path.open("rb") as file:
-            pairs, problems = read_map(file.read(MAX_BYTES + 1))
+            body = file.read(venue_map.MAX_BYTES + 1)
+        pairs, problems = venue_map.read_map(body, is_yaml=path.suffix in (".yaml", ".yml"))
     except (OSError, ValueError) as error:  # ValueError: a name with a null in it, or what SourceError says
         why = safe_text(str(error.strerror), 100) if isinstance(error, OSError) else str(error)
         raise UsageError(f"the map {name} cannot be read: {why}", code="bad_map") from None

@@ -237,7 +237,7 @@ def closing(
 @app.command("cross-venue")
 def cross_venue(
     ctx: typer.Context,
-    table: Annotated[Path, typer.Option("--map", metavar="FILE", help="Which market is which; see docs/scan.md.")],
+    table: Annotated[Path, typer.Option("--map", metavar="FILE", help="Which market is which, CSV or YAML: docs/scan.md.")],
     min_edge: Annotated[Any, price_option("--min-edge", text="Only where a contract leaves at least this.")] = None,
     fee: Annotated[
         Any,

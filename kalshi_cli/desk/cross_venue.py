@@ -11,7 +11,8 @@ from kalshi_cli.core.scan import Edge, edge, fees_now
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.feeds.fairs import SourceError
-from kalshi_cli.feeds.polymarket import Heard, Pair
+from kalshi_cli.feeds.polymarket import Heard
+from kalshi_cli.feeds.venue_map import Pair
 from kalshi_cli.units import Money, Price, Qty, Ts
 
 

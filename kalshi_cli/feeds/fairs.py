@@ -31,6 +31,9 @@ LONGEST_READ_S = 10.0
 TELL_EVERY_S = 60.0
 """What is wrong with a source is told at most so often."""
 
+HEADINGS = (["ticker", "probability"], ["ticker", "probability", "until"])
+"""Of a table in CSV, which may be without one."""
+
 TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,99}")
 _NUMBER = re.compile(r"(?=.{1,60}\Z)([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _JSON = msgspec.json.Decoder(float_hook=Decimal)
@@ -38,6 +41,11 @@ _JSON = msgspec.json.Decoder(float_hook=Decimal)
 
 class SourceError(ValueError):
     """Text from outside that cannot be read, or a source that gave none. The text says why, in one safe line."""
+
+
+def wrong_heading(found: str, expected: str) -> SourceError:
+    """Of a CSV: what stands in its first line, and what would be right."""
+    return SourceError(f"its first line is {safe_text(found, 100)!r}, and must be {expected}")
 
 
 class Fair(NamedTuple):
@@ -117,8 +125,10 @@ def _csv_rows(text: str) -> Iterator[tuple[str, list[object]]]:
             return
         except csv.Error as error:
             raise SourceError(f"line {number}: {safe_text(str(error), 100)}") from None
-        is_heading = number == 1 and [cell.strip().lower() for cell in row[:2]] == ["ticker", "probability"]
-        if row and not is_heading:
+        if row and number == 1 and not any(map(str.isdigit, "".join(row))):  # words alone, so a heading
+            if [cell.strip().lower() for cell in row] not in HEADINGS:
+                raise wrong_heading(",".join(row), " or ".join(map(",".join, HEADINGS)))
+        elif row:
             yield f"line {number}", list(row)
 
 

@@ -1,4 +1,4 @@
-"""What Polymarket offers for a question that Kalshi has too: its public REST answers, and the map of whose is whose.
+"""What Polymarket offers for a question that Kalshi has too: its public REST answers.
 
     GET https://clob.polymarket.com/book?token_id=TOKEN     the book of one outcome
     GET https://gamma-api.polymarket.com/markets?slug=SLUG  a market's outcomes and their tokens
@@ -10,7 +10,6 @@ public; nothing here can trade. Whoever fetches is handed in.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -20,7 +19,8 @@ import msgspec
 
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.scan import Quote
-from kalshi_cli.feeds.fairs import TICKER, SourceError
+from kalshi_cli.feeds.fairs import SourceError
+from kalshi_cli.feeds.venue_map import TOKEN, Pair
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 
@@ -28,30 +28,15 @@ CLOB_URL = "https://clob.polymarket.com"
 GAMMA_URL = "https://gamma-api.polymarket.com"
 
 MAX_BYTES = 2_000_000
-"""Of one answer, and of a map."""
-MOST_PAIRS = 200
-"""Of a map: one or two requests each."""
-
-HEADING = ["ticker", "polymarket", "side"]
+"""Of one answer."""
 
 Fetch = Callable[[str], bytes]
 """A path with its query -> the answer; SourceError where there is none."""
 
 T = TypeVar("T")
 
-_TOKEN = re.compile(r"[0-9]{1,78}")
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,18})?")
 _MOMENT = re.compile(r"[0-9]{12,14}")
-
-
-class Pair(NamedTuple):
-    """A market of Kalshi, and the token or the slug of Polymarket that asks the same. `is_yes`: they pay alike; else
-    one pays where the other does not."""
-
-    ticker: str
-    polymarket: str
-    is_yes: bool
 
 
 class Heard(NamedTuple):
@@ -59,60 +44,6 @@ class Heard(NamedTuple):
 
     quote: Quote
     made: Ts | None
-
-
-# -- the map ------------------------------------------------------------------------------------------------------
-
-
-def read_map(body: bytes) -> tuple[list[Pair], list[str]]:
-    """CSV with the heading `ticker,polymarket,side`; empty lines and lines that begin with # are skipped.
-
-    The pairs, and what is wrong with each line that is none. SourceError where nothing of it can be read.
-    """
-    if len(body) > MAX_BYTES:
-        raise SourceError(f"it is longer than {MAX_BYTES} bytes")
-    try:
-        lines = body.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise SourceError("it is not text in UTF-8") from None
-    pairs: dict[str, Pair] = {}
-    problems = []
-    rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    if not rows or _cells(rows[0][1]) != HEADING:
-        raise SourceError(f"its first line must be {','.join(HEADING)}")
-    for number, line in rows[1:]:
-        try:
-            pair = _pair(line)
-            if pair.ticker in pairs:
-                raise SourceError(f"{pair.ticker} is there twice")
-        except SourceError as error:
-            problems.append(f"line {number}: {error}")
-            continue
-        pairs[pair.ticker] = pair
-    if len(pairs) + len(problems) > MOST_PAIRS:
-        raise SourceError(f"it has more than {MOST_PAIRS} markets")
-    return list(pairs.values()), problems
-
-
-def _cells(line: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True, strict=True), [])]
-    except csv.Error as error:
-        raise SourceError(safe_text(str(error), 100)) from None
-
-
-def _pair(line: str) -> Pair:
-    cells = _cells(line)
-    if len(cells) != len(HEADING):
-        raise SourceError(f"{len(cells)} values instead of {len(HEADING)}")
-    ticker, polymarket, side = cells[0].upper(), cells[1], cells[2].lower()
-    if not TICKER.fullmatch(ticker):
-        raise SourceError(f"not a ticker: {safe_text(ticker, 40)!r}")
-    if not _TOKEN.fullmatch(polymarket) and not _SLUG.fullmatch(polymarket):
-        raise SourceError(f"neither a token id nor a slug of Polymarket: {safe_text(polymarket, 40)!r}")
-    if side not in ("yes", "no"):
-        raise SourceError(f"the side is yes or no, not {safe_text(side, 40)!r}")
-    return Pair(ticker, polymarket, side == "yes")
 
 
 # -- the wire -----------------------------------------------------------------------------------------------------
@@ -144,7 +75,7 @@ _texts = msgspec.json.Decoder(list[str])
 def hear(pair: Pair, clob: Fetch, gamma: Fetch) -> Heard:
     """Their prices now. SourceError where they have none of that name, or say what cannot be."""
     name = pair.polymarket
-    token = name if _TOKEN.fullmatch(name) else read_token(gamma(f"/markets?slug={name}"), name)
+    token = name if TOKEN.fullmatch(name) else read_token(gamma(f"/markets?slug={name}"), name)
     bid, ask, made = read_best(clob(f"/book?token_id={token}"), token)
     if pair.is_yes:
         return Heard(Quote(bid, ask), made)
@@ -161,7 +92,7 @@ def read_token(body: bytes, slug: str) -> str:
     if [outcome.lower() for outcome in outcomes] != ["yes", "no"]:
         named = safe_text(", ".join(outcomes), 80)
         raise SourceError(f"its outcomes are {named}, not Yes and No: put a token id into the map")
-    if len(tokens) != 2 or not _TOKEN.fullmatch(tokens[0]):
+    if len(tokens) != 2 or not TOKEN.fullmatch(tokens[0]):
         raise SourceError("its tokens cannot be read")
     return tokens[0]
 

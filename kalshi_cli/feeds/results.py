@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal, ReferencePrice, SpotPrice
 from kalshi_cli.errors import UsageError
-from kalshi_cli.feeds.fairs import read_row
+from kalshi_cli.feeds.fairs import read_row, wrong_heading
 from kalshi_cli.feeds.recording import at_line, read_lines
 from kalshi_cli.feeds.signals import Said, signal_of
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_price, parse_ts
@@ -103,7 +103,7 @@ def read_history(path: Path) -> Iterator[Message]:
             if read is None:
                 read = next((_ROWS[heading] for heading in _ROWS if cells[: len(heading)] == list(heading)), None)
                 if read is None:
-                    raise ValueError(f"the first line is none of {'; '.join(map(','.join, _ROWS))}")
+                    raise wrong_heading(",".join(cells), "; or ".join(map(",".join, _ROWS)))
                 continue
             for message in read(path, cells):
                 if message.ts < before:

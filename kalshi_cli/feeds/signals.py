@@ -58,7 +58,8 @@ def read_signal(line: bytes, clock: Clock) -> NewsSignal:
     try:
         found = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"it is no signal: {safe_text(str(error), 100)}") from None
+        why = safe_text(str(error), 100)
+        raise SourceError(f"it is no signal, a line of JSON with id, ticker, side, confidence: {why}") from None
     return signal_of(found, clock.now())
 
 

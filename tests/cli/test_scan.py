@@ -211,6 +211,21 @@ def test_both_ways_are_compared_after_the_fees_of_both(one: Served, theirs: Poly
     assert row["age_s"] > 0
 
 
+def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, theirs: Polymarket) -> None:
+    theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [("0.58", "80")])
+    path = one.home / "pairs.yaml"
+    path.write_text(f"- {{ticker: {TWO_SIDED}, polymarket: {TOKEN}, side: yes}}\n")
+    (row,) = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json").json
+    assert (row["ticker"], row["side"], row["polymarket_bid"]) == (TWO_SIDED, "yes", "0.5500")
+    path = one.home / "pairs.csv"
+    path.write_text(f"ticker,token,side\n{TWO_SIDED},{TOKEN},yes\n")
+    ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json")
+    found = (
+        "the map pairs.csv cannot be read: its first line is 'ticker,token,side', and must be ticker,polymarket,side"
+    )
+    assert (ended.code, ended.error["message"]) == (2, found)
+
+
 def test_a_token_of_the_other_outcome_is_turned_over(one: Served, theirs: Polymarket) -> None:
     theirs.books[TOKEN] = book(TOKEN, [("0.40", "30")], [("0.45", "20")])
     (row,) = kalshi(

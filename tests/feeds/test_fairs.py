@@ -85,6 +85,21 @@ def test_lines_that_cannot_be_read_are_counted_and_the_others_stay() -> None:
     assert (table.junk, table.first_junk) == (5, "line 2: not a ticker, a probability, and at most a time")
 
 
+@pytest.mark.parametrize(
+    "heading", ["ticker,probabilty", "ticker,edge", "probability,ticker", "time,ticker,probability"]
+)
+def test_a_wrong_heading_is_shown_with_the_right_one_and_nothing_below_is_taken_for_a_probability(heading: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        read_table(f"{heading}\nKXA-1,0.45\n".encode())
+    right = "ticker,probability or ticker,probability,until"
+    assert str(caught.value) == f"its first line is {heading!r}, and must be {right}"
+
+
+@pytest.mark.parametrize("heading", ["", "Ticker, Probability\n", "ticker,probability,until\n", "\n"])
+def test_a_table_may_have_a_heading(heading: str) -> None:
+    assert read_table(f"{heading}KXA-1,0.45\n".encode()) == Table({"KXA-1": Fair(Price(4_500))})
+
+
 def test_of_a_ticker_that_is_there_twice_the_last_line_counts() -> None:
     assert read_table(b"KXA-1,0.45\nKXA-1,0.46\n").fairs == {"KXA-1": Fair(Price(4_600))}
 
@@ -372,10 +387,15 @@ def _runs(pid: int) -> bool:
         ({"age": "-1"}, 0),
         ({"date": "Thu, 28 May 2026 20:26:40 GMT"}, 0),
         ({"last-modified": "Thu, 28 May 2026 20:25:40 GMT", "date": "Thu, 28 May 2026 20:26:40 GMT"}, 60),
-        ({"last-modified": "Thu, 28 May 2026 20:25:40 -0000", "date": "Thu, 28 May 2026 20:26:40 GMT"}, 0),
+        ({"last-modified": "Thu, 28 May 2026 20:25:40 -0000", "date": "Thu, 28 May 2026 20:26:40 GMT"}, 60),
+        ({"last-modified": "Thu, 28 May 2026 19:26:40 GMT"}, 3_600),
+        ({"last-modified": "Thu, 28 May 2026 19:26:40 GMT", "date": "today"}, 3_600),
+        ({"last-modified": "Thu, 28 May 2026 21:26:40 GMT"}, 0),
+        ({"age": "9" * 12}, 999_999_999_999),
         ({"last-modified": "yesterday", "date": "today"}, 0),
         ({"last-modified": "Thu, 28 May 2026 20:26:40 GMT", "date": "Thu, 28 May 2026 20:25:40 GMT", "age": "5"}, 5),
     ],
 )
 def test_how_old_a_web_page_is_says_its_server(headers: dict[str, str], age_s: float) -> None:
-    assert age_of(headers) == age_s
+    """What was made an hour ago must not pass for new because its server does not say what time it is there."""
+    assert age_of(headers, NOW) == age_s

@@ -40,6 +40,15 @@ def test_probabilities_come_at_their_times_and_end_when_they_say(tmp_path: Path)
     ]
 
 
+def test_a_wrong_heading_is_named_with_its_file_and_the_right_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        played(tmp_path, "fairs.csv", f"time,ticker,prob\n{at(1500)},{TICKER},0.45\n")
+    said = str(caught.value)
+    assert "fairs.csv:1: its first line is 'time,ticker,prob', and must be " in said
+    for right in ("exchange_ts,recv_ns,price", "time,ticker,probability", "time,id,ticker,direction,confidence"):
+        assert right in said
+
+
 def test_news_come_at_their_times(tmp_path: Path) -> None:
     found = played(tmp_path, "news.csv", f"time,id,ticker,direction,confidence\n{at(2500)},n1,KXA*,down,0.6\n")
     assert [message for message in found if isinstance(message, NewsSignal)] == [

@@ -36,6 +36,11 @@ def read(body: bytes) -> NewsSignal:
 # -- one line -----------------------------------------------------------------------------------------------------
 
 
+def test_a_line_of_csv_is_told_what_a_line_should_be() -> None:
+    with pytest.raises(SourceError, match="it is no signal, a line of JSON with id, ticker, side, confidence: "):
+        read(b"id,ticker,side,confidence")
+
+
 def test_a_line_is_a_signal_heard_now() -> None:
     assert read(line()) == NewsSignal(NOW, "a-1", "KXFED-26DEC-T4", BID, 6_000, "It rains.")
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from polymarket_build import OTHER, TOKEN, book, market
 
 from kalshi_cli.feeds.fairs import SourceError
-from kalshi_cli.feeds.polymarket import MOST_PAIRS, Pair, hear, read_best, read_map, read_token
+from kalshi_cli.feeds.polymarket import hear, read_best, read_token
+from kalshi_cli.feeds.venue_map import MOST_PAIRS, Pair, read_map
 from kalshi_cli.units import Ts, cents, contracts
 
 HEADING = "ticker,polymarket,side\n"
@@ -61,6 +62,66 @@ def test_what_is_no_map_at_all_is_refused(body: bytes) -> None:
         read_map(body)
 
 
+@pytest.mark.parametrize("first", ["ticker,token,side", "KXRAIN-1,x,yes", "ticker;polymarket;side", ""])
+def test_a_wrong_heading_is_shown_with_the_right_one(first: str) -> None:
+    with pytest.raises(SourceError, match=f"^its first line is '{first}', and must be ticker,polymarket,side$"):
+        read_map(f"{first}\n".encode())
+
+
+def test_a_map_in_yaml_says_the_same_and_its_values_are_text() -> None:
+    text = f"""
+        # rain
+        - ticker: kxrain-1
+          polymarket: {TOKEN}
+          side: YES
+        - {{side: no, ticker: KXRAIN-2, polymarket: will-it-rain}}
+    """
+    assert read_map(text.encode(), is_yaml=True) == (
+        [Pair("KXRAIN-1", TOKEN, True), Pair("KXRAIN-2", "will-it-rain", False)],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        ("{ticker: KX-1, polymarket: x}", "its fields are ticker, polymarket, and must be ticker, polymarket, side"),
+        ("{ticker: KX-1, token: x, side: no}", "its fields are ticker, token, side, and must be"),
+        ("{ticker: KX-1, ticker: KX-2, polymarket: x, side: no}", "its fields are ticker, ticker,"),
+        ("{ticker: KX-1, polymarket: [x], side: no}", "each of its fields must be text"),
+        ("KX-1", "its fields are none"),
+        ("{ticker: KX-1, polymarket: x, side: maybe}", "the side is yes or no, not 'maybe'"),
+        ("{ticker: KX-0, polymarket: x, side: no}", "KX-0 is there twice"),
+    ],
+)
+def test_an_item_that_is_no_pair_is_named_by_its_line_and_the_others_are_read(item: str, why: str) -> None:
+    pair = "{{ticker: KX-{}, polymarket: x, side: no}}"
+    pairs, problems = read_map(f"- {pair.format(0)}\n- {item}\n- {pair.format(9)}\n".encode(), is_yaml=True)
+    assert [each.ticker for each in pairs] == ["KX-0", "KX-9"]
+    (problem,) = problems
+    assert problem.startswith(f"line 2: {why}")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "not a list of ticker, polymarket, side"),
+        ("ticker: KX-1", "not a list"),
+        ("ticker,polymarket,side\nKX-1,x,yes\n", "not a list"),
+        ("- a\n- [\n", "not YAML, from line 3 on"),
+        ("[" * 400, "not YAML"),
+        ("- \x00", "not YAML"),
+        ("- !!python/object/apply:os.system [ls]", ""),
+    ],
+)
+def test_what_is_no_yaml_list_is_refused_and_nothing_in_it_is_run(text: str, why: str) -> None:
+    if not why:
+        assert read_map(text.encode(), is_yaml=True)[0] == []
+        return
+    with pytest.raises(SourceError, match=why):
+        read_map(text.encode(), is_yaml=True)
+
+
 def test_a_map_has_a_bound() -> None:
     lines = [f"KX-{number},x,yes\n" for number in range(MOST_PAIRS + 1)]
     assert len(read_map((HEADING + "".join(lines[:-1])).encode())[0]) == MOST_PAIRS
@@ -73,6 +134,12 @@ def test_hostile_maps_are_refused_harmlessly() -> None:
         for line in (f"{text},x,yes", f"KX-1,{text},yes", f"KX-1,x,{text}"):
             _, problems = read_map(f"{HEADING}{line}\n".encode("utf-8", "replace"))
             assert harmful("".join(problems)) == ""
+        for item in (f"- {{{text}: 1}}", f"- {{ticker: {text}, polymarket: x, side: yes}}", text):
+            try:
+                said = "".join(read_map(item.encode("utf-8", "replace"), is_yaml=True)[1])
+            except SourceError as error:
+                said = str(error)
+            assert harmful(said) == ""
 
 
 # -- the wire -----------------------------------------------------------------------------------------------------
