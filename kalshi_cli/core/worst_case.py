@@ -42,18 +42,45 @@ def live_part(order: Order, schedule: FeeSchedule) -> Live:
 
 
 def at_worst(qty: Qty, cost: Money, live: Iterable[Live]) -> Outcomes:
-    """What a position with these orders loses at most, whichever of them fill.
+    """What a position with these orders loses at most, whichever of them fill and in whatever order: now, or counted
+    from any moment while they do.
 
     Profit and loss is linear in what fills, so the worst case is one of two: it settles NO after every bid filled, or
     YES after every ask filled. The `cost` of a position is without fees: those were paid, and cannot be lost again.
+    What a fill earns is in the balance then and makes up for nothing, so what closes counts as a loss, or as nothing.
     """
-    size = abs(qty) * ONE_DOLLAR
-    if_no, if_yes = (cost, cost - size) if qty >= 0 else (cost - size, cost)
+    bids: list[tuple[int, int]] = []
+    asks: list[tuple[int, int]] = []
+    if_no, if_yes = (cost, 0) if qty > 0 else (0, cost)
     for side, price, count, fee in live:
-        paid, other = (price, ONE_DOLLAR - price) if side is BID else (ONE_DOLLAR - price, price)
-        lost, won = paid * count + fee, max(0, fee - other * count)  # of very little, a fee may be all that is won
-        if_no, if_yes = (if_no + lost, if_yes + won) if side is BID else (if_no + won, if_yes + lost)
+        if side is BID:
+            bids.append((price, count))
+            if_no += fee
+            if_yes += max(0, fee - (ONE_DOLLAR - price) * count)  # of very little, a fee may be all that is won
+        else:
+            asks.append((ONE_DOLLAR - price, count))
+            if_yes += fee
+            if_no += max(0, fee - price * count)
+    if_no += _filled(max(0, -qty), cost, bids)
+    if_yes += _filled(max(0, qty), cost, asks)
     return Outcomes(Money(if_no), Money(if_yes))
+
+
+def _filled(held: int, cost: Money, orders: list[tuple[int, int]]) -> int:
+    """The loss if the market settles against all of these orders (price of their side, and count) once they filled.
+
+    `held` contracts of the other side win then: what is left of them, after the orders closed what they can. The
+    dearest open: the more they cost, the more is lost on them.
+    """
+    if not held:
+        return sum(paid * count for paid, count in orders)
+    opening, left, lost = max(0, sum(count for _, count in orders) - held), held, 0
+    for paid, count in sorted(orders, reverse=True):
+        opened = min(opening, count)
+        closed = min(left, count - opened)
+        opening, left = opening - opened, left - closed
+        lost += paid * opened + max(0, -(-cost * closed // held) - (ONE_DOLLAR - paid) * closed)
+    return lost - left * ONE_DOLLAR - (-cost * left // held)
 
 
 def event_at_worst(markets: Sequence[Outcomes], *, is_exclusive: bool) -> Money:

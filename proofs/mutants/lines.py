@@ -407,6 +407,14 @@ CONTROLS = (
         ("tests/core/test_controls.py",),
     ),
     Mutant(
+        "a profit that a fill takes makes up for nothing",
+        "what turns a position over leaves more at risk than the limit",
+        "core/worst_case.py",
+        "paid * opened + max(0, -(-cost",
+        "paid * opened + max(-(10**9), -(-cost",
+        ("tests/core/test_risk.py", "tests/core/test_event_exposure.py"),
+    ),
+    Mutant(
         "what is traded within the hour is bounded",
         "a loop trades with itself and others for the fees (F62)",
         "core/exposure_controls.py",

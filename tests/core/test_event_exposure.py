@@ -2,8 +2,8 @@
 passed. The test counts by itself: every subset of its own list of orders, every outcome that an event can have.
 
 What closes a position passes every limit, and may take away what another market was hedged by: from then on the limit
-is what could be lost right after it. A fill that takes a profit takes it out of the count, too: what is left may be
-more than the limit by no more than that profit.
+is what could be lost right after it. A fill of such an order that takes a profit takes it out of what the test counts:
+what is left may be more than that by no more than the profit. No other fill leaves more than the limit.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Pending(msgspec.Struct):
     left: int
     order_id: str = ""
     is_resting: bool = False
+    is_closing: bool = False
 
     @property
     def fee(self) -> int:
@@ -78,7 +79,7 @@ class World:
             return
         assert is_closing or before < MAX_LIVE
         name = verdict.order.client_order_id
-        self.pending.append(Pending(name, ticker, side, cents(price), contracts(qty)))
+        self.pending.append(Pending(name, ticker, side, cents(price), contracts(qty), is_closing=is_closing))
         if is_closing:
             self.allowed = [max(*pair) for pair in zip(self.allowed, self.at_risk(), strict=True)]
         self.check()
@@ -107,7 +108,7 @@ class World:
             self.engine.step(Filled(NOW, trade))
             order.left -= qty
             self.pending = [order for order in self.pending if order.left]
-            gained = max(0, self.engine.state.ledger.position(order.ticker).realized - before)
+            gained = max(0, self.engine.state.ledger.position(order.ticker).realized - before) * order.is_closing
             self.check(gained)
             if gained:
                 self.allowed = [max(*pair) for pair in zip(self.allowed, self.at_risk(), strict=True)]
@@ -192,3 +193,15 @@ def test_in_an_exclusive_event_what_wins_elsewhere_makes_room() -> None:
         world.fill(0, 100)
     assert world.engine.state.event_exposure("KXE") == 0, "where one loses $1.50, two win $3.50 each"
     assert not world.denied
+
+
+def test_what_turns_a_position_over_at_a_profit_is_held_against_what_it_leaves() -> None:
+    """Ten YES at 20; twenty NO at 40 are $8, twenty-four are $9.60, whatever the ten were sold for."""
+    world = World()
+    world.place("KXE-1", BID, 20, 10, "accepted")
+    world.fill(0, 100)
+    world.place("KXE-1", ASK, 60, 34, "accepted")
+    assert world.denied == {"EVENT_EXPOSURE": 1}
+    world.place("KXE-1", ASK, 60, 30, "accepted")
+    world.fill(0, 100)
+    assert world.at_risk()[0] == dollars(8)

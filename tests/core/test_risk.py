@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain, combinations
+from fractions import Fraction
+from itertools import chain, combinations, permutations
 from typing import Any
 
 import msgspec
@@ -401,18 +402,33 @@ orders = st.lists(
 
 
 def true_worst(held: tuple[int, int], live: list[tuple[Side, int, int]]) -> int:
-    """The most that can be lost: over every subset that fills, and both outcomes. `held` is (signed count, cents)."""
-    worst = 0
-    trades = [(BID if held[0] > 0 else ASK, held[1], abs(held[0]))] if held[0] else []
-    for subset in chain.from_iterable(combinations(live, size) for size in range(len(live) + 1)):
-        for payout in (0, 100):
-            gain = sum((payout - p) * q * side.sign for side, p, q in (*trades, *subset))
-            worst = max(worst, -gain)
-    return worst * 10_000
+    """The most that can be lost from now, or from any later moment, on: over every sequence that filled by then, every
+    subset that fills from then on, and both outcomes. `held` is (signed count, cents)."""
+    worst = Fraction(0)
+    for filled in chain.from_iterable(permutations(range(len(live)), size) for size in range(len(live) + 1)):
+        qty, cost = after(held, [live[number] for number in filled])
+        rest = [order for number, order in enumerate(live) if number not in filled]
+        for subset in chain.from_iterable(combinations(rest, size) for size in range(len(rest) + 1)):
+            for payout in (0, 100):
+                gain = sum((payout - p) * q * side.sign for side, p, q in subset)
+                worth = abs(qty) * (payout if qty > 0 else 100 - payout)
+                worst = max(worst, cost - worth - gain)
+    return int(worst * 10_000)
+
+
+def after(held: tuple[int, int], fills: list[tuple[Side, int, int]]) -> tuple[int, Fraction]:
+    """What is held once these traded one after the other, and its cost in cents: what closes takes its share."""
+    qty, cost = held[0], Fraction(abs(held[0]) * (held[1] if held[0] > 0 else 100 - held[1]))
+    for side, price, count in fills:
+        closed = min(count, abs(qty)) if side.sign * qty < 0 else 0
+        cost -= cost * closed / abs(qty) if closed else 0
+        qty += side.sign * count
+        cost += (count - closed) * (price if side is BID else 100 - price)
+    return qty, cost
 
 
 @given(held=st.tuples(st.integers(-30, 30), st.integers(1, 99)), live=orders)
-def test_exposure_is_the_worst_over_every_subset_and_outcome(
+def test_exposure_is_the_worst_over_every_sequence_moment_and_outcome(
     held: tuple[int, int], live: list[tuple[Side, int, int]]
 ) -> None:
     build = Build()
@@ -424,6 +440,15 @@ def test_exposure_is_the_worst_over_every_subset_and_outcome(
         state.orders.add(build.order(f"c{number}", side=side, price=cents(price), qty=contracts(qty)))
     assert state.exposure("KXA-1") == true_worst(held, live)
     event("something at risk" if state.exposure("KXA-1") else "nothing at risk")
+
+
+def test_a_profit_that_a_fill_takes_makes_up_for_nothing(state: State, build: Build) -> None:
+    """Ten YES at 20 and an ask for thirty at 60: once it filled, twenty NO for $8 are held, and $4 were won. From now
+    on no more than $4 can be lost; from then on it is $8."""
+    state.ledger.book(build.fill(qty=contracts(10), price=cents(20)))
+    state.orders.add(build.order("x", side=ASK, price=cents(60), qty=contracts(30), post_only=True))
+    assert state.exposure("KXA-1") == 8_000_000
+    assert after((10, 20), [(ASK, 60, 30)]) == (-20, Fraction(800))
 
 
 def test_the_worst_case_is_not_simply_the_sum_of_costs(build: Build) -> None:
