@@ -59,6 +59,7 @@ class Quoter:
     """Wants to buy in every market, always."""
 
     name = "quoter"
+    is_hedged = False
 
     def on_book(self, view: View, ticker: str) -> Iterable[Place]:
         yield Place(ticker, BID, cents(1), contracts(1))

@@ -64,6 +64,7 @@ class Eager:
     """Wants an order in every market whenever it is asked anything, whatever the books look like."""
 
     name = "eager"
+    is_hedged = False
 
     def on_book(self, view: View, ticker: str) -> Iterable[Place]:
         return self._wants(view)

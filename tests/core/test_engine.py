@@ -64,6 +64,7 @@ class Probe:
     """A strategy that answers each hook with whatever the test put in, and remembers what it was asked."""
 
     name = "probe"
+    is_hedged = False
 
     def __init__(self, answer: Hook | None = None) -> None:
         self.answer = answer

@@ -58,6 +58,7 @@ class Buyer:
     """A strategy that bids on whatever happens, as long as it is let."""
 
     name = "buyer"
+    is_hedged = False
 
     def _bid(self, _view: View, *_what: object) -> list[Place]:
         return [Place(TICKER, BID, cents(29), contracts(1))]
