@@ -121,7 +121,7 @@ def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
         answer = sink.read(MAX_BYTES)
         if not answer.is_whole:
             raise SourceError(answer.delivery.text)
-        return Page(answer.body, age_of(answer.headers))
+        return Page(answer.body, age_of(answer.headers, app.machine.now()))
 
     return address.host, fetch
 

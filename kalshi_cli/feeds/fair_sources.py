@@ -12,12 +12,14 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
 from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
 
 COMMAND_S = 30.0
 """How long a command may take."""
@@ -59,18 +61,28 @@ def read_file(path: Path, machine: Clock) -> Page:
     return Page(body, max(0.0, age_s))
 
 
-def age_of(headers: Mapping[str, str]) -> float:
+def age_of(headers: Mapping[str, str], now: Ts) -> float:
     """How old in seconds a web server says that its answer is; 0 where it does not say.
 
-    `Last-Modified` against its own `Date`, so that its clock does not matter, and at least its `Age` in a cache.
+    `Last-Modified` against its own `Date`, so that its clock does not matter, or else against `now`; and at least its
+    `Age` in a cache.
     """
     ages = [0.0]
-    if re.fullmatch("[0-9]{1,9}", headers.get("age", "")):
+    if re.fullmatch("[0-9]{1,300}", headers.get("age", "")):
         ages.append(float(headers["age"]))
-    with suppress(KeyError, ValueError, TypeError, OverflowError):  # TypeError: only one of the two has a zone
-        made, said = (parsedate_to_datetime(headers[name]) for name in ("last-modified", "date"))
-        ages.append((said - made).total_seconds())
+    made, said = (_date(headers.get(name, "")) for name in ("last-modified", "date"))
+    if made is not None:
+        ages.append((now / 1000 if said is None else said) - made)
     return max(ages)
+
+
+def _date(text: str) -> float | None:
+    """Seconds since 1970; None where it is no date. One without a zone is in UTC, as every date of HTTP."""
+    try:
+        found = parsedate_to_datetime(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def argv_of(text: str) -> list[str]:
