@@ -33,6 +33,9 @@ from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 AGAIN_MS = 1_000
 """A basket is repaired at most this often."""
 
+MOST_DOUBLED = 9
+"""After each basket that had to be sold again the event is left alone for twice as long, up to so many times."""
+
 
 class ArbitrageParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.01`, `min_edge=1c`)."""
@@ -93,6 +96,8 @@ class Arbitrage(Strategy):
         self._plans: dict[str, _Plan] = {}
         self._held: set[str] = set()
         self._quiet: dict[str, Ts] = {}
+        self._broken: dict[str, int] = {}
+        """By event, how many baskets were half filled and are sold again."""
 
     def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
         """Nothing to do where the best prices did not change: most messages end here."""
@@ -180,7 +185,9 @@ class Arbitrage(Strategy):
         held = {market.ticker: view.position(market.ticker) for market in event.markets}
         plan = self._plans.get(name)
         if not any(held.values()):
-            self._quiet[name] = Ts(view.now + int(self.params.retry_s * 1000))
+            if name in self._held:
+                self._broken[name] = min(self._broken.get(name, 0) + 1, MOST_DOUBLED)
+            self._quiet[name] = Ts(view.now + int(self.params.retry_s * 1000 * 2 ** self._broken.get(name, 0)))
             self._plans.pop(name, None)
             self._held.discard(name)
             return

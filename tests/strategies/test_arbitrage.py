@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -307,6 +308,25 @@ def test_what_would_lose_more_is_sold_at_the_best_price_once_the_time_is_over() 
     played.tick(0.2)
     assert played.held() == [0, 0, 0]
     assert played.worst() == played.cash() < 0
+
+
+def test_an_event_whose_baskets_break_is_tried_ever_more_rarely() -> None:
+    """A leg that is quoted and never there: each try costs the way to the bid and two fees."""
+    played = Played(latency_ms=150, repair_s="0", retry_s="10")
+    tries: list[float] = []
+    while len(tries) < 4:
+        if not sent(played.books(*GOOD, after=1.0) + played.tick(0.01)):
+            assert played.tape.at < 300
+            continue
+        tries.append(played.tape.at)
+        played.tick(0.2)
+        played.book(B, 30, 41)
+        played.book(C, 24, 31)
+        for _ in range(3):
+            played.tick()
+        assert played.held() == [0, 0, 0]
+    waited = [later - sooner for sooner, later in pairwise(tries)]
+    assert [round(each, -1) for each in waited] == [20, 40, 80]
 
 
 def test_a_leg_that_filled_in_part_leaves_a_smaller_basket_and_the_rest_is_sold() -> None:
