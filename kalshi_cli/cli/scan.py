@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from heapq import nsmallest
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -24,6 +24,7 @@ from kalshi_cli.units import Money, Qty, qty_from_user
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
+    from kalshi_cli.cli.rows.base import Row
     from kalshi_cli.core.scan import Listed
     from kalshi_cli.desk.scan import Family
 
@@ -31,6 +32,9 @@ app = Commands("What is worth a look among all open markets, net of fees. Nothin
 
 T = TypeVar("T")
 WIDTHS = ("cents", "percent", "keeps")
+
+
+# -- what every look takes, and shows -----------------------------------------------------------------------------
 
 
 def _volume(text: str) -> Qty:
@@ -52,28 +56,178 @@ MinVolume = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")]
 
 
-@contextmanager
-def _scan(ctx: typer.Context, series: str, event: str, min_volume: Qty) -> Iterator[tuple[App, Iterator[Family]]]:
-    """The program, and the open events as they are read, with a bar."""
-    from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.desk.scan import Scope, read_families
+class Look(NamedTuple):
+    """The open events, as they are read, and how many rows are wanted of them."""
 
-    with opened(ctx) as desk:
-        scope = Scope(series.upper(), event.upper(), min_volume)
-        now = desk.clock.now()
-        yield desk, read_families(desk.client, scope, now, lambda found: progress(found, "reading events"))
+    desk: App
+    families: Iterator[Family]
+    limit: int
+
+    @property
+    def markets(self) -> Iterator[Listed]:
+        return (listed for family in self.families for listed in family.markets)
+
+    def best(self, found: Iterable[T | None], order: Callable[[T], Any]) -> list[T]:
+        """The first of them in this order, with a remark where there are more. Holds no more than are shown."""
+        some = nsmallest(self.limit + 1, (each for each in found if each is not None), key=order)
+        return _cut(some, self.limit)
 
 
-def _markets(families: Iterable[Family]) -> Iterator[Listed]:
-    return (listed for family in families for listed in family.markets)
-
-
-def _best(found: Iterable[T], limit: int, order: Callable[[T], Any]) -> list[T]:
-    """The first of them in this order, with a remark where there are more. Holds no more than are shown."""
-    some = nsmallest(limit + 1, found, key=order)
-    if len(some) > limit:
+def _cut(found: list[T], limit: int) -> list[T]:
+    if len(found) > limit:
         note(f"the list was cut at {limit}; see more with --limit N")
-    return some[:limit]
+    return found[:limit]
+
+
+class Shown(NamedTuple):
+    """The rows of a look, and what is said where there are none."""
+
+    of: type[Row]
+    rows: Iterable[Row]
+    empty: str
+
+
+def look_for(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], None]:
+    """`kalshi scan NAME`, of what a function finds: it gets a Look and the options of its own. All take the same scope;
+    `traded` is what a market must have traded where nobody says."""
+
+    def add(find: Callable[..., Any]) -> None:
+        def command(ctx: typer.Context, series: str, event: str, min_volume: Qty, limit: int, **own: Any) -> None:
+            from kalshi_cli.cli.screen.prompts import progress
+            from kalshi_cli.cli.screen.render import render_rows
+            from kalshi_cli.desk.scan import Scope, read_families
+
+            with opened(ctx) as desk:
+                now, scope = desk.clock.now(), Scope(series.upper(), event.upper(), min_volume)
+                families = read_families(desk.client, scope, now, lambda found: progress(found, "reading events"))
+                shown = find(Look(desk, families, limit), **own)
+                render_rows(shown.of, list(shown.rows), flags_of(ctx).form, empty=shown.empty, now=desk.clock.now())
+
+        _, *own = signature(find, eval_str=True).parameters.values()
+        shared = {"series": (Series, ""), "event": (Event, ""), "min_volume": (MinVolume, traded), "limit": (Limit, 20)}
+        of_context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        scope = [
+            Parameter(each, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for each, (kind, default) in shared.items()
+        ]
+        own = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in own]
+        command.__signature__ = Signature([of_context, *own, *scope])  # type: ignore[attr-defined]
+        app.command(name, help=find.__doc__)(command)
+
+    return add
+
+
+# -- the looks ----------------------------------------------------------------------------------------------------
+
+
+@look_for("arbitrage")
+def arbitrage(
+    look: Look,
+    min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets that leave at least this.")] = None,
+) -> Shown:
+    """Markets of one event that, bought together, pay more than they cost whatever happens.
+
+    NO of several markets of which at most one comes true; YES of a lower threshold and NO of a higher one.
+    The list's prices choose; the books of what they choose are read then. Prices move while you look, and nothing buys
+    all legs at once: one that misses leaves a position. The strategy `arbitrage` takes the thinnest leg first.
+
+    \b
+    kalshi scan arbitrage
+    kalshi scan arbitrage --min-profit 1.00 --json
+    kalshi scan arbitrage --series KXHIGHNY
+    """
+    from kalshi_cli.cli.rows.scan import ArbitrageRow, arbitrage_row
+    from kalshi_cli.desk.scan import MOST_BOOKS, find_arbitrage
+
+    found, unread = find_arbitrage(look.desk.client, look.families, min_profit or Money(0))
+    if unread:
+        note(f"{unread} more events may have some: only {MOST_BOOKS} books were read; narrow it with --series")
+    if found:
+        note("prices move, and legs are not bought at once: one that misses leaves a position")
+    best = look.best(found, lambda each: (-each.basket.net, each.event.event_ticker))
+    return Shown(ArbitrageRow, [arbitrage_row(*each) for each in best], "no basket pays after fees")
+
+
+@look_for("spread", traded="1")
+def spread(
+    look: Look, sort: Annotated[str, choice_option("--sort", choices=WIDTHS, text="What is widest.")] = "cents"
+) -> Shown:
+    """The widest spreads of what trades, and what a maker of both sides keeps of them after maker fees.
+
+    \b
+    kalshi scan spread
+    kalshi scan spread --sort keeps --min-volume 1000 --limit 10
+    """
+    from kalshi_cli.cli.rows.scan import SpreadRow, spread_row
+    from kalshi_cli.core import scan
+
+    def order(found: scan.Spread) -> tuple[float, int, str]:
+        width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[sort]
+        return -width, -found.listed.market.volume_24h, found.listed.market.ticker
+
+    best = look.best(map(scan.spread, look.markets), order)
+    return Shown(SpreadRow, map(spread_row, best), "no market fits")
+
+
+@look_for("movers")
+def movers(look: Look) -> Shown:
+    """The largest changes since a day ago: the last trade against the last one then, as the exchange tells them.
+
+    \b
+    kalshi scan movers
+    kalshi scan movers --min-volume 500 --format csv
+    """
+    from kalshi_cli.cli.rows.scan import MoverRow, mover_row
+    from kalshi_cli.core import scan
+
+    def order(found: scan.Move) -> tuple[int, int, str]:
+        return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
+
+    return Shown(MoverRow, map(mover_row, look.best(map(scan.move, look.markets), order)), "nothing moved")
+
+
+@look_for("cheap")
+def cheap(
+    look: Look, below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c"
+) -> Shown:
+    """YES or NO offered for next to nothing, with how much of it there is and what part of the price the fee is.
+
+    \b
+    kalshi scan cheap
+    kalshi scan cheap --below 2c --series KXBTCD
+    """
+    from kalshi_cli.cli.rows.scan import CheapRow, cheap_row
+    from kalshi_cli.core import scan
+
+    def order(found: scan.Cheap) -> tuple[int, int, str, str]:
+        return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
+
+    found = (each for listed in look.markets for each in scan.cheap(listed, below))
+    return Shown(CheapRow, map(cheap_row, look.best(found, order)), "nothing is that cheap")
+
+
+@look_for("closing")
+def closing(
+    look: Look,
+    within: Annotated[Any, duration_option("--within", text="That close so soon.")] = "1h",
+    margin: Annotated[Any, price_option("--margin", text="At least so far from zero and from one dollar.")] = "5c",
+) -> Shown:
+    """Markets that close soon and are not decided yet, the next one first.
+
+    \b
+    kalshi scan closing
+    kalshi scan closing --within 24h --margin 20c --json
+    """
+    from kalshi_cli.cli.rows.scan import ClosingRow, closing_row
+    from kalshi_cli.core.scan import is_undecided
+
+    now, within_ms = look.desk.clock.now(), int(within * 1000)
+    found = (each for each in look.markets if is_undecided(each.market, now, within_ms, margin))
+    best = look.best(found, lambda each: (each.market.close_time, each.market.ticker))
+    return Shown(ClosingRow, map(closing_row, best), "nothing closes that soon")
+
+
+# -- another venue ------------------------------------------------------------------------------------------------
 
 
 def _rate(text: str) -> int:
@@ -87,157 +241,12 @@ def _rate(text: str) -> int:
     return round(rate * 10_000)
 
 
-@app.command("arbitrage")
-def arbitrage(
-    ctx: typer.Context,
-    min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets that leave at least this.")] = None,
-    series: Series = "",
-    event: Event = "",
-    min_volume: MinVolume = "0",
-    limit: Limit = 20,
-) -> None:
-    """Markets of one event that, bought together, pay more than they cost whatever happens.
-
-    NO of several markets of which at most one comes true; YES of a lower threshold and NO of a higher one.
-    The list's prices choose; the books of what they choose are read then. Prices move while you look, and nothing buys
-    all legs at once: one that misses leaves a position. The strategy `arbitrage` takes the thinnest leg first.
-
-    \b
-    kalshi scan arbitrage
-    kalshi scan arbitrage --min-profit 1.00 --json
-    kalshi scan arbitrage --series KXHIGHNY
-    """
-    from kalshi_cli.cli.rows.scan import ArbitrageRow, arbitrage_row
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.desk.scan import MOST_BOOKS, find_arbitrage
-
-    with _scan(ctx, series, event, min_volume) as (desk, families):
-        found, unread = find_arbitrage(desk.client, families, min_profit or Money(0))
-        if unread:
-            note(f"{unread} more events may have some: only {MOST_BOOKS} books were read; narrow it with --series")
-        if found:
-            note("prices move, and legs are not bought at once: one that misses leaves a position")
-        shown = _best(found, limit, lambda each: (-each.basket.net, each.event.event_ticker))
-        rows = [arbitrage_row(*each) for each in shown]
-        render_rows(ArbitrageRow, rows, flags_of(ctx).form, empty="no basket pays after fees", now=desk.clock.now())
-
-
-@app.command("spread")
-def spread(
-    ctx: typer.Context,
-    sort: Annotated[str, choice_option("--sort", choices=WIDTHS, text="What is widest.")] = "cents",
-    series: Series = "",
-    event: Event = "",
-    min_volume: MinVolume = "1",
-    limit: Limit = 20,
-) -> None:
-    """The widest spreads of what trades, and what a maker of both sides keeps of them after maker fees.
-
-    \b
-    kalshi scan spread
-    kalshi scan spread --sort keeps --min-volume 1000 --limit 10
-    """
-    from kalshi_cli.cli.rows.scan import SpreadRow, spread_row
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core import scan
-
-    def order(found: scan.Spread) -> tuple[float, int, str]:
-        width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[sort]
-        return -width, -found.listed.market.volume_24h, found.listed.market.ticker
-
-    with _scan(ctx, series, event, min_volume) as (desk, families):
-        found = (each for each in map(scan.spread, _markets(families)) if each is not None)
-        rows = list(map(spread_row, _best(found, limit, order)))
-        render_rows(SpreadRow, rows, flags_of(ctx).form, empty="no market fits", now=desk.clock.now())
-
-
-@app.command("movers")
-def movers(
-    ctx: typer.Context,
-    series: Series = "",
-    event: Event = "",
-    min_volume: MinVolume = "0",
-    limit: Limit = 20,
-) -> None:
-    """The largest changes since a day ago: the last trade against the last one then, as the exchange tells them.
-
-    \b
-    kalshi scan movers
-    kalshi scan movers --min-volume 500 --format csv
-    """
-    from kalshi_cli.cli.rows.scan import MoverRow, mover_row
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core import scan
-
-    def order(found: scan.Move) -> tuple[int, int, str]:
-        return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
-
-    with _scan(ctx, series, event, min_volume) as (desk, families):
-        found = (each for each in map(scan.move, _markets(families)) if each is not None)
-        rows = list(map(mover_row, _best(found, limit, order)))
-        render_rows(MoverRow, rows, flags_of(ctx).form, empty="nothing moved", now=desk.clock.now())
-
-
-@app.command("cheap")
-def cheap(
-    ctx: typer.Context,
-    below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c",
-    series: Series = "",
-    event: Event = "",
-    min_volume: MinVolume = "0",
-    limit: Limit = 20,
-) -> None:
-    """YES or NO offered for next to nothing, with how much of it there is and what part of the price the fee is.
-
-    \b
-    kalshi scan cheap
-    kalshi scan cheap --below 2c --series KXBTCD
-    """
-    from kalshi_cli.cli.rows.scan import CheapRow, cheap_row
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core import scan
-
-    def order(found: scan.Cheap) -> tuple[int, int, str, str]:
-        return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
-
-    with _scan(ctx, series, event, min_volume) as (desk, families):
-        found = (each for listed in _markets(families) for each in scan.cheap(listed, below))
-        rows = list(map(cheap_row, _best(found, limit, order)))
-        render_rows(CheapRow, rows, flags_of(ctx).form, empty="nothing is that cheap", now=desk.clock.now())
-
-
-@app.command("closing")
-def closing(
-    ctx: typer.Context,
-    within: Annotated[Any, duration_option("--within", text="That close so soon.")] = "1h",
-    margin: Annotated[Any, price_option("--margin", text="At least so far from zero and from one dollar.")] = "5c",
-    series: Series = "",
-    event: Event = "",
-    min_volume: MinVolume = "0",
-    limit: Limit = 20,
-) -> None:
-    """Markets that close soon and are not decided yet, the next one first.
-
-    \b
-    kalshi scan closing
-    kalshi scan closing --within 24h --margin 20c --json
-    """
-    from kalshi_cli.cli.rows.scan import ClosingRow, closing_row
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core.scan import is_undecided
-
-    with _scan(ctx, series, event, min_volume) as (desk, families):
-        now, within_ms = desk.clock.now(), int(within * 1000)
-        found = (each for each in _markets(families) if is_undecided(each.market, now, within_ms, margin))
-        shown = _best(found, limit, lambda each: (each.market.close_time, each.market.ticker))
-        rows = list(map(closing_row, shown))
-        render_rows(ClosingRow, rows, flags_of(ctx).form, empty="nothing closes that soon", now=now)
-
-
 @app.command("cross-venue")
 def cross_venue(
     ctx: typer.Context,
-    table: Annotated[Path, typer.Option("--map", metavar="FILE", help="Which market is which, CSV or YAML: docs/scan.md.")],
+    table: Annotated[
+        Path, typer.Option("--map", metavar="FILE", help="Which market is which, CSV or YAML: docs/scan.md.")
+    ],
     min_edge: Annotated[Any, price_option("--min-edge", text="Only where a contract leaves at least this.")] = None,
     fee: Annotated[
         Any,
@@ -278,7 +287,5 @@ def cross_venue(
         now = desk.clock.now()
         ways = [(each, [way.each for way in (each.buy, each.sell) if way is not None]) for each in found]
         wide = [each for each, edges in ways if min_edge is None or max(edges, default=-1) >= min_edge]
-        if len(wide) > limit:
-            note(f"the list was cut at {limit}; see more with --limit N")
-        rows = [venue_row(each, now) for each in wide[:limit]]
+        rows = [venue_row(each, now) for each in _cut(wide, limit)]
         render_rows(VenueRow, rows, flags_of(ctx).form, empty="no pair fits", now=now)
