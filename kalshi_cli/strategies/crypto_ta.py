@@ -46,6 +46,9 @@ class CryptoTaParams(StrategyParams, frozen=True):
     ] = 0.05
     horizon_s: Annotated[float, Meta(ge=60, le=86_400, description="leave alone what closes later than this")] = 3_600.0
     exit_s: Annotated[float, Meta(ge=0, le=3_600, description="get out so long before the close")] = 120.0
+    slippage: Annotated[
+        Price, Meta(ge=1, le=9_999, description="... but give way by no more than this against its chance, after fees")
+    ] = cents(10)
     rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back what does not fill in this time")] = 20.0
     min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
 
@@ -55,8 +58,8 @@ class CryptoTa(Strategy):
 
     The chance starts from the normal model: the outside price, its realized volatility, and the time that is left. RSI,
     MACD and VWAP of bars of that price then move it by at most `max_tilt` standard deviations: with them in a trend,
-    against them in a range. A position is closed when the market pays what it is worth, and before the close in any
-    case. Without a fresh outside price nothing is opened, and what rests is taken back.
+    against them in a range. A position is closed when the market pays what it is worth, and before the close for at
+    most `slippage` less. Without a fresh outside price nothing is opened, and what rests is taken back.
     """
 
     name = "crypto-ta"
@@ -147,10 +150,12 @@ class CryptoTa(Strategy):
         return Place(ticker, side, price, qty, fair=fair, reason=reason) if qty else None
 
     def _leave(self, view: View, ticker: str, held: Qty, fair: Price, *, is_late: bool) -> Place | None:
-        """Close where the market pays what the position is worth; before the close at what is there."""
+        """Close where the market pays what the position is worth; before the close also for a little less. What nobody
+        pays as much for is worth more at the settlement."""
         book = view.book(ticker)
         side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
-        if price is None or not (is_late or self._edge(view, ticker, side, price, fair) >= 0):
+        least = -self.params.slippage if is_late else 0
+        if price is None or self._edge(view, ticker, side, price, fair) < least:
             return None
         reason = "close is near" if is_late else f"worth {fair / 100:g}c, the edge is gone"
         return Place(ticker, side, price, Qty(abs(held)), fair=fair, reason=reason, tif=Tif.IOC, reduce_only=True)

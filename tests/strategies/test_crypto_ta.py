@@ -173,8 +173,19 @@ def test_a_position_is_closed_when_the_market_pays_what_it_is_worth() -> None:
     assert coin.held == 0
 
 
-def test_before_the_close_it_gets_out_at_what_is_there_and_does_not_get_in_again() -> None:
+def test_before_the_close_it_gives_way_by_no_more_than_its_slippage() -> None:
+    """Shortly before a close nobody may be there but one who bids a cent for what is worth fifty."""
     coin = Coin(left_s=130.0)
+    assert sent(coin.book(40, 44))
+    coin.tape.at += 9
+    coin.spot(100.0)
+    assert sent(coin.book(41, 90, after=2)) == [], "nine, and the fee"
+    [closed] = sent(coin.book(42, 90, after=0.1))
+    assert (closed.price, closed.reason) == (cents(42), "close is near")
+
+
+def test_before_the_close_it_gets_out_at_what_is_there_and_does_not_get_in_again() -> None:
+    coin = Coin(left_s=130.0, slippage=cents(40))
     [opened] = sent(coin.book(40, 44))
     assert opened.side is BID
     coin.tape.at += 9
