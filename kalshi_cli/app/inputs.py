@@ -192,8 +192,16 @@ LISTENERS: dict[type[Input], Callable[[App, Input, Bring, Markets], AbstractCont
 
 @contextmanager
 def listening(app: App, strategies: Sequence[Strategy], bring: Bring, markets: Markets) -> Iterator[None]:
-    """Bring what these strategies ask for; equal inputs once."""
+    """Bring what these strategies ask for; equal inputs once. UsageError where they ask for probabilities of two kinds:
+    both would be told of one market, and an order could be priced by what its strategy was not to believe."""
+    inputs = tuple(dict.fromkeys(wanted for strategy in strategies for wanted in strategy.inputs()))
+    if len([wanted for wanted in inputs if isinstance(wanted, FairInput)]) > 1:
+        raise UsageError(
+            "several strategies of one run hear probabilities, each from a source, or for a time, of its own",
+            hint="give them the same source, every_s, valid_s and before_close_s (market-maker: 30, 300 and 0)",
+            code="bad_parameter",
+        )
     with ExitStack() as stack:
-        for wanted in dict.fromkeys(wanted for strategy in strategies for wanted in strategy.inputs()):
+        for wanted in inputs:
             stack.enter_context(LISTENERS[type(wanted)](app, wanted, bring, markets))
         yield

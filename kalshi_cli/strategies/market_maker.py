@@ -171,7 +171,7 @@ class MarketMaker(Strategy):
         track.leaving &= {order.client_order_id for order in orders}
         bid, ask = _others(view.book(ticker), orders)
         self._remember(view.now, track, bid, ask)
-        known = view.fair(ticker)
+        known = view.fair(ticker) if self.params.source else None  # another strategy's model is not its own
         fair = known
         if fair is None and track.fair is not None:
             known = Price(round(track.fair))

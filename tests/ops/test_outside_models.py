@@ -263,6 +263,25 @@ def test_a_source_that_must_not_be_read_is_refused_at_the_start(desk: Desk, sour
         pass
 
 
+def test_two_sources_of_probabilities_in_one_run_are_refused_and_one_for_two_strategies_is_not(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """Both would be heard by both, and the last one that was read would be believed."""
+    (tmp_path / "one.csv").write_text("KXA-1,0.5\n")
+
+    def started(source: str) -> None:
+        asking = [registry.make(name, {"source": str(tmp_path / "one.csv")}) for name in ("market-maker", "model-edge")]
+        asking.append(registry.make("model-edge", {"source": source}))
+        app = App(Config(state=desk.state, env="demo"), desk.said.append)
+        with app, listening(app, asking, desk.heard.append, tuple):
+            eventually(lambda: desk.heard)
+
+    started(str(tmp_path / "one.csv"))
+    assert len(desk.heard) == 1
+    with pytest.raises(UsageError, match="of its own"):
+        started("other.csv")
+
+
 def test_a_file_is_read_only_in_the_window_before_a_close(desk: Desk, virtual: Virtual, tmp_path: Path) -> None:
     path = tmp_path / "fairs.csv"
     path.write_text("KXA-1,0.5\n")

@@ -106,10 +106,17 @@ def test_fair_follows_the_microprice_smoothly() -> None:
 
 
 def test_what_an_outside_model_believes_goes_before_the_book() -> None:
-    played = tape()
+    played = tape(source="fair.csv")
     played.play(FairValue(played.now, TICKER, cents(50), "model"))
     bid, ask = sent(played.book(45, 51))
     assert (bid.price, ask.price, bid.fair) == (cents(48), cents(52), cents(50))
+
+
+def test_the_model_of_another_strategy_is_not_its_own() -> None:
+    played = tape()
+    played.play(FairValue(played.now, TICKER, cents(80), "model"))
+    bid, ask = sent(played.book(45, 51))
+    assert bid.price < ask.price <= cents(52)
 
 
 def test_it_asks_for_an_outside_model_only_where_one_is_named() -> None:
@@ -164,7 +171,7 @@ def test_under_the_default_limits_nothing_that_it_wants_is_refused() -> None:
 
 
 def test_it_never_crosses_a_book_that_is_narrower_than_its_own_quotes() -> None:
-    played = tape()
+    played = tape(source="fair.csv")
     played.play(FairValue(played.now, TICKER, cents(50), "model"))
     bid, ask = sent(played.book(40, 42))
     assert (bid.price, ask.price) == (cents(41), cents(52)), "one below the best ask, whatever it is worth"
@@ -300,7 +307,7 @@ def test_a_quote_that_is_leaving_is_not_amended() -> None:
 
 
 def test_a_bid_stays_below_its_own_ask_that_is_still_on_its_way_up() -> None:
-    played = quoting(pause_s="0")
+    played = quoting(pause_s="0", source="fair.csv")
     effects = played.play(FairValue(played.now, TICKER, cents(50), "model"))
     assert amends(effects) == [(BID, 4_300, 500), (ASK, 5_200, 500)]
     assert denied(played) == []

@@ -30,7 +30,14 @@ from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from proofs.strategies import session
 
 PARAMS = MarketMakerParams(
-    size=contracts(5), max_inventory=contracts(8), pause_s=1.0, life_s=20.0, calm_s=2.0, quiet_s=20.0, exit_s=10.0
+    size=contracts(5),
+    max_inventory=contracts(8),
+    pause_s=1.0,
+    life_s=20.0,
+    calm_s=2.0,
+    quiet_s=20.0,
+    exit_s=10.0,
+    source="model",
 )
 
 
