@@ -111,17 +111,22 @@ def collateral(orders: Iterable[OrderRecord], held: Qty, terms: Terms, *, incomi
     The dearest legs of a side fill first: they close what is held, and what that brings pays for the next. Bids and
     asks are added, though they would net. The order named `incoming` is charged as a taker.
     """
-    need = {Side.BID: 0, Side.ASK: 0}
-    cash = {Side.BID: 0, Side.ASK: 0}
-    left = {Side.BID: closable(held, Side.BID), Side.ASK: closable(held, Side.ASK)}
-    for order in sorted(orders, key=lambda order: (-leg_price(order.side, order.price), order.place)):
-        side, leg = order.side, leg_price(order.side, order.price)
-        closed = min(order.remaining, left[side])
-        left[side] = Qty(left[side] - closed)
+    closing = Side.ASK if held > 0 else Side.BID
+    closers, opened = [], 0
+    for order in orders:
+        if order.side is closing:
+            closers.append(order)
+        else:
+            opened += order_need(order, order.remaining, terms, is_taker=order.order_id == incoming)
+    left, cash, need = abs(held), 0, 0
+    for order in sorted(closers, key=lambda order: (-leg_price(closing, order.price), order.place)):
+        leg = leg_price(closing, order.price)
+        closed = min(order.remaining, left)
+        left -= closed
         fee = terms.held(order.price, order.remaining, is_taker=order.order_id == incoming)
-        cash[side] += (ONE_DOLLAR - leg) * closed - leg * (order.remaining - closed) - fee
-        need[side] = max(need[side], -cash[side])
-    return Money(need[Side.BID] + need[Side.ASK])
+        cash += (ONE_DOLLAR - leg) * closed - leg * (order.remaining - closed) - fee
+        need = max(need, -cash)
+    return Money(opened + need)
 
 
 def order_need(order: OrderRecord, qty: Qty, terms: Terms, *, is_taker: bool) -> Money:

@@ -8,6 +8,7 @@ integer price, an index value an integer of ten-thousandths.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import msgspec
 
@@ -26,6 +27,7 @@ _MOOD_S = 240
 _MOOD_CHANCE = 0.6
 
 _PATHS_KEPT = 64
+_POINTS_KEPT = 256
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,7 @@ class Path:
         self._seed = seed
         self._rate = source.daily_sd / math.sqrt(86_400)  # standard deviation per square root of a second
         self._drawn: dict[int, tuple[int, float]] = {}  # level -> the last draw there: time mostly moves a little
+        self._points: dict[float, float] = {}  # offsets: several markets and the index ask for one moment
         self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = None  # the last outlook: many strikes ask
 
     def at(self, ts: int) -> float:
@@ -85,6 +88,14 @@ class Path:
         return mean, max(math.hypot(spread, jumps), 1e-9)
 
     def _offset(self, t: float) -> float:
+        """How far from the level, at a moment in seconds."""
+        if t not in self._points:
+            if len(self._points) >= _POINTS_KEPT:
+                self._points.clear()
+            self._points[t] = self._reckoned(t)
+        return self._points[t]
+
+    def _reckoned(self, t: float) -> float:
         """Lévy's construction of Brownian motion: straight lines between the ends of a block, then ever finer tents.
 
         The ends are independent draws around zero with half a block's variance each, so that a path neither runs away
@@ -156,7 +167,11 @@ class Spike(msgspec.Struct, frozen=True):
 
 def spike(seed: int, ticker: str, ts: int) -> Spike | None:
     """The spike of the slot that holds this moment, if there is one. `size` is in units of Price, signed."""
-    slot = ts // (_MOOD_S * 1000)
+    return _spike_of(seed, ticker, ts // (_MOOD_S * 1000))
+
+
+@lru_cache(maxsize=1024)  # each market asks at each step
+def _spike_of(seed: int, ticker: str, slot: int) -> Spike | None:
     dice = Dice(seed, "spike", ticker, slot)
     if not dice.chance(_MOOD_CHANCE):
         return None
