@@ -4,9 +4,13 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from kalshi_cli import text
 
 # A busy machine is no finding.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,3 +27,11 @@ MEMORY = Path("/dev/shm")
 ENOUGH = 256 << 20
 if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+@pytest.fixture(autouse=True)
+def concealed() -> Iterator[None]:
+    """What a test has concealed is hidden in this process for ever: another's words and ids would be as well."""
+    before = set(text._concealed)
+    yield
+    text._concealed.intersection_update(before)
