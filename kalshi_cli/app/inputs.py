@@ -129,7 +129,7 @@ def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
 @contextmanager
 def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterator[None]:
     """News: posted on this machine, from standard input, or from a file that grows."""
-    from kalshi_cli.feeds.signals import Lines, Piped, SignalReader, Tail
+    from kalshi_cli.feeds.signals import Piped, SignalReader, Tail
 
     assert isinstance(wanted, SignalInput)
     source = wanted.source
@@ -137,13 +137,14 @@ def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterat
         with _hook(app, source.removeprefix("webhook:"), SignalReader("webhook", app.clock, bring, app.tell)):
             yield
         return
-    lines: Lines
     if source == "-":
-        name, lines = "standard input", Piped(_standard_input())
-    else:
-        path = Path(source).expanduser()
-        name, lines = path.name, Tail(path, from_start=wanted.from_start)
-    with SignalReader(name, app.clock, bring, app.tell).following(lines):
+        with SignalReader("standard input", app.clock, bring, app.tell).following(Piped(_standard_input())):
+            yield
+        return
+    path = Path(source).expanduser()
+    tail, reader = Tail(path, from_start=wanted.from_start), SignalReader(path.name, app.clock, bring, app.tell)
+    reader.pass_over(tail.before())
+    with reader.following(tail):
         yield
 
 

@@ -2,8 +2,8 @@
 
     {"id": "a-1", "ticker": "KXFED-26DEC-T4", "side": "no", "confidence": 0.6, "text": "minutes were dovish"}
 
-`direction`: "up" or "down" (YES becomes likelier, or less likely) may stand for `side`. A line that cannot be read is
-counted and told.
+`direction`: "up" or "down" (YES becomes likelier, or less likely) may stand for `side`. `time` says when it became
+known; without it that is when it is heard. A line that cannot be read is counted and told.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -25,11 +25,13 @@ from kalshi_cli.core.messages import NewsSignal
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
 from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
+from kalshi_cli.units import Ts, parse_ts
 
 MAX_LINE = 64 * 1024
 """Bytes of one signal; a longer line is none."""
 MAX_TEXT = 500
+MOST_BEFORE = 4_000_000
+"""Bytes at the end of a file, before what counts of it, whose signals are known as old ones."""
 LOOK_S = 0.25
 """How often a file is looked at."""
 _CHUNK = 64 * 1024
@@ -46,6 +48,7 @@ class Said(msgspec.Struct):
     side: str = ""
     direction: str = ""
     text: str = ""
+    time: str = ""
 
 
 _DECODER = msgspec.json.Decoder(Said, float_hook=Decimal)
@@ -63,8 +66,8 @@ def read_signal(line: bytes, clock: Clock) -> NewsSignal:
     return signal_of(found, clock.now())
 
 
-def signal_of(found: Said, ts: Ts) -> NewsSignal:
-    """The signal, heard then; SourceError where it says something else."""
+def signal_of(found: Said, now: Ts) -> NewsSignal:
+    """The signal, heard now; SourceError where it says something else."""
     name = safe_text(str(found.id).strip(), 200) if isinstance(found.id, str) or abs(found.id) < 1 << 63 else ""
     if not name:
         raise SourceError("it has no id")
@@ -75,6 +78,10 @@ def signal_of(found: Said, ts: Ts) -> NewsSignal:
     if len(said) != 1:
         raise SourceError('it needs one of side ("yes", "no") and direction ("up", "down")')
     confidence = probability(found.confidence)
+    try:
+        ts = min(now, parse_ts(found.time.strip())) if found.time.strip() else now
+    except (ValueError, OverflowError):
+        raise SourceError(f"no time with a zone: {safe_text(found.time, 40)!r}") from None
     return NewsSignal(ts, name, ticker, said.pop(), confidence, safe_text(found.text, MAX_TEXT))
 
 
@@ -130,6 +137,13 @@ class Tail:
         self._open()
         if not from_start:
             self._skip()
+
+    def before(self) -> list[bytes]:
+        """Lines that it will not give out, the newest of them: a file that takes its place may have them again."""
+        begin, lines = max(0, self._at - MOST_BEFORE), _Cutter()
+        if self._file is None:
+            return []
+        return lines.cut(os.pread(self._file, self._at - begin, begin))
 
     def look(self) -> list[bytes]:
         if self._file is None and not self._open():
@@ -229,7 +243,14 @@ class SignalReader:
         self._bring = bring
         self._tell = tell
         self._quiet_until = clock.monotonic()
+        self._old: set[str] = set()
         self.junk = 0
+
+    def pass_over(self, lines: Iterable[bytes]) -> None:
+        """Signals from before the start: they are not news when they come again."""
+        for line in lines:
+            with suppress(SourceError):
+                self._old.add(read_signal(line, self._clock).signal_id)
 
     def take(self, line: bytes) -> None:
         """A signal that came; SourceError where it is none, which is counted and told."""
@@ -242,7 +263,8 @@ class SignalReader:
                 self._quiet_until = now + TELL_EVERY_S
                 self._tell(f"{self._name}: a line cannot be read ({self.junk} so far): {error}")
             raise
-        self._bring(signal)
+        if signal.signal_id not in self._old:
+            self._bring(signal)
 
     @contextmanager
     def following(self, lines: Lines) -> Iterator[None]:

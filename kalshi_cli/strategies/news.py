@@ -57,7 +57,7 @@ class NewsParams(StrategyParams, frozen=True):
 
 
 class Heard(NamedTuple):
-    """A signal: when, and how sure; below zero where it speaks for NO."""
+    """A signal: when it became known, and how sure; below zero where it speaks for NO."""
 
     ts: Ts
     confidence: float
@@ -106,8 +106,9 @@ class News(Strategy):
         if len(self._ids) > MAX_IDS:
             del self._ids[next(iter(self._ids))]
         confidence = min(_SUREST, max(0.0, signal.confidence / _FULL)) * signal.side.sign
+        said = min(signal.ts, view.now)
         for ticker in view.tickers:
-            if _is_about(signal.ticker, ticker) and self._hear(view, ticker, Heard(view.now, confidence)):
+            if _is_about(signal.ticker, ticker) and self._hear(view, ticker, Heard(said, confidence)):
                 yield from self._decide(view, ticker)
 
     def on_book(self, view: View, ticker: str) -> Iterator[Intent]:

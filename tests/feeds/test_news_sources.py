@@ -17,6 +17,7 @@ from served import eventually
 from kalshi_cli.clock import ManualClock, SystemClock
 from kalshi_cli.core.messages import NewsSignal
 from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.feeds import signals
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.signals import MAX_LINE, Piped, SignalReader, Tail, read_signal
 from kalshi_cli.units import Ts
@@ -100,6 +101,25 @@ def test_any_bytes_are_a_signal_or_one_typed_error(body: bytes) -> None:
     assert 0 <= signal.confidence <= 10_000
     assert signal.signal_id.isprintable()
     assert signal.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("time", "ts"),
+    [
+        ("", NOW),
+        ("2026-05-28T20:25:40Z", NOW - 60_000),
+        ("2026-05-28T20:26:40.500Z", NOW),
+        ("2027-01-01T00:00:00+00:00", NOW),
+    ],
+)
+def test_a_signal_is_of_the_time_that_it_says_and_never_of_one_to_come(time: str, ts: int) -> None:
+    assert read(line(time=time)).ts == ts
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-05-28T20:25:40", "1780000000", "9999999-01-01T00:00:00Z"])
+def test_a_time_that_is_none_makes_it_no_signal(time: str) -> None:
+    with pytest.raises(SourceError, match="no time"):
+        read(line(time=time))
 
 
 # -- a file that grows --------------------------------------------------------------------------------------------
@@ -217,6 +237,35 @@ def test_a_pipe_is_read_to_its_end() -> None:
         found += more
     assert found == [b"three"], "the last line needs no end"
     os.close(reading)
+
+
+def test_what_was_in_the_file_before_the_start_is_no_news_when_the_file_is_written_anew(file: Path) -> None:
+    """An editor, `sed -i`, or whoever takes the oldest lines out: the new file has all the others again."""
+    old, last, new = (line(id=name) + b"\n" for name in ("old", "last", "new"))
+    file.write_bytes(old + last)
+    heard: list[NewsSignal] = []
+    tail, reader = Tail(file), SignalReader(file.name, ManualClock(NOW), heard.append)
+    reader.pass_over(tail.before())
+    rewritten = file.with_name("rewritten")
+    rewritten.write_bytes(last + new)
+    rewritten.replace(file)
+    found = tail.look()
+    assert len(found) == 2, "the file is another one, and is read from its start"
+    for one in found:
+        reader.take(one)
+    assert [signal.signal_id for signal in heard] == ["new"]
+    tail.close()
+
+
+def test_of_a_long_file_its_end_is_known_and_of_one_that_counts_whole_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "MOST_BEFORE", 10)
+    file.write_bytes(b"first line\nsecond\nthird\n")
+    for tail, before in ((Tail(file), [b"ond", b"third"]), (Tail(file, from_start=True), [])):
+        assert tail.before() == before
+        tail.close()
+    assert Tail(file.with_name("missing")).before() == []
 
 
 def test_junk_is_counted_and_told_at_most_once_a_minute() -> None:

@@ -16,7 +16,7 @@ from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies import news as module
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.news import News, NewsParams
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.units import Ts, cents, contracts
 
 USUAL: dict[str, Any] = {"source": "-", "max_shift": cents(20), "half_life_s": 100.0}
 
@@ -52,6 +52,16 @@ def fair_after(*signals: tuple[float, Side], later_s: float = 0.0, **params: Any
     [order] = sent(paper.book(5, 6, after=later_s)) or sent(paper.book(94, 95, after=0.0))
     assert order.fair is not None
     return order.fair
+
+
+def test_what_became_known_a_while_ago_has_worn_off_since() -> None:
+    """A sender that tries again for an hour, or a queue that stood still, brings no news."""
+    paper = Paper()
+    hour_ago = NewsSignal(Ts(paper.tape.now - 3_600_000), "old", TICKER, BID, 9_000)
+    assert sent(paper.tape.play(hour_ago)) == []
+    half = NewsSignal(Ts(paper.tape.now - 100_000), "half", TICKER, BID, 9_000)
+    (order,) = sent(paper.tape.play(half))
+    assert order.fair == 5_000 + 900, "after one half-life"
 
 
 def test_it_asks_for_its_source() -> None:
