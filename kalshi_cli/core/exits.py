@@ -52,6 +52,9 @@ STUCK_MS = 10_000
 
 A_CENT = cents(1)
 
+A_SPREAD = cents(2)
+"""A contract that lost no more, and that others still offer at what it cost or more, has only paid the spread."""
+
 STOP_LOSS, TAKE_PROFIT = "stop-loss", "take-profit"
 """The reasons of the orders."""
 
@@ -181,10 +184,18 @@ class Exits:
         stop, take = self._limits.stop_loss_pct, self._limits.take_profit_pct
         best = self._best_for(position)
         worth = position.value(best if best is not None else self._unpaid(position))
-        if stop is not None and worth is not None and worth * 100 < position.cost * stop:
+        is_low = stop is not None and worth is not None and worth * 100 < position.cost * stop
+        if worth is not None and is_low and not self._is_spread(position, worth):
             return STOP_LOSS
         paid = position.value(best)
         return TAKE_PROFIT if take is not None and paid is not None and paid * 100 >= position.cost * take else ""
+
+    def _is_spread(self, position: Position, worth: Money) -> bool:
+        """What it lost is the spread that was paid for it. In a cheap market that is much of its cost, and whoever sold
+        at once what was just bought would pay it again and again."""
+        offered = position.value(self._state.best_of_others(position.ticker, ASK if position.qty > 0 else BID))
+        is_small = position.cost - worth <= A_SPREAD * abs(position.qty)
+        return is_small and offered is not None and offered >= position.cost
 
     def _best_for(self, position: Position) -> Price | None:
         """The best price on the YES scale that somebody else pays for it."""
@@ -261,7 +272,7 @@ class Exits:
             f"{show_qty(Qty(abs(position.qty)))} {side} of {strategy} cost {show_money(position.cost)} and are worth "
             f"{show_money(worth)}: they are being sold {when}, and {strategy} opens nothing there meanwhile"
         )
-        tier = "critical" if walk.reason == STOP_LOSS else "info"
+        tier = "warning" if walk.reason == STOP_LOSS else "info"
         return [Alert(self._state.now, tier, _CODES[walk.reason], ticker, text)]
 
     def _stuck(self, key: _Key, why: str) -> list[Effect]:

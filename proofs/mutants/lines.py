@@ -737,6 +737,22 @@ HELD = (
         ("tests/core/test_exits.py",),
     ),
     Mutant(
+        "the spread that was paid is no loss",
+        "a cheap market is bought and sold at once, again and again",
+        "core/exits.py",
+        " and not self._is_spread(position, worth):",
+        ":",
+        ("tests/core/test_exits.py",),
+    ),
+    Mutant(
+        "the spread hides no fall",
+        "a stop-loss waits until others ask less than was paid",
+        "core/exits.py",
+        "        return is_small and offered",
+        "        return offered",
+        ("tests/core/test_exits.py",),
+    ),
+    Mutant(
         "an exit waits for what is in doubt",
         "the position is sold twice, and more than it",
         "core/exits.py",

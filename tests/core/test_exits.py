@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from core_build import HOUR, NOW, Build
 
@@ -775,3 +776,48 @@ def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: B
 def test_a_close_that_is_no_order_at_all_is_told_as_such(build: Build, wrong: dict[str, Any]) -> None:
     stage = Stage(build)
     assert wanted(stage, close(**wrong)) == ["BAD_INTENT"]
+
+
+# -- the spread that was paid -----------------------------------------------------------------------------------------
+
+NEAR = Limits(min_edge=None, stop_loss_pct=95, max_order_cost=None)
+
+
+@pytest.mark.parametrize(
+    ("held", "price", "bid", "ask", "is_sold"),
+    [
+        (10, 10, 8, 10, False), (10, 10, 8, 12, False), (10, 10, 8, 9, True), (10, 10, 7, 10, True),
+        (10, 10, 8, None, True), (-10, 90, 90, 92, False), (-10, 90, 91, 92, True), (-10, 90, 90, 93, True),
+        (10, 50, 45, 50, True),
+    ],
+)  # fmt: skip
+def test_the_spread_of_a_cheap_market_is_no_loss_until_the_price_fell_too(
+    build: Build, held: int, price: int, bid: int, ask: int | None, is_sold: bool
+) -> None:
+    """It cost 10 cents and 8 are bid: 80 percent. While others ask for 10 or more, only the spread was paid. A NO
+    costs what is left of the dollar."""
+    limits = msgspec.structs.replace(NEAR, max_spread=None)
+    stage = Stage(build, held=held, price=price, limits=limits)
+    stage.book(bid, ask)
+    effects = [*stage.tick(), *stage.tick()]
+    assert bool(sent(effects)) is is_sold
+    assert codes(effects) == ["STOP_LOSS"] * is_sold
+
+
+def test_what_this_account_asks_itself_does_not_say_that_only_the_spread_was_paid(build: Build) -> None:
+    other = Wishes("t")
+    stage = Stage(build, price=10, limits=msgspec.structs.replace(NEAR, max_spread=None), others=[other])
+    stage.book(8, None)
+    quoted(stage, other, Place(TICKER, ASK, cents(10), contracts(5)))
+    stage.book(8, 10, 5)
+    assert len(sent(stage.tick())) == 1
+
+
+def test_an_exit_that_works_is_a_warning_and_one_that_is_stuck_is_critical(build: Build) -> None:
+    stage = Stage(build)
+    stage.book(19, 44)
+    told = [effect for effect in stage.tick() if isinstance(effect, Alert)]
+    stage = Stage(build)
+    stage.book(1, 44)
+    told += [effect for _ in range(12) for effect in stage.tick() if isinstance(effect, Alert)]
+    assert [(alert.code, alert.tier) for alert in told] == [("STOP_LOSS", "warning"), ("STOP_LOSS_STUCK", "critical")]
