@@ -1,8 +1,8 @@
 """A state file anew: the unusable one is kept aside, the account is read from the exchange, and nothing trades yet.
 
 What the exchange cannot tell is lost with the file: which orders were ours and of which strategy (they count, as
-foreign ones, in every limit), alerts, refusals. Notices that nobody got are kept, as far as they can be read. So it
-starts halted, until a person has looked at it.
+foreign ones, in every limit), alerts, refusals. Notices that nobody got, and markets that a person locked, are kept as
+far as they can be read. So it starts halted, until a person has looked at it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.errors import RefusedError, StateError
 from kalshi_cli.store.alerting import letters_left
-from kalshi_cli.store.aside import move_aside
+from kalshi_cli.store.aside import locks_left, move_aside
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
 from kalshi_cli.store.lock import lock
@@ -39,6 +39,10 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """Notices of the old file that nobody had got: they are sent from the new one."""
     are_notices_lost: bool
     """Others of them could not be read."""
+    locks: int
+    """Markets that a person had locked, and that are locked still."""
+    are_locks_lost: bool
+    """Others of them could not be read."""
 
 
 def rebuild(app: App) -> Rebuilt:
@@ -58,9 +62,12 @@ def rebuild(app: App) -> Rebuilt:
         halt = app.store.halt()
         app.store.set_halt(halt)
         letters, are_all = letters_left(kept) if kept is not None else ([], False)
+        locks, are_all_locks = locks_left(kept) if kept is not None else ([], False)
         with SqliteStore.open(path, account=app.account, environment=app.config.env) as store:
             for letter in letters:
                 store.alert_book.post(letter.notice, letter.sink, letter.created)
+            for market in locks:
+                store.lock_market(market)
         engine = load_engine(
             app.learn_key(app.store), app.store, app.clock, app.limits, markets=(), fees={}, new_id=app.new_id,
         )  # fmt: skip
@@ -76,6 +83,8 @@ def rebuild(app: App) -> Rebuilt:
         cash=engine.cash,
         notices=len(letters),
         are_notices_lost=not are_all,
+        locks=sum(1 for market in locks if market.until > now),
+        are_locks_lost=not are_all_locks,
     )
 
 

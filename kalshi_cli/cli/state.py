@@ -15,7 +15,8 @@ def rebuild(ctx: typer.Context) -> None:
     """Make an unusable state file anew: keep the old one, read the account from the exchange, and stay halted.
 
     For a file that is damaged, lost or of a newer version; one that can be used is refused, and so is this while a loop
-    runs. Orders that rest count in every limit as foreign ones, and are not canceled. A halt stays the halt it was.
+    runs. Orders that rest count in every limit as foreign ones, and are not canceled. A halt stays the halt it was, and
+    a market that was locked stays locked, as far as the old file can be read.
 
     \b
     kalshi state rebuild
@@ -29,4 +30,8 @@ def rebuild(ctx: typer.Context) -> None:
         render_one(rebuilt_view(rebuilt), flags_of(ctx).form, title="state file", now=desk.clock.now())
         if rebuilt.are_notices_lost:
             note("alerts that nobody had been told of could not be read, and are lost with the old file")
+        if rebuilt.are_locks_lost:
+            note(
+                "locks of markets could not be read, and are lost with the old file: kalshi lock TICKER --for DURATION"
+            )
         note("trading is halted until: kalshi resume --reason TEXT")

@@ -5,7 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from kalshi_cli.errors import StateError
+from kalshi_cli.store import rows
+from kalshi_cli.store.base import MarketLock
+from kalshi_cli.store.database import left_in
 from kalshi_cli.store.pause import sync_directory
 
 _PARTS = ("-wal", "-shm", "")
@@ -27,3 +32,16 @@ def move_aside(path: Path, mark: str) -> Path | None:
         raise StateError(f"cannot rename {path}: {error.strerror}", code="state_unwritable") from error
     sync_directory(path.parent)
     return kept if was_there else None
+
+
+def locks_left(path: Path) -> tuple[list[MarketLock], bool]:
+    """Of a state file that cannot be used: the markets that a person locked, which nothing else tells, and whether
+    these are all. Raises nothing."""
+    found, is_all = left_in(path, rows.MARKET_LOCKS)
+    locks: list[MarketLock] = []
+    for each in found:
+        try:
+            locks.append(rows.read(MarketLock, each))
+        except (msgspec.MsgspecError, ValueError, TypeError):
+            is_all = False
+    return locks, is_all

@@ -281,8 +281,8 @@ class Store(Notebook, Protocol):
         ...
 
     def denials(self, since: Ts, ticker: str = "") -> dict[str, dict[str, int]]:
-        """How often each control refused each strategy ("" is people), by code, the most frequent first; from the minute
-        of `since` on, in one market or in all."""
+        """How often each control refused each strategy ("" is people), by code, the most frequent first, from the
+        minute of `since` on; in one market or in all."""
         ...
 
     def last_denials(self, since: Ts, ticker: str = "") -> tuple[Denied, ...]:

@@ -417,8 +417,8 @@ class SqliteStore:
         return self._select(Settlement, rows.SETTLEMENTS, (since,))
 
     def denials(self, since: Ts, ticker: str = "") -> dict[str, dict[str, int]]:
-        """How often each control refused each strategy ("" is people), by code, the most frequent first; from the minute
-        of `since` on, in one market or in all."""
+        """How often each control refused each strategy ("" is people), by code, the most frequent first, from the
+        minute of `since` on; in one market or in all."""
         self._write_denials()
         found: dict[str, dict[str, int]] = {}
         for strategy, code, count in self._database.read(rows.COUNT_DENIALS, (since // 60_000, ticker)):

@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.notices import Notice
-from kalshi_cli.store.base import Cycle, Halt
+from kalshi_cli.store.base import Cycle, Halt, MarketLock
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts, dollars
@@ -247,3 +247,34 @@ def test_an_older_copy_catches_up_with_what_it_does_not_know(exchange: Served, t
             ("canceled",)
         ]
         assert connection.execute("SELECT order_id FROM fills").fetchall() == [(newer["order_id"],)]
+
+
+# -- locks of markets ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_person_locked_is_locked_in_the_new_file_too(exchange: Served) -> None:
+    locked = kalshi("lock", TWO_SIDED, "--for", "3h", "--reason", "a hunch", "--json").json
+    assert place().error["code"] == "LOCKED"
+    with closing(sqlite3.connect(state_of(exchange))) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    ended = kalshi("state", "rebuild", "--json")
+    assert (ended.code, ended.json["kept_locks"]) == (0, 1)
+    assert "locks of markets" not in ended.err
+    assert kalshi("resume", "--reason", "compared").code == 0
+    assert kalshi("lock", "--json").json == locked
+    assert place().error["code"] == "LOCKED"
+
+
+def test_locks_that_cannot_be_read_are_said_to_be_lost(exchange: Served) -> None:
+    now = exchange.clock.now()
+    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+        for ticker, until in ((TWO_SIDED, now + 60_000), (ONE_SIDED, now + 60_000), ("KXOVER", now - 1)):
+            store.lock_market(MarketLock(ticker, Ts(until), "so", Ts(now - 60_000)))
+    with closing(sqlite3.connect(state_of(exchange))) as connection:
+        connection.execute("UPDATE market_locks SET until = 'soon' WHERE ticker = ?", (ONE_SIDED,))
+        connection.commit()
+        connection.execute("PRAGMA user_version = 99")
+    ended = kalshi("state", "rebuild", "--json")
+    assert ended.json["kept_locks"] == 1, "one is over, one cannot be read"
+    assert "locks of markets could not be read" in ended.err
+    assert [lock["ticker"] for lock in kalshi("lock", "--json").json] == [TWO_SIDED]

@@ -16,7 +16,7 @@ class RebuiltView(Row, frozen=True, kw_only=True):
     """A state file made anew: what was wrong, where the old one is, and what the exchange told of the account.
 
     `open_orders` may still trade; `state` is the trading state, with why it is so. `kept_notices` are those that nobody
-    had got: they are sent from the new file.
+    had got: they are sent from the new file; `kept_locks` are markets that are locked still.
     """
 
     why: Prose
@@ -30,6 +30,7 @@ class RebuiltView(Row, frozen=True, kw_only=True):
     open_positions: int
     cash: Money | None
     kept_notices: int
+    kept_locks: int
 
 
 def rebuilt_view(rebuilt: Rebuilt) -> RebuiltView:
@@ -45,4 +46,5 @@ def rebuilt_view(rebuilt: Rebuilt) -> RebuiltView:
         open_positions=rebuilt.positions,
         cash=rebuilt.cash,
         kept_notices=rebuilt.notices,
+        kept_locks=rebuilt.locks,
     )
