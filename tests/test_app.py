@@ -26,7 +26,8 @@ from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.health import worst
 from kalshi_cli.desk.place import Ticket
 from kalshi_cli.desk.portfolio import KEYS
-from kalshi_cli.desk.trade import Plan, Summary, TradeRequest
+from kalshi_cli.desk.summary import Plan, Summary
+from kalshi_cli.desk.trade import TradeRequest
 from kalshi_cli.errors import CredentialsError, HaltedError, InstanceError, RefusedError
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
@@ -315,7 +316,7 @@ def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_
 
 
 def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
-    from kalshi_cli.desk.trade import BacktestRequest
+    from kalshi_cli.desk.backtest import BacktestRequest
 
     path = tmp_path / "tape.jsonl"
     with desk.app() as app:

@@ -22,9 +22,10 @@ from kalshi_cli.core.messages import Command, Intent, Message, Place, SpotPrice
 from kalshi_cli.core.model import Market, Side
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.paper import over_recordings
-from kalshi_cli.desk.trade import BacktestRequest, Plan
+from kalshi_cli.desk.summary import Plan
 from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.exchange.venue import LiveVenue

@@ -24,6 +24,7 @@ from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.core.surroundings import shards
 from kalshi_cli.desk import health
 from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.desk.halts import refuse_to_start
@@ -31,14 +32,8 @@ from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.locks import with_locks
 from kalshi_cli.desk.signals import PauseSignal, StopSignals, after_a_run
 from kalshi_cli.desk.start import agree
-from kalshi_cli.desk.trade import (
-    BacktestReport,
-    BacktestRequest,
-    Plan,
-    Session,
-    Summary,
-    TradeRequest,
-)
+from kalshi_cli.desk.summary import Plan, Summary
+from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.desk.watchdog import Watchdog, withdraw
 from kalshi_cli.errors import CredentialsError
 from kalshi_cli.exchange.ratelimit import Rank

@@ -13,7 +13,7 @@ from kalshi_cli.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.units import counted
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.trade import Plan, Summary
+    from kalshi_cli.desk.summary import Plan, Summary
 
 app = Commands("Run strategies, and watch them run.")
 
@@ -152,7 +152,7 @@ def backtest(
     from kalshi_cli.cli.rows.run import backtest_report
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.trade import BacktestRequest
+    from kalshi_cli.desk.backtest import BacktestRequest
 
     more = list(files or ())
     picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None

@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice
-from kalshi_cli.desk.trade import BacktestRequest
+from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.errors import UsageError
 from kalshi_cli.units import Ts
 

@@ -40,7 +40,7 @@ from kalshi_cli.units import Money, Ts, format_money, format_price, format_qty, 
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine import Engine
-    from kalshi_cli.desk.trade import Plan, Summary
+    from kalshi_cli.desk.summary import Plan, Summary
     from kalshi_cli.desk.trade_book import TradeBook
     from kalshi_cli.ops.heartbeat import Heartbeat
     from kalshi_cli.ops.metrics import Metrics

@@ -12,8 +12,9 @@ from kalshi_cli.core.messages import MarketChange
 from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import restore
+from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest, backtest
 from kalshi_cli.desk.hearing import Hearing
-from kalshi_cli.desk.trade import BacktestReport, BacktestRequest, Plan, backtest
+from kalshi_cli.desk.summary import Plan
 from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import Replay

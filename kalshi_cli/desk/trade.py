@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -23,15 +22,15 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import BID, Order, TradingState
-from kalshi_cli.core.pnl import Pnl, parts
 from kalshi_cli.desk.journal import Journal, Pulse
-from kalshi_cli.desk.score import Score, StrategyPart
-from kalshi_cli.desk.signals import exit_code, exit_code_of, interrupted
-from kalshi_cli.errors import ExitCode, KalshiError, StateError
+from kalshi_cli.desk.score import Score
+from kalshi_cli.desk.signals import exit_code_of, interrupted
+from kalshi_cli.desk.summary import Plan, Summary, summarize
+from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Store
 from kalshi_cli.text import safe_text
-from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
+from kalshi_cli.units import show_money, show_price, show_qty
 
 TRAFFIC_EVERY_S = 5.0
 
@@ -52,91 +51,6 @@ class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
     status_every_s: float = 60.0
     params: dict[str, str] = {}
-
-
-class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Recordings, in any order; results say how their markets ended."""
-
-    strategies: tuple[str, ...]
-    files: tuple[Path, ...]
-    results: tuple[Path, ...] = ()
-    params: dict[str, str] = {}
-    latency_ms: int = 150
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is run. `words` says the mode so that nobody can take one for another, `code` which strategy files."""
-
-    run_id: str
-    pid: int
-    strategy: str
-    env: str
-    mode: str
-    words: str
-    code: tuple[str, ...] = ()
-    markets: int
-    duration_s: float | None
-    status_every_s: float
-    stop_budget_s: float
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, in numbers. Money is of this run; `net` is realized plus unrealized less fees, `day_net` the day's."""
-
-    strategy: str
-    env: str
-    mode: str
-    uptime_s: float
-    cycles: int
-    intents: int
-    orders: int
-    fills: int
-    maker_fills: int
-    taker_fills: int
-    open_positions: int
-    live_orders: int
-    win_rate: float | None
-    denied: dict[str, int]
-    realized: Money
-    unrealized: Money
-    fees: Money
-    net: Money
-    balance: Money | None
-    day_net: Money
-    stopped_by: str
-    failed: tuple[str, ...]
-    """Strategies that raised or hung and were taken out, and why."""
-    halt: str = ""
-    """Why the account is halted; empty where it is not, or only paused."""
-    is_paused: bool = False
-    reducing: str = ""
-    """Why only what makes a position smaller is placed, and what ends that; empty where that is not so."""
-    triggered_groups: tuple[str, ...] = ()
-    parts: tuple[StrategyPart, ...] = ()
-    """By strategy; `net` and `fees` add up to the run's."""
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """What the program ends with after it."""
-        return exit_code(
-            self.stopped_by, live=self.live_orders, is_halted=bool(self.halt), has_failed=bool(self.failed)
-        )
-
-
-class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The run, the deepest fall of its equity from a peak, and what each market made or lost.
-
-    `curve` is what was made or lost until when, in recorded time, where it changed.
-    """
-
-    summary: Summary
-    max_drawdown: Money
-    markets: dict[str, Pnl]
-    curve: tuple[tuple[Ts, Money], ...]
-
-
-MOST_POINTS = 20_000
-"""Of a curve; of a longer one every second point is left out, as often as it takes."""
 
 
 class Reported:
@@ -166,13 +80,6 @@ class Reported:
         elif isinstance(effect, SettlementBooked):
             settled = effect.settlement
             self._note(f"settled {settled.ticker}: {settled.result}, paid {show_money(settled.revenue)}")
-
-
-class Unrecorded:
-    """A backtest leaves nothing behind."""
-
-    def record(self, effect: Effect) -> None:
-        """Forget it."""
 
 
 class Session:
@@ -407,84 +314,6 @@ class Session:
                 exit_code=code,
             )
         )
-
-
-def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, clock: Clock) -> BacktestReport:
-    """The same loop over a recording; equity is looked at on every tick."""
-    score = Score(engine)
-    started = clock.now()
-    cycles, peak, deepest = 0, 0, 0
-    curve: list[tuple[Ts, Money]] = []
-
-    def look(message: Message) -> None:
-        nonlocal cycles, peak, deepest, started
-        started = started or message.ts
-        if isinstance(message, Tick):
-            cycles += 1
-            net = score.gained().net
-            peak = max(peak, net)
-            deepest = max(deepest, peak - net)
-            add_point(curve, message.ts, net)
-
-    run(feed, engine, venue, Unrecorded(), look)
-    state = engine.state
-    entries = state.ledger.entries
-    summary = summarize(
-        engine,
-        score,
-        plan,
-        cycles=cycles,
-        uptime_s=(clock.now() - started) / 1000,
-        day_net=score.gained().net,
-        stopped_by="end of data",
-    )
-    markets = parts(entries, state.marks(), lambda ticker, _: ticker)
-    return BacktestReport(
-        summary=summary,
-        max_drawdown=Money(deepest),
-        markets=dict(sorted(markets.items())),
-        curve=(*curve, (clock.now(), summary.net)),
-    )
-
-
-def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
-    """Where it changed; the first point stays, and there are never more than MOST_POINTS."""
-    if not curve or curve[-1][1] != net:
-        curve.append((ts, net))
-    if len(curve) > MOST_POINTS:
-        del curve[1::2]
-
-
-def summarize(
-    engine: Engine, score: Score, plan: Plan, *, cycles: int, uptime_s: float, day_net: Money, stopped_by: str
-) -> Summary:
-    """One run in numbers, as it stands."""
-    tally, gained = engine.tally, score.gained()
-    return Summary(
-        strategy=plan.strategy,
-        env=plan.env,
-        mode=plan.mode,
-        uptime_s=round(uptime_s, 1),
-        cycles=cycles,
-        intents=tally.intents,
-        orders=tally.orders,
-        fills=tally.fills,
-        maker_fills=tally.maker_fills,
-        taker_fills=tally.taker_fills,
-        open_positions=sum(1 for position in engine.state.ledger.positions.values() if position.qty),
-        live_orders=sum(1 for order in engine.state.orders.live() if order.strategy),
-        win_rate=tally.win_rate,
-        denied=dict(sorted(tally.denied.items())),
-        realized=gained.realized,
-        unrealized=gained.unrealized,
-        fees=gained.fees,
-        net=gained.net,
-        balance=engine.cash,
-        day_net=day_net,
-        failed=engine.failed,
-        parts=score.parts(),
-        stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
-    )
 
 
 def _said(state: TradingState, code: str, reason: str) -> str:

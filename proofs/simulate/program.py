@@ -19,7 +19,8 @@ from kalshi_cli.config_sections import Credentials, CredentialsByEnv, Exchange, 
 from kalshi_cli.core.messages import AccountSnapshot, Effect, Message
 from kalshi_cli.core.model import Market
 from kalshi_cli.core.orders import OWN_ID
-from kalshi_cli.desk.trade import BacktestRequest, Session, TradeRequest
+from kalshi_cli.desk.backtest import BacktestRequest
+from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.store.base import Store
 from kalshi_cli.store.sqlite import SqliteStore

@@ -13,7 +13,7 @@ from served import Served, kalshi, served, set_variables
 from test_golden import with_fade
 
 from kalshi_cli.cli.screen.curve import HEIGHT, draw_curve, svg_curve
-from kalshi_cli.desk import trade
+from kalshi_cli.desk import backtest
 from kalshi_cli.units import Money, Ts
 
 Points = list[tuple[Ts, Money]]
@@ -100,10 +100,10 @@ def test_a_backtest_draws_its_curve_in_recorded_time(exchange: Served) -> None:
 
 
 def test_a_curve_without_end_is_kept_with_fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trade, "MOST_POINTS", 10)
+    monkeypatch.setattr(backtest, "MOST_POINTS", 10)
     curve: Points = []
     for at in range(1_000):
-        trade.add_point(curve, Ts(at), Money(at // 2))
+        backtest.add_point(curve, Ts(at), Money(at // 2))
         assert len(curve) <= 10
     assert curve[0] == (0, 0)
     assert [ts for ts, _ in curve] == sorted({ts for ts, _ in curve})

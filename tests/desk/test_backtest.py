@@ -29,10 +29,7 @@ from kalshi_cli.core.model import (
     Side,
 )
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.desk.trade import (
-    BacktestReport,
-    backtest,
-)
+from kalshi_cli.desk.backtest import BacktestReport, backtest
 from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams

@@ -9,8 +9,8 @@ import pytest
 from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice, Tick
 from kalshi_cli.core.model import BID
+from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.hearing import Hearing
-from kalshi_cli.desk.trade import BacktestRequest
 from kalshi_cli.errors import UsageError
 from kalshi_cli.units import Ts, cents
 

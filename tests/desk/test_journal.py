@@ -40,7 +40,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Settlement, TradingState
 from kalshi_cli.core.state import View
 from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.desk.trade import Summary
+from kalshi_cli.desk.summary import Summary
 from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.ops.heartbeat import Heartbeat
 from kalshi_cli.ops.logs import LOG, LineFile, Log

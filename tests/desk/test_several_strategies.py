@@ -19,7 +19,7 @@ from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.sizing import Allotment
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.score import Score, StrategyPart
-from kalshi_cli.desk.trade import summarize
+from kalshi_cli.desk.summary import summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars
 

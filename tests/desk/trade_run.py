@@ -21,11 +21,8 @@ from kalshi_cli.core.model import (
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.journal import Journal
-from kalshi_cli.desk.trade import (
-    Plan,
-    Session,
-    Summary,
-)
+from kalshi_cli.desk.summary import Plan, Summary
+from kalshi_cli.desk.trade import Session
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Ts, cents, contracts

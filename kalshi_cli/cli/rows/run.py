@@ -12,9 +12,10 @@ from kalshi_cli.units import Money, Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.config import Setting
+    from kalshi_cli.desk.backtest import BacktestReport
     from kalshi_cli.desk.health import Finding
     from kalshi_cli.desk.status import Status
-    from kalshi_cli.desk.trade import BacktestReport, Summary
+    from kalshi_cli.desk.summary import Summary
 
 
 class StrategyPartRow(Row, frozen=True, kw_only=True):

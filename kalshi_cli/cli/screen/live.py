@@ -20,7 +20,7 @@ from kalshi_cli.text import safe_lines
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from kalshi_cli.desk.trade import Summary
+    from kalshi_cli.desk.summary import Summary
 
 
 def is_live() -> bool:

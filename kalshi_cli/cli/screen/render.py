@@ -26,7 +26,7 @@ from kalshi_cli.units import Qty, Ts, show_money
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.score import StrategyPart
-    from kalshi_cli.desk.trade import Summary
+    from kalshi_cli.desk.summary import Summary
 
 R = TypeVar("R", bound=Row)
 
