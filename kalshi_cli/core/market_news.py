@@ -24,6 +24,7 @@ from kalshi_cli.core.messages import (
     PublicTrade,
     Quote,
     ReferencePrice,
+    SpotLost,
     SpotPrice,
     Valued,
 )
@@ -53,6 +54,7 @@ class MarketNews:
             PublicTrade: self._hooks.on_trade,
             ReferencePrice: self._on_reference,
             SpotPrice: self._on_spot,
+            SpotLost: self._on_spot_lost,
             FairValue: self._on_fair,
             NewsSignal: self._hooks.on_signal,
             FeedGap: self._on_gap,
@@ -102,6 +104,10 @@ class MarketNews:
     def _on_spot(self, message: SpotPrice) -> list[Effect]:
         self._state.spots[message.symbol] = message
         return self._hooks.on_spot(message)
+
+    def _on_spot_lost(self, message: SpotLost) -> list[Effect]:
+        self._state.spots.pop(message.symbol, None)
+        return []
 
     def _on_fair(self, message: FairValue) -> list[Effect]:
         self._state.fairs[message.ticker] = message

@@ -113,16 +113,19 @@ class ReferencePrice(Message, frozen=True):
 
 
 class SpotPrice(Message, frozen=True, gc=False):
-    """A price of a coin at an outside venue, in ten-thousandths of a dollar.
-
-    `symbol` is what the price is of (`BTC`). A trade has a `size` in hundred-millionths of a coin; a price without one
-    is a quote, or a read over REST.
-    """
+    """A price of a coin (`symbol`, as `BTC`) at an outside venue, in ten-thousandths of a dollar. A trade has a `size`
+    in hundred-millionths of a coin; a quote, or a read over REST, has none."""
 
     symbol: str
     price: int
     venue: str
     size: int | None = None
+
+
+class SpotLost(Message, frozen=True):
+    """What a coin costs is not known any more: the venues contradict each other. It is once a price comes again."""
+
+    symbol: str
 
 
 class FairValue(Message, frozen=True):
@@ -137,10 +140,7 @@ class FairValue(Message, frozen=True):
 
 class NewsSignal(Message, frozen=True):
     """Somebody heard something about a market: BID makes YES more likely, ASK less. `confidence` is in ten-thousandths.
-
-    `ticker` may end with `*`: every market whose ticker begins so. The same `signal_id` is one signal, however often it
-    comes.
-    """
+    `ticker` may end with `*`: every market whose ticker begins so. The same `signal_id` is one signal."""
 
     signal_id: str
     ticker: str

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice
+from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.errors import UsageError
 from kalshi_cli.units import Ts
@@ -40,7 +40,10 @@ class Hearing:
         """These messages, without what nobody asked for."""
         for message in messages:
             kind = type(message)
-            if kind in _WORDS:
+            if isinstance(message, SpotLost):
+                if message.symbol not in self._asked.get(SpotPrice, ()):
+                    continue
+            elif kind in _WORDS:
                 subject = message.symbol if isinstance(message, SpotPrice) else ""
                 if subject not in self._asked.get(kind, ()):
                     continue

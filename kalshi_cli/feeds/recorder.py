@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice
+from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
 from kalshi_cli.core.model import Market
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import MAX_LINE
@@ -23,7 +23,7 @@ MAX_BYTES = 2 * 1024**3
 FLUSH_S = 1.0
 """What is older than this goes to disk with the next line; the rest is lost when the process is killed."""
 
-_OUTSIDE = {SpotPrice: "spot", FairValue: "fair", NewsSignal: "signal"}
+_OUTSIDE = {SpotPrice: "spot", SpotLost: "lost", FairValue: "fair", NewsSignal: "signal"}
 
 
 class Recorder:
@@ -76,7 +76,7 @@ class Recorder:
         self._write(b"note", msgspec.json.encode({"event": event, **fields}))
 
     def heard(self, message: Message) -> None:
-        """What came from outside the exchange: a SpotPrice, a FairValue or a NewsSignal."""
+        """What came from outside the exchange: a SpotPrice, a SpotLost, a FairValue or a NewsSignal."""
         self.note("heard", **{_OUTSIDE[type(message)]: message})
 
     def watch(self, market: Market) -> None:

@@ -4,7 +4,7 @@
     {"recv_ns": 1778733491639213056, "conn": 0, "note": {...}}     something the recorder had to say
 
 What came from outside the exchange is a note, too, so that readers who know nothing of it pass over it:
-`{"event": "heard", "spot": {...}}`, or `fair`, or `signal`, with a message as the core knows it.
+`{"event": "heard", "spot": {...}}`, or `lost`, `fair`, `signal`, with a message as the core knows it.
 `recv_ms` in place of `recv_ns`, and bare frames without an envelope, occur in recordings of others and are read too.
 `conn` counts connections: sequence numbers start anew with each.
 """

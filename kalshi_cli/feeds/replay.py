@@ -27,6 +27,7 @@ from kalshi_cli.core.messages import (
     NewsSignal,
     PublicTrade,
     Quote,
+    SpotLost,
     SpotPrice,
     Tick,
 )
@@ -87,6 +88,7 @@ class _Note(msgspec.Struct):
     event: str = ""
     use_yes_price: bool | None = None
     spot: SpotPrice | None = None
+    lost: SpotLost | None = None
     fair: FairValue | None = None
     signal: NewsSignal | None = None
 
@@ -186,7 +188,7 @@ class Replay:
                         use_yes_price = note.use_yes_price
                     if note.event == "watch_market":
                         yield from self._watched(recv_ts, raw_note)
-                    elif said := note.spot or note.fair or note.signal:
+                    elif said := note.spot or note.lost or note.fair or note.signal:
                         yield recv_ts, _Heard(recv_ts, said)
                     continue
                 decode = decoders.get(line.conn)

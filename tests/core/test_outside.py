@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from core_build import NOW, Build
 
-from kalshi_cli.core.messages import FairValue, Intent, MarketChange, NewsSignal, SpotPrice, Tick
+from kalshi_cli.core.messages import FairValue, Intent, MarketChange, NewsSignal, SpotLost, SpotPrice, Tick
 from kalshi_cli.core.model import BID, Family
 from kalshi_cli.core.state import State, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -55,6 +55,19 @@ def test_an_outside_price_is_seen_while_it_is_young(build: Build) -> None:
     assert view.spot("BTC", within_s=5) == 860_000_000
     engine.step(Tick(Ts(NOW + 5_001)))
     assert view.spot("BTC", within_s=5) is None
+
+
+def test_a_price_that_is_disputed_is_seen_no_more_until_there_is_one_again(build: Build) -> None:
+    one = Listener()
+    engine = build.engine(one)
+    view = View(engine.state, "any")
+    for coin in ("BTC", "ETH"):
+        engine.step(SpotPrice(NOW, coin, 860_000_000, "coinbase"))
+    assert engine.step(SpotLost(NOW, "BTC")) == engine.step(SpotLost(NOW, "DOGE")) == []
+    assert (view.spot("BTC", within_s=5), view.spot("ETH", within_s=5)) == (None, 860_000_000)
+    engine.step(SpotPrice(NOW, "BTC", 850_000_000, "coinbase"))
+    assert view.spot("BTC", within_s=5) == 850_000_000
+    assert len(one.heard) == 3, "prices, and nothing else"
 
 
 def test_a_belief_is_seen_until_it_is_over(build: Build) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice, Tick
+from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice, Tick
 from kalshi_cli.core.model import BID
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.hearing import Hearing
@@ -16,10 +16,11 @@ from kalshi_cli.units import Ts, cents
 
 T0 = Ts(1_780_000_000_000)
 BTC, ETH = (SpotPrice(T0, coin, 80_000_0000, "coinbase", 1) for coin in ("BTC", "ETH"))
+LOST, OTHER = SpotLost(T0, "BTC"), SpotLost(T0, "ETH")
 FAIR = FairValue(T0, "KXA-1", cents(40), "fairs.csv", Ts(T0 + 300_000))
 NEWS = NewsSignal(T0, "n1", "KXA*", BID, 5_000)
 TICK = Tick(T0)
-EVERYTHING: list[Message] = [BTC, ETH, FAIR, NEWS, TICK]
+EVERYTHING: list[Message] = [BTC, LOST, ETH, OTHER, FAIR, NEWS, TICK]
 SPOT, MODEL, NEWSROOM = (
     SpotInput(symbol="BTC"),
     FairInput(source="-", every_s=30, valid_s=60),
@@ -30,7 +31,7 @@ REQUEST = BacktestRequest(strategies=("mine",), files=(Path("somewhere/tape.json
 
 @pytest.mark.parametrize(
     ("asked", "heard"),
-    [([], []), ([SPOT], [BTC]), ([MODEL], [FAIR]), ([NEWSROOM], [NEWS]), ([NEWSROOM, SPOT], [BTC, NEWS])],
+    [([], []), ([SPOT], [BTC, LOST]), ([MODEL], [FAIR]), ([NEWSROOM], [NEWS]), ([NEWSROOM, SPOT], [BTC, LOST, NEWS])],
 )
 def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
     asked: list[Input], heard: list[Message]
@@ -50,7 +51,7 @@ def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
 )
 def test_a_recording_without_what_is_asked_for_is_refused(asked: Input, words: str) -> None:
     hearing = Hearing([asked])
-    assert list(hearing.of([TICK])) == [TICK]
+    assert list(hearing.of([LOST, TICK]))[-1:] == [TICK], "that a price was lost is no price"
     with pytest.raises(UsageError, match=words) as refused:
         hearing.unheard(REQUEST)
     assert (refused.value.code, refused.value.exit_code) == ("nothing_heard", 2)

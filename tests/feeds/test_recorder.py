@@ -22,6 +22,7 @@ from kalshi_cli.core.messages import (
     MarketChange,
     Message,
     NewsSignal,
+    SpotLost,
     SpotPrice,
     Tick,
 )
@@ -188,7 +189,8 @@ def test_recording_stops_at_its_size_between_two_lines(path: Path, clock: Manual
 SPOT = SpotPrice(Ts(T0 - 90), "BTC", 801_769_700, "coinbase", 12_345)
 FAIR = FairValue(Ts(T0 + 5), TICKER, Price(4_512), "fairs.csv", Ts(T0 + 300_005))
 NEWS = NewsSignal(Ts(T0 + 6), "n1", "KXA*", ASK, 6_000, "minutes — dovish")
-OUTSIDE = SpotPrice | FairValue | NewsSignal
+LOST = SpotLost(Ts(T0 + 1), "BTC")
+OUTSIDE = SpotPrice | SpotLost | FairValue | NewsSignal
 
 
 def test_what_was_heard_outside_comes_back_as_it_was_in_the_order_of_arrival(
@@ -198,7 +200,7 @@ def test_what_was_heard_outside_comes_back_as_it_was_in_the_order_of_arrival(
     recorder.connected()
     recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
     said: list[Message] = []
-    for number, outside in enumerate((SPOT, FAIR, NEWS), start=2):
+    for number, outside in enumerate((SPOT, LOST, FAIR, NEWS), start=2):
         clock.advance(0.5)
         recorder.frame(DELTA % (number, clock.now()))
         recorder.heard(outside)
@@ -206,7 +208,7 @@ def test_what_was_heard_outside_comes_back_as_it_was_in_the_order_of_arrival(
     recorder.close()
     found = [message for message in play(path) if isinstance(message, BookDelta | OUTSIDE)]
     assert [message for message in found if not isinstance(message, BookDelta)] == said
-    assert [isinstance(message, BookDelta) for message in found] == [True, False] * 3
+    assert [isinstance(message, BookDelta) for message in found] == [True, False] * 4
 
 
 @pytest.mark.parametrize("skew_ms", [-252, 0, 563])

@@ -20,7 +20,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 
 from kalshi_cli.clock import Clock, SystemClock
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.messages import SpotLost, SpotPrice
 from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN
@@ -58,7 +58,14 @@ class Heard:
 
     def __init__(self) -> None:
         self.prices: list[SpotPrice] = []
+        self.lost: list[SpotLost] = []
         self.told: list[str] = []
+
+    def take(self, message: SpotPrice | SpotLost) -> None:
+        if isinstance(message, SpotPrice):
+            self.prices.append(message)
+        else:
+            self.lost.append(message)
 
     def since(self) -> Callable[[], list[SpotPrice]]:
         """What comes from now on."""
@@ -88,7 +95,7 @@ def spot(served_spot: Spot) -> Spot:
 def reading(*sources: Source, max_age_s: float = 1.5, pace: Pace = QUICK) -> Iterator[tuple[SpotReader, Heard]]:
     heard = Heard()
     reader = SpotReader(
-        "BTC", sources, SystemClock(), random.Random(1), heard.prices.append,
+        "BTC", sources, SystemClock(), random.Random(1), heard.take,
         max_age_s=max_age_s, tell=heard.told.append, pace=pace,
     )  # fmt: skip
     with reader.listening():
@@ -156,6 +163,7 @@ def test_a_wrong_price_is_not_believed_against_two_others_and_two_that_differ_ar
     with reading(*three[:2]) as (reader, heard):
         eventually(lambda: heard.has_said("contradict each other"))
         assert reader.venue is None
+        assert [lost.symbol for lost in heard.lost] == ["BTC"], "what was believed before is not for ten seconds more"
         spot.faults.clear()
         eventually(lambda: reader.venue == "coinbase")
 

@@ -23,7 +23,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.messages import SpotLost, SpotPrice
 from kalshi_cli.feeds.spot.belief import Belief
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
 from kalshi_cli.text import safe_text
@@ -68,8 +68,9 @@ class _LostError(Exception):
 
 
 class SpotReader:
-    """Of one coin. `bring` gets every price that is believed, from any of the threads, `tell` what a person should
-    know. A price is believed for `max_age_s`; without any from the streams for so long, REST is read."""
+    """Of one coin. `bring` gets every price that is believed, from any of the threads, and that none is any more where
+    the venues contradict each other; `tell` what a person should know. A price is believed for `max_age_s`; without
+    any from the streams for so long, REST is read."""
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class SpotReader:
         sources: Sequence[Source],
         clock: Clock,
         rng: random.Random,
-        bring: Callable[[SpotPrice], None],
+        bring: Callable[[SpotPrice | SpotLost], None],
         *,
         max_age_s: float = 10.0,
         max_apart_pct: float = 1.0,
@@ -96,6 +97,7 @@ class SpotReader:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._streamed = clock.monotonic()
+        self._is_lost = False
         self._said = ""
         self._quiet_until = self._streamed
         self._http = httpx.Client(
@@ -143,7 +145,11 @@ class SpotReader:
                     self._streamed = self._clock.monotonic()
                 believed = self._belief.hear(price, now)
                 if believed is not None:
+                    self._is_lost = False
                     self._bring(believed)
+                elif self._belief.is_disputed and not self._is_lost:
+                    self._is_lost = True
+                    self._bring(SpotLost(now, self._symbol))
             is_any_fresh = is_any_fresh or is_fresh
         self._look()
         return is_any_fresh
