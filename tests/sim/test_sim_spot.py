@@ -163,7 +163,7 @@ def test_a_wrong_price_is_not_believed_against_two_others_and_two_that_differ_ar
     with reading(*three[:2]) as (reader, heard):
         eventually(lambda: heard.has_said("contradict each other"))
         assert reader.venue is None
-        assert [lost.symbol for lost in heard.lost] == ["BTC"], "what was believed before is not for ten seconds more"
+        assert {lost.symbol for lost in heard.lost} == {"BTC"}, "what was believed before is not for ten seconds more"
         spot.faults.clear()
         eventually(lambda: reader.venue == "coinbase")
 
