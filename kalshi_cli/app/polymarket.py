@@ -23,7 +23,7 @@ def pairs_of(app: App, path: Path) -> list[Pair]:
         pairs, problems = venue_map.read_map(body, is_yaml=path.suffix in (".yaml", ".yml"))
     except (OSError, ValueError) as error:  # ValueError: a name with a null in it, or what SourceError says
         why = safe_text(str(error.strerror), 100) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"the map {name} cannot be read: {why}", code="bad_map") from None
+        raise UsageError(f"the map {name} cannot be read: {why}", hint="see docs/scan.md", code="bad_map") from None
     for problem in problems:
         app.tell(f"{name}: {problem}")
     if problems:

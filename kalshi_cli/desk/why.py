@@ -40,7 +40,7 @@ SETTINGS = {
     "POSITION_LIMIT": "risk.max_position",
     "PRICE_COLLAR": "risk.price_collar",
     "REDUCING": "kalshi status",
-    "SELF_CROSS": "the strategy: it would trade with itself",
+    "SELF_CROSS": "the strategy: it would trade with itself, or with another of yours",
     "SLIPPAGE": "risk.max_close_slippage",
     "SPREAD": "risk.max_spread",
     "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",

@@ -42,6 +42,13 @@ def test_a_staircase_with_its_ends_and_zero_marked() -> None:
     ]
 
 
+def test_a_curve_of_a_minute_tells_its_ends_apart_by_their_seconds() -> None:
+    drawn = [(Ts(61_000), Money(0)), (Ts(101_000), Money(5))]
+    assert draw_curve(drawn, 80)[-1].split() == ["Jan", "01", "00:01:01", "Jan", "01", "00:01:41", "UTC"]
+    for moment in ("1970-01-01 00:01:01 UTC", "1970-01-01 00:01:41 UTC"):
+        assert moment in svg_curve(drawn, "a minute")
+
+
 def test_one_point_is_no_curve() -> None:
     assert draw_curve(points(5), 80) == []
 
@@ -93,7 +100,7 @@ def test_a_backtest_draws_its_curve_in_recorded_time(exchange: Served) -> None:
     assert drawn.code == 0, drawn.err
     path = exchange.home / "curve.svg"
     assert f"profit and loss: ${float(drawn.json['net']):.2f}" in path.read_text()
-    assert "2026-05-28 20:27 UTC" in path.read_text()
+    assert "2026-05-28 20:27:10 UTC" in path.read_text()
     assert kalshi(*FADE, "--plot", "curve.svg").out.startswith("strategy"), "the report is shown as ever"
     for words in (("--plot", "--json"), ("curve.svg",)):
         assert kalshi(*FADE, *words).code == 2

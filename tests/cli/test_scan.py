@@ -223,7 +223,7 @@ def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, their
     found = (
         "the map pairs.csv cannot be read: its first line is 'ticker,token,side', and must be ticker,polymarket,side"
     )
-    assert (ended.code, ended.error["message"]) == (2, found)
+    assert (ended.code, ended.error["message"], ended.error["hint"]) == (2, found, "see docs/scan.md")
 
 
 def test_a_token_of_the_other_outcome_is_turned_over(one: Served, theirs: Polymarket) -> None:

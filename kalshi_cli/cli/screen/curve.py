@@ -22,6 +22,7 @@ HEIGHT = 13
 NARROWEST, WIDEST = 30, 200
 SCALE_WIDTH = 12
 ENDING = 4
+SHORT_MS = 120_000
 
 
 def require_curve(form: Format | None, picture: Path | None, usage: str) -> None:
@@ -60,9 +61,17 @@ def draw_curve(points: Sequence[Point], width: int) -> list[str]:
         label = show_money(Money(bottom + (top - bottom) * line // (HEIGHT - 1))) if line % 3 == 0 else ""
         cells = "".join(_cell(rows, at, line, zero) for at in range(len(rows)))
         lines.append(f"{label:>{SCALE_WIDTH - 2}} ┤{cells}".rstrip())
-    first, last = (f"{datetime.fromtimestamp(ts // 1000, UTC):%b %d %H:%M}" for ts in (points[0][0], points[-1][0]))
+    first, last = _ends(points, "%b %d")
     lines.append(" " * SCALE_WIDTH + f"{first}{last:>{max(0, len(rows) - len(first))}} UTC")
     return [line[:width] for line in lines]
+
+
+def _ends(points: Sequence[Point], day: str) -> tuple[str, str]:
+    """The moments of the first and the last point; with seconds where the minutes may be the same."""
+    start, end = points[0][0], points[-1][0]
+    form = f"{day} %H:%M" if end - start >= SHORT_MS else f"{day} %H:%M:%S"
+    first, last = (datetime.fromtimestamp(ts // 1000, UTC).strftime(form) for ts in (start, end))
+    return first, last
 
 
 def _columns(points: Sequence[Point], room: int) -> list[int]:
@@ -113,9 +122,8 @@ def svg_curve(points: Sequence[Point], title: str) -> str:
         for value in sorted({bottom, 0, top})
     ]
     ends = [
-        f'<text x="{x(ts):.1f}" y="{height - 12}" text-anchor="{anchor}">'
-        f"{datetime.fromtimestamp(ts // 1000, UTC):%Y-%m-%d %H:%M} UTC</text>"
-        for ts, anchor in ((start, "start"), (end, "end"))
+        f'<text x="{x(ts):.1f}" y="{height - 12}" text-anchor="{anchor}">{moment} UTC</text>'
+        for ts, anchor, moment in zip((start, end), ("start", "end"), _ends(points, "%Y-%m-%d"), strict=True)
     ]
     return "\n".join(
         [
