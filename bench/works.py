@@ -59,7 +59,7 @@ class Scale(NamedTuple):
 
 
 FULL = Scale(15, 1.0, has_peers=True)
-QUICK = Scale(3, 0.05, has_peers=True)
+QUICK = Scale(1, 0.02, has_peers=True)
 
 
 class _Entry(NamedTuple):
