@@ -212,6 +212,27 @@ def test_an_event_in_which_one_can_win_counts_its_worst_outcome(
     assert check("positions").code == 0
 
 
+def test_what_rests_is_charged_as_its_series_says_which_is_read_once(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most series charge a maker nothing. This one charges a quarter of what a taker pays."""
+    read: list[str] = []
+    charged = ""
+
+    def charges(body: Any) -> Any:
+        read.append(body["series"]["ticker"])
+        body["series"]["fee_type"] = charged
+        return body
+
+    proxy.edits[r"/series/[^/]+$"] = charges
+    monkeypatch.setenv("KALSHI_RISK__MAX_EXPOSURE", "1")
+    found = []
+    for charged in ("quadratic", "quadratic_with_maker_fees"):  # noqa: B007 - `charges` says it
+        found += [each["value"] for each in check("positions").json["breaches"] if each["code"] == "EXPOSURE"]
+    assert [value.split()[0] for value in found] == ["$36.30", "$36.32"]
+    assert len(read) == 2 * len(set(read)), "once each time"
+
+
 @pytest.mark.usefixtures("hasty")
 def test_positions_that_cannot_be_read_are_unknown(proxy: FaultProxy) -> None:
     cut(proxy, "/portfolio/positions")

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import msgspec
+
 from kalshi_cli.core.checks import Breach, CheckReport, counted, report
+from kalshi_cli.core.exposure import CLASSIC
 from kalshi_cli.core.limits_check import Stake, Use, uses
-from kalshi_cli.core.model import Family, Market, Order
+from kalshi_cli.core.model import Event, Family, FeeSchedule, Market, Order, Series
 from kalshi_cli.desk.checks.readings import Readings, confirmed, measured
+from kalshi_cli.desk.listing import in_force
 from kalshi_cli.units import Money, Qty
 
 FIRST = "limit_used_pct"
 
 EVENTS_A_CALL = 100
+
+MOST_SERIES = 20
+"""Each is a request. What rests in others is taken to be charged as most series charge."""
+
+
+class _Kin(NamedTuple):
+    """What limits need to know of an event, and how its markets charge."""
+
+    family: Family
+    fees: FeeSchedule
 
 
 def examine(readings: Readings) -> CheckReport:
@@ -35,9 +51,16 @@ def examine(readings: Readings) -> CheckReport:
 
 
 def _used(readings: Readings) -> list[Use]:
+    """Where events are read for a limit of theirs, they say how what rests is charged, too."""
     stakes, limits = _stakes(readings), readings.limits
-    is_kin_needed = limits.max_event_exposure is not None or limits.max_category_exposure is not None
-    return uses(stakes, limits, _families(readings, stakes) if is_kin_needed else {})
+    if limits.max_event_exposure is None and limits.max_category_exposure is None:
+        return uses(stakes, limits, {})
+    kin = _kin(readings, stakes)
+    charged = [
+        msgspec.structs.replace(stake, fees=kin[stake.ticker].fees) if stake.ticker in kin else stake
+        for stake in stakes
+    ]
+    return uses(charged, limits, {ticker: each.family for ticker, each in kin.items()})
 
 
 def _stakes(readings: Readings) -> list[Stake]:
@@ -56,30 +79,35 @@ def _stakes(readings: Readings) -> list[Stake]:
     return [stake for stake in found if stake.qty or stake.orders]
 
 
-def _families(readings: Readings, stakes: list[Stake]) -> dict[str, Family]:
-    """The kin of each market; that never changes. Only where a limit asks for categories are series read, too."""
+def _kin(readings: Readings, stakes: list[Stake]) -> dict[str, _Kin]:
+    """Of each market; that hardly ever changes."""
     tickers = sorted({stake.ticker for stake in stakes})
     if not tickers:
         return {}
     markets = readings.once("markets of positions", lambda: list(readings.client.markets(tickers=tickers)))
-    families = readings.once("families of positions", lambda: _read_families(readings, markets))
-    return {market.ticker: families[market.event_ticker] for market in markets if market.event_ticker in families}
+    resting = {stake.ticker for stake in stakes if stake.orders}
+    kin = readings.once("families of positions", lambda: _read_kin(readings, markets, resting))
+    return {market.ticker: kin[market.event_ticker] for market in markets if market.event_ticker in kin}
 
 
-def _read_families(readings: Readings, markets: list[Market]) -> dict[str, Family]:
-    """By event."""
+def _read_kin(readings: Readings, markets: list[Market], resting: set[str]) -> dict[str, _Kin]:
+    """By event. A series is read, once, where something rests in it, and where a limit asks for its category."""
     tickers = sorted({market.event_ticker for market in markets})
     batches = [tickers[at : at + EVENTS_A_CALL] for at in range(0, len(tickers), EVENTS_A_CALL)]
     events = [event for batch in batches for event in readings.client.events(tickers=batch)]
-    nameless = {event.series_ticker for event in events if not event.category}
-    wanted = sorted(nameless) if readings.limits.max_category_exposure is not None else []
-    categories = {ticker: readings.client.series(ticker).category for ticker in wanted}
-    return {
-        event.event_ticker: Family(
-            event_ticker=event.event_ticker,
-            series_ticker=event.series_ticker,
-            category=event.category or categories.get(event.series_ticker, ""),
-            is_exclusive=event.mutually_exclusive,
-        )
-        for event in events
-    }
+    charging = {market.event_ticker for market in markets if market.ticker in resting}
+    wanted = set(sorted({event.series_ticker for event in events if event.event_ticker in charging})[:MOST_SERIES])
+    if readings.limits.max_category_exposure is not None:
+        wanted |= {event.series_ticker for event in events if not event.category}
+    series = {ticker: readings.client.series(ticker) for ticker in sorted(wanted)}
+    return {event.event_ticker: _kin_of(event, series.get(event.series_ticker)) for event in events}
+
+
+def _kin_of(event: Event, series: Series | None) -> _Kin:
+    family = Family(
+        event_ticker=event.event_ticker,
+        series_ticker=event.series_ticker,
+        category=event.category or (series.category if series is not None else ""),
+        is_exclusive=event.mutually_exclusive,
+    )
+    return _Kin(family, in_force(event, series) if series is not None else CLASSIC)
