@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kalshi_cli.core.budget import at_risk
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.ledger import Ledger
+from kalshi_cli.core.ledger import Ledger, Position
 from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.core.shares import OTHERS
 from kalshi_cli.core.sizing import NO_ALLOTMENT
 from kalshi_cli.core.state import mark
-from kalshi_cli.units import Money, Qty
+from kalshi_cli.units import Money, Price, Qty
 
 
 class StrategyPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,18 +35,30 @@ class StrategyPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Score:
-    """What a run gained since it began, from the engine's ledger; a position without a price counts at cost."""
+    """What a run gained since it began, from the engine's ledger; a position without a price counts at cost.
+
+    What it began with in markets that are not its own has no price yet: it counts from the first one that is known.
+    Else a run would have lost what was lost before it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._start = self._now(engine.state.ledger)
         self._start_of = {name: self._now(self._own(name)) for name in engine.strategies}
+        self._unpriced = {
+            position.ticker: {name: [*self._own(name).holdings(position.ticker)] for name in engine.strategies}
+            | {OTHERS: [*engine.state.ledger.holdings(position.ticker)]}
+            for position in engine.state.ledger.positions.values()
+            if position.qty and self._price(position.ticker) is None
+        }
 
     def gained(self) -> Pnl:
+        self._price_the_start()
         return _less(self._now(self._engine.state.ledger), self._start)
 
     def parts(self) -> tuple[StrategyPart, ...]:
         """By strategy, in the order in which they are asked, and then all others where they gained or lost anything."""
+        self._price_the_start()
         by_name = {name: _less(self._now(self._own(name)), start) for name, start in self._start_of.items()}
         rest = self.gained()
         for part in by_name.values():
@@ -54,21 +68,33 @@ class Score:
 
     def unrealized(self) -> Money:
         """What is open now, against what it cost."""
+        self._price_the_start()
         return self._now(self._engine.state.ledger).unrealized
 
     def _own(self, strategy: str) -> Ledger:
         return self._engine.state.by_strategy.get(strategy) or Ledger()
 
-    def _now(self, ledger: Ledger) -> Pnl:
+    def _price_the_start(self) -> None:
+        for ticker in [ticker for ticker in self._unpriced if self._price(ticker) is not None]:
+            for name, held in self._unpriced.pop(ticker).items():
+                before = Pnl(Money(0), self._open(held), Money(0))
+                if name == OTHERS:
+                    self._start = _sum(self._start, before)
+                else:
+                    self._start_of[name] = _sum(self._start_of[name], before)
+
+    def _price(self, ticker: str) -> Price | None:
         """One price for a market, whoever holds it: else the parts would not add up to the whole."""
-        state, held = self._engine.state, 0
-        for position in ledger.positions.values():
-            if position.qty:
-                ticker = position.ticker
-                of_all = sum(each.qty for each in state.ledger.holdings(ticker))
-                price = mark(state.books.get(ticker), state.seen(ticker), Qty(of_all))
-                held += position.unrealized(price) or 0
-        return Pnl(ledger.realized, Money(held), ledger.fees)
+        state = self._engine.state
+        of_all = sum(each.qty for each in state.ledger.holdings(ticker))
+        return mark(state.books.get(ticker), state.seen(ticker), Qty(of_all))
+
+    def _open(self, positions: Iterable[Position]) -> Money:
+        """What these are worth now, against what they cost."""
+        return Money(sum(each.unrealized(self._price(each.ticker)) or 0 for each in positions if each.qty))
+
+    def _now(self, ledger: Ledger) -> Pnl:
+        return Pnl(ledger.realized, self._open(ledger.positions.values()), ledger.fees)
 
     def _part(self, strategy: str, gained: Pnl) -> StrategyPart:
         engine = self._engine
@@ -82,6 +108,14 @@ class Score:
             fees=gained.fees,
             net=gained.net,
         )
+
+
+def _sum(one: Pnl, other: Pnl) -> Pnl:
+    return Pnl(
+        Money(one.realized + other.realized),
+        Money(one.unrealized + other.unrealized),
+        Money(one.fees + other.fees),
+    )
 
 
 def _less(one: Pnl, other: Pnl) -> Pnl:

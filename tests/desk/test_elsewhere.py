@@ -9,6 +9,7 @@ from virtual_loop import Loop
 from kalshi_cli.core.messages import Denied, Place, Tick
 from kalshi_cli.core.model import BID
 from kalshi_cli.core.state import Limits, View
+from kalshi_cli.desk.score import Score
 from kalshi_cli.units import Price, cents, contracts, dollars
 
 LOSS = Limits(min_edge=None, max_daily_loss=dollars(10))
@@ -56,6 +57,19 @@ def test_a_loss_elsewhere_from_before_the_start_stops_a_loop_before_its_first_or
     loop.ticks(3)
     assert virtual.store.halt().code == "DAILY_LOSS"
     assert virtual.wire.posts() == posts
+
+
+def test_what_was_lost_elsewhere_before_the_start_is_no_loss_of_the_run(virtual: Virtual) -> None:
+    hold_other(virtual)
+    virtual.market(5, 9, ticker=OTHER)
+    loop = Loop(virtual)
+    score = Score(loop.engine)
+    loop.ticks(3)
+    assert score.unrealized() == -dollars(39), "bought at 44, worth 5 at the start"
+    assert score.gained().net == sum(part.net for part in score.parts()) == 0
+    virtual.market(3, 9, ticker=OTHER)
+    loop.ticks(20)
+    assert score.gained().net == sum(part.net for part in score.parts()) == -dollars(2)
 
 
 def test_a_market_that_is_only_held_is_none_that_a_strategy_may_trade(virtual: Virtual) -> None:
