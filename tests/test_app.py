@@ -47,7 +47,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, begin: Callable[[Path], None]) -> Desk:
+    begin(tmp_path / "state")
     return Desk(tmp_path / "state")
 
 
@@ -67,7 +68,8 @@ def place(app: App, **changes: Any) -> Any:
     return order_desk.send(*order_desk.propose(ticket))
 
 
-def test_looking_creates_nothing(desk: Desk) -> None:
+def test_looking_creates_nothing(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "nowhere")
     with desk.app() as app:
         assert status_of(app).is_running is False
         assert app.remembered() is None
@@ -104,7 +106,7 @@ def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
 
 def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new_one(desk: Desk) -> None:
     path = desk.state / "sim" / "state.db"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("this is no database, and longer than a header of one hundred bytes has to be " * 3)
     with desk.app() as app:
         assert Halts(app).halt("MANUAL", "test")

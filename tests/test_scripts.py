@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def cron(home: Path, *words: str, **variables: str) -> subprocess.CompletedProce
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> dict[str, str]:
+def settings(tmp_path: Path, begin: Callable[[Path], None]) -> dict[str, str]:
+    begin(tmp_path / "state")
     return {"KALSHI_BIN": str(PROGRAM), "KALSHI_ENV": "sim", "KALSHI_STATE": str(tmp_path / "state")}
 
 

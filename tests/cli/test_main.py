@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -351,9 +352,10 @@ def waits_for_input(pid: int) -> None:
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_broken_pipe_is_silent_and_changes_no_exit_code(
-    words: list[str], code: int, said: str, unbuffered: str
+    words: list[str], code: int, said: str, unbuffered: str, home: Path, begin: Callable[[Path], None]
 ) -> None:
-    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    begin(home / "state")
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "KALSHI_STATE": str(home / "state")}
     command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as it:
         assert it.stdout is not None
