@@ -14,6 +14,9 @@ from kalshi_cli.units import Money, Qty, Ts, format_money, format_qty, format_ts
 
 HOUR_MS = 3_600_000
 
+MOST_DOUBLED = 9
+"""A cooldown is twice as long after each further loss, up to so many times: from a minute to eight and a half hours."""
+
 Objection = tuple[str, str]
 """A stable code, and `key=value` detail."""
 
@@ -146,17 +149,19 @@ def _exceeded(code: str, before: Money, after: Money, limit: Money, *which: str)
 
 
 def cooldown(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
-    """A strategy that has just closed at a loss opens nothing in that market for a while; nor does one whose close has
-    no fills yet, because nobody knows what it lost."""
+    """A strategy that has just closed at a loss opens nothing in that market for a while, and for twice as long after
+    each further loss that it did not earn back: whoever makes the only prices there could sell to it dear and buy back
+    cheap for ever. Nor does one whose close has no fills yet, because nobody knows what it lost."""
     if not limits.cooldown_after_loss_ms or not strategy or is_reducing(state, intent):
         return None
     if _is_closing_untold(state, intent.ticker, strategy):
         return "COOLDOWN", "until=fills_of_a_close_are_booked"
-    lost = state.lost_at(strategy, intent.ticker)
-    if lost is None:
+    losses = state.losses(strategy, intent.ticker)
+    if losses.at is None:
         return None
-    until = Ts(lost + limits.cooldown_after_loss_ms)
-    return ("COOLDOWN", f"until={format_ts(until)}") if state.now < until else None
+    doubled = min(max(0, losses.rounds - 1), MOST_DOUBLED)
+    until = Ts(losses.at + limits.cooldown_after_loss_ms * 2**doubled)
+    return ("COOLDOWN", f"until={format_ts(until)} losses={losses.rounds}") if state.now < until else None
 
 
 def _is_closing_untold(state: State, ticker: str, strategy: str) -> bool:

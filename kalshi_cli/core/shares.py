@@ -17,12 +17,44 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from kalshi_cli.core.ledger import held_price
 from kalshi_cli.core.model import Fill, Settlement
 from kalshi_cli.units import Money, Price, Qty, Ts
 
 OTHERS = ""
 """The owner of what no strategy traded."""
+
+DAY_MS = 86_400_000
+
+
+class Losses(msgspec.Struct):
+    """What one owner lost by closing in this market, the fees of these closes included.
+
+    A round is whatever it lost between two times that it opened something. Rounds are counted until they are earned
+    back, or until there was no loss for a day.
+    """
+
+    at: Ts | None = None
+    """When it last closed at a loss; None where that never was."""
+    rounds: int = 0
+    owed: int = 0
+    """Of these rounds, what was not earned back since; micro-dollars."""
+    has_opened: bool = True
+    """Something, since the last loss."""
+
+    def count(self, ts: Ts, gained: int, *, has_opened: bool) -> None:
+        """It traded, and gained so much with what that closed."""
+        if gained < 0:
+            if self.at is not None and ts - self.at >= DAY_MS:
+                self.rounds = self.owed = 0
+            self.rounds += self.has_opened
+            self.at, self.has_opened = ts, False
+        self.owed = max(0, self.owed - gained)
+        if not self.owed:
+            self.rounds = 0
+        self.has_opened = self.has_opened or has_opened
 
 
 class _Share(NamedTuple):
@@ -47,12 +79,14 @@ class Shares:
 
     def __init__(self, entries: Iterable[Fill | Settlement], owner_of: Callable[[Fill], str]) -> None:
         self._held: dict[int, dict[str, _Share]] = {}
-        self._lost: dict[str, Ts] = {}
+        self._losses: dict[str, Losses] = {}
         for entry in entries:
             if isinstance(entry, Fill):
                 owner = owner_of(entry)
-                if self.trade(entry.subaccount, owner, entry.side.sign * entry.qty, entry.price) < 0:
-                    self._lost[owner] = entry.ts
+                gained, opened = self.trade(entry.subaccount, owner, entry.side.sign * entry.qty, entry.price)
+                fee = entry.fee if opened < entry.qty else 0
+                losses = self._losses.setdefault(owner, Losses())
+                losses.count(entry.ts, gained - fee, has_opened=opened > 0)
             else:
                 self._held.clear()
 
@@ -64,9 +98,9 @@ class Shares:
             more.trade(*trade)
         return more
 
-    def trade(self, subaccount: int, owner: str, change: int, price: Price) -> Money:
-        """Somebody traded, and gained so much with what that closed, before fees; what others hold and a strategy on
-        the other side are then one thing, and gone."""
+    def trade(self, subaccount: int, owner: str, change: int, price: Price) -> tuple[Money, Qty]:
+        """Somebody traded: what that gained with what it closed, before fees, and how much it opened. What others hold
+        and a strategy on the other side are then one thing, and gone."""
         held = self._held.setdefault(subaccount, {OTHERS: _NONE})
         was = held.get(owner, _NONE)
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
@@ -77,16 +111,16 @@ class Shares:
             if own.qty * others.qty < 0:
                 gone = min(abs(own.qty), abs(others.qty))
                 held[name], held[OTHERS] = own.less(gone), others.less(gone)
-        return Money(held_price(was.qty, price) * closing - (was.cost - kept.cost))
+        return Money(held_price(was.qty, price) * closing - (was.cost - kept.cost)), Qty(opening)
 
     def of(self, owner: str, subaccount: int | None = None) -> Qty:
         """What one holds in a subaccount, or over all of them, signed."""
         found = (held for number, held in self._held.items() if subaccount in (None, number))
         return Qty(sum(held.get(owner, _NONE).qty for held in found))
 
-    def lost_at(self, owner: str) -> Ts | None:
-        """When one last closed at a loss, before fees; None where that never was."""
-        return self._lost.get(owner)
+    def losses(self, owner: str) -> Losses:
+        """What one lost by closing."""
+        return self._losses.get(owner) or Losses()
 
     def cost_of(self, owner: str, subaccount: int) -> Money:
         """What one paid for what it holds in a subaccount, without fees."""

@@ -25,7 +25,7 @@ from kalshi_cli.core.model import (
     TradingState,
 )
 from kalshi_cli.core.orders import OrderIndex
-from kalshi_cli.core.shares import OTHERS, Shares
+from kalshi_cli.core.shares import OTHERS, Losses, Shares
 from kalshi_cli.core.sizing import NO_ALLOTMENT, Allotment, size
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
@@ -202,9 +202,9 @@ class State:
         """Book a fill with the strategy whose order it was; whether it is new."""
         return self.by_strategy.setdefault(strategy, Ledger()).book(fill)
 
-    def lost_at(self, strategy: str, ticker: str) -> Ts | None:
-        """When a strategy last closed there at a loss, of what was still its own; None where that never was."""
-        return self._booked_shares(ticker).lost_at(strategy)
+    def losses(self, strategy: str, ticker: str) -> Losses:
+        """What a strategy lost there by closing what was still its own."""
+        return self._booked_shares(ticker).losses(strategy)
 
     def owned(self, ticker: str, strategy: str, subaccount: int | None = None) -> Qty:
         """What a strategy holds in a subaccount, or over all of them, with what its orders traded whose fills are still

@@ -183,6 +183,64 @@ def test_after_a_loss_a_strategy_waits_in_that_market_and_others_do_not(build: B
     assert verdict("loser", side=ASK) == "approved", "it closes"
 
 
+def test_each_further_loss_doubles_the_cooldown_until_what_was_lost_is_earned_back(build: Build) -> None:
+    state = build.state(build.market(close_time=Ts(NOW + 100 * HOUR)))
+    engine: Engine = build.engine(limits=Limits(min_edge=None, cooldown_after_loss_ms=60_000), state=state)
+    engine.step(build.book())
+    at, number = NOW, 0
+
+    def trade(side: Side, price: int, after_s: int = 0, qty: int = 10, fee: int = 0) -> None:
+        nonlocal at, number
+        at, number = Ts(at + after_s * 1000 + 1), number + 1
+        order = build.order(
+            f"c{number}", order_id=f"o{number}", side=side, strategy="loser", status=OrderStatus.CANCELED
+        )
+        engine.state.orders.add(order)
+        fill = build.fill(
+            f"t{number}", order_id=f"o{number}", client_order_id=f"c{number}", side=side, price=cents(price), ts=at,
+            qty=contracts(qty), fee=Money(fee),
+        )  # fmt: skip
+        engine.step(Filled(at, fill))
+
+    def waits_s() -> int:
+        """How long from the last loss on nothing is opened."""
+        for seconds in (0, *(60 * 2**doubled for doubled in range(12))):
+            engine.state.now = Ts(at + seconds * 1000)
+            wanted = place(BID, 42, 1)
+            limits = {"cooldown_after_loss_ms": 60_000, "max_book_age_ms": None, "max_churn": None}
+            if code(engine.state, wanted, "loser", **limits) == "approved":
+                return seconds
+        raise AssertionError("it waits for ever")
+
+    found = []
+    for _ in range(3):
+        trade(BID, 40)
+        trade(ASK, 37, qty=5)
+        trade(ASK, 36, qty=5)
+        found.append(waits_s())
+    assert found == [60, 120, 240], "what closes in parts is one loss"
+    trade(BID, 40)
+    trade(ASK, 41)
+    trade(BID, 40)
+    trade(ASK, 39)
+    assert waits_s() == 480, "a little was earned, not what was lost"
+    trade(BID, 40)
+    trade(ASK, 60)
+    trade(BID, 40)
+    trade(ASK, 39)
+    assert waits_s() == 60, "it was earned back"
+    trade(BID, 40)
+    trade(ASK, 40, fee=1)
+    assert waits_s() == 120, "the fee alone"
+    for _ in range(12):
+        trade(BID, 40)
+        trade(ASK, 39)
+    assert waits_s() == 60 * 512, "no longer than that"
+    trade(BID, 40, after_s=86_400)
+    trade(ASK, 39)
+    assert waits_s() == 60, "a day later"
+
+
 @pytest.mark.parametrize(
     ("booked", "sides", "cooldown_ms", "expected"),
     [

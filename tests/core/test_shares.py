@@ -188,10 +188,10 @@ def test_a_loss_is_what_is_closed_below_its_cost(price: int, is_short: bool, is_
     account.trade("one", opens, 10, price=60 if is_short else 40)
     account.trade("one", closes, 5, price=100 - price if is_short else price)
     state = account.engine.state
-    assert state.lost_at("one", TICKER) == (account.fills[-1].ts if is_loss else None)
-    assert state.lost_at("two", TICKER) is None
+    assert state.losses("one", TICKER).at == (account.fills[-1].ts if is_loss else None)
+    assert state.losses("two", TICKER).at is None
     account.trade("one", closes, 5, price=45 if is_short else 55)
-    assert state.lost_at("one", TICKER) == (account.fills[-2].ts if is_loss else None), "a gain takes no loss back"
+    assert state.losses("one", TICKER).at == (account.fills[-2].ts if is_loss else None), "a gain takes no loss back"
 
 
 def test_what_a_person_closed_is_no_loss_of_the_strategy_and_what_it_loses_afterwards_is() -> None:
@@ -201,8 +201,8 @@ def test_what_a_person_closed_is_no_loss_of_the_strategy_and_what_it_loses_after
     account.trade("one", BID, 10, price=40)
     account.trade("a person", ASK, 10, price=20)
     account.trade("one", ASK, 10, price=30)
-    assert state.lost_at("one", TICKER) is None
+    assert state.losses("one", TICKER).at is None
     account.trade("one", BID, 10, price=31)
-    assert state.lost_at("one", TICKER) == account.fills[-1].ts
+    assert state.losses("one", TICKER).at == account.fills[-1].ts
     for fills in (account.fills, account.fills[::-1]):
-        assert account.restarted(fills).state.lost_at("one", TICKER) == account.fills[-1].ts, "a restart remembers it"
+        assert account.restarted(fills).state.losses("one", TICKER).at == account.fills[-1].ts, "a restart remembers it"
