@@ -121,7 +121,8 @@ class Database:
         copy = self.path.with_name(f"{self.path.name}.format{version}")
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
         for left in copy.parent.glob(f"{copy.name}.*"):
-            if left == draft or not _is_running(left.suffix[1:]):  # a program was killed over it
+            pid = left.suffix[1:].partition("-")[0]  # SQLite keeps a journal beside each draft: of whoever writes that
+            if pid == str(os.getpid()) or not _is_running(pid):  # a program was killed over it
                 left.unlink(missing_ok=True)
         _create_private(draft)
         try:

@@ -310,11 +310,14 @@ def test_a_copy_that_a_killed_program_left_half_made_does_not_stay(path: Path) -
     Database(path, migrations.JOURNAL).close()
     child = start(lambda: None)
     os.waitpid(child, 0)
-    path.with_name(f"state.db.format1.{child}").write_bytes(b"half a copy")
-    path.with_name(f"state.db.format1.{os.getppid()}").write_bytes(b"another program is at it")
+    theirs = f"state.db.format1.{os.getppid()}"
+    for name in (f"state.db.format1.{child}", f"state.db.format1.{child}-journal"):
+        path.with_name(name).write_bytes(b"half a copy")
+    for name in (theirs, f"{theirs}-journal"):
+        path.with_name(name).write_bytes(b"another program is at it")
     Database(path, (*migrations.JOURNAL, add_column)).close()
     left = sorted(each.name for each in path.parent.glob("*.format*"))
-    assert left == ["state.db.format1", f"state.db.format1.{os.getppid()}"]
+    assert left == ["state.db.format1", theirs, f"{theirs}-journal"], "SQLite fails where its journal goes"
 
 
 def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path, build: Build) -> None:
