@@ -45,16 +45,22 @@ SERVE = dedent("""
 
 
 def simulator(folder: Path) -> Simulator:
-    return Simulator(folder / "exchange", Sim(), CLOCK, lambda: str(uuid4()))
+    return Simulator(folder / "sim" / "exchange", Sim(), CLOCK, lambda: str(uuid4()))
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+def begun(begin: Callable[[Path], None], tmp_path: Path) -> None:
+    """It is there already."""
+    begin(tmp_path)
+
+
+@pytest.fixture
+def serve(begun: None, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
     """Serve it from another process; killed at the end whatever happens."""
     running: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SERVE, str(tmp_path / "exchange")]
+        command = [sys.executable, "-c", SERVE, str(tmp_path / "sim" / "exchange")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         running.append(process)
         assert process.stdout is not None
@@ -91,7 +97,7 @@ def intent(ticker: str, price: Price, tif: Tif) -> Order:
 
 def test_nobody_serves_it_at_first(tmp_path: Path) -> None:
     assert simulator(tmp_path).serving() is None
-    assert not (tmp_path / "exchange").exists(), "looking creates nothing"
+    assert not (tmp_path / "sim" / "exchange").exists(), "looking creates nothing"
 
 
 def test_another_process_finds_it_and_may_not_open_it(
@@ -117,7 +123,7 @@ def test_a_signal_ends_it_in_good_order(
     process.send_signal(number)
     assert process.wait(60) in (code, -number)
     assert simulator(tmp_path).serving() is None
-    assert not (tmp_path / "exchange" / "address.json").exists()
+    assert not (tmp_path / "sim" / "exchange" / "address.json").exists()
 
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, serve: Callable[[], subprocess.Popen[str]]) -> None:
@@ -133,7 +139,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, serve: Callable[[
     assert taken.filled == contracts(2)
     process.kill()
     process.wait()
-    assert (tmp_path / "exchange" / "address.json").exists(), "it had no time to take it away"
+    assert (tmp_path / "sim" / "exchange" / "address.json").exists(), "it had no time to take it away"
     assert sim.serving() is None, "the address of a dead process is ignored"
     with sim.open() as (exchange, _):
         signer = Signer(*sim.credentials(), CLOCK)
@@ -148,7 +154,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, serve: Callable[[
         assert exchange.position(ACCOUNT, market.ticker) == contracts(2)
 
 
-def test_a_stale_address_of_another_process_is_ignored(tmp_path: Path) -> None:
+def test_a_stale_address_of_another_process_is_ignored(begun: None, tmp_path: Path) -> None:
     sim = simulator(tmp_path)
     with sim.open():
         assert sim.serving() is None, "open, but not served"
@@ -161,7 +167,7 @@ def test_a_stale_address_of_another_process_is_ignored(tmp_path: Path) -> None:
             assert sim.serving() is None
 
 
-def test_a_one_shot_command_waits_for_another(tmp_path: Path) -> None:
+def test_a_one_shot_command_waits_for_another(begun: None, tmp_path: Path) -> None:
     sim = simulator(tmp_path)
     holds, seen = threading.Event(), []
 
@@ -181,7 +187,7 @@ def test_a_one_shot_command_waits_for_another(tmp_path: Path) -> None:
     assert seen == ["first", "second"]
 
 
-def test_it_is_as_it_was_left(tmp_path: Path) -> None:
+def test_it_is_as_it_was_left(begun: None, tmp_path: Path) -> None:
     sim = simulator(tmp_path)
     with sim.open() as (exchange, _):
         known = set(exchange.tickers(""))
@@ -227,7 +233,7 @@ def test_a_folder_that_cannot_be_made_is_a_state_error(tmp_path: Path) -> None:
         simulator(tmp_path / "file").credentials()
 
 
-def test_time_passes_while_nobody_looks(tmp_path: Path) -> None:
+def test_time_passes_while_nobody_looks(begun: None, tmp_path: Path) -> None:
     sim = simulator(tmp_path)
     with sim.open() as (exchange, world):
         soon = Ts(CLOCK.now() + 3 * 3_600_000)
@@ -258,7 +264,7 @@ def test_every_switch_of_the_exchange_can_be_configured_and_has_one_default() ->
 
 def test_a_switch_that_is_chosen_reaches_the_exchange(tmp_path: Path) -> None:
     options = Sim(inactive_status=409, hang_up="close", flat_fee=dollars("0.02"))
-    made = Simulator(tmp_path / "exchange", options, CLOCK, lambda: str(uuid4()))
+    made = Simulator(tmp_path / "sim" / "exchange", options, CLOCK, lambda: str(uuid4()))
     with made.open() as (exchange, _):
         assert (exchange.options.inactive_status, exchange.options.hang_up) == (409, "close")
         assert exchange.options.flat_fee == dollars("0.02")
