@@ -49,6 +49,7 @@ def test_what_was_recorded_with_its_strategy_is_traded_in_a_backtest_and_refused
     assert kalshi("record", *tickers, "--out", "with.jsonl.gz", *with_it, "--duration", "8s").code == 0
     report = kalshi("backtest", *with_it, "--data", "with.jsonl.gz", "--json")
     assert report.json["fills"], report
+    assert "charges" not in report.err, "what a series charges is in the recording"
     assert kalshi("record", *tickers, "--out", "without.jsonl.gz", "--duration", "1s").code == 0
     refused = kalshi("backtest", *with_it, "--data", "without.jsonl.gz", "--json")
     assert (refused.code, refused.out, refused.error["code"]) == (2, "", "nothing_heard")

@@ -217,7 +217,8 @@ class Loops:
             cash=self.app.config.sim.starting_cash,
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
             references=self.app.config.references, order_expiry_s=self.app.config.trade.order_expiry_s,
-            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()], tell=self.app.tell,
+            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
+            tell=self.app.tell, note=self.app.note,
         )  # fmt: skip
 
     def record(self, request: RecordRequest) -> int:
@@ -233,7 +234,7 @@ class Loops:
             recorder = Recorder(path, self.app.clock)
             stack.callback(recorder.close)
             for market in markets:
-                recorder.watch(market)
+                recorder.watch(market, self.app.families.fees(market), self.app.families.family(market))
             stream = self._stream(stack, markets, recorder)
             if stream is None:
                 raise CredentialsError("recording needs the stream, and the stream needs an API key")

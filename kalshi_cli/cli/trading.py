@@ -169,7 +169,6 @@ def backtest(
         report = Loops(desk).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
-        note("recordings do not say what a series charges: fees are those of most (taker 7% of p(1-p), makers nothing)")
         render_one(backtest_report(report), flags_of(ctx).form, title=f"backtest of {strategy}")
         if plot:
             show_curve(report.curve, picture)

@@ -84,6 +84,7 @@ def over_recordings(
     order_expiry_s: float | None,
     inputs: Iterable[Input] = (),
     tell: Callable[[str], None] = lambda _text: None,
+    note: Callable[[str], None] = lambda _text: None,
 ) -> BacktestReport:
     """The same engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
@@ -107,7 +108,13 @@ def over_recordings(
         new_id=new_id,
         order_expiry_s=order_expiry_s,
     )
-    venue = PaperVenue(cash=cash, fees=lambda _: FeeSchedule(), new_id=new_id, latency_ms=request.latency_ms)
+    fees = engine.state.fees
+    venue = PaperVenue(
+        cash=cash,
+        fees=lambda ticker: fees.get(ticker, FeeSchedule()),
+        new_id=new_id,
+        latency_ms=request.latency_ms,
+    )
     engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by
     hearing = Hearing(inputs)
     report = backtest(plan, engine, hearing.of(replay), venue, clock)
@@ -115,6 +122,8 @@ def over_recordings(
         names = ", ".join(path.name for path in request.files)
         hint = "give what `kalshi record` writes; --data FILE"
         raise UsageError(f"no market was found in {names}", hint=hint, code="bad_recording")
+    if not fees.keys() >= engine.state.markets.keys():
+        note("the recording does not say what each series charges: fees are those of most (taker 7% of p(1-p))")
     for coin in hearing.unheard(request):
         tell(f"no outside price of {coin} was heard: nothing was traded on one")
     return report

@@ -12,7 +12,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
-from kalshi_cli.core.model import Market
+from kalshi_cli.core.model import Family, FeeSchedule, Market
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import MAX_LINE
 from kalshi_cli.units import format_ts
@@ -79,8 +79,9 @@ class Recorder:
         """What came from outside the exchange: a SpotPrice, a SpotLost, a FairValue or a NewsSignal."""
         self.note("heard", **{_OUTSIDE[type(message)]: message})
 
-    def watch(self, market: Market) -> None:
-        """A market that is followed from here on, or that changed; replay gives it back as it is."""
+    def watch(self, market: Market, fees: FeeSchedule | None = None, family: Family | None = None) -> None:
+        """A market that is followed from here on, or that changed; replay gives it back as it is, with what it charges
+        and whose it is where that is known."""
         self.note(
             "watch_market",
             market_ticker=market.ticker,
@@ -88,6 +89,8 @@ class Recorder:
             strike=market.floor_strike,
             status=market.status,
             market=market,
+            fees=fees,
+            family=family,
         )
 
     def close(self) -> None:

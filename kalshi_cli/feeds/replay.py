@@ -31,7 +31,7 @@ from kalshi_cli.core.messages import (
     SpotPrice,
     Tick,
 )
-from kalshi_cli.core.model import CENT_GRID, Band, Market, MarketStatus, PriceGrid
+from kalshi_cli.core.model import CENT_GRID, Band, Family, FeeSchedule, Market, MarketStatus, PriceGrid
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import NO_TIME, at_line, decode_line, read_lines
 from kalshi_cli.feeds.results import Outcome, is_history, read_history
@@ -75,13 +75,15 @@ def coarsest_grid(prices: Iterable[Price]) -> PriceGrid:
 
 
 class _Watched(msgspec.Struct):
-    """The note of a recorder that starts to follow a market; ours carries the whole market."""
+    """The note of a recorder that starts to follow a market; ours carries the whole market, and what is known of it."""
 
     market_ticker: str
     close_time: str | None = None
     strike: float | None = None
     status: str = "active"
     market: Market | None = None
+    fees: FeeSchedule | None = None
+    family: Family | None = None
 
 
 class _Note(msgspec.Struct):
@@ -212,7 +214,7 @@ class Replay:
     def _watched(self, recv_ts: Ts, raw: bytes) -> Iterator[_Received]:
         note = _decode_watched(raw)
         if note.market is not None:
-            yield recv_ts, MarketChange(recv_ts, self._learn(note.market))
+            yield recv_ts, MarketChange(recv_ts, self._learn(note.market), note.fees, note.family)
         else:
             self._notes[note.market_ticker] = note
 

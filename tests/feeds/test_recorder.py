@@ -26,7 +26,7 @@ from kalshi_cli.core.messages import (
     SpotPrice,
     Tick,
 )
-from kalshi_cli.core.model import ASK, CENT_GRID, Market, MarketStatus
+from kalshi_cli.core.model import ASK, CENT_GRID, Family, FeeSchedule, Market, MarketStatus
 from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recorder import FLUSH_S, Recorder
 from kalshi_cli.feeds.recording import decode_line, read_lines
@@ -124,13 +124,15 @@ def test_a_watched_market_comes_back_as_it_was_and_again_when_it_changed(path: P
     settled = msgspec.structs.replace(
         MARKET, status=MarketStatus.FINALIZED, result="yes", settlement_value=Price(ONE_DOLLAR)
     )
-    recorder.watch(MARKET)
+    fees, family = FeeSchedule(multiplier=500), Family(event_ticker="KXA", series_ticker="KXA", is_exclusive=True)
+    recorder.watch(MARKET, fees, family)
     recorder.connected()
     recorder.frame(frames_of(Tape().snapshot(yes={"0.4000": "5.00"}))[0])
     recorder.watch(settled)
     recorder.close()
-    changes = [message.market for message in play(path) if isinstance(message, MarketChange)]
-    assert changes == [MARKET, settled]
+    changes = [message for message in play(path) if isinstance(message, MarketChange)]
+    assert [change.market for change in changes] == [MARKET, settled]
+    assert [(change.fees, change.family) for change in changes] == [(fees, family), (None, None)]
 
 
 def test_each_connection_starts_its_sequence_anew(path: Path, recorder: Recorder, clock: ManualClock) -> None:
