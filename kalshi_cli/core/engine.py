@@ -146,6 +146,11 @@ class Engine:
         return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))
 
     @property
+    def waiting(self) -> str:
+        """Which strategies lack what to decide by, in their words."""
+        return self._hooks.waiting
+
+    @property
     def asked(self) -> Asked | None:
         """The strategy whose code is running at this moment, if any; another thread may look."""
         return self._hooks.asked

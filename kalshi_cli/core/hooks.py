@@ -8,7 +8,10 @@ from typing import NamedTuple, Protocol
 from kalshi_cli.core.messages import Alert, Effect, FairValue, Intent, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model import Fill
 from kalshi_cli.core.state import Limits, State, View
-from kalshi_cli.text import redact
+from kalshi_cli.text import redact, safe_text
+
+LONGEST_WAITING = 300
+"""Characters of what strategies say that they lack."""
 
 MAX_INTENTS = 100
 """Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
@@ -21,6 +24,8 @@ class Strategy(Protocol):
     def name(self) -> str: ...
     @property
     def is_hedged(self) -> bool: ...
+    @property
+    def waiting(self) -> str: ...
     def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None: ...
     def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None: ...
     def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None: ...
@@ -68,6 +73,12 @@ class Hooks:
         self.asked: Asked | None = None
         """Set exactly while a strategy's own code is running; another thread, or a signal handler, may look."""
         self._calls = 0
+
+    @property
+    def waiting(self) -> str:
+        """Which strategies lack what to decide by, in their words."""
+        said = ((strategy.name, strategy.waiting) for strategy, _ in self._running)
+        return safe_text("; ".join(f"{name}: {what}" for name, what in said if what), LONGEST_WAITING)
 
     def on_book(self, ticker: str) -> list[Effect]:
         return self._ask_all(lambda strategy: strategy.on_book, ticker)

@@ -309,6 +309,7 @@ class Session:
                 day_pnl=self._engine.day_net,
                 feed_lag_ms=self._feed_lag_ms(),
                 no_book=without_book(self._engine.state),
+                waiting=self._engine.waiting,
                 gained=self._engine.gained,
                 stopped_by=safe_text(why or summary.stopped_by, LONGEST_WHY) if summary is not None else "",
                 exit_code=code,

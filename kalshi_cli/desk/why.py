@@ -208,6 +208,8 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
         remarks.append("the loop has not completed a cycle yet")
     elif status.cycle.no_book:
         remarks.append(f"no usable book: {status.cycle.no_book}")
+    if status.running is not None and status.running.waiting:
+        remarks.append(f"strategies that cannot decide yet: {status.running.waiting}")
     remarks += [out(alert) for alert in status.failed]
     if status.triggered_groups:
         remarks.append(f"order groups that take no orders: {', '.join(status.triggered_groups)}")

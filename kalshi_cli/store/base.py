@@ -79,6 +79,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """How late the latest message about a book came in this cycle; None where none came."""
     no_book: str = ""
     """Open markets of the run without a book that can be believed, and why."""
+    waiting: str = ""
+    """Strategies that cannot decide yet, and what they lack."""
     gained: Money | None = None
     """What the account ever gained: realized, less fees, and what is open. No deposit or withdrawal is in it."""
     stopped_by: str = ""

@@ -115,6 +115,11 @@ def add_market_locks(execute: Execute) -> None:
     )
 
 
+def add_waiting(execute: Execute) -> None:
+    """Which strategies lack what to decide by."""
+    execute("ALTER TABLE cycle ADD COLUMN waiting TEXT NOT NULL DEFAULT ''")
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -131,6 +136,7 @@ STATE: tuple[Migration, ...] = (
     add_key_locks,
     add_run_ends,
     add_market_locks,
+    add_waiting,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

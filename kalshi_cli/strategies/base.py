@@ -26,6 +26,9 @@ class Strategy:
 
     name: ClassVar[str]
     Params: ClassVar[type[StrategyParams]] = StrategyParams
+    waiting: str = ""
+    """What it still lacks to decide by ("12 of 30 samples in KXA-1"), as its hooks last set it; "" where nothing. For
+    `kalshi status` and `kalshi why`: who sees no edge and who cannot look yet are both silent."""
     is_hedged: ClassVar[bool] = False
     """What it holds in several markets pays for one another: stop-loss and take-profit leave it alone."""
 

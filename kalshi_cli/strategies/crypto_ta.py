@@ -90,6 +90,10 @@ class CryptoTa(Strategy):
         for ticker in view.tickers:
             if self._coin(ticker) is not None:
                 yield from self._decide(view, ticker)
+        least, counts = self.params.min_bars, {coin: bars.count for coin, bars in self._bars.items()}
+        traded = {self._coin(ticker) for ticker in view.tickers}
+        few = [coin for coin, count in counts.items() if coin in traded and count < least]
+        self.waiting = ", ".join(f"{counts[coin]} of {least} bars of {coin}" for coin in few)
 
     def fair(self, view: View, ticker: str) -> Price | None:
         """What one YES is worth; None where that is not known, or not any of its business."""

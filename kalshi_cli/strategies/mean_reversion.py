@@ -89,6 +89,17 @@ class MeanReversion(Strategy):
         """A mid that stands still counts for as long as it stands, and time ends a trade in a quiet market, too."""
         for ticker in view.tickers:
             yield from self._look(view, ticker)
+        self.waiting = self._lacks(view)
+
+    def _lacks(self, view: View) -> str:
+        """The market that is nearest to enough samples, and how many others have too few."""
+        counts = {ticker: len(self._tracks[ticker].mids) if ticker in self._tracks else 0 for ticker in view.tickers}
+        few = [ticker for ticker, count in counts.items() if count < MIN_SAMPLES]
+        if not few:
+            return ""
+        nearest = max(few, key=lambda ticker: counts[ticker])
+        more = f", no more in {len(few) - 1} others" if len(few) > 1 else ""
+        return f"{counts[nearest]} of {MIN_SAMPLES} samples in {nearest}{more}"
 
     def _look(self, view: View, ticker: str) -> Iterator[Intent]:
         book = view.book(ticker)

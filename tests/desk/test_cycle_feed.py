@@ -1,4 +1,4 @@
-"""What a loop writes down of its feed, for `status`."""
+"""What a loop writes down of its feed and of its strategies, for `status`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from trade_run import Run
 from virtual import TICKER, Virtual
 
 from kalshi_cli.core.messages import FeedGap, Message, Tick
+from kalshi_cli.core.state import View
+from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 
 def test_a_cycle_says_which_open_market_has_no_book_and_why_and_that_it_has_one_again(virtual: Virtual) -> None:
@@ -25,3 +27,26 @@ def test_a_cycle_says_which_open_market_has_no_book_and_why_and_that_it_has_one_
 
     run.over(feed())
     assert said == [f"{TICKER}: error 11", ""]
+
+
+class Learner(Strategy):
+    """Says what it lacks, until it has heard two ticks."""
+
+    name = "learner"
+
+    def on_tick(self, _view: View) -> None:
+        self.waiting = "" if self.waiting else "1 of 2\x1b[31m ticks"
+
+
+def test_a_cycle_says_what_its_strategies_lack(virtual: Virtual) -> None:
+    run = Run(virtual, Learner(StrategyParams()))
+    said: list[str] = []
+
+    def feed() -> Iterator[Message]:
+        for tick in run.ticks(2):
+            yield tick
+            cycle = virtual.store.last_cycle()
+            said.extend([cycle.waiting] if cycle is not None and isinstance(tick, Tick) else [])
+
+    run.over(feed())
+    assert said == ["learner: 1 of 2[31m ticks", ""]

@@ -107,12 +107,18 @@ def test_nothing_is_said_of_a_loop_that_stopped_in_good_order_nor_of_one_that_ru
 
 
 def test_of_a_run_that_ended_the_end_is_shown_and_nothing_that_holds_only_while_it_runs(virtual: Virtual) -> None:
-    live = ("uptime_s", "feed_age_s", "feed_lag_s", "no_book", "cash", "day_pnl")
+    live = ("uptime_s", "feed_age_s", "feed_lag_s", "no_book", "waiting", "cash", "day_pnl")
     beat(virtual)
     cycle = virtual.store.last_cycle()
     assert cycle is not None
     told = msgspec.structs.replace(
-        cycle, feed_age_ms=900, feed_lag_ms=30, no_book="KXA gap", cash=Money(7), day_pnl=Money(-7)
+        cycle,
+        feed_age_ms=900,
+        feed_lag_ms=30,
+        no_book="KXA gap",
+        waiting="fade: 1 of 30 samples in KXA",
+        cash=Money(7),
+        day_pnl=Money(-7),
     )
     virtual.store.beat(told)
     with lock(virtual.path.parent / "trade.lock", virtual.clock):

@@ -153,9 +153,21 @@ def test_each_strategy_has_its_part_and_the_parts_add_up(virtual: Virtual) -> No
     assert [each.strategy for each in look(virtual).strategies] == ["", "calm", "noisy"], "nothing runs"
 
 
-def running(virtual: Virtual, strategies: str) -> None:
+def test_a_strategy_that_cannot_decide_yet_is_told_from_one_that_sees_no_edge(virtual: Virtual) -> None:
+    running(virtual, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
+    with lock(virtual.path.parent / "trade.lock", virtual.clock):
+        assert look(virtual).remarks[0] == (
+            "strategies that cannot decide yet: mean-reversion: 12 of 30 samples in KXA-1"
+        )
+        running(virtual, "mean-reversion")
+        assert look(virtual).remarks == ("no strategy wanted anything: its conditions did not come about",)
+    running(virtual, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
+    assert "cannot decide" not in str(look(virtual).remarks), "nothing runs"
+
+
+def running(virtual: Virtual, strategies: str, waiting: str = "") -> None:
     now = virtual.clock.now()
     virtual.store.beat(
         Cycle(run_id="r", pid=os.getpid(), mode="live", strategy=strategies, started=now, completed=now, cycles=1,
-              is_running=True)
+              is_running=True, waiting=waiting)
     )  # fmt: skip

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tape import TICKER, Tape, held, sent, withdrawn
+from tape import TICKER, Tape, held, market, sent, withdrawn
 from test_spike import old_order
 
-from kalshi_cli.core.messages import BookDelta, Tick
-from kalshi_cli.core.model import ASK, BID, Side, Tif
+from kalshi_cli.core.messages import BookDelta, MarketChange, Tick
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.mean_reversion import MIN_SAMPLES
 from kalshi_cli.units import Price, Qty, cents, contracts
@@ -59,6 +59,26 @@ def test_before_thirty_samples_nothing_is_traded(samples: int) -> None:
 
 def test_with_the_thirtieth_sample_it_trades() -> None:
     assert len(sent(settled(MIN_SAMPLES - 1).book(30, 32))) == 1
+
+
+def test_until_then_it_says_how_many_it_has() -> None:
+    played = tape()
+    played.tick()
+    assert played.engine.waiting == f"mean-reversion: 0 of 30 samples in {TICKER}"
+    played = settled(11)
+    played.tick()
+    assert played.engine.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}"
+    played = settled(MIN_SAMPLES)
+    played.tick()
+    assert played.engine.waiting == ""
+
+
+def test_of_several_markets_it_names_the_one_that_is_nearest() -> None:
+    played = settled(11)
+    for name in ("KXOTHER-1", "KXOTHER-2"):
+        played.play(MarketChange(played.now, market(name), FeeSchedule()))
+    played.tick()
+    assert played.engine.waiting == f"mean-reversion: 12 of 30 samples in {TICKER}, no more in 2 others"
 
 
 def test_books_that_come_faster_than_samples_are_no_samples() -> None:

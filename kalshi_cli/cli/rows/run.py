@@ -138,6 +138,7 @@ class StatusView(Row, frozen=True, kw_only=True):
     feed_age_s: float | None
     feed_lag_s: float | None
     no_book: Prose | None
+    waiting: Prose | None
     cash: Money | None
     day_pnl: Gain | None
 
@@ -175,6 +176,7 @@ def status_view(status: Status) -> StatusView:
         feed_age_s=running.feed_age_ms / 1000 if running and running.feed_age_ms is not None else None,
         feed_lag_s=running.feed_lag_ms / 1000 if running and running.feed_lag_ms is not None else None,
         no_book=Prose(running.no_book) if running and running.no_book else None,
+        waiting=Prose(running.waiting) if running and running.waiting else None,
         cash=running.cash if running else None,
         day_pnl=Gain(running.day_pnl) if running and running.day_pnl is not None else None,
     )
