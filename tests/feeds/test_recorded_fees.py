@@ -1,0 +1,83 @@
+"""What a market charges is in its recording: a backtest pays what a loop would have paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from recording_build import T0, Tape
+
+from kalshi_cli.clock import ManualClock
+from kalshi_cli.core.messages import Intent, Place
+from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.desk.backtest import BacktestRequest
+from kalshi_cli.desk.paper import over_recordings
+from kalshi_cli.desk.trade import Plan
+from kalshi_cli.feeds.recorder import Recorder
+from kalshi_cli.feeds.recording import decode_line
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Money, Qty, Ts, contracts, dollars
+
+PLAN = Plan(
+    run_id="run-1", pid=1, strategy="taker", env="sim", mode="backtest", words="a test", markets=1,
+    duration_s=None, status_every_s=60.0, stop_budget_s=10.0,
+)  # fmt: skip
+MARKET = Market(
+    ticker="KXA-26MAY01-T1", event_ticker="KXA-26MAY01", title="?", status=MarketStatus.ACTIVE, grid=CENT_GRID,
+    yes_bid=None, yes_bid_size=Qty(0), yes_ask=None, yes_ask_size=Qty(0), last=None, volume=Qty(0),
+    volume_24h=Qty(0), open_interest=Qty(0), open_time=T0, close_time=Ts(T0 + 86_400_000),
+)  # fmt: skip
+
+
+class Taker(Strategy):
+    """Buys once what is offered."""
+
+    name = "taker"
+
+    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        ask = view.book(ticker).best_ask
+        if ask is not None and not view.orders(ticker) and not view.position(ticker):
+            yield Place(ticker, BID, ask, contracts(10), reason="an offer")
+
+
+def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, list[str]]:
+    """Fees of buying ten at 44 cents in a backtest of a recording that knows this of the market, and what is said."""
+    tape = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"})
+    for _ in range(5):
+        tape.delta(1_000)
+    clock = ManualClock(T0)
+    recorder = Recorder(path, clock)
+    recorder.watch(MARKET, fees)
+    recorder.connected(use_yes_price=False)
+    for line in map(decode_line, tape.lines):
+        clock.set(line.recv_ts)
+        recorder.frame(bytes(line.frame))
+    recorder.close()
+    said: list[str] = []
+    ids = count(1)
+    report = over_recordings(
+        BacktestRequest(strategies=("taker",), files=(path,)), PLAN, Limits(min_edge=None),
+        [Taker(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
+        order_expiry_s=90.0, note=said.append,
+    )  # fmt: skip
+    assert report.summary.fills == 1
+    return report.summary.fees, said
+
+
+@pytest.mark.parametrize(
+    ("fees", "cost"),
+    [(FeeSchedule(), 172_500), (FeeSchedule(multiplier=500), 86_300), (FeeSchedule(multiplier=0), 0)],
+)
+def test_a_backtest_pays_what_the_recording_says_that_the_market_charges(
+    tmp_path: Path, fees: FeeSchedule, cost: int
+) -> None:
+    assert paid(tmp_path / "tape.jsonl", fees) == (cost, [])
+
+
+def test_where_the_recording_does_not_say_it_pays_what_most_charge_and_that_is_told(tmp_path: Path) -> None:
+    cost, said = paid(tmp_path / "tape.jsonl", None)
+    assert cost == paid(tmp_path / "other.jsonl", FeeSchedule())[0] > 0
+    assert [line.partition(":")[0] for line in said] == ["the recording does not say what each series charges"]
