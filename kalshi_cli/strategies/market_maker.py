@@ -91,6 +91,8 @@ class Track(msgspec.Struct):
     seen: Ts = Ts(0)
     mids: deque[tuple[Ts, Price]] = msgspec.field(default_factory=lambda: deque(maxlen=MAX_POINTS))
     away_until: Ts = Ts(0)
+    swing: tuple[Price, ...] = ()
+    """The lowest and the highest mid of the jumps that it stays away for."""
     taker: Side = BID
     trades: int = 0
     traded: Ts = Ts(0)
@@ -215,7 +217,11 @@ class MarketMaker(Strategy):
     def _is_toxic(self, now: Ts, track: Track) -> bool:
         """Whether the mid has just jumped, or something else told it to stay away for a while."""
         mids = [mid for _, mid in track.mids]
+        if now >= track.away_until:
+            track.swing = ()
         if mids and max(mids) - min(mids) >= self.params.jump:
+            swing = (*mids, *track.swing)
+            track.swing = (min(swing), max(swing))
             track.away_until = Ts(now + int(self.params.calm_s * 1000))
             track.mids.clear()
             track.mids.append((now, mids[-1]))
@@ -339,10 +345,12 @@ class MarketMaker(Strategy):
             yield Cancel(order.client_order_id, reason=reason)
 
     def _take(self, view: View, ticker: str, track: Track, held: Qty, fair: Price) -> Iterator[Intent]:
-        """Get out at the price that is there, if it is not too bad; not more than once a second."""
+        """Get out at the price that is there, if it is not too bad; not more than once a second. What a jump says that
+        it is worth counts once it lasts: whoever takes all other bids for a second would name the price."""
         book = view.book(ticker)
         side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
-        if price is None or (price - fair) * side.sign > self.params.slippage:
+        worth = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))
+        if price is None or (price - worth) * side.sign > self.params.slippage:
             return
         if view.now - track.taken >= TAKE_AGAIN_MS:
             track.taken = view.now

@@ -1028,6 +1028,14 @@ OUTSIDE = (
         ("tests/strategies/test_spike.py",),
     ),
     Mutant(
+        "a position is not sold into a book that was emptied a moment ago",
+        "whoever takes all other bids for a second before the close names the price",
+        "strategies/market_maker.py",
+        "        worth = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))",
+        "        worth = fair",
+        ("tests/strategies/test_market_maker.py",),
+    ),
+    Mutant(
         "the probabilities of another strategy are not one's own",
         "an order is priced by a model that its strategy was not given",
         "strategies/market_maker.py",

@@ -442,7 +442,8 @@ def closing(in_s: float, held_qty: int = 5, **given: object) -> Tape:
     played = tape(**given)
     played.play(MarketChange(T0, market(close_time=Ts(T0 + int(in_s * 1000))), FeeSchedule()))
     if held_qty:
-        played.recall([old_order(qty=contracts(held_qty), filled=contracts(held_qty))], [held(BID, 42, held_qty)])
+        side, qty = (BID, held_qty) if held_qty > 0 else (ASK, -held_qty)
+        played.recall([old_order(side=side, qty=contracts(qty), filled=contracts(qty))], [held(side, 42, qty)])
     return played
 
 
@@ -498,6 +499,22 @@ def test_at_the_end_it_gets_out_in_trouble_too(trouble: str) -> None:
     asks = ((cents(44), contracts(9)),) if trouble == "a jump" else ()
     played.play(BookSnapshot(played.now, TICKER, ((cents(42), contracts(9)),), asks))
     assert [(order.tif, order.price) for order in sent(played.tick())] == [(Tif.IOC, cents(42))]
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+def test_at_the_end_it_does_not_sell_into_a_book_that_was_emptied_a_moment_ago(is_short: bool) -> None:
+    """In one step, or in several: the price from before them counts, until nothing jumped for a while."""
+    played = closing(62, held_qty=-5 if is_short else 5, calm_s="10", slippage="5c")
+
+    def bid(price: int) -> list[Effect]:
+        """Somebody offers so much for what is held."""
+        return played.book(98 - price, 100 - price) if is_short else played.book(price, price + 2)
+
+    bid(42)
+    emptied = [effect for price in (25, 12, *[12] * 8) for effect in bid(price)]
+    assert sent(emptied) == []
+    lasting = [effect for _ in range(12) for effect in bid(12)]
+    assert {(order.tif, order.price) for order in sent(lasting)} == {(Tif.IOC, cents(88 if is_short else 12))}
 
 
 def test_at_the_end_it_tries_once_a_second() -> None:
