@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,20 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory after the first refresh."""
+    home = tmp_path_factory.mktemp("whole")
+    Place(home).refresh()
+    return home
+
+
+@pytest.fixture
+def made(whole: Path, tmp_path: Path) -> Place:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    return Place(tmp_path)
+
+
 def test_the_first_refresh_reads_everything_that_is_not_settled(place: Place) -> None:
     done = place.refresh()
     assert (done.is_full, done.counts) == (True, {"series": 32, "event": 320, "market": MARKETS})
@@ -73,33 +88,30 @@ def test_the_first_refresh_reads_everything_that_is_not_settled(place: Place) ->
     assert all(query["mve_filter"] == "exclude" for query in place.asked("/markets"))
 
 
-def test_a_market_is_found_by_the_titles_of_its_family(place: Place) -> None:
-    place.refresh()
-    found = search(place.catalogue, Kind.MARKET, "lottery 31 family 319 number 3191")
+def test_a_market_is_found_by_the_titles_of_its_family(made: Place) -> None:
+    found = search(made.catalogue, Kind.MARKET, "lottery 31 family 319 number 3191")
     assert found is not None
     assert found.tickers == [market_body(3191)["ticker"]]
     assert found.as_of == NOW
 
 
-def test_the_next_refresh_asks_only_for_what_changed(place: Place) -> None:
-    place.refresh()
-    place.clock.advance(3600)
-    place.listing.changed = [market_body(5, " (renamed)") | {"status": "inactive"}]
-    done = place.refresh()
+def test_the_next_refresh_asks_only_for_what_changed(made: Place) -> None:
+    made.clock.advance(3600)
+    made.listing.changed = [market_body(5, " (renamed)") | {"status": "inactive"}]
+    done = made.refresh()
     assert (done.is_full, done.counts["market"]) == (False, 1)
     since = str((NOW - catalogue.OVERLAP_MS) // 1000)
-    assert [query["min_updated_ts"] for _, query in place.listing.asked] == [since] * 3
-    assert place.catalogue.extent().markets == MARKETS
-    assert search(place.catalogue, Kind.MARKET, "renamed").tickers == [market_body(5)["ticker"]]  # type: ignore[union-attr]
+    assert [query["min_updated_ts"] for _, query in made.listing.asked] == [since] * 3
+    assert made.catalogue.extent().markets == MARKETS
+    assert search(made.catalogue, Kind.MARKET, "renamed").tickers == [market_body(5)["ticker"]]  # type: ignore[union-attr]
 
 
-def test_what_a_refresh_of_changes_leaves_out_stays_as_old_as_it_is(place: Place) -> None:
-    place.refresh()
-    place.clock.advance(3600)
-    place.listing.changed = [market_body(5)]
-    assert not place.refresh().is_full
+def test_what_a_refresh_of_changes_leaves_out_stays_as_old_as_it_is(made: Place) -> None:
+    made.clock.advance(3600)
+    made.listing.changed = [market_body(5)]
+    assert not made.refresh().is_full
     query = MarketQuery(limit=None)
-    choice = choose(query, place.clock.now(), place.catalogue, lambda: place.client, is_offline=True)
+    choice = choose(query, made.clock.now(), made.catalogue, lambda: made.client, is_offline=True)
     assert choice.as_of == NOW + 3_600_000
     ages = {market.ticker: choice.seen[market.ticker] for market in choice.items}
     assert len(ages) == MARKETS
@@ -107,14 +119,13 @@ def test_what_a_refresh_of_changes_leaves_out_stays_as_old_as_it_is(place: Place
     assert set(ages.values()) == {NOW, choice.as_of}
 
 
-def test_after_a_week_or_when_told_everything_is_read_anew(place: Place) -> None:
-    place.refresh()
-    place.clock.advance(1)
-    place.listing.markets = 100
-    assert place.refresh(is_full=True).is_full
-    assert place.catalogue.extent().markets == 100
-    place.clock.advance(8 * 86_400)
-    assert place.refresh().is_full
+def test_after_a_week_or_when_told_everything_is_read_anew(made: Place) -> None:
+    made.clock.advance(1)
+    made.listing.markets = 100
+    assert made.refresh(is_full=True).is_full
+    assert made.catalogue.extent().markets == 100
+    made.clock.advance(8 * 86_400)
+    assert made.refresh().is_full
 
 
 class Broken(ListingTransport):
@@ -181,22 +192,20 @@ def test_a_list_that_repeats_itself_is_an_error_and_not_a_loop(place: Place) -> 
         refresh(place.config, place.connected(Circling(place.listing)), place.clock)
 
 
-def test_a_catalogue_that_breaks_under_a_refresh_is_made_anew(place: Place) -> None:
-    place.refresh()
-    path = catalogue_path(place.config)
+def test_a_catalogue_that_breaks_under_a_refresh_is_made_anew(made: Place) -> None:
+    path = catalogue_path(made.config)
     whole = path.read_bytes()
     path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
-    done = place.refresh(is_full=True)
+    done = made.refresh(is_full=True)
     assert done.counts["market"] == MARKETS
-    assert place.catalogue.extent().markets == MARKETS
+    assert made.catalogue.extent().markets == MARKETS
 
 
-def test_a_catalogue_that_is_broken_is_thrown_away_and_the_exchange_is_asked(place: Place) -> None:
-    place.refresh()
-    path = catalogue_path(place.config)
+def test_a_catalogue_that_is_broken_is_thrown_away_and_the_exchange_is_asked(made: Place) -> None:
+    path = catalogue_path(made.config)
     whole = path.read_bytes()
     path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
-    assert place.choose("number 3191") == [market_body(3191)["ticker"]]
+    assert made.choose("number 3191") == [market_body(3191)["ticker"]]
     assert not path.exists()
 
 
@@ -229,13 +238,6 @@ def test_against_the_simulated_exchange_every_request_is_as_published(place: Pla
 
 
 # -- searching ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def made(place: Place) -> Place:
-    place.refresh()
-    place.listing.asked.clear()
-    return place
 
 
 def test_prices_of_what_was_found_are_read_live(made: Place) -> None:
