@@ -98,7 +98,8 @@ def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
             write_out("\n")
-            render_rows(kind, rows, form, title=name.replace("_", " ") if len(filled) > 1 else "", now=now)
+            is_titled = len(filled) > 1 and name != "rows"  # those are what all of it is about
+            render_rows(kind, rows, form, title=name.replace("_", " ") if is_titled else "", now=now)
 
 
 def render_book(view: OrderbookView, form: Format | None = None) -> None:
