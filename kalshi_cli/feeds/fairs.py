@@ -36,6 +36,7 @@ HEADINGS = (["ticker", "probability"], ["ticker", "probability", "until"])
 
 TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,99}")
 _NUMBER = re.compile(r"(?=.{1,60}\Z)([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NAMES = re.compile(r"[\w .-]{0,15}([,;|\t][\w .-]{0,15}){0,9}", re.ASCII)
 _JSON = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -44,8 +45,12 @@ class SourceError(ValueError):
 
 
 def wrong_heading(found: str, expected: str) -> SourceError:
-    """Of a CSV: what stands in its first line, and what would be right."""
-    return SourceError(f"its first line is {safe_text(found, 100)!r}, and must be {expected}")
+    """Of a CSV: what stands in its first line, where all of it is short, and what would be right.
+
+    A path may lead, by a link or a slip, to a file with keys, and what is told is written down.
+    """
+    names = f" is {found!r}, and" if _NAMES.fullmatch(found) else ""
+    return SourceError(f"its first line{names} must be {expected}")
 
 
 class Fair(NamedTuple):
@@ -106,10 +111,10 @@ def probability(value: object) -> Price:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1:
         text = "1" if value else "0"
     if _NUMBER.fullmatch(text) is None:
-        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 40)!r}")
+        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 12)!r}")
     number = Decimal(text)
     if number > 1:
-        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 40)}")
+        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 12)}")
     return Price(int((number * ONE_DOLLAR).to_integral_value(ROUND_HALF_EVEN)))
 
 

@@ -95,6 +95,18 @@ def test_a_wrong_heading_is_shown_with_the_right_one_and_nothing_below_is_taken_
     assert str(caught.value) == f"its first line is {heading!r}, and must be {right}"
 
 
+@pytest.mark.parametrize("body", ["AKIAIOSFODNN7EXAMPLE,%s\n", "KXA-1,0.5\nAKIAIOSFODNN7EXAMPLE,%s\n", "name,%s,x\n"])
+def test_of_a_file_that_is_no_table_no_secret_is_told(body: str) -> None:
+    """A link to a file with keys: what is told of it stands in a log."""
+    secret = "wJalrXUtnFEMI7MDENGbPxRfiCYEXAMPLEKEY"
+    try:
+        said = read_table((body % secret).encode()).first_junk
+    except SourceError as error:
+        said = str(error)
+    assert said
+    assert secret[:13] not in said
+
+
 @pytest.mark.parametrize("heading", ["", "Ticker, Probability\n", "ticker,probability,until\n", "\n"])
 def test_a_table_may_have_a_heading(heading: str) -> None:
     assert read_table(f"{heading}KXA-1,0.45\n".encode()) == Table({"KXA-1": Fair(Price(4_500))})
