@@ -27,12 +27,14 @@ OwnControl = Callable[[State, Limits, Place, str], Objection | None]
 
 
 def is_reducing(state: State, intent: Place) -> bool:
-    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first."""
+    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first; or
+    is cut by the exchange to what is held: a strategy may hold more than the account, where another has the other side.
+    """
     held = state.held(intent.ticker, intent.subaccount)
     longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
     pending = longest if intent.side is BID else shortest
     closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)
-    return intent.side is closing and pending + intent.qty <= abs(held)
+    return intent.side is closing and (intent.reduce_only or pending + intent.qty <= abs(held))
 
 
 def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
@@ -99,7 +101,7 @@ def position_limit(state: State, limits: Limits, intent: Place) -> Objection | N
 
     What only closes the position of its own subaccount adds to nothing.
     """
-    if limits.max_position is None:
+    if limits.max_position is None or is_reducing(state, intent):
         return None
     held = state.held(intent.ticker, intent.subaccount) * intent.side.sign
     longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)

@@ -495,6 +495,14 @@ CONTROLS = (
         ("tests/core/test_risk.py",),
     ),
     Mutant(
+        "what only reduces passes what else rests on its side",
+        "a strategy is held in a position of which another has netted a part, while trading is reduced",
+        "core/exposure_controls.py",
+        "(intent.reduce_only or pending + intent.qty <= abs(held))",
+        "pending + intent.qty <= abs(held)",
+        ("tests/core/test_risk.py",),
+    ),
+    Mutant(
         "reducing only reduces",
         "a guarded account opens new risk (F63)",
         "core/controls.py",

@@ -97,6 +97,27 @@ def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build
 
 
 @pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(min_edge=None),
+        Limits(min_edge=None, max_churn=Qty(0)),
+        Limits(min_edge=None, max_orders_per_minute=0),
+        Limits(min_edge=None, max_position=Qty(0)),
+    ],
+)
+def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: State, build: Build, limits: Limits) -> None:
+    """It wants to close ten, the account has five, and an order of another rests on that side: the exchange cuts it."""
+    state.ledger.book(build.fill(qty=contracts(5)))
+    state.orders.add(build.order("another's", side=ASK, price=cents(60)))
+    if limits == Limits(min_edge=None):
+        state.trading = TradingState.REDUCING
+    out = {"side": ASK, "price": 40, "qty": 10, "tif": Tif.IOC}
+    assert code(state, place(**out, reduce_only=True), limits, "s") == "approved"
+    assert code(state, place(**out), limits, "s") != "approved", "that could open a short"
+    assert code(state, place(BID, 44, tif=Tif.IOC, reduce_only=True), limits, "s") != "approved", "nothing to reduce"
+
+
+@pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"status": MarketStatus.CLOSED}, "MARKET_NOT_OPEN"),
