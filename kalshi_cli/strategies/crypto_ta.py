@@ -10,13 +10,13 @@ from msgspec import Meta
 
 from kalshi_cli.core.inputs import Input, SpotInput
 from kalshi_cli.core.messages import Cancel, Intent, Place, SpotPrice
-from kalshi_cli.core.model import ASK, BID, Market, Order, Side, Tif
+from kalshi_cli.core.model import ASK, BID, Market, Order, Side
 from kalshi_cli.core.state import View
 from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.crypto_bars import Bars
 from kalshi_cli.strategies.crypto_chance import chance, tilt
-from kalshi_cli.strategies.edges import edge_after_fee
+from kalshi_cli.strategies.edges import edge_after_fee, way_out
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
@@ -156,13 +156,12 @@ class CryptoTa(Strategy):
     def _leave(self, view: View, ticker: str, held: Qty, fair: Price, *, is_late: bool) -> Place | None:
         """Close where the market pays what the position is worth; before the close also for a little less. What nobody
         pays as much for is worth more at the settlement."""
-        book = view.book(ticker)
-        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
-        least = -self.params.slippage if is_late else 0
-        if price is None or self._edge(view, ticker, side, price, fair) < least:
-            return None
         reason = "close is near" if is_late else f"worth {fair / 100:g}c, the edge is gone"
-        return Place(ticker, side, price, Qty(abs(held)), fair=fair, reason=reason, tif=Tif.IOC, reduce_only=True)
+        place = way_out(view, ticker, held, reason, fair)
+        least = -self.params.slippage if is_late else 0
+        if place is None or self._edge(view, ticker, place.side, place.price, fair) < least:
+            return None
+        return place
 
     def _edge(self, view: View, ticker: str, side: Side, price: Price, fair: Price) -> int:
         return edge_after_fee(view, ticker, side, price, fair, is_taker=True)

@@ -1,11 +1,12 @@
-"""What an order promises after its fee, where a strategy has a belief of its own."""
+"""What an order promises after its fee, where a strategy has a belief of its own; and the order that gets out."""
 
 from __future__ import annotations
 
 from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.model import BID, Side
+from kalshi_cli.core.messages import Place
+from kalshi_cli.core.model import ASK, BID, Side, Tif
 from kalshi_cli.core.state import View
-from kalshi_cli.units import Price, contracts
+from kalshi_cli.units import Price, Qty, contracts
 
 
 def edge_after_fee(view: View, ticker: str, side: Side, price: Price, fair: Price, *, is_taker: bool) -> int:
@@ -15,3 +16,12 @@ def edge_after_fee(view: View, ticker: str, side: Side, price: Price, fair: Pric
     """
     fee = -(-estimate(view.fees(ticker), price, contracts(1), is_taker=is_taker) // 100)
     return (fair - price if side is BID else price - fair) - fee
+
+
+def way_out(view: View, ticker: str, held: Qty, reason: str, fair: Price | None = None) -> Place | None:
+    """All that is held, sold or bought back at once at the best price that is there; None where nobody quotes one."""
+    book = view.book(ticker)
+    side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
+    if price is None:
+        return None
+    return Place(ticker, side, price, Qty(abs(held)), fair=fair, reason=reason, tif=Tif.IOC, reduce_only=True)

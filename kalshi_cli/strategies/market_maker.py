@@ -17,6 +17,7 @@ from kalshi_cli.core.messages import Amend, Cancel, FairValue, Intent, Place, Pu
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Side, Tif
 from kalshi_cli.core.state import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.edges import way_out
 from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 10_000
@@ -347,16 +348,13 @@ class MarketMaker(Strategy):
     def _take(self, view: View, ticker: str, track: Track, held: Qty, fair: Price) -> Iterator[Intent]:
         """Get out at the price that is there, if it is not too bad; not more than once a second. What a jump says that
         it is worth counts once it lasts: whoever takes all other bids for a second would name the price."""
-        book = view.book(ticker)
-        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
+        place = way_out(view, ticker, held, "close is near", fair)
         worth = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))
-        if price is None or (price - worth) * side.sign > self.params.slippage:
+        if place is None or (place.price - worth) * place.side.sign > self.params.slippage:
             return
         if view.now - track.taken >= TAKE_AGAIN_MS:
             track.taken = view.now
-            yield Place(
-                ticker, side, price, Qty(abs(held)), fair=fair, reason="close is near", tif=Tif.IOC, reduce_only=True
-            )
+            yield place
 
 
 def _fee(schedule: FeeSchedule, price: int) -> int:

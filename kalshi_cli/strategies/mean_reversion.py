@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from kalshi_cli.core.messages import Cancel, Intent, Place
-from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.core.state import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.edges import way_out
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 MIN_SAMPLES = 30
@@ -177,9 +178,7 @@ def _usual(mids: deque[Price]) -> Usual | None:
 
 def _take(view: View, ticker: str, track: Track, held: Qty, why: str) -> Iterator[Intent]:
     """Leave at the price that is there; not more than once a second."""
-    book = view.book(ticker)
-    side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
-    if price is None or view.now - track.taken < TAKE_AGAIN_MS:
-        return
-    track.taken = view.now
-    yield Place(ticker, side, price, Qty(abs(held)), reason=why, tif=Tif.IOC, reduce_only=True)
+    place = way_out(view, ticker, held, why)
+    if place is not None and view.now - track.taken >= TAKE_AGAIN_MS:
+        track.taken = view.now
+        yield place

@@ -9,11 +9,11 @@ from msgspec import Meta
 
 from kalshi_cli.core.inputs import FairInput, Input
 from kalshi_cli.core.messages import Cancel, FairValue, Intent, Place
-from kalshi_cli.core.model import ASK, BID, Order, Side, Tif
+from kalshi_cli.core.model import ASK, BID, Order, Side
 from kalshi_cli.core.state import View
 from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.edges import edge_after_fee
+from kalshi_cli.strategies.edges import edge_after_fee, way_out
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
@@ -142,19 +142,13 @@ class ModelEdge(Strategy):
 
     def _leave(self, view: View, ticker: str, held: Qty, fair: Price | None) -> Place | None:
         """Close where the market pays what the position is worth; without a belief, as `on_stale` says."""
-        book = view.book(ticker)
-        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
-        if price is None or not book.is_usable:
-            return None
         if fair is None:
-            if self.params.on_stale == "hold":
-                return None
-            reason = "no valid probability"
-        else:
-            if edge_after_fee(view, ticker, side, price, fair, is_taker=True) < -self.params.exit_edge:
-                return None
-            reason = f"worth {fair / 100:g}c, the edge is gone"
-        return Place(ticker, side, price, Qty(abs(held)), fair=fair, reason=reason, tif=Tif.IOC, reduce_only=True)
+            return way_out(view, ticker, held, "no valid probability") if self.params.on_stale == "close" else None
+        place = way_out(view, ticker, held, f"worth {fair / 100:g}c, the edge is gone", fair)
+        if place is None:
+            return None
+        edge = edge_after_fee(view, ticker, place.side, place.price, fair, is_taker=True)
+        return place if edge >= -self.params.exit_edge else None
 
     def _edge(self, view: View, ticker: str, side: Side, price: Price, fair: Price) -> int:
         return edge_after_fee(view, ticker, side, price, fair, is_taker=self.params.take)

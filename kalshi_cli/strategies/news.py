@@ -12,11 +12,11 @@ from msgspec import Meta
 
 from kalshi_cli.core.inputs import Input, SignalInput
 from kalshi_cli.core.messages import Cancel, Intent, NewsSignal, Place
-from kalshi_cli.core.model import ASK, BID, Side, Tif
+from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.core.state import View
 from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.edges import edge_after_fee
+from kalshi_cli.strategies.edges import edge_after_fee, way_out
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
@@ -165,7 +165,7 @@ class News(Strategy):
             return
         intent = None
         if held:
-            intent = self._leave(view, ticker, held, why) if why else None
+            intent = way_out(view, ticker, held, why) if why else None
         elif track.entered is not None or abs(self.strength(track, view.now)) < self.params.exit_strength:
             del self._tracks[ticker]  # the trade is over, or what was heard has worn off
             return
@@ -203,13 +203,6 @@ class News(Strategy):
         if gained is not None and gained >= params.target:
             return "target"
         return "worn off" if self.strength(track, view.now) * sign < params.exit_strength else ""
-
-    def _leave(self, view: View, ticker: str, held: Qty, why: str) -> Place | None:
-        book = view.book(ticker)
-        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
-        if price is None or not book.is_usable:
-            return None
-        return Place(ticker, side, price, Qty(abs(held)), reason=why, tif=Tif.IOC, reduce_only=True)
 
     def _edge(self, view: View, ticker: str, side: Side, price: Price, track: Track) -> int:
         return edge_after_fee(view, ticker, side, price, self._fair(track, view.now), is_taker=True)

@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from kalshi_cli.core.messages import Cancel, Intent, Place
-from kalshi_cli.core.model import ASK, BID, Order, Side, Tif
+from kalshi_cli.core.model import ASK, BID, Order, Side
 from kalshi_cli.core.state import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.edges import way_out
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 MAX_POINTS = 2_000
@@ -182,12 +183,10 @@ class Spike(Strategy):
 
     def _take(self, view: View, ticker: str, track: Track, held: Qty, why: str) -> Iterator[Intent]:
         """Leave at the price that is there; not more than once a second."""
-        book = view.book(ticker)
-        side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
-        if price is None or view.now - track.taken < 1_000:
-            return
-        track.taken = view.now
-        yield Place(ticker, side, price, Qty(abs(held)), reason=why, tif=Tif.IOC, reduce_only=True)
+        place = way_out(view, ticker, held, why)
+        if place is not None and view.now - track.taken >= 1_000:
+            track.taken = view.now
+            yield place
 
     def _forget(self, view: View, track: Track) -> None:
         track.entered = None
