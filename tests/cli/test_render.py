@@ -331,7 +331,7 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
 
 # As wide as they come: a ticker, an id of the exchange's, a moment, and numbers as wide as their labels at least.
 WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 22, "created": 22, "status": 8}
-WIDE |= {"found": 13, "close_time": 26, "expected_time": 26}
+WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_time": 26}
 
 
 @pytest.mark.parametrize(
@@ -345,16 +345,18 @@ WIDE |= {"found": 13, "close_time": 26, "expected_time": 26}
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
         (scan_rows.ArbitrageRow, "event_ticker kind profit legs profit_share", "event_ticker profit legs"),
-        (scan_rows.SpreadRow, "ticker yes_bid yes_ask spread maker_keeps title", "ticker yes_bid yes_ask spread"),
+        (scan_rows.SpreadRow, "ticker title spread maker_keeps yes_bid", "ticker spread maker_keeps"),
         (scan_rows.MoverRow, "ticker title change previous last yes_bid", "ticker change previous last"),
         (scan_rows.CheapRow, "ticker title side price count fee_share", "ticker side price count"),
         (scan_rows.ClosingRow, "ticker title close_time yes_bid yes_ask", "ticker close_time yes_bid yes_ask"),
+        (run_rows.StrategyPartRow, "strategy net realized unrealized fees at_risk", "strategy net realized unrealized"),
+        (PnlRow, "key realized unrealized fees net", "key realized unrealized net"),
         (scan_rows.VenueRow, "ticker buy_edge sell_edge profit kalshi_bid", "ticker buy_edge sell_edge profit"),
     ],
 )
 def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[Row], at_80: str, at_60: str) -> None:
     by_name = {column.name: column for column in columns(of)}
-    fields = [by_name[name] for name in of.shown]
+    fields = [by_name[name] for name in of.shown or by_name]
     widths = {column.name: max(len(column.label), WIDE.get(column.name, 6)) for column in fields}
     for room, wanted in ((80, at_80), (60, at_60)):
         assert set(wanted.split()) <= set(fit(fields, widths, room, of.vital)), room

@@ -280,6 +280,8 @@ class PnlRow(Row, frozen=True, kw_only=True):
     fees: Money
     net: Gain
 
+    vital: ClassVar[tuple[str, ...]] = ("net",)
+
 
 class PnlView(Row, frozen=True, kw_only=True):
     """The whole and its parts; `realized + unrealized - fees = net`, in every row and in the sum."""

@@ -30,6 +30,8 @@ class StrategyPartRow(Row, frozen=True, kw_only=True):
     fees: Money
     net: Gain
 
+    shown = ("strategy", "net", "realized", "unrealized", "fees", "at_risk", "budget", "live_orders")
+
 
 class TradeSummary(Row, frozen=True, kw_only=True):
     """One run of `trade`; `denied` counts refusals by code, `day_net` is the net of the trading day."""

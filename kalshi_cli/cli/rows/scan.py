@@ -91,7 +91,8 @@ class SpreadRow(ScannedRow, frozen=True, kw_only=True):
     volume_24h: Qty
     close_time: Ts
 
-    shown = ("ticker", "yes_bid", "yes_ask", "spread", "maker_keeps", "title", "spread_share", "volume_24h")
+    shown = ("ticker", "title", "spread", "maker_keeps", "yes_bid", "yes_ask", "spread_share", "volume_24h")
+    vital = ("spread", "maker_keeps")
 
 
 def spread_row(found: Spread) -> SpreadRow:
@@ -202,7 +203,7 @@ class VenueRow(Row, frozen=True, kw_only=True):
 
     shown = (
         "ticker", "buy_edge", "sell_edge", "profit", "kalshi_bid", "kalshi_ask", "polymarket_bid", "polymarket_ask",
-        "age_s", "buy_count", "sell_count", "title",
+        "age_s", "buy_count", "sell_count",
     )  # fmt: skip
 
 

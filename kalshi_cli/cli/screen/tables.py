@@ -81,8 +81,8 @@ def fit(
     vital: Collection[str] = (),
     shortest: int = SHORTEST_PROSE,
 ) -> dict[str, int]:
-    """The width of each column that is shown: prose is cut first, then columns are left out from the right, those that
-    are vital never."""
+    """The width of each column that is shown: prose gives way first, then columns are left out from the right, those
+    that are vital never."""
     kept = list(fields)
     while True:
         prose = sorted((column.name for column in kept if column.is_prose), key=widths.__getitem__)
@@ -92,9 +92,10 @@ def fit(
             found[name] = min(widths[name], max(left // sharing, shortest))
             left -= found[name]
         loose = [column for column in kept[1:] if column.name not in vital]
-        if left >= 0 or not loose:
+        droppable = [column for column in loose if not column.is_prose] or loose
+        if left >= 0 or not droppable:
             return found
-        kept.remove(loose[-1])
+        kept.remove(droppable[-1])
 
 
 def draw_one(row: Row, title: str, now: Ts | None) -> None:
