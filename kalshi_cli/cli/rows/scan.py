@@ -43,7 +43,7 @@ class ArbitrageRow(Row, frozen=True, kw_only=True):
     orders: tuple[LegRow, ...]
 
     shown = ("event_ticker", "kind", "profit", "legs", "profit_share", "count", "close_time")
-    vital = ("profit", "legs")
+    vital = ("profit",)
     wraps = True
 
 

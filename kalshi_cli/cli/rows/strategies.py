@@ -28,7 +28,6 @@ class ParameterRow(Row, frozen=True, kw_only=True):
     maximum: str
     help: Prose
 
-    vital: ClassVar[tuple[str, ...]] = ("help",)
     wraps: ClassVar[bool] = True
 
 
