@@ -24,9 +24,6 @@ from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Money, Ts
 
-SPOT_FILES = {"BRTI": "BTCUSD", "ETHUSD_RTI": "ETHUSD"}
-"""Outside prices beside a recording are spot prices; they stand in for the index of the live feed."""
-
 
 def load_paper(
     store: Store,
@@ -100,9 +97,8 @@ def over_recordings(
         results=results,
         clock=clock,
     )
-    spots = {prefix: SPOT_FILES.get(index, index) for prefix, index in references.items()}
     engine = Engine(
-        State(references=spots, are_own_in_books=False, now=Ts(0)),
+        State(references=references, are_own_in_books=False, now=Ts(0)),
         limits,
         strategies,
         new_id=new_id,

@@ -83,6 +83,9 @@ def _outcome(row: _Row) -> Outcome:
 # -- what was heard from outside ----------------------------------------------------------------------------------
 
 
+_INDEXES = {"BTCUSD": "BRTI", "ETHUSD": "ETHUSD_RTI"}
+
+
 def is_history(path: Path) -> bool:
     """Whether a file holds what was heard outside, not frames: `.csv` or `.csv.gz`."""
     return path.name.removesuffix(".gz").endswith(".csv")
@@ -115,13 +118,13 @@ def read_history(path: Path) -> Iterator[Message]:
 
 
 def _prices(path: Path, cells: list[str]) -> Iterator[Message]:
-    """The index that the name of the file speaks of, `btcusd-20260513T1259Z.csv.gz` of BTCUSD; and the price of the
-    coin, without a size."""
-    index, ts, price = path.name.partition(".")[0].partition("-")[0].upper(), parse_ts(cells[0]), parse_price(cells[2])
+    """The price of the coin that the name of the file speaks of, `btcusd-20260513T1259Z.csv.gz` of BTC, without a size;
+    it stands in for the index of that coin in the live feed, too."""
+    pair, ts, price = path.name.partition(".")[0].partition("-")[0].upper(), parse_ts(cells[0]), parse_price(cells[2])
     if price <= 0:
         raise ValueError(f"a price of {cells[2]:.40}")
-    yield ReferencePrice(ts, index, price)
-    yield SpotPrice(ts, index.removesuffix("USD"), price, "recorded")
+    yield ReferencePrice(ts, _INDEXES.get(pair, pair), price)
+    yield SpotPrice(ts, pair.removesuffix("USD"), price, "recorded")
 
 
 def _fairs(path: Path, cells: list[str]) -> Iterator[Message]:

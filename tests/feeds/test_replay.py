@@ -110,8 +110,8 @@ def test_outside_prices_come_at_the_time_of_their_own_exchange(tmp_path: Path, t
     found = [message for message in messages if isinstance(message, BookDelta | ReferencePrice)]
     assert [message.ts - T0 for message in found] == [-1, 100, 150, 200]
     assert [(price.index, price.value) for price in only(found, ReferencePrice)] == [
-        ("BTCUSD", 801_769_700),
-        ("BTCUSD", 801_775_000),
+        ("BRTI", 801_769_700),
+        ("BRTI", 801_775_000),
     ]
     assert [(spot.symbol, spot.price, spot.ts - T0) for spot in only(messages, SpotPrice)] == [
         ("BTC", 801_769_700, -1),

@@ -1,7 +1,8 @@
-"""What a market charges is in its recording: a backtest pays what a loop would have paid."""
+"""What a market charges, and the index behind it, are in its recording: a backtest knows what a loop knew."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,7 @@ from kalshi_cli.desk.trade import Plan
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording import decode_line
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Qty, Ts, contracts, dollars
+from kalshi_cli.units import Money, Qty, Ts, contracts, dollars, format_ts
 
 PLAN = Plan(
     run_id="run-1", pid=1, strategy="taker", env="sim", mode="backtest", words="a test", markets=1,
@@ -75,6 +76,46 @@ def test_a_backtest_pays_what_the_recording_says_that_the_market_charges(
     tmp_path: Path, fees: FeeSchedule, cost: int
 ) -> None:
     assert paid(tmp_path / "tape.jsonl", fees) == (cost, [])
+
+
+class Noter(Strategy):
+    """Remembers what the index was, whenever the book moved."""
+
+    name = "noter"
+
+    def __init__(self) -> None:
+        super().__init__(StrategyParams())
+        self.seen: list[int | None] = []
+
+    def on_book(self, view: View, ticker: str) -> None:
+        self.seen.append(view.reference(ticker))
+
+
+def index_frame(value: str, at: int) -> dict[str, object]:
+    data = {"type": "value", "id": "BRTI", "time": at, "value": value}
+    msg = {"index_id": "BRTI", "received_at": at, "data": json.dumps(data)}
+    return {"type": "cfbenchmarks_value", "sid": 8, "seq": 1, "msg": msg}
+
+
+@pytest.mark.parametrize("where", ["stream", "file"])
+def test_the_index_behind_a_market_is_known_from_the_recorded_stream_or_from_a_file_beside_it(
+    tmp_path: Path, where: str
+) -> None:
+    """Otherwise a strategy that fades what nothing outside explains would fade what the index explained."""
+    tape = Tape().snapshot(yes={"0.4000": "50.00"}, no={"0.5600": "50.00"}).delta(1_000)
+    files = [tmp_path / "tape.jsonl"]
+    if where == "stream":
+        tape._line(frame=index_frame("85574.80", tape.now))
+    else:
+        files.append(tmp_path / "btcusd.csv")
+        files[1].write_text(f"exchange_ts,recv_ns,price\n{format_ts(Ts(T0 + 1_001))},1,85574.80\n")
+    tape.delta(1_000).write(files[0])
+    noter = Noter()
+    over_recordings(
+        BacktestRequest(strategies=("noter",), files=tuple(files)), PLAN, Limits(), [noter], cash=dollars(1_000),
+        new_id=str, references={"KXA": "BRTI"}, order_expiry_s=90.0,
+    )  # fmt: skip
+    assert noter.seen == [None, None, 855_748_000]
 
 
 def test_where_the_recording_does_not_say_it_pays_what_most_charge_and_that_is_told(tmp_path: Path) -> None:
