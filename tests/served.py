@@ -65,13 +65,14 @@ FINE_GRID = PriceGrid(
 class SteadyClock(SystemClock):
     """The exchange's clock: the machine's, with times that all end in 5 milliseconds and so are all of one width.
 
+    Never ahead of it by itself: what happens on the exchange now must not be to come for the program.
     `shift_s` sets it ahead of the machine's (behind where negative), whenever a test likes.
     """
 
     shift_s = 0.0
 
     def now(self) -> Ts:
-        return Ts(super().now() // 10 * 10 + 5 + int(self.shift_s * 1000))
+        return Ts((super().now() - 5) // 10 * 10 + 5 + int(self.shift_s * 1000))
 
 
 class CheckedExchange(Exchange):
