@@ -5,7 +5,8 @@ A position that is marked below `stop_loss_pct` percent of what it cost is sold,
 another strategy of ours quotes at the price to sell at; then orders go that are reduce-only and immediate or cancelled,
 each at the best price of that moment. A walk is bounded: an order a second, each at most `max_close_slippage` below the
 one before, ten of them; then it rests for a minute and begins again. While others quote further apart than
-`max_spread`, the first order of a stop-loss waits for up to ten seconds: those who quote may be back. Where nobody pays
+`max_spread`, or pay by more than that less than a moment ago, the first order of a stop-loss waits for up to ten
+seconds: those who quoted may be back. Where nobody pays
 more than a cent, the book cannot be believed, an order of the strategy in this market is in doubt, or the orders of
 others close the position already, nothing is sent, and somebody is told. Meanwhile the strategy opens nothing there,
 and after a loss not for its cooldown, which is a control of its own.
@@ -48,7 +49,8 @@ STEPS = 10
 REST_MS = 60_000
 
 STUCK_MS = 10_000
-"""How long a stop-loss may have sold nothing until somebody is told, and how long any close waits for a wide spread."""
+"""How long a stop-loss may have sold nothing until somebody is told, and how long any close waits for those who quoted.
+"""
 
 A_CENT = cents(1)
 
@@ -76,6 +78,31 @@ class _Walk(msgspec.Struct):
     is_stuck: bool = False
 
 
+class _Tops(msgspec.Struct):
+    """Best bid and best ask of a market: now, the best of both since `since`, and of about ten seconds before that."""
+
+    since: Ts
+    shown: tuple[Price, Price]
+    best: tuple[Price, Price]
+    before: tuple[Price, Price]
+
+    def show(self, now: Ts, shown: tuple[Price, Price]) -> None:
+        """What the book showed until now counts as long as it stood."""
+        elapsed = now - self.since
+        if elapsed >= STUCK_MS:
+            self.before = self.best if elapsed < 2 * STUCK_MS else self.shown
+            self.best, self.since = self.shown, now
+        self.shown = shown
+        self.best = max(self.best[0], shown[0]), min(self.best[1], shown[1])
+
+    def fell(self, now: Ts, side: Side) -> Price:
+        """How much worse the best price on this side is than it was a moment ago."""
+        self.show(now, self.shown)
+        if side is BID:
+            return Price(max(self.best[0], self.before[0]) - self.shown[0])
+        return Price(self.shown[1] - min(self.best[1], self.before[1]))
+
+
 class Exits:
     """Closes what the strategies `names` hold, without the `hedged`; `place` and `cancel` are the engine's."""
 
@@ -96,13 +123,14 @@ class Exits:
         self._cancel = cancel
         self._walks: dict[_Key, _Walk] = {}
         self._waiting: dict[tuple[str, str], tuple[Ts, Ts]] = {}
-        """Strategies that want to close in a market that is quoted too wide: since when, and when they last asked."""
+        """Strategies that want to close in a market without a clear price: since when, and when they last asked."""
+        self._tops: dict[str, _Tops] = {}
 
     def objection(self, strategy: str, intent: Place) -> tuple[str, str] | None:
         """Why a strategy's order may not go: what it holds there is being closed; or it would close at a price that is
         too far from what the position is worth, or at a moment in which nobody says what that is."""
         if intent.reduce_only:
-            return self._too_far(intent) or self._too_early(strategy, intent.ticker)
+            return self._too_far(intent) or self._too_early(strategy, intent)
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
                 return _CODES[walk.reason], "the position is being closed"
@@ -118,11 +146,13 @@ class Exits:
             return None
         return "SLIPPAGE", f"price={format_price(intent.price)} mark={format_price(at)} limit={format_price(most)}"
 
-    def _too_early(self, strategy: str, ticker: str) -> tuple[str, str] | None:
-        """Others quote far apart: a close waits as the first order of a stop-loss does, for those who may be back."""
-        key, now = (strategy, ticker), self._state.now
+    def _too_early(self, strategy: str, intent: Place) -> tuple[str, str] | None:
+        """The price is not clear: a close waits as the first order of a stop-loss does, for those who may be back."""
+        key, now = (strategy, intent.ticker), self._state.now
         began, asked = self._waiting.pop(key, (now, now))
-        if ticker not in self._state.books or not self._is_wide(ticker):
+        if intent.ticker not in self._state.books or not isinstance(intent.side, Side):
+            return None
+        if not self._is_unclear(intent.ticker, intent.side.opposite):
             return None
         began = began if now - asked <= STUCK_MS else now
         self._waiting[key] = began, now
@@ -131,6 +161,7 @@ class Exits:
     def look(self, ticker: str = "") -> list[Effect]:
         """What is held in one market, or in all: sell what must be sold."""
         effects: list[Effect] = []
+        self._remember(ticker)
         if self._limits.stop_loss_pct is None and self._limits.take_profit_pct is None:
             return effects
         for name in self._watched:
@@ -201,11 +232,25 @@ class Exits:
         """The best price on the YES scale that somebody else pays for it."""
         return self._state.best_of_others(position.ticker, BID if position.qty > 0 else ASK)
 
-    def _is_wide(self, ticker: str) -> bool:
-        """Others quote so far apart that the price is none, as the control `max_spread` counts."""
+    def _remember(self, ticker: str) -> None:
+        book = self._state.books.get(ticker)
+        if book is None or self._limits.max_spread is None:
+            return
+        bid, ask = book.best_bid, book.best_ask
+        shown = Price(0) if bid is None else bid, Price(ONE_DOLLAR) if ask is None else ask
+        if ticker not in self._tops:
+            self._tops[ticker] = _Tops(self._state.now, shown, shown, shown)
+        self._tops[ticker].show(self._state.now, shown)
+
+    def _is_unclear(self, ticker: str, side: Side) -> bool:
+        """Others quote so far apart that the price is none, as the control `max_spread` counts; or their best price on
+        this side is by as much worse than a moment ago: whoever takes all others away names the one that is left."""
         bid, ask = self._state.best_of_others(ticker, BID), self._state.best_of_others(ticker, ASK)
-        most = self._limits.max_spread
-        return most is not None and (ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid) > most
+        most, tops = self._limits.max_spread, self._tops.get(ticker)
+        if most is None:
+            return False
+        is_wide = (ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid) > most
+        return is_wide or (tops is not None and tops.fell(self._state.now, side) > most)
 
     def _unpaid(self, position: Position) -> Price | None:
         """What it is marked at where nobody buys it, as `mark` does: no better than others sell at."""
@@ -221,8 +266,8 @@ class Exits:
         if best is None or pays is None or pays <= A_CENT:
             return self._stuck(key, "nobody pays more than a cent for it")
         is_first = walk.reason == STOP_LOSS and not walk.steps and self._state.now < walk.since + STUCK_MS
-        if is_first and self._is_wide(ticker):
-            when = f"once others quote within risk.max_spread, or {STUCK_MS // 1000} s after it was due"
+        if is_first and self._is_unclear(ticker, BID if is_long else ASK):
+            when = f"once others quote as before, within risk.max_spread, or {STUCK_MS // 1000} s after it was due"
             return self._begun(key, walk, position, when)
         if walk.steps == STEPS:
             walk.steps, walk.last, walk.next_at = 0, None, Ts(self._state.now + REST_MS)

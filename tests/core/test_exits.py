@@ -553,10 +553,10 @@ def test_without_a_limit_of_age_a_book_of_an_hour_prices(build: Build) -> None:
     assert len(sent(stage.engine.step(Tick(Ts(stage.now + 600_000))))) == 1
 
 
-WIDE = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, max_spread=cents(20))
+WIDE = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, max_spread=cents(21))
 
 
-@pytest.mark.parametrize(("bid", "ask"), [(5, 95), (19, 40), (5, None)])
+@pytest.mark.parametrize(("bid", "ask"), [(5, 95), (19, 41), (5, None), (18, 19), (2, 3)])
 def test_a_stop_loss_waits_for_those_who_quote_and_then_sells_all_the_same(
     build: Build, bid: int, ask: int | None
 ) -> None:
@@ -579,9 +579,35 @@ def test_only_the_first_order_of_a_walk_waits(build: Build) -> None:
 
 def test_a_no_waits_as_well(build: Build) -> None:
     stage = Stage(build, held=-10, price=60, limits=WIDE)
+    stage.book(66, 75)
+    stage.tick(2 * STUCK_MS)
     stage.book(None, 85)
     assert sent([effect for _ in range(9) for effect in stage.tick()]) == []
     assert len(sent(stage.book(66, 85))) == 1, "the companion"
+    stage = Stage(build, held=-10, price=60, limits=WIDE)
+    stage.book(97, 98)
+    assert sent([effect for _ in range(9) for effect in stage.tick()]) == []
+    assert len(sent(stage.tick())) == 1, "the companion"
+
+
+@pytest.mark.parametrize("since_ms", [0, STUCK_MS, 3_600_000])
+def test_what_others_paid_a_moment_ago_counts_however_long_they_had_paid_it(build: Build, since_ms: int) -> None:
+    stage = Stage(build, limits=WIDE)
+    stage.tick(since_ms)
+    stage.book(2, 3)
+    assert sent(stage.tick()) == []
+    stage.book(40, 44)
+    stage.book(18, 19)
+    assert sent(stage.tick()) == []
+
+
+@pytest.mark.parametrize(("step_ms", "is_sold"), [(2 * STUCK_MS, True), (STEP_MS, False)])
+def test_a_price_that_fell_slowly_is_one(build: Build, step_ms: int, is_sold: bool) -> None:
+    stage = Stage(build, limits=WIDE)
+    for bid in (30, 21, 15):
+        stage.tick(step_ms)
+        stage.book(bid, bid + 2)
+    assert bool(sent(stage.tick())) == is_sold
 
 
 def test_once_others_quote_close_together_again_it_is_sold_at_once_or_kept(build: Build) -> None:
@@ -761,6 +787,19 @@ def test_where_others_quote_far_apart_a_close_waits_ten_seconds_for_them_and_the
     assert wanted(stage, close(cents(38))) == [], "they are back"
     stage.book(2, 90)
     assert wanted(stage, close(cents(2))) == ["SPREAD"]
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+def test_where_others_paid_far_more_a_moment_ago_a_close_waits_as_long(build: Build, is_short: bool) -> None:
+    """A narrow book, and all of it made by whoever wants what is held for a cent."""
+    limits = Limits(min_edge=None, max_spread=cents(20), price_collar=None)
+    stage = Stage(build, limits=limits, held=-10 if is_short else 10)
+    out = close(cents(99), side=BID) if is_short else close(cents(1))
+    stage.book(*((98, 99) if is_short else (1, 2)))
+    assert [wanted(stage, out) for _ in range(10)] == [["SPREAD"]] * 10
+    assert wanted(stage, out) == []
+    stage.book(40, 44)
+    assert wanted(stage, close(cents(44), side=BID) if is_short else close(cents(40))) == [], "they are back"
 
 
 def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: Build) -> None:
