@@ -14,9 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement
-from kalshi_cli.core.state import Limits
 from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.records import RESTING, FillRecord, OrderRecord, SettlementRecord
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
@@ -340,81 +338,6 @@ def profit_is_cash(fills: Sequence[Fill], settlements: Sequence[Settlement], pro
         for ticker, amount in profit.items()
         if not held[ticker] and amount != flow[ticker]
     ]
-
-
-# -- I-RISK ---------------------------------------------------------------------------------------------------------
-
-
-def exposure(exchange: Exchange, account: str) -> Money:
-    """The most that the account can still lose at the exchange, over all markets, whichever of its orders fill.
-
-    For each outcome of each market: what the position loses, and what each order that would lose by it loses besides.
-    """
-    member = exchange._state.members[account]
-    tickers = {holding.ticker for holding in member.holdings() if holding.qty}
-    tickers.update(order.ticker for order in member.orders())
-    return Money(sum(_at_stake(member, ticker) for ticker in tickers))
-
-
-def _at_stake(member: Member, ticker: str) -> int:
-    total = 0
-    for purse in member.purses.values():
-        holding = purse.holdings.get(ticker)
-        qty, cost = (holding.qty, holding.cost) if holding is not None else (0, 0)
-        losses = []
-        for outcome in (0, ONE_DOLLAR):
-            loss = cost - (qty * outcome if qty >= 0 else -qty * (ONE_DOLLAR - outcome))
-            for order in purse.orders(ticker):
-                loss += max(0, order.side.sign * (order.price - outcome) * order.remaining)
-            losses.append(loss)
-        total += max(0, *losses)
-    return total
-
-
-def furthest(exchange: Exchange, account: str, ticker: str) -> Qty:
-    """How far from zero the position of a market can come, if the orders of one side all fill."""
-    member = exchange._state.members[account]
-    worst = 0
-    for purse in member.purses.values():
-        held = purse.held(ticker)
-        bids = sum(order.remaining for order in purse.orders(ticker) if order.side.sign > 0)
-        asks = sum(order.remaining for order in purse.orders(ticker) if order.side.sign < 0)
-        worst += max(held + bids, asks - held, 0)
-    return Qty(worst)
-
-
-def within_limits(exchange: Exchange, account: str, limits: Limits, *, slack: int = 0, slack_qty: int = 0) -> list[str]:
-    """What the account really holds and has resting stays inside the limits.
-
-    `slack` is what orders that others placed on the account could have added before anybody here knew of them.
-    """
-    wrong = []
-    if limits.max_exposure is not None:
-        found = exposure(exchange, account)
-        if found > limits.max_exposure + slack:
-            wrong.append(f"I-RISK the account can lose {found}, the limit is {limits.max_exposure} (+{slack})")
-    member = exchange._state.members[account]
-    if limits.max_event_exposure is not None:
-        for event in exchange._state.events.values():
-            if event.mutually_exclusive:  # closing one leg may raise what the others risk, and is never refused
-                continue
-            stake = sum(
-                _at_stake(member, ticker)
-                for ticker, market in exchange._state.markets.items()
-                if market.spec.event_ticker == event.event_ticker
-            )
-            if stake > limits.max_event_exposure + slack:
-                wrong.append(
-                    f"I-RISK {event.event_ticker} can lose {stake}, the limit is {limits.max_event_exposure} (+{slack})"
-                )
-    if limits.max_position is not None:
-        tickers = {holding.ticker for holding in member.holdings() if holding.qty}
-        tickers.update(order.ticker for order in member.orders())
-        for ticker in tickers:
-            worst = furthest(exchange, account, ticker)
-            if worst > limits.max_position + slack_qty:
-                wrong.append(f"I-RISK {ticker} can come to {worst}, the limit is {limits.max_position} (+{slack_qty})")
-    return wrong
 
 
 # -- I-HALT, I-RATE -------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from kalshi_cli.units import ONE_DOLLAR, Money, dollars
 from proofs import invariants
 from proofs.invariants import Booked
 from proofs.keys import OwnKey
+from proofs.limits import Slack, within_limits
 
 ME = "alice"
 KEY = OwnKey(PLAIN_KEY)
@@ -325,7 +326,7 @@ class Stage:
             *invariants.statuses_follow(self.known, ours),
             *invariants.contracts(self.exchange),
             *invariants.cash_adds_up(self.exchange, found, CASH),
-            *invariants.within_limits(self.exchange, ME, LIMITS, slack=self.slack, slack_qty=self.slack_qty),
+            *within_limits(self.exchange, ME, LIMITS, Slack(self.slack, self.slack_qty)),
         ]
         if invariants.wealth(self.exchange) != self.wealth:
             wrong.append("money came from nowhere, or went there")

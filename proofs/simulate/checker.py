@@ -24,8 +24,10 @@ from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.sim.records import RESTING
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
+from kalshi_cli.units import ONE_DOLLAR, Ts
 from proofs import invariants
+from proofs.limits import Slack, within_limits
+from proofs.simulate.admission import Admission
 from proofs.simulate.world import ME, TICKERS
 
 if TYPE_CHECKING:
@@ -65,8 +67,10 @@ class Checker:
         self._observer: SqliteStore | None = None
         self.lost: dict[str, float] = {}
         self._has_halted = False
+        self.admission = Admission(stage, limits)
         self.slack = 0
         self.slack_qty = 0
+        self.slack_orders = 0
         self.others_placed = 0
         self.violations: list[str] = []
         self.events = 0
@@ -90,6 +94,9 @@ class Checker:
         self._pace(sent)
         for name in sent.names:
             self._create(name, who, is_closing=sent.is_closing)
+        # A contract more or less is worth a dollar at most, where it takes a hedge away.
+        slack = Slack(max(self.slack, self.slack_qty * ONE_DOLLAR), self.slack_qty, self.slack_orders)
+        self.say(self.admission.leaves(sent, slack))
 
     def _create(self, name: str, who: str, *, is_closing: bool) -> None:
         self._posts[name] += 1
@@ -191,8 +198,13 @@ class Checker:
         """Orders that no reservation can cover, because nobody here could know of them."""
         for order in invariants.truth(self._stage.exchange, ME).named(name)[after:]:
             leg = order.price if order.side is BID else 10_000 - order.price
-            self.slack += leg * order.qty
-            self.slack_qty += order.qty
+            self.excuse(leg * order.qty, order.qty)
+
+    def excuse(self, money: int, qty: int, orders: int = 1) -> None:
+        """Orders of others: so much may be there before anybody here can know of it."""
+        self.slack += money
+        self.slack_qty += qty
+        self.slack_orders += orders
 
     # -- the program ------------------------------------------------------------------------------------------------
 
@@ -216,6 +228,7 @@ class Checker:
         """It is on file."""
         self._is_dirty = True
         if isinstance(effect, SubmitOrder):
+            self.admission.decided(effect.order)
             self._stage.count["intents"] += 1
         elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
             self._has_halted = True
@@ -257,6 +270,7 @@ class Checker:
     def step(self) -> None:
         """All that holds at every moment."""
         self.events += 1
+        self.admission.step()
         engine = self._engine
         if not self._is_dirty or engine is None:
             return
@@ -283,7 +297,7 @@ class Checker:
 
     def _within_limits(self) -> None:
         exchange = self._stage.exchange
-        self.say(invariants.within_limits(exchange, ME, self._limits, slack=self.slack, slack_qty=self.slack_qty))
+        self.say(within_limits(exchange, ME, self._limits, Slack(self.slack, self.slack_qty)))
 
     def _note_statuses(self, orders: dict[str, Order]) -> None:
         for name, order in orders.items():
@@ -339,6 +353,7 @@ class Checker:
         """The state file is gone, or an old one: nobody can be held to what was in it."""
         self._posts = Counter()
         self._has_halted = False
+        self.admission.forget()
 
     def close(self) -> None:
         """Let go of the file."""

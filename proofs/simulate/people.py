@@ -54,8 +54,7 @@ class People:
 
     def excuse(self, orders: int) -> None:
         """Two programs that look at the same moment do not see each other's orders, of a contract each."""
-        self._stage.checker.slack += 10_000 * 100 * orders
-        self._stage.checker.slack_qty += 100 * orders
+        self._stage.checker.excuse(10_000 * 100 * orders, 100 * orders, orders)
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -139,6 +138,7 @@ class People:
                     stage.hit("F65")
 
         self.beside("close", do)
+        stage.checker.admission.closed()
 
     # -- the state file -----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from kalshi_cli.app import App
 from kalshi_cli.app import loops as loops_module
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.config import Config
-from kalshi_cli.config_sections import Credentials, CredentialsByEnv, Exchange, Risk, Trade
+from kalshi_cli.config_sections import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
 from kalshi_cli.core.messages import AccountSnapshot, Effect, Message
 from kalshi_cli.core.model import Market
 from kalshi_cli.core.orders import OWN_ID
@@ -37,19 +37,28 @@ if TYPE_CHECKING:
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OWN_KEY = OwnKey(KEY)
 
+BUDGETS = {
+    "market-maker": Allotment(budget=dollars(4)),
+    "threshold": Allotment(budget=dollars(6)),
+    "flooder": Allotment(budget=dollars(10)),
+}
+
 
 def configuration(plan: Plan, home: Path) -> Config:
-    """Limits that are reached within a minute."""
+    """Limits that are reached within a minute. Where all strategies run, each of the limits binds in some sessions."""
+    is_all_on = plan.seed % 10 == ALL_ON
     return Config(
         env="sim",
         state=home,
         credentials=CredentialsByEnv(sim=Credentials(key_id=KEY_ID)),
         exchange=Exchange(rest_url="http://localhost/trade-api/v2", ws_url="ws://localhost/trade-api/ws/v2"),
         risk=Risk(
-            max_position=contracts((30, 60)[plan.seed % 2]),
-            max_exposure=dollars((40, 60, 90)[plan.seed % 3]),
-            max_event_exposure=dollars((20, 30, 250)[plan.seed % 3]),
-            max_live_orders=(200, 4)[plan.seed % 5 == 2],
+            max_position=contracts(10 if is_all_on else (30, 60)[plan.seed % 2]),
+            max_exposure=dollars(((40, 60, 90), (9, 12, 90))[is_all_on][plan.seed % 3]),
+            max_event_exposure=dollars(((20, 30, 250), (6, 250, 8))[is_all_on][plan.seed % 3]),
+            max_category_exposure=dollars((250, 8, 12)[plan.seed % 3]) if is_all_on else None,
+            max_live_orders=4 if plan.seed % 5 == 2 else 6 if is_all_on and plan.seed % 4 == 3 else 200,
+            max_churn=contracts(30 if is_all_on and plan.seed % 4 == 3 else 1_000),
             max_drawdown=dollars(3) if plan.seed % 9 == 4 else None,
             stop_loss_pct=70 if plan.seed % 4 == 2 else None,
             take_profit_pct=140 if plan.seed % 4 == 2 else None,
@@ -57,10 +66,12 @@ def configuration(plan: Plan, home: Path) -> Config:
             max_order_count=contracts(25),
             max_order_cost=Money(20_000_000),
             max_daily_loss=dollars(2 if plan.seed % 8 == 3 else 100),
-            max_orders_per_minute=(60, 25)[plan.seed % 4 == 1],
+            max_orders_per_minute=300 if is_all_on and plan.seed % 4 == 3 else 25 if plan.seed % 4 == 1 else 60,
+            max_market_orders_per_minute=300 if is_all_on else 60,
         ),
         trade=Trade(interval_s=plan.interval_s, order_expiry_s=plan.expiry_s, stop_budget_s=5.0),
         references={},
+        allotments=BUDGETS if is_all_on else {},
     )
 
 

@@ -120,6 +120,14 @@ class Troubled(Strategy):
     def name(self) -> str:  # type: ignore[override]
         return self._inner.name
 
+    @property
+    def is_hedged(self) -> bool:  # type: ignore[override]
+        return self._inner.is_hedged
+
+    @property
+    def waiting(self) -> str:  # type: ignore[override]
+        return self._inner.waiting
+
     def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None:
         return self._inner.on_book(view, ticker)
 

@@ -205,7 +205,6 @@ class World:
         qty = contracts(dice.randint(1, 3))
         if self._submit(ME, NewOrder(ticker=ticker, side=side, price=price, qty=qty)) is not None:
             leg = price if side is BID else 10_000 - price
-            stage.checker.slack += leg * qty
-            stage.checker.slack_qty += qty
+            stage.checker.excuse(leg * qty, qty)
             stage.checker.others_placed += 1
             stage.hit("F26")

@@ -15,6 +15,7 @@ from kalshi_cli.desk.score import StrategyPart
 from kalshi_cli.units import ONE_DOLLAR, Money, Qty
 from proofs import invariants
 from proofs.invariants import Booked
+from proofs.limits import within_limits
 from proofs.strategies.stage import ME, START_CASH, Stage, live_orders
 
 ARBITRAGE = "arbitrage"
@@ -24,7 +25,7 @@ MOST_LOST = 100
 
 def stays_inside(stage: Stage, limits: Limits, engine: Engine) -> list[str]:
     """At this moment: the account's limits and every budget hold, and no order of ours could trade with another."""
-    wrong = invariants.within_limits(stage.exchange, ME, limits)
+    wrong = within_limits(stage.exchange, ME, limits)
     for name, allotment in limits.allotments.items():
         risk = at_risk(engine.state, name)
         if allotment.budget is not None and risk > allotment.budget:
