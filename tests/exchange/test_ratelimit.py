@@ -8,7 +8,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scripted_server import NOW
 
-from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.clock import ManualClock
 from kalshi_cli.errors import RateLimitedError
 from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
 from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
@@ -94,16 +94,32 @@ def test_creates_leave_room_for_cancels():
     assert clock.monotonic() == 0
 
 
+class Held(ManualClock):
+    """Whoever waits says so, and waits until it is let go."""
+
+    def __init__(self):
+        super().__init__(NOW)
+        self.waits, self.go_on = threading.Event(), threading.Event()
+
+    def sleep(self, seconds):
+        self.waits.set()
+        assert self.go_on.wait(60)
+        super().sleep(seconds)
+
+
 def test_a_cancel_does_not_wait_behind_a_waiting_create():
-    limiter = RateLimiter(SystemClock(), Limits("t", Allowance(100, 100), Allowance(100, 100)))
+    clock = Held()
+    limiter = RateLimiter(clock, Limits("t", Allowance(100, 100), Allowance(100, 100)))
     for _ in range(8):
         limiter.acquire(*CREATE, within_s=0)
     order: list[str] = []
-    create = threading.Thread(target=lambda: (limiter.acquire(*CREATE, within_s=9), order.append("create")))
+    create = threading.Thread(target=lambda: (limiter.acquire(*CREATE, within_s=99), order.append("create")))
     create.start()
+    assert clock.waits.wait(60)
     limiter.acquire(*CANCEL, within_s=0)
     order.append("cancel")
-    create.join(5)
+    clock.go_on.set()
+    create.join(60)
     assert order == ["cancel", "create"]
 
 
