@@ -46,7 +46,9 @@ class Told(Strategy):
 class Watched:
     """An engine with these strategies under a watchdog; what it said, kept and withdrew."""
 
-    def __init__(self, *do: Callable[[], Any], remembers: bool = True, withdrawn_after: int = 1) -> None:
+    def __init__(
+        self, *do: Callable[[], Any], remembers: bool = True, withdrawn_after: int = 1, limit_s: float = LIMIT_S
+    ) -> None:
         self.strategies = [Told(each) for each in do]
         self.engine = Engine(State(now=T0), Limits(), self.strategies, new_id=lambda: "c", order_expiry_s=90.0)
         self.said: list[str] = []
@@ -55,7 +57,7 @@ class Watched:
         self._remembers = remembers
         self._withdrawn_after = withdrawn_after
         self.dog = Watchdog(
-            lambda: self.engine.asked, LIMIT_S, SystemClock(),
+            lambda: self.engine.asked, limit_s, SystemClock(),
             tell=self.said.append, remember=self._remember, withdraw=self._withdraw,
         )  # fmt: skip
 
@@ -116,7 +118,7 @@ def test_a_hook_that_hangs_is_broken_off_and_the_others_are_asked(hang: Callable
 
 
 def test_one_that_is_slow_but_comes_back_is_left_alone() -> None:
-    watched = Watched(lambda: time.sleep(LIMIT_S / 5))
+    watched = Watched(lambda: time.sleep(0.1), limit_s=0.8)
     assert watched.ticks(10) == []
     assert watched.said == []
     assert watched.strategies[0].ticks == 10, "each call has a time of its own, however many there are"
