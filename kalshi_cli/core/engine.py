@@ -217,7 +217,9 @@ class Engine:
             raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
         objection = self._exits.objection(strategy, intent)
         if objection is None:
-            return [self.place(intent, strategy)]
+            verdict = self.place(intent, strategy)
+            is_met = isinstance(verdict, Denied) and verdict.code == "SELF_CROSS" and intent.reduce_only
+            return [verdict, *(self._exits.make_way(strategy, intent) if is_met else ())]
         denied = Denied(self.state.now, strategy, intent.ticker, *objection)
         self._count(denied)
         return [denied]

@@ -66,6 +66,16 @@ _Key = tuple[str, str, int]
 """Strategy, market, subaccount."""
 
 
+def is_spread(position: Position, worth: Money, offered: Money | None) -> bool:
+    """What it lost is the spread that was paid for it: it is `worth` less, and offered at what it cost or more.
+
+    In a cheap market the spread is much of the cost, and whoever sold at once what was just bought would pay it again
+    and again.
+    """
+    is_small = position.cost - worth <= A_SPREAD * abs(position.qty)
+    return is_small and offered is not None and offered >= position.cost
+
+
 class _Walk(msgspec.Struct):
     """One exit on its way. Prices are those of what is held."""
 
@@ -125,16 +135,30 @@ class Exits:
         self._waiting: dict[tuple[str, str], tuple[Ts, Ts]] = {}
         """Strategies that want to close in a market without a clear price: since when, and when they last asked."""
         self._tops: dict[str, _Tops] = {}
+        self._ways: dict[tuple[str, Side], Ts] = {}
+        """Sides of markets on which no strategy opens anything until then, because another one closes against it."""
 
     def objection(self, strategy: str, intent: Place) -> tuple[str, str] | None:
         """Why a strategy's order may not go: what it holds there is being closed; or it would close at a price that is
         too far from what the position is worth, or at a moment in which nobody says what that is."""
         if intent.reduce_only:
             return self._too_far(intent) or self._too_early(strategy, intent)
+        if self._state.now < self._ways.get((intent.ticker, intent.side), 0):
+            return "SELF_CROSS", "another strategy closes against it"
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
                 return _CODES[walk.reason], "the position is being closed"
         return None
+
+    def make_way(self, strategy: str, intent: Place) -> list[Effect]:
+        """A close would trade with what other strategies of ours quote: that is taken back, and does not come again
+        before the close had its time. Otherwise none gets out as long as another one makes the market."""
+        other = intent.side.opposite
+        self._ways[intent.ticker, other] = Ts(self._state.now + STUCK_MS)
+        live = [order for order in self._state.orders.live(intent.ticker) if order.side is other]
+        met = [order for order in live if (order.price - intent.price) * other.sign >= 0]
+        theirs = [order for order in met if order.strategy in self._names and order.strategy != strategy]
+        return [effect for order in theirs for effect in self._cancel(order, "another strategy closes against it")]
 
     def _too_far(self, intent: Place) -> tuple[str, str] | None:
         """Measured from the best price for it, so at that price a strategy always gets out."""
@@ -222,11 +246,8 @@ class Exits:
         return TAKE_PROFIT if take is not None and paid is not None and paid * 100 >= position.cost * take else ""
 
     def _is_spread(self, position: Position, worth: Money) -> bool:
-        """What it lost is the spread that was paid for it. In a cheap market that is much of its cost, and whoever sold
-        at once what was just bought would pay it again and again."""
-        offered = position.value(self._state.best_of_others(position.ticker, ASK if position.qty > 0 else BID))
-        is_small = position.cost - worth <= A_SPREAD * abs(position.qty)
-        return is_small and offered is not None and offered >= position.cost
+        offered = self._state.best_of_others(position.ticker, ASK if position.qty > 0 else BID)
+        return is_spread(position, worth, position.value(offered))
 
     def _best_for(self, position: Position) -> Price | None:
         """The best price on the YES scale that somebody else pays for it."""

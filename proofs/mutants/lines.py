@@ -764,8 +764,8 @@ HELD = (
         "the spread hides no fall",
         "a stop-loss waits until others ask less than was paid",
         "core/exits.py",
-        "        return is_small and offered",
-        "        return offered",
+        "    return is_small and offered",
+        "    return offered",
         ("tests/core/test_exits.py",),
     ),
     Mutant(
@@ -959,6 +959,14 @@ HELD = (
         "    if not intent.reduce_only or held * intent.side.sign < 0:",
         "    if True:",
         ("tests/core/test_risk.py",),
+    ),
+    Mutant(
+        "what another strategy quotes makes way for a close",
+        "beside a market maker no strategy ever gets out at its stop",
+        "core/engine.py",
+        'verdict.code == "SELF_CROSS" and intent.reduce_only',
+        "False",
+        ("tests/core/test_exits.py",),
     ),
     Mutant(
         "a close waits where others paid far more a moment ago",

@@ -802,6 +802,38 @@ def test_where_others_paid_far_more_a_moment_ago_a_close_waits_as_long(build: Bu
     assert wanted(stage, close(cents(44), side=BID) if is_short else close(cents(40))) == [], "they are back"
 
 
+@pytest.mark.parametrize("held", [10, -10])
+def test_a_close_gets_out_past_what_another_strategy_quotes(build: Build, held: int) -> None:
+    """What it would meet is taken back, and does not come again for ten seconds; the rest, and a person's, stay."""
+    other = Wishes("t")
+    limits = Limits(min_edge=None, price_collar=None)
+    stage = Stage(build, held=held, price=40 if held > 0 else 60, limits=limits, others=[other])
+    side, at, far = (BID, 42, 39) if held > 0 else (ASK, 42, 45)
+    met, _ = quoted(stage, other, *(Place(TICKER, side, cents(price), contracts(5)) for price in (at, far)))
+    best = cents(40 if held > 0 else 44)
+
+    def wants(*, reduce_only: bool) -> list[Effect]:
+        stage.strategy.wants = [close(best, side=side.opposite, reduce_only=reduce_only)]
+        return stage.tick()
+
+    effects = wants(reduce_only=False)
+    assert (denied(effects), len(effects)) == (["SELF_CROSS"], 1), "for what may open, nobody makes way"
+    effects = wants(reduce_only=True)
+    assert denied(effects) == ["SELF_CROSS"]
+    assert [effect.order.order_id for effect in effects if isinstance(effect, CancelOrder)] == [met]
+    over = build.order(met[2:], order_id=met, side=side, price=cents(at), qty=contracts(5),
+                       status=OrderStatus.CANCELED, reduced=contracts(5), updated=stage.now)  # fmt: skip
+    stage.engine.step(OrderState(stage.now, over))
+    back = Place(TICKER, side, cents(at), contracts(5))
+    other.wants = [back]
+    assert denied(stage.tick()) == ["SELF_CROSS"]
+    (out,) = sent(wants(reduce_only=True))
+    assert out.price == best
+    stage.answer(out, 1)
+    other.wants = [back]
+    assert len(sent(stage.tick(STUCK_MS))) == 1
+
+
 def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: Build) -> None:
     stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
     assert wanted(stage, close(cents(2))) == []
