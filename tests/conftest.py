@@ -12,9 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kalshi_cli import text
-from kalshi_cli.clock import SystemClock
-from kalshi_cli.config_sections import Sim
-from kalshi_cli.simulator import Simulator
 
 # A busy machine is no finding.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,6 +41,10 @@ def concealed() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
     """Puts a simulated exchange into a state directory, as a first command leaves it: a copy costs a tenth of one."""
+    from kalshi_cli.clock import SystemClock  # most runs of a few tests need none of it
+    from kalshi_cli.config_sections import Sim
+    from kalshi_cli.simulator import Simulator
+
     made = tmp_path_factory.mktemp("begun") / "exchange"
     with Simulator(made, Sim(), SystemClock(), lambda: str(uuid4())).open():
         pass
