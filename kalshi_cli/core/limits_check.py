@@ -66,12 +66,12 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         """It as a breach, where it is one by the thresholds of a measure in percent."""
         own = msgspec.structs.replace(measure, value=self.pct)
         found = own.breach(self.code, self.subject, f"{self.shown} ({self.pct:g} %)")
-        unit = "$" if self.shown_limit.startswith("$") else "contracts"
+        unit = "$" if self.shown_limit.startswith("$") else "orders" if self.code == "LIVE_ORDERS" else "contracts"
         return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
 
 
 def uses(stakes: Sequence[Stake], limits: Limits, families: Mapping[str, Family]) -> list[Use]:
-    """Every limit that is set, of each market, event and category and of the whole; the most used first.
+    """Every limit that is set, of each market, event and category and of the whole account; the most used first.
 
     `families` has the kin of each market, by its ticker, as far as that is known.
     """
@@ -93,6 +93,9 @@ def uses(stakes: Sequence[Stake], limits: Limits, families: Mapping[str, Family]
             used = sum(money for event, money in lost.items() if kin[event].category in ("", category))
             name = category or "unknown category"
             found.append(_use("CATEGORY_EXPOSURE", name, used, limits.max_category_exposure, show_money))
+    if limits.max_live_orders is not None:
+        live = sum(len(stake.orders) for stake in stakes)
+        found.append(_use("LIVE_ORDERS", "resting orders", live, limits.max_live_orders, str))
     if limits.max_exposure is not None:
         total = Money(sum(stake.outcomes.worst for stake in stakes))
         found.append(_use("EXPOSURE", "all markets", total, limits.max_exposure, show_money))

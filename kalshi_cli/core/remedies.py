@@ -92,6 +92,7 @@ REMEDIES: dict[str, Remedy] = {
     "EVENT_EXPOSURE": _POSITION,
     "CATEGORY_EXPOSURE": _POSITION,
     "EXPOSURE": _POSITION,
+    "LIVE_ORDERS": Remedy("position-limit", "kalshi order list"),
     "DAY_LOSS": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),
     "DRAWDOWN": Remedy("daily-loss", "kalshi pnl --by day", "drawdown_warning"),
     "HEARTBEAT_LOST": _LOOP,

@@ -530,9 +530,9 @@ CONTROLS = (
         "without a market price a strategy is held to its fair value",
         "an order at any price rests in an empty book (F62)",
         "core/controls.py",
-        "_OF_STRATEGIES_ONLY = (in_sight, time_to_close, max_spread, collar_of_fair, min_edge)",
+        "_OF_STRATEGIES_ONLY = (in_sight, is_there, time_to_close, max_spread, collar_of_fair, min_edge)",
         "CONTROLS = tuple(control for control in CONTROLS if control is not collar_of_fair)\n"
-        "_OF_STRATEGIES_ONLY = (in_sight, time_to_close, max_spread, collar_of_fair, min_edge)",
+        "_OF_STRATEGIES_ONLY = (in_sight, is_there, time_to_close, max_spread, collar_of_fair, min_edge)",
         ("tests/core/test_risk.py",),
     ),
     Mutant(
@@ -748,8 +748,8 @@ HELD = (
         "a floor is a floor",
         "what is worth nothing any more is held to the end",
         "core/exits.py",
-        "worth * 100 < position.cost * stop:",
-        "False:",
+        "worth * 100 < position.cost * stop",
+        "False",
         ("tests/core/test_exits.py",),
     ),
     Mutant(

@@ -254,6 +254,72 @@ def test_a_fill_between_two_reads_is_no_breach(proxy: FaultProxy, monkeypatch: p
     assert next(looks, "") == ""
 
 
+def test_how_many_orders_rest_has_a_limit(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_RISK__MAX_LIVE_ORDERS", "3")
+    assert check("positions").code == 0
+    monkeypatch.setenv("KALSHI_RISK__MAX_LIVE_ORDERS", "1")
+    ended = check("positions")
+    (breach,) = ended.json["breaches"]
+    assert (ended.code, ended.json["runbook"]) == (2, "position-limit")
+    assert (breach["code"], breach["value"], breach["limit"]) == ("LIVE_ORDERS", "2 (200 %)", "1")
+
+
+def held_by(store: SqliteStore, strategy: str) -> None:
+    """Six YES of TWO_SIDED, which the account holds, were bought by a strategy for 50 cents each."""
+    now = SystemClock().now()
+    fill = _fill("t1", TWO_SIDED, 6)
+    order = Order(
+        client_order_id="o1", order_id=fill.order_id, ticker=fill.ticker, side=fill.side, price=fill.price,
+        qty=fill.qty, filled=fill.qty, status=OrderStatus.FILLED, strategy=strategy, created=now, updated=now,
+    )  # fmt: skip
+    store.record(OrderChanged(order))
+    store.record(FillBooked(fill))
+
+
+def quoted(proxy: FaultProxy, bid: str, ask: str = "0.9000") -> None:
+    edited(proxy, r"/markets\?", "markets", lambda item: item.update({"yes_bid_dollars": bid, "yes_ask_dollars": ask}))
+
+
+def test_what_a_stop_loss_would_sell_is_critical_where_no_loop_runs(
+    proxy: FaultProxy, store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_RISK__STOP_LOSS_PCT", "80")
+    held_by(store, "threshold")
+    quoted(proxy, "0.4000")  # 80 % of what it cost
+    assert check("positions").code == 0
+    quoted(proxy, "0.3900")
+    ended = check("positions")
+    (breach,) = ended.json["breaches"]
+    assert (ended.code, codes(ended)) == (2, {("critical", "STOP_LOSS_STUCK")})
+    assert (breach["subject"], breach["limit"]) == (TWO_SIDED, "80 % of the cost")
+    assert breach["value"] == "6 YES of threshold cost $3.00 and are worth $2.34, and no loop runs to sell them"
+    with lock(tmp_path / "state" / "sim" / readings.LOCK, SystemClock()):
+        assert check("positions").code == 0
+
+
+@pytest.mark.parametrize("owner", ["arbitrage", ""])
+def test_what_no_stop_loss_would_sell_needs_no_loop(
+    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, owner: str
+) -> None:
+    monkeypatch.setenv("KALSHI_RISK__STOP_LOSS_PCT", "80")
+    held_by(store, owner)
+    quoted(proxy, "0.1000")
+    assert check("positions").code == 0
+
+
+def test_what_only_paid_the_spread_or_is_gone_is_not_sold(
+    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_RISK__STOP_LOSS_PCT", "99")
+    held_by(store, "threshold")
+    quoted(proxy, "0.4800", "0.5000")
+    assert check("positions").code == 0
+    quoted(proxy, "0.4800", "0.4900")
+    assert check("positions").code == 2
+    edited(proxy, r"/portfolio/positions", "market_positions", lambda item: item.update(position_fp="0.00"))
+    assert check("positions").code == 0
+
+
 # -- pnl ----------------------------------------------------------------------------------------------------------
 
 

@@ -72,6 +72,13 @@ def test_a_limit_that_is_switched_off_is_not_looked_at() -> None:
     assert uses([stake(50, "20")], limits(None, None), {}) == []
 
 
+def test_orders_are_counted_over_all_markets() -> None:
+    held = [stake(0, "0", (BID, 40, 5), (ASK, 60, 2)), stake(0, "0", (BID, 40, 1), ticker="KXB-1")]
+    (use,) = uses(held, msgspec.structs.replace(limits(None, None), max_live_orders=2), {})
+    assert (use.code, use.used, use.shown, use.shown_limit) == ("LIVE_ORDERS", 3, "3", "2")
+    assert [(breach.severity, breach.unit) for breach in use.breach(PCT)] == [("critical", "orders")]
+
+
 def test_of_an_exclusive_event_the_worst_outcome_counts_and_not_the_sum() -> None:
     """Ten NO of three strikes: at most one of them can lose."""
     strikes = [stake(-10, "7", ticker=f"KXA-{n}") for n in range(3)]

@@ -10,7 +10,8 @@ from kalshi_cli.core.checks import Breach, CheckReport, counted, report
 from kalshi_cli.core.exposure import CLASSIC
 from kalshi_cli.core.limits_check import Stake, Use, uses
 from kalshi_cli.core.model import Event, Family, FeeSchedule, Market, Order, Series
-from kalshi_cli.desk.checks.readings import Readings, confirmed, measured
+from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
+from kalshi_cli.desk.checks.unsold import unsold
 from kalshi_cli.desk.listing import in_force
 from kalshi_cli.units import Money, Qty
 
@@ -30,13 +31,15 @@ class _Kin(NamedTuple):
 
 
 def examine(readings: Readings) -> CheckReport:
-    """Each market, each event, each category and the total; the measure is that of the limit that is nearest."""
+    """Each market, each event, each category and the total; the measure is that of the limit that is nearest. And what
+    a loop would have to sell, where none runs."""
     used: list[Use] = []
 
     def look() -> list[Breach]:
         used[:] = _used(readings)
         measure = measured("limit_used_pct", 0.0, readings.checks.limit_used_pct, "%")
-        return [breach for use in used for breach in use.breach(measure)]
+        over = [breach for use in used for breach in use.breach(measure)]
+        return over + looked("stop-loss", lambda: unsold(readings, lambda: _markets(readings)))
 
     breaches = confirmed(readings, look, "resting", "positions", "markets of positions", "families of positions")
     nearest = used[0] if used else None
@@ -79,12 +82,17 @@ def _stakes(readings: Readings) -> list[Stake]:
     return [stake for stake in found if stake.qty or stake.orders]
 
 
+def _markets(readings: Readings) -> list[Market]:
+    """Those in which anything is held or rests."""
+    tickers = sorted({stake.ticker for stake in _stakes(readings)})
+    return readings.once("markets of positions", lambda: list(readings.client.markets(tickers=tickers)))
+
+
 def _kin(readings: Readings, stakes: list[Stake]) -> dict[str, _Kin]:
     """Of each market; that hardly ever changes."""
-    tickers = sorted({stake.ticker for stake in stakes})
-    if not tickers:
+    if not stakes:
         return {}
-    markets = readings.once("markets of positions", lambda: list(readings.client.markets(tickers=tickers)))
+    markets = _markets(readings)
     resting = {stake.ticker for stake in stakes if stake.orders}
     kin = readings.once("families of positions", lambda: _read_kin(readings, markets, resting))
     return {market.ticker: kin[market.event_ticker] for market in markets if market.event_ticker in kin}
