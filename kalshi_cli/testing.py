@@ -75,7 +75,7 @@ class Tape:
         ids = count(1)
         self.at = 0.0
         self.effects: list[Effect] = []
-        state = State(markets=[market()], references={"KXA": "BRTI"}, now=T0)
+        state = State(markets=[market()], references={"KXA": "BRTI"}, are_own_in_books=False, now=T0)
         self.engine = Engine(state, limits, strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=None)
         self.venue = PaperVenue(
             cash=dollars(10_000),

@@ -356,3 +356,13 @@ def test_the_best_is_what_others_pay_not_what_we_bid_ourselves(build: Build) -> 
         run.look()
         found.append(state.best_gained)
     assert found == [Money(-2_000_000), Money(0)]
+
+
+def test_before_any_best_is_known_nothing_has_fallen(build: Build) -> None:
+    """Held in a market that nobody read yet, and what our own bid hides elsewhere: there is nothing to fall from."""
+    run = Quoting(build, FALL)
+    run.engine.step(Filled(NOW, build.fill("t9", order_id="x", ticker="KXB-1", qty=contracts(1))))
+    run.engine.state.best_gained = None
+    run.book(own=5)
+    assert [run.look(CERTAIN_MS) for _ in range(3)] == [[]] * 3
+    assert run.engine.state.best_gained is None

@@ -1,0 +1,43 @@
+"""Our own quotes are in the books of the exchange that we trade on; on paper nobody sees them, so they are in none."""
+
+from __future__ import annotations
+
+import pytest
+from virtual import TICKER, Virtual
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import BookSnapshot, OrderAccepted, Place, SubmitOrder
+from kalshi_cli.core.model import BID
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.paper import load_paper
+from kalshi_cli.units import Qty, cents, contracts, dollars
+
+
+def on_paper(virtual: Virtual) -> Engine:
+    engine, _ = load_paper(
+        virtual.store, virtual.clock, Limits(), cash=dollars(100), markets=[virtual.client.market(TICKER)], fees={},
+        new_id=virtual.new_id, strategies=(), references={}, order_expiry_s=None,
+    )  # fmt: skip
+    return engine
+
+
+def on_the_account(virtual: Virtual) -> Engine:
+    return load_engine(
+        virtual.client, virtual.store, virtual.clock, Limits(), markets=[virtual.client.market(TICKER)], fees={},
+        new_id=virtual.new_id, strategies=(), order_expiry_s=None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("load", "best"), [(on_paper, cents(40)), (on_the_account, cents(20))])
+def test_what_others_bid_is_told_from_our_own(virtual: Virtual, load: object, best: int) -> None:
+    """We bid 40 for five, and five are bid there."""
+    assert callable(load)
+    virtual.market(39, 44)
+    engine = load(virtual)
+    now = virtual.clock.now()
+    engine.step(BookSnapshot(now, TICKER, ((cents(40), contracts(5)), (cents(20), contracts(9))), ()))
+    verdict = engine.place(Place(TICKER, BID, cents(40), contracts(5)))
+    assert isinstance(verdict, SubmitOrder), verdict
+    engine.step(OrderAccepted(now, verdict.order.client_order_id, "o1", Qty(0), contracts(5)))
+    assert engine.state.best_of_others(TICKER, BID) == best
