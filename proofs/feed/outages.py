@@ -19,6 +19,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from scripted_rest import ScriptedRest, market_body
 from scripted_ws import ScriptedWs
+from wsproto.utilities import LocalProtocolError
 
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.engine import Engine
@@ -137,7 +138,7 @@ class Exchange:
                 with self.server._lock:  # a snapshot holds all changes that were sent before it, and no others
                     self.server.levels[ticker][0][0][1] = f"{self._size}.00"
                     self.moved[ticker, before * 100] = time.monotonic()
-                    with suppress(OSError, KeyError, AssertionError):  # between two connections
+                    with suppress(OSError, KeyError, AssertionError, LocalProtocolError):  # between two connections
                         self._tell(ticker)
 
     def _tell(self, ticker: str) -> None:
