@@ -544,7 +544,9 @@ def test_no_more_orders_are_compared_than_fit(build: Build, engine: Engine) -> N
     engine.limits = Limits(min_edge=None, max_orders_per_minute=None, max_position=None, max_exposure=None)
     for number in range(MAX_WATCHED + 1):
         rest(engine, f"o{number}", qty=2)
-        engine.step(Filled(NOW, build.fill(f"a{number:04}", order_id=f"o{number}", qty=contracts(1), fee=Money(99_000))))
+        engine.step(
+            Filled(NOW, build.fill(f"a{number:04}", order_id=f"o{number}", qty=contracts(1), fee=Money(99_000)))
+        )
     rest_of = build.fill("b1", order_id="o1", qty=contracts(1), fee=Money(99_000))
     assert "FEE_MISMATCH" in codes(engine.step(Filled(NOW, rest_of)))
     rest_of = build.fill("b0", order_id="o0", qty=contracts(1), fee=Money(99_000))
