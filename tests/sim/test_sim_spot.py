@@ -239,7 +239,7 @@ def hostile(after: bytes, *, shakes: bool = True) -> Iterator[str]:
 
 
 ENDLESS = b"\x81\x7f" + (1 << 40).to_bytes(8, "big") + b"x" * (MAX_FRAME + 10)
-FRAGMENTS = b"\x01\x01x" + b"\x00\x01x" * MAX_FRAME
+FRAGMENTS = b"\x01\x01x" + (b"\x00\x7d" + b"x" * 125) * (MAX_FRAME // 125 + 1)
 
 
 @pytest.mark.parametrize(
