@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from kalshi_cli.core.messages import Cancel, Intent, Place
 from kalshi_cli.core.model import ASK, BID
-from kalshi_cli.core.state import View
+from kalshi_cli.core.state import AHEAD_MS, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import way_out
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
@@ -116,10 +116,11 @@ class MeanReversion(Strategy):
 
     def _sample(self, view: View, track: Track, mid: Price) -> None:
         every_ms = self.params.sample_s * 1000
-        if view.now - track.sampled < every_ms:
+        is_back = view.now < track.sampled - AHEAD_MS
+        if view.now - track.sampled < every_ms and not is_back:
             return
-        if view.now - track.sampled > every_ms * self.params.window:
-            track.mids.clear()  # nothing was heard for a whole window: what was before says nothing of now
+        if is_back or view.now - track.sampled > every_ms * self.params.window:
+            track.mids.clear()  # a whole window of silence, or a clock set back: what was before says nothing of now
         track.sampled = view.now
         track.mids.append(mid)
         track.usual = _usual(track.mids)

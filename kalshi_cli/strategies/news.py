@@ -13,7 +13,7 @@ from msgspec import Meta
 from kalshi_cli.core.inputs import Input, SignalInput
 from kalshi_cli.core.messages import Cancel, Intent, NewsSignal, Place
 from kalshi_cli.core.model import ASK, BID, Side
-from kalshi_cli.core.state import View
+from kalshi_cli.core.state import AHEAD_MS, View
 from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import edge_after_fee, way_out
@@ -135,10 +135,13 @@ class News(Strategy):
         return True
 
     def strength(self, track: Track, now: Ts) -> float:
-        """What is left of the signals together, from -1 (NO for certain) to 1 (YES for certain)."""
+        """What is left of the signals together, from -1 (NO for certain) to 1 (YES for certain). Of those from before
+        the clock was set back nobody knows how old they are."""
         odds = 0.0
         for ts, confidence in track.signals:
-            left = 0.5 ** ((now - ts) / 1000 / self.params.half_life_s)
+            if now < ts - AHEAD_MS:
+                continue
+            left = 0.5 ** (max(0, now - ts) / 1000 / self.params.half_life_s)
             odds += math.atanh(confidence * left)  # half of the log-odds of (1 + confidence) / 2
         return math.tanh(odds)
 

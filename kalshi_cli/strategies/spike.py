@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from kalshi_cli.core.messages import Cancel, Intent, Place
 from kalshi_cli.core.model import ASK, BID, Order, Side
-from kalshi_cli.core.state import View
+from kalshi_cli.core.state import AHEAD_MS, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import way_out
 from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
@@ -81,6 +81,8 @@ class Spike(Strategy):
         if mid is None:
             return
         track = self._tracks.setdefault(ticker, Track(deque(maxlen=MAX_POINTS)))
+        if track.points and track.points[-1].ts > view.now + AHEAD_MS:
+            track.points.clear()  # from before the clock was set back
         if track.entered is not None or view.position(ticker) or view.orders(ticker):
             yield from self._tend(view, ticker, track)
         else:

@@ -104,6 +104,12 @@ def test_an_unusable_book_is_no_sample_and_no_reason() -> None:
     assert sent(played.play(Tick(played.now))) == []
 
 
+def test_after_the_clock_was_set_back_it_begins_anew() -> None:
+    played = settled()
+    played.tick(-3_600)
+    assert sent(played.book(40, 42)) == [], "the mean is that of an hour nobody knows"
+
+
 def test_after_a_hole_of_a_whole_window_it_begins_anew() -> None:
     played = settled(window="30")
     assert sent(played.book(40, 42, after=31)) == []

@@ -64,6 +64,18 @@ def test_what_became_known_a_while_ago_has_worn_off_since() -> None:
     assert order.fair == 5_000 + 900, "after one half-life"
 
 
+@pytest.mark.parametrize(("back_s", "left"), [(3, 0.9), (3_600, 0.0)])
+def test_after_the_clock_was_set_back_nothing_from_before_is_news(back_s: int, left: float) -> None:
+    """By a little it is as if no time had passed: more than was heard would be more than certainty."""
+    paper = Paper()
+    paper.tell(0.9)
+    track = paper.strategy._tracks[TICKER]
+    assert paper.strategy.strength(track, paper.tape.now) == pytest.approx(0.9)
+    assert paper.strategy.strength(track, Ts(paper.tape.now - back_s * 1000)) == pytest.approx(left)
+    paper.tape.tick(-back_s)
+    assert paper.strategy.name not in paper.tape.engine.failed
+
+
 def test_it_asks_for_its_source() -> None:
     strategy = registry.make("news", {"source": "-"})
     assert strategy.inputs() == (SignalInput(source="-"),)

@@ -107,6 +107,14 @@ def test_where_the_reference_fell_silent_nobody_knows_what_explains_a_move(silen
     assert len(sent(played.book(46, 48))) == (silent_s == 0)
 
 
+def test_after_the_clock_was_set_back_no_mid_from_before_is_compared_with() -> None:
+    played = tape()
+    played.book(40, 42)
+    played.tick(-3_600)
+    assert sent(played.book(46, 48)) == []
+    assert len(sent(played.book(40, 42))) == 1, "what is seen from then on counts"
+
+
 def test_an_order_is_as_large_as_the_configuration_says() -> None:
     share = Allotment(sizing=Sizing(kind="fraction", fraction=0.01))
     played = Tape(spike(), limits=msgspec.structs.replace(NO_LIMITS, allotments={"spike": share}))
