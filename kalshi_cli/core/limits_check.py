@@ -93,12 +93,12 @@ def uses(stakes: Sequence[Stake], limits: Limits, families: Mapping[str, Family]
             used = sum(money for event, money in lost.items() if kin[event].category in ("", category))
             name = category or "unknown category"
             found.append(_use("CATEGORY_EXPOSURE", name, used, limits.max_category_exposure, show_money))
-    if limits.max_live_orders is not None:
-        live = sum(len(stake.orders) for stake in stakes)
-        found.append(_use("LIVE_ORDERS", "resting orders", live, limits.max_live_orders, str))
     if limits.max_exposure is not None:
         total = Money(sum(stake.outcomes.worst for stake in stakes))
         found.append(_use("EXPOSURE", "all markets", total, limits.max_exposure, show_money))
+    if limits.max_live_orders is not None:
+        live = sum(len(stake.orders) for stake in stakes)
+        found.append(_use("LIVE_ORDERS", "resting orders", live, limits.max_live_orders, str))
     return sorted(found, key=lambda use: -use.pct)
 
 
