@@ -110,7 +110,7 @@ def run(seed: int, steps: int, **hers: Any) -> Counter[str]:
 
 # -- not vacuous --------------------------------------------------------------------------------------------------
 
-SEEDS = (1, 5, 7, 9)
+SEEDS = (7, 9, 5, 1)
 """Three of them with balances in cents, which round more."""
 
 LEAST = {
