@@ -124,7 +124,7 @@ class CryptoTa(Strategy):
             why = "close is near" if is_late else self._why_not(view, order, fair)
             if why:
                 yield Cancel(order.client_order_id, reason=why)
-        if orders or view.now < self._again.get(ticker, 0):
+        if orders or 0 < self._again.get(ticker, 0) - view.now <= RETRY_MS:  # not after a clock was set back
             return
         intent = self._leave(view, ticker, held, fair, is_late=is_late) if held else None
         if not held and not is_late:

@@ -352,7 +352,7 @@ class MarketMaker(Strategy):
         worth = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))
         if place is None or (place.price - worth) * place.side.sign > self.params.slippage:
             return
-        if view.now - track.taken >= TAKE_AGAIN_MS:
+        if abs(view.now - track.taken) >= TAKE_AGAIN_MS:  # a clock that was set goes back
             track.taken = view.now
             yield place
 

@@ -180,6 +180,6 @@ def _usual(mids: deque[Price]) -> Usual | None:
 def _take(view: View, ticker: str, track: Track, held: Qty, why: str) -> Iterator[Intent]:
     """Leave at the price that is there; not more than once a second."""
     place = way_out(view, ticker, held, why)
-    if place is not None and view.now - track.taken >= TAKE_AGAIN_MS:
+    if place is not None and abs(view.now - track.taken) >= TAKE_AGAIN_MS:
         track.taken = view.now
         yield place

@@ -99,7 +99,7 @@ class ModelEdge(Strategy):
             why = "no valid probability" if fair is None else self._why_not(view, order, fair)
             if why:
                 yield Cancel(order.client_order_id, reason=why)
-        if orders or view.now < self._again.get(ticker, 0):
+        if orders or 0 < self._again.get(ticker, 0) - view.now <= RETRY_MS:  # not after a clock was set back
             return
         intent = self._leave(view, ticker, held, fair) if held else None
         if intent is None and fair is not None and self._is_open(view, ticker):

@@ -164,7 +164,7 @@ class News(Strategy):
             if why or is_late or is_gone:
                 reason = why or ("entry not filled in time" if is_late else "the edge is gone")
                 yield Cancel(order.client_order_id, reason=reason)
-        if orders or view.now < track.again:
+        if orders or 0 < track.again - view.now <= RETRY_MS:  # not after a clock was set back
             return
         intent = None
         if held:

@@ -186,7 +186,7 @@ class Spike(Strategy):
     def _take(self, view: View, ticker: str, track: Track, held: Qty, why: str) -> Iterator[Intent]:
         """Leave at the price that is there; not more than once a second."""
         place = way_out(view, ticker, held, why)
-        if place is not None and view.now - track.taken >= 1_000:
+        if place is not None and abs(view.now - track.taken) >= 1_000:
             track.taken = view.now
             yield place
 

@@ -62,7 +62,7 @@ class Threshold(Strategy):
 
     def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
         book, params, held = view.book(ticker), self.params, view.position(ticker)
-        if view.orders(ticker) or view.now < self._again.get(ticker, 0):
+        if view.orders(ticker) or 0 < self._again.get(ticker, 0) - view.now <= RETRY_MS:
             return
         ask, bid = book.best_ask, book.best_bid
         if ask is not None and ask <= params.buy_below:

@@ -154,6 +154,16 @@ def test_with_an_exit_edge_it_leaves_for_a_little_less_than_the_worth() -> None:
     assert [len(sent(_held(exit_edge=edge).book(49, 51))) for edge in (Price(0), cents(3))] == [0, 1]
 
 
+def test_it_gets_out_also_right_after_the_clock_was_set_back() -> None:
+    """The pause between two orders would last for the hour that it was set back by."""
+    model = Model()
+    model.book(40, 44)
+    model.say(50)
+    assert model.held == contracts(5)
+    model.tape.tick(-3_600)
+    assert [order.reduce_only for order in sent(model.say(30))] == [True]
+
+
 def test_a_probability_that_is_over_opens_nothing_and_takes_back_what_rests() -> None:
     model = Model(take=False)
     model.book(46, 50)

@@ -195,6 +195,16 @@ def test_leaving_is_tried_once_a_second_and_waits_for_a_price() -> None:
     assert len(sent(played.tick(1))) == 1, "only one contract was there; the rest is tried again"
 
 
+def test_leaving_goes_on_after_the_clock_was_set_back() -> None:
+    """When the hour that it was set back by has passed would be too late."""
+    played = entered()
+    for _ in range(3):
+        played.book(60, 61, size=1)
+    left = played.position
+    assert -contracts(5) < left < 0, "one contract at a time is there"
+    assert [(order.side, order.qty) for order in sent(played.tick(-3_600))] == [(BID, -left)]
+
+
 def test_an_unfilled_entry_is_taken_back_and_the_market_left_alone_for_a_while() -> None:
     played = tape(rest_s="20", cooldown_s="30")
     played.book(40, 42)
