@@ -67,8 +67,10 @@ def filled(text: str, answers: Mapping[str, Answer]) -> str:
 def write(path: Path, text: str) -> Path | None:
     """Write the file for its owner alone, whole or not at all; where one was kept aside, if there was one.
 
-    ConfigError where it cannot be written.
+    ConfigError where it cannot be written, or where something is there that is no file: a device would be gone.
     """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is not a file", hint="name another with --config FILE")
     kept = _free_name(path) if path.exists() else None
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

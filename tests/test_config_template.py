@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,13 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write"):
         write(tmp_path / "file" / "config.yaml", "env: sim\n")
+
+
+def test_nothing_takes_the_place_of_what_is_no_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(ConfigError, match="is not a file"):
+            write(path, "env: sim\n")
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
