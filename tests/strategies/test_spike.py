@@ -200,6 +200,7 @@ def test_leaving_goes_on_after_the_clock_was_set_back() -> None:
     played = entered()
     for _ in range(3):
         played.book(60, 61, size=1)
+    played.tick(0.1)
     left = played.position
     assert -contracts(5) < left < 0, "one contract at a time is there"
     assert [(order.side, order.qty) for order in sent(played.tick(-3_600))] == [(BID, -left)]
