@@ -1,5 +1,6 @@
 """Here so that every test can import what lies in this directory (`conformance`); and what every run begins with."""
 
+import gc
 import os
 import shutil
 import signal
@@ -28,6 +29,12 @@ MEMORY = Path("/dev/shm")
 ENOUGH = 256 << 20
 if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests live as long as the run: the garbage collector walks over them no more."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
