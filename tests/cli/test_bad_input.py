@@ -359,6 +359,7 @@ WITHOUT_AN_EXCHANGE = (
     "strategies spike", "config show", "config path", "config check", "status", "nonsense", "markets --nonsense",
     "order place X --side yes --action buy --count 1 --price 47", "trade --strategy nonsense", "trade",
     "backtest --strategy spike --data nowhere.jsonl", "resume", "markets --config nowhere.yaml", "markets --env mars",
+    "record X --out tape.jsonl --param move=4c", "record X --out tape.jsonl --strategy nonsense",
 )  # fmt: skip
 
 
@@ -375,6 +376,23 @@ def test_a_strategy_file_with_a_mistake_is_the_users_mistake_not_a_bug(exchange:
     assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py")
     Path("mine.py").write_text("1 / 0\n")
     assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py", "division")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--param", "move=4c"), "--param is a parameter of a --strategy"),
+        (("--strategy", "nonsense"), "no strategy is called 'nonsense'"),
+        (("--strategy", "model-edge"), "source: must be given"),
+        (("--strategy", "spike", "--param", "mvoe=4c"), "did you mean move"),
+    ],
+)
+def test_what_a_recording_should_hear_is_refused_before_a_file_is_there(
+    exchange: Served, more: tuple[str, ...], words: str
+) -> None:
+    ended = kalshi("record", TWO_SIDED, "--out", "tape.jsonl", *more)
+    assert (ended.code, words in ended.err) == (2, True), ended.err
+    assert not (exchange.home / "tape.jsonl").exists()
 
 
 def test_a_recording_is_never_written_over(exchange: Served) -> None:
