@@ -27,14 +27,19 @@ OwnControl = Callable[[State, Limits, Place, str], Objection | None]
 
 
 def is_reducing(state: State, intent: Place) -> bool:
-    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first; or
-    is cut by the exchange to what is held: a strategy may hold more than the account, where another has the other side.
-    """
+    """Adds nothing, or is cut by the exchange to what is held: a strategy may hold more than the account, where another
+    has the other side. What rests beside it may open more then, so limits of money ask `adds_nothing`."""
+    held = state.held(intent.ticker, intent.subaccount)
+    return adds_nothing(state, intent) or (intent.reduce_only and held * intent.side.sign < 0)
+
+
+def adds_nothing(state: State, intent: Place) -> bool:
+    """Makes its subaccount's position smaller without crossing zero, even if all live orders on its side fill first."""
     held = state.held(intent.ticker, intent.subaccount)
     longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
     pending = longest if intent.side is BID else shortest
     closing: Side | None = None if held == 0 else (BID.opposite if held > 0 else BID)
-    return intent.side is closing and (intent.reduce_only or pending + intent.qty <= abs(held))
+    return intent.side is closing and pending + intent.qty <= abs(held)
 
 
 def order_rate(state: State, limits: Limits, intent: Place) -> Objection | None:
@@ -114,7 +119,7 @@ def position_limit(state: State, limits: Limits, intent: Place) -> Objection | N
 
 def event_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
     """The most that the markets of one event can lose together."""
-    if limits.max_event_exposure is None or is_reducing(state, intent):
+    if limits.max_event_exposure is None or adds_nothing(state, intent):
         return None
     event = state.event_of(intent.ticker)
     before, after = state.event_exposure(event), state.event_exposure(event, intent)
@@ -124,7 +129,7 @@ def event_limit(state: State, limits: Limits, intent: Place) -> Objection | None
 def category_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
     """The most that all events of a category can lose. An event of no known category counts in each, so it is held
     against the fullest."""
-    if limits.max_category_exposure is None or is_reducing(state, intent):
+    if limits.max_category_exposure is None or adds_nothing(state, intent):
         return None
     event = state.event_of(intent.ticker)
     category = state.family(event).category
@@ -137,7 +142,7 @@ def category_limit(state: State, limits: Limits, intent: Place) -> Objection | N
 
 def exposure_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
     """The most that all markets together can lose."""
-    if limits.max_exposure is None or is_reducing(state, intent):
+    if limits.max_exposure is None or adds_nothing(state, intent):
         return None
     before, after = state.total_exposure(), state.total_exposure(intent)
     return _exceeded("EXPOSURE", before, after, limits.max_exposure)

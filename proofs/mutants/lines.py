@@ -498,8 +498,8 @@ CONTROLS = (
         "what only reduces passes what else rests on its side",
         "a strategy is held in a position of which another has netted a part, while trading is reduced",
         "core/exposure_controls.py",
-        "(intent.reduce_only or pending + intent.qty <= abs(held))",
-        "pending + intent.qty <= abs(held)",
+        "    return adds_nothing(state, intent) or (intent.reduce_only and held * intent.side.sign < 0)",
+        "    return adds_nothing(state, intent)",
         ("tests/core/test_risk.py",),
     ),
     Mutant(

@@ -114,6 +114,9 @@ def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: State, bu
     out = {"side": ASK, "price": 40, "qty": 10, "tif": Tif.IOC}
     assert code(state, place(**out, reduce_only=True), limits, "s") == "approved"
     assert code(state, place(**out), limits, "s") != "approved", "that could open a short"
+    money = Limits(min_edge=None, max_exposure=Money(1))
+    if state.trading is TradingState.ACTIVE:
+        assert code(state, place(**out, reduce_only=True), money, "s") == "EXPOSURE", "what rests opens more after it"
     assert code(state, place(BID, 44, tif=Tif.IOC, reduce_only=True), limits, "s") != "approved", "nothing to reduce"
 
 
