@@ -104,15 +104,16 @@ def churn(state: State, limits: Limits, intent: Place) -> Objection | None:
 def position_limit(state: State, limits: Limits, intent: Place) -> Objection | None:
     """The position if every live order on this side fills, too, and all that other subaccounts may hold on top of it.
 
-    What only closes the position of its own subaccount adds to nothing.
+    What only closes the position of its own subaccount adds to nothing. What is held the other way makes no room: a
+    close of it passes every limit, and what rests here would open in full then.
     """
     if limits.max_position is None or is_reducing(state, intent):
         return None
-    held = state.held(intent.ticker, intent.subaccount) * intent.side.sign
+    held = max(0, state.held(intent.ticker, intent.subaccount) * intent.side.sign)
     longest, shortest = state.orders.worst_case(intent.ticker, intent.subaccount)
     own = held + (longest if intent.side is BID else shortest) + intent.qty
     worst = Qty(own + state.most_held(intent.ticker, besides=intent.subaccount))
-    if own > 0 and worst > limits.max_position:
+    if worst > limits.max_position:
         return "POSITION_LIMIT", f"worst={format_qty(worst)} limit={format_qty(limits.max_position)}"
     return None
 

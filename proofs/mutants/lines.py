@@ -568,6 +568,14 @@ CONTROLS = (
         ("tests/core/test_risk.py",),
     ),
     Mutant(
+        "what may be closed makes no room",
+        "a position that a resting order turns over is closed meanwhile, and the order passes the limit (F61)",
+        "core/exposure_controls.py",
+        "    held = max(0, state.held(intent.ticker, intent.subaccount) * intent.side.sign)",
+        "    held = state.held(intent.ticker, intent.subaccount) * intent.side.sign",
+        ("tests/core/test_risk.py",),
+    ),
+    Mutant(
         "the position with every live order filled",
         "two orders, each inside the limit, break it (F61)",
         "core/exposure_controls.py",

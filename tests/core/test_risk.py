@@ -399,9 +399,22 @@ def test_the_position_limit_counts_live_orders_as_filled(state: State, build: Bu
     state.orders.add(build.order("b", qty=contracts(6)))
     assert code(state, place(BID, 41, 9), limits) == "approved"
     assert code(state, place(BID, 41, 10), limits) == "POSITION_LIMIT"
-    assert code(state, place(ASK, 45, 25), limits) == "approved"
-    assert code(state, place(ASK, 45, 26), limits) == "POSITION_LIMIT"
+    assert code(state, place(ASK, 45, 20), limits) == "approved"
+    assert code(state, place(ASK, 45, 21), limits) == "POSITION_LIMIT", "the five may be closed before it fills"
     assert code(state, place(BID, 41, 99), Limits(max_position=None)) == "approved"
+
+
+def test_a_close_that_passes_every_limit_leaves_no_more_than_the_limit(state: State, build: Build) -> None:
+    """Five NO are held, and a bid that rests may be for ten in all. Whoever closes the five leaves ten to come."""
+    limits = Limits(max_position=contracts(10))
+    state.ledger.book(build.fill(side=ASK, qty=contracts(5)))
+    assert code(state, place(BID, 41, 11), limits) == "POSITION_LIMIT"
+    state.orders.add(build.order("b", price=cents(41), qty=contracts(10)))
+    out = place(BID, 44, 5, tif=Tif.IOC, reduce_only=True)
+    assert code(state, out, limits, "s") == "approved"
+    state.ledger.book(build.fill("t2", qty=contracts(5)))
+    longest, _ = state.orders.worst_case("KXA-1")
+    assert state.held("KXA-1") + longest == limits.max_position
 
 
 def test_unknown_orders_keep_their_exposure(state: State, build: Build) -> None:
@@ -518,8 +531,8 @@ def test_what_another_subaccount_holds_offsets_no_order(state: State, build: Bui
     state.ledger.book(build.fill(qty=contracts(5), subaccount=1))
     assert code(state, place(ASK, 45, 10), limits) == "POSITION_LIMIT", "it nets with nothing of the primary account"
     assert code(state, place(ASK, 45, 1), limits) == "POSITION_LIMIT", "five and one are six"
-    assert code(state, elsewhere(ASK, 10, price=45), limits) == "approved", "there it closes five and opens five"
-    assert code(state, elsewhere(ASK, 11, price=45), limits) == "POSITION_LIMIT"
+    assert code(state, elsewhere(ASK, 5, price=45), limits) == "approved", "there it closes five"
+    assert code(state, elsewhere(ASK, 6, price=45), limits) == "POSITION_LIMIT"
 
 
 def test_what_closes_a_subaccounts_own_position_passes_whatever_others_hold(state: State, build: Build) -> None:
