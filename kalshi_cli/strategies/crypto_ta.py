@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -22,6 +23,9 @@ from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""
 
+_KIN = re.compile(r"(D|[0-9]*H|[0-9]+M)?")
+"""What a series of the price at the close adds to the name of its coin; others ask for its highest price, for one."""
+
 _SPOT_UNIT, _SIZE_UNIT = 10_000, 100_000_000
 
 
@@ -29,7 +33,7 @@ class CryptoTaParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.03`, `min_edge=3c`)."""
 
     series: Annotated[
-        str, Meta(description="the coin behind the markets whose ticker begins so, as PREFIX:COIN,...")
+        str, Meta(description="the coin behind a series, and behind it with D, H or 15M, as SERIES:COIN,...")
     ] = "KXBTC:BTC,KXETH:ETH"
     min_edge: Annotated[Price, Meta(ge=1, le=5_000, description="trade at this edge after fees, or more")] = cents(3)
     size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
@@ -173,18 +177,20 @@ class CryptoTa(Strategy):
         return sum(bool(view.position(other) or view.orders(other)) for other in others)
 
     def _coin(self, ticker: str) -> str | None:
-        return next((coin for prefix, coin in self._coins.items() if ticker.startswith(prefix)), None)
+        series = ticker.partition("-")[0]
+        names = (name for name in self._coins if series.startswith(name) and _KIN.fullmatch(series, len(name)))
+        return next((self._coins[name] for name in names), None)
 
 
 def _coins(series: str) -> dict[str, str]:
-    """Coin by prefix, the longest prefix first. UsageError where the text says something else."""
+    """Coin by series. UsageError where the text says something else."""
     pairs = [part.strip().partition(":")[::2] for part in series.split(",")]
-    if len(pairs) > 20 or not all(prefix.isalnum() and coin.isalnum() for prefix, coin in pairs):
+    if len(pairs) > 20 or not all(name.isalnum() and coin.isalnum() for name, coin in pairs):
         raise UsageError(
-            f"strategy crypto-ta: series: {series!r:.100} is not PREFIX:COIN,...",
+            f"strategy crypto-ta: series: {series!r:.100} is not SERIES:COIN,...",
             hint="for example KXBTC:BTC,KXETH:ETH", code="bad_parameter",
         )  # fmt: skip
-    return dict(sorted(pairs, key=lambda pair: -len(pair[0])))
+    return dict(pairs)
 
 
 def _bounds(market: Market) -> tuple[float, float] | None:

@@ -57,9 +57,22 @@ def test_it_listens_to_the_coins_of_its_series_each_once() -> None:
     assert one.inputs() == (SpotInput(symbol="BTC"),)
 
 
+@pytest.mark.parametrize(
+    ("ticker", "coin"),
+    [
+        ("KXBTC-26NOV2114-B85250", "BTC"), ("KXBTCD-26NOV2114-T85249.99", "BTC"), ("KXBTC15M-26NOV211415-15", "BTC"),
+        ("KXETHD-26NOV2114-T2700", "ETH"), ("KXETH1H-26NOV2114-T2700", "ETH"), ("KXBTCMAXY-26DEC31-T100000", None),
+        ("KXBTCMIN-26NOV2114-T80000", None), ("KXBTCRESERVE-26-JAN", None), ("KXSOLD-26NOV2114-T150", None),
+    ],
+)  # fmt: skip
+def test_only_questions_about_the_price_at_the_close_are_its_business(ticker: str, coin: str | None) -> None:
+    """What the highest price will have been is worth something else altogether."""
+    assert CryptoTa(CryptoTaParams())._coin(ticker) == coin
+
+
 @pytest.mark.parametrize("series", ["", "KXBTC", "KXBTC:", ":BTC", "KXBTC:BTC,,", "KX BTC:BTC", "KXBTC:B/C"])
 def test_a_series_that_names_no_coin_is_refused_at_the_start(series: str) -> None:
-    with pytest.raises(UsageError, match=r"PREFIX:COIN"):
+    with pytest.raises(UsageError, match=r"SERIES:COIN"):
         CryptoTa(CryptoTaParams(series=series))
 
 
@@ -115,6 +128,7 @@ def test_further_from_the_strike_it_believes_what_the_normal_model_says() -> Non
         {"left_s": 4_000},
         {"spot": 1.0},  # worth nearly nothing, and offered at 44: it would sell at 2 cents
         {"series": "KXB:BTC"},
+        {"series": "KX:BTC"},  # a question of another kind: its highest price until then, for example
         {"min_price": cents(45)},
     ],
 )
