@@ -9,7 +9,7 @@ import pytest
 from core_build import NOW
 
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.hooks import Asked, HungError
+from kalshi_cli.core.hooks import LONGEST_WAITING, Asked, HungError
 from kalshi_cli.core.messages import Alert, Cancel, Effect, Intent, Tick
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -119,3 +119,19 @@ def test_strategies_are_named_in_the_order_in_which_they_are_asked() -> None:
         name = "another"
 
     assert engine_of(Told(lambda: None), Another(lambda: None)).strategies == ("told", "another")
+
+
+def test_who_lacks_something_to_decide_by_is_named_and_who_was_taken_out_is_not() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    patient, content, gone = Told(lambda: None), Told(lambda: None), Told(fail)
+    content.name, gone.name = "content", "gone"
+    patient.waiting = gone.waiting = "12 of 30 samples"
+    engine = engine_of(patient, content, gone)
+    assert engine.waiting == "told: 12 of 30 samples; gone: 12 of 30 samples"
+    engine.step(Tick(NOW))
+    assert engine.waiting == "told: 12 of 30 samples"
+    patient.waiting = "\x1b" + "x" * 1000
+    assert len(engine.waiting) <= LONGEST_WAITING
+    assert engine.waiting.isprintable()
