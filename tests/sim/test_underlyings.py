@@ -26,6 +26,7 @@ def test_a_path_does_not_depend_on_what_was_asked_before() -> None:
         walked.at(NOW + second * 1000)
     fresh = Path(1, BTC)
     for moment in (NOW + 60_250, NOW, NOW + 7_199_750, NOW + 7 * 24 * HOUR_MS):
+        walked.at(moment - 250)
         assert fresh.at(moment) == walked.at(moment)
     assert Path(2, BTC).at(NOW) != fresh.at(NOW)
     assert Path(1, ETH).at(NOW) != fresh.at(NOW)
