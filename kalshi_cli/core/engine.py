@@ -190,7 +190,9 @@ class Engine:
             elif self._book(entry):
                 self.state.orders.apply(Filled(entry.ts, entry))
                 owner = self._owner(entry) or named.get(entry.client_order_id) or named.get(entry.order_id)
-                if owner is not None and owner.strategy:
+                if owner is None:
+                    self._keep_unowned(entry)  # its order may be one of ours whose reply never came
+                elif owner.strategy:
                     self.state.book_own(owner.strategy, entry)
         self._guards.recalled()
 
@@ -349,11 +351,15 @@ class Engine:
         order = self._owner(fill)
         if order is None:
             self._guards.unowned(fill)
-            self._unowned.setdefault(fill.order_id, []).append(fill)
-            if len(self._unowned) > MAX_UNOWNED:
-                del self._unowned[next(iter(self._unowned))]
+            self._keep_unowned(fill)
             return effects
         return effects + self._credit(order, fill)
+
+    def _keep_unowned(self, fill: Fill) -> None:
+        """Until it turns out whose order that was."""
+        self._unowned.setdefault(fill.order_id, []).append(fill)
+        if len(self._unowned) > MAX_UNOWNED:
+            del self._unowned[next(iter(self._unowned))]
 
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
         """Book a fill with the strategy whose order it was, and tell it; at once, or when a whole read is booked."""

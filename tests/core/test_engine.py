@@ -591,6 +591,17 @@ def test_recall_gives_back_orders_positions_and_whose_they_are(build: Build) -> 
     assert engine.step(Filled(NOW, fills[0])) == [], "booked before the restart"
 
 
+def test_a_fill_booked_before_its_order_had_an_id_is_credited_after_a_restart(build: Build) -> None:
+    """Killed between the two: the strategy's budget and position counted without it (seed 20009 of the simulation)."""
+    engine = build.engine(Probe())
+    unanswered = build.order("c1", strategy="probe", status=OrderStatus.SUBMITTED)
+    fill = build.fill(order_id="o1", client_order_id="")
+    engine.recall([unanswered], [fill])
+    assert engine.state.owned("KXA-1", "probe") == 0, "nobody knows yet"
+    engine.step(OrderAccepted(NOW, "c1", "o1", contracts(10), Qty(0)))
+    assert engine.state.owned("KXA-1", "probe") == contracts(10)
+
+
 def test_an_order_met_on_the_stream_before_its_reply_is_one_order_after_a_restart(build: Build) -> None:
     """Its intent was committed by one program; another met it on the stream as foreign."""
     engine = build.engine()
