@@ -13,7 +13,7 @@ from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import FeeSchedule
 from kalshi_cli.core.orders import OrderIndex
-from kalshi_cli.core.worst_case import Live, Outcomes, at_worst, event_at_worst, live_part
+from kalshi_cli.core.worst_case import Live, Outcomes, at_worst, event_at_worst, live_part, with_trade
 from kalshi_cli.units import Money
 
 CLASSIC = FeeSchedule()
@@ -117,6 +117,8 @@ class Exposures:
         """One subaccount in one market. What traded and is in no fill yet was charged its fee already."""
         position, schedule = self._ledger.position(ticker, subaccount), self._schedule(ticker)
         live = [live_part(order, schedule) for order in self._orders.live(ticker) if order.subaccount == subaccount]
-        untold = self._orders.untold(ticker)
-        traded = [Live(order.side, order.price, qty) for order, qty in untold if order.subaccount == subaccount]
-        return at_worst(position.qty, position.cost, (*live, *traded, *extra))
+        held, cost = position.qty, position.cost
+        for order, qty in self._orders.untold(ticker):
+            if order.subaccount == subaccount:
+                held, cost = with_trade(held, cost, order.side, order.price, qty)
+        return at_worst(held, cost, (*live, *extra))

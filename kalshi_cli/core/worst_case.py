@@ -41,6 +41,14 @@ def live_part(order: Order, schedule: FeeSchedule) -> Live:
     return Live(order.side, order.price, order.remaining, fee)
 
 
+def with_trade(qty: Qty, cost: Money, side: Side, price: Price, count: Qty) -> tuple[Qty, Money]:
+    """A position and its cost after a trade that is certain, at its order's price: no fill is worse than that."""
+    closed = min(count, abs(qty)) if qty * side.sign < 0 else 0
+    kept = cost - cost * closed // abs(qty) if closed else cost
+    paid = price if side is BID else ONE_DOLLAR - price
+    return Qty(qty + side.sign * count), Money(kept + paid * (count - closed))
+
+
 def at_worst(qty: Qty, cost: Money, live: Iterable[Live]) -> Outcomes:
     """What a position with these orders loses at most, whichever of them fill and in whatever order: now, or counted
     from any moment while they do.

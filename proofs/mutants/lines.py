@@ -568,6 +568,14 @@ CONTROLS = (
         ("tests/core/test_risk.py",),
     ),
     Mutant(
+        "what a reply says was traded is held",
+        "a close seems to open, and what opens then adds to nothing (I-RISK)",
+        "core/worst_case.py",
+        "    closed = min(count, abs(qty)) if qty * side.sign < 0 else 0",
+        "    closed = 0",
+        ("tests/core/test_state.py",),
+    ),
+    Mutant(
         "what may be closed makes no room",
         "a position that a resting order turns over is closed meanwhile, and the order passes the limit (F61)",
         "core/exposure_controls.py",

@@ -50,6 +50,28 @@ def test_it_counts_as_exposure_too(build: Build) -> None:
     assert denied.code == "EXPOSURE"
 
 
+def test_what_a_reply_says_was_traded_is_held_and_rests_no_more(build: Build) -> None:
+    """Ten YES were bought at 42 for sure: an ask at 40 sells eight of them at a loss of 16 cents, and opens nothing."""
+    engine = filled_at_once(build)
+    engine.state.orders.add(
+        build.order("out", order_id="o2", side=ASK, price=cents(40), qty=contracts(8), post_only=True)
+    )
+    assert engine.state.exposure("KXA-1") == dollars("4.20"), "not $4.80, which eight NO would cost"
+    engine.state.orders.add(
+        build.order("more", order_id="o3", side=ASK, price=cents(40), qty=contracts(10), post_only=True)
+    )
+    assert engine.state.exposure("KXA-1") == dollars("5.00"), "eight NO at 60, and 20 cents lost on the ten"
+
+
+def test_what_a_reply_says_was_closed_is_at_risk_no_more(build: Build) -> None:
+    engine = build.engine(limits=OPEN)
+    engine.step(Filled(NOW, build.fill(price=cents(40), qty=contracts(10))))
+    submit = place(engine, ASK, qty=4)
+    assert isinstance(submit, SubmitOrder)
+    engine.step(OrderAccepted(NOW, submit.order.client_order_id, "o2", contracts(4), Qty(0)))
+    assert engine.state.exposure("KXA-1") == dollars("2.40"), "six of ten are left"
+
+
 def test_the_fill_takes_its_place_and_counts_once(build: Build) -> None:
     engine = filled_at_once(build)
     exposure = engine.state.exposure("KXA-1")
