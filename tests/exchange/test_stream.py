@@ -281,9 +281,11 @@ def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_fl
     ignore_probes(server)
 
     def is_dropped() -> bool:
+        before = len(heard.of(PublicTrade))
         with suppress(OSError, KeyError, AssertionError):  # between two connections
             server.ping()
             server.sequenced("trade", "trade", trade("A"))
+            wait_until(lambda: len(heard.of(PublicTrade)) > before or len(heard.of(FeedState)) > 1)
             clock.shift_s += LONG_S / 20
         return len(heard.of(FeedState)) > 1
 
