@@ -63,6 +63,14 @@ def test_what_a_reply_says_was_traded_is_held_and_rests_no_more(build: Build) ->
     assert engine.state.exposure("KXA-1") == dollars("5.00"), "eight NO at 60, and 20 cents lost on the ten"
 
 
+def test_what_a_reply_says_was_traded_is_held_by_its_subaccount_and_no_other(build: Build) -> None:
+    engine = filled_at_once(build)
+    engine.state.orders.add(
+        build.order("out", order_id="o2", side=ASK, price=cents(40), qty=contracts(8), post_only=True, subaccount=1)
+    )
+    assert engine.state.exposure("KXA-1") == dollars("9.00"), "ten YES at 42 here, eight NO at 60 there"
+
+
 def test_what_a_reply_says_was_closed_is_at_risk_no_more(build: Build) -> None:
     engine = build.engine(limits=OPEN)
     engine.step(Filled(NOW, build.fill(price=cents(40), qty=contracts(10))))
