@@ -169,7 +169,7 @@ class Notebook(Protocol):
         ...
 
     def load(self) -> Memory:
-        """All orders that were live or moved since the oldest open position, all fills and settlements."""
+        """Orders that were live, moved since the oldest open position or were begun last; all fills and settlements."""
         ...
 
     def news(self) -> tuple[Order, ...]:

@@ -87,7 +87,9 @@ _OLDEST_OPEN = "(SELECT MIN(ts) FROM fills WHERE ticker NOT IN (SELECT ticker FR
 LIVE_ORDERS = _LIVE + " ORDER BY created, key"
 # What an order traded is told before its fills are: those of one that traded lately may not be booked yet.
 _LATELY = "filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"
-ORDERS_OF_OPEN_POSITIONS = _LIVE + " OR updated >= " + _OLDEST_OPEN + " OR " + _LATELY + " ORDER BY created, key"
+# What began last counts in the order rate, whatever became of it: by number, as clocks may have been set since.
+_NEWEST = "key IN (SELECT key FROM intents ORDER BY number DESC LIMIT 1000)"
+ORDERS_TO_REMEMBER = " OR ".join((_LIVE, f"updated >= {_OLDEST_OPEN}", _LATELY, _NEWEST)) + " ORDER BY created, key"
 ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
 LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
 ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > ?) ORDER BY created, key"  # noqa: S608

@@ -354,10 +354,11 @@ class SqliteStore:
     # -- what is remembered ---------------------------------------------------------------------------------------
 
     def load(self) -> Memory:
-        """All fills and settlements, and the orders that are live or changed since the oldest fill not yet settled."""
+        """All fills and settlements, and the orders that are live, changed since the oldest fill not yet settled, or
+        are among the thousand begun last."""
         self._seen_intent = self._last_intent()  # first: what comes in between is told twice rather than never
         return Memory(
-            orders=self._select(Order, rows.ORDERS_OF_OPEN_POSITIONS),
+            orders=self._select(Order, rows.ORDERS_TO_REMEMBER),
             fills=self.fills(),
             settlements=self.settlements(),
             halt=self.halt(),

@@ -222,6 +222,17 @@ def test_load_gives_the_orders_that_are_live_or_belong_to_an_open_position(open_
     assert len(store.load().fills) == 1
 
 
+def test_load_gives_the_orders_begun_last_whatever_became_of_them(open_store: Open, build: Build) -> None:
+    """A restart resets no order rate: also where nothing was held and nothing rests (seed 341 of the simulation)."""
+    store = open_store()
+    for number in range(1_002):
+        order = build.order(f"c{number}", created=Ts(NOW - number))
+        store.record(SubmitOrder(order))
+        store.record(OrderChanged(replace(order, status=OrderStatus.CANCELED)))
+    remembered = {order.client_order_id for order in open_store().load().orders}
+    assert remembered == {f"c{number}" for number in range(2, 1_002)}
+
+
 def test_hostile_text_is_kept_as_text(open_store: Open, build: Build) -> None:
     store = open_store()
     order = build.order("'; DROP TABLE orders; --", ticker="T'); --", reason='"\x00%_\u202e', strategy="123")
