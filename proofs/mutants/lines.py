@@ -1000,6 +1000,22 @@ HELD = (
         "        if True:",
         ("tests/core/test_exits.py",),
     ),
+    Mutant(
+        "a restart resets no order rate",
+        "a loop that falls and is started again sends as many orders a minute as it has lives",
+        "store/rows.py",
+        "_LATELY, _NEWEST)",
+        "_LATELY)",
+        ("tests/store/test_sqlite_store.py",),
+    ),
+    Mutant(
+        "a fill whose order has no id yet is kept over a restart",
+        "a strategy holds more than its budget says",
+        "core/engine.py",
+        "                    self._keep_unowned(entry)  # its order may be one of ours whose reply never came",
+        "                    pass",
+        ("tests/core/test_engine.py",),
+    ),
 )
 
 OUTSIDE = (
@@ -1138,22 +1154,6 @@ OUTSIDE = (
         "        if not hmac.compare_digest(given, self._expected):",
         "        if False:",
         ("tests/ops/test_signal_hook.py",),
-    ),
-    Mutant(
-        "a restart resets no order rate",
-        "a loop that falls and is started again sends as many orders a minute as it has lives",
-        "store/rows.py",
-        "_LATELY, _NEWEST)",
-        "_LATELY)",
-        ("tests/store/test_sqlite_store.py",),
-    ),
-    Mutant(
-        "a fill whose order has no id yet is kept over a restart",
-        "a strategy holds more than its budget says",
-        "core/engine.py",
-        "                    self._keep_unowned(entry)  # its order may be one of ours whose reply never came",
-        "                    pass",
-        ("tests/core/test_engine.py",),
     ),
 )
 
