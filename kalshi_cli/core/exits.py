@@ -99,7 +99,7 @@ class _Tops(msgspec.Struct):
     def show(self, now: Ts, shown: tuple[Price, Price]) -> None:
         """What the book showed until now counts as long as it stood."""
         elapsed = now - self.since
-        if elapsed >= STUCK_MS:
+        if not 0 <= elapsed < STUCK_MS:
             self.before = self.best if elapsed < 2 * STUCK_MS else self.shown
             self.best, self.since = self.shown, now
         self.shown = shown
@@ -143,7 +143,7 @@ class Exits:
         too far from what the position is worth, or at a moment in which nobody says what that is."""
         if intent.reduce_only:
             return self._too_far(intent) or self._too_early(strategy, intent)
-        if self._state.now < self._ways.get((intent.ticker, intent.side), 0):
+        if 0 < self._ways.get((intent.ticker, intent.side), 0) - self._state.now <= STUCK_MS:
             return "SELF_CROSS", "another strategy closes against it"
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
@@ -154,10 +154,11 @@ class Exits:
         """A close would trade with what other strategies of ours quote: that is taken back, and does not come again
         before the close had its time. Otherwise none gets out as long as another one makes the market."""
         other = intent.side.opposite
-        self._ways[intent.ticker, other] = Ts(self._state.now + STUCK_MS)
         live = [order for order in self._state.orders.live(intent.ticker) if order.side is other]
         met = [order for order in live if (order.price - intent.price) * other.sign >= 0]
         theirs = [order for order in met if order.strategy in self._names and order.strategy != strategy]
+        if theirs:
+            self._ways[intent.ticker, other] = Ts(self._state.now + STUCK_MS)
         return [effect for order in theirs for effect in self._cancel(order, "another strategy closes against it")]
 
     def _too_far(self, intent: Place) -> tuple[str, str] | None:
@@ -178,7 +179,7 @@ class Exits:
             return None
         if not self._is_unclear(intent.ticker, intent.side.opposite):
             return None
-        began = began if now - asked <= STUCK_MS else now
+        began = began if 0 <= now - asked <= STUCK_MS else now
         self._waiting[key] = began, now
         return ("SPREAD", f"a close waits {STUCK_MS // 1000} s") if now - began < STUCK_MS else None
 
@@ -209,7 +210,7 @@ class Exits:
         if not reason:
             self._walks.pop(key, None)
             return []
-        if walk is None or walk.reason != reason:
+        if walk is None or walk.reason != reason or walk.next_at - now > REST_MS:  # by a clock that was set back
             walk = self._walks[key] = _Walk(reason, now, Ts(now + STEP_MS))
         is_time, live = now >= walk.next_at, self._state.orders.live(position.ticker)
         own = [o for o in live if o.strategy == strategy or (is_time and self._is_in_the_way(o, position))]

@@ -370,7 +370,7 @@ class _Lasting:
         if not is_so:
             self._since = None
             return False
-        if self._since is None:
+        if self._since is None or self._since > self._state.now:  # by a clock that was set back
             self._since = self._state.now
         return self._state.now - self._since >= CERTAIN_MS
 

@@ -834,6 +834,16 @@ def test_a_close_gets_out_past_what_another_strategy_quotes(build: Build, held: 
     assert len(sent(stage.tick(STUCK_MS))) == 1
 
 
+def test_where_a_person_quotes_against_a_close_the_other_strategies_quote_on(build: Build) -> None:
+    """A person's order is left where it is: there is no way to make, however often the close is tried."""
+    other = Wishes("t")
+    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    stage.engine.place(Place(TICKER, BID, cents(41), contracts(1)), client_order_id="typed")
+    assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
+    other.wants = [Place(TICKER, BID, cents(39), contracts(5))]
+    assert len(sent(stage.tick())) == 1
+
+
 def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: Build) -> None:
     stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
     assert wanted(stage, close(cents(2))) == []
@@ -847,6 +857,50 @@ def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: B
 def test_a_close_that_is_no_order_at_all_is_told_as_such(build: Build, wrong: dict[str, Any]) -> None:
     stage = Stage(build)
     assert wanted(stage, close(**wrong)) == ["BAD_INTENT"]
+
+
+# -- a clock that is set back -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("done", [0, 1, STEPS])
+def test_a_stop_loss_goes_on_within_a_minute_after_the_clock_was_set_back(build: Build, done: int) -> None:
+    """Due for the first time, in the middle of its walk, or while it rests."""
+    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_orders_per_minute=None))
+    stage.book(19, 44)
+    for _ in range(done):
+        (order,) = sent(stage.tick())
+        stage.answer(order, 0)
+    stage.tick(STEP_MS if done == STEPS else 0)
+    stage.tick(-HOUR)
+    assert len([order for _ in range(2) for order in sent(stage.tick())]) == 1
+
+
+def test_a_close_waits_ten_seconds_at_most_also_after_the_clock_was_set_back(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+    stage.book(2, 90)
+    assert wanted(stage, close(cents(2))) == ["SPREAD"]
+    stage.tick(-HOUR)
+    assert [wanted(stage, close(cents(2))) for _ in range(10)] == [["SPREAD"]] * 10
+    assert wanted(stage, close(cents(2))) == []
+
+
+def test_what_others_paid_before_the_clock_was_set_back_is_forgotten_as_soon(build: Build) -> None:
+    stage = Stage(build, limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+    stage.tick(-HOUR)
+    stage.book(2, 6)
+    for _ in range(21):
+        stage.tick()
+    assert wanted(stage, close(cents(2))) == []
+
+
+def test_nobody_makes_way_for_longer_after_the_clock_was_set_back(build: Build) -> None:
+    other = Wishes("t")
+    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    quoted(stage, other, Place(TICKER, BID, cents(42), contracts(5)))
+    assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
+    stage.tick(-HOUR)
+    other.wants = [Place(TICKER, BID, cents(39), contracts(5))]
+    assert len(sent(stage.tick())) == 1
 
 
 # -- the spread that was paid -----------------------------------------------------------------------------------------

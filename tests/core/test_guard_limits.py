@@ -286,6 +286,19 @@ def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(build: Build,
 
 
 @pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
+def test_a_loss_that_is_hidden_is_found_as_soon_after_the_clock_was_set_back(
+    build: Build, limits: Limits, code: str
+) -> None:
+    run = Quoting(build, limits)
+    run.look(0)
+    run.book(own=5)
+    run.look(0)
+    assert run.look(-3_600_000) == []
+    run.book(own=5)
+    assert run.look(CERTAIN_MS) == [(REDUCING, code)]
+
+
+@pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
 def test_without_a_bid_of_ours_the_same_prices_act_at_once(build: Build, limits: Limits, code: str) -> None:
     run = Quoting(build, limits)
     run.look(0)
