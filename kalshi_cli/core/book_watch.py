@@ -130,7 +130,7 @@ class BookWatch:
             book = self._state.books[ticker]
             if now - doubt.last > max(FORGET_MS, 2 * doubt.pause_ms):
                 del self._doubts[ticker]
-            elif not book.is_usable and now >= doubt.again_at:
+            elif not book.is_usable and not doubt.again_at - doubt.pause_ms <= now < doubt.again_at:
                 doubt.pause_ms = min(2 * doubt.pause_ms, LONGEST_PAUSE_MS)
                 doubt.last, doubt.again_at = now, now + doubt.pause_ms
                 effects.append(Resync(ticker, book.unusable_reason))
@@ -149,7 +149,7 @@ class BookWatch:
             age = state.book_age_ms(ticker)
             if limit is None or (age is not None and age <= limit):
                 continue
-            blind[ticker] = self._blind.get(ticker, state.now)
+            blind[ticker] = min(state.now, self._blind.get(ticker, state.now))
             if age is not None or state.now - blind[ticker] > limit:
                 found.append((order, "no book that can be believed"))
         self._blind = blind

@@ -277,7 +277,7 @@ class Engine:
         asked = self._cancelling.get(order.order_id)
         if not order.status.is_live or not order.order_id:
             return []
-        if asked is not None and self.state.now - asked < CANCEL_AGAIN_MS:
+        if asked is not None and -surroundings.CLOSED_AGAIN_MS <= self.state.now - asked < CANCEL_AGAIN_MS:
             return []
         self._cancelling[order.order_id] = self.state.now
         return [CancelOrder(order, reason)]

@@ -99,7 +99,7 @@ class _Tops(msgspec.Struct):
     def show(self, now: Ts, shown: tuple[Price, Price]) -> None:
         """What the book showed until now counts as long as it stood."""
         elapsed = now - self.since
-        if not 0 <= elapsed < STUCK_MS:
+        if abs(elapsed) >= STUCK_MS:
             self.before = self.best if elapsed < 2 * STUCK_MS else self.shown
             self.best, self.since = self.shown, now
         self.shown = shown
@@ -143,7 +143,7 @@ class Exits:
         too far from what the position is worth, or at a moment in which nobody says what that is."""
         if intent.reduce_only:
             return self._too_far(intent) or self._too_early(strategy, intent)
-        if 0 < self._ways.get((intent.ticker, intent.side), 0) - self._state.now <= STUCK_MS:
+        if 0 < self._ways.get((intent.ticker, intent.side), 0) - self._state.now <= 2 * STUCK_MS:
             return "SELF_CROSS", "another strategy closes against it"
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
@@ -179,7 +179,7 @@ class Exits:
             return None
         if not self._is_unclear(intent.ticker, intent.side.opposite):
             return None
-        began = began if 0 <= now - asked <= STUCK_MS else now
+        began = began if abs(now - asked) <= STUCK_MS else now
         self._waiting[key] = began, now
         return ("SPREAD", f"a close waits {STUCK_MS // 1000} s") if now - began < STUCK_MS else None
 
@@ -210,7 +210,8 @@ class Exits:
         if not reason:
             self._walks.pop(key, None)
             return []
-        if walk is None or walk.reason != reason or walk.next_at - now > REST_MS:  # by a clock that was set back
+        is_ahead = walk is not None and walk.next_at - now > REST_MS + STUCK_MS  # by a clock that was set back
+        if walk is None or walk.reason != reason or is_ahead:
             walk = self._walks[key] = _Walk(reason, now, Ts(now + STEP_MS))
         is_time, live = now >= walk.next_at, self._state.orders.live(position.ticker)
         own = [o for o in live if o.strategy == strategy or (is_time and self._is_in_the_way(o, position))]

@@ -152,12 +152,13 @@ class State:
         """How old the book's truth is; None where it is unusable.
 
         A quiet market is not a stale one: while the stream lives, an unchanged book is as fresh as its last message.
+        What is from after now dates from before the clock was set back, and is as far off.
         """
         book = self.books.get(ticker)
         if book is None or not book.is_usable:
             return None
-        alive = max(book.ts, self.feed_ts) if self.is_feed_live else book.ts
-        return max(0, self.now - alive)
+        heard = (book.ts, self.feed_ts) if self.is_feed_live else (book.ts,)
+        return min(abs(self.now - ts) for ts in heard)
 
     def count_sent(self, ticker: str, ts: Ts, strategy: str = "") -> None:
         """An order was, or is about to be, sent."""
@@ -173,6 +174,8 @@ class State:
 
     def orders_last_minute(self, ticker: str | None = None) -> int:
         """Orders sent within the last minute, in one market or in all."""
+        if self.sent and self.sent[0][0] - self.now > AHEAD_MS:
+            self.sent = deque((min(ts, self.now), sent_in, strategy) for ts, sent_in, strategy in self.sent)
         while self.sent and self.sent[0][0] <= self.now - MINUTE_MS:
             self.sent.popleft()
         return len(self.sent) if ticker is None else sum(1 for _, sent_in, _ in self.sent if sent_in == ticker)

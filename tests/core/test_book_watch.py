@@ -297,6 +297,27 @@ def test_quotes_are_pulled_when_the_book_is_old_although_nobody_called_it_unusab
     assert canceled(tick(resting, 10_001)) == [("o1", "no book that can be believed")]
 
 
+def test_a_book_that_dates_from_a_clock_that_was_set_back_is_no_fresh_one(resting: Engine, build: Build) -> None:
+    """Nobody knows how old it is, until the exchange says something again: of any market, while the stream lives."""
+    resting.step(FeedState(NOW, is_live=True))
+    assert canceled(tick(resting, -HOUR)) == [("o1", "no book that can be believed")]
+    resting.step(build.book(ticker="KXB-1", ts=NOW - HOUR))
+    assert resting.state.book_age_ms("KXA-1") == 0
+
+
+def test_a_gap_pulls_quotes_as_soon_after_the_clock_was_set_back(resting: Engine) -> None:
+    resting.step(FeedGap(NOW, ("KXA-1",), "seq"))
+    tick(resting, 0)
+    tick(resting, -HOUR)
+    assert canceled(tick(resting, 10_001 - HOUR)) == [("o1", "no book that can be believed")]
+
+
+def test_a_book_that_is_wrong_is_asked_for_as_soon_after_the_clock_was_set_back(engine: Engine) -> None:
+    engine.step(delta(BID, 40, -101, NOW))
+    assert [type(effect) for effect in tick(engine, -HOUR)] == [Resync]
+    assert tick(engine, 1 - HOUR) == []
+
+
 def test_neither_trades_nor_quotes_make_a_book_fresh(resting: Engine, build: Build) -> None:
     """Where only the books of a stream froze, everything else still flows."""
     late = Ts(NOW + 9_000)

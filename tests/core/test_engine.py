@@ -629,6 +629,16 @@ def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, st
     assert engine.step(Tick(Ts(NOW + 9_000))) == []
 
 
+@pytest.mark.parametrize("answer", ["unanswered", "market_inactive"])
+def test_a_cancel_is_asked_for_again_soon_after_the_clock_was_set_back(live: tuple[Engine, str], answer: str) -> None:
+    engine, order = live
+    engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))
+    engine.step(CancelFailed(NOW, "o1", order, answer))
+    engine.step(Tick(Ts(NOW + 1)))
+    assert kinds(engine.step(Tick(Ts(NOW - 3_600_000)))) == ["CancelOrder"]
+    assert engine.step(Tick(Ts(NOW - 3_599_999))) == [], "asked already"
+
+
 def test_a_cancel_that_a_closed_market_takes_from_nobody_waits_half_a_minute(live: tuple[Engine, str]) -> None:
     engine, order = live
     engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))

@@ -55,6 +55,15 @@ def test_a_noisy_strategy_leaves_the_other_its_share(build: Build, limits: Limit
     assert engine.state.sent_last_minute().total() == 0
 
 
+def test_what_was_sent_is_forgotten_within_a_minute_also_after_the_clock_was_set_back(build: Build) -> None:
+    engine, who = loop(build, "noisy")
+    assert ask(engine, who["noisy"], *[BUY] * 10) == ["sent"] * 10
+    engine.step(Tick(Ts(NOW - 3_600_000)))
+    assert engine.state.orders_last_minute() == 10, "it was sent a moment ago"
+    engine.step(Tick(Ts(NOW - 3_540_000)))
+    assert engine.state.orders_last_minute() == 0
+
+
 def test_the_share_is_said(build: Build) -> None:
     engine, who = loop(build, "noisy", "calm")
     who["noisy"].wants += [BUY] * 6
