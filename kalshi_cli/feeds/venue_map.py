@@ -108,9 +108,10 @@ def _yaml_lines(text: str) -> Iterator[Line]:
 def _named(node: Node) -> list[str]:
     from yaml.nodes import MappingNode, ScalarNode
 
-    names = [name.value for name, _ in node.value] if isinstance(node, MappingNode) else []
-    if sorted(map(str, names)) != sorted(FIELDS):
-        found = safe_text(", ".join(map(str, names)), 100) or "none"
+    keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
+    names = [key.value if isinstance(key, ScalarNode) else "?" for key in keys]  # a list of aliases has no end in text
+    if sorted(names) != sorted(FIELDS):
+        found = safe_text(", ".join(names), 100) or "none"
         raise SourceError(f"its fields are {found}, and must be {', '.join(FIELDS)}")
     values = {name.value: value for name, value in node.value}
     if not all(isinstance(value, ScalarNode) for value in values.values()):

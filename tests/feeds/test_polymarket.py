@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -82,6 +83,11 @@ def test_a_map_in_yaml_says_the_same_and_its_values_are_text() -> None:
     )
 
 
+_TWICE = "".join(f", &{b} [*{a}, *{a}]" for a, b in pairwise("abcdefghijklmnopqrst"))
+DOUBLING = f"{{? [&a [x, x]{_TWICE}] : x}}"
+"""A list of lists of lists, each with the one before twice: a million of the first, where somebody writes them out."""
+
+
 @pytest.mark.parametrize(
     ("item", "why"),
     [
@@ -90,6 +96,7 @@ def test_a_map_in_yaml_says_the_same_and_its_values_are_text() -> None:
         ("{ticker: KX-1, ticker: KX-2, polymarket: x, side: no}", "its fields are ticker, ticker,"),
         ("{ticker: KX-1, polymarket: [x], side: no}", "each of its fields must be text"),
         ("KX-1", "its fields are none"),
+        (DOUBLING, "its fields are ?, and must be"),
         ("{ticker: KX-1, polymarket: x, side: maybe}", "the side is yes or no, not 'maybe'"),
         ("{ticker: KX-0, polymarket: x, side: no}", "KX-0 is there twice"),
     ],
