@@ -141,7 +141,8 @@ def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> 
 def _by_strategy(
     denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: Status
 ) -> Iterator[StrategyFunnel]:
-    running = status.running.strategy.split(",") if status.running is not None else []
+    specs = status.running.strategy.split(",") if status.running is not None else []
+    running = [spec for spec in specs if ".py" not in spec]  # a file says only when it runs what its strategy is called
     for name in sorted({*denied_to, *running, *(order.strategy for order in orders)}):
         codes, own = denied_to.get(name, {}), [order for order in orders if order.strategy == name]
         denied = sum(codes.values())

@@ -142,7 +142,7 @@ def test_each_strategy_has_its_part_and_the_parts_add_up(virtual: Virtual) -> No
     virtual.store.record(Denied(now, "", TICKER, "HALTED", ""))
     order(virtual, "a", OrderStatus.FILLED, 2, strategy="noisy")
     order(virtual, "b", OrderStatus.RESTING, strategy="calm")
-    running(virtual, "calm,quiet")
+    running(virtual, "calm,quiet,./noise.py:Noisy")
     with lock(virtual.path.parent / "trade.lock", virtual.clock):
         found = look(virtual)
         parts = [(each.strategy, each.intents, each.denied, each.sent, each.filled) for each in found.strategies]
