@@ -232,6 +232,8 @@ class Loops:
             self._serve_if_nobody_does(stack)
             markets = universe(self.app.client, self.app.clock.now(), request.tickers, "")
             recorder = Recorder(path, self.app.clock)
+            begun = stack.enter_context(ExitStack())
+            begun.callback(path.unlink, missing_ok=True)  # what is refused here leaves no file in the way of the next
             stack.callback(recorder.close)
             for market in markets:
                 recorder.watch(market, self.app.families.fees(market), self.app.families.family(market))
@@ -239,14 +241,16 @@ class Loops:
             if stream is None:
                 raise CredentialsError("recording needs the stream, and the stream needs an API key")
             feed = LiveFeed(
-                stream, self.app.client, self.app.clock, markets=markets, interval_s=1.0, tell=self.app.tell
-            )
+                stream, self.app.client, self.app.clock, markets=markets, interval_s=1.0,
+                charge=self.app.families.fees_anew, tell=self.app.tell,
+            )  # fmt: skip
             stack.enter_context(listening(self.app, strategies, recorder.heard, lambda: markets))
+            begun.pop_all()
             until = None if request.duration_s is None else self.app.clock.monotonic() + request.duration_s
             with StopSignals(self.app.clock, feed.request):
                 for message in feed:
                     if isinstance(message, MarketChange):
-                        recorder.watch(message.market)
+                        recorder.watch(message.market, message.fees, message.family)
                     if recorder.is_full:
                         self.app.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
                         break

@@ -332,7 +332,7 @@ def _run(code: Callable[[], Any], what: str, hint: str) -> Any:
     """What somebody's code gives when it is loaded; it may raise anything."""
     try:
         return code()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself would end this program, as if all were done
         raise UsageError(
             f"{what} cannot be loaded: {type(error).__name__}: {error}", hint=hint, code="bad_strategy"
         ) from error

@@ -376,6 +376,8 @@ def test_a_strategy_file_with_a_mistake_is_the_users_mistake_not_a_bug(exchange:
     assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py")
     Path("mine.py").write_text("1 / 0\n")
     assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py", "division")
+    Path("mine.py").write_text("import sys\nsys.exit()\n")  # it would have ended this program, as one that did all
+    assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py", "SystemExit")
 
 
 @pytest.mark.parametrize(
@@ -393,6 +395,22 @@ def test_what_a_recording_should_hear_is_refused_before_a_file_is_there(
     ended = kalshi("record", TWO_SIDED, "--out", "tape.jsonl", *more)
     assert (ended.code, words in ended.err) == (2, True), ended.err
     assert not (exchange.home / "tape.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("news", "--param", "source=webhook:here"), "is no port"),
+        (("model-edge,market-maker", "--param", "model-edge.source=a.csv", "--param", "market-maker.source=b.csv"),
+         "several strategies"),
+    ],
+)  # fmt: skip
+def test_a_recording_that_is_refused_once_its_file_is_there_leaves_none(
+    exchange: Served, more: tuple[str, ...], words: str
+) -> None:
+    ended = kalshi("record", TWO_SIDED, "--out", "tape.jsonl", "--strategy", *more)
+    assert (ended.code, words in ended.err) == (2, True), ended.err
+    assert not Path("tape.jsonl").exists(), "it would be in the way of the next"
 
 
 def test_a_recording_is_never_written_over(exchange: Served) -> None:
