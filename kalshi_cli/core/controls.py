@@ -164,7 +164,7 @@ def _wrong_field(intent: Place) -> str:
             return f"{name}={getattr(intent, name)!r:.60} is no {kind.__name__}"
     if intent.fair is not None and (type(intent.fair) is not int or not 0 <= intent.fair <= ONE_DOLLAR):
         return f"fair={intent.fair!r:.60} is no price"
-    if len(intent.needs) > MOST_NEEDS or any(type(each) is not Place for each in intent.needs):
+    if len(intent.needs) > MOST_NEEDS or any(type(each) is not Place or each.needs for each in intent.needs):
         return f"needs={intent.needs!r:.60}"
     life = intent.expires_in_s
     if life is not None and not (type(life) in (int, float) and 0 <= life <= LONGEST_LIFE_S):

@@ -217,7 +217,10 @@ class Engine:
             return [self.amend(intent, strategy)]
         if not isinstance(intent, Place):
             raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
-        objection = self._exits.objection(strategy, intent)
+        needs = intent.needs if isinstance(intent.needs, tuple) else ()
+        belong = (intent, *(each for each in needs if isinstance(each, Place)))  # what else it needs says the review
+        asked = (self._exits.objection(strategy, each) for each in belong)
+        objection = next((each for each in asked if each is not None), None)
         if objection is None:
             verdict = self.place(intent, strategy)
             is_met = isinstance(verdict, Denied) and verdict.code == "SELF_CROSS" and intent.reduce_only

@@ -844,6 +844,24 @@ def test_where_a_person_quotes_against_a_close_the_other_strategies_quote_on(bui
     assert len(sent(stage.tick())) == 1
 
 
+def test_an_order_does_not_go_where_one_that_it_needs_would_have_to_make_way(build: Build) -> None:
+    other = Wishes("t")
+    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    quoted(stage, other, Place(TICKER, BID, cents(42), contracts(5)))
+    assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
+    back, far = Place(TICKER, BID, cents(41), contracts(5)), Place(TICKER, ASK, cents(60), contracts(5))
+    other.wants = [msgspec.structs.replace(far, needs=(back,))]
+    assert denied(stage.tick()) == ["SELF_CROSS"]
+    other.wants = [msgspec.structs.replace(far, needs=(far,))]
+    assert len(sent(stage.tick())) == 1, "beside it nothing is in the way"
+
+
+@pytest.mark.parametrize("needs", [None, (None,)])
+def test_what_cannot_be_needed_is_told_as_such(build: Build, needs: Any) -> None:
+    stage = Stage(build)
+    assert wanted(stage, Place(TICKER, ASK, cents(60), contracts(1), needs=needs)) == ["BAD_INTENT"]
+
+
 def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: Build) -> None:
     stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
     assert wanted(stage, close(cents(2))) == []

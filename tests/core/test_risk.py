@@ -187,6 +187,7 @@ def test_nonsense_is_refused(state: State, intent: Place, expected: str) -> None
         {"needs": [place()]},
         {"needs": (None,)},
         {"needs": (place(fair=cents(60)),) * 21},
+        {"needs": (place(fair=cents(60), needs=(place(fair=cents(60)),)),)},
     ],
 )
 def test_only_what_is_exactly_of_its_type_passes(state: State, changes: Any) -> None:
