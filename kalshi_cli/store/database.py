@@ -7,6 +7,7 @@ whatever the timeout). Use a database from the thread that opened it.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,6 +23,9 @@ BUSY_TIMEOUT_MS = 5_000
 _STEP_MS = 5
 """... in steps so short, because within one SQLite looks less and less often, up to ten times a second: a loop that
 writes without a pause would starve whoever wants to write once."""
+
+_DRAFT = re.compile(r"\.([0-9]{1,9})(-journal)?")
+"""How the name of a draft ends: whose it is. SQLite keeps a journal beside each: of whoever writes that."""
 
 
 def left_in(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
@@ -121,8 +125,11 @@ class Database:
         copy = self.path.with_name(f"{self.path.name}.format{version}")
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
         for left in copy.parent.glob(f"{copy.name}.*"):
-            pid = left.suffix[1:].partition("-")[0]  # SQLite keeps a journal beside each draft: of whoever writes that
-            if pid == str(os.getpid()) or not _is_running(pid):  # a program was killed over it
+            named = _DRAFT.fullmatch(left.suffix)
+            if named is None:  # a copy that a person made
+                continue
+            pid = int(named[1])
+            if pid == os.getpid() or not _is_running(pid):  # a program was killed over it
                 left.unlink(missing_ok=True)
         _create_private(draft)
         try:
@@ -251,11 +258,11 @@ def _create_private(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
 
 
-def _is_running(pid: str) -> bool:
+def _is_running(pid: int) -> bool:
     """Whether there is such a process; whose, does not matter."""
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
     except PermissionError:
         return True

@@ -320,6 +320,15 @@ def test_a_copy_that_a_killed_program_left_half_made_does_not_stay(path: Path) -
     assert left == ["state.db.format1", theirs, f"{theirs}-journal"], "SQLite fails where its journal goes"
 
 
+@pytest.mark.parametrize("name", ["bak", "20261121T190500", "20261121190500"])
+def test_a_copy_that_a_person_made_beside_it_is_left_when_a_file_is_brought_up_to_date(path: Path, name: str) -> None:
+    Database(path, migrations.JOURNAL).close()
+    mine = path.with_name(f"state.db.format1.{name}")
+    mine.write_text("precious")
+    Database(path, (*migrations.JOURNAL, add_column)).close()
+    assert mine.read_text() == "precious"
+
+
 def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path, build: Build) -> None:
     def write(name: str) -> None:
         store = SqliteStore.open(path, account="account-1", environment="sim")
