@@ -7,7 +7,7 @@ from typing import Any
 
 from kalshi_cli.core import reconcile, risk, surroundings
 from kalshi_cli.core.book_watch import BookWatch
-from kalshi_cli.core.exits import Exits
+from kalshi_cli.core.exits import OTHERS_CLOSE, Exits
 from kalshi_cli.core.group_watch import GroupWatch
 from kalshi_cli.core.guards import Guards
 from kalshi_cli.core.hooks import Asked, Hooks, Strategy
@@ -214,7 +214,10 @@ class Engine:
             order = self.state.orders.get(intent.client_order_id)
             return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
         if isinstance(intent, Amend):
-            return [self.amend(intent, strategy)]
+            before = self.state.orders.by_order_id(intent.order_id)
+            if before is None or before.strategy != strategy or not self._exits.is_in_a_way(before, intent):
+                return [self.amend(intent, strategy)]
+            return [self._denied(strategy, before.ticker, OTHERS_CLOSE)]
         if not isinstance(intent, Place):
             raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
         needs = intent.needs if isinstance(intent.needs, tuple) else ()
@@ -225,9 +228,12 @@ class Engine:
             verdict = self.place(intent, strategy)
             is_met = isinstance(verdict, Denied) and verdict.code == "SELF_CROSS" and intent.reduce_only
             return [verdict, *(self._exits.make_way(strategy, intent) if is_met else ())]
-        denied = Denied(self.state.now, strategy, intent.ticker, *objection)
+        return [self._denied(strategy, intent.ticker, objection)]
+
+    def _denied(self, strategy: str, ticker: str, objection: tuple[str, str]) -> Denied:
+        denied = Denied(self.state.now, strategy, ticker, *objection)
         self._count(denied)
-        return [denied]
+        return denied
 
     def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | Denied:
         """Review an intent and, if it passes, count its order as live from now on. A person's order has no strategy."""

@@ -23,8 +23,9 @@ from collections.abc import Callable, Container, Iterable
 import msgspec
 
 from kalshi_cli.core.ledger import Position
-from kalshi_cli.core.messages import Alert, Denied, Effect, Place, SubmitOrder
+from kalshi_cli.core.messages import Alert, Amend, Denied, Effect, Place, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side, Tif
+from kalshi_cli.core.risk import is_raise
 from kalshi_cli.core.state import Limits, State, mark
 from kalshi_cli.core.surroundings import pause_of
 from kalshi_cli.units import (
@@ -59,6 +60,8 @@ A_SPREAD = cents(2)
 
 STOP_LOSS, TAKE_PROFIT = "stop-loss", "take-profit"
 """The reasons of the orders."""
+
+OTHERS_CLOSE = "SELF_CROSS", "another strategy closes against it"
 
 _CODES = {STOP_LOSS: "STOP_LOSS", TAKE_PROFIT: "TAKE_PROFIT"}
 
@@ -143,12 +146,19 @@ class Exits:
         too far from what the position is worth, or at a moment in which nobody says what that is."""
         if intent.reduce_only:
             return self._too_far(intent) or self._too_early(strategy, intent)
-        if 0 < self._ways.get((intent.ticker, intent.side), 0) - self._state.now <= 2 * STUCK_MS:
-            return "SELF_CROSS", "another strategy closes against it"
+        if self._is_way(intent.ticker, intent.side):
+            return OTHERS_CLOSE
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
                 return _CODES[walk.reason], "the position is being closed"
         return None
+
+    def is_in_a_way(self, before: Order, intent: Amend) -> bool:
+        """It would bring an order back to where another strategy closes, or make it larger there."""
+        return self._is_way(before.ticker, before.side) and is_raise(before, intent)
+
+    def _is_way(self, ticker: str, side: Side) -> bool:
+        return 0 < self._ways.get((ticker, side), 0) - self._state.now <= 2 * STUCK_MS
 
     def make_way(self, strategy: str, intent: Place) -> list[Effect]:
         """A close would trade with what other strategies of ours quote: that is taken back, and does not come again
@@ -159,7 +169,7 @@ class Exits:
         theirs = [order for order in met if order.strategy in self._names and order.strategy != strategy]
         if theirs:
             self._ways[intent.ticker, other] = Ts(self._state.now + STUCK_MS)
-        return [effect for order in theirs for effect in self._cancel(order, "another strategy closes against it")]
+        return [effect for order in theirs for effect in self._cancel(order, OTHERS_CLOSE[1])]
 
     def _too_far(self, intent: Place) -> tuple[str, str] | None:
         """Measured from the best price for it, so at that price a strategy always gets out."""

@@ -167,9 +167,8 @@ def review_amend(
         post_only=before.post_only,
         subaccount=before.subaccount,
     )
-    is_raise = intent.qty > before.remaining or (intent.price - before.price) * before.side.sign > 0
     controls = AMEND_LOWERS
-    if is_raise or (strategy and _lasts_longer(before, intent)):
+    if is_raise(before, intent) or (strategy and _lasts_longer(before, intent)):
         controls = CONTROLS if strategy else AMEND_RAISES
     with state.orders.without(before.order_id):
         denied = _objection(state, limits, order, controls, strategy)
@@ -188,6 +187,11 @@ def review_amend(
     )
     knew_lock = state.locks.get(before.ticker, Ts(0))
     return AmendOrder(before, wanted, worse_of(before, wanted, state.now), state.trading, knew_lock)
+
+
+def is_raise(before: Order, intent: Amend) -> bool:
+    """It shall be larger, or meet more of others."""
+    return intent.qty > before.remaining or (intent.price - before.price) * before.side.sign > 0
 
 
 def _lasts_longer(before: Order, intent: Amend) -> bool:

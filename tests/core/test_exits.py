@@ -12,6 +12,7 @@ from core_build import HOUR, NOW, Build
 from kalshi_cli.core.exits import REST_MS, STEP_MS, STEPS, STUCK_MS
 from kalshi_cli.core.messages import (
     Alert,
+    Amend,
     BookSnapshot,
     CancelOrder,
     Command,
@@ -842,6 +843,21 @@ def test_where_a_person_quotes_against_a_close_the_other_strategies_quote_on(bui
     assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
     other.wants = [Place(TICKER, BID, cents(39), contracts(5))]
     assert len(sent(stage.tick())) == 1
+
+
+def test_nor_is_what_rests_amended_to_where_another_strategy_closes(build: Build) -> None:
+    """It may still be made smaller, or worse for whoever it would meet."""
+    other = Wishes("t")
+    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    bids = (Place(TICKER, BID, cents(price), contracts(5)) for price in (42, 39))
+    _, far = quoted(stage, other, *bids)
+    assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
+    other.wants = [Amend(far, cents(42), contracts(5)), Amend(far, cents(39), contracts(6))]
+    assert denied(stage.tick()) == ["SELF_CROSS"] * 2
+    other.wants = [Amend(far, cents(38), contracts(5))]
+    assert denied(stage.tick()) == []
+    other.wants = [Amend("nobody's", cents(42), contracts(5))]
+    assert denied(stage.tick()) == ["NOT_RESTING"]
 
 
 def test_an_order_does_not_go_where_one_that_it_needs_would_have_to_make_way(build: Build) -> None:
