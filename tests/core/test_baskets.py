@@ -208,6 +208,9 @@ def test_what_is_held_pays_nothing_for_sure_unless_it_is_a_basket() -> None:
     for legs in ([], [(low, BID)], [(low, ASK)], [(low, BID), (high, BID)], [(low, ASK), (high, BID)]):
         assert pays_at_least(Kin(), legs) == 0
     assert pays_at_least(EXCLUSIVE, [(low, ASK)]) == 0
+    assert pays_at_least(EXCLUSIVE, [(low, ASK), (high, ASK)]) == 10_000
+    assert pays_at_least(Kin(exhaustive=2), [(low, BID), (high, BID)]) == 10_000
+    assert pays_at_least(Kin(exhaustive=3), [(low, BID), (high, BID)]) == 0
     assert pays_at_least(Kin(), [(high, ASK), (low, BID)]) == 10_000
     assert pays_at_least(Kin(), [(low, ASK), (low, BID)]) == 10_000
 
