@@ -142,6 +142,8 @@ def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterat
             yield
         return
     path = Path(source).expanduser()
+    if not path.is_file():
+        app.tell(f"{path.name}: there is no such file yet; news come once there is")
     tail, reader = Tail(path, from_start=wanted.from_start), SignalReader(path.name, app.clock, bring, app.tell)
     reader.pass_over(tail.before())
     with reader.following(tail):

@@ -98,22 +98,24 @@ def read_history(path: Path) -> Iterator[Message]:
     `time,id,ticker,direction,confidence` news. UsageError with the place where a row says something else, or is of a
     time before that of the row above: nobody knows then what was heard when.
     """
-    read: Callable[[Path, list[str]], Iterable[Message]] | None = None
+    heading: tuple[str, ...] = ()
     before = Ts(0)
     for number, line in read_lines(path):
         try:
             cells = [cell.strip() for cell in line.decode("utf-8-sig").split(",")]
-            if read is None:
-                read = next((_ROWS[heading] for heading in _ROWS if cells[: len(heading)] == list(heading)), None)
-                if read is None:
+            if not heading:
+                heading = next((each for each in _ROWS if cells[: len(each)] == list(each)), ())
+                if not heading:
                     raise wrong_heading(",".join(cells), "; or ".join(map(",".join, _ROWS)))
                 continue
-            for message in read(path, cells):
+            if len(cells) < len(heading):
+                raise ValueError(f"{len(cells)} values instead of {len(heading)}")
+            for message in _ROWS[heading](path, cells):
                 if message.ts < before:
                     raise ValueError("its time is before that of the row above")
                 before = message.ts
                 yield message
-        except (ValueError, IndexError) as error:
+        except ValueError as error:
             raise at_line(path, number, error) from error
 
 

@@ -413,6 +413,15 @@ def test_a_recording_that_is_refused_once_its_file_is_there_leaves_none(
     assert not Path("tape.jsonl").exists(), "it would be in the way of the next"
 
 
+@pytest.mark.parametrize(("source", "is_told"), [("nowhere.jsonl", True), ("news.jsonl", False)])
+def test_news_of_a_file_that_is_not_there_are_waited_for_aloud(exchange: Served, source: str, is_told: bool) -> None:
+    Path("news.jsonl").touch()
+    news = ("--strategy", "news", "--param", f"source={source}")
+    ended = kalshi("record", TWO_SIDED, "--out", "tape.jsonl", *news, "--duration", "0.2s")
+    assert ended.code == 0, ended.err
+    assert (f"{source}: there is no such file yet" in ended.err) is is_told, ended.err
+
+
 def test_a_recording_is_never_written_over(exchange: Served) -> None:
     Path("tape.jsonl").write_text("precious\n")
     assert_refused(kalshi("record", TWO_SIDED, "--out", "tape.jsonl", "--duration", "1s"), 2, "tape.jsonl exists")

@@ -49,6 +49,18 @@ def test_a_wrong_heading_is_named_with_its_file_and_the_right_ones(tmp_path: Pat
         assert right in said
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("news.csv", "time,id,ticker,direction,confidence\n{now},n1,KXA-1,down\n"),
+        ("btcusd.csv", "exchange_ts,recv_ns,price\n{now},1\n"),
+    ],
+)
+def test_a_row_that_ends_too_soon_is_told_in_words(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name}:2: [24] values instead of [35]"):
+        played(tmp_path, name, text.format(now=at(1500)))
+
+
 def test_news_come_at_their_times(tmp_path: Path) -> None:
     found = played(tmp_path, "news.csv", f"time,id,ticker,direction,confidence\n{at(2500)},n1,KXA*,down,0.6\n")
     assert [message for message in found if isinstance(message, NewsSignal)] == [
