@@ -19,7 +19,7 @@ from fault_frames import StreamFault, StreamFaults, read_exactly, read_frame
 
 Action = Literal[
     "drop_request", "hang_request", "reset", "status_500", "late", "drop_reply", "reset_reply", "hang", "status",
-    "duplicate_first", "duplicate_second", "truncate", "garbage", "rewrite", "slow", "delay", "stale",
+    "duplicate_first", "duplicate_second", "truncate", "garbage", "rewrite", "slow", "delay", "stale", "replay",
 ]  # fmt: skip
 CHUNK = 65_536
 
@@ -34,6 +34,8 @@ class Fault:
     reset             the connection is reset
     status_500        a gateway answers 500
     status            ... `status` with `body` and `headers`, unless `is_forwarded`: then the exchange acted on it
+    replay            what the same path was answered with before, with its headers; 503 where that is not known.
+                      The query does not matter, unless `is_by_query`
     It sees it:
     late              the connection is closed at once; the exchange gets the request `delay_s` later
     drop_reply        its answer is thrown away; the connection is closed
@@ -59,6 +61,7 @@ class Fault:
     body: bytes = b"<html>Bad gateway</html>"
     headers: dict[str, str] = field(default_factory=dict)
     is_forwarded: bool = False
+    is_by_query: bool = False
     edit: Callable[[Any], Any] = lambda body: body
     hits: int = 0
 
@@ -78,7 +81,7 @@ class Answer(NamedTuple):
     body: Any
 
 
-_UNSEEN = ("drop_request", "hang_request", "reset", "status_500", "late")
+_UNSEEN = ("drop_request", "hang_request", "reset", "status_500", "late", "replay")
 _UNANSWERED = ("drop_reply", "reset_reply", "hang")
 
 
@@ -93,6 +96,8 @@ class FaultProxy:
     """A pattern of paths -> what becomes of the JSON that answers a GET there."""
     headers: dict[str, str] = field(default_factory=dict)
     """Headers that every answer to a GET gets besides."""
+    edit_head: Callable[[bytes], bytes] = lambda head: head
+    """What becomes of the head of each answer, to whatever verb."""
     stream_faults: list[StreamFault] = field(default_factory=list)
     """What happens to text frames of the exchange."""
 
@@ -103,7 +108,7 @@ class FaultProxy:
         self._open: set[socket.socket] = set()
         self._streams: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._earlier: dict[str, bytes] = {}
+        self._earlier: dict[str, tuple[bytes, bytes]] = {}
         self._frames = StreamFaults(self.stream_faults, self._stopped)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._port = self._listening.getsockname()[1]
@@ -202,9 +207,10 @@ class FaultProxy:
             elif action == "reset_reply":
                 _reset_on_close(client)
             return False
-        head, body = answer
-        earlier = self._earlier.get(path)
-        self._earlier[path] = body
+        head, body = self.edit_head(answer[0]), answer[1]
+        earlier = self._earlier.get(_without_limit(path))
+        for key in (path, _without_limit(path), path.partition("?")[0]):
+            self._earlier[key] = (head, body)
         if fault is None:
             client.sendall(self._edited(head, body, path) if method == "GET" else head + body)
             return True
@@ -217,6 +223,10 @@ class FaultProxy:
             return True
         if fault.action == "status":
             client.sendall(_page(fault))
+            return True
+        if fault.action == "replay":
+            kept = self._earlier.get(path if fault.is_by_query else path.partition("?")[0])
+            client.sendall(_page(fault) if kept is None else b"".join(kept))
             return True
         if fault.action == "late":
             self._spawn(self._send_later, raw, fault.delay_s, method, path)
@@ -242,7 +252,9 @@ class FaultProxy:
         self.answers.append(Answer(method, path, int(head.split(b" ", 2)[1]), json.loads(body) if body else None))
         return head, body
 
-    def _spoil(self, client: socket.socket, head: bytes, body: bytes, fault: Fault, earlier: bytes | None) -> bool:
+    def _spoil(
+        self, client: socket.socket, head: bytes, body: bytes, fault: Fault, earlier: tuple[bytes, bytes] | None
+    ) -> bool:
         """Send an answer that is not as it was; False where the connection ends with it."""
         if fault.action == "status":
             client.sendall(_page(fault))
@@ -264,7 +276,7 @@ class FaultProxy:
             elif fault.action == "rewrite":
                 body = json.dumps(fault.edit(json.loads(body))).encode()
             elif fault.action == "stale":
-                body = body if earlier is None else earlier
+                body = body if earlier is None else earlier[1]
             client.sendall(_with_length(head, body) + body)
         return True
 
@@ -335,6 +347,11 @@ def _page(fault: Fault) -> bytes:
     lines = [f"HTTP/1.1 {fault.status} Instead", f"content-length: {len(fault.body)}"]
     lines += [f"{name}: {text}" for name, text in fault.headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + fault.body
+
+
+def _without_limit(path: str) -> str:
+    """The client asks for another size of page each time."""
+    return re.sub(r"limit=\d+", "", path)
 
 
 def _with_length(head: bytes, body: bytes) -> bytes:

@@ -76,11 +76,11 @@ def proxy(server: Counting) -> Iterator[FaultProxy]:
         yield one
 
 
-def ask(server: Counting, proxy: FaultProxy, timeout_s: float = 30.0) -> Any:
+def ask(server: Counting, proxy: FaultProxy, path: str = "/a", *, timeout_s: float = 30.0) -> Any:
     """The answer to one request; the name of the error where there is none."""
     with httpx.Client(trust_env=False, timeout=timeout_s) as client:
         try:
-            response = client.get(proxy.moved(server.url) + "/a")
+            response = client.get(proxy.moved(server.url) + path)
             return response.status_code, response.content
         except httpx.HTTPError as error:
             return type(error).__name__
@@ -115,7 +115,7 @@ def test_each_fault_breaks_one_request_as_it_says(
 @pytest.mark.parametrize(("action", "seen"), [("hang_request", 0), ("hang", 1)])
 def test_a_hang_leaves_the_client_waiting(server: Counting, proxy: FaultProxy, action: Action, seen: int) -> None:
     proxy.faults.append(Fault(action, "GET", "/a"))
-    assert ask(server, proxy, 0.3) == "ReadTimeout"
+    assert ask(server, proxy, timeout_s=0.3) == "ReadTimeout"
     eventually(lambda: len(server.seen) == seen)
 
 
@@ -139,6 +139,18 @@ def test_an_answer_can_be_rewritten_or_be_an_older_one(server: Counting, proxy: 
     proxy.faults.append(Fault("stale", "GET", "/a"))
     assert ask(server, proxy) == (200, b'{"n": 2}')
     assert len(server.seen) == 3
+
+
+def test_an_earlier_answer_is_replayed_whole_and_the_exchange_not_asked(server: Counting, proxy: FaultProxy) -> None:
+    assert ask(server, proxy) == (200, b'{"n": 1}')
+    proxy.edit_head = lambda head: head.replace(b"200 OK", b"203 Fine")
+    assert ask(server, proxy, "/a?limit=7") == (203, b'{"n": 2}')
+    proxy.edit_head = lambda head: head
+    proxy.faults += [Fault("replay", "GET", "limit", is_by_query=True, times=2), Fault("replay", "GET", "/a")]
+    assert ask(server, proxy, "/a?limit=8") == (503, b"<html>Bad gateway</html>"), "that was never asked"
+    assert ask(server, proxy, "/a?limit=7") == (203, b'{"n": 2}')
+    assert ask(server, proxy) == (203, b'{"n": 2}'), "whatever the query was"
+    assert len(server.seen) == 2
 
 
 def test_connections_are_refused_until_it_listens_again(server: Counting, proxy: FaultProxy) -> None:

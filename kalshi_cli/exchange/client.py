@@ -114,11 +114,11 @@ class KalshiClient(
 
         From the `Date` of the replies; None until there was one.
         """
-        return self._rest.clock_skew_ms
+        return self._rest.their_clock.skew_ms
 
     def latest_there(self, at_s: float) -> Ts:
         """What the exchange's clock showed at most when our monotonic one showed `at_s`, by the dates of replies."""
-        return self._rest.latest_there(at_s)
+        return self._rest.their_clock.latest(at_s)
 
     def request(self, method: str, path: str, params: Params | None = None, body: bytes = b"") -> bytes:
         """A raw, signed call; `path` with or without `/trade-api/v2`.

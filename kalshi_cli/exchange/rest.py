@@ -9,9 +9,8 @@ What may be repeated after what is the heart of the matter, so it is data (`Retr
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,11 +34,10 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.their_clock import TheirClock
 from kalshi_cli.exchange.transport import DeadlineTransport
 from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
-from kalshi_cli.exchange.wire.scalars import ts_of
 from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     import random
@@ -83,28 +81,29 @@ _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NOTICES = ("Deprecation", "Sunset")
 """Headers by which a route says, beside a polite 2xx, that it will be switched off (RFC 9745, RFC 8594)."""
 _MOST_NOTICES, _LONGEST_NOTICE = 100, 200
+_OF_ACCOUNT = re.compile(r"/(portfolio|account|communications|exchange/user_data_timestamp)(/|$)")
+"""Routes of which no reply is believed that was kept by something on the way, and says so in `Age`."""
+_DIGITS = re.compile("[0-9]+")
 _FIRST_PAUSE_S = 0.1
-_BOUNDS_LAST_S = 60.0  # two clocks drift apart, by less than a millisecond in this time
 _FIRST_PAUSE_429_S = 0.05
 _MOST_429 = 3
 """Refusals for pace that one call takes; more would make a storm of many callers."""
+
+ANY_SUCCESS = range(200, 300)
+NO_CONTENT = (204,)
+"""How the exchange says that it did what was asked, where it has nothing to tell: any other success is not its own."""
 
 Params = Mapping[str, str | int | Sequence[str] | None]
 
 
 class _Reply(NamedTuple):
+    """`is_kept`: it is older than its request, and so tells nothing."""
+
     status: int
     body: bytes
     wait_s: float
     notice: str
-
-
-class _Bounds(NamedTuple):
-    """The exchange's clock less our monotonic one, in milliseconds: at least, at most; and since when (seconds)."""
-
-    least: float
-    most: float
-    since: float
+    is_kept: bool
 
 
 class _Failure(NamedTuple):
@@ -146,11 +145,16 @@ class Rest:
         self._transport = transport or DeadlineTransport(clock, is_tls=base.scheme == "https")
         root = str(base).rstrip("/")
         self._url = lru_cache(maxsize=256)(lambda target: httpx.URL(root + target))  # parsing one costs 70 us
-        self._host = base.host
-        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"kalshi/{__version__}"}
+        self._host, self._root = base.host, base.path.rstrip("/")
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "Cache-Control": "no-cache, no-store",
+            "User-Agent": f"kalshi/{__version__}",
+        }
         self.read_total_s = timeouts.total
         """Seconds for a whole GET; a loop, which waits for each, gives them less."""
-        self._ahead: _Bounds | None = None
+        self.their_clock = TheirClock(clock)
         self.notices: dict[str, str] = {}
         """Routes that said of themselves that they are or will be switched off, and in which words."""
 
@@ -168,12 +172,12 @@ class Rest:
         params: Params | None = None,
         body: bytes = b"",
         is_public: bool = False,
-        also: tuple[int, ...] = (),
+        answered: Container[int] = ANY_SUCCESS,
         if_unknown: str = _RECONCILE,
         items: int = 1,
         reviewed: TradingState = TradingState.REDUCING,
     ) -> bytes:
-        """The body of a 2xx answer (or of a status in `also`); else the error that says what to do.
+        """The body of an answer whose status is in `answered`; else the error that says what to do.
 
         A write whose outcome is not known ends in OutcomeUnknownError, which names `subject` and hints at
         `if_unknown`; everything else in the tree means that nothing is outstanding. A batch has `items`. What may trade
@@ -195,7 +199,7 @@ class Rest:
                 break
             if retry.may_trade:
                 may_go()  # each time: waiting for the pace, or for another try, can take seconds
-            outcome = self._attempt(method, path, url, body, until, also, may_go if retry.may_trade else None)
+            outcome = self._attempt(method, path, url, body, until, answered, may_go if retry.may_trade else None)
             if isinstance(outcome, bytes):
                 return outcome
             failure = outcome
@@ -232,7 +236,7 @@ class Rest:
         url: httpx.URL,
         body: bytes,
         until: float,
-        also: tuple[int, ...],
+        answered: Container[int],
         may_go: Callable[[], None] | None,
     ) -> bytes | _Failure:
         """Send once. Raises what is certain, returns the rest for the table to decide."""
@@ -249,9 +253,11 @@ class Rest:
         notice = "410 Gone" if reply.status == 410 else reply.notice
         if notice:
             self._note(what, notice)
-        if 200 <= reply.status < 300 or reply.status in also:
+        if reply.is_kept:
+            return _Failure(self._kept(what), is_unknown=True)
+        if reply.status in answered:
             return reply.body
-        refusal = refused(what, reply.status, reply.body, self.clock_skew_ms)
+        refusal = refused(what, reply.status, reply.body, self.their_clock.skew_ms)
         if reply.status == 429:
             self._limiter.refused(method, path)
             return _Failure(refusal, is_unknown=False, wait_s=reply.wait_s)
@@ -287,10 +293,19 @@ class Rest:
         )
         if self._signer is not None:
             request = next(self._signer.auth_flow(request))
+        try:
+            return self._received(request)
+        except (ValueError, ArithmeticError, LookupError) as error:  # it was sent: no header may hide that
+            raise httpx.RemoteProtocolError(f"an answer that cannot be read: {error}") from error
+
+    def _received(self, request: httpx.Request) -> _Reply:
         sent_s = self._clock.monotonic()
         response = self._transport.handle_request(request)
         try:
-            self._note_date(response.headers.get("date", ""), sent_s)
+            headers = response.headers
+            is_kept = self._is_kept(request, headers, sent_s)
+            if headers.get("content-encoding", "").strip().lower() not in ("", "identity", "gzip"):
+                raise httpx.DecodingError("a content encoding that nobody asked for")
             chunks, size = [], 0
             for chunk in response.iter_bytes():
                 size += len(chunk)
@@ -299,56 +314,31 @@ class Rest:
                 chunks.append(chunk)
         finally:
             response.close()
-        wait = response.headers.get("retry-after", "")  # the exchange sends none; a gateway may
-        notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := response.headers.get(name)))
-        return _Reply(response.status_code, b"".join(chunks), float(wait) if wait.isdecimal() else 0.0, notice)
+        wait = headers.get("retry-after", "")  # the exchange sends none; a gateway may
+        notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := headers.get(name)))
+        wait_s = float(wait) if _DIGITS.fullmatch(wait) else 0.0
+        return _Reply(response.status_code, b"".join(chunks), wait_s, notice, is_kept)
+
+    def _is_kept(self, request: httpx.Request, headers: httpx.Headers, sent_s: float) -> bool:
+        """Whether something on the way kept this reply to a read, by its age, or its date."""
+        is_read = request.method == "GET"
+        if is_read and _DIGITS.fullmatch(age := headers.get("age", "")) and age.strip("0"):
+            return _OF_ACCOUNT.match(request.url.path.removeprefix(self._root)) is not None
+        target = request.url.raw_path.decode("ascii", "replace")
+        return not self.their_clock.take(target, headers.get("date", ""), sent_s, is_read=is_read)
+
+    def _kept(self, what: str) -> NoAnswerError:
+        return NoAnswerError(
+            f"{what} was answered with an old reply: something between this machine and {self._host} replays replies",
+            hint="look for a caching proxy on the way; until it is gone, nothing that is read can be relied on",
+            code="replayed",
+        )
 
     def _note(self, what: str, notice: str) -> None:
         """A route was or will be switched off; each is passed on once."""
         if what not in self.notices and len(self.notices) < _MOST_NOTICES:
             self.notices[what] = safe_text(notice, _LONGEST_NOTICE)
             self._on_notice(what, self.notices[what])
-
-    def latest_there(self, at_s: float) -> Ts:
-        """What the exchange's clock showed at most when our monotonic one showed `at_s`.
-
-        Each reply was dated, in whole seconds, between its request and its arrival: together they tell it closely. Our
-        own wall clock stands in where no reply was ever dated.
-        """
-        if self._ahead is None:
-            return Ts(int(self._clock.now() - (self._clock.monotonic() - at_s) * 1000))
-        return Ts(math.ceil(at_s * 1000 + self._ahead.most))
-
-    @property
-    def most_ahead_ms(self) -> int:
-        """How far the exchange's clock is ahead of our wall clock at most; less than none where it is behind."""
-        return self.latest_there(self._clock.monotonic()) - self._clock.now()
-
-    @property
-    def clock_skew_ms(self) -> int | None:
-        """How far our clock is ahead of the exchange's now, to half a second at the first reply, and soon to less.
-
-        A reply that took long leaves it open by as much, and so takes nothing away from what others tell.
-        """
-        if self._ahead is None:
-            return None
-        there = self._clock.monotonic() * 1000 + (self._ahead.least + self._ahead.most) / 2
-        return round(self._clock.now() - there)
-
-    def _note_date(self, date: str, sent_s: float) -> None:
-        """Between which bounds the exchange's clock is ahead of our monotonic one: `Date` has whole seconds."""
-        if not date:
-            return
-        try:
-            theirs = _moment(date)
-        except (ValueError, TypeError):
-            return
-        now = self._clock.monotonic()
-        found, old = _Bounds(theirs - now * 1000, theirs + 1000 - sent_s * 1000, now), self._ahead
-        if old is not None and now - old.since < _BOUNDS_LAST_S:
-            both = _Bounds(max(old.least, found.least), min(old.most, found.most), old.since)
-            found = both if both.least <= both.most else found  # else a clock was set, or this host was asleep
-        self._ahead = found
 
     def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:
         """Back off; False where the call's time would be over before the next attempt."""
@@ -365,11 +355,6 @@ class Rest:
             f"{what}: no usable answer from {self._host} ({why[:200]})",
             hint="check the network; `kalshi exchange` tells whether the exchange is up",
         )
-
-
-@lru_cache(maxsize=2)
-def _moment(date: str) -> Ts:
-    return ts_of(parsedate_to_datetime(date))
 
 
 def _query(params: Params | None) -> str:

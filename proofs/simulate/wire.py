@@ -372,4 +372,4 @@ def _creates_in(request: httpx.Request) -> tuple[tuple[str, ...], bool]:
 
 def _without_times(request: httpx.Request) -> str:
     query = parse_qs(request.url.query.decode("ascii"))
-    return repr(sorted((name, values) for name, values in query.items() if name != "min_ts"))
+    return repr(sorted((name, values) for name, values in query.items() if name not in ("min_ts", "limit")))

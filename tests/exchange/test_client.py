@@ -7,6 +7,7 @@ import json
 import random
 import socket
 from email.utils import formatdate
+from urllib.parse import parse_qs
 
 import httpx
 import msgspec
@@ -520,7 +521,7 @@ def test_the_signature_covers_the_full_path_without_the_query(serve, connect, rs
     server = serve(Reply(200, '{"fills":[],"cursor":""}'))
     assert list(connect(server.url).fills(ticker="A B", min_ts=Ts(1999))) == []
     seen = server.seen[0]
-    assert seen.target == "/trade-api/v2/portfolio/fills?ticker=A+B&min_ts=1&limit=1000"
+    assert seen.target.startswith("/trade-api/v2/portfolio/fills?ticker=A+B&min_ts=1&limit=")
     rsa_key.public_key().verify(
         base64.b64decode(seen.headers["kalshi-access-signature"]),
         f"{seen.headers['kalshi-access-timestamp']}GET/trade-api/v2/portfolio/fills".encode(),
@@ -553,11 +554,28 @@ def page_of_fills(ids: list[str], cursor: str) -> Reply:
 def test_a_list_is_read_to_its_last_page_with_the_filters_on_each(serve, connect):
     server = serve(page_of_fills(["a", "b"], "c1"), page_of_fills([], "c2"), page_of_fills(["c"], ""))
     assert [fill.trade_id for fill in connect(server.url).fills(ticker="T")] == ["a", "b", "c"]
+    (size,) = {parse_qs(seen.target)["limit"][0] for seen in server.seen}
     assert [seen.target.partition("?")[2] for seen in server.seen] == [
-        "ticker=T&limit=1000",
-        "ticker=T&limit=1000&cursor=c1",
-        "ticker=T&limit=1000&cursor=c2",
+        f"ticker=T&limit={size}",
+        f"ticker=T&limit={size}&cursor=c1",
+        f"ticker=T&limit={size}&cursor=c2",
     ]
+
+
+def test_no_list_of_the_account_is_asked_for_in_the_words_of_the_one_before(serve, connect, clock):
+    """Whatever on the way keeps replies must ask the exchange."""
+    many = 300
+    server = serve(*[page_of_fills([], "")] * many, *[Reply(200, '{"trades":[],"cursor":""}')] * 2)
+    client = connect(server.url)
+    for _ in range(many):
+        assert list(client.fills()) == []
+        clock.advance(1.0)
+    asked = [int(parse_qs(seen.target.partition("?")[2])["limit"][0]) for seen in server.seen]
+    assert len(set(asked)) == many
+    assert all(600 < size <= 1000 for size in asked), "and a page is never larger than it may be"
+    assert {seen.headers["cache-control"] for seen in server.seen} == {"no-cache, no-store"}
+    assert [list(client.trades()) for _ in range(2)] == [[], []]
+    assert server.seen[-1].target == server.seen[-2].target, "what is public may be kept"
 
 
 def test_a_cursor_that_comes_twice_is_an_error_not_an_end(serve, connect):

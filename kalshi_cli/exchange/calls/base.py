@@ -64,8 +64,13 @@ class Calls:
         is_public: bool = False,
         most: int = PAGE,
     ) -> Iterator[T]:
-        """A list, `limit` items of it or all; `most` is the largest page of this endpoint (over it: 400)."""
-        size = most if limit is None else max(1, min(limit, most))
+        """A list, `limit` items of it or all; `most` is the largest page of this endpoint (over it: 400).
+
+        The pages of a whole list of the account have another size each time, so that nothing on the way which keeps
+        replies has been asked the same before.
+        """
+        whole = most if is_public else most - self._clock.now() % (most * 2 // 5 - 1)
+        size = whole if limit is None else max(1, min(limit, most))
         items = self._all_pages(path, {**params, "limit": size}, read, is_public)
         return islice(items, limit)
 

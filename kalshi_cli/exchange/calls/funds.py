@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.exchange.calls.base import Calls, part
-from kalshi_cli.exchange.rest import CANCEL, ONCE
+from kalshi_cli.exchange.rest import ANY_SUCCESS, CANCEL, ONCE
 from kalshi_cli.exchange.wire import funds as wire_funds
 from kalshi_cli.exchange.wire import tiers as wire_tiers
 from kalshi_cli.exchange.wire.base import WireError
@@ -90,7 +90,9 @@ class FundsCalls(Calls):
             f"--client-transfer-id {client_transfer_id} it is applied at most once"
         )
         path = f"{_SUBACCOUNTS}/transfer"
-        reply = self._rest.call("POST", path, CANCEL, subject=subject, body=body, also=(409,), if_unknown=hint)
+        reply = self._rest.call(
+            "POST", path, CANCEL, subject=subject, body=body, answered=(*ANY_SUCCESS, 409), if_unknown=hint
+        )
         refusal = read_refusal(reply)
         if is_definite(409, refusal):  # a pause is answered with 409 too
             raise refused("the transfer", 409, reply)

@@ -10,7 +10,7 @@ from kalshi_cli.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange.calls.base import Calls, part, unknown
 from kalshi_cli.exchange.rest import CANCEL, ONCE, REARM, Retry
 from kalshi_cli.exchange.wire import groups as wire_groups
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.base import WireError, read_done
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.units import Qty
 
@@ -71,7 +71,8 @@ class GroupCalls(Calls):
         subject = f"deleting order group {group.group_id}"
 
         def delete(retry: Retry) -> None:
-            self._rest.call("DELETE", path, retry, subject=subject, params=_whose(group), if_unknown=_LOOK)
+            reply = self._rest.call("DELETE", path, retry, subject=subject, params=_whose(group), if_unknown=_LOOK)
+            _done(reply, subject)
 
         try:
             with _named(group.group_id):
@@ -85,7 +86,10 @@ class GroupCalls(Calls):
         path = f"{_GROUPS}/{part(group.group_id)}/{verb}"
         subject = f"the {verb} of order group {group.group_id}"
         with _named(group.group_id):
-            self._rest.call("PUT", path, retry, subject=subject, params=_whose(group), body=body, if_unknown=_LOOK)
+            reply = self._rest.call(
+                "PUT", path, retry, subject=subject, params=_whose(group), body=body, if_unknown=_LOOK
+            )
+        _done(reply, subject)
 
     def _seen(self, look: Callable[[], T]) -> T:
         for _ in range(LOOKS - 1):
@@ -94,6 +98,13 @@ class GroupCalls(Calls):
             except NotFoundError:
                 self._clock.sleep(BETWEEN_S)
         return look()
+
+
+def _done(reply: bytes, subject: str) -> None:
+    try:
+        read_done(reply, subject)
+    except WireError as error:
+        raise unknown(subject, error) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from kalshi_cli.core.messages import AmendEnded, CancelFailed, OrderAccepted, Or
 from kalshi_cli.core.model import Order, Tif, TradingState
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds, unknown
-from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, Retry
+from kalshi_cli.exchange.rest import CANCEL, CREATE, NO_CONTENT, ONCE, Retry
 from kalshi_cli.exchange.wire import changes as wire_changes
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.base import WireError
@@ -134,9 +134,15 @@ class OrderCalls(Calls):
             return [CancelFailed(self._clock.now(), each.order_id, each.client_order_id, code) for each in orders]
 
     def cancel_all(self, subaccount: int | None = None) -> None:
-        """Everything that rests, on all shards; also orders placed within the next minute. Verify by a fresh list."""
+        """Everything that rests, on all shards; also orders placed within the next minute. Verify by a fresh list.
+
+        The exchange answers 204. OutcomeUnknownError for any other success: a gateway may say it of a request that it
+        kept to itself.
+        """
         params = {"subaccount": self.whose(subaccount)}
-        self._rest.call("DELETE", _ORDERS, CANCEL, subject="the cancel of all orders", params=params)
+        self._rest.call(
+            "DELETE", _ORDERS, CANCEL, subject="the cancel of all orders", params=params, answered=NO_CONTENT
+        )
 
     def orders(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import ExchangeError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange.calls.base import Calls, named, part, seconds
-from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE
+from kalshi_cli.exchange.rest import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
 from kalshi_cli.exchange.wire import quotes as wire_quotes
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Quote, Rfq
@@ -62,7 +62,9 @@ class QuoteCalls(Calls):
         subject, hint = f"the RFQ on {new.ticker}", "look whether it is there: kalshi rfq list"
         body = wire_quotes.rfq_body(new)
         with named(new.ticker):
-            reply = self._rest.call("POST", _RFQS, ONCE, subject=subject, body=body, also=(409,), if_unknown=hint)
+            reply = self._rest.call(
+                "POST", _RFQS, ONCE, subject=subject, body=body, answered=(*ANY_SUCCESS, 409), if_unknown=hint
+            )
         refusal = read_refusal(reply)
         if is_definite(409, refusal):  # a pause is answered with 409 too
             raise refused(subject, 409, reply)
@@ -78,7 +80,9 @@ class QuoteCalls(Calls):
     def delete_rfq(self, rfq_id: str) -> None:
         """Take a request back, with its quotes; NotFoundError where it is closed already."""
         subject, hint = f"the end of RFQ {rfq_id}", "look at it: kalshi rfq list"
-        self._rest.call("DELETE", f"{_RFQS}/{part(rfq_id)}", CANCEL, subject=subject, if_unknown=hint)
+        self._rest.call(
+            "DELETE", f"{_RFQS}/{part(rfq_id)}", CANCEL, subject=subject, if_unknown=hint, answered=NO_CONTENT
+        )
 
     # -- quotes --
 
@@ -136,7 +140,9 @@ class QuoteCalls(Calls):
     def delete_quote(self, quote_id: str, rfq_id: str = "") -> None:
         """Take a quote back; NotFoundError where it is over already."""
         subject, hint = f"the end of quote {quote_id}", "look at it: kalshi quote list"
-        self._rest.call("DELETE", _quote_path(quote_id, rfq_id), CANCEL, subject=subject, if_unknown=hint)
+        self._rest.call(
+            "DELETE", _quote_path(quote_id, rfq_id), CANCEL, subject=subject, if_unknown=hint, answered=NO_CONTENT
+        )
 
     def accept_quote(
         self, quote_id: str, side: str, rfq_id: str = "", reviewed: TradingState = TradingState.ACTIVE
@@ -149,7 +155,9 @@ class QuoteCalls(Calls):
         subject = f"the acceptance of quote {quote_id}"
         hint = f"see what became of it: kalshi rfq quotes {rfq_id or 'RFQ'}"
         body = wire_quotes.accept_body(side)
-        self._rest.call("PUT", path, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed)
+        self._rest.call(
+            "PUT", path, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed, answered=NO_CONTENT
+        )
 
     def confirm_quote(self, quote_id: str, rfq_id: str = "", reviewed: TradingState = TradingState.ACTIVE) -> None:
         """Stand by an accepted quote: it will trade. OutcomeUnknownError where it may have been confirmed.
@@ -158,7 +166,7 @@ class QuoteCalls(Calls):
         """
         path = f"{_quote_path(quote_id, rfq_id)}/confirm"
         subject, hint = f"the confirmation of quote {quote_id}", "see what became of it: kalshi quote list"
-        self._rest.call("PUT", path, CREATE, subject=subject, if_unknown=hint, reviewed=reviewed)
+        self._rest.call("PUT", path, CREATE, subject=subject, if_unknown=hint, reviewed=reviewed, answered=NO_CONTENT)
 
     # -- block trades --
 
@@ -201,7 +209,7 @@ class QuoteCalls(Calls):
         """Accept a proposal; with the second acceptance it trades."""
         path, body = f"{_BLOCKS}/{part(block_id)}/accept", wire_quotes.block_accept_body(subaccount)
         subject, hint = f"the acceptance of block trade {block_id}", "see what became of it: kalshi api GET " + _BLOCKS
-        self._rest.call("POST", path, CREATE, subject=subject, body=body, if_unknown=hint)
+        self._rest.call("POST", path, CREATE, subject=subject, body=body, if_unknown=hint, answered=NO_CONTENT)
 
 
 def _quote_path(quote_id: str, rfq_id: str) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.exchange.calls.base import Calls
-from kalshi_cli.exchange.rest import READ
+from kalshi_cli.exchange.rest import ANY_SUCCESS, READ
+from kalshi_cli.exchange.their_clock import STANDS_STILL_S
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import base as wire
 from kalshi_cli.exchange.wire.account import Costs, Limits
 from kalshi_cli.exchange.wire.base import Schedule
 from kalshi_cli.units import Ts
+
+FAR_AHEAD_MS = 5_000
+"""The exchange refuses what is signed at a time that is further off."""
 
 
 class StatusCalls(Calls):
@@ -18,8 +22,20 @@ class StatusCalls(Calls):
     def exchange_status(self) -> ExchangeStatus:
         """Whether the exchange and trading are up."""
         # During maintenance the same body comes with 503 or 504.
-        body = self._rest.call("GET", "/exchange/status", READ, is_public=True, also=(503, 504))
+        body = self._rest.call("GET", "/exchange/status", READ, is_public=True, answered=(*ANY_SUCCESS, 503, 504))
         return wire.read_status(body)
+
+    def measure_clock_skew(self) -> int | None:
+        """How far this machine's clock is ahead of the exchange's, as a read of now tells it; None without a date.
+
+        A reply that something on the way kept looks like a clock that is ahead. So such a clock is asked again, after
+        its date must have moved on: NoAnswerError where it did not.
+        """
+        self.exchange_status()
+        if (self._rest.their_clock.skew_ms or 0) > FAR_AHEAD_MS:
+            self._clock.sleep(STANDS_STILL_S)
+            self.exchange_status()
+        return self._rest.their_clock.skew_ms
 
     def schedule(self) -> Schedule:
         """Opening hours and announced maintenance."""
@@ -31,7 +47,7 @@ class StatusCalls(Calls):
         Never later than the exchange's clock can show by now: what is read has not happened yet.
         """
         as_of = wire.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
-        return min(as_of, Ts(self._clock.now() + self._rest.most_ahead_ms))
+        return min(as_of, Ts(self._clock.now() + self._rest.their_clock.most_ahead_ms))
 
     def limits(self) -> Limits:
         """The account's tier and allowances."""

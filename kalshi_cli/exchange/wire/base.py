@@ -231,6 +231,10 @@ class _AsOf(msgspec.Struct):
     as_of_time: Moment
 
 
+class _Done(msgspec.Struct):
+    error: object = None
+
+
 def _status(wire: _Status) -> ExchangeStatus:
     return ExchangeStatus(
         exchange_active=wire.exchange_active,
@@ -258,6 +262,7 @@ def _schedule(wire: _Schedule) -> Schedule:
 _status_body = msgspec.json.Decoder(_Status)
 _schedule_body = msgspec.json.Decoder(_ScheduleBody)
 _as_of_body = msgspec.json.Decoder(_AsOf)
+_done_body = msgspec.json.Decoder(_Done)
 
 
 def read_status(body: bytes) -> ExchangeStatus:
@@ -268,6 +273,16 @@ def read_status(body: bytes) -> ExchangeStatus:
 def read_schedule(body: bytes) -> Schedule:
     """`GET /exchange/schedule`."""
     return read(_schedule_body, lambda wire: _schedule(wire.schedule), body, "the schedule")
+
+
+def read_done(body: bytes, what: str) -> None:
+    """Check `{}`, by which the exchange says that a write was done. An empty reply is a gateway's."""
+
+    def convert(wire: _Done) -> None:
+        if wire.error is not None:
+            raise ValueError("it holds an error")
+
+    read(_done_body, convert, body, what)
 
 
 def read_user_data_timestamp(body: bytes) -> Ts:

@@ -196,6 +196,12 @@ def _not_usable(what: str, status: int, said: str) -> UnreachableError:
             hint="check the REST address; a proxy or a captive portal may be in the way",
             code="redirect",
         )
+    if 200 <= status < 300:
+        return NoAnswerError(
+            f"{what} was answered with {status}, which is not how the exchange answers it",
+            hint="a proxy on the way may have answered in its place",
+            code="not_its_answer",
+        )
     return NoAnswerError(
         f"the exchange could not answer {what} ({status}): {said}",
         hint="it may be down or in maintenance; `kalshi exchange` shows its status",
