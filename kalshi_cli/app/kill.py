@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from kalshi_cli.app import App
-from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.model import Order
 from kalshi_cli.desk import cancel, kill, quotes
 from kalshi_cli.errors import StateError
 from kalshi_cli.exchange.ratelimit import Rank
@@ -30,22 +30,23 @@ def cancel_everything(
     if scope.is_everything:
         app.limiter.rank = Rank.KILL
     groups: list[OrderGroup] = []
-    ours: dict[str, Order] | None = None
+    ours: set[str] | None = None
+    known: tuple[Order, ...] = ()
     with suppress(StateError):  # said already, when the halt could not be written
         groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in app.store.groups()]
-        ours = {order.order_id: order for order in app.store.live_orders() if not order.is_foreign}
+        known = app.store.live_orders()
+        ours = {order.order_id for order in known if not order.is_foreign}
 
-    def on_the_way() -> list[Order]:
+    def live() -> tuple[Order, ...]:
+        nonlocal known
         if ours is not None:
             with suppress(StateError):
-                return kill.on_the_way(app.store.live_orders())
-        return []
+                known = app.store.live_orders()
+        return known
 
     switch = kill.KillSwitch(
-        app.client, app.clock, scope, tell=app.note, progress=progress, on_the_way=on_the_way,
-        look_up=app.reconcile,
+        app.client, app.clock, scope, tell=app.note, progress=progress, live=live, look_up=app.reconcile,
         is_ours=None if ours is None else lambda order: order.order_id in ours,
-        on_file=[] if ours is None else [each for each in ours.values() if each.status is OrderStatus.RESTING],
     )  # fmt: skip
     try:
         outcome = switch.run(within_s, groups if with_groups else None)

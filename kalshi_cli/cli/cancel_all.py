@@ -137,6 +137,13 @@ def _unclean(outcome: Outcome, *, halt: str) -> OutcomeUnknownError:
     else:
         some = counted(outcome.remaining, "order") if ids else "orders"
         what = f"it could not be verified; {some} may rest{': ' * bool(ids)}{ids}{more}"
+        if not outcome.is_answered:
+            what += "; the exchange itself answered no cancel of this run"
+        if outcome.unexplained:
+            names = ", ".join(order.order_id for order in outcome.unexplained[:MOST_IDS])
+            what += (
+                f"; nothing shows that {counted(len(outcome.unexplained), 'order')} of the state file ended: {names}"
+            )
     hint = "run it again; else cancel on the web site"
     if outcome.agreed:
         from kalshi_cli.desk.quotes import trades_by

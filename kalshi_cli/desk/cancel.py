@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -50,11 +51,19 @@ class Scope(msgspec.Struct, frozen=True):
 
 def has_caught_up(client: KalshiClient, clock: Clock, since_s: float) -> bool:
     """Wait until the exchange says that its reads hold everything up to `since_s` of our monotonic clock; False if it
-    takes too long."""
+    takes too long.
+
+    What its clock showed then is known within a second, and closer with each date. An answer brings it forward only
+    where it is newer than the one before: one that something on the way kept must not.
+    """
     until = clock.monotonic() + PATIENCE_S
+    due, before = client.latest_there(since_s), math.inf
     while True:
-        as_of = client.user_data_timestamp()  # first: what it answers also tells how late it is there
-        missing_ms = client.latest_there(since_s) + MARGIN_MS - as_of
+        as_of = client.user_data_timestamp()
+        there = client.latest_there(since_s)
+        due = there if as_of > before else max(due, there)
+        before = as_of
+        missing_ms = due + MARGIN_MS - as_of
         if missing_ms <= 0 or clock.monotonic() >= until:
             return missing_ms <= 0
         clock.sleep(min(SETTLE_S, max(SHORTEST_S, missing_ms / 2_000)))
@@ -81,9 +90,12 @@ def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
         order = client.order(order_id)
         try:
             client.cancel_order(order)
-        except NotFoundError:
+        except NotFoundError as error:
             # Proves nothing: the first attempt may have canceled it, and only its answer was lost.
-            if not order.status.is_live or client.order(order_id).status is not OrderStatus.CANCELED:
+            after = client.order(order_id) if order.status.is_live else order
+            if after.status.is_live:
+                raise OutcomeUnknownError(f"{error.message}; and it still rests, as far as reads show") from error
+            if not order.status.is_live or after.status is not OrderStatus.CANCELED:
                 raise
     except CredentialsError:
         raise

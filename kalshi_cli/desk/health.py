@@ -79,6 +79,8 @@ def refuse_unless_fit(client: KalshiClient, home: Path, tell: Callable[[str], No
 def refuse_skewed(client: KalshiClient) -> None:
     """CredentialsError where the replies so far tell that our clock is too far off to sign or date an order."""
     skew = client.clock_skew_ms
+    if skew is not None and skew > SKEW_CRITICAL_MS:
+        skew = client.measure_clock_skew()
     if skew is None or abs(skew) <= SKEW_CRITICAL_MS:
         return
     way = "ahead of" if skew > 0 else "behind"
@@ -104,8 +106,7 @@ def exchange(client: KalshiClient) -> tuple[Verdict, str, str]:
 
 def clock_skew(client: KalshiClient) -> tuple[Verdict, str, str]:
     """Signatures carry the time; beyond five seconds they are refused."""
-    client.exchange_status()
-    skew = client.clock_skew_ms
+    skew = client.measure_clock_skew()
     if skew is None:
         return Verdict.UNKNOWN, "the exchange sent no Date header", "try again"
     side = "ahead of" if skew > 0 else "behind"

@@ -2,8 +2,10 @@
 
 Whoever calls it has halted the account before. What is fastest comes first: a group takes its orders away in one
 request, known from the state file even where nothing can be read; the exchange's own cancel of everything is another;
-what still rests then is cancelled in batches at the account's pace. Nothing here is proof but a list that is newer than
-the last cancel.
+what still rests then is cancelled in batches at the account's pace.
+
+Proof is both: the exchange itself answered the cancels, and a list that is newer than the last of them shows nothing.
+Anything on the way can repeat an old list; it cannot know the answer to a cancel.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import msgspec
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.checks import counted
 from kalshi_cli.core.messages import CancelFailed
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.desk.cancel import SETTLE_S, Scope, has_caught_up
 from kalshi_cli.errors import CredentialsError, KalshiError, NotFoundError
@@ -51,7 +53,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a list still shows, and whether that list is proof: read complete, and newer than the last cancel.
 
     `triggered` are the order groups that take nothing now until a person resets them. `in_doubt` are our own orders
-    that may still arrive: while there are any, nothing is verified.
+    that may still arrive, and `unexplained` those that no list shows and of which nothing says that they are over:
+    while there are any, nothing is verified. Nor is it where everything was to be canceled and not `is_answered`: the
+    exchange answered no cancel.
     """
 
     canceled: int
@@ -60,6 +64,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     triggered: tuple[str, ...] = ()
     in_doubt: tuple[Order, ...] = ()
+    unexplained: tuple[Order, ...] = ()
+    is_answered: bool = True
     agreed: tuple[Quote, ...] = ()
     """Quotes that were accepted and may trade yet: they rest nowhere, and cannot be cancelled."""
 
@@ -77,10 +83,11 @@ class KillSwitch:
     """Cancels all resting orders in scope, until a fresh list shows none, or the deadline.
 
     Orders that other programs placed are included: this is the account's kill switch; `is_ours` only counts them. An
-    order that cannot be cancelled holds up no other and is tried again each round. `on_the_way` gives the orders of
-    ours that may still arrive: while there are any, an empty list is no proof. `look_up` reads what became of them.
-    `on_file` rested when we last heard of them: those whose group is triggered before the first list are counted by
-    that. `progress` hears how many of how many are gone.
+    order that cannot be cancelled holds up no other and is tried again each round. `live` gives the orders that are
+    live as far as the state file knows. While some of them may still arrive, an empty list is no proof, and `look_up`
+    reads what became of them; nor is it while one that had arrived is neither canceled here nor known to be over.
+    Those that rested, and whose group is triggered before the first list, are counted by that. `progress` hears how
+    many of how many are gone.
     """
 
     def __init__(
@@ -91,21 +98,23 @@ class KillSwitch:
         *,
         tell: Callable[[str], None],
         progress: Callable[[int, int], None] = lambda _gone, _known: None,
-        on_the_way: Callable[[], list[Order]] = list,
+        live: Callable[[], Iterable[Order]] = tuple,
         look_up: Callable[[], object] = lambda: None,
         is_ours: Callable[[Order], bool] | None = None,
-        on_file: Iterable[Order] = (),
     ) -> None:
         self._client = client
         self._clock = clock
         self._scope = scope
         self._tell = tell
         self._progress = progress
-        self._on_the_way = on_the_way
+        self._live = live
         self._look_up = look_up
         self._is_ours = is_ours
-        self._on_file = tuple(on_file)
         self._known: dict[str, Order] = {}
+        self._over: set[str] = set()
+        self._event_of: dict[str, str] = {}
+        self._unexplained: list[Order] = []
+        self._is_answered = False
         self._triggered: dict[str, None] = {}
         self._travelling: list[Order] = []
         self._said: set[str] = set()
@@ -121,6 +130,7 @@ class KillSwitch:
         """
         started = self._clock.monotonic()
         self._until = started + deadline_s
+        rested = [order for order in self._live() if order.status is OrderStatus.RESTING]
         if groups is not None:
             self._trigger(groups, self._until)
         self._travelling = self._doubts()
@@ -136,14 +146,16 @@ class KillSwitch:
             self._say(f"{text} kalshi order group reset ID ({ids})")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
-        by_group = {order.order_id for order in self._on_file if order.order_group_id in self._triggered}
+        by_group = {order.order_id for order in rested if order.order_group_id in self._triggered}
         return Outcome(
             canceled=len(self._known.keys() | by_group) - len(left),
             remaining_orders=left,
-            is_verified=resting is not None and not self._travelling,
+            is_verified=resting is not None and not self._travelling and (bool(resting) or self._is_proven),
             seconds=round(self._clock.monotonic() - started, 3),
             triggered=tuple(self._triggered),
             in_doubt=tuple(self._travelling),
+            unexplained=tuple(self._unexplained),
+            is_answered=self._is_answered or not self._scope.is_everything,
         )
 
     def _emptied(self, pending: dict[str, Order]) -> dict[str, Order] | None:
@@ -162,9 +174,10 @@ class KillSwitch:
                 resting = pending = found
                 self._progress(len(self._known) - len(resting), len(self._known))
                 self._travelling = doubts
-                if not resting and not self._is_worth_waiting():
+                self._unexplained = [] if resting else self._explained()
+                if not resting and self._is_proven and not self._is_worth_waiting():
                     break
-            if self._travelling:
+            if self._travelling or not (resting or self._is_proven):
                 self._rest(LOOK_EVERY_S)
             if self._is_paused:
                 self._rest(PAUSE_S)
@@ -179,7 +192,7 @@ class KillSwitch:
             self._try(self._look_up)
         travelling = [
             order
-            for order in self._on_the_way()
+            for order in on_the_way(self._live())
             if self._scope.holds(order) and order.order_group_id not in self._triggered
         ]
         if self._travelling:
@@ -229,8 +242,11 @@ class KillSwitch:
         self._is_paused, taken = False, []
 
         def ask() -> None:
+            before = {order.order_id for order in self._seen()}
             self._client.cancel_all()
             taken.append(True)  # a 404 here is no order that is gone, but a route that is
+            self._is_answered = True
+            self._over |= before
 
         if self._scope.is_everything:
             self._write(ask)
@@ -253,18 +269,25 @@ class KillSwitch:
             self._progress(gone + at + len(batch) - len(failed), len(self._known))
             for each in failed:
                 if self._may_go_on():
-                    self._write(partial(self._client.cancel_order, orders[each.order_id]))
+                    self._write(partial(self._cancel_one, orders[each.order_id]))
             if not self._has_limits:  # after the first batch, which any tier takes: meanwhile its bucket fills again
                 self._has_limits = self._try(self._client.refresh_limits)
 
     def _batch(self, orders: Sequence[Order], failed: list[CancelFailed]) -> None:
         """Cancel a batch; adds those for which that failed, but for what is filled, gone, or not visible yet."""
         for each in self._client.cancel_orders(orders):
-            if isinstance(each, CancelFailed) and each.code != "not_found":
+            if not isinstance(each, CancelFailed):
+                self._is_answered = True
+                self._over.add(each.order_id)
+            elif each.code != "not_found":
                 failed.append(each)
                 if each.code == PAUSED:
                     self._is_paused = True
                     self._say(_PAUSED_TEXT)
+
+    def _cancel_one(self, order: Order) -> None:
+        self._over.add(self._client.cancel_order(order).order_id)
+        self._is_answered = True
 
     # -- what is left -------------------------------------------------------------------------------------------------
 
@@ -284,6 +307,7 @@ class KillSwitch:
         listed = self._client.orders(status="resting", event=self._scope.event or None)
         resting = {order.order_id: order for order in listed if self._scope.holds(order)}
         self._known.update(resting)
+        self._over -= resting.keys()
         return resting
 
     def _fresh_list(self) -> dict[str, Order] | None:
@@ -298,6 +322,33 @@ class KillSwitch:
 
         self._try(look)
         return found[0] if found else None
+
+    @property
+    def _is_proven(self) -> bool:
+        """Whether the exchange answered for everything that an empty list leaves out."""
+        return not self._unexplained and (self._is_answered or not self._scope.is_everything)
+
+    def _seen(self) -> list[Order]:
+        """Every order that a list showed, or that is live on file, and is in scope."""
+        on_file = [order for order in self._live() if order.order_id and self._scope.holds(order)]
+        return [*self._known.values(), *(order for order in on_file if order.order_id not in self._known)]
+
+    def _explained(self) -> list[Order]:
+        """Look at each order that nothing explains: what is over stays so, however old the reply. Those that remain."""
+        for order in self._seen():
+            if order.order_group_id in self._triggered:
+                self._over.add(order.order_id)
+            elif order.order_id not in self._over and self._clock.monotonic() < self._until:
+                self._try(partial(self._look_at, order))
+        return [order for order in self._seen() if order.order_id not in self._over]
+
+    def _look_at(self, order: Order) -> None:
+        events, ticker = self._scope.event, order.ticker
+        if events and ticker not in self._event_of:
+            self._event_of[ticker] = self._client.market(ticker).event_ticker
+        is_elsewhere = events and self._event_of[ticker] not in events.split(",")
+        if is_elsewhere or not self._client.order(order.order_id).status.is_live:
+            self._over.add(order.order_id)
 
     # -- how ------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from virtual import DAY_MS, OTHER, T0, TICKER
 from kalshi_cli.core.messages import Amend, Cancel, Place
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.kill import KillSwitch, on_the_way
+from kalshi_cli.desk.kill import KillSwitch
 from kalshi_cli.errors import InstanceError
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.runner import act, pump
@@ -369,7 +369,7 @@ class Machine(RuleBasedStateMachine):
             virtual = stage.virtual
             switch = KillSwitch(
                 virtual.client, stage.clock, Scope(), tell=virtual.said.append,
-                on_the_way=lambda: on_the_way(virtual.store.live_orders()), look_up=stage.look_up,
+                live=virtual.store.live_orders, look_up=stage.look_up,
             )  # fmt: skip
             outcomes.append(switch.run(10.0, groups=()).is_clean)
 

@@ -100,24 +100,21 @@ def test_lists_that_never_catch_up_are_no_proof(virtual: Virtual) -> None:
 def test_an_empty_list_is_no_proof_while_an_order_of_ours_is_on_its_way(virtual: Virtual) -> None:
     """Another process has sent it and has no answer yet; it arrives after the first sweep."""
     mine = on_its_way(virtual)
-    looks = iter([[mine], [mine], []])
 
-    def on_the_way() -> list[Order]:
-        left = next(looks)
-        if left and not virtual.exchange.resting("alice"):
+    def live() -> list[Order]:
+        sweeps = sum(verb == "DELETE" for verb, _ in virtual.wire.sent)
+        if sweeps == 1 and not virtual.exchange.resting("alice"):
             rest(virtual, 1)
-        return left
+        return [mine] if sweeps < 3 else []
 
-    outcome = KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append, on_the_way=on_the_way).run()
+    outcome = KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append, live=live).run()
     assert outcome.is_clean
     assert virtual.exchange.resting("alice") == []
 
 
 def test_an_order_that_stays_on_its_way_leaves_it_unverified(virtual: Virtual) -> None:
     mine = on_its_way(virtual)
-    outcome = KillSwitch(
-        virtual.client, virtual.clock, Scope(), tell=virtual.said.append, on_the_way=lambda: [mine]
-    ).run(5.0)
+    outcome = KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append, live=lambda: [mine]).run(5.0)
     assert (outcome.remaining, outcome.is_verified) == (0, False)
     assert outcome.in_doubt == (mine,)
 

@@ -13,7 +13,7 @@ from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.kill import KillSwitch, Outcome, on_the_way
+from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import NewOrder, Receipt
@@ -50,7 +50,7 @@ def press(virtual: Virtual, deadline_s: float = 60.0, **more: Any) -> Outcome:
         virtual.clock,
         more.pop("scope", Scope()),
         tell=virtual.said.append,
-        on_the_way=lambda: on_the_way(virtual.store.live_orders()),
+        live=virtual.store.live_orders,
         look_up=lambda: reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id),
     )
     return switch.run(deadline_s, **more)
@@ -142,7 +142,7 @@ def test_without_a_look_at_what_became_of_it_an_order_without_an_answer_is_never
         virtual.clock,
         Scope(),
         tell=virtual.said.append,
-        on_the_way=lambda: on_the_way(virtual.store.live_orders()),
+        live=virtual.store.live_orders,
     )
     outcome = blind.run(60.0)
     assert (outcome.is_verified, outcome.in_doubt) == (False, (lost,))

@@ -106,7 +106,7 @@ def test_an_order_that_arrives_after_the_first_round_is_cancelled_too(trailing: 
 
     trailing.wire.after = after
     mine = trailing.desk().propose(ticket())[1].submit.order
-    assert press(trailing, on_the_way=lambda: [] if late else [mine]).is_clean
+    assert press(trailing, live=lambda: [] if late else [mine]).is_clean
     assert late
     assert trailing.exchange.resting("alice") == []
 

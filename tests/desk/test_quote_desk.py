@@ -9,7 +9,7 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import kill, quotes
+from kalshi_cli.desk import quotes
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.halts import refuse_if_halted
@@ -287,7 +287,7 @@ def test_the_kill_switch_is_not_done_while_an_accepted_quote_may_trade(
         virtual.clock,
         Scope(),
         tell=virtual.said.append,
-        on_the_way=lambda: kill.on_the_way(virtual.store.live_orders()),
+        live=virtual.store.live_orders,
         look_up=lambda: reconcile_unknown(virtual.client, virtual.store, virtual.clock, TEN, virtual.new_id),
     ).run(within_s)
     assert outcome.is_clean is is_clean

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.clock import ManualClock
-from kalshi_cli.errors import RateLimitedError
+from kalshi_cli.errors import NoAnswerError, RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.units import Ts
 
@@ -28,6 +28,9 @@ class TheirClock(httpx.BaseTransport):
         self.ways = (0.0, 0.0)
         self.status = 200
         self.asked = 0
+        self.body = b"{}"
+        self.kept = ""
+        """The date of a reply that something on the way kept, and answers every read with."""
 
     def now(self) -> int:
         return self.clock.now() + self.ahead_ms
@@ -37,7 +40,8 @@ class TheirClock(httpx.BaseTransport):
         self.clock.advance(self.ways[0])
         date = format_datetime(datetime.fromtimestamp(self.now() // 1000, UTC), usegmt=True)
         self.clock.advance(self.ways[1])
-        return httpx.Response(self.status, headers={"Date": date}, content=b"{}")
+        date = self.kept if self.kept and request.method == "GET" else date
+        return httpx.Response(self.status, headers={"Date": date}, content=self.body)
 
 
 def client_of(transport: TheirClock) -> KalshiClient:
@@ -83,6 +87,82 @@ def test_a_clock_that_was_set_meanwhile_is_believed_anew() -> None:
     transport.ahead_ms = 30_000
     client.request("GET", "/exchange/status")
     assert client.latest_there(transport.clock.monotonic()) >= transport.now()
+
+
+def keep(transport: TheirClock) -> None:
+    """From now on reads are answered with a reply of now."""
+    transport.kept = format_datetime(datetime.fromtimestamp(transport.now() // 1000, UTC), usegmt=True)
+
+
+@given(st.lists(st.floats(0, 3), max_size=6), st.floats(3.2, 3_600), st.lists(st.floats(0.0, 30), max_size=12))
+def test_a_reply_that_was_kept_is_never_believed(before: list[float], age_s: float, after: list[float]) -> None:
+    transport = TheirClock(ManualClock(NOW), 0)
+    client = client_of(transport)
+    keep(transport)
+    transport.clock.advance(age_s)
+    kept, transport.kept = transport.kept, ""
+    for pause in before:
+        client.request("GET", "/exchange/status")
+        transport.clock.advance(pause)
+    client.request("GET", "/exchange/status")
+    transport.kept = kept
+    for pause in after:
+        transport.clock.advance(pause)
+        with pytest.raises(NoAnswerError, match="replays"):
+            client.request("GET", "/exchange/status")
+        assert client.latest_there(transport.clock.monotonic()) >= transport.now() - 1
+        assert abs(client.clock_skew_ms or 0) <= 501
+
+
+def test_one_of_their_machines_that_is_a_little_behind_is_believed() -> None:
+    transport = TheirClock(ManualClock(NOW), 0)
+    client = client_of(transport)
+    for number in range(40):
+        transport.ahead_ms = -900 * (number % 2)
+        client.request("GET", "/exchange/status")
+        transport.clock.advance(0.13)
+        assert client.latest_there(transport.clock.monotonic()) >= transport.clock.now()
+
+
+def test_what_answers_a_write_is_believed_whatever_reads_said() -> None:
+    transport = TheirClock(ManualClock(NOW), 0)
+    client = client_of(transport)
+    transport.ahead_ms = 40_000
+    client.request("GET", "/exchange/status")
+    transport.ahead_ms = 0
+    with pytest.raises(NoAnswerError):
+        client.request("GET", "/exchange/status")
+    client.request("DELETE", "/exchange/anything")
+    client.request("GET", "/exchange/status")
+    assert abs(client.clock_skew_ms or 0) <= 501
+
+
+def test_a_clock_that_was_set_back_is_believed_once_the_same_read_moves_on_with_ours() -> None:
+    transport = TheirClock(ManualClock(NOW), 0)
+    client = client_of(transport)
+    client.request("GET", "/exchange/status")
+    transport.ahead_ms = -40_000
+    for path in ("/exchange/status", "/exchange/schedule"):
+        with pytest.raises(NoAnswerError):
+            client.request("GET", path)
+    transport.clock.advance(2)
+    with pytest.raises(NoAnswerError):
+        client.request("GET", "/exchange/announcements")
+    client.request("GET", "/exchange/status")
+    assert client.clock_skew_ms == pytest.approx(40_000, abs=501)
+
+
+def test_a_clock_that_seems_ahead_is_asked_again() -> None:
+    transport = TheirClock(ManualClock(NOW), -8_000)
+    transport.body = b'{"exchange_active": true, "trading_active": true}'
+    assert client_of(transport).measure_clock_skew() == pytest.approx(8_000, abs=501)
+    assert transport.asked == 2
+    keep(transport)
+    with pytest.raises(NoAnswerError, match="replays"):
+        client_of(transport).measure_clock_skew()
+    transport.kept, transport.ahead_ms, transport.asked = "", 4_000, 0
+    assert client_of(transport).measure_clock_skew() == pytest.approx(-4_000, abs=501)
+    assert transport.asked == 1, "a reply that was kept is not dated in the future"
 
 
 def test_without_any_date_our_own_clock_stands_in() -> None:

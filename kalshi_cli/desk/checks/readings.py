@@ -133,8 +133,10 @@ class Readings:
 
     @property
     def account(self) -> KalshiClient:
-        """The same, once it is known which subaccount the key is locked to: it names that in what it asks."""
+        """The same, once it is known what time it is there, by which a reply that something on the way kept shows; and
+        which subaccount the key is locked to: it names that in what it asks."""
         client = self.client
+        self.once("clock", client.measure_clock_skew)
         self.once("key", self._learn_key)
         return client
 
