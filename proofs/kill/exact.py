@@ -28,6 +28,7 @@ from kalshi_cli.units import cents, contracts
 from proofs.kill.result import Line
 
 RTT_S = 0.01
+EVERYTHING = Scope()
 BASIC, ADVANCED = (200, 100), (300, 300)
 """Read and write tokens a second; a bucket of the simulator holds one second's worth."""
 
@@ -100,12 +101,12 @@ class Account:
         virtual.exchange.advance(virtual.clock.now())
         return ids
 
-    def kill(self, groups: list[str] | None) -> Measured:
+    def kill(self, groups: list[str] | None, scope: Scope = EVERYTHING) -> Measured:
         """Press it. `groups` are those that the state file knows."""
         clock = self.virtual.clock
         progress: list[int] = []
         switch = KillSwitch(
-            self.client, clock, Scope(), tell=lambda _line: None, progress=lambda gone, _known: progress.append(gone)
+            self.client, clock, scope, tell=lambda _line: None, progress=lambda gone, _known: progress.append(gone)
         )
         started = clock.monotonic()
         known = None if groups is None else [OrderGroup(group_id=each) for each in groups]
