@@ -9,9 +9,9 @@ from kalshi_cli.core.budget import budget
 from kalshi_cli.core.exposure_controls import (
     Control,
     Objection,
-    OwnControl,
     category_limit,
     churn,
+    closes_own,
     cooldown,
     event_limit,
     exposure_limit,
@@ -19,7 +19,6 @@ from kalshi_cli.core.exposure_controls import (
     live_orders,
     order_rate,
     position_limit,
-    rate_share,
 )
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import Place
@@ -41,63 +40,64 @@ LONGEST_LIFE_S = 10 * 365 * 86_400
 MOST_NEEDS = 20
 
 
-def not_halted(state: State, _limits: Limits, _intent: Place) -> Objection | None:
+def not_halted(state: State, _limits: Limits, _intent: Place, _strategy: str) -> Objection | None:
     """Nothing is sent, and no order changed, while trading is halted; it can be decreased or cancelled."""
     return ("HALTED", "trading is halted") if state.trading is TradingState.HALTED else None
 
 
-def daily_loss(state: State, limits: Limits, intent: Place) -> Objection | None:
+def daily_loss(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
     """A day that lost too much takes nothing but what makes a position smaller, whatever the trading state."""
     limit, net = limits.max_daily_loss, state.day_net
-    if limit is None or net is None or -net <= limit or is_reducing(state, intent):
+    if limit is None or net is None or -net <= limit or is_reducing(state, intent, strategy):
         return None
     return "DAILY_LOSS", f"net={format_money(net)} limit={format_money(limit)}"
 
 
-def only_reducing(state: State, _limits: Limits, intent: Place) -> Objection | None:
+def only_reducing(state: State, _limits: Limits, intent: Place, strategy: str) -> Objection | None:
     """REDUCING sends only what makes the position smaller."""
-    if state.trading is TradingState.REDUCING and not is_reducing(state, intent):
+    if state.trading is TradingState.REDUCING and not is_reducing(state, intent, strategy):
         return "REDUCING", "only orders that reduce a position"
     return None
 
 
-def market_is_known(state: State, _limits: Limits, intent: Place) -> Objection | None:
+def market_is_known(state: State, _limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """A market of this run."""
     return None if intent.ticker in state.markets else ("UNKNOWN_MARKET", f"ticker={intent.ticker}")
 
 
-def in_sight(state: State, _limits: Limits, intent: Place) -> Objection | None:
-    """While the account cannot be read nobody knows what it holds: a strategy opens nothing. What the exchange itself
-    keeps from opening anything may go."""
-    if state.blind_since is None or intent.reduce_only:
+def in_sight(state: State, _limits: Limits, intent: Place, strategy: str) -> Objection | None:
+    """While the account cannot be read nobody knows what it holds: a strategy opens nothing. What closes its own
+    position, and what the exchange itself keeps from opening anything, may go."""
+    if state.blind_since is None or (intent.reduce_only and is_reducing(state, intent, strategy)):
         return None
     return "BLIND", f"the account cannot be read since {format_ts(state.blind_since)}"
 
 
-def is_there(state: State, _limits: Limits, intent: Place) -> Objection | None:
+def is_there(state: State, _limits: Limits, intent: Place, strategy: str) -> Objection | None:
     """What the exchange has netted between two strategies is not there to be closed: it would cancel, or refuse, what
-    only reduces, as often as it is sent."""
+    only reduces, as often as it is sent. Nor is what others hold there for this strategy to close."""
     held = state.held(intent.ticker, intent.subaccount)
-    if not intent.reduce_only or held * intent.side.sign < 0:
+    owned = state.owned(intent.ticker, strategy, intent.subaccount)
+    if not intent.reduce_only or max(held * intent.side.sign, owned * intent.side.sign) < 0:
         return None
-    return "NOT_CLOSING", f"held={format_qty(held)}"
+    return "NOT_CLOSING", f"held={format_qty(held)} own={format_qty(owned)}"
 
 
-def not_locked(state: State, _limits: Limits, intent: Place) -> Objection | None:
+def not_locked(state: State, _limits: Limits, intent: Place, strategy: str) -> Objection | None:
     """A market that a person locked takes nothing but what makes a position smaller."""
     until = state.locks.get(intent.ticker)
-    if until is None or state.now >= until or intent.reduce_only or is_reducing(state, intent):
+    if until is None or state.now >= until or is_reducing(state, intent, strategy):
         return None
     return "LOCKED", f"until={format_ts(until)}"
 
 
-def group_is_open(state: State, _limits: Limits, intent: Place) -> Objection | None:
+def group_is_open(state: State, _limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """An order group that was triggered takes nothing until it is reset."""
     group = intent.order_group_id
     return ("GROUP_TRIGGERED", f"order_group_id={group}") if group in state.triggered_groups else None
 
 
-def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | None:
+def market_is_open(state: State, limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """Active, and not about to close: closes come by the clock, without a message."""
     market = state.markets[intent.ticker]
     pause = pause_of(state.exchange, market.exchange_index)
@@ -110,15 +110,15 @@ def market_is_open(state: State, limits: Limits, intent: Place) -> Objection | N
     return None
 
 
-def time_to_close(state: State, limits: Limits, intent: Place) -> Objection | None:
+def time_to_close(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
     """A strategy opens nothing that it may not get out of again before the market closes."""
     left = state.markets[intent.ticker].close_time - state.now
-    if left > limits.min_time_to_close_ms or intent.reduce_only or is_reducing(state, intent):
+    if left > limits.min_time_to_close_ms or closes_own(state, intent, strategy):
         return None
     return "MARKET_CLOSING", f"close_in_s={max(0, left) // 1000} limit_s={limits.min_time_to_close_ms // 1000}"
 
 
-def well_formed(state: State, _limits: Limits, intent: Place) -> Objection | None:
+def well_formed(state: State, _limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """Whole numbers of our units, a positive count, a price on the market's grid, flags that go together.
 
     A strategy is somebody's code: NaN passes every comparison, and a float would be stored and sent.
@@ -172,7 +172,7 @@ def _wrong_field(intent: Place) -> str:
     return "" if intent.reason.isprintable() or not intent.reason else "reason has characters that cannot be printed"
 
 
-def fresh_book(state: State, limits: Limits, intent: Place) -> Objection | None:
+def fresh_book(state: State, limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """No order is priced from a book that is unusable, old, or crossed in the middle of a matching event."""
     if limits.max_book_age_ms is None:
         return None
@@ -187,7 +187,7 @@ def fresh_book(state: State, limits: Limits, intent: Place) -> Objection | None:
     return None
 
 
-def price_collar(state: State, limits: Limits, intent: Place) -> Objection | None:
+def price_collar(state: State, limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """A bid may not reach far above the market, nor an ask far below it.
 
     A market that nobody quotes and that never traded has no price, and somebody must be the first: a person may, who
@@ -197,7 +197,7 @@ def price_collar(state: State, limits: Limits, intent: Place) -> Objection | Non
     return None if market_price is None else _too_far(limits, intent, "market", market_price)
 
 
-def collar_of_fair(state: State, limits: Limits, intent: Place) -> Objection | None:
+def collar_of_fair(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
     """Nor may it reach far beyond what the strategy itself holds for fair, whatever others quote; to get out it may.
 
     In a market without any price that is all there is to go by: an order that is far off would rest there for whoever
@@ -206,7 +206,7 @@ def collar_of_fair(state: State, limits: Limits, intent: Place) -> Objection | N
     if limits.price_collar is None:
         return None
     has_price = _market_price(state, intent) is not None
-    if has_price and (intent.fair is None or intent.reduce_only or is_reducing(state, intent)):
+    if has_price and (intent.fair is None or closes_own(state, intent, strategy)):
         return None
     if intent.fair is None:
         return "PRICE_COLLAR", f"price={format_price(intent.price)} market=none fair=missing"
@@ -229,7 +229,7 @@ def _too_far(limits: Limits, intent: Place, name: str, anchor: Price) -> Objecti
     return "PRICE_COLLAR", f"price={price} {name}={compared} collar={collar}"
 
 
-def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None:
+def order_size(_state: State, limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """Fat fingers: contracts and worst-case cost of a single order."""
     if limits.max_order_qty is not None and intent.qty > limits.max_order_qty:
         return "ORDER_SIZE", f"count={format_qty(intent.qty)} limit={format_qty(limits.max_order_qty)}"
@@ -239,10 +239,10 @@ def order_size(_state: State, limits: Limits, intent: Place) -> Objection | None
     return None
 
 
-def max_spread(state: State, limits: Limits, intent: Place) -> Objection | None:
+def max_spread(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
     """Where bid and ask are far apart nobody knows the price. A side that nobody quotes is the end of the scale."""
     book = state.books.get(intent.ticker)
-    if limits.max_spread is None or book is None or intent.reduce_only or is_reducing(state, intent):
+    if limits.max_spread is None or book is None or closes_own(state, intent, strategy):
         return None
     bid, ask = book.best_bid, book.best_ask
     spread = Price((ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid))
@@ -251,10 +251,10 @@ def max_spread(state: State, limits: Limits, intent: Place) -> Objection | None:
     return "SPREAD", f"spread={format_price(spread)} limit={format_price(limits.max_spread)}"
 
 
-def min_edge(state: State, limits: Limits, intent: Place) -> Objection | None:
-    """An order that opens risk must be better than fair by a margin, after its fee. What the exchange itself keeps from
-    opening anything needs none, whatever else of ours rests on its side."""
-    if limits.min_edge is None or intent.reduce_only or is_reducing(state, intent):
+def min_edge(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+    """An order that opens risk must be better than fair by a margin, after its fee. What only closes the strategy's own
+    position needs none, nor a fair value, whatever others hold or have resting there."""
+    if limits.min_edge is None or closes_own(state, intent, strategy):
         return None
     if intent.fair is None:
         return "MIN_EDGE", "fair=missing"
@@ -273,7 +273,7 @@ def _cost(intent: Place) -> Money:
     return notional(intent.price if intent.side is BID else Price(ONE_DOLLAR - intent.price), intent.qty)
 
 
-def self_cross(state: State, _limits: Limits, intent: Place) -> Objection | None:
+def self_cross(state: State, _limits: Limits, intent: Place, _strategy: str) -> Objection | None:
     """Our bid must not meet our own offer."""
     for order in state.orders.live(intent.ticker):
         if order.side is not intent.side and (
@@ -309,11 +309,10 @@ CONTROLS: tuple[Control, ...] = (
     event_limit,
     category_limit,
     exposure_limit,
+    cooldown,
+    budget,
 )
-OF_ONE_STRATEGY: tuple[OwnControl, ...] = (rate_share, cooldown, budget)
-"""After all others, where it is a strategy that asks."""
-
-_OF_STRATEGIES_ONLY = (in_sight, is_there, time_to_close, max_spread, collar_of_fair, min_edge)
+_OF_STRATEGIES_ONLY = (in_sight, is_there, time_to_close, max_spread, collar_of_fair, min_edge, cooldown, budget)
 OF_PEOPLE = tuple(control for control in CONTROLS if control not in _OF_STRATEGIES_ONLY)
 
 AMEND_RAISES = OF_PEOPLE

@@ -51,6 +51,7 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.orders import DUPLICATE_ID
+from kalshi_cli.core.sent import Sent
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
 from kalshi_cli.core.stats import Tally
 from kalshi_cli.units import Money, Ts
@@ -183,7 +184,7 @@ class Engine:
                 continue
             self.state.orders.add(order)
             if order.created > self.state.now - MINUTE_MS:
-                self.state.count_sent(order.ticker, order.created, order.strategy)  # a restart resets no order rate
+                self.state.count_sent(_as_sent(order))  # a restart resets no order rate
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._settle(entry)
@@ -278,8 +279,7 @@ class Engine:
             self.tally.count_denied(verdict.code)
         else:
             self.tally.orders += 1
-            order = verdict.wanted if isinstance(verdict, AmendOrder) else verdict.order
-            self.state.count_sent(order.ticker, self.state.now, order.strategy)
+            self.state.count_sent(risk.counted(self.state, verdict))
 
     def _cancel(self, order: Order, reason: str) -> list[Effect]:
         """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""
@@ -428,7 +428,7 @@ class Engine:
         """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
         for order in message.orders:
             if self.state.orders.learn(order):
-                self.state.count_sent(order.ticker, order.created, order.strategy)
+                self.state.count_sent(_as_sent(order))
         return []
 
     def _owner(self, fill: Fill) -> Order | None:
@@ -468,6 +468,11 @@ class Engine:
         changed = StateChanged(message.ts, message.state, message.source, message.reason)
         resumed = self._guards.resumed() if message.state is TradingState.ACTIVE else []
         return [changed, *resumed, *self._withdraw()]
+
+
+def _as_sent(order: Order) -> Sent:
+    """Return what an order on file counts for against the order rate; who placed it held it against that."""
+    return Sent(order.created, order.ticker, order.strategy, is_exempt=order.reduce_only)
 
 
 def _ids(message: Any) -> tuple[str, str]:

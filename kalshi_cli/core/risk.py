@@ -7,7 +7,6 @@ nothing that was not reviewed can reach a venue. Of the three only a CloseOrder 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 import msgspec
 
@@ -16,13 +15,13 @@ from kalshi_cli.core.controls import (
     AMEND_RAISES,
     BEFORE_CLOSES,
     CONTROLS,
-    OF_ONE_STRATEGY,
     OF_PEOPLE,
 )
-from kalshi_cli.core.exposure_controls import Control
+from kalshi_cli.core.exposure_controls import Control, is_reducing
 from kalshi_cli.core.messages import Amend, AmendOrder, Close, CloseOrder, Denied, Place, SubmitOrder
 from kalshi_cli.core.model import Order, OrderStatus, Tif
 from kalshi_cli.core.orders import worse_of
+from kalshi_cli.core.sent import AN_AMEND_IN_PLACE, AN_ORDER, Sent
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.units import Qty, Ts, format_qty
 
@@ -60,7 +59,7 @@ def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place])
         for count, intent in enumerate(needs, 1):
             state.orders.add(order)
             tried.append(order)
-            state.count_sent(order.ticker, state.now, order.strategy)
+            state.count_sent(Sent(state.now, order.ticker, order.strategy))
             ours = f"{first.client_order_id}+{count}"
             verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
             if isinstance(verdict, Denied):
@@ -199,6 +198,37 @@ def _lasts_longer(before: Order, intent: Amend) -> bool:
     return intent.expires is not None and before.expires is not None and not 0 < intent.expires <= before.expires
 
 
+def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> Sent:
+    """Return what a reviewed order or amend counts for against the order rate.
+
+    A smaller size or another expiry keeps the place in the queue (2026-10), and counts for a tenth of an order.
+    """
+    if not isinstance(verdict, AmendOrder):
+        order = verdict.order
+        return Sent(state.now, order.ticker, order.strategy, is_exempt=_passes_rate(state, order))
+    before, wanted = verdict.before, verdict.wanted
+    is_in_place = wanted.price == before.price and wanted.remaining <= before.remaining
+    asked = Amend(before.order_id, wanted.price, wanted.remaining, expires=wanted.expires)
+    is_lower = not is_raise(before, asked) and not _lasts_longer(before, asked)
+    with state.orders.without(before.order_id):
+        is_exempt = is_lower or _passes_rate(state, wanted)
+    tenths = AN_AMEND_IN_PLACE if is_in_place else AN_ORDER
+    return Sent(state.now, before.ticker, before.strategy, tenths, is_exempt)
+
+
+def _passes_rate(state: State, order: Order) -> bool:
+    """What only closes is not held against the order rate."""
+    intent = Place(
+        order.ticker,
+        order.side,
+        order.price,
+        order.remaining,
+        reduce_only=order.reduce_only,
+        subaccount=order.subaccount,
+    )
+    return is_reducing(state, intent, order.strategy)
+
+
 def _wrong_amend(before: Order, intent: Amend) -> str:
     """What is wrong with a strategy's amend; an order that is like that already is not asked for again."""
     if intent.expires is not None and type(intent.expires) is not int:
@@ -211,31 +241,33 @@ def _wrong_amend(before: Order, intent: Amend) -> str:
 def _objection(
     state: State, limits: Limits, intent: Place, controls: tuple[Control, ...], strategy: str
 ) -> Denied | None:
-    own = OF_ONE_STRATEGY if controls is CONTROLS else ()
-    asked = chain(
-        (control(state, limits, intent) for control in controls),
-        (control(state, limits, intent, strategy) for control in own),
-    )
+    asked = (control(state, limits, intent, strategy) for control in controls)
     objection = next((each for each in asked if each is not None), None)
     return Denied(state.now, strategy, intent.ticker, *objection) if objection is not None else None
 
 
 def adding(state: State) -> list[Order]:
-    """Live orders of strategies that are not sure to make a position smaller, whichever of all orders fill.
+    """Return the live orders of strategies that are not sure to make a position smaller, whichever of all orders fill.
 
-    Of those on the closing side the oldest stay, up to the position, after what people and others have there.
+    Of those on the closing side the oldest stay, up to what their strategy holds, and together up to the position of
+    the account after what people and others have there.
     """
     found: list[Order] = []
-    room: dict[tuple[str, int], int] = {}
+    room: dict[tuple[str, str, int], int] = {}
     for order in state.orders.live():
-        key, held = (order.ticker, order.subaccount), state.held(order.ticker, order.subaccount)
-        if key not in room:
-            others = (o for o in state.orders.live(order.ticker) if not o.strategy and o.subaccount == order.subaccount)
-            room[key] = abs(held) - sum(other.remaining for other in others if other.side.sign * held < 0)
+        ticker, subaccount, sign = order.ticker, order.subaccount, order.side.sign
+        account, own = ("", ticker, subaccount), (order.strategy, ticker, subaccount)
+        held = state.held(ticker, subaccount)
+        if account not in room:
+            others = (o for o in state.orders.live(ticker) if not o.strategy and o.subaccount == subaccount)
+            room[account] = abs(held) - sum(other.remaining for other in others if other.side.sign * held < 0)
         if not order.strategy:
             continue
-        if order.side.sign * held < 0 and order.remaining <= room[key]:
-            room[key] -= order.remaining
+        owned = state.owned(ticker, order.strategy, subaccount)
+        room.setdefault(own, abs(owned))
+        if max(sign * held, sign * owned) < 0 and order.remaining <= min(room[account], room[own]):
+            room[account] -= order.remaining
+            room[own] -= order.remaining
         else:
             found.append(order)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
@@ -25,6 +25,7 @@ from kalshi_cli.core.model import (
     TradingState,
 )
 from kalshi_cli.core.orders import OrderIndex
+from kalshi_cli.core.sent import Sent, SentOrders
 from kalshi_cli.core.shares import OTHERS, Losses, Shares
 from kalshi_cli.core.sizing import NO_ALLOTMENT, Allotment, size
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
@@ -131,8 +132,8 @@ class State:
         """What the ticker channel said last."""
         self.last_entry = Ts(0)
         """The time of the newest fill or settlement booked: where the next read of the account begins."""
-        self.sent: deque[tuple[Ts, str, str]] = deque()
-        """When each order of the last minute was sent, in which market, and of which strategy."""
+        self.sent = SentOrders()
+        """Of the last minute."""
         self.strategies: Collection[str] = ()
         """Those of this run."""
         self.locks: dict[str, Ts] = {}
@@ -160,30 +161,18 @@ class State:
         heard = (book.ts, self.feed_ts) if self.is_feed_live else (book.ts,)
         return min(abs(self.now - ts) for ts in heard)
 
-    def count_sent(self, ticker: str, ts: Ts, strategy: str = "") -> None:
-        """An order was, or is about to be, sent."""
-        self.sent.append((ts, ticker, strategy))
-        self.orders_last_minute()
+    def count_sent(self, sent: Sent) -> None:
+        """Count an order or an amend that was, or is about to be, sent."""
+        self.sent.add(sent, self.now)
 
     def take_back(self, order: Order) -> None:
         """An order that was added and counted has not left: it counts no more."""
         self.orders.take_back(order.client_order_id)
-        entry = order.created, order.ticker, order.strategy
-        if entry in self.sent:
-            self.sent.remove(entry)
+        self.sent.take_back(order)
 
-    def orders_last_minute(self, ticker: str | None = None) -> int:
-        """Orders sent within the last minute, in one market or in all."""
-        if self.sent and self.sent[0][0] - self.now > AHEAD_MS:
-            self.sent = deque((min(ts, self.now), sent_in, strategy) for ts, sent_in, strategy in self.sent)
-        while self.sent and self.sent[0][0] <= self.now - MINUTE_MS:
-            self.sent.popleft()
-        return len(self.sent) if ticker is None else sum(1 for _, sent_in, _ in self.sent if sent_in == ticker)
-
-    def sent_last_minute(self, ticker: str | None = None) -> Counter[str]:
-        """The same by strategy; what has none is of people, or of other programs."""
-        self.orders_last_minute()
-        return Counter(strategy for _, sent_in, strategy in self.sent if ticker in (None, sent_in))
+    def sent_last_minute(self, ticker: str | None = None, *, asked_by: str = "") -> Counter[str]:
+        """Return tenths of orders that were sent within the last minute, by strategy; see `SentOrders`."""
+        return self.sent.by_strategy(self.now, ticker, asked_by)
 
     @property
     def cash(self) -> Money | None:

@@ -89,6 +89,12 @@ class Build:
         }
         return Fill(trade_id=trade_id, **(fields | changes))
 
+    def held(self, state: State, strategy: str = "s", trade_id: str = "t1", **changes: Any) -> None:
+        """Book a fill with the account and with the strategy whose order it was."""
+        fill = self.fill(trade_id, **changes)
+        state.ledger.book(fill)
+        state.book_own(strategy, fill)
+
     def settlement(self, **changes: Any) -> Settlement:
         fields: dict[str, Any] = {
             "ticker": "KXA-1",

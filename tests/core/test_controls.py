@@ -120,7 +120,7 @@ def test_the_number_of_live_orders_is_bounded_over_all_markets(state: State, bui
     state.orders.add(build.order("b", ticker="KXB-1", is_foreign=True, order_id="o9"))
     assert code(state, place(), max_live_orders=3) == "approved"
     assert code(state, place(), max_live_orders=2) == "LIVE_ORDERS"
-    state.ledger.book(build.fill())
+    build.held(state)
     assert code(state, place(ASK, 45), max_live_orders=0) == "approved", "it closes"
 
 
@@ -291,9 +291,11 @@ def test_in_a_wide_market_strategies_open_nothing(state: State, build: Build) ->
     assert code(state, place(price=3), max_spread=cents(4)) == "approved", "nobody bids: the end of the scale is at 0"
     book.load(((cents(40), contracts(9)),), (), NOW)
     assert code(state, place(), max_spread=cents(59)) == "SPREAD"
-    state.ledger.book(build.fill())
+    build.held(state)
     assert code(state, place(ASK, 45), max_spread=cents(0)) == "approved", "it closes"
-    assert code(state, place(ASK, 45, 99, tif=Tif.IOC, reduce_only=True), max_spread=cents(0)) == "approved"
+    only = {"tif": Tif.IOC, "reduce_only": True}
+    assert code(state, place(ASK, 45, **only), max_spread=cents(0)) == "approved"
+    assert code(state, place(ASK, 45, 99, **only), max_spread=cents(0)) == "SPREAD", "more than the strategy holds"
     del state.books["KXA-1"]
     assert code(state, place(), max_spread=cents(0), max_book_age_ms=None) == "approved"
 
@@ -303,7 +305,7 @@ def test_shortly_before_a_market_closes_strategies_open_nothing(state: State, bu
     assert code(state, place(), **limit) == "MARKET_CLOSING", "it closes in an hour"
     assert code(state, place(), "", **limit) == "approved"
     assert code(state, place(), min_time_to_close_ms=HOUR - 1) == "approved"
-    state.ledger.book(build.fill())
+    build.held(state)
     assert code(state, place(ASK, 45), **limit) == "approved"
 
 
@@ -313,7 +315,7 @@ def test_a_price_far_beyond_what_a_strategy_holds_for_fair_is_refused_whatever_o
     assert code(state, place(price=44, fair=cents(33))) == "PRICE_COLLAR"
     assert code(state, place(price=44, fair=cents(34))) == "approved"
     assert code(state, place(ASK, 40, fair=cents(51))) == "PRICE_COLLAR"
-    state.ledger.book(build.fill())
+    build.held(state)
     assert code(state, place(ASK, 40, fair=cents(51))) == "approved", "to get out it may"
 
 
@@ -324,7 +326,7 @@ def test_a_locked_market_takes_only_what_closes(state: State, build: Build) -> N
     state.locks = {"KXA-1": Ts(NOW + 1)}
     assert code(state, place()) == code(state, place(), "") == "LOCKED"
     assert code(state, place(ticker="KXB-1")) == "approved"
-    state.ledger.book(build.fill())
+    build.held(state)
     assert code(state, place(ASK, 45)) == "approved"
     assert code(state, place(ASK, 45, 11)) == "LOCKED"
     state.now = Ts(NOW + 1)

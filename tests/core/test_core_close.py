@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kalshi_cli.core.messages import Alert, Close, CloseOrder, Denied, Intent, Place, Tick
 from kalshi_cli.core.model import ASK, BID, MarketStatus, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.core.risk import review, review_close
+from kalshi_cli.core.sent import AN_ORDER
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.units import Money, Qty, cents, contracts
 
@@ -165,6 +166,6 @@ def test_the_engine_counts_a_close_as_live_at_once_and_a_refusal_as_denied(build
     verdict = engine.close(out())
     assert isinstance(verdict, CloseOrder)
     assert engine.state.orders.get("id1") == verdict.order
-    assert engine.state.orders_last_minute() == 1
+    assert engine.state.sent_last_minute() == {"": AN_ORDER}
     assert isinstance(engine.close(out()), Denied), "the first one may fill"
     assert (engine.tally.intents, engine.tally.orders, engine.tally.denied) == (2, 1, {"NOT_CLOSING": 1})

@@ -53,6 +53,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, OrderStatus, StpMode, TradingState
 from kalshi_cli.core.orders import MAX_ENDED_ORDERS
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.sent import AN_ORDER
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.core.surroundings import CLOSED_AGAIN_MS
 from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
@@ -316,13 +317,13 @@ def test_an_order_that_was_taken_back_before_it_left_counts_nowhere(build: Build
     assert isinstance(first, SubmitOrder)
     assert isinstance(engine.place(bid(qty=10)), Denied), "it counts"
     engine.step(Tick(Ts(NOW + later_ms)))
-    engine.state.orders_last_minute()
+    engine.state.sent_last_minute()
     engine.take_back(first.order)
-    assert (engine.state.orders.live(), engine.state.orders_last_minute()) == ([], 0)
+    assert (engine.state.orders.live(), engine.state.sent_last_minute()) == ([], {})
     again = engine.place(bid(qty=10), client_order_id="typed-1")
     assert isinstance(again, SubmitOrder)
     assert again.order.created == NOW + later_ms
-    assert engine.state.orders_last_minute() == 1
+    assert engine.state.sent_last_minute() == {"": AN_ORDER}
 
 
 # -- orders and fills -----------------------------------------------------------------------------------------------
@@ -615,7 +616,9 @@ def test_a_restart_does_not_reset_the_order_rate(build: Build) -> None:
     old = build.order("c0", created=Ts(NOW - 60_000))
     foreign = build.order("c9", order_id="o9", is_foreign=True)
     engine.recall([build.order("c2"), foreign, old, build.order("c1", created=Ts(NOW - 5))], [])
-    assert list(engine.state.sent) == [(NOW - 5, "KXA-1", ""), (NOW, "KXA-1", "")]
+    assert engine.state.sent_last_minute() == {"": 2 * AN_ORDER}
+    engine.step(Tick(Ts(NOW + 59_995)))
+    assert engine.state.sent_last_minute() == {"": AN_ORDER}
 
 
 def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, str]) -> None:

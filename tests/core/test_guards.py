@@ -69,6 +69,12 @@ def moves(effects: Iterable[Effect]) -> list[tuple[TradingState, str]]:
     return [(effect.state, effect.code) for effect in effects if isinstance(effect, StateChanged)]
 
 
+def hold(engine: Engine, fill: Fill) -> None:
+    """The strategy traded this in an earlier run."""
+    engine.step(Filled(NOW, fill))
+    engine.state.book_own("quiet", fill)
+
+
 def place(engine: Engine, qty: int = 10, price: int = 40, **changes: Any) -> Order:
     """An order of the strategy, sent and not answered yet."""
     verdict = engine.place(Place("KXA-1", changes.pop("side", BID), cents(price), contracts(qty), **changes), "quiet")
@@ -141,7 +147,7 @@ def unknown(engine: Engine, reason: str = "") -> list[Effect]:
 def test_three_creates_in_a_row_without_an_answer_stop_new_orders_and_not_what_closes(
     build: Build, engine: Engine
 ) -> None:
-    engine.step(Filled(NOW, build.fill(qty=contracts(5))))
+    hold(engine, build.fill(qty=contracts(5)))
     assert moves(unknown(engine)) == moves(unknown(engine)) == []
     effects = unknown(engine)
     assert moves(effects) == [(REDUCING, "API_GUARD")]
@@ -151,6 +157,7 @@ def test_three_creates_in_a_row_without_an_answer_stop_new_orders_and_not_what_c
     denied = engine.place(Place("KXA-1", BID, cents(40), contracts(1)), "quiet")
     assert isinstance(denied, Denied)
     assert denied.code == "REDUCING"
+    engine.step(Tick(Ts(NOW + 1_000)))
     assert isinstance(engine.place(Place("KXA-1", ASK, cents(42), contracts(5)), "quiet"), SubmitOrder)
     assert engine.state.trading is REDUCING
 
@@ -225,7 +232,7 @@ def test_the_third_answer_that_stays_away_is_on_file_after_its_guard(engine: Eng
 def test_reducing_cancels_what_adds_risk_and_leaves_what_closes_and_what_people_placed(
     build: Build, engine: Engine
 ) -> None:
-    engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(10))))
+    hold(engine, build.fill(order_id="old", qty=contracts(10)))
     rest(engine, "adds", price=39)
     rest(engine, "closes", side=ASK, price=45, qty=6)
     rest(engine, "too much", side=ASK, price=46, qty=6)
@@ -237,7 +244,7 @@ def test_reducing_cancels_what_adds_risk_and_leaves_what_closes_and_what_people_
 
 
 def test_a_closing_order_stays_only_if_it_closes_after_what_people_have_there_too(build: Build, engine: Engine) -> None:
-    engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(10))))
+    hold(engine, build.fill(order_id="old", qty=contracts(10)))
     engine.place(Place("KXA-1", ASK, cents(45), contracts(6)), client_order_id="typed")
     engine.step(OrderAccepted(NOW, "typed", "typed", Qty(0), contracts(6)))
     rest(engine, "o2", side=ASK, price=46, qty=5)
@@ -283,7 +290,7 @@ def test_a_clash_on_another_market_still_lets_ours_end_as_never_arrived(build: B
 
 
 def test_a_reduce_only_order_may_be_cut_to_the_position(build: Build, engine: Engine) -> None:
-    engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(10))))
+    hold(engine, build.fill(order_id="old", qty=contracts(10)))
     order = place(engine, side=ASK, price=42, reduce_only=True, tif=Tif.IOC)
     cut = build.order(order.client_order_id, order_id="o1", side=ASK, price=cents(42), qty=contracts(7))
     assert moves(engine.step(OrderState(NOW, cut))) == []

@@ -1,11 +1,14 @@
-"""Strategies that run together share the order rate: however much one of them sends, the others keep theirs."""
+"""Strategies that run together share the order rate: each borrows what the others leave, and none starves another."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from core_build import NOW, Build, Scripted
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
@@ -20,6 +23,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import ASK, BID, OrderStatus
+from kalshi_cli.core.sent import AN_ORDER
 from kalshi_cli.core.state import Limits
 from kalshi_cli.units import Qty, Ts, cents, contracts
 
@@ -41,34 +45,83 @@ def ask(engine: Engine, who: Scripted, *wants: Any) -> list[str]:
     """What became of each: sent, amended, or the code of what refused it."""
     who.wants += wants
     words = {SubmitOrder: "sent", AmendOrder: "amended"}
-    effects = [each for each in engine.step(Tick(NOW)) if isinstance(each, SubmitOrder | AmendOrder | Denied)]
+    effects = [
+        each for each in engine.step(Tick(engine.state.now)) if isinstance(each, SubmitOrder | AmendOrder | Denied)
+    ]
     return [each.code if isinstance(each, Denied) else words[type(each)] for each in effects]
 
 
 @pytest.mark.parametrize(("limits", "code"), [(ALL, "ORDER_RATE"), (OF_ONE_MARKET, "MARKET_RATE")])
-def test_a_noisy_strategy_leaves_the_other_its_share(build: Build, limits: Limits, code: str) -> None:
+def test_a_noisy_strategy_borrows_what_the_other_leaves_but_for_what_is_kept_for_that(
+    build: Build, limits: Limits, code: str
+) -> None:
+    """Of ten each has five; of these three are kept for it at any time."""
     engine, who = loop(build, "noisy", "calm", limits=limits)
-    assert ask(engine, who["noisy"], *[BUY] * 20) == ["sent"] * 5 + [code] * 15
-    assert ask(engine, who["calm"], *[BUY] * 6) == ["sent"] * 5 + [code]
-    engine.step(Tick(Ts(NOW + 60_001)))
-    engine.step(build.book(ts=engine.state.now))
+    assert ask(engine, who["noisy"], *[BUY] * 20) == ["sent"] * 7 + [code] * 13
+    assert ask(engine, who["calm"], *[BUY] * 4) == ["sent"] * 3 + [code]
+    at(engine, build, NOW + 60_001)
     assert engine.state.sent_last_minute().total() == 0
+
+
+def test_what_was_borrowed_goes_first_to_whoever_has_not_had_its_share(build: Build) -> None:
+    """The noisy one asks first, each time, and gets nothing before the calm one has had its five."""
+    engine, who = loop(build, "noisy", "calm")
+    for second in range(7):
+        at(engine, build, NOW + second * 1_000)
+        assert ask(engine, who["noisy"], BUY) == ["sent"]
+    assert ask(engine, who["calm"], *[BUY] * 4) == ["sent"] * 3 + ["ORDER_RATE"]
+    for second in (60, 61):
+        at(engine, build, NOW + second * 1_000)
+        assert ask(engine, who["noisy"], BUY) == ["ORDER_RATE"]
+        assert ask(engine, who["calm"], BUY, BUY) == ["sent", "ORDER_RATE"]
+    at(engine, build, NOW + 62_000)
+    assert ask(engine, who["noisy"], BUY) == ["sent"], "both have five"
+
+
+def test_one_that_has_sent_half_of_its_share_has_all_of_it_kept(build: Build) -> None:
+    engine, who = loop(build, "noisy", "calm")
+    assert ask(engine, who["calm"], *[BUY] * 3) == ["sent"] * 3
+    assert ask(engine, who["noisy"], *[BUY] * 6) == ["sent"] * 5 + ["ORDER_RATE"]
+    assert ask(engine, who["calm"], *[BUY] * 3) == ["sent"] * 2 + ["ORDER_RATE"]
+
+
+@given(asked=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9_000)), max_size=200), limit=st.integers(0, 14))
+def test_no_minute_ever_has_more_orders_than_the_limit_and_each_has_half_of_its_share(
+    asked: list[tuple[str, int]], limit: int
+) -> None:
+    build = Build()
+    engine, who = loop(build, *"abc", limits=msgspec.structs.replace(ALL, max_orders_per_minute=limit))
+    sent: list[tuple[int, str]] = []
+    for name, wait in asked:
+        now = engine.state.now + wait
+        at(engine, build, now)
+        recent = [by for ts, by in sent if ts > now - 60_000]
+        if ask(engine, who[name], BUY) == ["sent"]:
+            sent.append((now, name))
+            assert len(recent) < limit
+        elif limit >= 3:
+            assert recent.count(name) >= (limit // 3 + 1) // 2
+
+
+def at(engine: Engine, build: Build, now: int) -> None:
+    engine.step(Tick(Ts(now)))
+    engine.step(build.book(ts=now))
 
 
 def test_what_was_sent_is_forgotten_within_a_minute_also_after_the_clock_was_set_back(build: Build) -> None:
     engine, who = loop(build, "noisy")
     assert ask(engine, who["noisy"], *[BUY] * 10) == ["sent"] * 10
     engine.step(Tick(Ts(NOW - 3_600_000)))
-    assert engine.state.orders_last_minute() == 10, "it was sent a moment ago"
+    assert engine.state.sent_last_minute().total() == 10 * AN_ORDER, "it was sent a moment ago"
     engine.step(Tick(Ts(NOW - 3_540_000)))
-    assert engine.state.orders_last_minute() == 0
+    assert engine.state.sent_last_minute().total() == 0
 
 
-def test_the_share_is_said(build: Build) -> None:
+def test_what_is_kept_for_others_is_said(build: Build) -> None:
     engine, who = loop(build, "noisy", "calm")
-    who["noisy"].wants += [BUY] * 6
+    who["noisy"].wants += [BUY] * 8
     (denied,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, Denied)]
-    assert (denied.strategy, denied.detail) == ("noisy", "sent=5 share=5 limit=10 window_s=60")
+    assert (denied.strategy, denied.detail) == ("noisy", "sent=7 own=7 kept=3 limit=10 window_s=60")
 
 
 @pytest.mark.parametrize(("limits", "code"), [(ALL, "ORDER_RATE"), (OF_ONE_MARKET, "MARKET_RATE")])
@@ -85,26 +138,77 @@ def test_what_people_send_is_taken_from_all(build: Build) -> None:
     assert isinstance(engine.place(BUY), Denied), "nor does a person pass it"
 
 
-def test_amends_that_lower_pass_and_are_not_at_the_other_s_expense(build: Build) -> None:
-    engine, who = loop(build, "noisy", "calm")
-    who["noisy"].wants.append(BUY)
+def amend(engine: Engine, build: Build, who: Scripted, price: int, qty: int, expires: Ts | None = None) -> list[str]:
+    """Ask to amend the order `o1`; where that passes, the exchange takes it."""
+    found = ask(engine, who, Amend("o1", cents(price), contracts(qty), expires=expires))
+    if found == ["amended"]:
+        before = engine.state.orders.by_order_id("o1")
+        assert before is not None
+        now = build.order(before.client_order_id, order_id="o1", price=cents(price), qty=contracts(qty),
+                          strategy=who.name, status=OrderStatus.RESTING, expires=expires or before.expires)  # fmt: skip
+        engine.step(AmendEnded(NOW, now))
+    return found
+
+
+def rest(engine: Engine, who: Scripted, intent: Place = BUY) -> None:
+    """It is on the book as `o1`."""
+    who.wants.append(intent)
     (order,) = [each.order for each in engine.step(Tick(NOW)) if isinstance(each, SubmitOrder)]
     engine.step(OrderAccepted(NOW, order.client_order_id, "o1", Qty(0), order.qty))
-    for price in range(39, 19, -1):
-        assert ask(engine, who["noisy"], Amend("o1", cents(price), contracts(1))) == ["amended"]
-        now = build.order(order.client_order_id, order_id="o1", price=cents(price), qty=order.qty,
-                          strategy="noisy", status=OrderStatus.RESTING)  # fmt: skip
-        engine.step(AmendEnded(NOW, now))
-    assert engine.state.orders_last_minute() == 21
-    assert ask(engine, who["noisy"], BUY) == ["ORDER_RATE"]
-    assert ask(engine, who["calm"], *[BUY] * 5) == ["sent"] * 5
 
 
-def test_what_only_closes_passes_the_share(build: Build) -> None:
+def test_an_amend_that_lowers_the_price_passes_and_is_not_at_the_other_s_expense(build: Build) -> None:
+    """It loses its place in the queue, as a new order would; the strategy itself has had so much."""
     engine, who = loop(build, "noisy", "calm")
-    engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(2))))
-    assert ask(engine, who["noisy"], *[BUY] * 6) == ["sent"] * 5 + ["ORDER_RATE"]
-    assert ask(engine, who["noisy"], Place("KXA-1", ASK, cents(44), contracts(1))) == ["sent"]
+    rest(engine, who["noisy"])
+    for price in range(39, 19, -1):
+        assert amend(engine, build, who["noisy"], price, 1) == ["amended"]
+    assert engine.state.sent_last_minute(asked_by="noisy").total() == 21 * AN_ORDER
+    assert ask(engine, who["noisy"], BUY) == ["ORDER_RATE"]
+    assert ask(engine, who["calm"], *[BUY] * 8) == ["sent"] * 7 + ["ORDER_RATE"]
+
+
+def test_an_amend_that_keeps_its_place_counts_for_a_tenth_of_an_order(build: Build) -> None:
+    engine, who = loop(build, "one", "two")
+    rest(engine, who["one"], msgspec.structs.replace(BUY, qty=contracts(20)))
+    for qty in range(19, 14, -1):
+        assert amend(engine, build, who["one"], 40, qty) == ["amended"]
+    for life in range(1, 6):
+        assert amend(engine, build, who["one"], 40, 15, Ts(NOW + 90_000 + life)) == ["amended"]
+    assert engine.state.sent_last_minute(asked_by="one") == {"one": 20}
+    assert amend(engine, build, who["one"], 41, 15) == ["amended"], "for a better price it goes to the end"
+    assert engine.state.sent_last_minute() == {"one": 25}, "what only makes it smaller takes nothing from the other"
+    assert engine.state.sent_last_minute(asked_by="one") == {"one": 30}
+
+
+def test_a_longer_life_is_held_against_the_rate(build: Build) -> None:
+    """Else a loop that prolongs at each tick would never end."""
+    engine, who = loop(build, "one", limits=msgspec.structs.replace(ALL, max_orders_per_minute=2))
+    rest(engine, who["one"])
+    assert amend(engine, build, who["one"], 40, 1, Ts(NOW + 91_000)) == ["amended"]
+    assert amend(engine, build, who["one"], 40, 1, Ts(NOW + 92_000)) == ["ORDER_RATE"]
+
+
+def test_what_only_closes_passes_the_rate_and_is_not_at_the_other_s_expense(build: Build) -> None:
+    engine, who = loop(build, "noisy", "calm")
+    fill = build.fill(order_id="old", qty=contracts(10))
+    engine.step(Filled(NOW, fill))
+    engine.state.book_own("noisy", fill)
+    assert ask(engine, who["noisy"], *[BUY] * 8) == ["sent"] * 7 + ["ORDER_RATE"]
+    assert ask(engine, who["noisy"], *[Place("KXA-1", ASK, cents(44), contracts(1))] * 5) == ["sent"] * 5
+    assert ask(engine, who["calm"], *[BUY] * 4) == ["sent"] * 3 + ["ORDER_RATE"]
+
+
+def test_a_quote_that_only_closes_is_moved_at_nobody_s_expense(build: Build) -> None:
+    engine, who = loop(build, "one", "two", limits=msgspec.structs.replace(ALL, max_orders_per_minute=2))
+    fill = build.fill(order_id="old", qty=contracts(10))
+    engine.step(Filled(NOW, fill))
+    engine.state.book_own("one", fill)
+    rest(engine, who["one"], Place("KXA-1", ASK, cents(44), contracts(1)))
+    who["one"].wants.append(Amend("o1", cents(43), contracts(1)))
+    assert any(isinstance(each, AmendOrder) for each in engine.step(Tick(NOW)))
+    assert engine.state.sent_last_minute() == {}
+    assert ask(engine, who["two"], BUY) == ["sent"]
 
 
 def test_where_there_are_more_strategies_than_orders_each_may_send_one_while_there_are_any(build: Build) -> None:

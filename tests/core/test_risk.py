@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kalshi_cli.core.messages import Denied, Place, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, ExchangeStatus, MarketStatus, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.core.risk import review
+from kalshi_cli.core.sent import Sent
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 
@@ -67,7 +68,7 @@ def test_a_halt_refuses_everything(state: State) -> None:
 def test_while_the_account_is_out_of_sight_a_strategy_opens_nothing(state: State, build: Build) -> None:
     state.blind_since = Ts(NOW - 15_000)
     assert code(state, place(), strategy="s") == "BLIND"
-    state.ledger.book(build.fill(qty=contracts(10)))
+    build.held(state)
     assert code(state, place(ASK, 45), strategy="s") == "BLIND", "what it holds may be another count by now"
     assert code(state, place(ASK, 45, tif=Tif.IOC, reduce_only=True), strategy="s") == "approved", "that cannot open"
     assert code(state, place()) == "approved", "whoever types it looks at the account himself"
@@ -79,9 +80,9 @@ def test_what_only_reduces_goes_only_where_there_is_something_on_the_other_side(
     out = place(ASK, 45, tif=Tif.IOC, reduce_only=True)
     assert code(state, out, strategy="s") == "NOT_CLOSING"
     assert code(state, out) == "approved", "a person may know better"
-    state.ledger.book(build.fill(side=ASK))
+    build.held(state, side=ASK)
     assert code(state, out, strategy="s") == "NOT_CLOSING"
-    state.ledger.book(build.fill("t2", qty=contracts(11)))
+    build.held(state, "s", "t2", qty=contracts(20))
     assert code(state, out, strategy="s") == "approved"
 
 
@@ -107,7 +108,8 @@ def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build
 )
 def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: State, build: Build, limits: Limits) -> None:
     """It wants to close ten, the account has five, and an order of another rests on that side: the exchange cuts it."""
-    state.ledger.book(build.fill(qty=contracts(5)))
+    build.held(state)
+    build.held(state, "another", "t2", side=ASK, qty=contracts(5))
     state.orders.add(build.order("another's", side=ASK, price=cents(60)))
     if limits == Limits(min_edge=None):
         state.trading = TradingState.REDUCING
@@ -206,7 +208,7 @@ def test_what_an_order_needs_is_held_against_the_limits_with_all_before_it_live_
     assert (more.code, more.detail) == ("POSITION_LIMIT", "worst=26.00 limit=25.00 needed_by=KXA-1")
     hurried = msgspec.structs.replace(limits, max_orders_per_minute=2)
     assert code(state, legs, hurried) == "ORDER_RATE"
-    assert (state.orders.count_live, state.total_exposure(), state.orders_last_minute()) == (0, 0, 0)
+    assert (state.orders.count_live, state.total_exposure(), len(state.sent)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -332,21 +334,21 @@ def test_size_and_cost_of_one_order_are_bounded(state: State) -> None:
 def test_a_runaway_loop_meets_the_order_rate(state: State) -> None:
     limits = Limits(max_orders_per_minute=2)
     for ts in (NOW - 60_000, NOW - 59_999, NOW - 1):
-        state.count_sent("KXA-1", Ts(ts))
+        state.count_sent(Sent(Ts(ts), "KXA-1"))
     assert code(state, place(), limits) == "ORDER_RATE"
     state.now = Ts(NOW + 1)
     assert code(state, place(), limits) == "approved", "the oldest has left the window"
     for _ in range(5):
-        state.count_sent("KXA-1", state.now)
+        state.count_sent(Sent(state.now, "KXA-1"))
     assert code(state, place(), Limits(max_orders_per_minute=None)) == "approved"
 
 
 def test_one_market_is_not_churned_while_others_may_still_trade(state: State, build: Build) -> None:
     limits = Limits(max_orders_per_minute=10, max_market_orders_per_minute=2)
     for ticker in ("KXA-1", "KXB-1", "KXB-1"):
-        state.count_sent(ticker, state.now)
+        state.count_sent(Sent(state.now, ticker))
     assert code(state, place(), limits) == "approved"
-    state.count_sent("KXA-1", state.now)
+    state.count_sent(Sent(state.now, "KXA-1"))
     assert code(state, place(), limits) == "MARKET_RATE"
     state.ledger.book(build.fill(qty=contracts(10)))
     assert code(state, place(ASK, 45, 10), limits) == "approved", "what closes may always go"
@@ -357,7 +359,7 @@ def test_one_market_is_not_churned_while_others_may_still_trade(state: State, bu
 def test_what_was_sent_is_forgotten_after_a_minute_also_where_nobody_counts_it(state: State) -> None:
     for minute in range(5):
         state.now = Ts(NOW + minute * 60_000)
-        state.count_sent("KXA-1", state.now)
+        state.count_sent(Sent(state.now, "KXA-1"))
     assert len(state.sent) == 1
 
 
@@ -370,17 +372,20 @@ def test_an_edge_is_asked_of_strategies_only_and_never_to_reduce(state: State, b
     assert code(state, place(BID, 41, fair=cents(42), post_only=True), limits, "s") == "MIN_EDGE"
     assert code(state, place(ASK, 45, fair=cents(43), post_only=True), limits, "s") == "approved"
     assert code(state, place(), Limits(min_edge=None), "s") == "approved"
-    state.ledger.book(build.fill())
+    state.ledger.book(build.fill("t0"))
+    assert code(state, place(ASK, 45), limits, "s") == "MIN_EDGE", "others hold that"
+    build.held(state)
     assert code(state, place(ASK, 45), limits, "s") == "approved"
 
 
-def test_what_the_exchange_keeps_from_opening_anything_needs_no_edge_whatever_else_rests_on_its_side(
+def test_what_closes_the_position_of_a_strategy_needs_no_edge_whatever_others_have_resting_on_its_side(
     state: State, build: Build
 ) -> None:
     limits = Limits(min_edge=cents(2))
-    state.ledger.book(build.fill())
+    build.held(state)
     state.orders.add(build.order("a person's", side=ASK, price=cents(60)))
-    assert code(state, place(ASK, 40, tif=Tif.IOC), limits, "s") == "MIN_EDGE", "both filled would open a short"
+    assert code(state, place(ASK, 40, tif=Tif.IOC), limits, "s") == "approved", "what both open, the limits hold"
+    assert code(state, place(ASK, 40, 11, tif=Tif.IOC), limits, "s") == "MIN_EDGE"
     assert code(state, place(ASK, 40, tif=Tif.IOC, reduce_only=True), limits, "s") == "approved"
     assert code(state, place(ASK, 45, reduce_only=True), limits, "s") == "BAD_FLAGS", "resting, nothing keeps it"
 
@@ -408,7 +413,7 @@ def test_the_position_limit_counts_live_orders_as_filled(state: State, build: Bu
 def test_a_close_that_passes_every_limit_leaves_no_more_than_the_limit(state: State, build: Build) -> None:
     """Five NO are held, and a bid that rests may be for ten in all. Whoever closes the five leaves ten to come."""
     limits = Limits(max_position=contracts(10))
-    state.ledger.book(build.fill(side=ASK, qty=contracts(5)))
+    build.held(state, side=ASK, qty=contracts(5))
     assert code(state, place(BID, 41, 11), limits) == "POSITION_LIMIT"
     state.orders.add(build.order("b", price=cents(41), qty=contracts(10)))
     out = place(BID, 44, 5, tif=Tif.IOC, reduce_only=True)
