@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.core.back_off import API_GUARD
 from kalshi_cli.core.budget import budget
 from kalshi_cli.core.exposure_controls import (
     Control,
@@ -58,6 +59,12 @@ def only_reducing(state: State, _limits: Limits, intent: Place, strategy: str) -
     if state.trading is TradingState.REDUCING and not is_reducing(state, intent, strategy):
         return "REDUCING", "only orders that reduce a position"
     return None
+
+
+def backs_off(state: State, _limits: Limits, _intent: Place, strategy: str) -> Objection | None:
+    """While API_GUARD holds strategies send only at the pace of a back-off, whatever closes; people do not wait."""
+    left = state.back_off.left_ms(state.now) if state.back_off is not None and strategy else 0
+    return (API_GUARD, f"wait_ms={left}") if left else None
 
 
 def market_is_known(state: State, _limits: Limits, intent: Place, _strategy: str) -> Objection | None:
@@ -289,6 +296,7 @@ CONTROLS: tuple[Control, ...] = (
     not_halted,
     daily_loss,
     only_reducing,
+    backs_off,
     in_sight,
     is_there,
     not_locked,
@@ -312,11 +320,21 @@ CONTROLS: tuple[Control, ...] = (
     cooldown,
     budget,
 )
-_OF_STRATEGIES_ONLY = (in_sight, is_there, time_to_close, max_spread, collar_of_fair, min_edge, cooldown, budget)
+_OF_STRATEGIES_ONLY = (
+    backs_off,
+    in_sight,
+    is_there,
+    time_to_close,
+    max_spread,
+    collar_of_fair,
+    min_edge,
+    cooldown,
+    budget,
+)
 OF_PEOPLE = tuple(control for control in CONTROLS if control not in _OF_STRATEGIES_ONLY)
 
 AMEND_RAISES = OF_PEOPLE
-AMEND_LOWERS: tuple[Control, ...] = (market_is_known, well_formed, not_halted)
+AMEND_LOWERS: tuple[Control, ...] = (market_is_known, well_formed, not_halted, backs_off)
 BEFORE_CLOSES: tuple[Control, ...] = (
     market_is_known,
     well_formed,

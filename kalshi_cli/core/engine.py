@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kalshi_cli.core import reconcile, risk, surroundings
+from kalshi_cli.core.back_off import back_off_of
 from kalshi_cli.core.book_watch import BookWatch
 from kalshi_cli.core.exits import OTHERS_CLOSE, Exits
 from kalshi_cli.core.group_watch import GroupWatch
@@ -279,7 +280,10 @@ class Engine:
             self.tally.count_denied(verdict.code)
         else:
             self.tally.orders += 1
-            self.state.count_sent(risk.counted(self.state, verdict))
+            sent = risk.counted(self.state, verdict)
+            self.state.count_sent(sent)
+            if sent.strategy and self.state.back_off is not None:
+                self.state.back_off.sent(self.state.now)
 
     def _cancel(self, order: Order, reason: str) -> list[Effect]:
         """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""
@@ -465,6 +469,7 @@ class Engine:
         if message.state is self.state.trading:
             return []
         self.state.trading = message.state
+        self.state.back_off = self.state.back_off or back_off_of(message.source, self.state.now)
         changed = StateChanged(message.ts, message.state, message.source, message.reason)
         resumed = self._guards.resumed() if message.state is TradingState.ACTIVE else []
         return [changed, *resumed, *self._withdraw()]

@@ -12,10 +12,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from kalshi_cli.core.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.day import DayCount
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import (
     Alert,
+    AmendEnded,
     Effect,
     Message,
     OrderAccepted,
@@ -73,7 +75,7 @@ class Guards:
 
     def __init__(self, state: State, limits: Limits, tighten: Tighten, known: Known) -> None:
         self._state = state
-        self._answers = _Answers(limits, tighten)
+        self._answers = _Answers(state, limits, tighten)
         self._crossings = _Crossings(state)
         self._fees = _Fees(state)
         self._strangers = _Strangers(state, tighten, known)
@@ -146,6 +148,7 @@ class Guards:
     def resumed(self) -> list[Effect]:
         """A person trades on: what was held against the exchange is forgotten, what was lost today is not."""
         self._answers.forget()
+        self._state.back_off = None
         self._drawdown.accept()
         return self.loss()
 
@@ -158,7 +161,8 @@ class _Answers:
     row that were refused for what they are.
     """
 
-    def __init__(self, limits: Limits, tighten: Tighten) -> None:
+    def __init__(self, state: State, limits: Limits, tighten: Tighten) -> None:
+        self._state = state
         self._limit = limits.max_api_errors
         self._tighten = tighten
         self.forget()
@@ -174,6 +178,9 @@ class _Answers:
     def heard(self, message: Message) -> list[Effect]:
         if isinstance(message, OrderAccepted):
             self.forget()
+        is_taken = isinstance(message, OrderAccepted) or (isinstance(message, AmendEnded) and not message.code)
+        if is_taken and self._state.back_off is not None:
+            self._state.back_off.succeeded(self._state.now)
         if isinstance(message, OrderRejected):
             return self._refused(message)
         if not isinstance(message, OrderUnknown) or message.reason == self._last:  # the orders of a batch share theirs
@@ -201,11 +208,13 @@ class _Answers:
         return self._trip(f"the exchange refused {self._refusals} orders in a row ({safe_text(said)[:200]})")
 
     def _trip(self, what: str) -> list[Effect]:
+        state = self._state
+        state.back_off = state.back_off or back_off_of(API_GUARD, state.now)
         text = (
-            f"{what}; no new orders, cancels and closing go on. Once `kalshi exchange` is well and `kalshi order "
-            "reconcile` ends: kalshi resume --reason TEXT"
+            f"{what}; no new orders. Cancels go on, and strategies send what closes 1 to 60 s apart. Once `kalshi "
+            "exchange` is well and `kalshi order reconcile` ends: kalshi resume --reason TEXT"
         )
-        return self._tighten(TradingState.REDUCING, "API_GUARD", "orders", text)
+        return self._tighten(TradingState.REDUCING, API_GUARD, "orders", text)
 
 
 class _Crossings:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
+from kalshi_cli.core.back_off import BackOff
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.exposure import Exposures
 from kalshi_cli.core.ledger import Ledger, Position
@@ -134,6 +135,8 @@ class State:
         """The time of the newest fill or settlement booked: where the next read of the account begins."""
         self.sent = SentOrders()
         """Of the last minute."""
+        self.back_off: BackOff | None = None
+        """The pace of strategies' orders while API_GUARD holds; None while it does not."""
         self.strategies: Collection[str] = ()
         """Those of this run."""
         self.locks: dict[str, Ts] = {}

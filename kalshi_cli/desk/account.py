@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.back_off import back_off_of
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import AccountSnapshot, Effect, OrderChanged
@@ -93,6 +94,7 @@ def restore(
     engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
     engine.recall(memory.orders, in_order((*memory.fills, *memory.settlements)))
     state.trading = memory.halt.state
+    state.back_off = back_off_of(memory.halt.code, state.now)
     state.locks = {lock.ticker: lock.until for lock in memory.locks}
     state.best_gained = memory.best.gained if memory.best is not None else None
     return engine

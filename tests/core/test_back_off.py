@@ -1,0 +1,187 @@
+"""While API_GUARD holds strategies send what closes at the pace of an exponential back-off; people do not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from core_build import NOW, Build, Scripted
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    Amend,
+    AmendEnded,
+    AmendOrder,
+    Close,
+    CloseOrder,
+    Command,
+    Denied,
+    Effect,
+    Filled,
+    OrderAccepted,
+    OrderUnknown,
+    Place,
+    ReadFailed,
+    StateChanged,
+    SubmitOrder,
+    Tick,
+)
+from kalshi_cli.core.model import ASK, OrderStatus, Tif, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Qty, Ts, cents, contracts
+
+REDUCING = TradingState.REDUCING
+OUT = Place("KXA-1", ASK, cents(40), contracts(1), tif=Tif.IOC, reduce_only=True)
+
+
+class Loop:
+    """The strategy `s` holds a hundred contracts; `trip` makes API_GUARD hold."""
+
+    def __init__(self, build: Build, limits: Limits | None = None) -> None:
+        self.build = build
+        self.who = Scripted("s")
+        self.engine: Engine = build.engine(
+            self.who, limits=limits or Limits(min_edge=None, max_api_errors=2, max_order_qty=None)
+        )
+        self.engine.step(build.book())
+        fill = build.fill(order_id="old", qty=contracts(100))
+        self.engine.step(Filled(NOW, fill))
+        self.engine.state.book_own("s", fill)
+
+    @property
+    def now(self) -> Ts:
+        return self.engine.state.now
+
+    def trip(self) -> None:
+        for _ in range(2):
+            self.engine.step(ReadFailed(self.now, "503"))
+        assert self.engine.state.trading is REDUCING
+
+    def at(self, ms: int, *wants: Any) -> list[Effect]:
+        """So long after the beginning, with a fresh book."""
+        self.engine.step(Tick(Ts(NOW + ms)))
+        self.engine.step(self.build.book(ts=NOW + ms))
+        self.who.wants += wants
+        return self.engine.step(Tick(Ts(NOW + ms)))
+
+    def sends(self, ms: int, *wants: Any) -> bool:
+        return any(isinstance(effect, SubmitOrder | AmendOrder) for effect in self.at(ms, *(wants or (OUT,))))
+
+    def lose(self) -> None:
+        """The last order gets no answer."""
+        order = self.engine.state.orders.live()[-1]
+        self.engine.step(OrderUnknown(self.now, order.client_order_id, f"no answer {self.now}"))
+
+    def answer(self) -> None:
+        """The exchange takes the last order, and nothing fills."""
+        order = self.engine.state.orders.live()[-1]
+        self.engine.step(OrderAccepted(self.now, order.client_order_id, f"x{self.now}", Qty(0), Qty(0)))
+
+
+def sent_at(loop: Loop, upto_ms: int, step_ms: int = 500) -> list[int]:
+    """When orders leave where one is asked for every half second and none is answered."""
+    found = []
+    for ms in range(0, upto_ms, step_ms):
+        if loop.sends(ms):
+            found.append(ms)
+            loop.lose()
+    return found
+
+
+def codes(effects: Iterable[Effect]) -> list[str]:
+    return [effect.code for effect in effects if isinstance(effect, Denied)]
+
+
+def test_without_the_guard_what_closes_goes_as_often_as_it_is_asked_for(build: Build) -> None:
+    loop = Loop(build)
+    loop.engine.state.trading = REDUCING
+    assert sent_at(loop, 1_000) == [0, 500]
+
+
+def test_unanswered_orders_go_further_and_further_apart(build: Build) -> None:
+    loop = Loop(build)
+    loop.trip()
+    assert sent_at(loop, 200_000) == [1_000, 3_000, 7_000, 15_000, 31_000, 63_000, 123_000, 183_000]
+
+
+def test_the_pace_begins_anew_after_a_success(build: Build) -> None:
+    loop = Loop(build)
+    loop.trip()
+    assert sent_at(loop, 10_000) == [1_000, 3_000, 7_000]
+    assert loop.sends(15_000)
+    loop.answer()
+    assert [ms for ms in range(15_500, 17_500, 500) if loop.sends(ms)] == [16_000]
+    assert [ms for ms in range(17_500, 20_500, 500) if loop.sends(ms)] == [18_000], "that one was not answered"
+
+
+def test_the_wait_is_said(build: Build) -> None:
+    loop = Loop(build)
+    loop.trip()
+    (denied,) = [effect for effect in loop.at(400, OUT) if isinstance(effect, Denied)]
+    assert (denied.code, denied.detail, denied.strategy) == ("API_GUARD", "wait_ms=600", "s")
+
+
+def test_all_strategies_have_one_pace(build: Build) -> None:
+    loop = Loop(build)
+    loop.trip()
+    assert codes(loop.at(1_000, OUT, OUT)) == ["API_GUARD"]
+
+
+def test_an_amend_waits_as_an_order_does_and_its_answer_is_a_success(build: Build) -> None:
+    loop = Loop(build)
+    order = build.order("c1", order_id="o1", side=ASK, price=cents(45), strategy="s", status=OrderStatus.RESTING)
+    loop.engine.state.orders.add(order)
+    loop.trip()
+    worse, better = (Amend("o1", cents(at), order.qty) for at in (46, 44))
+    assert codes(loop.at(500, worse, better)) == ["API_GUARD"] * 2
+    assert loop.sends(1_000, worse)
+    loop.engine.step(AmendEnded(loop.now, order, "rate_limited"))
+    assert codes(loop.at(2_500, better)) == ["API_GUARD"], "it was refused"
+    assert loop.sends(3_000, better)
+    loop.engine.step(AmendEnded(loop.now, order))
+    assert loop.sends(4_000)
+
+
+def test_a_person_does_not_wait(build: Build) -> None:
+    loop = Loop(build)
+    loop.trip()
+    for _ in range(3):
+        assert isinstance(loop.engine.place(OUT), SubmitOrder)
+    close = Close("KXA-1", cents(40), contracts(1), held=contracts(97))
+    assert isinstance(loop.engine.close(close), CloseOrder)
+    assert loop.sends(1_000), "nor do strategies wait for what people send"
+
+
+def test_a_resume_ends_it(build: Build) -> None:
+    loop = Loop(build)
+    loop.trip()
+    loop.engine.step(Command(loop.now, TradingState.ACTIVE, "resume"))
+    assert sent_at(loop, 1_000) == [0, 500]
+
+
+@pytest.mark.parametrize(("code", "sent"), [("API_GUARD", [1_000]), ("DAILY_LOSS", [0, 500, 1_000])])
+def test_it_holds_also_where_another_program_met_it_and_for_no_other_guard(
+    build: Build, code: str, sent: list[int]
+) -> None:
+    loop = Loop(build)
+    loop.engine.step(Command(loop.now, REDUCING, code))
+    assert [ms for ms in (0, 500, 1_000) if loop.sends(ms)] == sent
+
+
+def test_a_clock_that_is_set_back_holds_nobody_for_longer_than_the_longest_wait(build: Build) -> None:
+    loop = Loop(build)
+    loop.engine.step(Tick(Ts(NOW + 3_600_000)))
+    loop.trip()
+    assert loop.sends(0)
+
+
+def test_a_second_trip_does_not_begin_the_pace_anew(build: Build) -> None:
+    loop = Loop(build)
+    loop.trip()
+    assert sent_at(loop, 8_000) == [1_000, 3_000, 7_000]
+    state = loop.engine.state
+    loop.engine.step(ReadFailed(loop.now, "a"))
+    moved = [each for each in loop.engine.step(ReadFailed(loop.now, "b")) if isinstance(each, StateChanged)]
+    assert state.back_off is not None
+    assert (moved, state.back_off.left_ms(state.now)) == ([], 7_500)

@@ -1,0 +1,111 @@
+"""API_GUARD with the real client, venue, store and exchange: nothing new leaves, and what closes leaves ever later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from virtual import TICKER, Virtual
+from virtual_loop import Loop
+
+from kalshi_cli.core.messages import Intent, Place
+from kalshi_cli.core.model import ASK, BID, Tif, TradingState
+from kalshi_cli.core.state import Limits, View
+from kalshi_cli.strategies import registry
+from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.units import Ts, cents, contracts
+
+LIMITS = Limits(min_edge=None, cooldown_after_loss_ms=0)
+
+
+class Seller(Strategy):
+    """Sells one of what it holds at each tick; at the first it buys ten."""
+
+    name = "seller"
+
+    def __init__(self) -> None:
+        super().__init__(StrategyParams())
+        self.has_bought = False
+
+    def on_tick(self, view: View) -> Iterator[Intent]:
+        side, qty = (ASK, contracts(1)) if self.has_bought else (BID, contracts(10))
+        price = cents(40 if self.has_bought else 44)
+        if not self.has_bought or view.position(TICKER) > 0:
+            yield Place(TICKER, side, price, qty, tif=Tif.IOC, reduce_only=self.has_bought)
+        self.has_bought = True
+
+
+@pytest.fixture
+def virtual(tmp_path: Path) -> Iterator[Virtual]:
+    made = Virtual(tmp_path)
+    made.market(40, 44)
+    yield made
+    made.close()
+
+
+class Creates:
+    """When orders reached the wire; while `is_lost` none gets an answer, nor arrives."""
+
+    def __init__(self, virtual: Virtual) -> None:
+        self._virtual = virtual
+        self.at: dict[str, Ts] = {}
+        self.is_lost = False
+        virtual.wire.before = self._look
+
+    def _look(self, request: httpx.Request) -> None:
+        if request.method == "POST" and request.url.path.endswith("/orders"):
+            name = msgspec.json.decode(request.read())["client_order_id"]
+            self.at.setdefault(name, self._virtual.clock.now())
+            if self.is_lost:
+                raise httpx.ReadTimeout("no answer", request=request)
+
+    def since(self, start: Ts) -> list[float]:
+        """Seconds after `start`."""
+        return [(at - start) / 1000 for at in self.at.values() if at >= start]
+
+
+def tripped(loop: Loop, creates: Creates) -> Ts:
+    """Let orders get lost until the guard holds; when that was."""
+    creates.is_lost = True
+    for _ in range(120):
+        loop.ticks(1, 1)
+        if loop.engine.state.trading is not TradingState.ACTIVE:
+            return loop.virtual.clock.now()
+    raise AssertionError("the guard never tripped")
+
+
+def test_a_market_maker_that_holds_nothing_sends_nothing_whoever_else_holds_something(virtual: Virtual) -> None:
+    """What a person holds is no reason to quote the other side as if that closed anything."""
+    virtual.place(price=cents(44), qty=contracts(20))
+    loop = Loop(virtual, registry.make("market-maker", {}), limits=LIMITS)
+    creates = Creates(virtual)
+    start = tripped(loop, creates)
+    creates.is_lost = False
+    for second in range(60):
+        virtual.market(40 + second % 3, 44 + second % 3)
+        loop.ticks(1, 1)
+    assert loop.engine.state.trading is TradingState.REDUCING
+    assert loop.engine.state.held(TICKER) == contracts(20)
+    assert creates.since(Ts(start + 1)) == []
+
+
+def test_what_a_strategy_closes_leaves_ever_later_and_soon_again_after_a_success(virtual: Virtual) -> None:
+    virtual.place(price=cents(44), qty=contracts(20))
+    loop = Loop(virtual, Seller(), limits=LIMITS)
+    creates = Creates(virtual)
+    loop.ticks(2, 1)
+    start = tripped(loop, creates)
+    loop.ticks(90, 1)
+    left = [0.0, *creates.since(Ts(start + 1))]
+    assert [round(after - before) for before, after in pairwise(left)] == [1, 2, 4, 8, 16, 32]
+    creates.is_lost = False
+    held = virtual.exchange.position("alice", TICKER)
+    loop.ticks(70, 1)
+    assert virtual.exchange.position("alice", TICKER) < held
+    soon = [after - before for before, after in pairwise(creates.since(Ts(start + 1))[6:])]
+    assert soon[0] <= 60
+    assert soon[1:3] == [1, 1], "after a success the next one goes soon"
