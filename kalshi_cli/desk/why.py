@@ -14,6 +14,7 @@ from kalshi_cli.store.base import Store
 from kalshi_cli.units import Ts, format_ts
 
 SETTINGS = {
+    "API_GUARD": "kalshi check api: strategies wait between orders until you resume",
     "BAD_INTENT": "the strategy: it asks for what no order can be",
     "BLIND": "the account cannot be read: kalshi health-check",
     "BUDGET": "strategies.NAME.budget",
@@ -31,7 +32,7 @@ SETTINGS = {
     "MARKET_NOT_OPEN": "kalshi market TICKER",
     "MARKET_RATE": "risk.max_market_orders_per_minute",
     "MIN_EDGE": "risk.min_edge, or a strategy that finds more",
-    "NOT_CLOSING": "the account holds nothing that a strategy could close: another holds the other side",
+    "NOT_CLOSING": "the strategy holds nothing that could be closed, or another holds the other side",
     "NOT_RESTING": "the strategy: what it amends rests no more, or an amend of it is unanswered",
     "OFF_GRID_PRICE": "the strategy: its prices are not on the market's grid",
     "ORDER_COST": "risk.max_order_cost",

@@ -109,3 +109,17 @@ def test_what_a_strategy_closes_leaves_ever_later_and_soon_again_after_a_success
     soon = [after - before for before, after in pairwise(creates.since(Ts(start + 1))[6:])]
     assert soon[0] <= 60
     assert soon[1:3] == [1, 1], "after a success the next one goes soon"
+
+
+def test_the_back_off_outlives_a_restart(virtual: Virtual) -> None:
+    loop = Loop(virtual, Seller(), limits=LIMITS)
+    creates = Creates(virtual)
+    loop.ticks(2, 1)
+    tripped(loop, creates)
+    virtual.clock.advance(120)
+    seller = Seller()
+    seller.has_bought = True
+    again = Loop(virtual, seller, limits=LIMITS)
+    start = virtual.clock.now()
+    again.ticks(8, 0.5)
+    assert creates.since(start) == [1.0, 3.0]

@@ -65,7 +65,7 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(virtua
 def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smallest_edge(virtual: Virtual) -> None:
     now = virtual.clock.now()
     order = Place(TICKER, BID, cents(40), contracts(1))
-    objection = min_edge(State(now=now), Limits(min_edge=cents(1)), order)
+    objection = min_edge(State(now=now), Limits(min_edge=cents(1)), order, "s")
     assert objection is not None
     virtual.store.record(Denied(now, "bidder", TICKER, *objection))
     (refusal,) = look(virtual).refusals
