@@ -173,12 +173,40 @@ def within_limits(exchange: Exchange, account: str, limits: Limits, slack: Slack
 # -- of an order that is about to leave -----------------------------------------------------------------------------
 
 
-def opens(exchange: Exchange, account: str, wanted: Open) -> bool:
-    """Whether it could do anything but make the position smaller, if all that rests on its side fills first."""
+def opens(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str, str]) -> bool:
+    """Whether it could do anything but make the position smaller, if all that rests on its side fills first.
+
+    That of the account, and that of its strategy by the strategy's own fills and orders.
+    """
     member = exchange._state.members[account]
     side = [order for order in member.orders(wanted.ticker) if order.side is wanted.side]
     before = sum(order.remaining for order in side if order.order_id != wanted.order_id)
-    return before + wanted.qty > max(0, -wanted.side.sign * member.held(wanted.ticker))
+    if before + wanted.qty > max(0, -wanted.side.sign * member.held(wanted.ticker)):
+        return True
+    return bool(wanted.owner) and opens_own(exchange, account, wanted, owners)
+
+
+def opens_own(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str, str]) -> bool:
+    """Whether it could do anything but make what its strategy's own fills came to smaller, its own orders first.
+
+    Not where others traded in the market: what they closed of it is gone for the strategy, and how much that was is not
+    the exchange's to say.
+    """
+    held = own_held(exchange, account, wanted, owners)
+    if held is None:
+        return False
+    resting = exchange._state.members[account].orders(wanted.ticker)
+    own = [order for order in resting if owners.get(order.client_order_id) == wanted.owner]
+    before = sum(o.remaining for o in own if o.side is wanted.side and o.order_id != wanted.order_id)
+    return before + wanted.qty > max(0, -wanted.side.sign * held)
+
+
+def own_held(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str, str]) -> int | None:
+    """What the strategy's own fills in the market came to, signed; None where others traded there."""
+    fills = [fill for fill in truth(exchange, account).fills if fill.ticker == wanted.ticker]
+    if any(not owners.get(fill.client_order_id) for fill in fills):
+        return None
+    return sum(fill.side.sign * fill.qty for fill in fills if owners[fill.client_order_id] == wanted.owner)
 
 
 def objections(
@@ -195,7 +223,7 @@ def objections(
     `now` is the moment of the decision. Each rule asks whether this order adds to something that is beyond its limit
     with it: what was beyond it before, because a close took a hedge away or a market settled, is nobody's fault here.
     """
-    if not opens(exchange, account, wanted):
+    if not opens(exchange, account, wanted, owners):
         return []
     found = truth(exchange, account)
     before, after = Stakes(exchange, account), Stakes(exchange, account, wanted)

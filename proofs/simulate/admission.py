@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.core.model import Order, Side
+from kalshi_cli.core.messages import SubmitOrder
+from kalshi_cli.core.model import Order, OrderStatus, Side, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.units import Qty, Ts, parse_price, parse_qty
 from proofs import limits as reckoned
@@ -43,13 +44,41 @@ class Admission:
         self._owners: dict[str, str] = {}
         self._decided: dict[str, Ts] = {}
         self._asked: set[str] = set()
+        self._last_guarded: Order | None = None
         self._rate: deque[Ts] = deque()
         self._is_unhedged = False
 
-    def decided(self, order: Order) -> None:
-        """It is on file: whose it is, and when it was decided."""
+    def decided(self, effect: SubmitOrder, *, is_guarded: bool) -> list[str]:
+        """It is on file: whose it is, and when it was decided. `is_guarded`: API_GUARD holds."""
+        order = effect.order
         self._owners[order.client_order_id] = order.strategy
         self._decided[order.client_order_id] = order.created
+        if not order.strategy:
+            return []
+        return self._closes_nothing_of_others(effect) + self._backs_off(order, is_guarded=is_guarded)
+
+    def _closes_nothing_of_others(self, effect: SubmitOrder) -> list[str]:
+        """What only reduces, and all while trading only reduces, closes what its strategy holds itself."""
+        order, exchange = effect.order, self._stage.exchange
+        wanted = Open("", order.ticker, order.side, order.price, order.qty, order.strategy)
+        held = reckoned.own_held(exchange, ME, wanted, self._owners)
+        if effect.reviewed is TradingState.REDUCING and reckoned.opens_own(exchange, ME, wanted, self._owners):
+            return [f"I-HALT {order.strategy} holds {held} and sends {wanted} while trading only reduces"]
+        if order.reduce_only and held is not None and held * order.side.sign >= 0:
+            return [f"I-RISK {order.strategy} holds {held}, and would reduce what others hold with {wanted}"]
+        return []
+
+    def _backs_off(self, order: Order, *, is_guarded: bool) -> list[str]:
+        """Under API_GUARD a second after the last order of any strategy, and two where that got no answer."""
+        last, self._last_guarded = self._last_guarded, order if is_guarded else None
+        if last is None or not is_guarded:
+            return []
+        known = self._stage.engine.state.orders.get(last.client_order_id)
+        is_open = known is not None and known.status in (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
+        gap = order.created - last.created
+        if 0 <= gap < (2_000 if is_open else 1_000):
+            return [f"F05 {order.client_order_id} is decided {gap} ms after another, under API_GUARD"]
+        return []
 
     def step(self) -> None:
         """The loop looks anew: what others closed before now it can know."""
@@ -97,7 +126,7 @@ class Admission:
         if self._is_unhedged or self._has_lost_a_leg(wanted.ticker):
             limits = msgspec.structs.replace(limits, max_event_exposure=None, max_category_exposure=None)
         found = reckoned.objections(exchange, ME, limits, wanted, decided, self._owners, slack)
-        if not wanted.order_id and name not in self._asked and reckoned.opens(exchange, ME, wanted):
+        if not wanted.order_id and name not in self._asked and reckoned.opens(exchange, ME, wanted, self._owners):
             found += self._pace(decided, slack)
         self._asked.add(name)
         return found

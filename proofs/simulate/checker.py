@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kalshi_cli.core.back_off import API_GUARD
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -228,7 +229,9 @@ class Checker:
         """It is on file."""
         self._is_dirty = True
         if isinstance(effect, SubmitOrder):
-            self.admission.decided(effect.order)
+            is_guarded = self._file().halt().code == API_GUARD
+            self.say(self.admission.decided(effect, is_guarded=is_guarded))
+            self._stage.count["sent under API_GUARD"] += is_guarded and bool(effect.order.strategy)
             self._stage.count["intents"] += 1
         elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
             self._has_halted = True
