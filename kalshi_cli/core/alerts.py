@@ -6,7 +6,8 @@ once, is reminded while it holds, and is resolved once when it does not. One tha
 What is first of a code is told at once. That opens a window (`group_ms`): what follows of the same code is told
 together when it closes, but for what is graver, and what is critical and back after its end. A key is told again after
 `repeat_ms`, and sooner only once after a resolve: whoever read that it is over must hear that it is back; then its end
-is told when it was over for `repeat_ms` (that of a halt at once: only a person ends one). Nobody is told of what is
+is told when it was over for `repeat_ms` (that of a halt sooner: only a person ends one). What stopped trading is over
+once its cause is and a person resumed. Nobody is told of what is
 silenced, or what a greater cause explains (INHIBITS); it is counted, and told afterwards if it still holds; what a
 check found, once the check finds it again. News (tier info) is told each time, a window's together.
 """
@@ -33,6 +34,7 @@ from kalshi_cli.core.matters import (
     PAUSES,
     REDUCING,
     REST,
+    RESUMED_MS,
     RETOLD,
     SEEN_BY,
     TOLD_EACH_TIME,
@@ -74,6 +76,8 @@ class Board:
         """When a loop was last there."""
         self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
         """Whether anybody asked for such a tier, or such an event. What lasts is told once somebody did."""
+        self.is_stopped = False
+        """An alert stopped trading, and nobody has resumed it since."""
         self.shards = 0
         """How many the exchange has; 0 where nobody has counted them."""
         self.shard_of: Callable[[str], int | None] = lambda _subject: None
@@ -126,6 +130,18 @@ class Board:
             is_held = (matter.code, matter.subject) in held
             if matter.lasts and matter.source == source and matter.ended is None and not is_held:
                 self._over(matter, now)
+
+    def stopped_by(self, source: str, breach: Breach, now: Ts) -> None:
+        """Trading is stopped by this (HALT) or only reduces (REDUCING).
+
+        A stop that this one replaced still holds: a person has to resume before either is over.
+        """
+        self._hold(found_by(source, breach, now, "emergency_stop"))
+
+    def resumed(self, now: Ts) -> None:
+        """A person resumed trading: every stop is over."""
+        for source in (HALT, REDUCING):
+            self.end(source, now)
 
     def happen(self, alert: Alert, now: Ts) -> None:
         """Something that was recorded: an event, the begin of what lasts, or its end."""
@@ -193,7 +209,8 @@ class Board:
         """The same, going on. It is told anew where it became graver, or certain."""
         tier = worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= LOOKS
-        is_back = known.ended is not None and stops_trading(matter) and not known.has_returned
+        is_repeated = matter.source in (HALT, REDUCING) or (stops_trading(matter) and not known.has_returned)
+        is_back = known.ended is not None and is_repeated
         is_news = tier != known.tier or is_back or not (known.untold or known.is_known)
         return replace(
             matter, tier=tier, since=known.since, count=known.count + 1, told=known.told, hushed=known.hushed,
@@ -373,9 +390,18 @@ class Board:
         return [notice]
 
     def _is_ripe(self, matter: Matter, now: Ts) -> bool:
-        """Of what is over: whether its end may be told. That it was back is told first, and then it must be quiet."""
-        is_believed = matter.source in (HALT, REDUCING) or self._is_quiet(matter, now)
-        return matter.told is not None and (not matter.has_returned or (not matter.untold and is_believed))
+        """Return whether the end of a matter that is over may be told.
+
+        A matter that stopped trading waits for a person to resume. A stop on file must stay away for RESUMED_MS after
+        that. Of what was back, that is told first, and then it must be quiet.
+        """
+        if matter.told is None or (self.is_stopped and stops_trading(matter)):
+            return False
+        if matter.has_returned and matter.untold:
+            return False
+        is_stop = matter.source in (HALT, REDUCING)
+        quiet_ms = RESUMED_MS if is_stop else self._policy.repeat_ms if matter.has_returned else 0
+        return now - (matter.ended or now) >= quiet_ms
 
     def _open_window(self, notice: Notice) -> None:
         self.windows[notice.code] = Window(notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier)

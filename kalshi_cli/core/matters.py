@@ -77,6 +77,10 @@ LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
 LOOP_GONE_MS, CHECK_GONE_MS = 300_000, 3_600_000
 """What nobody has seen for so long (the loop that recorded it, the check that found it) explains nothing any more."""
 
+RESUMED_MS = 30_000
+"""How long a stop must stay away after a resume before it is resolved. A running loop looks at its limits again at its
+next tick, at most ten seconds later, and stops again where one is still exceeded."""
+
 AHEAD_MS = 60_000
 """Times so far ahead were written before the clock was set back."""
 

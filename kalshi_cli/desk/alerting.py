@@ -24,8 +24,8 @@ from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.news import DayNews, booked_news
-from kalshi_cli.store.alerting import LONGEST_RETRY_MS, AlertBook, Letter, SinkState
-from kalshi_cli.store.base import Store
+from kalshi_cli.store.alerting import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
+from kalshi_cli.store.base import RESUMED, Store
 from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ class Alerting:
     def has_news(self) -> bool:
         """Whether something was recorded since the last look. Cheap."""
         book = self.book
-        return book.mark("alerts") < book.last_alert() or book.mark("booked") < book.last_booked()
+        is_more = book.mark("alerts") < book.last_alert() or book.mark("booked") < book.last_booked()
+        return is_more or book.mark(RESUMED) > 0
 
     def _move(self, act: Callable[[Board, Ts], None]) -> None:
         """One transaction: what is new, then `act`, then what is told. What takes long is read before it."""
@@ -185,8 +186,7 @@ class Alerting:
                     for alert in alerts:
                         board.happen(alert, now)
             self._day.tell(board, day, now)
-            for source, stops in self._stops().items():
-                board.observe(source, stops, now, event="emergency_stop")
+            self._see_stops(board, now)
             board.observe("sinks", self._failing(), now)
             book.bury(list(self._terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
@@ -197,6 +197,7 @@ class Alerting:
     def _board(self) -> Board:
         board, book = Board(self._policy, self._terms.env, self._new_id), self.book
         board.loop_seen, board.shards = Ts(book.mark("loop")), book.mark("shards")
+        board.is_stopped = book.mark(STOPPED) > 0
         board.shard_of = cache(book.shard_of)
         return board
 
@@ -216,14 +217,19 @@ class Alerting:
     def _is_heard(self, tier: str, event: str) -> bool:
         return self._terms.is_heard(tier, event)
 
-    def _stops(self) -> dict[str, list[Breach]]:
-        """That trading is halted, or reducing; a pause is neither."""
-        halt, found = self._store.halt(), {HALT: list[Breach](), REDUCING: list[Breach]()}
-        if halt.state is not TradingState.ACTIVE and not halt.is_pause:
-            value = f"trading is {halt.state.value}: {halt.reason}".rstrip(": ")
-            breach = Breach(subject="account", value=value, limit="", severity="critical", code=halt.code or "HALTED")
-            found[HALT if halt.state is TradingState.HALTED else REDUCING].append(breach)
-        return found
+    def _see_stops(self, board: Board, now: Ts) -> None:
+        """Learn which stop is on file, also under a pause, and whether a person resumed since the last look."""
+        stop, is_resumed = self._store.stop_under_pause(), self.book.mark(RESUMED) > 0
+        if is_resumed or stop.state is TradingState.ACTIVE:
+            board.resumed(now)
+        if is_resumed or self.trading() is not TradingState.HALTED:
+            board.is_stopped = False
+            for name in (RESUMED, STOPPED, FLATTEN):
+                self.book.set_mark(name, 0)
+        if stop.state is not TradingState.ACTIVE:
+            value = f"trading is {stop.state.value}: {stop.reason}".rstrip(": ")
+            breach = Breach(subject="account", value=value, limit="", severity="critical", code=stop.code or "HALTED")
+            board.stopped_by(HALT if stop.state is TradingState.HALTED else REDUCING, breach, now)
 
     def _failing(self) -> list[Breach]:
         return [
@@ -239,15 +245,16 @@ class Alerting:
             return decision
         cause = decision.stoppers[0]
         self._stop(cause)
-        halt, why = self._store.halt(), f"because of {cause.code} {cause.subject}"
-        if halt.state is not TradingState.HALTED:
+        why = f"because of {cause.code} {cause.subject}"
+        if self.trading() is not TradingState.HALTED:
             told = Alert(now, "critical", "PAUSE_FAILED", "account", f"trading goes on, and was to be paused {why}")
-        elif self.book.mark("stopped") == halt.since:
+        elif self.book.mark(STOPPED):
             return decision  # what comes on top of what stopped it stops nothing more
         else:
-            self.book.set_mark("stopped", halt.since)
+            self.book.set_mark(STOPPED, now)
+            board.is_stopped = True
             if how == "flatten":
-                self.book.set_mark("flatten", now)
+                self.book.set_mark(FLATTEN, now)
             text = f"{why}; nothing resumes by itself: kalshi resume --reason TEXT"
             told = Alert(now, "warning", "PAUSED_BY_ALERT", "account", text)
         board.happen(told, now)

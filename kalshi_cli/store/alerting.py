@@ -25,6 +25,9 @@ from kalshi_cli.units import Ts
 if TYPE_CHECKING:
     from sqlite3 import Cursor
 
+STOPPED, FLATTEN = "stopped", "flatten"
+"""Marks: when an alert stopped trading, and when one asked for the positions to be closed, until a person resumes."""
+
 MAX_WAITING = 1_000
 """Notices x sinks in the outbox; the oldest of the least tier go first, and are counted."""
 
@@ -142,8 +145,10 @@ class AlertBook:
 
     def set_mark(self, name: str, value: int) -> None:
         """Part of the transaction that `decide` is in, when called by its rule."""
+        if value == self.mark(name):
+            return
         with self._database.writing(durable=False) as execute:
-            execute("INSERT OR REPLACE INTO alert_marks (name, value) VALUES (?, ?)", (name, value))
+            execute(rows.PUT_MARK, (name, value))
 
     def last_alert(self) -> int:
         """The number of the newest alert that was recorded."""

@@ -17,6 +17,9 @@ from kalshi_cli.units import Money, Ts
 EVER = Ts(0)
 """Since the beginning."""
 
+RESUMED = "resumed"
+"""The mark that a person resumed, for alerting, which looks now and then: the loop may have stopped again by then."""
+
 PAUSED = "PAUSED"
 """The code of a halt that is only a pause: a loop goes on after it by itself, and may be started into it."""
 
@@ -232,6 +235,10 @@ class Store(Notebook, Protocol):
 
     def traffic(self, since: Ts) -> tuple[Minute, ...]:
         """What loops counted in each minute from that of `since` on, oldest first."""
+        ...
+
+    def stop_under_pause(self) -> Halt:
+        """Return the halt or the reduction that holds, also where a pause covers it; ACTIVE where there is neither."""
         ...
 
     def last_cycle(self) -> Cycle | None:

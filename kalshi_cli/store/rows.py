@@ -44,6 +44,7 @@ PUT_ORDER = insert("orders", Order, key="key") + (
 BOOK_FILL = insert("fills", Fill, verb="INSERT OR IGNORE")
 PUT_SETTLEMENT = insert("settlements", Settlement, verb="INSERT OR REPLACE")
 PUT_HALT = insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
+PUT_MARK = "INSERT OR REPLACE INTO alert_marks (name, value) VALUES (?, ?)"
 PUT_CYCLE = insert("cycle", Cycle, key="id", verb="INSERT OR REPLACE")
 ADD_ALERT = insert("alerts", Alert)
 SEE_BEST = insert("best", Best, key="id") + (

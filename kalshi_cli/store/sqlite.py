@@ -38,6 +38,7 @@ from kalshi_cli.store.alerting import AlertBook
 from kalshi_cli.store.base import (
     EVER,
     NO_HALT,
+    RESUMED,
     Best,
     CashBase,
     Cycle,
@@ -50,7 +51,7 @@ from kalshi_cli.store.base import (
     Undelivered,
 )
 from kalshi_cli.store.database import Database, damaged
-from kalshi_cli.store.halt_file import beside, remove_halt_file, write_halt_file
+from kalshi_cli.store.halt_file import beside, read_halt_file, remove_halt_file, write_halt_file
 from kalshi_cli.units import Money, Ts, format_ts
 
 MAX_DENIALS = 50_000
@@ -262,6 +263,8 @@ class SqliteStore:
             if halt.state is TradingState.ACTIVE and _halt_on_file(execute).state is TradingState.REDUCING:
                 execute(rows.FORGET_BEST)
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
+            if halt.state is TradingState.ACTIVE:
+                execute(rows.PUT_MARK, (RESUMED, 1))
         if halt.state is not TradingState.HALTED:
             remove_halt_file(self._home)
         self.on_record(StateChanged(halt.since, halt.state, halt.code, halt.reason))
@@ -378,6 +381,11 @@ class SqliteStore:
         """The trading state as of now; ACTIVE where nobody ever moved it."""
         found = self._select(Halt, rows.HALT)
         return self._or_beside(found[0] if found else NO_HALT)
+
+    def stop_under_pause(self) -> Halt:
+        """Return the halt or the reduction that holds, also where a pause covers it; ACTIVE where there is neither."""
+        stop = (*self._select(Halt, rows.HALT), NO_HALT)[0]
+        return stop if stop.state is TradingState.HALTED else read_halt_file(self._home) or stop
 
     def groups(self) -> tuple[RunGroup, ...]:
         """The order groups of runs, by shard."""

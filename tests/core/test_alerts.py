@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from kalshi_cli.core.alerts import Board
 from kalshi_cli.core.checks import Breach, Measure
-from kalshi_cli.core.matters import INHIBITS, MAX_SUBJECTS, REST, STOPS, Matter, Policy, Silence
+from kalshi_cli.core.matters import (
+    HALT,
+    INHIBITS,
+    MAX_SUBJECTS,
+    REDUCING,
+    REST,
+    RESUMED_MS,
+    STOPS,
+    Matter,
+    Policy,
+    Silence,
+)
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.core.remedies import REMEDIES
@@ -52,6 +63,16 @@ class Desk:
     def finds(self, *breaches: Breach, source: str = CHECK) -> list[str]:
         self.board.observe(source, breaches, self.now)
         return self.decide()
+
+    def stops(self, code: str = "DAILY_LOSS", source: str = HALT) -> list[str]:
+        """Trading is halted, or only reduces."""
+        self.board.stopped_by(source, breach("account", code), self.now)
+        return self.decide()
+
+    def resumes(self) -> list[str]:
+        """A person does, and no loop stops again."""
+        self.board.resumed(self.now)
+        return self.decide() + self.later(RESUMED_MS)
 
     def happens(self, code: str, subject: str = "KXA", tier: str = "warning", **more: Any) -> list[str]:
         self.board.happen(
@@ -322,10 +343,6 @@ def test_a_breach_that_is_graver_than_the_event_was_is_told(desk: Desk) -> None:
 # -- what nobody is told of ---------------------------------------------------------------------------------------
 
 
-def halt(code: str = "DAILY_LOSS") -> Breach:
-    return breach("account", code)
-
-
 @pytest.mark.parametrize(
     ("cause", "explained"),
     [("EXCHANGE_PAUSED", "FEED_DOWN"), ("TRADING_PAUSED", "BOOK_DISPUTED"), ("BLIND", "UNANSWERED")],
@@ -416,21 +433,51 @@ def test_what_still_holds_when_its_cause_is_over_is_told_then(desk: Desk) -> Non
 
 
 def test_what_went_with_its_cause_is_never_told(desk: Desk) -> None:
-    desk.finds(halt(), source="halt")
+    desk.stops()
     assert desk.finds(breach("loop", "DAILY_LOSS"), source="check heartbeat") == []
     assert desk.finds(breach("account", "DAY_LOSS"), source="check pnl") == []
-    assert desk.finds(source="halt") == ["resolved DAILY_LOSS account 1"]
+    assert desk.resumes() == ["resolved DAILY_LOSS account 1"]
     assert desk.later(6 * MINUTE) == []
     assert desk.finds(source="check heartbeat") == desk.finds(source="check pnl") == []
 
 
 def test_a_kill_switch_is_told_each_time_and_explains_that_its_groups_are_triggered(desk: Desk) -> None:
     for _ in range(4):
-        assert desk.finds(halt("CANCEL_ALL"), source="halt") == ["firing CANCEL_ALL account 1"]
+        assert desk.stops("CANCEL_ALL") == ["firing CANCEL_ALL account 1"]
         assert desk.happens("GROUP_TRIGGERED", "group", "critical") == []
-        assert desk.finds(source="halt") == ["resolved CANCEL_ALL account 1"]
+        assert desk.resumes() == ["resolved CANCEL_ALL account 1"]
         desk.later(SECOND)
     assert desk.happens("GROUP_TRIGGERED", "group", "critical") == ["event GROUP_TRIGGERED group 1"]
+
+
+@pytest.mark.parametrize(("code", "source"), [("DAILY_LOSS", REDUCING), ("API_GUARD", REDUCING), ("ID_CLASH", HALT)])
+def test_a_stop_that_comes_back_soon_after_a_resume_is_told_again_and_resolved_once(
+    desk: Desk, code: str, source: str
+) -> None:
+    for _ in range(3):
+        assert desk.stops(code, source) == [f"firing {code} account 1"]
+        desk.later(MINUTE)
+        desk.board.resumed(desk.now)
+        assert desk.decide() == desk.later(RESUMED_MS - 1) == []
+    assert desk.later(1) == [f"resolved {code} account 1"]
+
+
+def test_a_stop_that_another_one_replaced_still_holds(desk: Desk) -> None:
+    desk.stops("DAILY_LOSS", REDUCING)
+    assert desk.stops("CANCEL_ALL") == ["firing CANCEL_ALL account 1"]
+    assert desk.later(HOUR) == []
+    assert desk.resumes() == ["resolved CANCEL_ALL account 1", "resolved DAILY_LOSS account 1"]
+
+
+def test_what_stopped_trading_is_resolved_after_a_resume_and_what_did_not_at_once(desk: Desk) -> None:
+    desk.holds("KXA")
+    desk.finds(breach("feed", "FEED_STALE"), source="check feed")
+    desk.board.is_stopped = True
+    assert desk.finds(source="check feed") == ["resolved FEED_STALE feed 1"]
+    assert desk.holds() == []
+    assert desk.later(5 * HOUR) == []
+    desk.board.is_stopped = False
+    assert desk.decide() == ["resolved POSITION_LIMIT KXA 1"]
 
 
 def test_of_many_that_are_back_three_are_told_at_once_and_the_others_together(desk: Desk) -> None:
@@ -464,22 +511,22 @@ def test_what_was_over_before_its_cause_is_never_told(desk: Desk) -> None:
 
 def test_a_halt_is_told_whatever_holds_and_explains_what_the_strategies_do(desk: Desk) -> None:
     desk.happens("BLIND", "account", "critical")
-    assert desk.finds(halt(), source="halt") == ["firing DAILY_LOSS account 1"]
+    assert desk.stops() == ["firing DAILY_LOSS account 1"]
     assert desk.happens("DAILY_LOSS", "today", "critical") == []
     assert desk.happens("STRATEGY_FAILED", "spike", "critical") == []
-    assert desk.finds(source="halt") == ["resolved DAILY_LOSS account 1"]
+    assert desk.resumes() == ["resolved DAILY_LOSS account 1"]
     assert desk.happens("STRATEGY_FAILED", "fade", "critical") == ["event STRATEGY_FAILED fade 1"]
 
 
 def test_while_trading_only_reduces_the_feed_is_still_worth_a_word(desk: Desk) -> None:
-    desk.finds(halt(), source="reducing")
+    desk.stops(source=REDUCING)
     assert desk.finds(breach("day", "DAY_LOSS"), source="check pnl") == []
     assert desk.happens("DAILY_LOSS", "today", "critical") == []
     assert desk.happens("FEED_DOWN") == ["event FEED_DOWN KXA 1"]
 
 
 def test_that_a_check_found_the_halt_too_is_not_told(desk: Desk) -> None:
-    desk.finds(halt(), source="halt")
+    desk.stops()
     assert desk.finds(breach("loop", "HALTED"), source="check heartbeat") == []
     assert Desk().finds(breach("loop", "HALTED"), source="check heartbeat") == ["firing HALTED loop 1"]
 
@@ -574,10 +621,10 @@ def test_what_began_while_something_explained_it_stops_once_that_is_over_and_it_
 ) -> None:
     if before:
         desk.holds("KXA", code="DAY_LOSS", severity=before)
-    desk.finds(halt(), source="reducing")
+    desk.stops(source=REDUCING)
     for _ in range(3):
         desk.holds("KXA", code="DAY_LOSS")
-    desk.finds(source="reducing")
+    desk.resumes()
     assert [matter.code for matter in desk.stoppers] == ["DAILY_LOSS"], "nobody has found the other one since"
     desk.holds("KXA", code="DAY_LOSS")
     desk.holds("KXA", code="DAY_LOSS")
@@ -585,11 +632,11 @@ def test_what_began_while_something_explained_it_stops_once_that_is_over_and_it_
 
 
 def test_what_went_with_what_explained_it_stops_nothing(desk: Desk) -> None:
-    desk.finds(halt("CANCEL_ALL"), source="halt")
+    desk.stops("CANCEL_ALL")
     desk.happens("GROUP_TRIGGERED", "group", "critical")
     desk.holds("order", code="GROUP_TRIGGERED")
     desk.holds()
-    desk.finds(source="halt")
+    desk.resumes()
     desk.later(HOUR)
     assert desk.stoppers == []
     desk.holds("order", code="GROUP_TRIGGERED")

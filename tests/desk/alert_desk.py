@@ -16,9 +16,10 @@ from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import Fill
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms
+from kalshi_cli.desk.halts import resume
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.base import BY_ALERT, EVER, Cycle
-from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -117,7 +118,7 @@ class AlertDesk:
 
     def resume(self) -> None:
         """As a person does."""
-        unpause(self.path.parent)
+        resume(self.path.parent, self.store, "looked into", self.clock)
 
     def close(self) -> None:
         self.store.close()

@@ -13,11 +13,12 @@ from alert_desk import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertDesk, brea
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.matters import Silence
-from kalshi_cli.core.messages import SubmitOrder
+from kalshi_cli.core.messages import StateChanged, SubmitOrder
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.alerting import MAX_WAITING
 from kalshi_cli.store.base import Halt, RunGroup
+from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.units import Ts, cents, contracts
 
 Open = Callable[..., AlertDesk]
@@ -322,6 +323,105 @@ def test_ten_thousand_alerts_are_three_notices_at_most(desk_of: Open) -> None:
     assert "+9998 more" in told[0] or "more" in told[-1]
 
 
+# -- when what stopped trading is over ----------------------------------------------------------------------------
+
+
+def stop_trading(desk: AlertDesk, state: TradingState, code: str) -> None:
+    """As a guard of the loop does: the trading state, and an alert of the same code."""
+    desk.store.record(StateChanged(desk.clock.now(), state, code, "a limit"))
+    desk.record(code, "account", tier="critical")
+
+
+def later(desk: AlertDesk, seconds: float = 60.0) -> list[str]:
+    """Return what is told within that time, with a look each second."""
+    told = []
+    for _ in range(int(seconds)):
+        desk.clock.advance(1.0)
+        told += desk.tell()
+    return told
+
+
+RESOLVED = "[sim] RESOLVED CRITICAL {} account"
+
+GUARDS = [
+    (TradingState.REDUCING, "DAILY_LOSS"), (TradingState.REDUCING, "DRAWDOWN"), (TradingState.REDUCING, "API_GUARD"),
+    (TradingState.HALTED, "DOUBLE_ORDER"), (TradingState.HALTED, "ID_CLASH"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["none", "pause", "flatten"])
+@pytest.mark.parametrize(("state", "code"), GUARDS)
+def test_a_stop_is_resolved_once_and_only_after_a_person_resumed(
+    desk_of: Open, policy: str, state: TradingState, code: str
+) -> None:
+    desk = desk_of(on_critical=policy)
+    stop_trading(desk, state, code)
+    assert desk.tell()[0] == f"[sim] CRITICAL {code} account"
+    assert later(desk) == []
+    desk.close()
+    again = desk_of(on_critical=policy, clock=desk.clock, receiver=desk.receiver)
+    again.alerting.begin()
+    assert later(again) == [], "another loop began"
+    again.resume()
+    assert again.tell() == [], "the loop may stop again at its next tick"
+    assert later(again) == [RESOLVED.format(code)]
+
+
+@pytest.mark.parametrize("policy", ["none", "pause", "flatten"])
+def test_a_limit_that_is_still_exceeded_after_a_resume_is_told_again_and_not_resolved(
+    desk_of: Open, policy: str
+) -> None:
+    desk = desk_of(on_critical=policy)
+    paused = ["[sim] WARNING PAUSED_BY_ALERT account"] if policy != "none" else []
+    for _ in range(3):
+        stop_trading(desk, TradingState.REDUCING, "DAILY_LOSS")
+        assert desk.tell() == ["[sim] CRITICAL DAILY_LOSS account", *paused]
+        assert later(desk) == []
+        desk.resume()
+        desk.clock.advance(2.0)
+    assert later(desk) == [RESOLVED.format("DAILY_LOSS")]
+
+
+def test_a_pause_by_a_person_and_a_graver_halt_resolve_nothing(desk_of: Open, tmp_path: Path) -> None:
+    desk = desk_of()
+    stop_trading(desk, TradingState.REDUCING, "DAILY_LOSS")
+    desk.tell()
+    pause(tmp_path, "lunch")
+    assert later(desk) == []
+    desk.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", desk.clock.now()))
+    assert later(desk) == ["[sim] CRITICAL CANCEL_ALL account"]
+    desk.resume()
+    assert sorted(later(desk)) == [RESOLVED.format("CANCEL_ALL"), RESOLVED.format("DAILY_LOSS")]
+
+
+@pytest.mark.parametrize("policy", ["pause", "flatten"])
+def test_what_a_check_found_and_stopped_trading_is_resolved_once_it_is_over_and_a_person_resumed(
+    desk_of: Open, policy: str
+) -> None:
+    desk = desk_of(on_critical=policy)
+    desk.check(breach())
+    assert desk.check() == []
+    desk.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", desk.clock.now()))
+    assert later(desk) == ["[sim] CRITICAL CANCEL_ALL account"], "another stop on top resumes nothing"
+    desk.resume()
+    assert desk.tell() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+
+
+def test_what_a_person_resumed_while_it_held_is_resolved_when_it_is_over(desk_of: Open) -> None:
+    desk = desk_of(on_critical="pause")
+    desk.check(breach())
+    desk.resume()
+    assert desk.check(breach()) == []
+    assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+
+
+def test_where_no_alert_stops_trading_an_end_waits_for_nobody(desk_of: Open, tmp_path: Path) -> None:
+    desk = desk_of(on_critical="none")
+    pause(tmp_path, "lunch")
+    desk.check(breach())
+    assert desk.check() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
+
+
 # -- what stops a loop --------------------------------------------------------------------------------------------
 
 
@@ -358,11 +458,11 @@ def test_trading_that_could_not_be_paused_is_told_and_not_said_to_be(desk_of: Op
     assert [title for title in desk.tell() if "PAUSE" in title] == [], "and not with each"
 
 
-def test_a_stop_that_something_explained_is_remembered_by_the_file(desk_of: Open) -> None:
+def test_a_stop_that_something_explained_is_remembered_by_the_file(desk_of: Open, tmp_path: Path) -> None:
     one = desk_of(on_critical="pause")
     one.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", one.clock.now()))
     one.tell()
-    one.resume()
+    unpause(tmp_path)
     one.stopped.clear()
     one.check(breach("account", "DAY_LOSS"))
     one.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "", one.clock.now()))
