@@ -191,7 +191,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     group_s: Seconds = 300.0
     repeat_s: Seconds = 4 * 3_600.0
     give_up_s: Seconds = 86_400.0
-    on_critical: Literal["none", "pause", "flatten"] = "none"
+    on_critical: Literal["none", "pause", "flatten"] = "pause"
     big_win: Dollars = Money(50 * DOLLAR)
     drawdown: Dollars = Money(50 * DOLLAR)
 

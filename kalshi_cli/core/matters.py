@@ -57,9 +57,10 @@ STOPS = (
     "FOREIGN_ACTIVITY", "OTHER_INSTANCE", "DOUBLE_ORDER", "DUPLICATE_ID",
     "ORDER_UNKNOWN_LONG", "ORDER_STALE", "LATE_ORDER", "GROUP_TRIGGERED",
     "STRATEGY_FAILED", "STRATEGY_FLOOD", "STRATEGY_HUNG", "STRATEGY_STUCK", "STRATEGY_OUT", "BAD_INTENT",
+    "CREDENTIALS",
 )  # fmt: skip
 """Critical codes after which trading stops, where that is wished: what is held, lost, counted or sent is not as it must
-be. No other code does: that something could not be found out, or what an exchange that is slow, paused or out of sight
+be, or the key is refused, so that orders cannot be canceled. No other code does: that something could not be found out, or what an exchange that is slow, paused or out of sight
 brings with it, is no reason to close a position, and a code that nobody thought of here is none either."""
 
 MAX_SUBJECTS = 100

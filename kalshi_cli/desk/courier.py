@@ -16,7 +16,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.alerting import Alerting
-from kalshi_cli.errors import KalshiError, StateError, TerminatedError
+from kalshi_cli.errors import CredentialsError, KalshiError, StateError, TerminatedError
 from kalshi_cli.text import redact, safe_text
 
 LOOK_S = 0.5
@@ -62,6 +62,7 @@ class Courier:
         self._closing_failed: KalshiError | None = None
         self._last: Alert | None = None
         self._has_begun = threading.Event()
+        self._is_trading = False
         self._count_shards: Callable[[], int] = lambda: 0
         self._is_over = threading.Event()
         self._is_decided = threading.Event()
@@ -71,6 +72,7 @@ class Courier:
         """The loop has read the account, and says anew what holds. How many shards the exchange has is asked for now
         and then, from another thread; 0 while the loop does not know."""
         self._count_shards = count_shards
+        self._is_trading = True
         self._has_begun.set()
 
     @contextmanager
@@ -82,7 +84,9 @@ class Courier:
             yield
         except BaseException as error:
             if not isinstance(error, KeyboardInterrupt | TerminatedError):
-                self._last = Alert(self._clock.now(), "critical", "LOOP_FAILED", subject, _reason(error))
+                is_refused = self._is_trading and isinstance(error, CredentialsError) and error.code != "CLOCK"
+                code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
+                self._last = Alert(self._clock.now(), "critical", code, subject, _reason(error))
             raise
         finally:
             self._is_over.set()

@@ -586,7 +586,7 @@ def test_what_is_critical_and_flaps_beside_another_is_told_a_handful_of_times(de
 NOT_FOUND_OUT = (
     "CHECK_SKIPPED", "COULD_NOT_LOOK", "API_SLOW", "API_ERRORS", "API_GUARD", "UNANSWERED", "FEED_STALE", "FEED_LATE",
     "FEED_DOWN", "FEED_GAPS", "BOOK_MISSING", "BOOK_DISPUTED", "CLOCK", "RECENT_ERRORS", "EXCHANGE_PAUSED",
-    "TRADING_PAUSED", "BLIND", "CREDENTIALS", "STATE_UNUSABLE", "CANCEL_ALL", "HALTED", "HEARTBEAT_LOST", "CYCLE_LATE",
+    "TRADING_PAUSED", "BLIND", "STATE_UNUSABLE", "CANCEL_ALL", "HALTED", "HEARTBEAT_LOST", "CYCLE_LATE",
     "LOOP_FAILED", "FLATTEN_FAILED", "ROUTE_ENDS", "SOMETHING_NEW",
 )  # fmt: skip
 
@@ -596,6 +596,12 @@ def test_what_was_not_found_out_or_the_exchange_brings_about_stops_nothing(desk:
     desk.holds("KXA", code=code)
     desk.happens(code, "KXB", tier="critical")
     assert desk.stoppers == []
+
+
+def test_a_key_that_is_refused_stops_trading(desk: Desk) -> None:
+    desk.finds(breach("key", "CREDENTIALS"), source="check api")
+    desk.happens("CREDENTIALS", "spike", "critical")
+    assert [matter.code for matter in desk.stoppers] == ["CREDENTIALS", "CREDENTIALS"]
 
 
 def test_what_is_no_more_than_a_warning_or_unknown_or_old_stops_nothing(desk: Desk) -> None:

@@ -107,6 +107,30 @@ def test_an_error_that_ends_the_loop_is_told(beside: Beside, error: Exception, t
     assert (notice.code, notice.subject, notice.text, notice.tier) == ("LOOP_FAILED", "spike", text, "critical")
 
 
+def test_a_key_that_is_refused_while_the_loop_runs_stops_trading(beside: Beside) -> None:
+    courier = beside.courier()
+    with suppress(CredentialsError), courier.running("spike"):
+        courier.begin(lambda: 1)
+        raise CredentialsError("the key is refused")
+    assert beside.codes == ["CREDENTIALS", "PAUSED_BY_ALERT"]
+    assert beside.store.halt().is_pause
+
+
+@pytest.mark.parametrize(
+    ("error", "is_begun"), [(CredentialsError("no key"), False), (CredentialsError("it is off", code="CLOCK"), True)]
+)
+def test_a_key_that_was_never_accepted_and_a_wrong_clock_pause_nothing(
+    beside: Beside, error: CredentialsError, *, is_begun: bool
+) -> None:
+    courier = beside.courier()
+    with suppress(CredentialsError), courier.running("spike"):
+        if is_begun:
+            courier.begin(lambda: 1)
+        raise error
+    assert beside.codes == ["LOOP_FAILED"]
+    assert beside.store.halt().state is TradingState.ACTIVE
+
+
 def test_an_error_that_cannot_be_written_down_is_told_all_the_same(beside: Beside) -> None:
     beside.failures = [StateError("it is damaged") for _ in range(1_000)]
     with suppress(LookupError), beside.courier().running("spike"):
