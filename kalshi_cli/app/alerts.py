@@ -111,8 +111,8 @@ def courier(app: App, *, is_paper: bool) -> Courier:
     )  # fmt: skip
 
 
-def tell_directly(app: App, alert: Alert) -> None:
-    """Tell whoever asked for such, all at once, of what the state file would not take; within a few seconds."""
+def tell_directly(app: App, alert: Alert, within_s: float = DIRECTLY_S) -> None:
+    """Tell whoever asked for such, all at once, of what the state file would not take; within `within_s`."""
     remedy, sinks, now = remedy_of(alert.code), app.config.alerts.sinks, app.clock.now()
     notice = Notice(
         notice_id=app.new_id(), kind="event", tier=alert.tier, event=remedy.event, code=alert.code,
@@ -122,7 +122,7 @@ def tell_directly(app: App, alert: Alert) -> None:
     notifier, failing = Notifier(sinks, app.machine), []
 
     def deliver(name: str) -> None:
-        delivery = notifier.deliver(name, notice, DIRECTLY_S)
+        delivery = notifier.deliver(name, notice, within_s)
         if delivery.outcome != "delivered":
             failing.append(f"{name}: {delivery.text}")
 
@@ -131,7 +131,7 @@ def tell_directly(app: App, alert: Alert) -> None:
     ]
     for thread in threads:
         thread.start()
-    until = app.machine.monotonic() + DIRECTLY_S + 1
+    until = app.machine.monotonic() + within_s + 1
     for thread in threads:
         thread.join(max(0.0, until - app.machine.monotonic()))
     if failing:

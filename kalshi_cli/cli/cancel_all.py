@@ -67,6 +67,7 @@ def cancel_all(
         pull(config)
     from kalshi_cli.app import App
     from kalshi_cli.app.halts import Halts
+    from kalshi_cli.app.kill_alert import telling
 
     with App(config, tell, note) as desk:
         for problem in config.problems:
@@ -74,12 +75,14 @@ def cancel_all(
         halted = does_halt and Halts(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
         if halted:
             note("trading is halted; when all is well: kalshi resume --reason TEXT")
-        if config.read_only:
-            raise RefusedError(
-                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
-            )
-        outcome = _canceled(desk, event, pattern, within, with_groups=does_halt)
-        unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
+        with telling(desk, does_halt=does_halt) as cancels_are_out:
+            if config.read_only:
+                raise RefusedError(
+                    "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
+                )
+            outcome = _canceled(desk, event, pattern, within, with_groups=does_halt)
+            cancels_are_out()
+            unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
         home = desk.state_dir
     if not outcome.is_clean:
         raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")

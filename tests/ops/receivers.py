@@ -7,6 +7,7 @@ import http.server
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -47,6 +48,8 @@ class Asked(NamedTuple):
     path: str
     headers: dict[str, str]
     body: bytes
+    at: float
+    """On the monotonic clock."""
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -77,7 +80,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.asked.append(Asked(self.command, self.path, dict(self.headers), body))
+        self.server.asked.append(Asked(self.command, self.path, dict(self.headers), body, time.monotonic()))
         kind = self.path.split("/")[1]
         if kind == "never":
             self.server.ends.wait()

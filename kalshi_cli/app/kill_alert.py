@@ -1,0 +1,67 @@
+"""Tell the alert channels that the kill switch was pulled, beside the cancels and whether or not a loop runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from kalshi_cli.app import App
+from kalshi_cli.app.alerts import alerting, tell_directly
+from kalshi_cli.core.messages import Alert
+from kalshi_cli.desk.brake import CODE, REASON
+from kalshi_cli.errors import KalshiError, StateError
+
+HEAD_START_S = 1.0
+"""How long the cancels have the machine for themselves, unless they are out before."""
+
+WITHIN_S = 4.5
+"""After this nothing is waited for: what was not delivered by then stays in the outbox."""
+
+BUSY_MS = 500
+"""How long another program that writes to the state file is waited for; then the channels are told without it."""
+
+
+@contextmanager
+def telling(app: App, *, does_halt: bool) -> Iterator[Callable[[], None]]:
+    """Tell every channel of the halt on file, within seconds; call what this yields once the cancels are out.
+
+    The end waits for the channels, until WITHIN_S after the beginning at most. Raises nothing by itself.
+    """
+    until, are_out = app.machine.monotonic() + WITHIN_S, threading.Event()
+    untold = set(app.config.alerts.sinks) if does_halt else set()
+    thread = threading.Thread(target=_tell, args=(app, are_out, until, untold), name="kill alert", daemon=True)
+    if untold:
+        thread.start()
+    try:
+        yield are_out.set
+    finally:
+        are_out.set()
+        if thread.ident is not None:
+            thread.join(max(0.0, until - app.machine.monotonic()))
+        if untold:
+            app.tell(f"not told yet: {', '.join(sorted(untold))}; see: kalshi alerts")
+
+
+def _tell(app: App, are_out: threading.Event, until: float, untold: set[str]) -> None:
+    """Decide through the outbox, so that a loop beside tells nothing twice; then each channel in its own thread."""
+    are_out.wait(HEAD_START_S)
+    try:
+        with alerting(app, busy_ms=BUSY_MS) as told:
+            told.look()
+    except KalshiError:
+        alert = Alert(app.clock.now(), "critical", CODE, "account", f"trading is halted: {REASON}")
+        tell_directly(app, alert, until - app.machine.monotonic())
+        untold.clear()
+        return
+
+    def deliver(name: str) -> None:
+        with suppress(StateError), alerting(app, busy_ms=int(1000 * WITHIN_S)) as told:
+            if not told.deliver(until - app.machine.monotonic(), [name]):
+                untold.discard(name)
+
+    threads = [threading.Thread(target=deliver, args=(name,), daemon=True) for name in sorted(untold)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - app.machine.monotonic()))

@@ -1,0 +1,168 @@
+"""`kalshi cancel-all` tells every alert channel itself, within seconds, and no channel delays it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from receivers import Receiver, receiving
+from served import ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables, start
+
+from kalshi_cli.core.model import BID
+
+TOLD_WITHIN_S = 5.0
+BOUND_S = 7.0  # of the whole command: the five seconds, and what a busy machine adds
+
+
+@pytest.fixture
+def channels() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path, shards=1) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)  # real seconds: the proof is not waited for
+        one.submit(ME, TWO_SIDED, BID, "0.4100", "2")
+        for command in ("cancel-all --ticker KXNONE*", "alerts test"):  # what is loaded once is not measured
+            kalshi(*command.split())
+        yield one
+
+
+def configure(exchange: Served, **urls: str) -> None:
+    path = exchange.home / "config.yaml"
+    path.write_text("alerts:\n  sinks:\n" + "".join(f"    {name}: {{url: '{url}'}}\n" for name, url in urls.items()))
+    path.chmod(0o600)
+
+
+def timed(*words: str) -> tuple[Ended, float, float]:
+    """How it ended, when it began, and how long it took."""
+    begun = time.monotonic()
+    ended = kalshi("cancel-all", *words, "--json")
+    return ended, begun, time.monotonic() - begun
+
+
+def told(channels: Receiver) -> list[tuple[str, str, str]]:
+    """Of each notice: its channel, code and tier."""
+    notices = [(asked.path, json.loads(asked.body)) for asked in channels.asked]
+    return sorted((path.split("/")[-1], notice["code"], notice["tier"]) for path, notice in notices)
+
+
+def last(channels: Receiver) -> float:
+    """When the last channel was asked."""
+    return max(asked.at for asked in channels.asked)
+
+
+def all_told(*names: str) -> list[tuple[str, str, str]]:
+    return [(name, "CANCEL_ALL", "critical") for name in sorted(names)]
+
+
+def test_every_channel_is_told_after_the_cancels_and_once(exchange: Served, channels: Receiver) -> None:
+    configure(exchange, **{name: channels.url(f"200/{name}") for name in ("chat", "mail", "phone")})
+    canceled: list[float] = []
+    handle = exchange.exchange.handle
+
+    def watched(request: Any, now: Any) -> Any:
+        if request.method == "DELETE":
+            canceled.append(time.monotonic())
+        return handle(request, now)
+
+    exchange.exchange.handle = watched  # type: ignore[method-assign]
+    ended, begun, _ = timed()
+    assert (ended.code, exchange.resting()) == (0, [])
+    assert told(channels) == all_told("chat", "mail", "phone"), ended.err
+    assert min(asked.at for asked in channels.asked) > canceled[0]
+    assert last(channels) - begun < TOLD_WITHIN_S
+    assert kalshi("cancel-all").code == 0
+    assert len(channels.asked) == 3, "it is the same halt"
+
+
+def test_with_the_exchange_down_every_channel_is_told_within_five_seconds(
+    exchange: Served, channels: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(exchange, chat=channels.url("200/chat"), phone=channels.url("200/phone"))
+    monkeypatch.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
+    ended, begun, _ = timed("--within", "8s")
+    assert ended.code == 7
+    assert told(channels) == all_told("chat", "phone")
+    assert last(channels) - begun < TOLD_WITHIN_S
+
+
+@pytest.mark.parametrize("dead", ["never", "500"])
+def test_a_dead_channel_changes_no_exit_code_and_its_notice_is_kept(
+    exchange: Served, channels: Receiver, dead: str
+) -> None:
+    configure(exchange, dead=channels.url(f"{dead}/dead"), phone=channels.url("slow/phone"))
+    ended, begun, took = timed()
+    assert (ended.code, ended.json["halted"], exchange.resting()) == (0, True, [])
+    assert took < BOUND_S
+    assert told(channels) == all_told("dead", "phone")
+    assert last(channels) - begun < TOLD_WITHIN_S, "one channel waits for no other"
+    assert "not told yet: dead" in ended.err
+    letters = kalshi("alerts", "--json").json["letters"]
+    assert [(letter["sink"], letter["code"], letter["status"]) for letter in letters] == [
+        ("dead", "CANCEL_ALL", "waiting")
+    ]
+
+
+def test_what_is_left_with_7_is_told_too(exchange: Served, channels: Receiver) -> None:
+    configure(exchange, phone=channels.url("200/phone"))
+    exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
+    ended, _, _ = timed("--within", "1s")
+    assert (ended.code, told(channels)) == (7, all_told("phone"))
+
+
+def test_a_state_file_that_cannot_be_used_holds_up_no_notice(exchange: Served, channels: Receiver) -> None:
+    assert kalshi("order", "reconcile").code == 0
+    configure(exchange, dead=channels.url("never/dead"), phone=channels.url("200/phone"))
+    other = sqlite3.connect(exchange.state / "sim" / "state.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    ended, begun, took = timed()
+    other.execute("ROLLBACK")
+    other.close()
+    assert (ended.code, exchange.resting()) == (0, [])
+    assert told(channels) == all_told("dead", "phone")
+    assert last(channels) - begun < TOLD_WITHIN_S
+    assert took < BOUND_S
+
+
+def test_where_the_halt_cannot_be_written_it_is_told_all_the_same(exchange: Served, channels: Receiver) -> None:
+    configure(exchange, phone=channels.url("200/phone"))
+    (exchange.state / "sim" / ".halted").mkdir()
+    for file in (exchange.state / "sim").glob("state.db*"):
+        file.unlink()
+    (exchange.state / "sim" / "state.db").mkdir()
+    ended, _, _ = timed()
+    assert (ended.code, exchange.resting()) == (8, [])
+    assert told(channels) == all_told("phone")
+
+
+@pytest.mark.parametrize("words", [("--no-halt",), ("--ticker", "KX*")])
+def test_what_halts_nothing_is_told_to_nobody(exchange: Served, channels: Receiver, words: tuple[str, ...]) -> None:
+    configure(exchange, phone=channels.url("200/phone"))
+    ended, _, _ = timed(*words)
+    assert (ended.code, told(channels)) == (0, [])
+
+
+def test_a_loop_beside_tells_nothing_twice(exchange: Served, channels: Receiver) -> None:
+    configure(exchange, chat=channels.url("200/chat"), phone=channels.url("200/phone"))
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s")
+    loop = start(words, exchange.variables(), exchange.home)
+    try:
+        for line in loop.stderr or ():
+            if "stops in good order" in line:
+                break
+        ended, _, _ = timed()
+        assert ended.code == 0
+        loop.communicate(timeout=60)
+    finally:
+        loop.kill()
+        loop.communicate()
+    assert [each for each in told(channels) if each[1] == "CANCEL_ALL"] == all_told("chat", "phone")
