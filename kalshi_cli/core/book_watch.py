@@ -22,6 +22,9 @@ FORGET_MS = 60_000
 """A book that was right for so long is a good one again: the next doubt is news."""
 
 
+ACCOUNT_AGE_MS = 10_000
+"""How old the last read of the account may be. A loop reads it every eight seconds, at the next tick."""
+
 MOST_NAMED = 5
 """Of markets without a book, so many are named."""
 
@@ -167,14 +170,16 @@ def without_book(state: State) -> str:
     return "; ".join(found[:MOST_NAMED]) + more
 
 
-def is_in_sight(state: State) -> bool:
-    """The account can be read, and of the open markets, where there are any, at least one book can be believed."""
-    books = [
-        book
-        for ticker, book in state.books.items()
+def is_in_sight(state: State, now: Ts, max_book_age_ms: int | None) -> bool:
+    """Return whether the account was read lately and one book of the open markets, if there are any, is new enough."""
+    is_read = state.account_read is not None and abs(now - state.account_read) <= ACCOUNT_AGE_MS
+    ages = [
+        state.book_age_ms(ticker)
+        for ticker in state.books
         if (market := state.markets.get(ticker)) and market.status is MarketStatus.ACTIVE
     ]
-    return state.blind_since is None and (not books or any(book.is_usable for book in books))
+    is_fed = any(age is not None and (max_book_age_ms is None or age <= max_book_age_ms) for age in ages)
+    return is_read and state.blind_since is None and (is_fed or not ages)
 
 
 def _pairs(side: Side, book: OrderBook, read: Sequence[Level]) -> dict[_Spot, _Pair]:

@@ -442,6 +442,7 @@ class Engine:
 
     def _on_account(self, message: AccountSnapshot) -> list[Effect]:
         self._is_account_unread = False
+        self.state.account_read = message.ts
         self._guards.read()
         effects: list[Effect] = []
         untold: list[tuple[str, Fill]] = []

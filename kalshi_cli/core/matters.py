@@ -60,8 +60,9 @@ STOPS = (
     "CREDENTIALS",
 )  # fmt: skip
 """Critical codes after which trading stops, where that is wished: what is held, lost, counted or sent is not as it must
-be, or the key is refused, so that orders cannot be canceled. No other code does: that something could not be found out, or what an exchange that is slow, paused or out of sight
-brings with it, is no reason to close a position, and a code that nobody thought of here is none either."""
+be, or the key is refused, so that orders cannot be canceled. No other code does: that something could not be found out,
+or what an exchange that is slow, paused or out of sight brings with it, is no reason to close a position, and a code
+that nobody thought of here is none either."""
 
 MAX_SUBJECTS = 100
 REST = "others"

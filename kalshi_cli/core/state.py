@@ -125,6 +125,8 @@ class State:
         """As far as it is known: pauses of the exchange, of trading, of a shard."""
         self.blind_since: Ts | None = None
         """The account cannot be read since then; None while it can."""
+        self.account_read: Ts | None = None
+        """When the account was last read in full; None before that."""
         self.is_feed_live = False
         self.feed_ts = Ts(0)
         """The time of the newest message about any book, the exchange's where it gave one: messages that come late do

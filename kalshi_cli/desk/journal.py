@@ -68,7 +68,7 @@ _ENDS = {
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """A completed cycle. It `is_fresh` where the account could be read and the state file took it down."""
+    """A completed cycle. It `is_fresh` where the account and a book are new enough, and the state file took it down."""
 
     cycles: int
     is_fresh: bool

@@ -201,7 +201,7 @@ class Session:
         self._journal.cycle(
             Pulse(
                 cycles=self._cycles,
-                is_fresh=is_in_sight(self._engine.state),
+                is_fresh=is_in_sight(self._engine.state, self._clock.now(), self._engine.limits.max_book_age_ms),
                 day_net=self._engine.day_net,
                 unrealized=self._score.unrealized(),
                 halt=self._halt,

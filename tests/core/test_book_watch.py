@@ -9,6 +9,7 @@ import pytest
 from core_build import HOUR, NOW, Build
 
 from kalshi_cli.core.book_watch import (
+    ACCOUNT_AGE_MS,
     CROSSED_MS,
     FIRST_PAUSE_MS,
     FORGET_MS,
@@ -37,9 +38,9 @@ from kalshi_cli.core.messages import (
     Sight,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Side
+from kalshi_cli.core.model import ASK, BID, Balance, MarketStatus, Side
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts
+from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 
 class Watcher:
@@ -398,13 +399,35 @@ def test_open_markets_without_a_book_are_named_with_the_reason_and_others_are_no
 
 def test_in_sight_is_an_account_that_is_read_and_of_open_markets_one_book_that_can_be_believed(build: Build) -> None:
     engine = build.engine(state=build.state(*(build.market(f"KXA-{n}") for n in range(2))))
-    assert not is_in_sight(engine.state)
+    assert not is_in_sight(engine.state, NOW, 10_000)
     engine.step(build.book(ticker="KXA-1"))
-    assert is_in_sight(engine.state)
+    assert not is_in_sight(engine.state, NOW, 10_000), "nobody has read the account"
+    engine.step(account_read())
+    assert is_in_sight(engine.state, NOW, 10_000)
     engine.step(FeedGap(NOW, ("KXA-1",), "a gap"))
-    assert not is_in_sight(engine.state)
+    assert not is_in_sight(engine.state, NOW, 10_000)
     engine.step(MarketChange(NOW, build.market("KXA-0", status=MarketStatus.CLOSED)))
     engine.step(MarketChange(NOW, build.market("KXA-1", status=MarketStatus.CLOSED)))
-    assert is_in_sight(engine.state)  # no open market is left to be seen
+    assert is_in_sight(engine.state, NOW, 10_000)  # no open market is left to be seen
     engine.step(Sight(NOW, blind_since=NOW))
-    assert not is_in_sight(engine.state)
+    assert not is_in_sight(engine.state, NOW, 10_000)
+
+
+def account_read() -> AccountSnapshot:
+    return AccountSnapshot(
+        NOW, as_of=NOW, since=NOW, orders=(), fills=(), settlements=(), positions=(),
+        balance=Balance(cash=Money(0), portfolio_value=Money(0), ts=NOW),
+    )  # fmt: skip
+
+
+def test_an_account_or_books_that_are_too_old_are_out_of_sight(build: Build) -> None:
+    engine = build.engine(state=build.state(build.market("KXA-1")))
+    engine.step(build.book(ticker="KXA-1"))
+    engine.step(account_read())
+    later = Ts(NOW + ACCOUNT_AGE_MS)
+    assert is_in_sight(engine.state, later, None)
+    assert not is_in_sight(engine.state, Ts(later + 1), None), "no read of the account has come since"
+    assert not is_in_sight(engine.state, Ts(NOW - ACCOUNT_AGE_MS - 1), None), "the clock was set back"
+    engine.step(Tick(Ts(NOW + 5_000)))
+    assert is_in_sight(engine.state, later, 5_000)
+    assert not is_in_sight(engine.state, later, 4_999), "no book is new enough"

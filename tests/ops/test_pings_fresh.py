@@ -1,0 +1,47 @@
+"""Pings of a real loop say that the account is looked after: they end when its reads do."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from fault_proxy import Fault, fault_proxy
+from ping_receiver import Received, receiving
+from served import TWO_SIDED, eventually, served, start
+
+from kalshi_cli.core.book_watch import ACCOUNT_AGE_MS
+
+
+def test_with_every_read_hung_no_ping_says_that_all_is_well(tmp_path: Path) -> None:
+    times: list[float] = []
+    with served(tmp_path) as one, fault_proxy(one.server.rest_url) as proxy, receiving() as there:
+        path = tmp_path / "config.yaml"
+        path.write_text(f"heartbeat: {{url: '{there.url}/p', every_s: 0.1}}\n")
+        path.chmod(0o600)
+
+        def note(got: Received) -> None:
+            if got.path.startswith("/p?"):
+                times.append(time.monotonic())
+
+        def balances() -> int:
+            return sum(answer.path.endswith("/portfolio/balance") for answer in list(proxy.answers))
+
+        there.before_answer = note
+        words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.5s")
+        loop = start(words, one.variables(rest_url=proxy.moved(one.server.rest_url)), tmp_path)
+        try:
+            eventually(lambda: len(times) > 3 or loop.poll() is not None)
+            read = balances()
+            eventually(lambda: balances() > read)  # the last request of a read of the account
+            proxy.faults.append(Fault("hang_request", "GET", ".", times=1_000_000))
+            hung = time.monotonic()
+            time.sleep(20.0)
+            late = [at - hung for at in times if at - hung > ACCOUNT_AGE_MS / 1000]
+            assert late == [], f"{len(late)} pings without fresh data"
+            proxy.faults.clear()
+            before = len(times)
+            eventually(lambda: len(times) > before or loop.poll() is not None)
+            assert loop.poll() is None
+        finally:
+            loop.kill()
+            loop.communicate()
