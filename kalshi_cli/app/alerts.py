@@ -138,8 +138,8 @@ def tell_directly(app: App, alert: Alert, within_s: float = DIRECTLY_S) -> None:
         app.tell(f"not delivered: {'; '.join(failing)}")
 
 
-def flatten(app: App) -> None:
-    """Close all positions because an alert said so, as `kalshi flatten` does, from a thread beside the loop.
+def flatten(app: App) -> bool:
+    """Close all positions because an alert said so, as `kalshi flatten` does, and return whether none is left.
 
     The loop takes its own orders back first, because trading is paused; that is waited for as long as a stop may take.
     What came of it is recorded as an alert. KalshiError where not even that could be done; StateError where the state
@@ -154,6 +154,7 @@ def flatten(app: App) -> None:
         if busy is not None:
             raise busy
         own.store.record(_flattened(own, closings, errors))
+        return not errors
 
 
 def _close_everything(app: App) -> tuple[list[Closing], list[KalshiError]]:

@@ -143,6 +143,12 @@ class Board:
         for source in (HALT, REDUCING):
             self.end(source, now)
 
+    def end_code(self, code: str, now: Ts) -> None:
+        """Whatever of this code holds is over."""
+        for matter in list(self.matters.get(code, {}).values()):
+            if matter.lasts and matter.ended is None:
+                self._over(matter, now)
+
     def happen(self, alert: Alert, now: Ts) -> None:
         """Something that was recorded: an event, the begin of what lasts, or its end."""
         matter = recorded(alert, now)

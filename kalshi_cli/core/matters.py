@@ -25,6 +25,7 @@ ENDS: dict[str, tuple[str, ...]] = {
     "EXCHANGE_RESUMED": ("EXCHANGE_PAUSED", "TRADING_PAUSED"),
     "EXCHANGE_PAUSED": ("TRADING_PAUSED",),
     "TRADING_PAUSED": ("EXCHANGE_PAUSED",),
+    "FLATTENED": ("FLATTEN_FAILED",),
 }
 """What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
 

@@ -140,7 +140,8 @@ class Alerting:
 
     def begin(self) -> None:
         """A loop begins, and has read the account: what the last one left open is over, or will be said again."""
-        self._move(lambda board, now: board.end(LOOP, now))
+        held = [("FLATTEN_FAILED", "account")] if self.book.mark(FLATTEN) else []
+        self._move(lambda board, now: board.end(LOOP, now, held))
 
     def beside_loop(self, shards: int) -> None:
         """A loop is there, also while it does not beat because it is blind. Written down once a minute; and how many
@@ -224,6 +225,7 @@ class Alerting:
             board.resumed(now)
         if is_resumed or self.trading() is not TradingState.HALTED:
             board.is_stopped = False
+            board.end_code("FLATTEN_FAILED", now)
             for name in (RESUMED, STOPPED, FLATTEN):
                 self.book.set_mark(name, 0)
         if stop.state is not TradingState.ACTIVE:

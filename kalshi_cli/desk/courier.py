@@ -17,6 +17,7 @@ from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.errors import CredentialsError, KalshiError, StateError, TerminatedError
+from kalshi_cli.store.alerting import FLATTEN
 from kalshi_cli.text import redact, safe_text
 
 LOOK_S = 0.5
@@ -31,15 +32,16 @@ DELIVER_S = 10.0
 LAST_TRY_S = 4.0
 """For what is left when the loop has ended. Then the next program does it."""
 
-FLATTEN_WITHIN_MS = 600_000
-"""An order to flatten that is older is none any more: nobody expects it."""
+FLATTEN_AGAIN_S, FLATTEN_LONGEST_S = 5.0, 300.0
+"""How long after a first attempt that left positions open the next one begins; twice as long each time, up to this."""
 
 
 class Courier:
     """Beside one loop: `with Courier(...).running():`. `opened` is entered in its thread.
 
-    `flatten` closes the positions, in another thread, and records what came of it; None where there are none at the
-    exchange. `directly` tells the sinks of what could not be written down; it ends within seconds.
+    `flatten` closes the positions, in another thread, records what came of it, and returns whether none is left; None
+    where there are none at the exchange. `directly` tells the sinks of what could not be written down; it ends within
+    seconds.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Courier:
         opened: Callable[[], AbstractContextManager[Alerting]],
         clock: Clock,
         tell: Callable[[str], None],
-        flatten: Callable[[], None] | None,
+        flatten: Callable[[], bool] | None,
         directly: Callable[[Alert], None],
         look_s: float = LOOK_S,
     ) -> None:
@@ -60,6 +62,9 @@ class Courier:
         self._posting: list[threading.Thread] = []
         self._closing: threading.Thread | None = None
         self._closing_failed: KalshiError | None = None
+        self._is_closed = False
+        self._tries = 0
+        self._close_at = 0.0
         self._last: Alert | None = None
         self._has_begun = threading.Event()
         self._is_trading = False
@@ -125,6 +130,8 @@ class Courier:
         if self._last is not None:
             alerting.record(self._last)
         alerting.look()
+        self._tell_unclosed(alerting)
+        alerting.look()
         self._is_decided.set()
         until = self._clock.monotonic() + LAST_TRY_S
         for postman in postmen:
@@ -156,42 +163,64 @@ class Courier:
         self._with_file(carry)
 
     def _obey(self, alerting: Alerting) -> None:
-        """Flatten, where an alert asked for it, unless trading was resumed; what cannot be done in time is told."""
-        asked = alerting.book.mark("flatten")
-        if not asked or (self._closing is not None and self._closing.is_alive()):
-            return
-        is_ended, failed = self._closing is not None, self._closing_failed
-        self._closing, self._closing_failed = None, None
-        is_wished = self._flatten is not None and alerting.trading() is TradingState.HALTED
-        is_over = (is_ended and failed is None) or not is_wished
-        is_late = self._clock.now() - asked > FLATTEN_WITHIN_MS
-        if not is_over and not is_late and (failed is None or isinstance(failed, StateError)):
-            if failed is not None:
-                self._say(f"positions are not closed yet, it is tried again: {failed.message}")
+        """Close the positions that an alert wants closed, again and again until none is left or a person resumes."""
+        self._learn_of_closing(alerting)
+        asked, now = alerting.book.mark(FLATTEN), self._clock.monotonic()
+        if not asked:
+            self._tries = 0
+        elif self._flatten is None or alerting.trading() is not TradingState.HALTED:
+            alerting.book.set_mark(FLATTEN, 0)
+        elif self._closing is None and (not self._tries or now >= self._close_at):
             self._closing = threading.Thread(target=self._close, name="flatten", daemon=True)
             self._closing.start()
+
+    def _learn_of_closing(self, alerting: Alerting) -> None:
+        """What came of an attempt that has ended. A state file that is busy is tried again at once."""
+        if self._closing is None or self._closing.is_alive():
             return
-        if not is_over:
-            why = failed.message if failed is not None else "nobody could begin in time"
-            text = f"what is held was not closed: {why}"
-            alerting.record(Alert(self._clock.now(), "critical", "FLATTEN_FAILED", "account", text))
-        alerting.book.set_mark("flatten", 0)
+        self._closing = None
+        failed = self._closing_failed
+        if isinstance(failed, StateError):
+            self._say(f"positions are not closed yet, it is tried again: {failed.message}")
+        elif self._is_closed:
+            alerting.book.set_mark(FLATTEN, 0)
+        else:
+            self._close_at = self._clock.monotonic() + min(
+                FLATTEN_AGAIN_S * 2 ** min(self._tries, 10), FLATTEN_LONGEST_S
+            )
+            self._tries += 1
+            if failed is not None:
+                self._record_open(alerting, f"the positions were not closed: {failed.message}")
 
     def _close(self) -> None:
         """In its own thread, which may die of what nobody expects."""
         assert self._flatten is not None
-        self._closing_failed = KalshiError("the program failed in it")
+        self._is_closed, self._closing_failed = False, KalshiError("the program failed in it")
         try:
-            self._flatten()
+            self._is_closed, self._closing_failed = self._flatten(), None
         except KalshiError as error:
             self._closing_failed = error
-        else:
-            self._closing_failed = None
+
+    def _tell_unclosed(self, alerting: Alerting) -> None:
+        """The loop has ended: what it leaves open against the wish of an alert is told."""
+        self._learn_of_closing(alerting)
+        if alerting.book.mark(FLATTEN) and self._flatten is not None:
+            self._tell(_UNCLOSED)
+            self._record_open(alerting, _UNCLOSED)
+
+    def _record_open(self, alerting: Alerting, text: str) -> None:
+        alerting.record(Alert(self._clock.now(), "critical", "FLATTEN_FAILED", "account", text))
 
     def _say(self, text: str) -> None:
         if text != self._said:
             self._said = text
             self._tell(text)
+
+
+_UNCLOSED = (
+    "the loop ended before the positions that an alert wants closed were closed; the next loop goes on with it. "
+    "Close them now: kalshi flatten; leave them open: kalshi resume --reason TEXT"
+)
 
 
 def _reason(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.pnl import fold
 from kalshi_cli.desk.halts import words
+from kalshi_cli.store.alerting import FLATTEN
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
@@ -43,6 +44,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """When the last of those expires by itself; None where nothing rests, or where one never does."""
     triggered_groups: tuple[str, ...]
     """Order groups in which nothing is placed until a person resets them."""
+    flatten_asked: Ts | None
+    """When an alert wanted all positions closed that are not closed yet; None where none did."""
     blind_since: Ts | None
     """The running loop cannot read the account since then; None where it can, or where none runs."""
     stalled_since: Ts | None
@@ -112,6 +115,11 @@ def remarks(status: Status, now: Ts) -> Iterator[str]:
     yield from (out(alert) for alert in status.failed)
     if status.halt.is_pause:
         yield "PAUSED: no new orders until: kalshi resume --reason TEXT"
+    if status.flatten_asked is not None:
+        yield (
+            f"positions that an alert wants closed since {format_ts(status.flatten_asked)} may be open: a loop closes "
+            "them while it runs. Close them now: kalshi flatten; leave them open: kalshi resume --reason TEXT"
+        )
     for group_id in status.triggered_groups:
         yield triggered(group_id)
 
@@ -147,6 +155,7 @@ def read_status(
     halt = store.halt() if store is not None else beside(home) or NO_HALT
     if halt.is_pause and not halt.reason:
         halt = msgspec.structs.replace(halt, reason=f"there is a file {home / PAUSE_FILE}")
+    asked = store.alert_book.mark(FLATTEN) if store is not None else 0
     resting = [order for order in live if _rests(order, now)]
     ends = [order.expires for order in resting if order.expires is not None]
     blind_since = _blind_since(store, cycle) if store is not None and cycle is not None and who is not None else None
@@ -164,6 +173,7 @@ def read_status(
         resting_orders=len(resting),
         resting_until=max(ends) if ends and len(ends) == len(resting) else None,
         triggered_groups=tuple(g.group_id for g in store.groups() if g.is_triggered) if store is not None else (),
+        flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
         blind_since=blind_since,
         stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,  # no cycle counts while blind
         is_abandoned=who is None and cycle is not None and cycle.is_running,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -13,6 +13,9 @@ from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.traffic import Minute
 from kalshi_cli.errors import HaltedError
 from kalshi_cli.units import Money, Ts
+
+if TYPE_CHECKING:
+    from kalshi_cli.store.alerting import AlertBook
 
 EVER = Ts(0)
 """Since the beginning."""
@@ -193,6 +196,8 @@ class Notebook(Protocol):
 
 class Store(Notebook, Protocol):
     """One account of one environment. Every method may raise StateError; nothing is lost silently."""
+
+    alert_book: AlertBook
 
     def set_halt(self, halt: Halt) -> None:
         """Move the durable trading state, whatever it was: what a person decided.

@@ -649,12 +649,28 @@ def test_what_went_with_what_explained_it_stops_nothing(desk: Desk) -> None:
     assert len(desk.stoppers) == 1, "a new one does"
 
 
-@pytest.mark.parametrize("code", ["PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED"])
+@pytest.mark.parametrize("code", ["PAUSED_BY_ALERT", "FLATTENED"])
 def test_each_stop_by_an_alert_is_told_at_once(desk: Desk, code: str) -> None:
     for _ in range(3):
         assert desk.happens(code, "account", "critical") == [f"event {code} account 1"]
         desk.later(SECOND)
     assert desk.happens("DRIFT") != desk.happens("DRIFT") == [], "of anything else the second one waits"
+
+
+def test_positions_that_stay_open_are_told_once_until_they_are_closed_or_a_person_resumes(desk: Desk) -> None:
+    for _ in range(3):
+        assert desk.happens("FLATTEN_FAILED", "account", "critical") == ["firing FLATTEN_FAILED account 1"]
+        assert desk.happens("FLATTEN_FAILED", "account", "critical") == []
+        assert desk.later(4 * HOUR) == ["reminder FLATTEN_FAILED account 1"]
+        assert desk.happens("FLATTENED", "account") == ["resolved FLATTEN_FAILED account 1"]
+        desk.later(5 * HOUR)
+    desk.happens("FLATTEN_FAILED", "account", "critical")
+    desk.board.end_code("FLATTEN_FAILED", desk.now)
+    assert desk.decide() == ["resolved FLATTEN_FAILED account 1"]
+    desk.happens("DRIFT")
+    desk.board.end_code("DRIFT", desk.now)
+    desk.board.end_code("FLATTEN_FAILED", desk.now)
+    assert desk.decide() == []
 
 
 # -- shards -------------------------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ class AlertDesk:
         receiver: Sinks | None = None,
         **policy: Any,
     ) -> None:
+        policy = {"on_critical": "none"} | policy
         self.clock = clock or ManualClock(T0)
         self.path = folder / "state.db"
         self.store = WatchedStore.open(self.path, account="alice", environment="sim")

@@ -17,10 +17,12 @@ from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.alerting import Alerting
-from kalshi_cli.desk.courier import FLATTEN_WITHIN_MS, Courier
+from kalshi_cli.desk.courier import FLATTEN_AGAIN_S, Courier
+from kalshi_cli.desk.halts import resume
 from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
 from kalshi_cli.ops.delivery import Delivery
-from kalshi_cli.store.base import PAUSED, Halt
+from kalshi_cli.store.base import BY_ALERT
+from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts
 
@@ -51,11 +53,13 @@ class Beside:
             desk.close()
 
     def courier(self, **more: Any) -> Courier:
-        flatten = more.get("flatten", self.flattened.set)
+        flatten = more.get("flatten", lambda: not self.flattened.set())
         return Courier(self.opened, self.clock, self.said.append, flatten, self.direct.append, look_s=0.02)
 
-    def record(self, code: str, tier: str = "warning") -> None:
-        self.store.record(Alert(self.clock.now(), tier, code, "KXA", "so it is"))
+    def record(self, code: str, tier: str = "warning", subject: str = "") -> None:
+        with SqliteStore.open(self.folder / "state.db", account="alice", environment="sim") as store:
+            about = subject or ("account" if code == "FLATTENED" else "KXA")
+            store.record(Alert(self.clock.now(), tier, code, about, "so it is"))
 
     @property
     def codes(self) -> list[str]:
@@ -112,7 +116,7 @@ def test_a_key_that_is_refused_while_the_loop_runs_stops_trading(beside: Beside)
     with suppress(CredentialsError), courier.running("spike"):
         courier.begin(lambda: 1)
         raise CredentialsError("the key is refused")
-    assert beside.codes == ["CREDENTIALS", "PAUSED_BY_ALERT"]
+    assert set(beside.codes) == {"CREDENTIALS", "PAUSED_BY_ALERT", "FLATTEN_FAILED"}
     assert beside.store.halt().is_pause
 
 
@@ -186,34 +190,98 @@ def test_what_the_last_loop_left_open_is_over_once_this_one_has_read_the_account
 
 
 def asked_to_flatten(beside: Beside, state: TradingState = TradingState.HALTED, ago_ms: int = 0) -> None:
-    beside.store.set_halt(Halt(state, PAUSED if state is TradingState.HALTED else "", "", beside.clock.now()))
+    if state is TradingState.HALTED:
+        pause(beside.folder, BY_ALERT)
     beside.store.alert_book.set_mark("flatten", Ts(beside.clock.now() - ago_ms))
 
 
 def test_it_flattens_once_where_an_alert_asked_for_it(beside: Beside) -> None:
     asked_to_flatten(beside)
     times: list[int] = []
-    with beside.courier(flatten=lambda: times.append(1)).running("spike"):
+    with beside.courier(flatten=lambda: not times.append(1)).running("spike"):
         eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
     assert times == [1]
 
 
-@pytest.mark.parametrize(("state", "ago_ms"), [(TradingState.ACTIVE, 0), (TradingState.HALTED, FLATTEN_WITHIN_MS + 1)])
-def test_it_does_not_flatten_after_a_resume_nor_long_after(beside: Beside, state: TradingState, ago_ms: int) -> None:
-    asked_to_flatten(beside, state, ago_ms)
+def test_it_does_not_flatten_after_a_resume(beside: Beside) -> None:
+    asked_to_flatten(beside, TradingState.ACTIVE)
     with beside.courier().running("spike"):
         eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
     assert not beside.flattened.is_set()
-    assert beside.codes == (["FLATTEN_FAILED"] if ago_ms else []), "what was asked for and not done is told"
+    assert beside.codes == []
 
 
-def failing(*errors: KalshiError) -> Callable[[], None]:
+def test_it_goes_on_at_the_next_start_however_long_after(beside: Beside) -> None:
+    asked_to_flatten(beside, ago_ms=7 * 86_400_000)
+    with beside.courier().running("spike"):
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
+    assert beside.flattened.is_set()
+
+
+def test_what_is_not_closed_when_the_loop_ends_is_told_and_goes_on_with_the_next_one(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    release = threading.Event()
+
+    def slow() -> bool:
+        release.wait(60)
+        return True
+
+    with beside.courier(flatten=slow).running("spike"):
+        eventually(lambda: any(thread.name == "flatten" for thread in threading.enumerate()))
+    release.set()
+    ((_, notice),) = beside.receiver.taken
+    assert (notice.code, notice.tier, notice.kind) == ("FLATTEN_FAILED", "critical", "firing")
+    assert "kalshi flatten" in notice.text
+    assert beside.said == [notice.text], "it stands above the summary"
+    assert beside.store.alert_book.mark("flatten") != 0
+    courier = beside.courier()
+    with courier.running("spike"):
+        courier.begin(lambda: 1)
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
+        beside.record("FLATTENED")
+        eventually(lambda: len(beside.receiver.taken) > 1)
+    assert beside.flattened.is_set()
+    assert [(notice.code, notice.kind) for _, notice in beside.receiver.taken[1:]] == [("FLATTEN_FAILED", "resolved")]
+
+
+def test_what_could_not_be_closed_is_tried_again_until_it_is_and_told_once(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    tries: list[int] = []
+
+    def stuck() -> bool:
+        tries.append(beside.clock.now())
+        beside.record("FLATTEN_FAILED" if len(tries) < 4 else "FLATTENED", "critical", "account")
+        return len(tries) == 4
+
+    with beside.courier(flatten=stuck).running("spike"):
+        for number in range(1, 4):
+            eventually(lambda number=number: len(tries) == number)
+            eventually(lambda: not any(thread.name == "flatten" for thread in threading.enumerate()))
+            threading.Event().wait(0.2)
+            assert len(tries) == number, "not before its time"
+            beside.clock.advance(FLATTEN_AGAIN_S * 2 ** (number - 1) + 1)
+        eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
+    assert [notice.kind for _, notice in beside.receiver.taken] == ["firing", "resolved"]
+
+
+def test_a_person_who_resumes_ends_it(beside: Beside) -> None:
+    asked_to_flatten(beside)
+    with beside.courier(flatten=failing(CredentialsError("no key"))).running("spike"):
+        eventually(lambda: "FLATTEN_FAILED" in beside.codes)
+        resume(beside.folder, beside.store, "looked into", beside.clock)
+        eventually(lambda: len(beside.codes) == 2)
+    assert [notice.kind for _, notice in beside.receiver.taken] == ["firing", "resolved"]
+    assert beside.store.alert_book.mark("flatten") == 0
+
+
+def failing(*errors: KalshiError) -> Callable[[], bool]:
     """Fails so often, and then does it."""
     left = list(errors)
 
-    def flatten() -> None:
+    def flatten() -> bool:
         if left:
             raise left.pop(0)
+        return True
 
     return flatten
 
@@ -223,8 +291,8 @@ def test_that_the_positions_could_not_be_closed_is_told(beside: Beside) -> None:
     with beside.courier(flatten=failing(CredentialsError("the key cannot be read"))).running("spike"):
         eventually(lambda: "FLATTEN_FAILED" in beside.codes)
     ((_, notice),) = beside.receiver.taken
-    assert (notice.tier, notice.text) == ("critical", "what is held was not closed: the key cannot be read")
-    assert beside.store.alert_book.mark("flatten") == 0
+    assert (notice.tier, notice.text) == ("critical", "the positions were not closed: the key cannot be read")
+    assert beside.store.alert_book.mark("flatten") != 0
 
 
 def test_a_state_file_that_is_locked_is_tried_again_before_it_counts_as_failed(beside: Beside) -> None:

@@ -307,3 +307,16 @@ def test_a_run_that_was_killed_has_no_exit_code(virtual: Virtual) -> None:
 def test_of_a_run_of_an_older_version_nobody_knows_what_ended_it(virtual: Virtual) -> None:
     beat(virtual, is_running=False)
     assert ended(virtual) == (None, None)
+
+
+def test_positions_that_an_alert_wants_closed_are_named_until_they_are_closed_or_a_person_resumed(
+    virtual: Virtual,
+) -> None:
+    home, book = virtual.path.parent, virtual.store.alert_book
+    book.set_mark("flatten", virtual.clock.now())
+    assert (status(virtual).flatten_asked, said(virtual)) == (None, ""), "nothing is stopped"
+    pause(home, "alert DRIFT KXA")
+    assert status(virtual).flatten_asked == virtual.clock.now()
+    assert "kalshi flatten" in said(virtual)
+    book.set_mark("flatten", 0)
+    assert status(virtual).flatten_asked is None

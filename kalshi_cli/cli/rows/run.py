@@ -126,6 +126,7 @@ class StatusView(Row, frozen=True, kw_only=True):
     resting_orders: int
     resting_until: Ts | None
     triggered_groups: tuple[str, ...]
+    flatten_asked: Ts | None
     blind_since: Ts | None
     strategy: str | None
     failed_strategies: tuple[str, ...]
@@ -164,6 +165,7 @@ def status_view(status: Status) -> StatusView:
         resting_orders=status.resting_orders,
         resting_until=status.resting_until,
         triggered_groups=status.triggered_groups,
+        flatten_asked=status.flatten_asked,
         blind_since=status.blind_since,
         strategy=cycle.strategy if cycle else None,
         failed_strategies=tuple(f"{alert.subject} {alert.code}" for alert in status.failed),

@@ -1,0 +1,71 @@
+"""A daily loss with a real loop and a real webhook: only a resume that lasts closes its incident."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from receivers import Receiver, receiving
+from served import KEY_ID, ME, TWO_SIDED, Served, eventually, kalshi, said, served, set_variables, start
+
+from kalshi_cli.core.matters import RESUMED_MS
+from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def phone() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
+
+
+def kinds(phone: Receiver) -> list[str]:
+    """Of the notices about the daily loss."""
+    notices = [json.loads(asked.body) for asked in list(phone.asked)]
+    return [notice["kind"] for notice in notices if notice["code"] == "DAILY_LOSS"]
+
+
+def run_for(exchange: Served, phone: Receiver, seconds: float, *wanted: str, max_loss: str = "0.50") -> None:
+    """Run a loop until these were told of the daily loss, and for that long."""
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
+    loop = start(words, {**exchange.variables(), "KALSHI_RISK__MAX_DAILY_LOSS": max_loss}, exchange.home)
+    try:
+        eventually(lambda: kinds(phone) == list(wanted) or loop.poll() is not None)
+        time.sleep(seconds)
+        assert kinds(phone) == list(wanted), said(loop)
+    finally:
+        loop.terminate()
+        loop.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("policy", ["pause", "flatten"])
+def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
+    exchange: Served, phone: Receiver, policy: str
+) -> None:
+    path = exchange.home / "config.yaml"
+    path.write_text(
+        f"alerts:\n  on_critical: {policy}\n  repeat_s: 3600\n  sinks: {{phone: {{url: '{phone.url('200')}'}}}}\n"
+    )
+    path.chmod(0o600)
+    exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
+    exchange.submit(ME, TWO_SIDED, BID, "0.4700", "90")  # bought dear: it closes at 44 cents
+    run_for(exchange, phone, 3.0, "firing")
+    run_for(exchange, phone, 3.0, "firing")
+    assert kalshi("resume", "--reason", "looked into").code == 0
+    run_for(exchange, phone, 2.0, "firing", "firing")
+    assert kalshi("resume", "--reason", "a higher limit").code == 0
+    begun = time.monotonic()
+    run_for(exchange, phone, 8.0, "firing", "firing", "resolved", max_loss="100")
+    assert time.monotonic() - begun > RESUMED_MS / 1000
+    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        assert store.halt().state.value == "active"
