@@ -143,8 +143,8 @@ EITHER_LOOP = {
 
     Up to ten reads, with and without the key, and what the loop counted in the last hour: the 99th percentile of their
     time (checks.api_p99_ms), the share without a usable answer, and how far the clocks differ. Failures are critical
-    where they were too many in the last 2 minutes and in the last 10, a warning in the last 15 and in the last 60. A
-    key that is refused is critical. -w and -c are milliseconds.
+    where they were too many in the last 2 minutes and in the last 10, a warning in the last 15 and in the last 60; and
+    where nothing else was seen in the last 2. A key that is refused is critical. -w and -c are milliseconds.
 
     \b
     kalshi check api

@@ -52,6 +52,16 @@ def failed_pct(minutes: Sequence[Minute], now: Ts, window: int) -> float | None:
     return 100 * sum(each.failures for each in within) / requests if requests >= FEWEST else None
 
 
+def only_failures(minutes: Sequence[Minute], now: Ts) -> bool:
+    """Return whether requests were made in the shortest window and none of them got a usable answer.
+
+    However few they were: no share is needed to see that nothing works.
+    """
+    within = [each for each in minutes if each.minute >= now // 60_000 - SOON[0]]
+    requests = sum(each.requests for each in within)
+    return requests > 0 and requests == sum(each.failures for each in within)
+
+
 def failing(minutes: Sequence[Minute], now: Ts, warn: str, crit: str) -> tuple[tuple[Breach, ...], list[Measure]]:
     """The share of failures against its ranges: each of the lesser share of two windows.
 

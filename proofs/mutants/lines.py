@@ -1284,4 +1284,23 @@ OUTSIDE = (
     ),
 )
 
-MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE)
+CHECKING = (
+    Mutant(
+        "requests that all failed are critical however few",
+        "check api says OK while every request is answered with 429",
+        "desk/checks/api.py",
+        "    if only_failures([*of_loop, *own], now):",
+        "    if False:",
+        ("tests/cli/test_check_api.py",),
+    ),
+    Mutant(
+        "a probe that was cut off by the rate limit is unknown",
+        "check api says OK of an exchange that it could not ask",
+        "desk/checks/api.py",
+        '            return [*refused.values(), doubt("requests", error)]',
+        "            break",
+        ("tests/cli/test_check_api.py",),
+    ),
+)
+
+MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE, *CHECKING)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,9 +102,58 @@ def test_an_exchange_that_answers_with_nothing_but_errors_is_critical(proxy: Fau
     assert measures(ended)["api_errors_pct"] == 100
 
 
-def test_an_exchange_that_gives_no_answer_is_unknown(proxy: FaultProxy) -> None:
-    proxy.faults.append(Fault("reset", "GET", "", times=1_000))
+FAILURES = {
+    "429": Fault("status", "GET", "", times=1_000, status=429, body=b'{"error": "too many requests"}'),
+    "500": Fault("status_500", "GET", "", times=1_000),
+    "hung": Fault("hang_request", "GET", "", times=1_000),
+    "reset": Fault("reset", "GET", "", times=1_000),
+    "cut short": Fault("truncate", "GET", "", times=1_000),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_check_that_saw_only_failures_is_critical_whatever_their_kind(proxy: FaultProxy, kind: str) -> None:
+    proxy.faults.append(replace(FAILURES[kind]))
+    ended = check("--within", "4s")
+    assert ended.code == 2
+    assert ("critical", "API_ERRORS", "requests") in found(ended)[1]
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_failures_now_are_critical_however_well_it_went_before(
+    proxy: FaultProxy, store: SqliteStore, kind: str
+) -> None:
+    """One hour of good answers must not outweigh an exchange that has stopped answering."""
+    store.add_traffic([Minute(minute=minute(at), requests=300, p99_ms=40) for at in range(4, 60)])
+    proxy.faults.append(replace(FAILURES[kind]))
+    ended = check("--within", "4s")
+    assert (ended.code, ("critical", "API_ERRORS", "requests") in found(ended)[1]) == (2, True)
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_where_only_the_loop_gets_answers_the_check_could_not_find_out(
+    proxy: FaultProxy, store: SqliteStore, kind: str
+) -> None:
+    store.add_traffic([Minute(minute=minute(at), requests=3_000, p99_ms=40) for at in range(60)])
+    proxy.faults.append(replace(FAILURES[kind]))
     assert found(check("--within", "4s")) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
+
+
+def test_requests_that_never_left_say_nothing_about_the_exchange(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("KALSHI_REST_URL", f"http://127.0.0.1:{taken.getsockname()[1]}/trade-api/v2")
+        assert found(check("--within", "4s")) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
+
+
+def test_a_probe_that_was_cut_off_by_the_rate_limit_is_unknown(proxy: FaultProxy) -> None:
+    fault = replace(FAILURES["429"], nth=3)
+    proxy.faults.append(fault)
+    ended = check("--within", "4s")
+    assert fault.hits > 3
+    assert found(ended) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
 
 def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultProxy, store: SqliteStore) -> None:

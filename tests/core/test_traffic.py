@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kalshi_cli.core.traffic import Minute, failed_pct, failing, gaps, is_failure, p99
+from kalshi_cli.core.traffic import Minute, failed_pct, failing, gaps, is_failure, only_failures, p99
 from kalshi_cli.units import Ts
 
 NOW = Ts(100 * 60_000 + 30_000)
@@ -64,6 +64,23 @@ def test_the_measures_are_the_lesser_share_of_each_pair_of_windows() -> None:
         ("api_errors_hour_pct", 2.5, "5", ""),
     ]
     assert failing(minutes((0, 5, 5)), NOW, "5", "20")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([(0, 1, 1)], True),
+        ([(0, 3, 3), (2, 2, 2), (3, 500, 0)], True),
+        ([(0, 3, 3), (2, 2, 1)], False),
+        ([(3, 5, 5)], False),
+        ([(0, 0, 0)], False),
+        ([], False),
+    ],
+)
+def test_only_failures_need_a_request_of_the_last_minutes_and_no_answer(
+    counts: list[tuple[int, int, int]], expected: bool
+) -> None:
+    assert only_failures(minutes(*counts), NOW) is expected
 
 
 def test_gaps_of_the_last_minutes_are_counted() -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
-from kalshi_cli.core.traffic import FEWEST, LONG, Minute, failing
+from kalshi_cli.core.traffic import FEWEST, LONG, Minute, failing, only_failures
 from kalshi_cli.desk.checks.readings import Readings, doubt, looked, measured
-from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, RateLimitedError, UnreachableError
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExchangeError,
+    KalshiError,
+    NoAnswerError,
+    RateLimitedError,
+    UnreachableError,
+)
 from kalshi_cli.units import Ts
 
 FIRST = "api_p99_ms"
@@ -19,9 +26,11 @@ FRESH_MINUTES = 2
 def examine(readings: Readings) -> CheckReport:
     """A few reads of our own, and what a loop counted in the last hour.
 
-    A share of failures is critical, or a warning, where both of its windows are beyond the range.
+    A share of failures is critical, or a warning, where both of its windows are beyond the range. Where nobody got a
+    usable answer in the last minutes it is critical, however few requests there were. Where only this check got none,
+    it could not find out.
     """
-    breaches = _probe(readings)
+    breaches, is_reached = _probe(readings)
     now, own = readings.clock.now(), readings.seen.take()
     of_loop: list[Minute] = []
 
@@ -35,21 +44,41 @@ def examine(readings: Readings) -> CheckReport:
     breaches += [breach for measure in slow for breach in measure.breach("API_SLOW", "requests")]
     bound = readings.checks.api_errors_pct
     failures, errors = failing([*of_loop, *own], now, bound.warn or "", bound.crit or "")
+    if not failures and is_reached:
+        failures = _unanswered(own, of_loop, now, is_doubted=bool(breaches))
     skew = _skew(readings)
     breaches += [*failures, *(breach for measure in skew for breach in measure.breach("CLOCK", "clock"))]
     measures = [*slow, *errors, *skew]
     return report("api", _summary(measures, [*own, *of_loop]), breaches, measures)
 
 
-def _probe(readings: Readings) -> list[Breach]:
-    return looked("requests", lambda: readings.once("probes", lambda: _asked(readings)))
+def _probe(readings: Readings) -> tuple[list[Breach], bool]:
+    """Return what the check's own requests found, and whether they left this machine."""
+    try:
+        return readings.once("probes", lambda: _asked(readings)), True
+    except UnreachableError as error:
+        return [doubt("requests", error)], isinstance(error, NoAnswerError)
+    except KalshiError as error:
+        return [doubt("requests", error)], True
+
+
+def _unanswered(own: list[Minute], of_loop: list[Minute], now: Ts, *, is_doubted: bool) -> tuple[Breach, ...]:
+    """Return that nobody got a usable answer; or that only this check got none, unless that is said already."""
+    if only_failures([*of_loop, *own], now):
+        value, severity, code = "no request of the last minutes got a usable answer", "critical", "API_ERRORS"
+    elif only_failures(own, now) and not is_doubted:
+        value, severity, code = "no request of this check got a usable answer", "unknown", "COULD_NOT_LOOK"
+    else:
+        return ()
+    return (Breach(subject="requests", value=value, limit="an answer", severity=severity, code=code),)
 
 
 def _asked(readings: Readings) -> list[Breach]:
     """Reads that cost little, in turn with and without the key, until there are enough to say something: with the tries
     of what failed, and with what other checks of this run asked.
 
-    UnreachableError where one got no answer at all: each further one would only wait.
+    UnreachableError where one got no answer at all: each further one would only wait. Past the rate limit none follows
+    either, and then it is not known how the exchange answers.
     """
     client = readings.client
     probes: list[Callable[[], object]] = [client.exchange_status, client.balance]
@@ -64,8 +93,8 @@ def _asked(readings: Readings) -> list[Breach]:
             refused["key"] = _of_key(error)
             if error.status == 0:
                 probes.remove(client.balance)  # without a key nothing is sent
-        except RateLimitedError:
-            break  # who asked too fast must not go on asking
+        except RateLimitedError as error:
+            return [*refused.values(), doubt("requests", error)]
         except ExchangeError:
             continue
         except UnreachableError as error:
