@@ -9,7 +9,7 @@ import msgspec
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.guards import IN_DOUBT, LONG_MS
 from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.orders import OWN_ID
+from kalshi_cli.core.orders import DUPLICATE_ID, OWN_ID
 from kalshi_cli.units import Ts, format_ts, show_price, show_qty
 
 LATE_MS = 10_000
@@ -17,6 +17,15 @@ LATE_MS = 10_000
 
 FEWEST_SENT = 10
 """Orders below which a share of refusals says nothing."""
+
+
+_HERE = ("halted", "kill_switch", "not_sent", "read_only", "refused", "state")
+"""How the codes begin of orders that this program refused after their review; its other codes are in capitals."""
+
+_NOT_JUDGED = frozenset(
+    {"credentials", "exchange_is_paused", "rate_limited", "redirect", "trading_is_paused", "unreachable"}
+)
+"""Codes of orders that the exchange was not reached with, or did not look at: its pace, a pause, the key."""
 
 
 class Resting(msgspec.Struct, frozen=True):
@@ -87,9 +96,19 @@ def of_triggered(resting: Sequence[Resting], triggered: Collection[str]) -> list
     ]
 
 
-def refusals(sent: Sequence[Order], measure: Measure) -> tuple[tuple[Breach, ...], Measure | None]:
-    """The share of own orders that the exchange refused, in percent; no measure where there were too few."""
-    reached = [order for order in sent if order.status is not OrderStatus.DENIED and not order.is_foreign]
+def judged(sent: Iterable[Order]) -> list[Order]:
+    """Return the own orders that the exchange took, or refused for what they are."""
+    return [
+        order
+        for order in sent
+        if not (order.is_foreign or order.status is OrderStatus.DENIED or is_refused_here(order))
+        and not (order.status is OrderStatus.REJECTED and order.code in _NOT_JUDGED)
+    ]
+
+
+def refusals(sent: Iterable[Order], measure: Measure) -> tuple[tuple[Breach, ...], Measure | None]:
+    """Return the share of judged orders that were refused, in percent; no measure where there were too few."""
+    reached = judged(sent)
     if len(reached) < FEWEST_SENT:
         return (), None
     refused = [order for order in reached if order.status is OrderStatus.REJECTED]
@@ -99,6 +118,12 @@ def refusals(sent: Sequence[Order], measure: Measure) -> tuple[tuple[Breach, ...
         last = max(refused, key=lambda order: order.updated)
         text += f", the last {last.client_order_id}: {last.code or last.reason or 'no reason given'}"
     return measure.breach("REJECT_RATE", "orders", text), measure
+
+
+def is_refused_here(order: Order) -> bool:
+    """Return whether this program refused an order after its review: it was never sent."""
+    is_ours = order.code.startswith(_HERE) or (order.code.isupper() and order.code != DUPLICATE_ID)
+    return order.status is OrderStatus.REJECTED and is_ours
 
 
 def _breach(code: str, order: Order, what: str, limit: str, *, severity: str = "critical") -> Breach:

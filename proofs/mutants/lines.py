@@ -1301,6 +1301,14 @@ CHECKING = (
         "            break",
         ("tests/cli/test_check_api.py",),
     ),
+    Mutant(
+        "what kalshi refused itself is no refusal by the exchange",
+        "REJECT_RATE cries over our own limits, and is switched off",
+        "core/order_check.py",
+        "        if not (order.is_foreign or order.status is OrderStatus.DENIED or is_refused_here(order))",
+        "        if not (order.is_foreign or order.status is OrderStatus.DENIED)",
+        ("tests/core/test_order_check.py",),
+    ),
 )
 
 MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE, *CHECKING)

@@ -145,6 +145,18 @@ def test_refusals_of_the_last_hour_are_held_against_a_range(
     assert found("-w", "50", "-c", "60")[0] == 0
 
 
+@pytest.mark.parametrize("code", ["STATE_MOVED", "halted", "rate_limited", "unreachable", "exchange_is_paused"])
+def test_what_the_exchange_did_not_refuse_for_what_it_is_is_no_refusal(
+    proxy: FaultProxy, store: SqliteStore, resting: str, code: str
+) -> None:
+    remember(store, order_id=resting)
+    for number in range(20):
+        remember(store, f"c{number}", status=OrderStatus.REJECTED, code=code)
+    assert found() == (0, [])
+    (line,) = kalshi("check", "orders", "--no-notify").out.splitlines()
+    assert "21 orders in the last hour, 20 of them refused by kalshi or not judged by the exchange" in line
+
+
 def test_a_fill_or_a_cancel_between_two_looks_is_no_breach(proxy: FaultProxy, resting: str) -> None:
     looks = iter(["once"])
 

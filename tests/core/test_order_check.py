@@ -9,7 +9,8 @@ from core_build import NOW, Build
 
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.order_check import Resting, foreign, in_doubt, left_over, of_triggered, refusals
+from kalshi_cli.core.order_check import Resting, foreign, in_doubt, is_refused_here, left_over, of_triggered, refusals
+from kalshi_cli.core.orders import DUPLICATE_ID
 from kalshi_cli.units import Ts
 
 BUILD = Build()
@@ -101,6 +102,34 @@ def test_few_orders_say_nothing_and_what_never_left_is_none() -> None:
         (),
         None,
     )
+
+
+OURS = ("STATE_MOVED", "REDUCING", "LOCKED", "HALTED", "KEY_SUBACCOUNT", "halted", "kill_switch", "not_sent",
+        "read_only", "refused", "state", "state_unwritable")  # fmt: skip
+NOT_OF_THE_ORDER = ("rate_limited", "unreachable", "redirect", "credentials", "trading_is_paused", "exchange_is_paused")
+
+
+@pytest.mark.parametrize("code", [*OURS, *NOT_OF_THE_ORDER])
+def test_what_the_exchange_did_not_refuse_for_what_it_is_counts_in_no_share(code: str) -> None:
+    elsewhere = [order(f"n{n}", status=OrderStatus.REJECTED, code=code) for n in range(90)]
+    breaches, measure = refusals([*sent(0, 10), *elsewhere], PCT)
+    assert (breaches, measure is not None and measure.value) == ((), 0)
+    assert refusals([*sent(0, 9), *elsewhere], PCT) == ((), None)
+    assert [is_refused_here(each) for each in elsewhere[:1]] == [code in OURS]
+
+
+@pytest.mark.parametrize(
+    "code", ["", "invalid_price", "http_400", "insufficient_balance", "market_inactive", DUPLICATE_ID]
+)
+def test_what_the_exchange_says_of_an_order_is_a_refusal(code: str) -> None:
+    refused = [order(f"n{n}", status=OrderStatus.REJECTED, code=code) for n in range(10)]
+    breaches, measure = refusals(refused, PCT)
+    assert (measure is not None and measure.value, [breach.severity for breach in breaches]) == (100, ["critical"])
+    assert not is_refused_here(refused[0])
+
+
+def test_an_order_that_was_taken_is_not_refused_here_whatever_ended_it() -> None:
+    assert not is_refused_here(order("c", status=OrderStatus.CANCELED, code="GROUP_TRIGGERED"))
 
 
 def test_the_last_refusal_is_named_with_its_cause() -> None:

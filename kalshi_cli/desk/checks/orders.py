@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kalshi_cli.core.checks import Breach, CheckReport, counted, report
 from kalshi_cli.core.model import Order
-from kalshi_cli.core.order_check import FEWEST_SENT, Resting, foreign, in_doubt, left_over, of_triggered, refusals
+from kalshi_cli.core.order_check import (
+    FEWEST_SENT,
+    Resting,
+    foreign,
+    in_doubt,
+    judged,
+    left_over,
+    of_triggered,
+    refusals,
+)
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
 from kalshi_cli.store.base import Store
 from kalshi_cli.units import Ts
@@ -24,10 +35,11 @@ def examine(readings: Readings) -> CheckReport:
 
     breaches = confirmed(readings, look, "resting")
     sent = store.orders(Ts(readings.clock.now() - HOUR_MS)) if store is not None else ()
-    sent = tuple(order for order in sent if order.created >= readings.clock.now() - HOUR_MS)
+    since = readings.clock.now() - HOUR_MS
+    sent = tuple(order for order in sent if order.created >= since and not order.is_foreign)
     refused, measure = refusals(sent, measured("rejected_pct", 0.0, readings.checks.rejected_pct, "%"))
     measures = [measure] if measure is not None else []
-    of = f"{measure.value:g} % of the last hour's refused" if measure is not None else _too_few(len(sent))
+    of = f"{measure.value:g} % of the last hour's refused" if measure is not None else _too_few(sent)
     return report("orders", "; ".join([_summary(readings, breaches), of]), [*breaches, *refused], measures)
 
 
@@ -61,5 +73,8 @@ def _summary(readings: Readings, breaches: list[Breach]) -> str:
     return f"{resting}, {bad} of them or of the file to be looked at" if bad else f"{resting}, none to be looked at"
 
 
-def _too_few(sent: int) -> str:
-    return f"{counted(sent, 'order')} in the last hour, fewer than the {FEWEST_SENT} that say something of refusals"
+def _too_few(sent: Sequence[Order]) -> str:
+    text, unjudged = counted(len(sent), "order") + " in the last hour", len(sent) - len(judged(sent))
+    if unjudged:
+        text += f", {unjudged} of them refused by kalshi or not judged by the exchange"
+    return f"{text}, fewer than the {FEWEST_SENT} that say something of refusals"
