@@ -148,6 +148,7 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True):
     clock_skew_s: Bound = bound(warn="2", crit="5")
     feed_age_s: Bound = bound(warn="10", crit="60")
     feed_lag_ms: Bound = bound(warn="2000", crit="10000")
+    model_age: Bound = bound()
     rejected_pct: Bound = bound(warn="10", crit="30")
     fill_rate_pct: Bound = bound(warn="5:")
     placement_p99_ms: Bound = bound(warn="2000", crit="5000")

@@ -9,18 +9,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kalshi_cli.app import App
 from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.messages import Message
 from kalshi_cli.core.model import Market
+from kalshi_cli.core.source_watch import Source
 from kalshi_cli.errors import UsageError
 from kalshi_cli.text import conceal, conceal_address
 
 if TYPE_CHECKING:
     from kalshi_cli.feeds.fairs import Page
     from kalshi_cli.feeds.signals import SignalReader
+    from kalshi_cli.feeds.source_monitor import SourceMonitor
     from kalshi_cli.strategies.base import Strategy
 
 Bring = Callable[[Message], None]
@@ -29,7 +31,14 @@ Markets = Callable[[], Iterable[Market]]
 """The markets of the run; any thread may ask."""
 
 
-def _spot(app: App, wanted: Input, bring: Bring, _markets: Markets) -> AbstractContextManager[object]:
+class Reader(Protocol):
+    """Reads an outside source, and reports on it."""
+
+    @property
+    def source(self) -> SourceMonitor: ...
+
+
+def _spot(app: App, wanted: Input, bring: Bring, _markets: Markets) -> AbstractContextManager[Reader]:
     """The venues of a coin. On the simulated exchange its own spot, unless the configuration names other addresses."""
     from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
     from kalshi_cli.feeds.spot.coinbase import COINBASE
@@ -63,7 +72,7 @@ def _simulated(app: App, venue: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/spot/{venue}"
 
 
-def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractContextManager[object]:
+def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractContextManager[Reader]:
     """A table of probabilities: a web address, a command, or else a file."""
     from kalshi_cli.feeds.fairs import FairReader
 
@@ -127,19 +136,22 @@ def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
 
 
 @contextmanager
-def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterator[None]:
-    """News: posted on this machine, from standard input, or from a file that grows."""
+def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterator[Reader | None]:
+    """News: posted on this machine, from standard input, or from a file that grows.
+
+    What is posted has no reader: nobody can tell a program that ended from one that has no news.
+    """
     from kalshi_cli.feeds.signals import Piped, SignalReader, Tail
 
     assert isinstance(wanted, SignalInput)
     source = wanted.source
     if source.startswith("webhook:"):
         with _hook(app, source.removeprefix("webhook:"), SignalReader("webhook", app.clock, bring, app.tell)):
-            yield
+            yield None
         return
     if source == "-":
-        with SignalReader("standard input", app.clock, bring, app.tell).following(Piped(_standard_input())):
-            yield
+        with SignalReader("standard input", app.clock, bring, app.tell).following(Piped(_standard_input())) as piped:
+            yield piped
         return
     path = Path(source).expanduser()
     if not path.is_file():
@@ -147,7 +159,7 @@ def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterat
     tail, reader = Tail(path, from_start=wanted.from_start), SignalReader(path.name, app.clock, bring, app.tell)
     reader.pass_over(tail.before())
     with reader.following(tail):
-        yield
+        yield reader
 
 
 def _standard_input() -> int:
@@ -185,7 +197,7 @@ def _hook(app: App, port: str, reader: SignalReader) -> Iterator[None]:
         hook.stop()
 
 
-LISTENERS: dict[type[Input], Callable[[App, Input, Bring, Markets], AbstractContextManager[object]]] = {
+LISTENERS: dict[type[Input], Callable[[App, Input, Bring, Markets], AbstractContextManager[Reader | None]]] = {
     SpotInput: _spot,
     FairInput: _fair,
     SignalInput: _signals,
@@ -194,9 +206,14 @@ LISTENERS: dict[type[Input], Callable[[App, Input, Bring, Markets], AbstractCont
 
 
 @contextmanager
-def listening(app: App, strategies: Sequence[Strategy], bring: Bring, markets: Markets) -> Iterator[None]:
-    """Bring what these strategies ask for; equal inputs once. UsageError where they ask for probabilities of two kinds:
-    both would be told of one market, and an order could be priced by what its strategy was not to believe."""
+def listening(
+    app: App, strategies: Sequence[Strategy], bring: Bring, markets: Markets
+) -> Iterator[Callable[[], tuple[Source, ...]]]:
+    """Bring what these strategies ask for; equal inputs once. What it gives says how each source is.
+
+    UsageError where they ask for probabilities of two kinds: both would be told of one market, and an order could be
+    priced by what its strategy was not to believe.
+    """
     inputs = tuple(dict.fromkeys(wanted for strategy in strategies for wanted in strategy.inputs()))
     if len([wanted for wanted in inputs if isinstance(wanted, FairInput)]) > 1:
         raise UsageError(
@@ -205,6 +222,5 @@ def listening(app: App, strategies: Sequence[Strategy], bring: Bring, markets: M
             code="bad_parameter",
         )
     with ExitStack() as stack:
-        for wanted in inputs:
-            stack.enter_context(LISTENERS[type(wanted)](app, wanted, bring, markets))
-        yield
+        readers = [stack.enter_context(LISTENERS[type(wanted)](app, wanted, bring, markets)) for wanted in inputs]
+        yield lambda: tuple(reader.source.state for reader in readers if reader is not None)

@@ -111,13 +111,15 @@ class Loops:
             plan = self._plan(request.strategies, mode, len(markets), request)
             app.before_order = decision.refuse_if_late
             telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
-            stack.enter_context(listening(app, strategies, feed.bring, lambda: tuple(engine.state.markets.values())))
+            sources = stack.enter_context(
+                listening(app, strategies, feed.bring, lambda: tuple(engine.state.markets.values()))
+            )
             banner(plan)
             session = Session(
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, app.clock,
                 ask=feed.request, tell=app.tell, note=app.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
-                journal=app.journal,
+                journal=app.journal, sources=sources,
             )  # fmt: skip
             signals.ask = feed.request
             with self._watched(engine, home, request.interval_s, is_paper=is_paper):

@@ -174,8 +174,9 @@ EITHER_LOOP = {
     "feed": """Does the loop hear the exchange? Where none runs: would one?
 
     The age of its last message in seconds, how late messages about books come (checks.feed_lag_ms), how often it had to
-    begin anew, markets without a book that can be believed, an account that it cannot read. Without a loop the stream
-    is tried: does it let us in, does it answer? While the exchange is paused quiet is fine. -w and -c are seconds.
+    begin anew, markets without a book that can be believed, an account that it cannot read, and how long ago each model
+    or news source answered (checks.model_age). Without a loop the stream is tried: does it let us in, does it answer?
+    While the exchange is paused quiet is fine. -w and -c are seconds.
 
     \b
     kalshi check feed

@@ -26,6 +26,7 @@ ENDS: dict[str, tuple[str, ...]] = {
     "EXCHANGE_PAUSED": ("TRADING_PAUSED",),
     "TRADING_PAUSED": ("EXCHANGE_PAUSED",),
     "FLATTENED": ("FLATTEN_FAILED",),
+    "SOURCE_ANSWERS": ("SOURCE_STALE",),
 }
 """What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
 
@@ -34,7 +35,7 @@ LASTING = {ended for codes in ENDS.values() for ended in codes}
 PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
 """Codes of which each is said of one shard: `shard 1`."""
 
-SEEN_BY: dict[str, tuple[str, ...]] = {"check exchange": PAUSES}
+SEEN_BY: dict[str, tuple[str, ...]] = {"check exchange": PAUSES, "check feed": ("SOURCE_STALE",)}
 """A check -> what a loop says that it sees as well: once that loop is gone, the check knows when it is over."""
 
 TOLD_EACH_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED")

@@ -62,6 +62,8 @@ REMEDIES: dict[str, Remedy] = {
     "BOOK_DISPUTED": _FEED,
     "BLIND": Remedy("feed-stale", "kalshi health-check"),
     "SIGHTED": Remedy("feed-stale", "kalshi status", "state"),
+    "SOURCE_STALE": Remedy("source-stale", "kalshi check feed"),
+    "SOURCE_ANSWERS": Remedy("source-stale", "kalshi status", "state"),
     "GROUP_TRIGGERED": Remedy("group-triggered", "kalshi order group list"),
     "DAILY_LOSS": Remedy("daily-loss", "kalshi pnl --by day", "emergency_stop"),
     "STOP_LOSS": Remedy("stop-loss", "kalshi positions", "drawdown_warning"),

@@ -12,6 +12,7 @@ from kalshi_cli.core.error_check import taken_out
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.core.pnl import fold
+from kalshi_cli.core.source_watch import Source
 from kalshi_cli.desk.halts import words
 from kalshi_cli.store.alerting import FLATTEN
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
@@ -83,6 +84,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return self.cycle if self.cycle is not None and self.cycle.is_running and self.cycle.pid == self.pid else None
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """The outside sources that the running loop listens to."""
+        return self.running.listened_to if self.running is not None else ()
+
+    @property
+    def stale_sources(self) -> tuple[str, ...]:
+        """Those that have stopped answering, in words."""
+        as_of = self.running.completed if self.running is not None else Ts(0)
+        stale = (source for source in self.sources if source.is_stale(as_of))
+        return tuple(f"{source.name}: {source.text(as_of)}" for source in stale)
+
+    @property
     def in_short(self) -> str:
         """What is on file, for a line about something else: the halt, what is held, what may rest."""
         held = counted(self.open_positions, "open position") if self.open_positions else ""
@@ -113,6 +126,7 @@ def remarks(status: Status, now: Ts) -> Iterator[str]:
         seconds = (now - status.stalled_since) // 1000
         yield f"the loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago; what it placed may be live"
     yield from (out(alert) for alert in status.failed)
+    yield from (f"outside source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
         yield "PAUSED: no new orders until: kalshi resume --reason TEXT"
     if status.flatten_asked is not None:

@@ -22,13 +22,14 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import BID, Order, TradingState
+from kalshi_cli.core.source_watch import Source, SourceWatch
 from kalshi_cli.desk.journal import Journal, Pulse
 from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.signals import exit_code_of, interrupted
 from kalshi_cli.desk.summary import Plan, Summary, summarize
 from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.runner import Recorder, Venue, run
-from kalshi_cli.store.base import PAUSED, Cycle, Store
+from kalshi_cli.store.base import PAUSED, Cycle, Store, pack_sources
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import show_money, show_price, show_qty
 
@@ -101,6 +102,7 @@ class Session:
         feed_age_s: Callable[[], float | None],
         feed_lag_ms: Callable[[], int | None] = lambda: None,
         journal: Journal | None = None,
+        sources: Callable[[], tuple[Source, ...]] = tuple,
     ) -> None:
         self._journal = journal or Journal(clock)
         self._plan = plan
@@ -126,6 +128,8 @@ class Session:
         self._can_record = True
         self._complaints: set[str] = set()
         self._halt = store.halt()
+        self._sources = sources
+        self._source_watch = SourceWatch(store.alerts())
 
     def run(self) -> Summary:
         """Until a command, the duration or the feed ends it; then cancel what is live, within the stop budget.
@@ -159,6 +163,7 @@ class Session:
         finally:
             self._tell_live()
             try:
+                self._record_all(self._source_watch.stopped(self._clock.now()))
                 self._write_traffic(is_last=True)
                 self._halt = self._store.halt()
                 self._beat(is_running=False, why=why, failure=failure)
@@ -195,6 +200,7 @@ class Session:
             return
         self._cycles += 1
         self._write_traffic()
+        self._record_all(self._source_watch.look(self._sources(), self._clock.now()))
         if self._engine.state.blind_since is None:  # a heart that beats says that the account is looked after
             self._beat(is_running=True)
         self._obey_halt()
@@ -290,6 +296,10 @@ class Session:
             if minutes := self._journal.traffic.take():
                 self._store.add_traffic(minutes)
 
+    def _record_all(self, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            self._recorder.record(alert)
+
     def _beat(self, *, is_running: bool, why: str = "", failure: BaseException | None = None) -> None:
         """`why` it ended and with which `failure`; neither where it did in good order."""
         plan, age_s, summary = self._plan, self._feed_age_s(), self.summary() if not is_running else None
@@ -310,6 +320,7 @@ class Session:
                 feed_lag_ms=self._feed_lag_ms(),
                 no_book=without_book(self._engine.state),
                 waiting=self._engine.waiting,
+                sources=pack_sources(self._sources()),
                 gained=self._engine.gained,
                 stopped_by=safe_text(why or summary.stopped_by, LONGEST_WHY) if summary is not None else "",
                 exit_code=code,

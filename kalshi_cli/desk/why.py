@@ -213,6 +213,7 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
     if status.running is not None and status.running.waiting:
         remarks.append(f"strategies that cannot decide yet: {status.running.waiting}")
     remarks += [out(alert) for alert in status.failed]
+    remarks += [f"outside source is stale: {source}" for source in status.stale_sources]
     if status.triggered_groups:
         remarks.append(f"order groups that take no orders: {', '.join(status.triggered_groups)}")
     if not wanted and status.is_running and halt.state is TradingState.ACTIVE and not status.failed:

@@ -19,6 +19,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import FairValue
+from kalshi_cli.feeds.source_monitor import SourceMonitor
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, counted, parse_ts
 
@@ -206,14 +207,15 @@ class FairReader:
         self._tell = tell
         self._said = ""
         self._quiet_until = clock.monotonic()
+        self.source = SourceMonitor(f"model {name}", clock, max(valid_s, 2 * every_s))
 
     @contextmanager
-    def reading(self, stopping: threading.Event) -> Iterator[None]:
+    def reading(self, stopping: threading.Event) -> Iterator[FairReader]:
         """Read in a thread until the context ends, and sets `stopping` for whatever is read at that moment."""
         thread = threading.Thread(target=self._follow, args=(stopping,), name=f"fairs-{self._name}", daemon=True)
         thread.start()
         try:
-            yield
+            yield self
         finally:
             stopping.set()
             thread.join(LONGEST_READ_S)
@@ -222,6 +224,8 @@ class FairReader:
         while not stopping.is_set():
             if self._is_open():
                 self.read()
+            else:
+                self.source.answered()
             stopping.wait(self._every_s)
 
     def read(self) -> None:
@@ -230,11 +234,14 @@ class FairReader:
             page = self._fetch()
             table = read_table(page.body)
         except SourceError as error:
+            self.source.failed(str(error))
             self._say(f"nothing new: {error}")
             return
         now, left_s = self._clock.now(), self._valid_s - page.age_s
         if left_s <= 0:
-            self._say(f"what it says is {page.age_s:.0f} s old, and holds for {self._valid_s:g} s: not used")
+            old = f"what it says is {page.age_s:.0f} s old, and holds for {self._valid_s:g} s: not used"
+            self.source.failed(old)
+            self._say(old)
             return
         ends = Ts(now + int(left_s * 1000))
         over = 0
@@ -248,9 +255,15 @@ class FairReader:
         if over:
             problems.append(f"{counted(over, 'market')} whose time is over")
         known = self._tickers()
-        if table.fairs and known and table.fairs.keys().isdisjoint(known):
+        is_foreign = bool(table.fairs and known) and table.fairs.keys().isdisjoint(known)
+        if is_foreign:
             problems.append(f"no market that it names is in this run, such as {safe_text(next(iter(table.fairs)), 40)}")
-        self._say("; ".join(problems) or ("" if table.fairs else "it names no market"))
+        said = "; ".join(problems) or ("" if table.fairs else "it names no market")
+        if is_foreign or over == len(table.fairs):
+            self.source.failed(said)
+        else:
+            self.source.answered(page.age_s)
+        self._say(said)
 
     def _say(self, what: str) -> None:
         """Whatever changed; that all is well again only by being silent."""

@@ -24,6 +24,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import NewsSignal
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
+from kalshi_cli.feeds.source_monitor import SourceMonitor
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Ts, parse_ts
 
@@ -34,6 +35,8 @@ MOST_BEFORE = 4_000_000
 """Bytes at the end of a file, before what counts of it, whose signals are known as old ones."""
 LOOK_S = 0.25
 """How often a file is looked at."""
+MISSING_S = 60.0
+"""A source of news may be away, or say only what cannot be read, for so long before it is stale."""
 _CHUNK = 64 * 1024
 
 _SIDES = {"yes": BID, "up": BID, "no": ASK, "down": ASK}
@@ -102,6 +105,11 @@ class Lines(Protocol):
         """Whole lines that are new, without waiting longer than `LOOK_S`; None when there will never be more."""
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why no line can come at this moment; empty where one can."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -153,6 +161,10 @@ class Tail:
             self.close()
             chunk = self._read() if self._open() else b""
         return self._cutter.cut(chunk)
+
+    @property
+    def problem(self) -> str:
+        return "" if self._file is not None and self._path.is_file() else "there is no such file"
 
     def close(self) -> None:
         if self._file is not None:
@@ -221,6 +233,10 @@ class Piped:
         self._is_over = True
         return self._cutter.last()
 
+    @property
+    def problem(self) -> str:
+        return "it has ended" if self._is_over else ""
+
     def close(self) -> None:
         """Not ours."""
 
@@ -244,7 +260,9 @@ class SignalReader:
         self._tell = tell
         self._quiet_until = clock.monotonic()
         self._old: set[str] = set()
+        self._is_junk = False
         self.junk = 0
+        self.source = SourceMonitor(f"news {name}", clock, MISSING_S)
 
     def pass_over(self, lines: Iterable[bytes]) -> None:
         """Signals from before the start: they are not news when they come again."""
@@ -258,16 +276,19 @@ class SignalReader:
             signal = read_signal(line, self._clock)
         except SourceError as error:
             self.junk += 1
+            self._is_junk = True
+            self.source.failed(f"its last line cannot be read: {error}")
             now = self._clock.monotonic()
             if now >= self._quiet_until:
                 self._quiet_until = now + TELL_EVERY_S
                 self._tell(f"{self._name}: a line cannot be read ({self.junk} so far): {error}")
             raise
+        self._is_junk = False
         if signal.signal_id not in self._old:
             self._bring(signal)
 
     @contextmanager
-    def following(self, lines: Lines) -> Iterator[None]:
+    def following(self, lines: Lines) -> Iterator[SignalReader]:
         """Take every line, in a thread, until the context ends."""
         stopping = threading.Event()
         thread = threading.Thread(
@@ -275,7 +296,7 @@ class SignalReader:
         )
         thread.start()
         try:
-            yield
+            yield self
         finally:
             stopping.set()
             thread.join(10 * LOOK_S)
@@ -284,12 +305,17 @@ class SignalReader:
         try:
             while not stopping.is_set():
                 found = lines.look()
+                problem = lines.problem
+                if problem:
+                    self.source.failed(problem)
                 if found is None:
                     self._tell(f"{self._name}: it has ended; no more signals come from there")
                     return
                 for line in found:
                     with suppress(SourceError):
                         self.take(line)
+                if not (problem or self._is_junk):
+                    self.source.answered()
                 if not found:
                     stopping.wait(LOOK_S)
         finally:

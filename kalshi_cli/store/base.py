@@ -10,8 +10,9 @@ import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied, Effect
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
+from kalshi_cli.core.source_watch import Source
 from kalshi_cli.core.traffic import Minute
-from kalshi_cli.errors import HaltedError
+from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.units import Money, Ts
 
 if TYPE_CHECKING:
@@ -93,6 +94,23 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """What ended the run, once it ended in good order: a signal, a command, its time, an error."""
     exit_code: int | None = None
     """What the program ended with then; None while it runs, where it was killed, and of a run of an older version."""
+    sources: str = ""
+    """The outside sources that the loop listens to, in JSON; `listened_to` reads them."""
+
+    @property
+    def listened_to(self) -> tuple[Source, ...]:
+        """The outside sources, as of this cycle."""
+        if not self.sources:
+            return ()
+        try:
+            return msgspec.json.decode(self.sources, type=tuple[Source, ...])
+        except msgspec.MsgspecError as error:
+            raise StateError(f"the sources of the last cycle cannot be read: {error}") from error
+
+
+def pack_sources(sources: tuple[Source, ...]) -> str:
+    """Return what `Cycle.sources` holds of them."""
+    return msgspec.json.encode(sources).decode() if sources else ""
 
 
 class Best(msgspec.Struct, frozen=True):

@@ -120,6 +120,11 @@ def add_waiting(execute: Execute) -> None:
     execute("ALTER TABLE cycle ADD COLUMN waiting TEXT NOT NULL DEFAULT ''")
 
 
+def add_sources(execute: Execute) -> None:
+    """Keep when each outside source of a loop answered last."""
+    execute("ALTER TABLE cycle ADD COLUMN sources TEXT NOT NULL DEFAULT ''")
+
+
 STATE: tuple[Migration, ...] = (
     create_state,
     add_order_terms,
@@ -137,6 +142,7 @@ STATE: tuple[Migration, ...] = (
     add_run_ends,
     add_market_locks,
     add_waiting,
+    add_sources,
 )
 JOURNAL: tuple[Migration, ...] = (create_journal,)
 

@@ -1309,6 +1309,22 @@ CHECKING = (
         "        if not (order.is_foreign or order.status is OrderStatus.DENIED)",
         ("tests/core/test_order_check.py",),
     ),
+    Mutant(
+        "a source that fails does not look fresh",
+        "a model that died is taken for one that answers",
+        "feeds/source_monitor.py",
+        "        self._last = (self._last[0], safe_text(problem, LONGEST_PROBLEM))",
+        "        self._last = (self._clock.monotonic(), safe_text(problem, LONGEST_PROBLEM))",
+        ("tests/feeds/test_fairs.py",),
+    ),
+    Mutant(
+        "that a source stopped answering is recorded",
+        "a dead model is one line on stderr",
+        "desk/trade.py",
+        "        self._record_all(self._source_watch.look(self._sources(), self._clock.now()))",
+        "        self._source_watch.look(self._sources(), self._clock.now())",
+        ("tests/ops/test_source_stale.py",),
+    ),
 )
 
 MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE, *CHECKING)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,58 @@ def test_a_table_of_which_no_market_is_in_the_run_is_told() -> None:
         desk.run = run
         assert len(desk.read()) == 1
         assert desk.said == said
+
+
+def ages(desk: Desk) -> tuple[float, str, bool]:
+    state, now = desk.reader.source.state, desk.clock.now()
+    return state.age_s(now), state.problem, state.is_stale(now)
+
+
+def test_the_age_of_its_last_usable_answer_grows_until_there_is_another() -> None:
+    desk = Desk()
+    assert desk.reader.source.state.name == "model fair.csv"
+    desk.read(after=50)
+    assert ages(desk) == (0, "", False)
+    desk.read(SourceError("the command ended with 1"), after=100)
+    assert ages(desk) == (100, "the command ended with 1", False)
+    desk.read(after=1)
+    assert ages(desk) == (101, "the command ended with 1", True)
+    desk.read(Page(b"KXA-1,0.45\n", 30.0))
+    assert ages(desk) == (30, "", False), "the age of what it says counts, not that of the read"
+
+
+@pytest.mark.parametrize(
+    ("body", "age_s", "problem"),
+    [
+        ("KXA-1,9\n", 0.0, "cannot be read"),
+        ("\n", 0.0, "it names no market"),
+        ("KXA-1,0.45,2020-01-01T00:00:00Z\n", 0.0, "whose time is over"),
+        ("KXB-1,0.45\n", 0.0, "no market that it names is in this run"),
+        ("KXA-1,0.45\n", 101.0, "101 s old"),
+    ],
+)
+def test_an_answer_that_moves_nothing_is_no_usable_one(body: str, age_s: float, problem: str) -> None:
+    desk = Desk()
+    desk.run = {"KXA-1"}
+    desk.read(Page(body.encode(), age_s), after=101)
+    assert (ages(desk)[0], ages(desk)[2], problem in ages(desk)[1]) == (101, True, True)
+    desk.read(Page(b"KXA-1,0.45\nKXB-1,0.45\njunk\n"))
+    assert ages(desk) == (0, "", False), "one market of the run is enough"
+
+
+def test_a_source_that_is_not_asked_now_is_not_stale() -> None:
+    clock, looked = SystemClock(), [0]
+
+    def look() -> bool:
+        looked[0] += 1
+        return False
+
+    reader = FairReader("f", lambda: Page(b""), clock, lambda _: None, every_s=0.01, valid_s=0.02, is_open=look)
+    time.sleep(0.1)
+    assert reader.source.state.is_stale(clock.now())
+    with reader.reading(threading.Event()):
+        eventually(lambda: looked[0] > 1)
+        assert reader.source.state.age_s(clock.now()) < 0.1
 
 
 def test_it_reads_in_a_thread_while_a_window_is_open_and_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

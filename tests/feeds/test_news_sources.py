@@ -291,6 +291,52 @@ def test_a_thread_brings_every_line_and_ends_with_the_run(file: Path) -> None:
     assert reader.junk >= 2
 
 
+def stale_after(reader: SignalReader, clock: ManualClock) -> tuple[bool, str]:
+    """Whether it is stale once nothing good came for the longest that is fine, and why."""
+    clock.advance(signals.MISSING_S + 1)
+    return reader.source.state.is_stale(clock.now()), reader.source.state.problem
+
+
+def test_a_file_that_is_there_is_not_stale_however_quiet_and_one_that_is_gone_is(file: Path) -> None:
+    clock = ManualClock(NOW)
+    reader, tail = SignalReader(file.name, clock, lambda _: None), Tail(file)
+    stopping = threading.Event()
+    turns = threading.Thread(target=reader._follow, args=(tail, stopping))
+    turns.start()
+    try:
+        for _ in range(3):
+            clock.advance(1_000)
+            eventually(lambda: not reader.source.state.is_stale(clock.now()))
+        file.unlink()
+        eventually(lambda: reader.source.state.problem == "there is no such file")
+        assert stale_after(reader, clock) == (True, "there is no such file")
+        file.touch()
+        eventually(lambda: reader.source.state.problem == "")
+        assert not reader.source.state.is_stale(clock.now())
+        add(file, b"junk\n")
+        eventually(lambda: reader.junk)
+        assert stale_after(reader, clock)[0]
+        assert reader.source.state.problem.startswith("its last line cannot be read")
+        add(file, line() + b"\n")
+        eventually(lambda: reader.source.state.problem == "")
+    finally:
+        stopping.set()
+        turns.join()
+
+
+def test_standard_input_that_ended_is_stale() -> None:
+    reading, writing = os.pipe()
+    clock = ManualClock(NOW)
+    reader = SignalReader("standard input", clock, lambda _: None)
+    with reader.following(Piped(reading)):
+        clock.advance(1_000)
+        eventually(lambda: not reader.source.state.is_stale(clock.now()))
+        os.close(writing)
+        eventually(lambda: reader.source.state.problem == "it has ended")
+        assert stale_after(reader, clock) == (True, "it has ended")
+    os.close(reading)
+
+
 def test_that_standard_input_ended_is_told_and_the_thread_ends() -> None:
     reading, writing = os.pipe()
     heard, said = list[NewsSignal](), list[str]()

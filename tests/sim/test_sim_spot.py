@@ -146,6 +146,19 @@ def test_a_venue_that_falls_silent_is_left_for_the_next_and_taken_again(spot: Sp
         eventually(lambda: heard.prices[-1].venue == "coinbase")
 
 
+def test_a_coin_without_a_believed_price_is_stale_until_there_is_one_again(spot: Spot) -> None:
+    clock = SystemClock()
+    with reading(spot.source(COINBASE), max_age_s=0.5) as (reader, heard):
+        eventually(lambda: heard.prices)
+        assert not reader.source.state.is_stale(clock.now())
+        spot.faults["coinbase"] = "junk"
+        eventually(lambda: reader.source.state.is_stale(clock.now()))
+        assert reader.source.state.problem == "no price: no venue says a fresh one"
+        spot.faults.clear()
+        eventually(lambda: not reader.source.state.is_stale(clock.now()))
+        assert reader.source.state.problem == ""
+
+
 def test_junk_is_counted_and_a_connection_of_nothing_else_is_given_up(spot: Spot) -> None:
     spot.faults["coinbase"] = "junk"
     patient = msgspec.structs.replace(QUICK, silence_s=600.0)

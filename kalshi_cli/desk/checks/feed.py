@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from kalshi_cli.config_sections import LONGEST_INTERVAL_S
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, counted, report
 from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
+from kalshi_cli.core.source_watch import model_age
 from kalshi_cli.core.traffic import GAP_MINUTES, gaps
 from kalshi_cli.desk.checks.readings import Loop, Readings, from_the_future, measured
 from kalshi_cli.errors import KalshiError
@@ -46,7 +47,11 @@ def examine(readings: Readings) -> CheckReport:
     why = _pause(readings) if breaches else ""
     if why:
         summary += f"; {why}"
-    return report("feed", summary, calmed(breaches, why), measures)
+    stale, age = _sources(readings, pulse)
+    if age is not None:
+        measures.append(age)
+        summary += f"; {counted(len(pulse.listened_to), 'outside source')}, {len(stale)} stale"
+    return report("feed", summary, [*calmed(breaches, why), *stale], measures)
 
 
 _CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "FEED_GAPS"}
@@ -54,8 +59,7 @@ _CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "
 
 def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
     now, checks = readings.clock.now(), readings.checks
-    # What came since the cycle is not written down yet: it counts from when there should have been another.
-    age_s = max(0.0, (now - pulse.completed) / 1000 - LONGEST_INTERVAL_S)
+    age_s = (_as_of(readings, pulse) - pulse.completed) / 1000
     if pulse.feed_age_ms is not None:
         age_s += pulse.feed_age_ms / 1000
     elif not _is_polled(readings, pulse):
@@ -67,6 +71,17 @@ def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
         found = gaps(loop.store.traffic(Ts(now - GAP_MINUTES * 60_000)), now)
         measures.append(Measure(label="feed_gaps", value=found, warn=str(MOST_GAPS)))
     return measures
+
+
+def _as_of(readings: Readings, pulse: Cycle) -> Ts:
+    """Return until when the cycle says what was heard; past when the next one is due, now but for that time."""
+    return Ts(max(pulse.completed, readings.clock.now() - LONGEST_INTERVAL_S * 1000))
+
+
+def _sources(readings: Readings, pulse: Cycle) -> tuple[list[Breach], Measure | None]:
+    """Return the outside sources that are stale; a pause of the exchange excuses none of them."""
+    bound = readings.checks.model_age
+    return model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
 
 
 def _is_polled(readings: Readings, pulse: Cycle) -> bool:

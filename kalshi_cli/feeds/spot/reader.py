@@ -24,6 +24,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import SpotLost, SpotPrice
+from kalshi_cli.feeds.source_monitor import SourceMonitor
 from kalshi_cli.feeds.spot.belief import Belief
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
 from kalshi_cli.text import safe_text
@@ -33,6 +34,9 @@ MAX_FRAME = 256 * 1024
 MAX_ANSWER = 1024 * 1024
 MAX_ERRORS = 20
 """Messages on one connection that nobody can read, until it is given up."""
+STALE_AGES = 3
+"""Without a price that is believed for so many times the age that one may have, the source is stale: REST has been
+read in vain by then."""
 _CHUNK = 64 * 1024
 
 
@@ -104,6 +108,7 @@ class SpotReader:
             timeout=self._pace.poll_within_s, follow_redirects=False, trust_env=False,
             headers={"user-agent": "kalshi-cli", "accept": "application/json"},
         )  # fmt: skip
+        self.source = SourceMonitor(f"spot {symbol}", clock, STALE_AGES * max_age_s)
         self.errors: Counter[tuple[str, str]] = Counter()
         """How often what went wrong: by venue, and `junk`, `refused`, `lost` (a connection) or `unread` (REST)."""
 
@@ -146,6 +151,7 @@ class SpotReader:
                 believed = self._belief.hear(price, now)
                 if believed is not None:
                     self._is_lost = False
+                    self.source.answered()
                     self._bring(believed)
                 elif self._belief.is_disputed and not self._is_lost:
                     self._is_lost = True
@@ -162,8 +168,12 @@ class SpotReader:
                 said = f"the price is that of {venue}"
             elif self._belief.is_disputed:
                 said = "no price: the venues contradict each other, or a single one jumps"
+                self.source.failed(said)
+            elif self._is_blind():
+                said = "no price: no venue says a fresh one"
+                self.source.failed(said)
             else:
-                said = "no price: no venue says a fresh one" if self._is_blind() else self._said
+                said = self._said
             now = self._clock.monotonic()
             if said == self._said or now < self._quiet_until:
                 return

@@ -1,0 +1,36 @@
+"""What a reader of an outside source reports about it: that it answered, or why it did not."""
+
+from __future__ import annotations
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.core.source_watch import Source
+from kalshi_cli.text import safe_text
+from kalshi_cli.units import Ts
+
+LONGEST_PROBLEM = 200
+
+
+class SourceMonitor:
+    """The last usable answer of one source. Threads may share it. Ages are by the monotonic clock."""
+
+    def __init__(self, name: str, clock: Clock, limit_s: float) -> None:
+        self._name = name
+        self._clock = clock
+        self._limit_s = limit_s
+        self._last = (clock.monotonic(), "")
+
+    def answered(self, age_s: float = 0.0) -> None:
+        """Note a usable answer, made so many seconds ago; also that the source need not be asked now."""
+        self._last = (self._clock.monotonic() - age_s, "")
+
+    def failed(self, problem: str) -> None:
+        """Note why there is no usable answer."""
+        self._last = (self._last[0], safe_text(problem, LONGEST_PROBLEM))
+
+    @property
+    def state(self) -> Source:
+        """The source as of now."""
+        at, problem = self._last
+        age_ms = int((self._clock.monotonic() - at) * 1000)
+        answered = Ts(self._clock.now() - age_ms)
+        return Source(name=self._name, answered=answered, limit_s=self._limit_s, problem=problem)
