@@ -150,6 +150,8 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True):
     feed_lag_ms: Bound = bound(warn="2000", crit="10000")
     model_age: Bound = bound()
     rejected_pct: Bound = bound(warn="10", crit="30")
+    denied_pct: Bound = bound(warn="80")
+    no_orders_for: Bound = bound(warn="86400")
     fill_rate_pct: Bound = bound(warn="5:")
     placement_p99_ms: Bound = bound(warn="2000", crit="5000")
     slippage_cents: Bound = bound(warn="~:1", crit="~:3")

@@ -154,8 +154,10 @@ EITHER_LOOP = {
 
     The last 50 orders and fills of the loop, of not more than a day: how many of a hundred traded within 30 s of their
     decision, the slowest placement, and slippage, what a contract cost beyond its fair value, fees included. A number
-    of fewer than 20 says nothing. Warning: any of them got worse than it was in the 500 before, beyond chance. -w and
-    -c are percent of orders that traded. Where only a loop on paper was ever started, that is the one.
+    of fewer than 20 says nothing. Warning: any of them got worse than it was in the 500 before, beyond chance; most
+    order requests of the last hour were denied here (checks.denied_pct); a running loop has sent no order for a day
+    (checks.no_orders_for). -w and -c are percent of orders that traded. Where only a loop on paper was ever started,
+    that is the one.
 
     \b
     kalshi check execution

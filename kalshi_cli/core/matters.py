@@ -42,7 +42,7 @@ TOLD_EACH_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED")
 """What trading does because of an alert is told at once each time; it takes a person before there is a next one."""
 
 _NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
-_IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP")
+_IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP", "NO_ORDERS", "DENIED_RATE")
 INHIBITS: dict[str, tuple[str, ...]] = {
     "EXCHANGE_PAUSED": (*_NOISE, *_IDLE, "TRADING_PAUSED", "CYCLE_LATE"),
     "TRADING_PAUSED": (*_NOISE, *_IDLE),

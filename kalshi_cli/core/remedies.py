@@ -109,6 +109,8 @@ REMEDIES: dict[str, Remedy] = {
     "REJECT_RATE": Remedy("execution", "kalshi check orders", "check"),
     "STRATEGY_OUT": Remedy("guard-tripped", "kalshi status", "check"),
     "RECENT_ERRORS": Remedy("guard-tripped", "kalshi alerts", "check"),
+    "NO_ORDERS": Remedy("execution", "kalshi why", "check"),
+    "DENIED_RATE": Remedy("execution", "kalshi why", "check"),
     "FILL_RATE": _EXECUTION,
     "PLACEMENT_SLOW": _EXECUTION,
     "SLIPPAGE": _EXECUTION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,12 +27,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     trend: Trend
 
 
+def begun(store: Store | None, since: Ts) -> list[Order]:
+    """Return the orders that were decided on since then."""
+    return [order for order in store.orders(since) if order.created >= since] if store is not None else []
+
+
 def read(store: Store | None, since: Ts) -> tuple[list[Sent], list[Traded]]:
     """Own orders that were decided on since then, and their fills, as far as they are booked."""
-    if store is None:
-        return [], []
-    orders = [order for order in store.orders(since) if order.created >= since]
-    return match(orders, store.fills(since), store.placements())
+    return carried_out(store, begun(store, since), since)
+
+
+def carried_out(store: Store | None, orders: Sequence[Order], since: Ts) -> tuple[list[Sent], list[Traded]]:
+    """Return what became of these orders, which were decided on since then."""
+    return match(orders, store.fills(since), store.placements()) if store is not None else ([], [])
 
 
 def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts, zone: ZoneInfo) -> Report:

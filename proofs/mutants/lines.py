@@ -1325,6 +1325,22 @@ CHECKING = (
         "        self._source_watch.look(self._sources(), self._clock.now())",
         ("tests/ops/test_source_stale.py",),
     ),
+    Mutant(
+        "denials count in the share of requests denied",
+        "every check is OK while a strategy is denied whatever it asks for",
+        "core/request_check.py",
+        "    codes = Counter(denials)",
+        "    codes = Counter[str]()",
+        ("tests/core/test_request_check.py",),
+    ),
+    Mutant(
+        "an order that was refused here ends no wait",
+        "a loop that sends nothing for days looks busy",
+        "core/request_check.py",
+        "    last = max([since, *(order.created for order in orders if not is_refused_here(order))])",
+        "    last = max([since, *(order.created for order in orders)])",
+        ("tests/core/test_request_check.py",),
+    ),
 )
 
 MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE, *CHECKING)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ import pytest
 from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
 
 from kalshi_cli.clock import SystemClock
-from kalshi_cli.core.messages import FillBooked, OrderChanged
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus
+from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged
+from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, TradingState
+from kalshi_cli.store.base import Cycle, Halt
+from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Money, Price, Ts, cents, contracts
+
+HOUR_MS = 3_600_000
 
 ONCE = '''
 import signal
@@ -95,6 +100,16 @@ def remember(
                     ts=Ts(at + 1000),
                 )  # fmt: skip
                 store.record(FillBooked(fill))
+
+
+def sent(store: SqliteStore, name: str, **changes: Any) -> None:
+    """An order of a strategy, a moment ago."""
+    now = SystemClock().now()
+    fields: dict[str, Any] = {
+        "ticker": TWO_SIDED, "side": BID, "price": cents(40), "qty": contracts(1), "status": OrderStatus.RESTING,
+        "created": now, "updated": now, "strategy": "spike",
+    }  # fmt: skip
+    store.record(OrderChanged(Order(client_order_id=name, **(fields | changes))))
 
 
 # -- the command --------------------------------------------------------------------------------------------------
@@ -176,9 +191,101 @@ def test_the_last_orders_stand_beside_those_before(store: SqliteStore) -> None:
 # -- the check ----------------------------------------------------------------------------------------------------
 
 
-def test_without_orders_there_is_nothing_to_judge() -> None:
+def test_without_orders_there_is_nothing_to_judge_and_that_no_loop_runs_is_said() -> None:
     ended = check()
-    assert (ended.code, ended.json["summary"]) == (0, "nothing to judge: no order of the last day")
+    assert (ended.code, ended.json["summary"]) == (0, "no loop is running; nothing to judge: no order of the last day")
+
+
+@contextmanager
+def looping(store: SqliteStore, tmp_path: Path, *, hours: float, waiting: str = "") -> Iterator[None]:
+    """A loop that has been running for so long holds the account."""
+    now = SystemClock().now()
+    with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
+        store.beat(
+            Cycle(
+                run_id="r", pid=os.getpid(), mode="sim", strategy="spike", started=Ts(now - int(hours * HOUR_MS)),
+                completed=now, cycles=10, is_running=True, waiting=waiting,
+            )
+        )  # fmt: skip
+        yield
+
+
+def test_a_loop_that_sends_no_order_for_a_day_is_a_warning(store: SqliteStore, tmp_path: Path) -> None:
+    with looping(store, tmp_path, hours=23.9):
+        assert (check().code, measures(check())["no_orders_for"] // 60) == (0, 23.9 * 60)
+    with looping(store, tmp_path, hours=25, waiting="spike: 3 of 30 samples"):
+        ended = check()
+        assert (ended.code, found(ended)) == (1, {("warning", "NO_ORDERS", "loop")})
+        assert ended.json["runbook"] == "execution"
+        assert ended.json["breaches"][0]["value"] == "no order sent for 25.0 h; spike: 3 of 30 samples"
+    ended = check()
+    assert (ended.code, ended.json["summary"].partition(";")[0]) == (0, "no loop is running")
+
+
+def test_an_order_of_a_strategy_ends_the_wait_and_one_by_hand_does_not(store: SqliteStore, tmp_path: Path) -> None:
+    with looping(store, tmp_path, hours=100):
+        remember(store, 1, ago_s=90_000)
+        assert measures(check())["no_orders_for"] // 10 == 9_000
+        sent(store, "hand", strategy="")
+        sent(store, "refused here", status=OrderStatus.REJECTED, code="STATE_MOVED")
+        assert found(check()) == {("warning", "NO_ORDERS", "loop")}
+        sent(store, "refused there", status=OrderStatus.REJECTED, code="invalid_price")
+        assert found(check()) == set()
+
+
+def test_the_wait_begins_anew_when_trading_goes_on_and_does_not_count_while_it_stands(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    now = SystemClock().now()
+    with looping(store, tmp_path, hours=100):
+        for state, code in ((TradingState.HALTED, "CANCEL_ALL"), (TradingState.REDUCING, "DAILY_LOSS")):
+            store.set_halt(Halt(state, code, "why", now))
+            assert ("no_orders_for" in measures(check()), found(check())) == (False, set())
+        store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "why", Ts(now - HOUR_MS)))
+        assert measures(check())["no_orders_for"] // 60 == 60
+
+
+@pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.UNKNOWN])
+def test_a_loop_of_which_the_exchange_took_no_order_is_critical(
+    store: SqliteStore, tmp_path: Path, status: OrderStatus
+) -> None:
+    for number in range(10):
+        sent(store, f"c{number}", status=status, code="invalid_price")
+        with looping(store, tmp_path, hours=5):
+            ended = check()
+        expected = {("critical", "NO_ORDERS", "loop")} if number == 9 else set()
+        assert found(ended) == expected
+    assert "the exchange took none of 10 orders" in ended.json["summary"]
+    assert check().code == 0, "without a loop it is over"
+    remember(store, 1)
+    with looping(store, tmp_path, hours=5):
+        assert found(check()) == set()
+
+
+@pytest.mark.parametrize(("denied", "taken", "code"), [(74, 10, 1), (3, 1, 0), (19, 0, 0), (20, 0, 1), (60, 30, 0)])
+def test_order_requests_that_kalshi_denies_are_seen(store: SqliteStore, denied: int, taken: int, code: int) -> None:
+    now = SystemClock().now()
+    for number in range(denied):
+        denial = "MIN_EDGE" if number % 4 else "SPREAD"
+        store.record(Denied(now, "spike", TWO_SIDED, denial, ""))
+    for _ in range(500):
+        store.record(Denied(now, "", TWO_SIDED, "PRICE_COLLAR", "a person"))
+        store.record(Denied(Ts(now - 2 * HOUR_MS), "spike", TWO_SIDED, "MIN_EDGE", "long ago"))
+    for number in range(taken):
+        sent(store, f"c{number}", order_id=f"o{number}", status=OrderStatus.CANCELED)
+    store.denials(now)
+    ended = check()
+    assert (ended.code, found(ended)) == (code, {("warning", "DENIED_RATE", "order requests")} if code else set())
+    if denied == 74:
+        assert measures(ended)["denied_pct"] == 88.1
+        (value,) = [each["value"] for each in ended.json["breaches"]]
+        assert value == "74 of 84 order requests of the last hour denied by kalshi, most often MIN_EDGE (55)"
+
+
+def test_an_order_that_was_stopped_on_its_way_out_is_a_denial(store: SqliteStore) -> None:
+    for number in range(20):
+        sent(store, f"c{number}", status=OrderStatus.REJECTED, code="STATE_MOVED")
+    assert found(check()) == {("warning", "DENIED_RATE", "order requests")}
 
 
 def test_orders_as_they_should_be_are_fine(store: SqliteStore) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, report
 from kalshi_cli.core.execution import FEWEST, SIGMAS, WITHIN_MS, Drop, Execution, trend
-from kalshi_cli.desk.checks.readings import Readings, measured
-from kalshi_cli.desk.execution import read
+from kalshi_cli.core.model import Order, TradingState
+from kalshi_cli.core.request_check import denied_share, no_orders, none_taken, of_strategies
+from kalshi_cli.desk.checks.readings import Loop, Readings, measured
+from kalshi_cli.desk.execution import begun, carried_out
 from kalshi_cli.units import ONE_DOLLAR, Ts
 
 FIRST = "fill_rate_pct"
 
-LOOK_BACK_MS = 30 * 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+LOOK_BACK_MS = 30 * DAY_MS
 """What is older is no baseline any more."""
 
 _A_CENT = ONE_DOLLAR // 100
@@ -26,15 +31,17 @@ _SHOWN: dict[str, Callable[[float], str]] = {
 
 def examine(readings: Readings) -> CheckReport:
     """The last orders and fills of a loop, of not more than a day, against bounds and against those before them."""
-    now = readings.clock.now()
-    sent, traded = read(readings.loop.store, Ts(now - LOOK_BACK_MS))
+    now, loop, since = readings.clock.now(), readings.loop, Ts(readings.clock.now() - LOOK_BACK_MS)
+    orders = begun(loop.store, since)
+    sent, traded = carried_out(loop.store, orders, since)
     found = trend(sent, traded, now)
     last = found.recent
+    breaches, measures = _requests(readings, loop, of_strategies(orders), now)
+    remarks = [] if loop.who is not None else ["no loop is running"]
     if not last.judged and not last.fills:
-        return report("execution", "nothing to judge: no order of the last day")
-    breaches: list[Breach] = []
-    measures = [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
-    remarks: list[str] = []
+        summary = "; ".join([*remarks, "nothing to judge: no order of the last day"])
+        return report("execution", summary, breaches, measures)
+    measures += [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
     for code, subject, size, value, label, unit in _numbers(last):
         if size < FEWEST or value is None:
             remarks.append(f"too few for {subject}: {size} of {FEWEST}")
@@ -44,6 +51,27 @@ def examine(readings: Readings) -> CheckReport:
         breaches += measure.breach(code, subject, f"{value:g} {unit or 'cents'}")
     breaches += [_worse(drop) for drop in found.drops]
     return report("execution", "; ".join([_summary(last), *remarks]), breaches, measures)
+
+
+def _requests(readings: Readings, loop: Loop, orders: list[Order], now: Ts) -> tuple[list[Breach], list[Measure]]:
+    """Return whether strategies get orders through; of a loop that runs and may trade, when it sent one last."""
+    checks, store, hour_ago = readings.checks, loop.store, Ts(now - HOUR_MS)
+    if store is None:
+        return [], []
+    denials = [codes for strategy, codes in store.denials(hour_ago).items() if strategy]
+    denied, share = denied_share(
+        sum(map(Counter, denials), Counter()),
+        [order for order in orders if order.created >= hour_ago],
+        measured("denied_pct", 0.0, checks.denied_pct, "%"),
+    )
+    breaches, measures = list(denied), [share] if share is not None else []
+    pulse = loop.pulse
+    if pulse is None or loop.halt.state is not TradingState.ACTIVE:
+        return breaches, measures
+    since, bound = Ts(max(pulse.started, loop.halt.since)), measured("no_orders_for", 0.0, checks.no_orders_for, "s")
+    late, age = no_orders(since, orders, bound, now, waiting=pulse.waiting)
+    taken = none_taken([order for order in orders if order.created >= now - DAY_MS])
+    return [*breaches, *late, *taken], [*measures, age]
 
 
 def _numbers(last: Execution) -> tuple[tuple[str, str, int, float | None, str, str], ...]:
