@@ -462,6 +462,17 @@ def test_a_loop_that_starts_is_not_judged_by_the_run_before(proxy: FaultProxy, s
     assert (ended.code, "began to start" in ended.json["summary"]) == (0, True)
 
 
+def test_a_loop_of_which_nobody_knows_since_when_it_starts_is_unknown(
+    proxy: FaultProxy, store: SqliteStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "state" / "sim" / "trade.lock"
+    with lock(path, SystemClock()):
+        path.write_bytes(b"")
+        ended = check("heartbeat")
+    assert (ended.code, codes(ended)) == (3, {("unknown", "COULD_NOT_LOOK")})
+    assert ended.json["measures"] == []
+
+
 def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultProxy, store: SqliteStore) -> None:
     store.beat(_cycle(is_running=False))
     ended = check("heartbeat")

@@ -54,7 +54,12 @@ def alarm(store: SqliteStore, code: str = "BLIND", subject: str = "account", ago
 
 def test_where_nothing_was_recorded_all_is_fine() -> None:
     ended = check()
-    assert (ended.code, ended.json["summary"]) == (0, "0 errors in the last hour")
+    assert (ended.code, ended.json["summary"]) == (0, "no loop is running; 0 errors in the last hour")
+
+
+def test_of_a_loop_that_runs_nothing_else_is_said(store: SqliteStore, tmp_path: Path) -> None:
+    with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
+        assert check().json["summary"] == "0 errors in the last hour"
 
 
 def test_what_is_older_than_an_hour_or_no_error_is_fine(store: SqliteStore) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fault_proxy import FaultProxy, fault_proxy
 from served import (
@@ -28,7 +29,7 @@ from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.traffic import Minute
 from kalshi_cli.store.base import Cycle
-from kalshi_cli.store.lock import lock
+from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Ts, format_ts
 
@@ -199,6 +200,16 @@ def test_a_loop_that_starts_is_not_judged_by_the_run_before(store: SqliteStore) 
     beat(store, 10_000.0, is_running=False)
     ended = check()
     assert (ended.code, ended.json["summary"]) == (0, "the loop has not completed a cycle yet")
+
+
+def test_a_loop_that_never_completes_a_cycle_is_unknown(store: SqliteStore, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "sim" / "trade.lock"
+    for started, code in ((SystemClock().now() - 25_000, 0), (SystemClock().now() - 31_000, 3), (None, 3)):
+        with lock(path, SystemClock()):
+            path.write_bytes(msgspec.json.encode(LockHolder(os.getpid(), started)))
+            ended = check()
+        assert found(ended) == (code, [("unknown", "COULD_NOT_LOOK", "stream")] if code else [])
+        assert "the loop has not completed a cycle yet" in ended.json["summary"]
 
 
 def test_a_broken_state_file_is_unknown(proxy: FaultProxy, tmp_path: Path) -> None:

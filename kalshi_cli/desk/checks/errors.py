@@ -28,6 +28,8 @@ def examine(readings: Readings) -> CheckReport:
     out = strategies_out(store.alerts(pulse.started)) if store is not None and pulse is not None else []
     untold = _untold(store, since, Ts(now - LATE_MS)) if store is not None else []
     summary = f"{counted(int(measure.value), 'error')} in the last hour"
+    if readings.loop.who is None:
+        summary = f"no loop is running; {summary}"
     if out:
         summary += f"; the loop runs on without {', '.join(breach.subject for breach in out)}"
     if untold:

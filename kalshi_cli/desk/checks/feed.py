@@ -33,7 +33,7 @@ def examine(readings: Readings) -> CheckReport:
         return _tried(readings)
     pulse = loop.pulse
     if pulse is None:
-        return report("feed", "the loop has not completed a cycle yet")
+        return _starting(readings, loop.who.started)
     measures = _measures(readings, loop, pulse)
     missing, no_book = without_books(pulse.no_book)
     breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
@@ -52,6 +52,18 @@ def examine(readings: Readings) -> CheckReport:
         measures.append(age)
         summary += f"; {counted(len(pulse.listened_to), 'outside source')}, {len(stale)} stale"
     return report("feed", summary, [*calmed(breaches, why), *stale], measures)
+
+
+def _starting(readings: Readings, started: Ts | None) -> CheckReport:
+    """Return that there is nothing to go by yet; after a while nobody knows whether the loop hears anything."""
+    summary = "the loop has not completed a cycle yet"
+    if started is not None and readings.clock.now() - started < NEW_MS:
+        return report("feed", summary)
+    doubt = Breach(
+        subject="stream", value=summary, limit=f"a cycle within {NEW_MS // 1000} s", severity="unknown",
+        code="COULD_NOT_LOOK",
+    )  # fmt: skip
+    return report("feed", summary, [doubt])
 
 
 _CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "FEED_GAPS"}

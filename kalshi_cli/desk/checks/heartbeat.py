@@ -25,15 +25,21 @@ def examine(readings: Readings) -> CheckReport:
         # While a loop starts, its time counts from the start: the row is still that of the run before.
         pulse = loop.pulse
         since = pulse.completed if pulse is not None else loop.who.started
-        age = max(0.0, (readings.clock.now() - since) / 1000) if since is not None else 0.0
-        measures = [measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")]
         verb = "completed a cycle" if pulse is not None else "began to start"
-        summary = f"{name} (pid {loop.who.pid}) {verb} {age:.0f} s ago"
-        breaches = [
-            *measures[0].breach("CYCLE_LATE", name, f"{age:.0f} s"),
-            *from_the_future(name, since or Ts(0), readings.clock.now()),
-        ]
+        summary, breaches, measures = _running(readings, f"{name} (pid {loop.who.pid}) {verb}", name, since)
     return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)
+
+
+def _running(readings: Readings, said: str, name: str, since: Ts | None) -> tuple[str, list[Breach], list[Measure]]:
+    """Return the age of what a running loop did last; it is in doubt where nobody wrote down when that was."""
+    if since is None:
+        value = f"{said}, and its lock does not say when"
+        return value, [Breach(subject=name, value=value, limit="a time", severity="unknown", code="COULD_NOT_LOOK")], []
+    now = readings.clock.now()
+    age = max(0.0, (now - since) / 1000)
+    measure = measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")
+    breaches = [*measure.breach("CYCLE_LATE", name, f"{age:.0f} s"), *from_the_future(name, since, now)]
+    return f"{said} {age:.0f} s ago", breaches, [measure]
 
 
 def _stopped(readings: Readings, loop: Loop, name: str) -> tuple[str, list[Breach]]:
