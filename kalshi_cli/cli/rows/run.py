@@ -142,10 +142,10 @@ class StatusView(Row, frozen=True, kw_only=True):
     feed_lag_s: float | None
     no_book: Prose | None
     waiting: Prose | None
-    sources: tuple[str, ...]
-    stale_sources: tuple[str, ...]
     cash: Money | None
     day_pnl: Gain | None
+    sources: tuple[str, ...]
+    stale_sources: tuple[str, ...]
 
 
 def status_view(status: Status) -> StatusView:
@@ -183,10 +183,10 @@ def status_view(status: Status) -> StatusView:
         feed_lag_s=running.feed_lag_ms / 1000 if running and running.feed_lag_ms is not None else None,
         no_book=Prose(running.no_book) if running and running.no_book else None,
         waiting=Prose(running.waiting) if running and running.waiting else None,
-        sources=tuple(source.name for source in status.sources),
-        stale_sources=status.stale_sources,
         cash=running.cash if running else None,
         day_pnl=Gain(running.day_pnl) if running and running.day_pnl is not None else None,
+        sources=tuple(source.name for source in status.sources),
+        stale_sources=status.stale_sources,
     )
 
 
