@@ -8,6 +8,7 @@ yaml, platformdirs and zoneinfo are imported where they are used: `kalshi --help
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
@@ -209,11 +210,11 @@ def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
         file = Path(env["KALSHI_CONFIG"])
     if file is not None:
         path = file.expanduser().absolute()
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise ConfigError(f"there is no configuration file {path}", hint="check --config and KALSHI_CONFIG")
         return path
     here = Path("config.yaml").absolute()
-    return next((path for path in (here, config_dir() / "config.yaml") if path.is_file()), None)
+    return next((path for path in (here, config_dir() / "config.yaml") if os.path.lexists(path)), None)
 
 
 def config_dir() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.errors import ConfigError
+from kalshi_cli.files import read_regular
 
 if TYPE_CHECKING:
     import yaml
@@ -25,8 +26,7 @@ def read(path: Path) -> tuple[object, list[Oddity]]:
     import yaml
 
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
+        text = read_regular(path, MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="check --config and KALSHI_CONFIG") from error
     if len(text) > MAX_BYTES:

@@ -28,6 +28,7 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.files import open_regular, read_regular
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.world.world import World
@@ -90,7 +91,7 @@ class Simulator:
         if who is None:
             return None
         try:
-            address = msgspec.json.decode(self._address_path.read_bytes(), type=Address)
+            address = msgspec.json.decode(_read(self._address_path), type=Address)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
         return address if address.pid == who.pid else None
@@ -136,9 +137,9 @@ class Simulator:
         """The seed this exchange was made with: another would move every price under positions that are held."""
         path, wanted = self.folder / "seed", self._options.seed
         try:
-            made_with = int(path.read_text())
+            made_with = int(_read(path))
         except (FileNotFoundError, ValueError):
-            path.write_text(str(wanted))
+            _write(path, str(wanted).encode())
             return wanted
         if self._is_seed_chosen and made_with != wanted:
             raise UsageError(
@@ -155,7 +156,7 @@ class Simulator:
             rest_url=rest_url, ws_url=ws_url, key_id=KEY_ID, private_key_path=str(self.key_path), pid=os.getpid()
         )
         draft = self._address_path.with_suffix(".new")
-        draft.write_bytes(msgspec.json.encode(address))
+        _write(draft, msgspec.json.encode(address))
         draft.replace(self._address_path)
         try:
             yield address
@@ -253,7 +254,7 @@ class Simulator:
         if now >= self._look_again_at:
             self._look_again_at = now + LOOK_EVERY_S
             try:
-                self._offset_ms = int(self._clock_path.read_text())
+                self._offset_ms = int(_read(self._clock_path))
             except FileNotFoundError:
                 self._offset_ms = 0
             except ValueError:
@@ -265,14 +266,14 @@ class Simulator:
     def _shift(self, offset_ms: int) -> None:
         """From now on the world's time is so far ahead."""
         draft = self._clock_path.with_suffix(".new")
-        draft.write_text(str(offset_ms))
+        _write(draft, str(offset_ms).encode())
         draft.replace(self._clock_path)
         self._offset_ms = offset_ms
 
     def _token(self) -> str:
         """What proves to a served exchange that somebody may control it: made once, readable by its owner only."""
         self._make_private(self._token_path, lambda: f"{self._new_id()}{self._new_id()}".encode())
-        return self._token_path.read_text()
+        return _read(self._token_path).decode()
 
     def reset(self) -> None:
         """Forget everything: accounts, orders, markets. InstanceError while somebody has it open."""
@@ -303,8 +304,7 @@ class Simulator:
         draft = path.with_suffix(f".{os.getpid()}")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                out.write(make())
+            _write(draft, make())
             os.link(draft, path)  # two processes at once: the first one's stands
         except FileExistsError:
             pass
@@ -319,6 +319,25 @@ class Simulator:
 
         _, key = self.credentials()
         return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read(path: Path) -> bytes:
+    """What is in a small file of ours. FileNotFoundError where there is none, StateError where it cannot be read."""
+    try:
+        return read_regular(path, LONGEST_REPLY)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StateError(f"cannot read {path}: {error.strerror}", hint="see what is in its place") from error
+
+
+def _write(path: Path, body: bytes) -> None:
+    """A small file of ours, for its owner only."""
+    try:
+        with open(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+            file.write(body)
+    except OSError as error:
+        raise StateError(f"cannot write {path}: {error.strerror}", hint="see what is in its place") from error
 
 
 def _options(chosen: Sim) -> SimOptions:

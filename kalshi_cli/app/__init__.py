@@ -10,6 +10,7 @@ A mode is a choice of clock, feed and venue, made here and nowhere else:
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.key_lock import lock_of
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
+from kalshi_cli.desk.refusals import sent
 from kalshi_cli.errors import CredentialsError, InstanceError, KalshiError, RefusedError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
@@ -42,7 +44,7 @@ from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.store.base import Glance, Notebook, Store
 from kalshi_cli.store.entries import Catalogue
-from kalshi_cli.store.lock import lock
+from kalshi_cli.store.lock import lock, no_kill
 from kalshi_cli.store.shared import SharedNumbers
 from kalshi_cli.store.sqlite import SqliteStore
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from httpx import BaseTransport
 
     from kalshi_cli.desk.journal import Journal
+    from kalshi_cli.exchange.wire.groups import OrderGroup
     from kalshi_cli.sim.controls import Report
     from kalshi_cli.simulator import Address, Simulator
 
@@ -181,7 +184,7 @@ class App:
     @cached_property
     def limiter(self) -> RateLimiter:
         """The pace of this account, shared with the other programs that use this state directory, once there is one."""
-        if self.signer is None or not self.state_dir.is_dir():
+        if self.signer is None or not os.path.isdir(self.state_dir):
             return RateLimiter(self.clock)
         pace = SharedNumbers(self.state_dir / "pace", NUMBERS, self.machine)
         self.stack.callback(pace.close)
@@ -301,7 +304,7 @@ class App:
         A write to it waits for another program, for `busy_ms` at most where that is given.
         """
         path = (home or self.state_dir) / "state.db"
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
         try:
             store = SqliteStore.open(
@@ -397,11 +400,18 @@ class App:
         except StateError as error:
             self.tell(f"the state file does not know of it: {error.message}")
 
+    def reset_group(self, group: OrderGroup) -> None:
+        """Let orders into a group again that was triggered: not while trading is halted or a kill switch runs."""
+        with no_kill(self.state_dir, self.machine):
+            sent(self.store, lambda: self.client.reset_order_group(group))
+        self.note_group(group.group_id, is_triggered=False)
+
     def reset_simulator(self) -> None:
         """Forget the simulated exchange, and what we remember of trading there."""
         with ExitStack() as stack:
             if self.state_dir.exists():
                 stack.enter_context(lock(self.state_dir / "trade.lock", self.clock))
+                stack.enter_context(no_kill(self.state_dir, self.machine))
             self.simulator.reset()
             for home in (self.state_dir, state_dir(self.config, "paper")):
                 tables = log_folder(self.config, home).glob("*.csv")

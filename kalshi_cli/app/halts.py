@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +16,8 @@ from kalshi_cli.desk import halts
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.store.base import NO_HALT, PAUSED, Halt, Store
-from kalshi_cli.store.halt_file import beside, write_halt_file
-from kalshi_cli.store.lock import LockHolder, holder
+from kalshi_cli.store.halt_file import beside, read_halt_file, write_halt_file
+from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import show_money
@@ -32,7 +33,7 @@ class Halts:
         """The state directory of the account, and that of trading on paper where there ever was any; whose they are."""
         yield self.app.state_dir, None
         paper = state_dir(self.app.config, "paper")
-        if paper.is_dir():
+        if os.path.isdir(paper):
             yield paper, "paper"
 
     def _store(self, home: Path, account: str | None) -> Store | None:
@@ -59,11 +60,23 @@ class Halts:
                 self.app.tell(f"the halt is kept beside the state file, and holds: {error.message}")
                 return True
             self.app.tell(f"the halt could NOT be written down: {error.message}")
-            who = holder(self.app.state_dir / "trade.lock")
-            if who is not None:
-                self.app.tell(f"a loop is running ({who}): to be sure, kill {who.pid or ''}".rstrip())
+            with suppress(StateError):
+                who = holder(self.app.state_dir / "trade.lock")
+                if who is not None:
+                    self.app.tell(f"a loop is running ({who}): to be sure, kill {who.pid or ''}".rstrip())
             return False
         return True
+
+    def keep(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:
+        """Whether the halt that was written still holds; where it is gone, it is told and written again."""
+        with suppress(StateError):
+            if read_halt_file(self.app.state_dir) is not None:
+                return True
+            store = self.app.remembered(busy_ms=busy_ms)
+            if store is not None and store.halt().is_final:
+                return True
+        self.app.tell("the halt is GONE: something lifted it while this ran; writing it again")
+        return self.halt(code, reason, busy_ms=busy_ms)
 
     def pause(self, reason: str) -> Halt:
         """No new orders until `resume`; what holds them up now, a halt where there is one.
@@ -88,9 +101,10 @@ class Halts:
         )
 
     def resume(self, reason: str) -> Halt:
-        """Leave every halt and pause; the gravest of them."""
+        """Leave every halt and pause; the gravest of them. RefusedError while a kill switch runs."""
         clock = self.app.clock
-        left = [halts.resume(home, self._store(home, whose), reason, clock) for home, whose in self._homes()]
+        with no_kill(self.app.state_dir, self.app.machine):
+            left = [halts.resume(home, self._store(home, whose), reason, clock) for home, whose in self._homes()]
         return halts.gravest(left)
 
     def trips_again(self, before: Halt) -> str:

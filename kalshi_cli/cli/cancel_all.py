@@ -14,6 +14,7 @@ from kalshi_cli.units import counted, format_ts
 if TYPE_CHECKING:
     from kalshi_cli.app import App
     from kalshi_cli.desk.kill import Outcome
+    from kalshi_cli.store.lock import KillLock
 
 app = Commands()
 
@@ -62,27 +63,20 @@ def cancel_all(
     config = load_config(ctx, NEEDED)
     does_halt = is_everything and not no_halt
     if does_halt:
-        from kalshi_cli.desk.brake import CODE, REASON, pull
+        from kalshi_cli.desk.brake import pull
 
-        pull(config)
+        kill_lock = pull(config)
     from kalshi_cli.app import App
-    from kalshi_cli.app.halts import Halts
     from kalshi_cli.app.kill_alert import telling
 
     with App(config, tell, note) as desk:
         for problem in config.problems:
             note(f"ignored: {problem}")
-        halted = does_halt and Halts(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
-        if halted:
-            note("trading is halted; when all is well: kalshi resume --reason TEXT")
+        halted = does_halt and _halted(desk, kill_lock)
         with telling(desk, does_halt=does_halt) as cancels_are_out:
-            if config.read_only:
-                raise RefusedError(
-                    "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
-                )
             outcome = _canceled(desk, event, pattern, within, with_groups=does_halt)
             cancels_are_out()
-            unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
+            halted, unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
         home = desk.state_dir
     if not outcome.is_clean:
         raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
@@ -95,6 +89,27 @@ def cancel_all(
         raise unclosed
 
 
+def _halted(desk: App, lock: KillLock) -> bool:
+    """Halt in every way there is, and let nobody lift it while this runs; whether it could be written."""
+    from kalshi_cli.app.halts import Halts
+    from kalshi_cli.desk.brake import CODE, REASON
+
+    desk.stack.callback(lock.release)
+    is_written = Halts(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
+    lock.hold(desk.machine.now())  # a resume may have had it, or there was no state directory yet
+    if is_written:
+        note("trading is halted; when all is well: kalshi resume --reason TEXT")
+    return is_written
+
+
+def _still_halted(desk: App) -> bool:
+    """Look at the halt again; it is written again where it is gone."""
+    from kalshi_cli.app.halts import Halts
+    from kalshi_cli.desk.brake import CODE, REASON
+
+    return Halts(desk).keep(CODE, REASON, busy_ms=HALT_WAITS_MS)
+
+
 def _canceled(desk: App, event: str | None, pattern: str | None, within: float | None, *, with_groups: bool) -> Outcome:
     from kalshi_cli.app.kill import cancel_everything
     from kalshi_cli.cli.screen.progress import progress
@@ -102,6 +117,8 @@ def _canceled(desk: App, event: str | None, pattern: str | None, within: float |
     from kalshi_cli.desk.kill import DEADLINE_S
     from kalshi_cli.desk.signals import StopSignals
 
+    if desk.config.read_only:
+        raise RefusedError("nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again")
     scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
     try:
         with StopSignals(desk.clock), progress("canceled", desk.clock.monotonic) as show:
@@ -114,19 +131,25 @@ def _canceled(desk: App, event: str | None, pattern: str | None, within: float |
 
 def _shown(
     ctx: typer.Context, desk: App, outcome: Outcome, *, halted: bool, flatten: bool, yes: bool
-) -> KalshiError | None:
-    """Write what was done; with `flatten` positions are closed before, and what went wrong with that is returned."""
+) -> tuple[bool, KalshiError | None]:
+    """Write what was done; with `flatten` positions are closed before. Whether the halt holds, and what went wrong with
+    the closing."""
+    from msgspec.structs import replace
+
     from kalshi_cli.cli.close import flattened
     from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.cli.screen.render import render_one
 
     remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
+    halted = halted and _still_halted(desk)
     view = CancelAllView(canceled=outcome.canceled, remaining=remaining, halted=halted, seconds=outcome.seconds)
     unclosed: KalshiError | None = None
     if flatten:
         view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
+        halted = halted and _still_halted(desk)
+        view = replace(view, halted=halted)
     render_one(view, flags_of(ctx).form, title="cancel-all")
-    return unclosed
+    return halted, unclosed
 
 
 _UNHALTED = "the halt could NOT be written: whatever trades here may place again"

@@ -124,12 +124,9 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.desk.refusals import sent
-
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "reset", yes=yes)
-        sent(desk.store, lambda: desk.client.reset_order_group(group))
-        desk.note_group(group_id, is_triggered=False)
+        desk.reset_group(group)
         _done(ctx, group, "reset")
 
 

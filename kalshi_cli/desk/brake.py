@@ -5,6 +5,7 @@ The rest of the program takes a third of a second to load, and every loop looks 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from kalshi_cli.clock import SystemClock
@@ -13,14 +14,21 @@ from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import StateError
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import write_halt_file
+from kalshi_cli.store.lock import KillLock
 
 CODE, REASON = "CANCEL_ALL", "kill switch"
 
 
-def pull(config: Config) -> None:
+def pull(config: Config) -> KillLock:
     """Halt this environment, if anything ever ran in it. Where that fails nothing is said yet: `App` tries it again, in
-    every way."""
-    home = state_dir(config)
+    every way.
+
+    While the lock is held that this gives, nobody lifts the halt.
+    """
+    home, now = state_dir(config), SystemClock().now()
+    lock = KillLock(home)
     with suppress(StateError):
-        if home.is_dir():
-            write_halt_file(home, Halt(TradingState.HALTED, CODE, REASON, SystemClock().now()))
+        if os.path.isdir(home):
+            lock.hold(now)
+            write_halt_file(home, Halt(TradingState.HALTED, CODE, REASON, now))
+    return lock

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.errors import CredentialsError
+from kalshi_cli.files import OtherKindError, open_regular
 from kalshi_cli.text import conceal
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
@@ -38,7 +39,9 @@ def load_key(path: Path) -> PrivateKey:
     As ssh does: a key that others may read is refused, not merely warned about.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = open_regular(path)
+    except OtherKindError as error:
+        raise _refused(path, "it is not a file", "give the .key or .pem file that Kalshi made") from error
     except FileNotFoundError as error:
         raise _refused(path, "there is no such file", "download the key again, or correct the path") from error
     except OSError as error:
@@ -66,8 +69,6 @@ def _refused(path: Path, why: str, hint: str) -> CredentialsError:
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise _refused(path, "it is not a file", "give the .key or .pem file that Kalshi made")
     if not hasattr(os, "geteuid"):
         return  # Windows: its permissions are not these
     if status.st_uid != os.geteuid():

@@ -7,7 +7,6 @@ import re
 import select
 import shlex
 import signal
-import stat
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
+from kalshi_cli.files import OtherKindError, open_regular
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Ts
 
@@ -37,13 +37,13 @@ def read_file(path: Path, machine: Clock) -> Page:
     itself where it ends.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = open_regular(path)
+    except OtherKindError:
+        raise SourceError("it is not a file") from None
     except OSError as error:
         raise SourceError(f"it cannot be opened ({error.strerror})") from None
     try:
         before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise SourceError("it is not a file")
         with open(descriptor, "rb", closefd=False) as file:
             body = file.read(MAX_BYTES + 1)
         after = os.fstat(descriptor)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from kalshi_cli.core.messages import NewsSignal
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
 from kalshi_cli.feeds.source_monitor import SourceMonitor
+from kalshi_cli.files import open_regular
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Ts, parse_ts
 
@@ -173,11 +173,8 @@ class Tail:
 
     def _open(self) -> bool:
         try:
-            self._file = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            self._file = open_regular(self._path)
         except OSError:
-            return False
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            self.close()
             return False
         self._at, self._cutter = 0, _Cutter()
         return True

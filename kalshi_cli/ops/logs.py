@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.files import open_regular
 from kalshi_cli.text import redact, safe_text
 from kalshi_cli.units import format_ts
 
@@ -81,8 +82,8 @@ class LineFile:
             self._shut()
         if self._descriptor is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._descriptor = os.open(self._path, flags, 0o600)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+            self._descriptor = open_regular(self._path, flags)
         return self._descriptor
 
     def _is_current(self, descriptor: int) -> bool:
@@ -101,7 +102,7 @@ class LineFile:
         if self._is_current(descriptor):
             kept = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._files))]
             for older, newer in zip(reversed(kept[1:]), reversed(kept[:-1]), strict=True):
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError if newer == self._path else OSError):  # of older ones one may be lost
                     newer.replace(older)
             if len(kept) == 1:
                 os.truncate(descriptor, 0)

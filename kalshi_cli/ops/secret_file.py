@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from kalshi_cli.errors import ConfigError
+from kalshi_cli.files import OtherKindError, open_regular
 
 LONGEST = 4_000
 
@@ -14,14 +15,14 @@ LONGEST = 4_000
 def read_address(path: Path) -> str:
     """The first line of the file. ConfigError where it is missing, empty, not ours, or others may read it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = open_regular(path)
+    except OtherKindError as error:
+        raise _refused(path, "it is not a file", "give a file with the address on its first line") from error
     except OSError as error:
         raise _refused(path, f"it cannot be opened ({error.strerror})", "check the path and who may read it") from error
     try:
         # The open file is asked, not the name: a link is followed first, and nothing can be swapped in between.
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(path, "it is not a file", "give a file with the address on its first line")
         if hasattr(os, "geteuid"):
             if status.st_uid != os.geteuid():
                 raise _refused(path, "it belongs to another user", "copy it, and keep it to yourself")

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.core.model import Fill, Side
+from kalshi_cli.files import open_regular
 from kalshi_cli.text import csv_line, csv_text, safe_text
 from kalshi_cli.units import Money, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
 
@@ -145,7 +146,7 @@ def _written(key: Iterable[str]) -> tuple[str, ...]:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return open_regular(path, flags | os.O_NOFOLLOW)
 
 
 def _cells(row: msgspec.Struct, of: Mapping[str, Cell]) -> list[str]:
@@ -162,7 +163,7 @@ def _read(path: Path, of: Mapping[str, Cell]) -> list[dict[str, str]]:
     """The rows of a file of ours; none where there is no file. ValueError where it has other columns."""
     if not path.exists():
         return []
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8", newline="", opener=_private) as file:
         reader = csv.DictReader(file, strict=True)
         if list(reader.fieldnames or ()) != list(of):
             raise ValueError("it has other columns; move it away")
@@ -176,7 +177,7 @@ def _mend(path: Path) -> None:
     """A last line that was cut short by a crash goes: its trade is written again."""
     if not path.exists():
         return
-    with open(path, "r+b") as file:
+    with open(path, "r+b", opener=_private) as file:
         text = file.read()
         if text and not text.endswith(b"\n"):
             file.truncate(text.rfind(b"\n") + 1)

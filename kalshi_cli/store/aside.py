@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,22 +11,22 @@ import msgspec
 from kalshi_cli.errors import StateError
 from kalshi_cli.store import rows
 from kalshi_cli.store.base import MarketLock
-from kalshi_cli.store.database import left_in
+from kalshi_cli.store.database import PARTS, left_in
 from kalshi_cli.store.pause import sync_directory
-
-_PARTS = ("-wal", "-shm", "")
-"""The file itself goes last: without it what belongs to it would be taken for that of the next one."""
 
 
 def move_aside(path: Path, mark: str) -> Path | None:
-    """Rename the file, and what belongs to it; its name now, or None where there was none. An older one stays."""
+    """Rename the file, and what belongs to it; its name now, or None where there was none. An older one stays.
+
+    The file itself goes last: without it what belongs to it would be taken for that of the next one.
+    """
     names = [f"{path.name}.{mark}", *(f"{path.name}.{mark}-{number}" for number in range(2, 100))]
-    kept = next((path.with_name(name) for name in names if not path.with_name(name).exists()), None)
+    kept = next((path.with_name(name) for name in names if not os.path.lexists(path.with_name(name))), None)
     if kept is None:
         raise StateError(f"there are too many files like {names[0]}", hint="look through them", code="state_unwritable")
-    was_there = path.exists()
+    was_there = os.path.lexists(path)
     try:
-        for part in _PARTS:
+        for part in PARTS:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + part).rename(kept.with_name(kept.name + part))
     except OSError as error:

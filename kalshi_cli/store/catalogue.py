@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from kalshi_cli.errors import StateError
-from kalshi_cli.store.database import Database
+from kalshi_cli.store.database import PARTS, Database
 from kalshi_cli.store.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.migrations import Execute
 from kalshi_cli.units import Ts
@@ -266,7 +266,7 @@ def delete_catalogue(path: Path) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    return [path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))]
+    return [path.with_name(path.name + part) for part in PARTS]
 
 
 def _delete(path: Path) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from kalshi_cli.errors import StateError
+from kalshi_cli.files import OtherKindError, refuse_other_kinds
 from kalshi_cli.store import migrations
+from kalshi_cli.store.lock import is_running
 
 BUSY_TIMEOUT_MS = 5_000
 """How long a write waits for another program to finish its own."""
@@ -23,6 +25,9 @@ BUSY_TIMEOUT_MS = 5_000
 _STEP_MS = 5
 """... in steps so short, because within one SQLite looks less and less often, up to ten times a second: a loop that
 writes without a pause would starve whoever wants to write once."""
+
+PARTS = ("-wal", "-shm", "-journal", "")
+"""What belongs to the file, by the end of its name; the file itself is last."""
 
 _DRAFT = re.compile(r"\.([0-9]{1,9})(-journal)?")
 """How the name of a draft ends: whose it is. SQLite keeps a journal beside each: of whoever writes that."""
@@ -32,9 +37,10 @@ def left_in(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
     """What can still be read of a file that cannot be used, and whether that is all. Raises nothing."""
     found: list[tuple[object, ...]] = []
     try:
+        _refuse_planted(path)
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             found.extend(connection.execute(sql))
-    except sqlite3.Error:
+    except (sqlite3.Error, StateError):
         return found, False
     return found, True
 
@@ -100,7 +106,11 @@ class Database:
         self._switch_to_wal()
         execute("PRAGMA foreign_keys = ON")
         if 0 < version < len(steps):
-            self._back_up(version)
+            try:
+                self._back_up(version)
+            except OSError as error:
+                what = f"cannot keep a copy of {self.path} as it was, {error.filename}: {error.strerror}"
+                raise StateError(what, hint="see what is in its place", code="state_unwritable") from error
         if version < len(steps):
             self._migrate(steps)
 
@@ -129,7 +139,7 @@ class Database:
             if named is None:  # a copy that a person made
                 continue
             pid = int(named[1])
-            if pid == os.getpid() or not _is_running(pid):  # a program was killed over it
+            if pid == os.getpid() or not is_running(pid):  # a program was killed over it
                 left.unlink(missing_ok=True)
         _create_private(draft)
         try:
@@ -235,16 +245,14 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR,
 
 def _ensure_file(path: Path, *, create: bool) -> None:
     try:
-        if path.is_symlink():
-            raise StateError(f"{path} is a symbolic link", hint="state is kept in a plain file", code="state_unusable")
-        if path.exists():
+        _refuse_planted(path)
+        if os.path.lexists(path):
             return
         if not create:
             raise StateError(f"there is no state file {path}", hint="nothing ran here yet", code="state_missing")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create_private(path)
-    except FileExistsError:
-        return  # another program was first
+        with suppress(FileExistsError):  # another program was first
+            _create_private(path)
     except OSError as error:
         raise StateError(
             f"cannot create {path}: {error.strerror}",
@@ -253,20 +261,25 @@ def _ensure_file(path: Path, *, create: bool) -> None:
         ) from error
 
 
+def _refuse_planted(path: Path) -> None:
+    """Look at all that SQLite would open with this file, before it does: a FIFO would hold it up for ever."""
+    for part in PARTS:
+        each = path.with_name(path.name + part)
+        try:
+            refuse_other_kinds(each)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OtherKindError as error:
+            raise StateError(
+                f"{each} cannot be used: {error.strerror}",
+                hint="state is kept in regular files: see who put it there, and move it away",
+                code="state_unusable",
+            ) from error
+
+
 def _create_private(path: Path) -> None:
     """An empty file that only its owner can read. FileExistsError where there is one."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
-
-
-def _is_running(pid: int) -> bool:
-    """Whether there is such a process; whose, does not matter."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _format_of(path: Path) -> int:

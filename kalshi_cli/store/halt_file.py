@@ -14,6 +14,7 @@ import msgspec
 
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import StateError
+from kalshi_cli.files import open_regular
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.pause import read_pause, sync_directory
 from kalshi_cli.text import safe_text
@@ -37,7 +38,7 @@ def read_halt_file(home: Path) -> Halt | None:
         raise StateError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
     unread = Halt(TradingState.HALTED, "HALTED", f"see {path}", Ts(since))
     with suppress(OSError, msgspec.DecodeError):
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             found = msgspec.json.decode(os.read(file, _LONGEST), type=Halt)
         finally:
@@ -56,7 +57,7 @@ def write_halt_file(home: Path, halt: Halt) -> None:
     """On the disk when it returns. Where there is no room for its text it is empty: what counts is that it is there."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        file = open_regular(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
     except OSError as error:
         raise StateError(f"cannot write {home / FILE}: {error.strerror}", code="state_unwritable") from error
     try:

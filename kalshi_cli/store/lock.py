@@ -1,18 +1,24 @@
-"""One trade loop per account: an advisory lock that the kernel lets go of, however its holder ends."""
+"""One trade loop per account, and no resume while a kill switch runs: advisory locks that the kernel lets go of,
+however their holder ends."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.errors import InstanceError, StateError
+from kalshi_cli.errors import InstanceError, RefusedError, StateError
+from kalshi_cli.files import open_regular
 from kalshi_cli.units import Ts, format_ts
+
+KILL_LOCK = "kill.lock"
+_LONGEST = 4_000
+"""Bytes of the file that says which kill switches run."""
 
 _TRIES = 5
 _BETWEEN_S = 0.02
@@ -49,7 +55,7 @@ def lock(path: Path, clock: Clock) -> Iterator[None]:
 def holder(path: Path) -> LockHolder | None:
     """Who holds the lock now, or None. Takes nothing but a shared lock, for an instant."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -66,10 +72,89 @@ def holder(path: Path) -> LockHolder | None:
         os.close(file)
 
 
+class KillLock:
+    """Held by every kill switch that runs, each beside the others: meanwhile nobody lifts its halt.
+
+    A kill switch waits for nobody: where the lock cannot be had at once it goes on without, and may try again.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / KILL_LOCK
+        self._file: int | None = None
+
+    def hold(self, now: Ts) -> None:
+        """Take it and write down who holds it; nothing where it is held already or cannot be taken."""
+        if self._file is not None:
+            return
+        with suppress(OSError):
+            file = open_regular(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                os.close(file)
+                raise
+            self._file = file
+            if os.fstat(file).st_size > _LONGEST:
+                os.ftruncate(file, 0)
+            os.write(file, msgspec.json.encode(LockHolder(os.getpid(), now)) + b"\n")
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+@contextmanager
+def no_kill(home: Path, clock: Clock) -> Iterator[None]:
+    """Do what lifts a halt: RefusedError, naming its process, where a kill switch runs.
+
+    One that begins meanwhile does not wait: it looks again, before it ends, whether its halt still holds.
+    """
+    if not home.is_dir():  # nothing ran here, so that there is nothing to lift
+        yield
+        return
+    path = home / KILL_LOCK
+    file = _open(path)
+    try:
+        if not _take(file, path, clock):
+            who = next((each for each in reversed(_all_written(file)) if is_running(each.pid or 0)), None)
+            raise RefusedError(
+                f"refused: a kill switch is running ({who or LockHolder()}), and its halt stays; nothing was changed",
+                hint="wait until cancel-all has ended, then run this again"
+                + (f"; if it hangs: kill -9 {who.pid}" if who is not None else ""),
+                code="KILL_RUNS",
+            )
+        os.ftruncate(file, 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def _all_written(file: int) -> list[LockHolder]:
+    """Who wrote that they hold it, the last one last; they may have ended."""
+    found = []
+    for line in os.pread(file, 2 * _LONGEST, 0).splitlines():
+        with suppress(msgspec.DecodeError):
+            found.append(msgspec.json.decode(line, type=LockHolder))
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; whose, does not matter."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
+
+
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     except OSError as error:
         raise StateError(
             f"cannot create {path}: {error.strerror}",

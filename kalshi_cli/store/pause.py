@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import StateError
+from kalshi_cli.files import open_regular
 from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Ts
@@ -34,7 +35,7 @@ def read_pause(home: Path) -> Halt | None:
         raise StateError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
     reason = b""
     with suppress(OSError):
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             reason = os.read(file, 4 * _LONGEST_REASON)
         finally:

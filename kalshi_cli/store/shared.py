@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.errors import StateError
+from kalshi_cli.files import open_regular
 
 TRIES = 100
 BETWEEN_S = 0.001
@@ -56,7 +57,7 @@ class SharedNumbers:
 
     def _locked(self) -> int:
         if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            self._file = open_regular(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         for _ in range(TRIES):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

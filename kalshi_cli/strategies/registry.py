@@ -19,6 +19,7 @@ import msgspec
 
 from kalshi_cli.core.sizing import RESERVED
 from kalshi_cli.errors import UsageError
+from kalshi_cli.files import read_regular
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 
@@ -346,7 +347,7 @@ def fingerprint(spec: str) -> str:
     if spec in BUILT_IN or ".py" not in spec:
         return ""
     path = _path_of(spec)
-    return f"{path} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]})"
+    return f"{path} (sha256 {hashlib.sha256(read_regular(path)).hexdigest()[:16]})"
 
 
 def _path_of(spec: str) -> Path:

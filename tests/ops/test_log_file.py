@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,33 @@ def test_two_programs_write_to_one_log_and_no_line_is_lost_or_torn(tmp_path: Pat
 
 
 def test_a_full_disk_is_said_once_and_stops_nothing(tmp_path: Path) -> None:
+    """As far as a test can fill one: this process may make no file longer."""
     said: list[str] = []
-    log = Log(LineFile(Path("/dev/full"), 100_000, 3, said.append), ManualClock(T0))
-    for _ in range(5):
-        log.line("fill")
-    assert said == ["warning: the log /dev/full cannot be written (No space left on device); trading goes on"]
+    log = Log(LineFile(tmp_path / LOG, 100_000, 3, said.append), ManualClock(T0))
+    log.line("fill")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / LOG).stat().st_size, limits[1]))
+    try:
+        for _ in range(5):
+            log.line("fill")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert said == [f"warning: the log {tmp_path / LOG} cannot be written (File too large); trading goes on"]
+
+
+def test_what_is_in_the_place_of_an_older_file_stops_no_lines(tmp_path: Path) -> None:
+    for name in (f"{LOG}.2", f"{LOG}.1"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / f"{LOG}.2").unlink()
+    (tmp_path / f"{LOG}.2" / "something").mkdir(parents=True)
+    said: list[str] = []
+    log = Log(LineFile(tmp_path / LOG, 1_500, 3, said.append), ManualClock(T0))
+    for number in range(40):
+        log.line("fill", number=number, ticker="K" * 20)
+    assert said == []
+    found = [line["number"] for path in (tmp_path / f"{LOG}.1", tmp_path / LOG) for line in lines(path)]
+    assert found == list(range(40))[-len(found) :]
+    assert len(found) > 10
 
 
 def test_a_folder_that_cannot_be_is_said_once_and_later_lines_say_how_many_were_lost(tmp_path: Path) -> None:
