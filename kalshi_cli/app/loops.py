@@ -100,7 +100,7 @@ class Loops:
             markets = universe(app.client, app.clock.now(), request.tickers, request.series)
             fees = {market.ticker: app.families.fees(market) for market in markets}
             families = {market.event_ticker: app.families.family(market) for market in markets}
-            stream = self._stream(stack, markets)
+            stream = self._stream(stack, markets, has_account=not is_paper)
             feed = LiveFeed(
                 stream, app.client, app.clock, markets=markets, interval_s=request.interval_s,
                 suspended_s=config.trade.suspended_after_s,
@@ -270,18 +270,25 @@ class Loops:
         stack.callback(server.stop)
         stack.enter_context(self.app.simulator.announce(server.rest_url, server.ws_url))
 
-    def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None) -> Stream | None:
-        """The stream, started; None where nobody can sign its upgrade: then the books are polled."""
+    def _stream(
+        self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None, *, has_account: bool = False
+    ) -> Stream | None:
+        """Start the stream; return None where no key signs its handshake: then the books are polled.
+
+        Only a loop that trades on the account (`has_account`) subscribes to the account's own channels.
+        """
         if self.app.signer is None or not self.app.ws_url:
             self.app.note("no API key: order books are polled, which is slower than the stream")
             return None
         from kalshi_cli.exchange.stream.reader import Stream
+        from kalshi_cli.exchange.stream.subscriptions import CHANNELS, MARKET_CHANNELS
 
         prefixes = self.app.config.references.items()
         indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}
         stream = Stream(
             self.app.ws_url, self.app.signer, self.app.clock, self.app.rng,
-            tickers=[market.ticker for market in markets], index_ids=sorted(indexes), tell=self.app.tell, tap=tap,
+            tickers=[market.ticker for market in markets], channels=CHANNELS if has_account else MARKET_CHANNELS,
+            index_ids=sorted(indexes), tell=self.app.tell, tap=tap,
         )  # fmt: skip
         stream.start()
         stack.callback(stream.stop)

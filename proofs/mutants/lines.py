@@ -371,6 +371,22 @@ BOOKS = (
         "        if seq <= last and not self._is_answer(subscription, frame):\n            return []",
         ("tests/exchange/test_subscriptions.py",),
     ),
+    Mutant(
+        "paper hears nothing of the account",
+        "a run on paper books real fills",
+        "exchange/stream/subscriptions.py",
+        "            if ACCOUNT_CHANNELS[type(frame)] not in self._channels:",
+        "            if False:",
+        ("tests/exchange/test_subscriptions.py",),
+    ),
+    Mutant(
+        "paper asks for nothing of the account",
+        "its stream carries the account's fills and orders",
+        "app/loops.py",
+        "channels=CHANNELS if has_account else MARKET_CHANNELS,",
+        "channels=CHANNELS,",
+        ("tests/e2e/test_paper_apart.py",),
+    ),
 )
 
 CONTROLS = (

@@ -20,7 +20,7 @@ from kalshi_cli.core.messages import (
     Quote,
 )
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
-from kalshi_cli.exchange.stream.subscriptions import Sequencer, recorded_frames
+from kalshi_cli.exchange.stream.subscriptions import MARKET_CHANNELS, Sequencer, recorded_frames
 from kalshi_cli.feeds.recording import decode_line, read_lines
 from kalshi_cli.units import Ts, contracts
 
@@ -72,6 +72,32 @@ def connected(*tickers: str, **options: Any) -> Sequencer:
         assert sequencer.on_frame(snapshot(seq, ticker), NOW)
     assert sequencer.is_whole
     return sequencer
+
+
+# -- what was not asked for -------------------------------------------------------------------------------------------
+
+
+FILL = {
+    "trade_id": "t", "order_id": "o", "market_ticker": "A", "is_taker": False, "side": "yes", "action": "buy",
+    "yes_price_dollars": "0.4700", "count_fp": "3.00", "fee_cost": "0.0100", "ts_ms": 1000, "purchased_side": "yes",
+    "post_position_fp": "3.00", "subaccount": 0, "outcome_side": "yes", "book_side": "bid",
+}  # fmt: skip
+GROUP = {"event_type": "triggered", "order_group_id": "g", "contracts_limit_fp": "9.00"}
+
+
+@pytest.mark.parametrize("channels", [MARKET_CHANNELS, ()], ids=["paper", "recording"])
+@pytest.mark.parametrize(("kind", "body"), [("fill", FILL), ("order_group_updates", GROUP)], ids=str)
+def test_frames_of_an_account_whose_channels_were_not_asked_for_are_ignored(kind: str, body: Any, channels: Any):
+    frame = encode(kind, body, sid=9, seq=1)
+    assert len(Sequencer(["A"]).on_frame(frame, NOW)) == 1, "it is one that would be heard"
+    assert Sequencer(["A"], channels=channels).on_frame(frame, NOW) == []
+
+
+def test_a_market_stream_asks_for_no_channel_of_the_account():
+    sequencer = Sequencer(["A"], channels=MARKET_CHANNELS)
+    sequencer.connect()
+    asked = [command["params"]["channels"] for command in commands(sequencer)]
+    assert asked == [["orderbook_delta"], ["ticker"], ["trade"], ["market_lifecycle_v2"]]
 
 
 # -- subscribing ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ from kalshi_cli.exchange.stream.frames import (
     AnyFrame,
     DeltaFrame,
     ErrorFrame,
+    FillFrame,
     FrameError,
+    GroupFrame,
     Lifecycle,
     LifecycleFrame,
     OkFrame,
@@ -25,6 +27,7 @@ from kalshi_cli.exchange.stream.frames import (
     SnapshotFrame,
     SubscribedFrame,
     UnsubscribedFrame,
+    UserOrderFrame,
     decode_frame,
     to_message,
 )
@@ -34,7 +37,10 @@ BOOK = "orderbook_delta"
 LIFECYCLE = "market_lifecycle_v2"
 REFERENCE = "cfbenchmarks_value"
 BY_TICKER = (BOOK, "ticker", "trade")
-CHANNELS = (*BY_TICKER, "fill", "user_orders", "order_group_updates", LIFECYCLE)
+ACCOUNT_CHANNELS = {FillFrame: "fill", UserOrderFrame: "user_orders", GroupFrame: "order_group_updates"}
+"""What the stream tells of the account whose key signed it, by the frame that tells it."""
+MARKET_CHANNELS = (*BY_TICKER, LIFECYCLE)
+CHANNELS = (*BY_TICKER, *ACCOUNT_CHANNELS.values(), LIFECYCLE)
 
 MAX_TOLD = 100  # different things, each once: an exchange gone mad must not fill the log
 MAX_ASKED = 1_000  # commands whose refusal would still be understood
@@ -246,6 +252,9 @@ class Sequencer:
         elif isinstance(frame, LifecycleFrame):
             if self._wanted and frame.msg.market_ticker not in self._wanted:
                 return []
+        elif isinstance(frame, FillFrame | UserOrderFrame | GroupFrame):
+            if ACCOUNT_CHANNELS[type(frame)] not in self._channels:
+                return []  # a loop on paper, or a recording: the account is not what it trades on
         elif isinstance(frame, OkFrame | ErrorFrame | UnsubscribedFrame | OtherFrame):
             return self._on_reply(frame, recv_ts)
         message = to_message(frame, recv_ts=recv_ts, use_yes_price=self._use_yes_price)
