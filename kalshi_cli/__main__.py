@@ -16,14 +16,21 @@ def run() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process lives
-    from kalshi_cli.cli.main import main
-    from kalshi_cli.errors import ExitCode
+    from kalshi_cli.cli.main import exit_code_after, main
+    from kalshi_cli.errors import TerminatedError
 
+    def terminate(_number: int, _frame: object) -> None:
+        raise TerminatedError
+
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what `nohup` ignores stays ignored
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, terminate)
     try:
         code = main(started_s=started_s)
-    except KeyboardInterrupt:  # in the moment after the command was done
-        code = ExitCode.INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to stop; Python would end by the raw signal
+    except KeyboardInterrupt as interrupt:  # in the moment after the command was done
+        code = exit_code_after(interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # nothing is left to stop; Python would end by the raw signal
     sys.exit(code)
 
 

@@ -155,6 +155,7 @@ def test_a_service_manager_does_not_restart_what_a_restart_would_not_mend() -> N
     (line,) = [line for line in text.splitlines() if line.startswith("RestartPreventExitStatus=")]
     codes = {ExitCode(int(code)) for code in line.partition("=")[2].split()}
     assert codes >= {ExitCode.HALTED, ExitCode.CREDENTIALS, ExitCode.STATE, ExitCode.USAGE, ExitCode.INSTANCE}
+    assert ExitCode.UNKNOWN_OUTCOME in codes, "it hides a halt, and a restart would trade on"
     assert ExitCode.UNREACHABLE not in codes
 
 

@@ -6,7 +6,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +35,11 @@ from kalshi_cli.desk.start import agree
 from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.desk.watchdog import Watchdog, withdraw
+from kalshi_cli.desk.wind_down import Start, cancel_left, left_on_file, own_live, starting
 from kalshi_cli.errors import CredentialsError
 from kalshi_cli.exchange.ratelimit import Rank
 from kalshi_cli.runner import Venue
-from kalshi_cli.store.base import Store
+from kalshi_cli.store.base import Cycle, Store
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 
@@ -67,7 +68,8 @@ class Loops:
     def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
         """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated.
 
-        A signal before the loop began is a KeyboardInterrupt, and nothing was sent.
+        A signal before the loop began is a KeyboardInterrupt. Whatever ends the run is an OutcomeUnknownError where
+        orders of it, or of a run before it, may be live.
         """
         from kalshi_cli.exchange.feed import LiveFeed
 
@@ -75,9 +77,9 @@ class Loops:
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
         home = state_dir(config, "paper") if is_paper else app.state_dir
         strategies = self._strategies(request)
-        over: list[Summary] = []
+        live: Callable[[], int] | None = None
         with ExitStack() as stack:
-            stack.enter_context(after_a_run(lambda: over[0].live_orders if over else None, app.tell))
+            stack.enter_context(after_a_run(lambda: live() if live is not None else None, app.tell))
             signals = stack.enter_context(StopSignals(app.clock))
             stack.enter_context(PauseSignal(home))
             stack.enter_context(lock(home / "trade.lock", app.clock))
@@ -91,6 +93,8 @@ class Loops:
             )
             telling = courier(app, is_paper=is_paper)
             stack.enter_context(telling.running(",".join(request.strategies)))
+            live = (lambda: 0) if is_paper else lambda: len(left_on_file(store))
+            start = stack.enter_context(self._starting(store, signals, request, mode, is_paper=is_paper))
             refuse_to_start(store)
             self._serve_if_nobody_does(stack)
             app.limiter.rank = Rank.TRADER
@@ -121,12 +125,28 @@ class Loops:
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
                 journal=app.journal, sources=sources,
             )  # fmt: skip
-            signals.ask = feed.request
+            live, signals.ask, start.is_over = lambda: len(own_live(engine)), feed.request, True
             with self._watched(engine, home, request.interval_s, is_paper=is_paper):
-                over.append(session.run())
+                summary = session.run()
             if groups is not None:
                 groups.close(engine.state.orders.live())
-        return over[0]
+        return summary
+
+    def _starting(
+        self, store: Store, signals: StopSignals, request: TradeRequest, mode: str, *, is_paper: bool
+    ) -> AbstractContextManager[Start]:
+        """Answer for a run until its loop begins."""
+        app, now = self.app, self.app.clock.now()
+        cycle = Cycle(
+            run_id=app.run_id, pid=os.getpid(), mode=mode, strategy=",".join(request.strategies), started=now,
+            completed=now, cycles=0, is_running=False,
+        )  # fmt: skip
+
+        def cancel() -> None:
+            budget_s = app.config.trade.stop_budget_s
+            cancel_left(app.learn_key(store), store, app.clock, app.new_id, budget_s, tell=app.tell, note=app.note)
+
+        return starting(store, app.clock, signals, cycle, None if is_paper else cancel, app.tell)
 
     def _account(
         self,

@@ -18,7 +18,7 @@ from typer.main import get_group, get_install_completion_arguments
 
 from kalshi_cli.cli.options import Flags, Group
 from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, tell, write_out
-from kalshi_cli.errors import ExitCode, KalshiError, TerminatedError, UsageError
+from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError, UsageError
 from kalshi_cli.text import redact, safe_lines, safe_text
 
 
@@ -201,18 +201,36 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
         return _run(words, flags)
     except BrokenPipeError:
         return ExitCode.OK
-    except TerminatedError:
-        tell("terminated")
-        return ExitCode.TERMINATED
-    except (KeyboardInterrupt, typer.Abort):
-        tell("interrupted")
-        return ExitCode.INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if (left := cut_off(error)) is not None:
+            return report(left, words, is_verbose=flags.verbose)
+        tell("terminated" if isinstance(error, TerminatedError) else "interrupted")
+        return exit_code_after(error)
     except Exception as error:
         if "_KALSHI_COMPLETE" in os.environ:
             return ExitCode.FAILED  # a word that cannot be completed is no reason to write over a command line
         return report(error, words, is_verbose=flags.verbose)
     finally:
         close_out()
+
+
+def cut_off(error: BaseException) -> OutcomeUnknownError | None:
+    """Find the doubt behind an interrupt: it ended a write, or kept an earlier doubt from being told."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OutcomeUnknownError):
+            return chain
+        if isinstance(chain.__cause__, OutcomeUnknownError):
+            return chain.__cause__
+        chain = None if chain.__suppress_context__ else chain.__context__
+    return None
+
+
+def exit_code_after(interrupt: BaseException) -> ExitCode:
+    """Return what the program ends with after an interrupt, wherever that came."""
+    if cut_off(interrupt) is not None:
+        return ExitCode.UNKNOWN_OUTCOME
+    return ExitCode.TERMINATED if isinstance(interrupt, TerminatedError) else ExitCode.INTERRUPTED
 
 
 def _run(words: Sequence[str], flags: Flags) -> int:

@@ -198,7 +198,7 @@ def batch(
                 engine, judged = propose(orders, lines)
         with on_the_way("the batch"):
             outcome = send(orders, engine, judged)
-        render_rows(BatchRow, [batch_row(each) for each in outcome.results], flags_of(ctx).form)
+            render_rows(BatchRow, [batch_row(each) for each in outcome.results], flags_of(ctx).form)
     if outcome.worst is not None:
         raise outcome.worst
 

@@ -108,7 +108,7 @@ def place(
                 engine, proposal = orders.propose(ticket)
         with on_the_way(f"order {proposal.submit.order.client_order_id}"):
             order = orders.send(engine, proposal)
-        render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker, now=desk.clock.now())
+            render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker, now=desk.clock.now())
 
 
 def _note_doubts(engine: Engine) -> None:

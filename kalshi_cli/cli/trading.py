@@ -42,7 +42,8 @@ def trade(
     once and names what is still live. SIGUSR1 and `kalshi pause` pause it; started into a pause it waits.
 
     Ends with 130 after Ctrl-C and 143 after SIGTERM or SIGHUP; with 7, whatever ended it, where an order may still be
-    live; with 9 where the account is halted when it ends otherwise, or before it starts: do not restart it then.
+    live; with 9 where the account is halted when it ends otherwise, or before it starts. Look before you restart it
+    after 7 or 9.
 
     \b
     kalshi trade --strategy spike
@@ -69,7 +70,8 @@ def trade(
             f"--interval is {LONGEST_INTERVAL_S}s at most",
             hint="reads of the account, halts and cancels wait for the next cycle; a strategy may skip cycles",
         )
-    with opened(ctx) as desk:
+    summary: Summary | None = None
+    with after_a_run(lambda: summary.live_orders if summary is not None else None, tell), opened(ctx) as desk:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
             tickers=tuple(name.strip().upper() for name in (tickers or "").split(",") if name.strip()),
@@ -84,10 +86,9 @@ def trade(
             confirm("trade with real money?", [f"{desk.config.env}: {strategy} will place orders by itself"], yes=yes)
         with status_display() as show:
             summary = Loops(desk).trade(request, _banner, show)
-        with after_a_run(lambda: summary.live_orders, tell):
-            render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
-            desk.stack.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
-    _end(summary)
+        render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
+        desk.stack.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
+        _end(summary)
 
 
 def _end(summary: Summary) -> None:

@@ -296,15 +296,15 @@ class Engine:
         return [CancelOrder(order, reason)]
 
     def _withdraw(self) -> list[Effect]:
-        """Cancel what must not rest: everything of ours when halted or stopping, what may add risk when reducing, else
-        what failed strategies left.
+        """Cancel what must not rest: all of any strategy when halted or stopping (an earlier run may have left some of
+        another one), what may add risk when reducing, else what failed strategies left.
 
         Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
         """
         trading, names, failed = self.state.trading, self._hooks.names, self._hooks.failed
         doomed: list[tuple[Order, str]] = []
         if self.is_stopping or trading is TradingState.HALTED:
-            doomed = [(order, "stopping") for order in self.state.orders.live() if order.strategy in names]
+            doomed = [(order, "stopping") for order in self.state.orders.live() if order.strategy]
         elif failed:
             doomed = [(order, "strategy failed") for order in self.state.orders.live() if order.strategy in failed]
         if trading is TradingState.REDUCING:

@@ -11,13 +11,13 @@ from types import FrameType
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import Command
-from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError
+from kalshi_cli.errors import CredentialsError, ExitCode, KalshiError, OutcomeUnknownError, TerminatedError
 from kalshi_cli.store.pause import pause, unpause
 
 
 @contextmanager
 def on_the_way(what: str) -> Iterator[None]:
-    """What a person sends, from before it is sent until it is known what became of it. Ctrl-C leaves a doubt then."""
+    """Answer for an order from before it is sent until its outcome is known: a signal in between leaves a doubt."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -26,30 +26,44 @@ def on_the_way(what: str) -> Iterator[None]:
         ) from error
 
 
-def left_live(count: int) -> OutcomeUnknownError:
-    """A run is over, and so many orders of it may not be."""
-    return OutcomeUnknownError(
-        f"orders of this run may still be live: {count}", hint="kalshi order reconcile, or kalshi cancel-all"
-    )
+WAY_OUT = (
+    "kalshi order reconcile, or kalshi cancel-all; where the key is refused, cancel on the web site (Portfolio, Orders)"
+)
+"""What to do about orders that a run left behind."""
 
 
-def interrupted(live: int, tell: Callable[[str], None]) -> BaseException:
-    """What a run ends with that a person interrupts although it is to stop: what is live decides."""
+def left_live(count: int, cause: BaseException | None = None) -> OutcomeUnknownError:
+    """Make the error of a run that is over while so many of its orders may be live, whatever ended it (`cause`)."""
+    is_asked = cause is None or isinstance(cause, KeyboardInterrupt)
+    why = "" if is_asked else f"; the run ended by: {str(cause) or type(cause).__name__}"
+    more = f". {cause.hint}" if isinstance(cause, CredentialsError) and cause.hint else ""
+    return OutcomeUnknownError(f"orders of this run may still be live: {count}{why}", hint=WAY_OUT + more)
+
+
+def truthful(error: BaseException, live: int, tell: Callable[[str], None]) -> BaseException:
+    """Return what a run ends with that `error` ended: that its orders may be live comes before every other reason."""
     if live:
-        return left_live(live)
-    tell("nothing of this run is live")
-    return KeyboardInterrupt()
+        return error if isinstance(error, OutcomeUnknownError) else left_live(live, error)
+    if isinstance(error, KeyboardInterrupt):
+        tell("nothing of this run is live")
+        return type(error)()
+    return error
 
 
 @contextmanager
 def after_a_run(live: Callable[[], int | None], tell: Callable[[str], None]) -> Iterator[None]:
-    """What is left to do once a run is over; `live` is how many orders it left, None while it is not over."""
+    """Answer for a run while it is put away, whatever goes wrong with that.
+
+    `live` counts the orders that it left; None where there is nothing to answer for.
+    """
     try:
         yield
-    except KeyboardInterrupt as error:
-        if (count := live()) is None:
+    except BaseException as error:
+        count = live()
+        ended = error if count is None else truthful(error, count, tell)
+        if ended is error:
             raise
-        raise interrupted(count, tell) from error
+        raise ended from error
 
 
 def exit_code(stopped_by: str, *, live: int, is_halted: bool, has_failed: bool) -> ExitCode:
@@ -68,7 +82,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
     if isinstance(error, KalshiError):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return ExitCode.INTERRUPTED
+        return ExitCode.TERMINATED if isinstance(error, TerminatedError) else ExitCode.INTERRUPTED
     return ExitCode.FAILED if isinstance(error, OSError) else ExitCode.BUG
 
 

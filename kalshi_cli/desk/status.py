@@ -15,6 +15,7 @@ from kalshi_cli.core.pnl import fold
 from kalshi_cli.core.source_watch import Source
 from kalshi_cli.desk.halts import words
 from kalshi_cli.store.alerting import FLATTEN
+from kalshi_cli.errors import ExitCode
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
@@ -79,6 +80,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return self.cycle.exit_code if self.cycle is not None else None
 
     @property
+    def ended_in_order(self) -> bool | None:
+        """Whether the last run wrote down its end, with none of its orders live; None while one runs."""
+        return not self.is_abandoned and self.exit_code != ExitCode.UNKNOWN_OUTCOME if self.ended is not None else None
+
+    @property
     def running(self) -> Cycle | None:
         """The last cycle of the loop that runs now, if it has completed one."""
         return self.cycle if self.cycle is not None and self.cycle.is_running and self.cycle.pid == self.pid else None
@@ -116,9 +122,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def remarks(status: Status, now: Ts) -> Iterator[str]:
     """What a person has to do something about."""
-    if status.is_abandoned and not status.is_at_exchange:
+    if status.ended_in_order is False and not status.is_at_exchange:
         yield "the last loop did not stop in good order; nothing of it is at the exchange"
-    elif status.is_abandoned:
+    elif status.ended_in_order is False:
         doubt = f"{counted(status.unknown_orders, 'order')} in doubt" if status.unknown_orders else ""
         left = ", ".join(part for part in (status.rest, doubt) if part) or "no order of it is on file as resting"
         yield f"the last loop did not stop in good order: {left}. Look: kalshi order list; end it: kalshi cancel-all"

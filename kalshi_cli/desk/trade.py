@@ -14,31 +14,25 @@ from kalshi_cli.core.messages import (
     Alert,
     Command,
     Effect,
-    FeedGap,
     FillBooked,
     Message,
     SettlementBooked,
     StateChanged,
     Tick,
 )
-from kalshi_cli.core.model import BID, Order, TradingState
+from kalshi_cli.core.model import BID, TradingState
 from kalshi_cli.core.source_watch import Source, SourceWatch
 from kalshi_cli.desk.journal import Journal, Pulse
 from kalshi_cli.desk.score import Score
-from kalshi_cli.desk.signals import exit_code_of, interrupted
+from kalshi_cli.desk.signals import exit_code_of, truthful
 from kalshi_cli.desk.summary import Plan, Summary, summarize
-from kalshi_cli.errors import KalshiError, StateError
+from kalshi_cli.desk.wind_down import LONGEST_WHY, WindDown, own_live, tell_live
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Store, pack_sources
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import show_money, show_price, show_qty
 
 TRAFFIC_EVERY_S = 5.0
-
-LONGEST_WHY = 200
-
-MOST_TOLD = 20
-"""Orders that are named one by one when a run ends with them live."""
 
 
 class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,17 +119,18 @@ class Session:
         self._cycles = 0
         self._stopped_by = ""
         self._traffic_written = self._started
-        self._can_record = True
-        self._complaints: set[str] = set()
+        self._wind_down = WindDown(
+            engine, venue, self._recorder, clock, plan.stop_budget_s, tell=tell, note=note, begun=self._journal.stopping
+        )
         self._halt = store.halt()
         self._sources = sources
         self._source_watch = SourceWatch(store.alerts())
 
     def run(self) -> Summary:
-        """Until a command, the duration or the feed ends it; then cancel what is live, within the stop budget.
+        """Run until a command, the duration or the feed ends it; then cancel what is live, within the stop budget.
 
-        A second SIGINT ends it at once: OutcomeUnknownError where orders are live then, which are told, else
-        KeyboardInterrupt.
+        Raises what ended it otherwise; OutcomeUnknownError in its place where orders may be live then, which are told.
+        A second SIGINT ends it at once.
         """
         if self._engine.state.trading is not TradingState.ACTIVE:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
@@ -148,20 +143,19 @@ class Session:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                why, failure = str(error) or type(error).__name__, error
+                why = str(error) or type(error).__name__
                 self._journal.failed(why)
-                if isinstance(error, StateError):
-                    self._can_record = False  # it may fail slowly, and the cancels have no time for that
-                    self._complain(error)
-                self._wind_down()
+                self._wind_down.run(error)
                 raise
-            self._wind_down()
+            self._wind_down.run()
             why, failure = "", None
-        except KeyboardInterrupt as error:
-            failure = interrupted(len(self._own_live()), self._tell)
+        except BaseException as error:
+            failure = truthful(error, len(own_live(self._engine)), self._tell)
+            if failure is error:
+                raise
             raise failure from error
         finally:
-            self._tell_live()
+            tell_live(own_live(self._engine), self._tell)
             try:
                 self._record_all(self._source_watch.stopped(self._clock.now()))
                 self._write_traffic(is_last=True)
@@ -229,64 +223,6 @@ class Session:
             self._ask(Command(self._clock.now(), self._halt.state, self._halt.code, self._halt.reason))
         elif self._halt.is_final and before.is_pause:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
-
-    def _wind_down(self) -> None:
-        """Cancel own orders and wait for the answers, within the stop budget; look for what is in doubt."""
-        until = self._clock.monotonic() + self._plan.stop_budget_s
-        self._journal.stopping()
-        if live := self._own_live():
-            self._note(f"stopping: canceling {len(live)} own, for up to {self._plan.stop_budget_s:g} s")
-        self._withdraw(until)
-        heard: Message = FeedGap(self._clock.now(), (), "stopping")
-        while self._own_live() and self._clock.monotonic() < until:
-            self._withdraw(until, heard)
-            self._clock.sleep(0.2)
-            heard = Tick(self._clock.now())
-
-    def _withdraw(self, until: float, *heard: Message) -> None:
-        """Ask for the cancels, whatever else fails: what cannot be written down is found again at the next start."""
-        for message in heard:
-            try:
-                self._take(self._venue.observe(message))
-            except KalshiError as error:
-                self._complain(error)
-        for effect in self._engine.step(Command(self._clock.now(), None, "stopping")):
-            if self._clock.monotonic() >= until:
-                return
-            try:
-                self._take(self._venue.perform(effect))
-            except KalshiError as error:
-                self._complain(error)
-
-    def _take(self, replies: Iterable[Message]) -> None:
-        """Replies while stopping: the engine hears them all; the store, until it fails once."""
-        for reply in replies:
-            for effect in self._engine.step(reply):
-                if self._can_record:
-                    try:
-                        self._recorder.record(effect)
-                    except KalshiError as error:
-                        self._can_record = False
-                        self._complain(error)
-
-    def _complain(self, error: KalshiError) -> None:
-        if error.message not in self._complaints:
-            self._complaints.add(error.message)
-            self._tell(f"while stopping: {error.message}")
-
-    def _tell_live(self) -> None:
-        """What this run leaves behind, and what to do about it."""
-        live = self._own_live()
-        for order in live[:MOST_TOLD]:
-            what = f"{order.side.value} {show_qty(order.remaining)} at {show_price(order.price)} {order.ticker}"
-            name = f"order {order.order_id}" if order.order_id else f"client order id {order.client_order_id}"
-            self._tell(f"{'STILL LIVE' if order.order_id else 'MAY BE LIVE'} {what}: {name}")
-        if live:
-            more = f"and {len(live) - MOST_TOLD} more; " if len(live) > MOST_TOLD else ""
-            self._tell(f"{more}next: kalshi cancel-all (it halts), or kalshi order reconcile, kalshi order cancel ID")
-
-    def _own_live(self) -> list[Order]:
-        return [order for order in self._engine.state.orders.live() if order.strategy]
 
     def _write_traffic(self, *, is_last: bool = False) -> None:
         """Also while the account cannot be read: that is when somebody wants to know."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -41,6 +41,9 @@ from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
     import random
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LONGEST_REPLY = 64 * 1024 * 1024
 """Bytes; the series list, the longest reply there is, has about twenty million."""
@@ -114,6 +117,27 @@ class _Failure(NamedTuple):
     wait_s: float = 0.0
 
 
+def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
+    """Give an interrupt that ends a write its doubt as the cause: the program tells that, and ends with 7.
+
+    It stays an interrupt, so that nothing which goes on after an unknown outcome goes on after this.
+    """
+
+    @wraps(call)
+    def kept(*args: P.args, **more: P.kwargs) -> T:
+        try:
+            return call(*args, **more)
+        except KeyboardInterrupt as interrupt:
+            _, method, path, *_ = args
+            if method != "GET":
+                subject, hint = more.get("subject") or f"{method} {path}", more.get("if_unknown", _RECONCILE)
+                text = f"{subject}: interrupted, and it is not known whether this happened"
+                interrupt.__cause__ = OutcomeUnknownError(text, hint=str(hint))
+            raise
+
+    return kept
+
+
 class Rest:
     """Calls to one environment of the exchange. Threads may share it."""
 
@@ -162,6 +186,7 @@ class Rest:
         """Let go of the connections."""
         self._transport.close()
 
+    @_keeps_doubt
     def call(
         self,
         method: str,

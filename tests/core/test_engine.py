@@ -553,6 +553,17 @@ def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[Engine
     assert engine.step(delta()) == []
 
 
+@pytest.mark.parametrize("state", [None, TradingState.HALTED])
+def test_a_stop_and_a_halt_cancel_what_another_strategy_left(
+    live: tuple[Engine, str], build: Build, state: TradingState | None
+) -> None:
+    """Of a run that was killed: nobody else would take it back, and it counts as live when this one ends."""
+    engine, _ = live
+    engine.state.orders.add(build.order("before", order_id="o7", strategy="of-before"))
+    effects = engine.step(Command(NOW, state, "SIGTERM"))
+    assert [e.order.order_id for e in effects if isinstance(e, CancelOrder)] == ["o1", "o7"]
+
+
 def test_a_halt_is_an_effect_and_cancels(live: tuple[Engine, str]) -> None:
     engine, _ = live
     effects = engine.step(Command(NOW, TradingState.HALTED, "cancel-all", "told to"))

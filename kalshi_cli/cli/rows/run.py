@@ -176,7 +176,7 @@ def status_view(status: Status) -> StatusView:
         last_cycle=cycle.completed if cycle else None,
         cycles=cycle.cycles if cycle else None,
         ended=status.ended,
-        ended_in_order=not status.is_abandoned if status.ended is not None else None,
+        ended_in_order=status.ended_in_order,
         stopped_by=Prose(status.stopped_by) if status.stopped_by else None,
         exit_code=status.exit_code,
         feed_age_s=running.feed_age_ms / 1000 if running and running.feed_age_ms is not None else None,

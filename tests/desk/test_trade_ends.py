@@ -1,0 +1,188 @@
+"""Whatever ends a run: exit 7 where orders of it may be live, its own exit code where they are all canceled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+from test_account import intend
+from trade_run import Run
+from virtual import T0, Virtual
+
+from kalshi_cli.core.messages import Message, OrderChanged
+from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.desk.signals import StopSignals, after_a_run
+from kalshi_cli.desk.status import Status, read_status, remarks
+from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExitCode,
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    StateError,
+    TerminatedError,
+    UnreachableError,
+)
+from kalshi_cli.store.base import Cycle
+
+CAUSES = {
+    "refused key": (CredentialsError("the key was refused", hint="make another key"), ExitCode.CREDENTIALS),
+    "gone": (UnreachableError("the exchange is gone"), ExitCode.UNREACHABLE),
+    "state file": (StateError("disk full"), ExitCode.STATE),
+    "halted": (HaltedError("somebody halted"), ExitCode.HALTED),
+    "known": (KalshiError("something known"), ExitCode.FAILED),
+    "file": (OSError("no such device"), ExitCode.FAILED),
+    "bug": (LookupError("lost my way"), ExitCode.BUG),
+}
+
+
+def status(virtual: Virtual) -> Status:
+    return read_status(virtual.path.parent, virtual.store, "sim", "2026-05-28", virtual.clock.now())
+
+
+def ended_by(virtual: Virtual, error: BaseException, before: Callable[[], None]) -> BaseException:
+    """What a run raises that has an order resting when this ends it."""
+    run = Run(virtual, stop_budget_s=1.0)
+
+    def feed() -> Iterator[Message]:
+        yield from run.ticks(2)
+        assert len(virtual.exchange.resting("alice")) == 1
+        before()
+        raise error
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - its kind is what is asked for
+        run.over(feed())
+    return caught.value
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(virtual: Virtual, cause: str) -> None:
+    error, _ = CAUSES[cause]
+    raised = ended_by(virtual, error, lambda: virtual.exchange.pause("exchange", virtual.clock.now()))
+    assert isinstance(raised, OutcomeUnknownError)
+    assert raised.message == f"orders of this run may still be live: 1; the run ended by: {error}"
+    assert "web site" in raised.hint
+    assert ("make another key" in raised.hint) is (cause == "refused key")
+    assert len(virtual.exchange.resting("alice")) == 1
+    found = status(virtual)
+    assert (found.ended_in_order, found.stopped_by, found.exit_code) == (False, str(error), 7)
+    assert found.resting_orders == 1
+    assert "1 order may rest until they are canceled" in "".join(remarks(found, virtual.clock.now()))
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_whatever_ends_a_run_it_is_told_by_its_own_code_where_all_is_canceled(virtual: Virtual, cause: str) -> None:
+    error, code = CAUSES[cause]
+    assert ended_by(virtual, error, lambda: None) is error
+    assert virtual.exchange.resting("alice") == []
+    found = status(virtual)
+    assert (found.ended_in_order, found.stopped_by, found.exit_code) == (True, str(error), code)
+
+
+def test_a_run_whose_end_cannot_be_written_down_is_exit_7_where_an_order_may_be_live(virtual: Virtual) -> None:
+    """The state file fails at the last moment, after the cancels did: that must not hide what is live."""
+    said: list[str] = []
+    for live, kind in ((2, OutcomeUnknownError), (0, StateError), (None, StateError)):
+        with pytest.raises(kind), after_a_run(lambda live=live: live, said.append):  # type: ignore[misc]
+            raise StateError("disk full")
+    assert said == []
+
+
+# -- before the loop begins ----------------------------------------------------------------------------------------
+
+
+CYCLE = Cycle(
+    run_id="run-2", pid=7, mode="live", strategy="bidder", started=T0, completed=T0, cycles=0, is_running=False
+)
+
+
+def begin(virtual: Virtual, error: BaseException, cancel: Callable[[], None] | None) -> tuple[BaseException, list[str]]:
+    """A start that this ends; what it raises and what a person is told."""
+    said: list[str] = []
+    signals = StopSignals(virtual.clock)
+    with (
+        pytest.raises(BaseException) as caught,  # noqa: PT011 - its kind is what is asked for
+        starting(virtual.store, virtual.clock, signals, CYCLE, cancel, said.append),
+    ):
+        raise error
+    assert signals.ask is not None, "another signal does not cut the cancels off"
+    return caught.value, said
+
+
+def left(virtual: Virtual, *names: str) -> Callable[[], None]:
+    """Orders that an earlier run of another strategy left at the exchange; how a start cancels them."""
+    virtual.market(39, 44)
+    for name in names:
+        virtual.client.create_order(intend(virtual, name, strategy="of-before"))
+    return lambda: cancel_left(
+        virtual.client, virtual.store, virtual.clock, virtual.new_id, 2.0, tell=virtual.said.append,
+        note=virtual.said.append,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(TerminatedError(), 143), (KeyboardInterrupt(), 130), (HaltedError("halted"), 9)], ids=repr
+)
+def test_a_start_that_ends_cancels_what_an_earlier_run_left_and_writes_down_its_end(
+    virtual: Virtual, error: BaseException, code: int
+) -> None:
+    cancel = left(virtual, "a", "b")
+    raised, _ = begin(virtual, error, cancel)
+    assert type(raised) is type(error)
+    assert virtual.exchange.resting("alice") == []
+    assert left_on_file(virtual.store) == []
+    found = status(virtual)
+    assert (found.ended_in_order, found.exit_code, found.cycle and found.cycle.run_id) == (True, code, "run-2")
+
+
+def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_canceled(virtual: Virtual) -> None:
+    cancel = left(virtual, "a", "b")
+    virtual.exchange.pause("exchange", virtual.clock.now())
+    raised, said = begin(virtual, TerminatedError(), cancel)
+    assert isinstance(raised, OutcomeUnknownError)
+    assert raised.message == "orders of this run may still be live: 2"
+    assert len([line for line in said if line.startswith("STILL LIVE")]) == 2
+    found = status(virtual)
+    assert (found.ended_in_order, found.exit_code, found.resting_orders) == (False, 7, 2)
+
+
+def test_a_second_interrupt_ends_the_cancels_of_a_start_at_once(virtual: Virtual) -> None:
+    left(virtual, "a")
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    raised, _ = begin(virtual, TerminatedError(), interrupted)
+    assert isinstance(raised, OutcomeUnknownError)
+    found = status(virtual)
+    assert (found.stopped_by, found.exit_code) == ("interrupted again while it was stopping", 7)
+
+
+def test_an_order_that_a_person_placed_is_not_of_the_run(virtual: Virtual) -> None:
+    virtual.market(39, 44)
+    virtual.place()
+    raised, said = begin(virtual, TerminatedError(), lambda: pytest.fail("nothing to cancel"))
+    assert (type(raised), said) == (TerminatedError, ["nothing of this run is live"])
+    assert len(virtual.exchange.resting("alice")) == 1
+
+
+def test_a_start_on_paper_has_nothing_at_the_exchange_to_answer_for(virtual: Virtual) -> None:
+    order = msgspec.structs.replace(intend(virtual, "paper"), status=OrderStatus.RESTING, order_id="p-1")
+    virtual.store.record(OrderChanged(order))
+    raised, _ = begin(virtual, TerminatedError(), None)
+    assert type(raised) is TerminatedError
+    assert status(virtual).exit_code == 143
+
+
+def test_a_loop_that_began_answers_for_its_end_itself(virtual: Virtual) -> None:
+    def begun() -> None:
+        signals = StopSignals(virtual.clock)
+        with starting(virtual.store, virtual.clock, signals, CYCLE, None, virtual.said.append) as start:
+            start.is_over = True
+            raise UnreachableError("gone")
+
+    with pytest.raises(UnreachableError):
+        begun()
+    assert virtual.store.last_cycle() is None

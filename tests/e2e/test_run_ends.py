@@ -1,0 +1,291 @@
+"""Whatever ends a run of the loop: exit 7 while an order of it may be live, and `status` says so.
+
+The loop is the real program in a process of its own, behind a proxy that breaks the wire; what rests is read from the
+exchange's own ledger.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from served import ME, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
+from test_signals import written
+
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.core.model import BID, TradingState
+from kalshi_cli.errors import ExitCode
+from kalshi_cli.store.base import Halt
+from kalshi_cli.store.halt_file import write_halt_file
+
+MANY = """
+from kalshi_cli.core.messages import Place
+from kalshi_cli.core.model import BID
+from kalshi_cli.strategies.base import Strategy
+from kalshi_cli.units import cents, contracts
+
+
+class Many(Strategy):
+    name = "many"
+
+    def on_book(self, view, ticker):
+        if not view.orders(ticker):
+            for price in range(35, 40):
+                yield Place(ticker, BID, cents(price), contracts(1), fair=cents(44), reason="to have some resting")
+"""
+ORDERS = 5
+FOREVER = 10**6
+
+
+class Stage:
+    """An exchange, a proxy before it, and loops that reach it through the proxy."""
+
+    def __init__(self, exchange: Served, proxy: FaultProxy) -> None:
+        self.exchange = exchange
+        self.proxy = proxy
+        self.loops: list[subprocess.Popen[str]] = []
+
+    def start(self, **variables: str) -> subprocess.Popen[str]:
+        server = self.exchange.server
+        through = self.exchange.variables(self.proxy.moved(server.rest_url), self.proxy.moved(server.ws_url))
+        through |= {"KALSHI_TRADE__STOP_BUDGET_S": "2", **variables}
+        words = ("trade", "--strategy", "./many.py:Many", "--ticker", TWO_SIDED, "--interval", "0.2s", "--json")
+        self.loops.append(start(words, through, self.exchange.home))
+        return self.loops[-1]
+
+    def resting(self, **variables: str) -> subprocess.Popen[str]:
+        """A loop all of whose orders rest, at the exchange and on file."""
+        loop = self.start(**variables)
+        eventually(lambda: written(self.exchange).count("resting") == ORDERS or loop.poll() is not None)
+        assert loop.poll() is None, said(loop)
+        assert self.live() == ORDERS
+        return loop
+
+    def killed(self) -> None:
+        """A loop that was killed and left its orders behind."""
+        loop = self.resting()
+        loop.kill()
+        loop.communicate()
+        assert self.live() == ORDERS
+
+    def live(self) -> int:
+        """Orders of the account that rest, by the exchange's own ledger."""
+        return len(self.exchange.resting())
+
+    def refuse(self, status: int, body: bytes) -> None:
+        """From now on every request is answered so, and the exchange sees none."""
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            self.proxy.faults.append(Fault("status", method, "", times=FOREVER, status=status, body=body))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    (tmp_path / "many.py").write_text(MANY)
+    with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
+        set_variables(monkeypatch, tmp_path, exchange.variables())
+        one = Stage(exchange, proxy)
+        try:
+            yield one
+        finally:
+            for loop in one.loops:
+                loop.kill()
+                loop.wait()
+                if loop.stdout is not None:
+                    loop.stdout.close()
+
+
+REFUSED = b'{"error": {"code": "authentication_error", "message": "NOT_FOUND"}}'
+
+
+def assert_left(stage: Stage, ended: Ended, *, stopped_by: str, unknown: int = 0, left: int = ORDERS) -> None:
+    """It says that orders may be live, and so says `status`."""
+    assert ended.code == ExitCode.UNKNOWN_OUTCOME, ended.err
+    assert stage.live() == left
+    assert (ended.error["code"], ended.error["exit_code"]) == ("outcome_unknown", 7)
+    assert f"orders of this run may still be live: {left + unknown}" in ended.error["message"]
+    assert "web site" in ended.error["hint"]
+    assert "Traceback" not in ended.err
+    status = kalshi("status", "--json")
+    assert (status.json["running"], status.json["ended_in_order"], status.json["exit_code"]) == (False, False, 7)
+    assert (status.json["resting_orders"], status.json["unknown_orders"]) == (left, unknown)
+    assert stopped_by in status.json["stopped_by"]
+    assert "kalshi cancel-all" in status.err
+
+
+def assert_clean(stage: Stage, ended: Ended, code: int, stopped_by: str) -> None:
+    """It ended with its own code, because nothing of it rests."""
+    assert (ended.code, stage.live()) == (code, 0), ended.err
+    assert "Traceback" not in ended.err
+    status = kalshi("status", "--json").json
+    assert (status["ended_in_order"], status["exit_code"], status["resting_orders"]) == (True, code, 0)
+    assert stopped_by in status["stopped_by"]
+
+
+def halt(stage: Stage) -> None:
+    """Halt trading as another program does, without a cancel."""
+    home = stage.exchange.state / "sim"
+    write_halt_file(home, Halt(TradingState.HALTED, "MANUAL", "a person", SystemClock().now()))
+
+
+# -- mid-run -------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_refused_mid_run_leaves_orders_live_and_the_end_says_so(stage: Stage) -> None:
+    loop = stage.resting()
+    stage.refuse(401, REFUSED)
+    ended = finish(loop)
+    assert_left(stage, ended, stopped_by="was refused (401)")
+    assert "was refused (401)" in ended.error["message"], "the cause is told, too"
+
+
+def test_a_key_that_is_refused_while_the_run_stops_is_exit_7(stage: Stage) -> None:
+    loop = stage.resting()
+    stage.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=401, body=REFUSED))
+    loop.send_signal(signal.SIGHUP)
+    assert_left(stage, finish(loop), stopped_by="SIGHUP")
+
+
+@pytest.mark.parametrize("shift_s", [20.0, -20.0])
+def test_a_clock_that_steps_leaves_orders_live_and_the_end_says_so(stage: Stage, shift_s: float) -> None:
+    """The exchange refuses what is signed by a clock that is 20 s off, cancels too. Ours is never corrected."""
+    loop = stage.resting()
+    stage.exchange.clock.shift_s = shift_s
+    ended = finish(loop)
+    assert_left(stage, ended, stopped_by="")
+
+
+def test_a_stop_that_reaches_nobody_is_exit_7(stage: Stage) -> None:
+    loop = stage.resting()
+    stage.proxy.refuse()
+    loop.send_signal(signal.SIGTERM)
+    assert_left(stage, finish(loop), stopped_by="SIGTERM")
+
+
+def test_a_second_interrupt_is_exit_7_while_orders_are_live(stage: Stage) -> None:
+    loop = stage.resting(KALSHI_TRADE__STOP_BUDGET_S="20")
+    stage.refuse(503, b"{}")
+    loop.send_signal(signal.SIGINT)
+    eventually(lambda: "stopping: canceling" in said(loop))
+    loop.send_signal(signal.SIGINT)
+    assert_left(stage, finish(loop), stopped_by="interrupted again")
+
+
+def test_a_halt_with_orders_that_cannot_be_canceled_is_exit_7_and_not_9(stage: Stage) -> None:
+    loop = stage.resting()
+    stage.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=503))
+    halt(stage)
+    loop.send_signal(signal.SIGTERM)
+    assert_left(stage, finish(loop), stopped_by="SIGTERM")
+
+
+def test_a_reader_who_leaves_does_not_turn_live_orders_into_success(stage: Stage) -> None:
+    """A run ends by its duration, its cancels are refused, and nobody reads the summary: exit 7 all the same."""
+    loop = stage.resting()
+    stage.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=401, body=REFUSED))
+    assert loop.stdout is not None
+    loop.stdout.close()
+    loop.send_signal(signal.SIGTERM)
+    assert loop.wait(60) == ExitCode.UNKNOWN_OUTCOME, said(loop)
+
+
+# -- while it starts -----------------------------------------------------------------------------------------------
+
+POINTS = {
+    "fitness": r"/exchange/status$",
+    "reconciliation": r"/portfolio/orders\?",
+    "order groups": r"/portfolio/order_groups",
+}
+"""Requests of a start, in this order: a signal comes while one of them waits for its answer."""
+
+
+def at(stage: Stage, point: str, times: int) -> subprocess.Popen[str]:
+    """A loop that starts, and waits at this point."""
+    fault = Fault("hang", "GET", POINTS[point], times=times)
+    stage.proxy.faults.append(fault)
+    loop = stage.start(KALSHI_EXCHANGE__READ_TIMEOUT_S="4")
+    eventually(lambda: fault.hits or loop.poll() is not None)
+    assert loop.poll() is None, said(loop)
+    return loop
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_signal_while_it_starts_cancels_what_an_earlier_run_left(stage: Stage, point: str) -> None:
+    stage.killed()
+    foreign = stage.exchange.submit(ME, TWO_SIDED, BID, "0.0500", "1").order_id
+    loop = at(stage, point, times=1)
+    loop.send_signal(signal.SIGTERM)
+    ended = finish(loop)
+    assert [order_id for order_id, *_ in stage.exchange.resting()] == [foreign]
+    assert stage.exchange.call(lambda: stage.exchange.exchange.cancel(ME, foreign, stage.exchange.clock.now()))
+    assert_clean(stage, ended, 143, "SIGTERM")
+
+
+@pytest.mark.parametrize(
+    ("number", "point"),
+    [(signal.SIGTERM, "reconciliation"), (signal.SIGINT, "fitness")],
+    ids=str,
+)
+def test_a_signal_while_it_starts_is_exit_7_where_nothing_could_be_canceled(
+    stage: Stage, number: signal.Signals, point: str
+) -> None:
+    stage.killed()
+    loop = at(stage, point, times=1)
+    stage.refuse(503, b"{}")
+    loop.send_signal(number)
+    assert_left(stage, finish(loop), stopped_by=number.name)
+
+
+def test_a_signal_while_it_waits_for_the_proof_of_an_order_cancels_the_others(stage: Stage) -> None:
+    """As it was found: some orders live and one unknown, and a start that waits for what became of that one."""
+    lost = Fault("drop_request", "POST", "/portfolio/events/orders$", nth=ORDERS)
+    stage.proxy.faults.append(lost)
+    loop = stage.start()
+    eventually(lambda: written(stage.exchange).count("unknown") == 1 or loop.poll() is not None)
+    loop.kill()
+    loop.communicate()
+    assert stage.live() == ORDERS - 1
+    again = stage.start()
+    eventually(lambda: "waiting up to" in said(again) or again.poll() is not None)
+    again.send_signal(signal.SIGTERM)
+    assert_left(stage, finish(again), stopped_by="SIGTERM", left=0, unknown=1)
+
+
+def test_without_anything_left_a_signal_while_it_starts_is_its_own_exit_code_and_is_written_down(stage: Stage) -> None:
+    loop = at(stage, "reconciliation", times=1)
+    loop.send_signal(signal.SIGTERM)
+    assert_clean(stage, finish(loop), 143, "SIGTERM")
+
+
+def refuse_key(stage: Stage) -> None:
+    stage.refuse(401, REFUSED)
+
+
+def vanish(stage: Stage) -> None:
+    stage.proxy.refuse()
+
+
+@pytest.mark.parametrize("trouble", [refuse_key, vanish])
+def test_a_start_that_is_refused_is_exit_7_while_an_earlier_run_has_orders_live(
+    stage: Stage, trouble: Callable[[Stage], None]
+) -> None:
+    stage.killed()
+    trouble(stage)
+    assert_left(stage, finish(stage.start()), stopped_by="")
+
+
+def test_a_start_into_a_halt_cancels_what_an_earlier_run_left(stage: Stage) -> None:
+    stage.killed()
+    halt(stage)
+    assert_clean(stage, finish(stage.start()), 9, "MANUAL")
+
+
+def test_a_second_loop_answers_for_nothing_of_the_first(stage: Stage) -> None:
+    loop = stage.resting()
+    assert finish(stage.start()).code == 10
+    assert loop.poll() is None
+    status = kalshi("status", "--json").json
+    assert (status["running"], status["stopped_by"], status["exit_code"]) == (True, None, None)
