@@ -86,6 +86,7 @@ class Loops:
             if not is_paper and not (home / "state.db").exists():
                 app.note("no state file: what this account did is read from the exchange")
             store = self._open_paper(stack, home) if is_paper else app.store
+            live = (lambda: 0) if is_paper else lambda: len(left_on_file(store))
             decision = Decision(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
             mode = "paper" if is_paper else "sim" if config.env == "sim" else "live"
             app.journal = journal_of_loop(
@@ -93,7 +94,6 @@ class Loops:
             )
             telling = courier(app, is_paper=is_paper)
             stack.enter_context(telling.running(",".join(request.strategies)))
-            live = (lambda: 0) if is_paper else lambda: len(left_on_file(store))
             start = stack.enter_context(self._starting(store, signals, request, mode, is_paper=is_paper))
             refuse_to_start(store)
             self._serve_if_nobody_does(stack)

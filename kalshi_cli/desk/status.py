@@ -15,7 +15,6 @@ from kalshi_cli.core.pnl import fold
 from kalshi_cli.core.source_watch import Source
 from kalshi_cli.desk.halts import words
 from kalshi_cli.store.alerting import FLATTEN
-from kalshi_cli.errors import ExitCode
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
@@ -82,7 +81,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ended_in_order(self) -> bool | None:
         """Whether the last run wrote down its end, with none of its orders live; None while one runs."""
-        return not self.is_abandoned and self.exit_code != ExitCode.UNKNOWN_OUTCOME if self.ended is not None else None
+        return self.cycle.ended_in_order if self.cycle is not None and not self.is_running else None
 
     @property
     def running(self) -> Cycle | None:

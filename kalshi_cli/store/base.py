@@ -12,7 +12,7 @@ from kalshi_cli.core.messages import Alert, Denied, Effect
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.source_watch import Source
 from kalshi_cli.core.traffic import Minute
-from kalshi_cli.errors import HaltedError, StateError
+from kalshi_cli.errors import ExitCode, HaltedError, StateError
 from kalshi_cli.units import Money, Ts
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.json.decode(self.sources, type=tuple[Source, ...])
         except msgspec.MsgspecError as error:
             raise StateError(f"the sources of the last cycle cannot be read: {error}") from error
+
+    @property
+    def ended_in_order(self) -> bool:
+        """Whether the run wrote down its end, and none of its orders may have been live then."""
+        return not self.is_running and self.exit_code != ExitCode.UNKNOWN_OUTCOME
 
 
 def pack_sources(sources: tuple[Source, ...]) -> str:

@@ -398,9 +398,9 @@ BOOKS = (
     Mutant(
         "a run that left orders live did not end in order",
         "status hides that orders may be live (F79)",
-        "desk/status.py",
-        "not self.is_abandoned and self.exit_code != ExitCode.UNKNOWN_OUTCOME",
-        "not self.is_abandoned",
+        "store/base.py",
+        "        return not self.is_running and self.exit_code != ExitCode.UNKNOWN_OUTCOME",
+        "        return not self.is_running",
         ("tests/desk/test_trade_ends.py",),
     ),
     Mutant(

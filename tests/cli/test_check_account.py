@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
@@ -487,6 +488,14 @@ def test_a_loop_that_was_killed_is_critical_whatever_is_allowed(proxy: FaultProx
     assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
 
 
+def test_a_loop_that_ended_with_orders_that_may_be_live_is_critical_whatever_is_allowed(
+    proxy: FaultProxy, store: SqliteStore
+) -> None:
+    for code, expected in ((5, 0), (7, 2)):
+        store.beat(msgspec.structs.replace(_cycle(is_running=False), exit_code=code))
+        assert check("heartbeat", "--allow-stopped").code == expected
+
+
 @pytest.mark.parametrize(
     ("state", "code", "exit_code"),
     [
@@ -637,6 +646,21 @@ def test_what_nobody_read_yet_is_no_drift(proxy: FaultProxy, shared: tuple[Serve
     ended = check("drift")
     assert (ended.code, ended.json["summary"].count("1 newer at the exchange")) == (0, 1), ended.out
     assert measure(ended, "drift_usd") == 0.0
+    one.submit("maker", TWO_SIDED, ASK, "0.4500", "1")
+    one.submit("alice", TWO_SIDED, BID, "0.4500", "1", client_order_id=f"back-{random.random()}")
+
+
+@pytest.mark.usefixtures("read")
+def test_a_run_that_ended_before_its_first_cycle_has_not_read_what_is_new(
+    proxy: FaultProxy, store: SqliteStore, shared: tuple[Served, FaultProxy]
+) -> None:
+    one, _ = shared
+    one.submit("maker", TWO_SIDED, BID, "0.4500", "1")
+    one.submit("alice", TWO_SIDED, ASK, "0.4500", "1", client_order_id=f"new-{random.random()}")
+    later = _cycle(-120.0, is_running=False)
+    for cycles, code in ((0, 0), (10, 2)):
+        store.beat(msgspec.structs.replace(later, cycles=cycles))
+        assert check("drift").code == code
     one.submit("maker", TWO_SIDED, ASK, "0.4500", "1")
     one.submit("alice", TWO_SIDED, BID, "0.4500", "1", client_order_id=f"back-{random.random()}")
 

@@ -85,7 +85,8 @@ def _read_until(readings: Readings, ours: Books, now: Ts) -> Ts:
         return Ts(now - GRACE_MS)
     newest = [*(fill.ts for fill in ours.fills[-1:]), *(settlement.ts for settlement in ours.settlements[-1:])]
     cycle = readings.store.last_cycle() if readings.store is not None else None
-    return Ts(max([*newest, cycle.completed if cycle is not None else Ts(0)]) - GRACE_MS)
+    # A run that ended before its first cycle may not have read the account.
+    return Ts(max([*newest, cycle.completed if cycle is not None and cycle.cycles else Ts(0)]) - GRACE_MS)
 
 
 def _cash(

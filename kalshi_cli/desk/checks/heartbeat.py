@@ -52,7 +52,7 @@ def _stopped(readings: Readings, loop: Loop, name: str) -> tuple[str, list[Breac
         code = f" with exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
         by = f" by {cycle.stopped_by}{code}" if cycle.stopped_by else ""
         what = f"does not run; it stopped at {format_ts(cycle.completed)}{by}"
-    is_in_order = cycle is None or not cycle.is_running
+    is_in_order = cycle is None or cycle.ended_in_order
     if is_in_order and readings.is_stop_allowed:
         return f"no loop is running: {name} {what}", []
     lost = Breach(subject=name, value=what, limit="a running loop", severity="critical", code="HEARTBEAT_LOST")
