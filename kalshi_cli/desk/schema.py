@@ -220,7 +220,7 @@ class Examination:
         except (CredentialsError, RateLimitedError) as error:
             self._unknown(what, "REFUSED", error.message, "410")
         except ExchangeError as error:
-            if error.status not in (405, 410):
+            if error.status != 410:
                 self._critical(what, "LEGACY_LIVES", str(error.status), "410")
         except KalshiError as error:
             self._unknown(what, "UNANSWERED", error.message, "410")

@@ -3,7 +3,8 @@
 What may be repeated after what is the heart of the matter, so it is data (`Retry`). Three things end an attempt:
 
     never left     the connection was not made, or the exchange refused for pace (429): any verb may go again
-    unknown        a timeout, a reset, a 5xx, a reply cut short: only what is harmless twice may go again
+    unknown        a timeout, a reset, a 5xx, a reply cut short, for a write also a 4xx without an error of the exchange
+                   that this program knows (`is_definite`): only what is harmless twice may go again
     answered       2xx is returned, a refusal is raised
 """
 
@@ -36,7 +37,7 @@ from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.their_clock import TheirClock
 from kalshi_cli.exchange.transport import DeadlineTransport
-from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
+from kalshi_cli.exchange.wire.replies import is_definite, is_taken, read_refusal, refused, unproven
 from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
@@ -202,7 +203,9 @@ class Rest:
         items: int = 1,
         reviewed: TradingState = TradingState.REDUCING,
     ) -> bytes:
-        """The body of an answer whose status is in `answered`; else the error that says what to do.
+        """Return the body of an answer whose status is in `answered`; else raise the error that says what to do.
+
+        A refusal of a write whose status is in `answered` counts only where it says that the thing is there already.
 
         A write whose outcome is not known ends in OutcomeUnknownError, which names `subject` and hints at
         `if_unknown`; everything else in the tree means that nothing is outstanding. A batch has `items`. What may trade
@@ -280,15 +283,19 @@ class Rest:
             self._note(what, notice)
         if reply.is_kept:
             return _Failure(self._kept(what), is_unknown=True)
-        if reply.status in answered:
+        refusal = read_refusal(b"" if reply.status < 300 else reply.body)
+        if reply.status in answered and (reply.status < 300 or method == "GET" or is_taken(refusal.code)):
             return reply.body
-        refusal = refused(what, reply.status, reply.body, self.their_clock.skew_ms)
+        wait_s = 0.0
         if reply.status == 429:
             self._limiter.refused(method, path)
-            return _Failure(refusal, is_unknown=False, wait_s=reply.wait_s)
-        if reply.status >= 500 or (method != "GET" and not is_definite(reply.status, read_refusal(reply.body))):
-            return _Failure(refusal, is_unknown=True)
-        raise refusal
+            wait_s = reply.wait_s
+        if method != "GET" and not is_definite(refusal.code, reply.status):
+            return _Failure(unproven(what, reply.status, refusal), is_unknown=True, wait_s=wait_s)
+        no = refused(what, reply.status, reply.body, self.their_clock.skew_ms)
+        if reply.status == 429 or reply.status >= 500:  # a 5xx of a read: it may go again
+            return _Failure(no, is_unknown=False, wait_s=wait_s)
+        raise no
 
     def _send(
         self, method: str, url: httpx.URL, body: bytes, until: float, before_write: Callable[[], None] | None

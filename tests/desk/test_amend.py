@@ -351,7 +351,7 @@ def test_a_refusal_of_the_second_attempt_does_not_hide_that_the_first_was_taken(
 
 @pytest.mark.parametrize(("status", "kind"), [(400, ExchangeError), (404, NotFoundError), (403, CredentialsError)])
 def test_a_refusal_of_a_decrease_is_a_refusal(virtual: Virtual, mine: str, status: int, kind: type[Exception]) -> None:
-    refuse(virtual, "decrease", status, "not_found" if status == 404 else "no")
+    refuse(virtual, "decrease", status, "not_found" if status == 404 else "forbidden")
     begun = virtual.clock.monotonic()
     with pytest.raises(kind):
         decrease(virtual, mine, by=contracts(1))

@@ -38,14 +38,14 @@ def kill(virtual: Virtual, deadline_s: float = 60.0, **scope: str) -> Outcome:
     return KillSwitch(virtual.client, virtual.clock, Scope(**scope), tell=virtual.said.append).run(deadline_s)
 
 
-def fail(method: str, status: int, times: int, *, after: int = 0) -> Any:
+def fail(method: str, status: int, times: int, *, after: int = 0, code: str = "internal") -> Any:
     """Requests of a method are answered with an error: so many, after so many that pass."""
     seen = iter(range(1_000_000))
 
     def before(request: httpx.Request) -> httpx.Response | None:
         if request.method != method or not after <= next(seen) < after + times:
             return None
-        return httpx.Response(status, content=b'{"error": {"code": "internal", "message": "oops"}}')
+        return httpx.Response(status, json={"error": {"code": code, "message": "oops"}})
 
     return before
 
@@ -251,7 +251,7 @@ def test_an_exchange_that_answers_nothing_leaves_it_unverified(virtual: Virtual)
 
 def test_a_key_that_may_not_cancel_ends_it_at_once(virtual: Virtual) -> None:
     rest(virtual, 1)
-    virtual.wire.before = fail("DELETE", 403, 100)
+    virtual.wire.before = fail("DELETE", 403, 100, code="forbidden")
     with pytest.raises(CredentialsError):
         kill(virtual)
 
@@ -406,7 +406,7 @@ def test_an_exchange_that_cannot_be_read_or_is_paused_does_not_hide_the_others(v
 
 
 def test_a_key_that_may_not_cancel_stops_a_list_of_ids(virtual: Virtual) -> None:
-    virtual.wire.before = fail("DELETE", 403, 100)
+    virtual.wire.before = fail("DELETE", 403, 100, code="forbidden")
     with pytest.raises(CredentialsError):
         cancel_orders(virtual.client, rest(virtual, 1))
 

@@ -322,7 +322,7 @@ def answering(status: int, headers: dict[str, str] | None = None, *, of: str) ->
     def edit(request: httpx.Request, response: httpx.Response) -> httpx.Response | None:
         if f"{request.method} {request.url.path.removeprefix('/trade-api/v2')}" != of:
             return None
-        body = response.content if status < 300 else b'{"error":{"code":"some","message":"some"}}'
+        body = response.content if status < 300 else b'{"error":{"code":"not_found","message":"some"}}'
         return httpx.Response(status, headers=headers, content=body, request=request)
 
     return edit

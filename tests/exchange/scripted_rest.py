@@ -12,6 +12,10 @@ from kalshi_cli.units import Ts, format_ts
 
 Answer = dict[str, Any] | int | Exception | Callable[[httpx.Request], Any]
 ROOT = "/trade-api/v2"
+CODES = {
+    400: "bad_request", 401: "authentication_error", 403: "forbidden", 404: "not_found", 429: "too_many_requests"
+}  # fmt: skip
+"""What the exchange says with these; with any other status, what it never says."""
 
 
 def market_body(ticker: str, status: str = "active", *, open_time: Ts, close_time: Ts) -> dict[str, Any]:
@@ -94,7 +98,7 @@ class ScriptedRest(httpx.BaseTransport):
         if isinstance(answer, httpx.Response):
             return answer
         if isinstance(answer, int):
-            return httpx.Response(answer, content=json.dumps({"error": {"code": f"code_{answer}"}}))
+            return httpx.Response(answer, content=json.dumps({"error": {"code": CODES.get(answer, "code")}}))
         return httpx.Response(200, content=json.dumps(answer))
 
     def calls(self, route: str) -> list[dict[str, str]]:

@@ -13,7 +13,6 @@ from kalshi_cli.core.messages import CancelFailed, OrderAccepted, OrderCanceled,
 from kalshi_cli.core.model import BID, Order, OrderStatus, StpMode
 from kalshi_cli.errors import (
     CredentialsError,
-    ExchangeError,
     HaltedError,
     NotFoundError,
     OutcomeUnknownError,
@@ -246,7 +245,7 @@ def test_a_batch_without_an_answer_is_unknown_whole_and_never_sent_again(serve, 
 
 
 @pytest.mark.parametrize(
-    ("reply", "code"), [(refusal("x", 403), "credentials"), (refusal("bad_request"), "bad_request")]
+    ("reply", "code"), [(refusal("forbidden", 403), "credentials"), (refusal("bad_request"), "bad_request")]
 )
 def test_a_batch_that_was_refused_whole_is_refused_for_each(serve, connect, reply, code):
     outcomes = connect(serve(reply).url).create_orders(THREE)
@@ -299,7 +298,7 @@ def test_many_cancels_are_one_delete_that_names_market_and_shard(serve, connect)
 def test_cancels_are_sent_in_batches_that_fit_and_one_that_fails_holds_up_no_other(serve, connect):
     many = [replace(ORDER, order_id=f"o{n}") for n in range(60)]
     rest = [{"order_id": f"o{n}", "reduced_by": "1.00", "ts_ms": 1} for n in range(45, 60)]
-    server = serve(refusal("x"), ok(orders=rest))
+    server = serve(refusal("bad_request"), ok(orders=rest))
     outcomes = connect(server.url).cancel_orders(many)
     assert [len(json.loads(seen.body)["orders"]) for seen in server.seen] == [45, 15]
     assert [type(each) for each in outcomes] == [CancelFailed] * 45 + [OrderCanceled] * 15
@@ -310,7 +309,7 @@ def test_a_batch_of_cancels_is_sent_again_and_a_key_that_may_not_ends_it(serve, 
     assert isinstance(connect(server.url).cancel_orders(RESTING[:1])[0], OrderCanceled)
     assert len(server.seen) == 2
     with pytest.raises(CredentialsError):
-        connect(serve(refusal("x", 403)).url).cancel_orders(RESTING)
+        connect(serve(refusal("forbidden", 403)).url).cancel_orders(RESTING)
     three = serve(DROP, DROP, DROP)
     assert connect(three.url).cancel_orders(RESTING[:1])[0].code == "unanswered"
 
@@ -418,7 +417,7 @@ def test_a_group_without_a_name_or_an_id_is_not_believed(serve, connect):
 
 def test_a_refusal_of_one_order_that_we_do_not_know_is_no_proof(serve, connect):
     server = serve(refusal("something_new"))
-    with pytest.raises(ExchangeError):
+    with pytest.raises(OutcomeUnknownError):
         connect(server.url).create_order(THREE[0])
     (outcome,) = connect(serve(Reply(201, json.dumps({"orders": [failed("something_new")]}))).url).create_orders(
         THREE[:1]

@@ -154,8 +154,8 @@ def test_without_a_usable_answer_the_outcome_is_unknown_and_nothing_is_sent_agai
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (400, "code_400"),
-        (404, "code_404"),
+        (400, "bad_request"),
+        (404, "not_found"),
         (401, "credentials"),
         (403, "credentials"),
         (429, "rate_limited"),
@@ -233,7 +233,12 @@ def test_after_a_cancel_that_took_back_less_than_was_left_the_account_is_read_so
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [(404, "code_404"), (401, "credentials"), (httpx.ReadTimeout("late"), "outcome_unknown"), (500, "outcome_unknown")],
+    [
+        (404, "not_found"),
+        (401, "credentials"),
+        (httpx.ReadTimeout("late"), "outcome_unknown"),
+        (500, "outcome_unknown"),
+    ],
 )
 def test_a_cancel_that_is_not_confirmed_proves_nothing_and_the_order_is_looked_up_soon(
     desk: Desk, answer: Any, code: str

@@ -24,7 +24,7 @@ from kalshi_cli.exchange.wire.funds import (
     SubaccountBalance,
     SubaccountTransfer,
 )
-from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
+from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 from kalshi_cli.exchange.wire.tiers import ApiKeys, VolumeProgress
 from kalshi_cli.units import Money, show_money
 
@@ -94,11 +94,11 @@ class FundsCalls(Calls):
             "POST", path, CANCEL, subject=subject, body=body, answered=(*ANY_SUCCESS, 409), if_unknown=hint
         )
         refusal = read_refusal(reply)
-        if is_definite(409, refusal):  # a pause is answered with 409 too
-            raise refused("the transfer", 409, reply)
-        if not reply.lstrip().startswith(b"{") or (refusal.message and not refusal.code):
+        if is_taken(refusal.code):
+            return False
+        if not reply.lstrip().startswith(b"{") or refusal.message or refusal.code:
             raise _unknown(subject, WireError("the answer cannot be read"), hint)
-        return not refusal.code
+        return True
 
     def subaccount_transfers(self) -> Iterator[SubaccountTransfer]:
         """Transfers between subaccounts."""

@@ -16,7 +16,7 @@ from kalshi_cli.exchange.rest import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ON
 from kalshi_cli.exchange.wire import quotes as wire_quotes
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Quote, Rfq
-from kalshi_cli.exchange.wire.replies import is_definite, read_refusal, refused
+from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 from kalshi_cli.units import Price, Qty, Ts
 
 _RFQS, _QUOTES, _BLOCKS = "/communications/rfqs", "/communications/quotes", "/communications/block-trade-proposals"
@@ -66,9 +66,7 @@ class QuoteCalls(Calls):
                 "POST", _RFQS, ONCE, subject=subject, body=body, answered=(*ANY_SUCCESS, 409), if_unknown=hint
             )
         refusal = read_refusal(reply)
-        if is_definite(409, refusal):  # a pause is answered with 409 too
-            raise refused(subject, 409, reply)
-        if refusal.code:
+        if is_taken(refusal.code):
             raise ExchangeError(
                 f"you have an open RFQ on {new.ticker} already",
                 hint="look at it: kalshi rfq list; or ask anew with --replace",

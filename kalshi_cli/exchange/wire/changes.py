@@ -18,7 +18,7 @@ from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.orders import ID_TAKEN
 from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.orders import encoder
-from kalshi_cli.exchange.wire.replies import is_definite_item
+from kalshi_cli.exchange.wire.replies import is_definite
 from kalshi_cli.exchange.wire.scalars import no_negative
 from kalshi_cli.units import Qty, Ts, format_price, format_qty
 
@@ -222,7 +222,7 @@ def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
         return OrderUnknown(now, name, "the reply does not answer for it")
     if item.error is not None:
         code = item.error.code.lower()
-        if is_definite_item(code) and not item.order_id:
+        if is_definite(code) and not item.order_id:
             return OrderRejected(now, name, code, item.error.text)
         reason = item.error.text or "an error without a reason"
         return OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)

@@ -45,7 +45,8 @@ def read_refusal(body: bytes) -> Refusal:
         return Refusal("", "", "")
     error = wire.get("error", wire)
     if not isinstance(error, dict):
-        return Refusal("", _text(str(error)), "")
+        text = _text(error)
+        return Refusal(PACE if text.lower() == "too many requests" else "", text, "")
     code, message, details = (_text(error.get(key)) for key in ("code", "message", "details"))
     return Refusal(code.lower(), message or _text(error.get("msg")), details)
 
@@ -55,41 +56,38 @@ def _text(value: object) -> str:
     return redact(value)[:_LONGEST] if isinstance(value, str) else ""
 
 
-_DEFINITE_CONFLICTS = frozenset(
-    {
-        "fill_or_kill_insufficient_resting_volume",
-        "trading_is_paused",
-        "exchange_is_paused",
-        "market_inactive",
-        "order_id_and_client_order_id_mismatch",
-        "order_side_mismatch",
-        "order_ticker_mismatch",
-    }
-)
+PACE = "too_many_requests"
+"""The code of the exchange's own 429, whose body has none."""
 
-
-def is_definite(status: int, refusal: Refusal) -> bool:
-    """Whether a create that was answered so certainly did not happen.
-
-    A 5xx proves nothing. Nor does 409 `order_already_exists`, which says that an order of this id *is* there, nor a 409
-    that we do not know, nor a gateway's 408. Nor 1xx to 3xx, which nobody should send.
-    """
-    if status == 409:
-        return refusal.code in _DEFINITE_CONFLICTS
-    return 400 <= status < 500 and status != 408
-
+_REFUSING = frozenset({400, 401, 403, 404, 409, 410, 429})
+"""Statuses with which the exchange refuses a write. Any other 4xx (425 of a proxy, 408, 413) is somebody else's."""
 
 _REFUSALS = (
-    "available_balance", "bad_request", "exceed", "forbidden", "insufficient", "invalid", "market_", "missing",
-    "not_found", "order_group", "permission", "post_only", "reduce_only", "too_many", "unauthorized", "user_not_found",
+    "authentication_error", "available_balance", "bad_request", "deprecated", "exceed", "exchange_is_paused",
+    "fill_or_kill", "forbidden", "gone", "header_timestamp", "insufficient", "invalid", "market_", "missing",
+    "not_found", "order_group", "order_id_and_client_order_id_mismatch", "order_side_mismatch", "order_ticker_mismatch",
+    "permission", "post_only", "reduce_only", "rfq_closed", "signature_is_missing", "too_many", "trading_is_paused",
+    "unauthorized", "user_not_found",
 )  # fmt: skip
-"""How the codes of refusals begin that mean the same whatever their status."""
+"""How the codes begin with which the exchange refuses; the same code comes with different statuses."""
 
 
-def is_definite_item(code: str) -> bool:
-    """The same of one order of a batch, where only a code says what happened. One that we do not know proves nothing:
-    such an order is looked for."""
-    return code in _DEFINITE_CONFLICTS or code.startswith(_REFUSALS)
+def is_definite(code: str, status: int | None = None) -> bool:
+    """Return whether a write that was refused with this code, in lower case, certainly did not happen.
+
+    Only the exchange's own error says so, and only with a code that is known to refuse: a gateway, a cache or a captive
+    portal may answer for the exchange, also after the request went through. An item of a batch has no status. The body
+    `{"msg": ...}` has no code: the exchange answers queries with it, not writes. A 429 is one of the exchange only in
+    its own words, because a create goes again after it; and those words prove nothing with another status.
+    """
+    if status is not None and (status not in _REFUSING or (status == 429) is not (code == PACE)):
+        return False
+    return code.startswith(_REFUSALS) and not is_taken(code)
+
+
+def is_taken(code: str) -> bool:
+    """Return whether a refusal says that something with this id is there already: then an earlier send arrived."""
+    return "already" in code or "exists" in code
 
 
 _HINTS = {
@@ -143,8 +141,7 @@ def short_of_cash(code: str, shard: int) -> str:
 def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> KalshiError:
     """The error for a refusal of `what` ("GET /markets"). `skew_ms` is how far our clock is ahead, where known."""
     refusal = read_refusal(body)
-    details = refusal.details
-    said = ": ".join(part for part in (refusal.message or refusal.code, details) if part) or "it gave no reason"
+    details, said = refusal.details, _words(refusal)
     message = f"{what} was refused ({status}): {said}"
     if status == 401 or refusal.code in {"authentication_error", "header_timestamp_expired"}:
         return _bad_credentials(message, status, refusal, skew_ms)
@@ -160,7 +157,7 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     if status == 429:
         return RateLimitedError(message, hint="nothing was processed; wait a moment", status=status, details=details)
     if not 400 <= status < 500:
-        return _not_usable(what, status, said)
+        return unproven(what, status, refusal)
     hint = advice(refusal.code, details)
     if status == 410:
         return ExchangeError(
@@ -189,7 +186,8 @@ def _bad_credentials(message: str, status: int, refusal: Refusal, skew_ms: int |
     )
 
 
-def _not_usable(what: str, status: int, said: str) -> UnreachableError:
+def unproven(what: str, status: int, refusal: Refusal) -> UnreachableError:
+    """Return the error for an answer that does not tell whether `what` happened; see `is_definite`."""
     if 300 <= status < 400:
         return UnreachableError(
             f"{what} was answered with a redirect ({status}), which is never followed",
@@ -202,8 +200,19 @@ def _not_usable(what: str, status: int, said: str) -> UnreachableError:
             hint="a proxy on the way may have answered in its place",
             code="not_its_answer",
         )
+    if 400 <= status < 500:
+        return NoAnswerError(
+            f"{what} was answered with status {status}, which is no proof of a refusal: {_words(refusal)}",
+            hint="a proxy or a captive portal may be in the way; `kalshi exchange` shows whether the exchange answers",
+            code=refusal.code or f"http_{status}",
+        )
     return NoAnswerError(
-        f"the exchange could not answer {what} ({status}): {said}",
+        f"the exchange could not answer {what} ({status}): {_words(refusal)}",
         hint="it may be down or in maintenance; `kalshi exchange` shows its status",
         code=f"http_{status}",
     )
+
+
+def _words(refusal: Refusal) -> str:
+    said = ": ".join(part for part in (refusal.message or refusal.code, refusal.details) if part)
+    return said or "it gave no reason"

@@ -1,0 +1,201 @@
+"""What a 4xx proves: for each status, kind of body and write, whether the write certainly did not happen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from scripted_server import NOW, Reply
+
+from kalshi_cli.core.messages import CancelFailed, OrderAccepted, OrderRejected, OrderUnknown
+from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
+from kalshi_cli.core.orders import ID_TAKEN
+from kalshi_cli.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.exchange.wire.replies import is_definite
+from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.units import Money, Price, Qty, dollars
+
+ORDER = Order(
+    client_order_id="11111111-2222-4333-8444-555555555555",
+    ticker="KXTEST-26NOV20-T1.5",
+    side=BID,
+    price=Price(4700),
+    qty=Qty(1000),
+    status=OrderStatus.SUBMITTED,
+    created=NOW,
+    updated=NOW,
+)
+LIVE = msgspec.structs.replace(ORDER, order_id="their-id", status=OrderStatus.RESTING)
+CLOSE = msgspec.structs.replace(ORDER, tif=Tif.IOC, reduce_only=True)
+GROUP = OrderGroup(group_id="g1", limit=Qty(1000))
+CREATED = {
+    "order_id": "their-id", "client_order_id": ORDER.client_order_id, "fill_count": "0.00", "remaining_count": "10.00",
+    "ts_ms": 1781159360866,
+}  # fmt: skip
+
+Write = Callable[[KalshiClient], object]
+WRITES: dict[str, Write] = {
+    "create": lambda client: client.create_order(ORDER),
+    "close": lambda client: client.close_order(CLOSE),
+    "amend": lambda client: client.amend_order(LIVE, msgspec.structs.replace(LIVE, price=Price(4800))),
+    "decrease by": lambda client: client.decrease_order(LIVE, by=Qty(100)),
+    "decrease to": lambda client: client.decrease_order(LIVE, to=Qty(100)),
+    "cancel": lambda client: client.cancel_order(LIVE),
+    "cancel all": lambda client: client.cancel_all(),
+    "create a group": lambda client: client.create_order_group(Qty(1000)),
+    "reset a group": lambda client: client.reset_order_group(GROUP),
+    "delete a group": lambda client: client.delete_order_group(GROUP),
+    "transfer to a shard": lambda client: client.transfer_to_shard(dollars(5), from_shard=0, to_shard=1),
+    "transfer to a subaccount": lambda client: client.transfer_to_subaccount(
+        Money(50_000), client_transfer_id="t", from_subaccount=0, to_subaccount=1
+    ),
+    "quote": lambda client: client.create_quote("r1", Price(4000), Price(4000)),
+    "accept a quote": lambda client: client.accept_quote("q1", "yes"),
+    "raw": lambda client: client.request("POST", "/portfolio/subaccounts", {}, b"{}"),
+}
+
+
+def error(code: str) -> str:
+    return json.dumps({"error": {"code": code, "message": code.replace("_", " ")}})
+
+
+FOREIGN = {
+    "html": "<html>403 Forbidden</html>",
+    "empty": "",
+    "an empty object": "{}",
+    "a list": "[]",
+    "a gateway's JSON": '{"message":"Forbidden"}',
+    "a code that is a number": '{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}',
+    "an empty code": '{"error":{"code":"","message":"no"}}',
+    "an unknown code": error("brand_new_refusal"),
+    "the check of a query": '{"msg":"Parameter validation failed for GetOrders"}',
+    "a word": '{"error":"no"}',
+}
+STATUSES = (400, 401, 403, 404, 409, 410, 429)
+"""Those with which the exchange refuses."""
+
+
+CASES = [("create", status, body) for status in (*STATUSES, 425) for body in FOREIGN] + [
+    (write, status, body) for write in WRITES for status in (400, 403, 404, 409, 429) for body in ("html", "empty")
+]
+
+
+@pytest.mark.parametrize(("write", "status", "body"), CASES)
+def test_a_refusal_that_is_not_in_the_exchanges_words_leaves_every_write_unknown(serve, connect, write, body, status):
+    server = serve(*[Reply(status, FOREIGN[body])] * 4)
+    with pytest.raises(OutcomeUnknownError, match=str(status)) as caught:
+        WRITES[write](connect(server.url))
+    assert caught.value.exit_code == 7
+    if write in ("create", "close", "amend", "decrease by", "create a group", "transfer to a shard", "quote"):
+        assert len(server.seen) == 1, "what may have happened is never sent again"
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("status", [408, 413, 425])
+def test_a_status_with_which_the_exchange_refuses_nothing_proves_nothing(serve, connect, write, status):
+    server = serve(*[Reply(status, error("invalid_order"))] * 4)
+    with pytest.raises(OutcomeUnknownError):
+        WRITES[write](connect(server.url))
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, error("invalid_parameters")),
+        (400, '{"code":"bad_request","message":"bad request","details":"json"}'),
+        (401, error("authentication_error")),
+        (403, error("forbidden")),
+        (404, error("not_found")),
+        (409, error("exchange_is_paused")),
+        (410, error("deprecated_v1_order_endpoint")),
+    ],
+)
+def test_the_exchanges_own_error_ends_a_write_as_refused(serve, connect, write, status, body):
+    server = serve(*[Reply(status, body)] * 4)
+    with pytest.raises(ExchangeError) as caught:
+        WRITES[write](connect(server.url))
+    assert caught.value.status == status
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("body", ['{"error":"too many requests"}', error("too_many_requests")])
+def test_the_exchanges_own_429_was_not_processed_and_goes_again(serve, connect, body):
+    server = serve(Reply(429, body), Reply(201, json.dumps(CREATED)))
+    assert isinstance(connect(server.url).create_order(ORDER), OrderAccepted)
+    assert server.count("POST") == 2
+
+
+@pytest.mark.parametrize("status", [s for s in STATUSES if s != 429])
+def test_the_words_for_too_many_requests_prove_nothing_with_another_status(serve, connect, status):
+    server = serve(Reply(status, '{"error":"too many requests"}'), Reply(201, json.dumps(CREATED)))
+    with pytest.raises(OutcomeUnknownError):
+        connect(server.url).create_order(ORDER)
+    assert server.count("POST") == 1
+
+
+@pytest.mark.parametrize("status", [s for s in STATUSES if s != 429])
+def test_an_order_that_is_there_already_is_never_refused_whatever_the_status(serve, connect, status):
+    with pytest.raises(OutcomeUnknownError) as caught:
+        connect(serve(Reply(status, error("order_already_exists"))).url).create_order(ORDER)
+    assert caught.value.code == ID_TAKEN
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 425, 429])
+@pytest.mark.parametrize("body", FOREIGN)
+def test_a_batch_is_judged_like_a_single_order(serve, connect, status, body):
+    (placed,) = connect(serve(Reply(status, FOREIGN[body])).url).create_orders([ORDER])
+    assert isinstance(placed, OrderUnknown)
+    (placed,) = connect(serve(Reply(403, error("forbidden"))).url).create_orders([ORDER])
+    assert isinstance(placed, OrderRejected)
+    (failed,) = connect(serve(*[Reply(status, FOREIGN[body])] * 3).url).cancel_orders([LIVE])
+    assert isinstance(failed, CancelFailed)
+    assert failed.code == "unanswered"
+
+
+@pytest.mark.parametrize("body", FOREIGN)
+def test_only_the_exchanges_own_conflict_says_that_a_transfer_was_applied(serve, connect, body):
+    """An empty object is what a transfer that worked is answered with."""
+    with pytest.raises(OutcomeUnknownError):
+        WRITES["transfer to a subaccount"](connect(serve(*[Reply(409, FOREIGN[body])] * 4).url))
+    taken = serve(Reply(409, error("transfer_already_exists")))
+    assert WRITES["transfer to a subaccount"](connect(taken.url)) is False
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, ExchangeError), (404, ExchangeError), (429, RateLimitedError)])
+@pytest.mark.parametrize("body", ["html", "empty", "the check of a query"])
+def test_a_read_changes_nothing_and_fails_plainly(serve, connect, status, kind, body):
+    with pytest.raises(KalshiError) as caught:
+        connect(serve(*[Reply(status, FOREIGN[body])] * 4).url).order("their-id")
+    assert isinstance(caught.value, kind)
+
+
+SIMULATED = (
+    "authentication_error", "available_balance_too_low", "bad_request", "deprecated_v1_order_endpoint",
+    "exchange_is_paused", "fill_or_kill_insufficient_resting_volume", "forbidden", "header_timestamp_expired",
+    "insufficient_balance", "invalid_content_type", "invalid_order", "invalid_order_size", "invalid_parameters",
+    "invalid_price", "market_inactive", "not_found", "order_id_and_client_order_id_mismatch", "order_side_mismatch",
+    "order_ticker_mismatch", "rfq_closed", "signature_is_missing_from_headers", "trading_is_paused",
+    "user_not_found:_5c0d", SimOptions().triggered_group_code,
+)  # fmt: skip
+"""What the documents name, and what the simulated exchange refuses with."""
+
+
+@pytest.mark.parametrize("code", SIMULATED)
+def test_every_code_that_is_documented_or_simulated_is_known(code):
+    assert is_definite(code)
+    assert is_definite(code, 400)
+    assert not is_definite(code, 425)
+    assert not is_definite(code, 429)
+
+
+@pytest.mark.parametrize(
+    "code", ["", "order_already_exists", "transfer_already_exists", "rfq_already_exists", "strange"]
+)
+def test_what_exists_already_or_is_not_known_is_no_refusal(code):
+    assert not is_definite(code)
+    assert not any(is_definite(code, status) for status in range(100, 600))
