@@ -381,15 +381,19 @@ class App:
             order_ids = ids
         return cancel.cancel_orders(self.client, order_ids)
 
-    def reconcile(self, wait_s: float = 0.0) -> tuple[list[Order], list[Order]]:
+    def reconcile(
+        self, wait_s: float = 0.0, repaired: Callable[[Order, str], None] = lambda _order, _text: None
+    ) -> tuple[list[Order], list[Order]]:
         """Look for every order in doubt: those that are known now, and those that still are not.
 
-        For up to `wait_s`, where the proof of one that is not found falls due within that time.
+        For up to `wait_s`, where the proof of one that is not found falls due within that time. `repaired` hears what a
+        reply had said falsely of an order.
         """
         self.learn_key(self.store)
         return reconcile_unknown(
-            self.client, self.store, self.clock, self.limits, self.new_id, wait_s=wait_s, note=self.note
-        )
+            self.client, self.store, self.clock, self.limits, self.new_id,
+            wait_s=wait_s, note=self.note, repaired=repaired,
+        )  # fmt: skip
 
     def note_group(self, group_id: str, *, is_triggered: bool) -> None:
         """A person switched an order group: where a run made it, the next start must know."""

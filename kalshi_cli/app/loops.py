@@ -180,7 +180,7 @@ class Loops:
         )  # fmt: skip
         venue = LiveVenue(
             app.client, stream, app.clock,
-            live=engine.state.orders.live, known=engine.state.orders.by_order_id, since=engine.state.last_entry,
+            live=engine.state.orders.looked_for, known=engine.state.orders.by_order_id, since=engine.state.last_entry,
             elsewhere=engine.state.elsewhere, tell=app.tell,
         )  # fmt: skip
         groups = RunGroups(app.client, store, engine.state, config.trade.group_limit, app.tell)

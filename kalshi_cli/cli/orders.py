@@ -30,6 +30,7 @@ from kalshi_cli.units import counted, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine import Engine
+    from kalshi_cli.core.model import Order
     from kalshi_cli.desk.place import Proposal, Ticket
 
 app = Commands("Place, change, list and cancel orders.")
@@ -234,7 +235,8 @@ def reconcile(
     """Find out what became of every order whose outcome is unknown; exit 7 while any stays so.
 
     An order is adopted where the exchange has it, and proven never to have arrived where a complete and fresh read does
-    not: that takes 45 seconds after it was made, and until its own expiry. Nothing is sent.
+    not: that takes 45 seconds after it was made, and until its own expiry. An order on file that the exchange's own
+    record contradicts, because a reply was false, is repaired after as long. Nothing is sent.
 
     \b
     kalshi order reconcile
@@ -244,8 +246,15 @@ def reconcile(
     from kalshi_cli.cli.screen.render import render_rows
 
     with opened(ctx) as desk:
-        settled, open_ = desk.reconcile(60.0 if wait is None else wait)
-        rows = [reconciled_row(order) for order in (*settled, *open_)]
+        false: dict[str, str] = {}
+
+        def repaired(order: Order, text: str) -> None:
+            false[order.client_order_id] = text
+            desk.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
+
+        settled, open_ = desk.reconcile(60.0 if wait is None else wait, repaired)
+        rows = [reconciled_row(order, false.get(order.client_order_id, "")) for order in settled]
+        rows += [reconciled_row(order, false.get(order.client_order_id, ""), is_open=True) for order in open_]
         render_rows(ReconciledRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())
         if open_:
             last = max(row.provable_at for row in rows if row.provable_at is not None)

@@ -39,6 +39,7 @@ from kalshi_cli.core.messages import (
     OrderChanged,
     OrderNeverArrived,
     OrderRejected,
+    OrderRepaired,
     OrdersBeside,
     OrderState,
     OrderUnknown,
@@ -85,6 +86,8 @@ class Engine:
         self.is_starting = False
         """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
         self.is_stopping = False
+        self.disputed: tuple[Order, ...] = ()
+        """Orders of which the last read of the account said other things than a reply, and was not yet proof."""
         self._hooks = Hooks(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
         state.strategies = self._hooks.names
         self._new_id = new_id
@@ -107,6 +110,7 @@ class Engine:
             OrderRejected: self._on_order,
             OrderUnknown: self._on_order,
             OrderNeverArrived: self._on_order,
+            OrderRepaired: self._on_repaired,
             OrderState: self._on_order,
             OrderCanceled: self._on_order,
             CancelFailed: self._on_order,
@@ -330,7 +334,7 @@ class Engine:
             if surroundings.is_closed(message.code):
                 self._cancelling[message.order_id] = Ts(self.state.now + surroundings.CLOSED_AGAIN_MS)
         guarded = self._guards.order(message, before, order)
-        if order is None:
+        if order is None or self._guards.is_undecided(order):
             return guarded
         if not order.status.is_live:
             self._cancelling.pop(order.order_id, None)
@@ -343,9 +347,23 @@ class Engine:
         if isinstance(message, OrderUnknown):
             text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
             effects.append(Alert(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
-        for fill in self._unowned.pop(order.order_id, ()) if order.order_id else ():
-            effects += self._credit(order, fill)
-        return effects
+        return effects + self._credit_unowned(order)
+
+    def _on_repaired(self, message: OrderRepaired) -> list[Effect]:
+        """A reply was false: tell what of it, and go on with what is true."""
+        before, order = message.known, self.state.orders.apply(message)
+        if order is None:
+            return []
+        self._cancelling.pop(before.order_id, None)
+        text = reconcile.difference(before, order)
+        alert = Alert(self.state.now, "warning", "ORDER_REPAIRED", order.client_order_id, f"{order.ticker}: {text}")
+        effects: list[Effect] = [*self._guards.order(message, before, order), alert, OrderChanged(order, text)]
+        return effects + self._credit_unowned(order)
+
+    def _credit_unowned(self, order: Order) -> list[Effect]:
+        """Book the fills of an order with its strategy, once it is known whose it is."""
+        fills = self._unowned.pop(order.order_id, ()) if order.order_id else ()
+        return [effect for fill in fills for effect in self._credit(order, fill)]
 
     def _on_filled(self, message: Filled) -> list[Effect]:
         fill = message.fill
@@ -450,6 +468,7 @@ class Engine:
         for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
             effects += self.step(repair)
         self._untold_fills = None
+        self.disputed = tuple(each.known for each in reconcile.disputes(self.state.orders, message))
         self.state.cash_besides = Money(message.balance.cash - self.state.ledger.cash)
         state = self.state
         held = {p.ticker: p.qty for p in state.ledger.positions.values() if p.subaccount == state.home}

@@ -21,6 +21,7 @@ from kalshi_cli.core.messages import (
     Effect,
     Message,
     OrderAccepted,
+    OrderChanged,
     OrderRejected,
     OrderUnknown,
     ReadFailed,
@@ -90,13 +91,17 @@ class Guards:
 
     def order(self, message: Message, before: Order | None, order: Order | None) -> list[Effect]:
         """News of an order: as it was, and as it is, or None where the news changed nothing."""
-        effects = self._answers.heard(message)
+        effects = self._answers.heard(message) + self._strangers.doubles()
         if order is None:
             return effects
         effects += self._crossings.heard(message, order) + self._fees.ended(order)
         if before is None:
             return effects + self._strangers.met(order)
         return effects + self._late(before, order) + self._strangers.named(before, order)
+
+    def is_undecided(self, order: Order) -> bool:
+        """Whether it may be a second order under an id of ours, or the first with another id than a reply said."""
+        return self._strangers.is_undecided(order)
 
     def _late(self, before: Order, order: Order) -> list[Effect]:
         """What was given up, or refused, is there all the same and counts again."""
@@ -297,6 +302,7 @@ class _Strangers:
         self._tighten = tighten
         self._known = known
         self._unowned: dict[str, tuple[Ts, Fill]] = {}
+        self._seconds: dict[str, Order] = {}
         self.since = state.now
 
     def met(self, order: Order) -> list[Effect]:
@@ -304,9 +310,35 @@ class _Strangers:
         own = self._state.orders.get(order.client_order_id)
         is_second = own is not None and own.order_id != order.order_id
         if own is not None and is_second and (not own.is_foreign or order.client_order_id.startswith(OWN_ID)):
-            text = f"{_words(order)}, besides {own.order_id}: two orders of one intent. See `kalshi order list`"
-            return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
+            if self._state.orders.is_proven(own):
+                return self._double(own, order)
+            self._seconds[order.order_id] = order
+            if len(self._seconds) > MAX_WATCHED:
+                del self._seconds[next(iter(self._seconds))]
+            return []
         return self._told(order.order_id, order.client_order_id, _words(order)) if _counts(order) else []
+
+    def doubles(self) -> list[Effect]:
+        """Second orders, once the exchange itself showed the first: the id in a reply may be false."""
+        effects: list[Effect] = []
+        for order_id, order in list(self._seconds.items()):
+            own = self._state.orders.get(order.client_order_id)
+            is_second = own is not None and own.order_id not in ("", order_id)
+            if own is not None and is_second and not self._state.orders.is_proven(own):
+                continue
+            del self._seconds[order_id]
+            if own is not None and is_second:
+                latest = self._state.orders.by_order_id(order_id) or order
+                effects += [*self._double(own, latest), OrderChanged(latest)]
+        return effects
+
+    def _double(self, own: Order, order: Order) -> list[Effect]:
+        text = f"{_words(order)}, besides {own.order_id}: two orders of one intent. See `kalshi order list`"
+        return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
+
+    def is_undecided(self, order: Order) -> bool:
+        """Whether it may be a second order. It is not on file before that is known: after a crash it is met again."""
+        return order.order_id in self._seconds
 
     def named(self, before: Order, order: Order) -> list[Effect]:
         """An order under an id of ours is met on the exchange for the first time: is it the one we sent?"""

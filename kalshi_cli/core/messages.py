@@ -29,9 +29,6 @@ from kalshi_cli.units import Price, Qty, Ts
 Level = tuple[Price, Qty]
 
 
-# -- messages -----------------------------------------------------------------------------------------------------
-
-
 class Message(msgspec.Struct, frozen=True, gc=False):
     """Something happened at `ts` (milliseconds, the exchange's time where it gave one)."""
 
@@ -204,6 +201,14 @@ class OrderState(Message, frozen=True):
     order: Order
 
 
+class OrderRepaired(Message, frozen=True):
+    """A fresh and complete read contradicts what a reply said of this order of ours, here as we have it: the `record`
+    of the exchange replaces it; None where the exchange has no order under either id."""
+
+    known: Order
+    record: Order | None = None
+
+
 class AmendEnded(Message, frozen=True):
     """What became of an amend: the order is like this now. `code` says why where it was refused: nothing changed."""
 
@@ -315,9 +320,6 @@ class MarketLocks(Message, frozen=True):
     until: dict[str, Ts]
 
 
-# -- intents ------------------------------------------------------------------------------------------------------
-
-
 class Intent(msgspec.Struct, frozen=True):
     """What a strategy wants. `reason` is kept with the order and shown by `why`."""
 
@@ -385,9 +387,6 @@ class Cancel(Intent, frozen=True):
     reason: str = ""
 
 
-# -- effects ------------------------------------------------------------------------------------------------------
-
-
 class Effect(msgspec.Struct, frozen=True):
     """Something the shell must do, now."""
 
@@ -439,9 +438,11 @@ class CancelOrder(Effect, frozen=True):
 
 
 class OrderChanged(Effect, frozen=True):
-    """An order of the account is now like this. The one state machine is `orders.py`; the store only writes it down."""
+    """An order of the account is now like this, by the one state machine in `orders.py`. `repaired` says what a reply
+    had said falsely of it."""
 
     order: Order
+    repaired: str = ""
 
 
 class FillBooked(Effect, frozen=True):

@@ -68,6 +68,34 @@ def left_over(resting: Iterable[Resting], now: Ts, *, alone_after_ms: int | None
     return breaches
 
 
+def differing(records: Iterable[Resting], absent: Iterable[Order], as_of: Ts) -> list[Breach]:
+    """Own orders that are on file otherwise than the exchange's own records have them, because a reply was false:
+    under another id, with more filled, as over while they rest; and those that the exchange does not know (`absent`).
+
+    Only a record that is newer than the last news of its order says so: the file may be ahead of what is read, and
+    without a loop it may be behind.
+    """
+    own = [each for each in records if each.known is not None and not each.known.is_foreign]
+    found = [
+        (each.known, text) for each in own if each.known is not None and (text := _difference(each.known, each.order))
+    ]
+    found += [(known, "is on file, and the exchange has no order under its id") for known in absent]
+    return [
+        _breach("ORDER_DIFFERS", known, text, "as the exchange has it")
+        for known, text in found
+        if known.updated < as_of
+    ]
+
+
+def _difference(known: Order, record: Order) -> str:
+    if known.order_id not in ("", record.order_id):
+        return f"is on file, and at the exchange it is order {record.order_id}"
+    if known.filled > record.filled:
+        return f"has {show_qty(known.filled)} filled on file, and {show_qty(record.filled)} at the exchange"
+    is_over = known.order_id and not known.status.is_live and record.status.is_live and record.qty <= known.qty
+    return f"is {known.status.value} on file, and rests at the exchange" if is_over else ""
+
+
 def foreign(resting: Iterable[Resting]) -> list[Breach]:
     """Orders that were not placed from here."""
     return [

@@ -2,7 +2,8 @@
 
 What reaches us about an order is late, doubled and out of order, and two sources count its fills. So facts are merged,
 not obeyed: `filled` only rises, an order that is over stays over, and a status moves only along `TRANSITIONS`. An order
-that may be live counts as live, with all that is left of it, until the exchange says otherwise.
+that may be live counts as live, with all that is left of it, until the exchange says otherwise. Where the exchange's
+own record proves that a reply was false, `OrderRepaired` makes the order what the record says.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from kalshi_cli.core.messages import (
     OrderCanceled,
     OrderNeverArrived,
     OrderRejected,
+    OrderRepaired,
     OrderState,
     OrderUnknown,
 )
 from kalshi_cli.core.model import BID, Fill, Order, OrderStatus, Tif
-from kalshi_cli.units import Money, Qty, Ts, notional
+from kalshi_cli.core.tracked import Tracked, was_raised
+from kalshi_cli.units import Qty, Ts
 
 MAX_HELD_FILLS = 1_000
 """Fills kept for orders whose id we do not know yet. Beyond it the oldest goes; the next statement makes up for it."""
@@ -64,52 +67,16 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 
 
-class _Tracked:
-    """An order with what is needed to merge news about it: its trades, and the time of the newest statement."""
-
-    __slots__ = ("before", "cost", "fees", "met", "order", "stated", "traded", "trades", "wanted")
-
-    def __init__(self, order: Order) -> None:
-        self.order = order
-        self.met = order.updated
-        self.before = order.filled if order.is_foreign else Qty(0)
-        """What a foreign order had traded when we met it: the fills of that may be too old to be read ever."""
-        self.stated: Ts | None = None
-        self.trades: set[str] = set()
-        self.traded = Qty(0)
-        self.fees = Money(0)
-        self.cost = Money(0)
-        self.wanted: Order | None = None
-        """What an amend asked for, while nobody knows whether it was taken."""
-
-    def count(self, fill: Fill) -> bool:
-        """Add a trade once."""
-        if fill.trade_id in self.trades:
-            return False
-        self.trades.add(fill.trade_id)
-        if fill.ts <= self.met:
-            self.before = Qty(max(0, self.before - fill.qty))
-        self.traded = Qty(self.traded + fill.qty)
-        self.fees = Money(self.fees + fill.fee)
-        self.cost = Money(self.cost + notional(fill.price, fill.qty))
-        return True
-
-    @property
-    def untold(self) -> int:
-        """How much more it traded than we have, or can have, fills of."""
-        return self.order.filled - self.traded - self.before
-
-
 class OrderIndex:
     """Orders by our id and by theirs. `apply` merges a message and returns the changed order, or None."""
 
     def __init__(self) -> None:
-        self._by_client_id: dict[str, _Tracked] = {}
-        self._by_order_id: dict[str, _Tracked] = {}
-        self._live: dict[str, dict[_Tracked, None]] = {}
-        self._ended: deque[_Tracked] = deque()
+        self._by_client_id: dict[str, Tracked] = {}
+        self._by_order_id: dict[str, Tracked] = {}
+        self._live: dict[str, dict[Tracked, None]] = {}
+        self._ended: deque[Tracked] = deque()
         self._held: dict[tuple[str, str], Fill] = {}
-        self._untold: dict[_Tracked, None] = {}
+        self._untold: dict[Tracked, None] = {}
         self.moved: set[str] = set()
         """Markets in which any order changed since whoever counts exposure took this for read, and emptied it."""
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
@@ -117,6 +84,7 @@ class OrderIndex:
             OrderRejected: self._on_rejected,
             OrderUnknown: self._on_unknown,
             OrderNeverArrived: self._on_never_arrived,
+            OrderRepaired: self._on_repaired,
             OrderState: self._on_state,
             OrderCanceled: self._on_canceled,
             AmendEnded: self._on_amend_ended,
@@ -159,6 +127,18 @@ class OrderIndex:
         return [
             (tracked.order, Qty(tracked.untold)) for tracked in self._untold if ticker in (None, tracked.order.ticker)
         ]
+
+    def looked_for(self) -> list[Order]:
+        """Orders of which a read of the account must have the record: live ones, and those whose fills are missing."""
+        return [*self.live(), *(each.order for each in self._untold if not each.order.status.is_live)]
+
+    def is_proven(self, order: Order) -> bool:
+        """Whether the exchange showed an order under its id, in a record or a fill; a reply alone may be false."""
+        return self._by_order_id[order.order_id].is_proven
+
+    def contradicts(self, record: Order) -> bool:
+        """Whether merging cannot bring the order to this record of it."""
+        return self._by_order_id[record.order_id].contradicts(record)
 
     def worst_case(self, ticker: str, subaccount: int = 0) -> tuple[Qty, Qty]:
         """What the position of a subaccount may still gain and lose: all that is left of its live bids, and asks."""
@@ -234,7 +214,11 @@ class OrderIndex:
         What only the newest statement can say (price, size, expiry) is ignored when old. What filled, and that an order
         is over, is never too old to be true.
         """
-        tracked = self._by_order_id.get(stated.order_id) or self._unacknowledged(stated)
+        tracked = self._by_order_id.get(stated.order_id)
+        if tracked is not None and _is_of_another(tracked.order, stated):
+            self._restart(tracked)  # a reply about another order gave it this id
+            tracked = None
+        tracked = tracked or self._unacknowledged(stated)
         if tracked is None:
             twin = self.get(stated.client_order_id)
             strategy = twin.strategy if twin and twin.order_id else ""
@@ -256,7 +240,7 @@ class OrderIndex:
         if tracked.stated is None or stated.updated >= tracked.stated:
             tracked.stated = stated.updated
             changes |= {"expires": stated.expires or known.expires, "exchange_index": stated.exchange_index}
-            if known.status not in _AFTER or _was_raised(known, stated):
+            if known.status not in _AFTER or was_raised(known, stated):
                 changes |= {"price": stated.price, "qty": stated.qty, "reduced": stated.reduced}
         return self._merge(tracked, stated.updated, stated.status, stated.filled, changes)
 
@@ -276,11 +260,11 @@ class OrderIndex:
             status = OrderStatus.RESTING
         else:  # the rest was cancelled at once; `remaining` of an unfilled IOC is not to be relied on (2026-10)
             status = OrderStatus.CANCELED
-        if order.order_id not in ("", message.order_id):
-            if message.order_id in self._by_order_id:
-                return None
-            twin = msgspec.structs.replace(order, order_id=message.order_id, filled=message.filled, status=status)
-            return self.adopt(msgspec.structs.replace(twin, reduced=Qty(0), fees=Money(0), fill_cost=Money(0)))
+        if order.order_id not in ("", message.order_id):  # a second order is met as the exchange states it
+            return None
+        if self._by_order_id.get(message.order_id, tracked) is not tracked:
+            reason = "the reply names another order"
+            return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": reason})
         return self._merge(tracked, message.ts, status, message.filled, {"order_id": message.order_id})
 
     def _on_rejected(self, message: OrderRejected) -> Order | None:
@@ -295,6 +279,22 @@ class OrderIndex:
         if tracked is None or tracked.order.order_id or status not in TRANSITIONS[tracked.order.status]:
             return None
         return self._merge(tracked, ts, status, Qty(0), {"code": code})
+
+    def _on_repaired(self, message: OrderRepaired) -> Order | None:
+        """Begin again with the record of the exchange; without one, in doubt. A second order that was met under the
+        record's id is this one."""
+        tracked, record = self._by_client_id.get(message.known.client_order_id), message.record
+        if tracked is None or self._by_order_id.get(message.known.order_id) is not tracked:
+            return None
+        met = self._by_order_id.get(record.order_id) if record is not None else None
+        if met is not None and met is not tracked:
+            if not met.order.is_foreign:
+                return None
+            self._remove(met)
+        self._restart(tracked)
+        if record is None:
+            return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": "not_on_the_exchange"})
+        return self.adopt(msgspec.structs.replace(record, client_order_id=tracked.order.client_order_id))
 
     def _on_unknown(self, message: OrderUnknown) -> Order | None:
         tracked = self._by_client_id.get(message.client_order_id)
@@ -342,7 +342,7 @@ class OrderIndex:
 
     # -- how ------------------------------------------------------------------------------------------------------
 
-    def _find(self, order_id: str, client_order_id: str) -> _Tracked | None:
+    def _find(self, order_id: str, client_order_id: str) -> Tracked | None:
         """The order that both ids name. Where they name two, none: a reply about another order proves nothing."""
         tracked = self._by_order_id.get(order_id)
         if tracked is not None:
@@ -352,7 +352,7 @@ class OrderIndex:
             return None
         return tracked
 
-    def _unacknowledged(self, stated: Order) -> _Tracked | None:
+    def _unacknowledged(self, stated: Order) -> Tracked | None:
         """Our own order that this statement is the first to name."""
         tracked = self._by_client_id.get(stated.client_order_id)
         if tracked is None or tracked.order.order_id:
@@ -367,7 +367,7 @@ class OrderIndex:
             del self._held[next(iter(self._held))]
 
     def _insert(self, order: Order, stated: Ts | None = None) -> Order:
-        tracked = _Tracked(order)
+        tracked = Tracked(order)
         tracked.stated = stated
         if order.client_order_id:
             self._by_client_id.setdefault(order.client_order_id, tracked)
@@ -376,7 +376,7 @@ class OrderIndex:
         return tracked.order
 
     def _merge(
-        self, tracked: _Tracked, ts: Ts, status: OrderStatus, filled: Qty, changes: dict[str, Any]
+        self, tracked: Tracked, ts: Ts, status: OrderStatus, filled: Qty, changes: dict[str, Any]
     ) -> Order | None:
         """Lay news over an order. Returns it if anything but the time of the news changed."""
         known = tracked.order
@@ -386,7 +386,7 @@ class OrderIndex:
             self._by_order_id[order.order_id] = tracked
             for fill in [fill for fill in self._held.values() if fill.order_id == order.order_id]:
                 tracked.count(self._held.pop(fill.key))
-        if status not in TRANSITIONS[known.status] and not _was_raised(known, order):
+        if status not in TRANSITIONS[known.status] and not was_raised(known, order):
             status = known.status
         filled = Qty(min(max(known.filled, filled, tracked.traded), order.qty))
         rest = order.qty - filled
@@ -411,7 +411,23 @@ class OrderIndex:
             self._place(tracked)
         return order if order != msgspec.structs.replace(known, updated=order.updated) else None
 
-    def _place(self, tracked: _Tracked) -> None:
+    def _restart(self, tracked: Tracked) -> None:
+        """Take back what a reply said of an order: it is in doubt, counts in full, and its fills find it anew."""
+        was_live = tracked.order.status.is_live
+        del self._by_order_id[tracked.order.order_id]
+        for fill in tracked.restart():
+            self._hold(fill)
+        self._untold.pop(tracked, None)
+        self.moved.add(tracked.order.ticker)
+        if not was_live:
+            self._place(tracked)
+
+    def _remove(self, tracked: Tracked) -> None:
+        """Forget an order of others that turned out to be one of ours; its fills are held for that one."""
+        self._restart(tracked)
+        del self._live[tracked.order.ticker][tracked]
+
+    def _place(self, tracked: Tracked) -> None:
         """Put it among the live orders of its market, or among those that are over."""
         market = self._live.setdefault(tracked.order.ticker, {})
         if tracked.order.status.is_live:
@@ -424,7 +440,7 @@ class OrderIndex:
         if len(self._ended) > MAX_ENDED_ORDERS:
             self._forget(self._ended.popleft())
 
-    def _forget(self, tracked: _Tracked) -> None:
+    def _forget(self, tracked: Tracked) -> None:
         if tracked.order.status.is_live:  # it came back
             return
         for index, key in (
@@ -437,9 +453,10 @@ class OrderIndex:
         self.moved.add(tracked.order.ticker)
 
 
-def _was_raised(known: Order, stated: Order) -> bool:
-    """Filled as we counted, and larger by now: somebody amended it elsewhere, and what is left of it may trade."""
-    return known.status is OrderStatus.FILLED and stated.qty > known.qty
+def _is_of_another(ours: Order, stated: Order) -> bool:
+    """Whether the exchange says that the id which we have of an order of ours is that of an order under another id."""
+    names = (ours.client_order_id, stated.client_order_id)
+    return not ours.is_foreign and all(names) and names[0] != names[1]
 
 
 def is_as_sent(sent: Order, stated: Order) -> bool:

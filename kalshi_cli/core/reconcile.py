@@ -6,7 +6,8 @@ unless the list is complete and fresher than our last write by a margin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,12 +20,13 @@ from kalshi_cli.core.messages import (
     Message,
     OrderNeverArrived,
     OrderRejected,
+    OrderRepaired,
     OrderState,
     Settled,
 )
 from kalshi_cli.core.model import Fill, Order, OrderStatus
 from kalshi_cli.core.orders import DUPLICATE_ID, OrderIndex, is_amend_open, is_id_taken
-from kalshi_cli.units import Qty, Ts, show_qty
+from kalshi_cli.units import Qty, Ts, show_price, show_qty
 
 NEVER_ARRIVED_MARGIN_MS = 45_000
 """How much later than the order's making the exchange's own data must be before "not there" means "never was".
@@ -45,6 +47,11 @@ def diff(orders: OrderIndex, is_booked: Callable[[Fill], bool], snapshot: Accoun
     """
     missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill)]  # they come newest first
     repairs: list[Message] = [Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)]
+    repairs += [
+        OrderRepaired(snapshot.ts, each.known, each.record)
+        for each in disputes(orders, snapshot)
+        if each.is_certain or snapshot.as_of > provable_at(each.known)
+    ]
     for order in snapshot.orders:
         ours = orders.get(order.client_order_id)
         if ours is not None and is_id_taken(ours) and order.created < ours.created - OLDER_MS:
@@ -72,12 +79,59 @@ def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
     return snapshot.as_of > provable_at(order)
 
 
+class Dispute(NamedTuple):
+    """An order of ours that the exchange's records contradict, and its record; None where there is none.
+
+    `is_certain`: the id that a reply gave it is that of another order. Otherwise the read may trail the reply.
+    """
+
+    known: Order
+    record: Order | None
+    is_certain: bool = False
+
+
+def disputes(orders: OrderIndex, snapshot: AccountSnapshot) -> Iterator[Dispute]:
+    """Orders of ours of which a reply said what the records of this read do not: another id, more filled, over.
+
+    The record is the one under the order's exchange id, if it has our client id too; else the one under our client id,
+    where nothing but the reply ever showed an order under that exchange id. An amend without an answer is no dispute.
+    """
+    by_id = {record.order_id: record for record in snapshot.orders}
+    by_name = {record.client_order_id: record for record in reversed(snapshot.orders) if record.client_order_id}
+    ours = {order.client_order_id: order for order in orders.looked_for()}
+    ours |= {name: known for name in by_name if (known := orders.get(name)) is not None}
+    for name, known in ours.items():
+        if known.is_foreign or not known.order_id or is_amend_open(known):
+            continue
+        record, named = by_id.get(known.order_id), by_name.get(name)
+        is_of_another = record is not None and record.client_order_id not in ("", name)
+        if record is not None and not is_of_another:
+            if orders.contradicts(record):
+                yield Dispute(known, record)
+        elif is_of_another or not orders.is_proven(known):
+            is_ours = named is not None and (named.ticker, named.side) == (known.ticker, known.side)
+            yield Dispute(known, named if is_ours else None, is_of_another)
+
+
+def difference(before: Order, after: Order) -> str:
+    """What was false of an order, in words."""
+    pairs = (
+        ("its id", before.order_id or "none", after.order_id or "none"),
+        ("filled", show_qty(before.filled), show_qty(after.filled)),
+        ("left", show_qty(before.remaining), show_qty(after.remaining)),
+        ("price", show_price(before.price), show_price(after.price)),
+        ("status", before.status.value, after.status.value),
+    )
+    return ", ".join(f"{what} was {was}, is {now}" for what, was, now in pairs if was != now)
+
+
 def provable_at(order: Order) -> Ts:
-    """A complete read that is valid for longer than this tells what became of an order, or an amend, without an answer.
+    """A complete read that is valid for longer than this tells what became of an order, or an amend, without an answer,
+    and what is true of one that was answered.
 
     Until then it may still arrive, and after that an order may no longer rest: it has expired.
     """
-    if is_amend_open(order):
+    if is_amend_open(order) or order.order_id:
         return Ts(order.updated + NEVER_ARRIVED_MARGIN_MS)
     return Ts(max(order.created + NEVER_ARRIVED_MARGIN_MS, order.expires or 0))
 

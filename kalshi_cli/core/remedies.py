@@ -40,6 +40,7 @@ REMEDIES: dict[str, Remedy] = {
     # the loop
     "ORDER_UNKNOWN": _ORDER,
     "ORDER_UNKNOWN_LONG": _ORDER,
+    "ORDER_REPAIRED": _ORDER,
     "LATE_ORDER": _STRANGERS,
     "FILLS_MISSING": Remedy("drift", "kalshi check drift"),
     "FEE_MISMATCH": Remedy("drift", "kalshi check drift"),
@@ -106,6 +107,7 @@ REMEDIES: dict[str, Remedy] = {
     "API_SLOW": Remedy("api-guard", "kalshi exchange", "check"),
     "API_ERRORS": Remedy("api-guard", "kalshi exchange", "check"),
     "ORDER_STALE": Remedy("unknown-order", "kalshi order list", "check"),
+    "ORDER_DIFFERS": Remedy("unknown-order", "kalshi order reconcile", "check"),
     "REJECT_RATE": Remedy("execution", "kalshi check orders", "check"),
     "STRATEGY_OUT": Remedy("guard-tripped", "kalshi status", "check"),
     "RECENT_ERRORS": Remedy("guard-tripped", "kalshi alerts", "check"),

@@ -111,7 +111,7 @@ def read_account(
 ) -> tuple[AccountSnapshot, list[Effect]]:
     """Read the whole account and repair what differs; the read, and the repairs, which are written down."""
     start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
-    orders = [*engine.state.orders.live(), *lookup]
+    orders = [*engine.state.orders.looked_for(), *lookup]
     known = engine.state.orders.by_order_id
     snapshot = account_snapshot(client, clock, since=start, live=orders, known=known)
     effects = engine.step(snapshot)
@@ -122,8 +122,8 @@ def read_account(
 
 
 def in_doubt(engine: Engine) -> list[Order]:
-    """Orders of which nobody knows whether they are on the exchange, and those of which nobody knows the terms."""
-    return [order for order in engine.state.orders.live() if is_in_doubt(order)]
+    """Orders of which nobody knows whether they are on the exchange, or the terms, or whether a reply was true."""
+    return [*(order for order in engine.state.orders.live() if is_in_doubt(order)), *engine.disputed]
 
 
 def is_in_doubt(order: Order) -> bool:
@@ -147,14 +147,16 @@ def reconcile_unknown(
     *,
     wait_s: float = 0.0,
     note: Callable[[str], None] = lambda _text: None,
+    repaired: Callable[[Order, str], None] = lambda _order, _text: None,
 ) -> tuple[list[Order], list[Order]]:
-    """Orders that were in doubt and are known now, and those that still are not.
+    """Return orders that were in doubt, or on file as a false reply had them, and are known now; and those that still
+    are not.
 
-    Fresh, complete reads: one, and more for up to `wait_s` while the proof of an order that is not found falls due
-    within that time. `note` says what is waited for.
+    Fresh, complete reads: one, and more for up to `wait_s` while the proof of an order falls due within that time.
+    `note` says what is waited for, `repaired` hears what was false of an order on file.
     """
     memory = store.load()
-    doubtful = [order for order in memory.orders if order.status in _IN_DOUBT]
+    names = {order.client_order_id or order.order_id: order for order in memory.orders if order.status in _IN_DOUBT}
     engine = restore(
         memory,
         State(lock=client.lock, now=clock.now()),
@@ -165,16 +167,22 @@ def reconcile_unknown(
         on_file=store.order,
     )
     until = clock.monotonic() + wait_s
-    read_account(client, store, clock, engine)
+
+    def hear(_snapshot: AccountSnapshot, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, OrderChanged) and effect.repaired:
+                names[effect.order.client_order_id] = effect.order
+                repaired(effect.order, effect.repaired)
+
+    hear(*read_account(client, store, clock, engine))
     if wait_s:
-        wait_for_proof(client, store, clock, engine, until=until, note=note)
+        wait_for_proof(client, store, clock, engine, until=until, note=note, heard=hear)
+    disputed = {order.client_order_id: order for order in engine.disputed}
     known = engine.state.orders
-    found = (known.get(old.client_order_id) or known.by_order_id(old.order_id) for old in doubtful)
+    found = (known.get(old.client_order_id) or known.by_order_id(old.order_id) for old in (names | disputed).values())
     orders = [order for order in found if order is not None]
-    return (
-        [order for order in orders if order.status not in _IN_DOUBT],
-        [order for order in orders if order.status in _IN_DOUBT],
-    )
+    open_ = [order for order in orders if order.status in _IN_DOUBT or order.client_order_id in disputed]
+    return [order for order in orders if order not in open_], open_
 
 
 def wait_for_proof(

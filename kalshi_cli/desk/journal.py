@@ -289,7 +289,9 @@ class Journal:
             return
         since = self._waiting.get(order.client_order_id)
         event, latency_s = "order_changed", None
-        if since is not None:
+        if effect.repaired:
+            event = "order_repaired"
+        elif since is not None:
             event = _ENDS.get(order.status, "order_acknowledged" if order.order_id else event)
         if since is not None and order.order_id:
             latency_s = self._clock.monotonic() - since
@@ -304,7 +306,10 @@ class Journal:
         if event in _ENDS.values() or not (order.status.is_live or order.is_foreign):
             self._count(order.status.value)
         latency_ms = None if latency_s is None else round(latency_s * 1000, 1)
-        self._out.line(event, **order_fields(order), latency_ms=latency_ms, exchange_ts_ms=order.updated)
+        self._out.line(
+            event, **order_fields(order), latency_ms=latency_ms, exchange_ts_ms=order.updated,
+            detail=text_field(effect.repaired),
+        )  # fmt: skip
 
     def _filled(self, effect: FillBooked) -> None:
         fill = effect.fill

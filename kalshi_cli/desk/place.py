@@ -250,8 +250,9 @@ class OrderDesk:
         """Where the engine's effects go; without a stream."""
         orders = engine.state.orders
         return LiveVenue(
-            self.client, None, self.clock, live=orders.live, known=orders.by_order_id, since=engine.state.last_entry
-        )
+            self.client, None, self.clock,
+            live=orders.looked_for, known=orders.by_order_id, since=engine.state.last_entry,
+        )  # fmt: skip
 
     def propose(self, ticket: Ticket) -> tuple[Engine, Proposal]:
         """Bring account and market up to date and hold the order against every control.

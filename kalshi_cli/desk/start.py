@@ -40,6 +40,7 @@ class Differences:
     def __init__(self, orders: Iterable[Order]) -> None:
         self._before = {_name(order): order for order in orders}
         self._after: dict[str, Order] = {}
+        self._repaired: dict[str, str] = {}
         self.fills: list[Fill] = []
         self.settlements: list[Settlement] = []
         self.latest: AccountSnapshot | None = None
@@ -54,6 +55,8 @@ class Differences:
                 self.settlements.append(effect.settlement)
             elif isinstance(effect, OrderChanged):
                 self._after[_name(effect.order)] = effect.order
+                if effect.repaired:
+                    self._repaired[_name(effect.order)] = effect.repaired
 
     @property
     def orders(self) -> list[tuple[str, Order]]:
@@ -62,6 +65,8 @@ class Differences:
         return [(kind, order) for kind, order in found if kind]
 
     def _kind(self, name: str, order: Order) -> str:
+        if name in self._repaired:
+            return "repaired"
         before = self._before.get(name)
         if before is None:
             return "foreign" if order.is_foreign and order.status.is_live else ""
@@ -81,7 +86,7 @@ class Differences:
 
     def lines(self) -> list[str]:
         """The differences one by one, the first of them where they are many."""
-        found = [_order_line(kind, order) for kind, order in self.orders]
+        found = [_order_line(kind, order, self._repaired.get(_name(order), "")) for kind, order in self.orders]
         found += [
             f"  settled {each.ticker}: {each.result}, paid {show_money(each.revenue)}" for each in self.settlements
         ]
@@ -208,11 +213,12 @@ def _name(order: Order) -> str:
     return order.client_order_id or order.order_id
 
 
-def _order_line(kind: str, order: Order) -> str:
+def _order_line(kind: str, order: Order, repaired: str) -> str:
     side = "bid" if order.side is BID else "ask"
     what = f"{side} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"
     filled = f", {show_qty(order.filled)} filled" if order.filled else ""
-    return f"  order {kind.replace('_', ' ')}: {_name(order)} {what} is {order.status.value.lower()}{filled}"
+    text = f"  order {kind.replace('_', ' ')}: {_name(order)} {what} is {order.status.value.lower()}{filled}"
+    return f"{text}; a reply was false: {repaired}" if repaired else text
 
 
 def _fill_line(fill: Fill) -> str:

@@ -36,8 +36,11 @@ def read(kind: type[T], values: tuple[object, ...]) -> T:
 INSERT_INTENT = insert("orders", Order, key="key")
 # Two programs write of one order, and the stream of one of them may trail: what is over on file stays over, unless it
 # was raised elsewhere.
-PUT_ORDER = insert("orders", Order, key="key") + (
+# A repair is not bound by that: what ended it on file was false.
+PUT_REPAIRED = insert("orders", Order, key="key") + (
     f" ON CONFLICT (key) DO UPDATE SET {', '.join(f'{each} = excluded.{each}' for each in Order.__struct_fields__)}"
+)
+PUT_ORDER = PUT_REPAIRED + (
     " WHERE NOT (orders.status IN ('filled', 'canceled', 'expired')"
     " AND excluded.status IN ('submitted', 'unknown', 'resting') AND excluded.qty <= orders.qty)"
 )
@@ -94,7 +97,11 @@ ORDERS_TO_REMEMBER = " OR ".join((_LIVE, f"updated >= {_OLDEST_OPEN}", _LATELY, 
 ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
 LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
 ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > ?) ORDER BY created, key"  # noqa: S608
-TWIN = "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ? AND order_id <> '' AND key <> ?"
+# Where both have a client order id, it is the same: a false reply can give an order of ours the id of another.
+TWIN = (
+    "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ?1 AND order_id <> '' AND key <> ?2"
+    " AND (client_order_id IN ('', ?3) OR ?3 = '')"
+)
 
 COUNT_DENIALS = """SELECT strategy, code, SUM(count) FROM denials WHERE minute >= ? AND ? IN ('', ticker)
     GROUP BY strategy, code ORDER BY strategy, SUM(count) DESC, code"""

@@ -509,7 +509,8 @@ def test_a_late_order_is_adopted_as_ours(build: Build) -> None:
 
 
 def test_resting_orders_missing_from_a_list_stay_live(live: tuple[Engine, str], build: Build) -> None:
-    engine, _ = live
+    engine, order = live
+    engine.step(OrderState(NOW, build.order(order, order_id="o1")))
     assert engine.step(snapshot(build, as_of=Ts(NOW + 10_000_000))) == []
     assert len(engine.state.orders.live()) == 1
 

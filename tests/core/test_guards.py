@@ -196,6 +196,7 @@ def test_a_guard_never_loosens_a_halt(engine: Engine) -> None:
 def test_what_a_guard_finds_in_a_pause_is_a_halt_when_the_pause_is_over(build: Build, engine: Engine) -> None:
     """A pause is a halt to the engine; the state file tells them apart, and must hear of both."""
     order = rest(engine)
+    engine.step(OrderState(NOW, build.order(order.client_order_id, order_id="o1")))
     engine.step(Command(NOW, HALTED, "PAUSED", "lunch"))
     effects = engine.step(OrderState(NOW, build.order(order.client_order_id, order_id="o2")))
     assert moves(effects) == [(HALTED, "DOUBLE_ORDER")]
@@ -204,6 +205,7 @@ def test_what_a_guard_finds_in_a_pause_is_a_halt_when_the_pause_is_over(build: B
 def test_a_guard_is_on_file_before_the_order_that_made_it_speak(build: Build, engine: Engine) -> None:
     """After a crash in between the order is known, and known orders make no guard speak."""
     first = rest(engine, "o1")
+    engine.step(OrderState(NOW, build.order(first.client_order_id, order_id="o1")))
     clash = place(engine, price=39)
     given_up = place(engine, price=38)
     engine.step(OrderNeverArrived(NOW, given_up.client_order_id))

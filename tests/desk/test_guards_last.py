@@ -87,6 +87,7 @@ def test_the_first_cause_of_a_halt_stays_on_file(virtual: Virtual) -> None:
     loop = Loop(virtual)
     loop.ticks(1)
     [mine] = loop.live
+    loop.take(OrderState(virtual.clock.now(), mine))
     loop.take(OrderState(virtual.clock.now(), twin_of(mine)))
     halt = virtual.store.halt()
     third = msgspec.structs.replace(twin_of(mine), order_id="third", qty=contracts(7))
@@ -103,7 +104,9 @@ Upset = Callable[[Engine, Virtual], list[Effect]]
 
 def twice(engine: Engine, virtual: Virtual) -> list[Effect]:
     """The network delivered a create twice."""
-    return engine.step(OrderState(virtual.clock.now(), twin_of(placed(engine, virtual))))
+    order = placed(engine, virtual)
+    engine.step(OrderState(virtual.clock.now(), order))
+    return engine.step(OrderState(virtual.clock.now(), twin_of(order)))
 
 
 def clash(engine: Engine, virtual: Virtual) -> list[Effect]:

@@ -222,6 +222,7 @@ def test_a_batch_is_one_request_with_an_answer_for_each_order(serve, connect):
         ([placed(1), placed(2, order_id=None), placed(3)], {"c2"}),
         ([placed(1), placed(2, fill_count=None), placed(3)], {"c2"}),
         ([placed(3), placed(2), placed(1)], set()),
+        ([placed(1), placed(2, order_id="o1"), placed(3)], {"c1", "c2"}),
     ],
 )
 def test_an_order_that_the_answer_does_not_settle_is_unknown_and_named(serve, connect, items, unknown):
@@ -448,3 +449,20 @@ def test_a_halt_is_seen_before_whatever_could_trade_and_before_its_first_byte(se
         with pytest.raises(HaltedError):
             call(connect(server.url, before_create=may))
         assert (asked[-1], len(server.seen)) == (halted_at, 0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.cancel_order(ORDER),
+        lambda client: client.amend_order(ORDER, ORDER),
+        lambda client: client.decrease_order(ORDER, to=Qty(100)),
+    ],
+)
+@pytest.mark.parametrize("ids", [{"order_id": "another"}, {"client_order_id": "somebody"}])
+def test_a_reply_that_names_another_order_by_either_id_is_not_believed(serve, connect, call, ids):
+    """F21: the body is ignored, and the order is read."""
+    fields = {"order_id": ORDER.order_id, "client_order_id": ORDER.client_order_id, "reduced_by": "1.00"}
+    reply = ok(**(fields | {"remaining_count": "1.00", "fill_count": "0.00", "ts_ms": 1} | ids))
+    with pytest.raises(OutcomeUnknownError, match="it is about"):
+        call(connect(serve(reply).url))

@@ -39,23 +39,28 @@ def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: s
 
 
 class ReconciledRow(OrderRow, frozen=True, kw_only=True):
-    """An order that was in doubt. `found`: adopted, refused, never_arrived or still_unknown.
+    """An order that was in doubt, or on file otherwise than it is. `found`: adopted, repaired, refused, never_arrived
+    or still_unknown.
 
-    `provable_at`: after this a fresh read ends the doubt; null where it has ended.
+    `provable_at`: after this a fresh read ends the doubt; null where it has ended. `repaired`: what a reply of the
+    exchange had said falsely of the order, and what is true; null where none did.
     """
 
     found: str
     provable_at: Ts | None
+    repaired: str | None
 
     shown = ("ticker", "action", "side", "price", "found", "filled", "client_order_id", "order_id")
     """What tells a person which order it is comes first; the ids of those in doubt are in the error, too."""
 
 
-def reconciled_row(order: Order) -> ReconciledRow:
-    row, found = order_row(order), found_as(order)
+def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
+    row, found = order_row(order), "still_unknown" if is_open else found_as(order)
+    if repaired and found == "adopted":
+        found = "repaired"
     fields = {name: getattr(row, name) for name in row.__struct_fields__}
     due = provable_at(order) if found == "still_unknown" else None
-    return ReconciledRow(**fields, found=found, provable_at=due)
+    return ReconciledRow(**fields, found=found, provable_at=due, repaired=repaired or None)
 
 
 class BatchRow(Row, frozen=True, kw_only=True):

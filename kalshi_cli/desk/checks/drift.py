@@ -7,6 +7,7 @@ from kalshi_cli.core.account_drift import Books, Compared, cash_drift, compare
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, report
 from kalshi_cli.core.edge import FEWEST_EVENTS, FEWEST_FILLS, bets_of, edge_kept
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
+from kalshi_cli.desk.checks.records import READ, false_on_file
 from kalshi_cli.desk.portfolio import Portfolio
 from kalshi_cli.errors import ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.store.base import CashBase, Store
@@ -35,9 +36,11 @@ def examine(readings: Readings) -> CheckReport:
         account, cash = _at_rest(readings)
         compared = _compared(readings, store, account)
         found[:] = [compared]
-        return [*compared.breaches, *looked("cash", lambda: _cash(readings, store, compared, cash, measures, remarks))]
+        differ = looked("orders", lambda: false_on_file(readings))
+        money = looked("cash", lambda: _cash(readings, store, compared, cash, measures, remarks))
+        return [*compared.breaches, *differ, *money]
 
-    breaches = confirmed(readings, look, "portfolio", "pockets", "balance", "moved")
+    breaches = confirmed(readings, look, "portfolio", "pockets", "balance", "moved", *READ)
     breaches += _edge(readings, store, measures, remarks)
     known = (
         f"{counted(len(store.fills()), 'fill')} and the positions of {counted(len(found[0].ledger.tickers), 'market')}"

@@ -17,7 +17,7 @@ from kalshi_cli.core.order_check import (
     refusals,
 )
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
-from kalshi_cli.store.base import Store
+from kalshi_cli.desk.checks.records import READ, false_on_file, on_file
 from kalshi_cli.units import Ts
 
 FIRST = "rejected_pct"
@@ -33,7 +33,7 @@ def examine(readings: Readings) -> CheckReport:
         doubts = in_doubt(store.live_orders() if store is not None else (), readings.clock.now())
         return doubts + looked("resting orders", lambda: _resting(readings))
 
-    breaches = confirmed(readings, look, "resting")
+    breaches = confirmed(readings, look, *READ)
     sent = store.orders(Ts(readings.clock.now() - HOUR_MS)) if store is not None else ()
     since = readings.clock.now() - HOUR_MS
     sent = tuple(order for order in sent if order.created >= since and not order.is_foreign)
@@ -45,24 +45,20 @@ def examine(readings: Readings) -> CheckReport:
 
 def _resting(readings: Readings) -> list[Breach]:
     """Read from the exchange first: an order is on file before it is sent."""
+    differ = false_on_file(readings)
     listed, store, now = readings.resting, readings.store, readings.clock.now()
 
-    resting = [Resting(order, _on_file(store, order)) for order in listed]
+    resting = [Resting(order, on_file(store, order)) for order in listed]
     triggered = {group.group_id for group in store.groups() if group.is_triggered} if store is not None else set()
     loop = readings.loop
     is_alone = loop.who is None or not loop.is_of_account
     alone_after_ms = int(readings.config.trade.order_expiry_s * 1000) if is_alone else None
     return [
+        *differ,
         *left_over(resting, now, alone_after_ms=alone_after_ms),
         *foreign(resting),
         *of_triggered(resting, triggered),
     ]
-
-
-def _on_file(store: Store | None, order: Order) -> Order | None:
-    if store is None:
-        return None
-    return store.order(order.order_id) or (store.order(order.client_order_id) if order.client_order_id else None)
 
 
 def _summary(readings: Readings, breaches: list[Breach]) -> str:

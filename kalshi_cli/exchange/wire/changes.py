@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -17,7 +18,7 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.orders import ID_TAKEN
 from kalshi_cli.exchange.wire.base import read
-from kalshi_cli.exchange.wire.orders import encoder
+from kalshi_cli.exchange.wire.orders import check_about, encoder
 from kalshi_cli.exchange.wire.replies import is_definite
 from kalshi_cli.exchange.wire.scalars import no_negative
 from kalshi_cli.units import Qty, Ts, format_price, format_qty
@@ -105,12 +106,14 @@ class _Amended(msgspec.Struct):
     ts_ms: Ts
     remaining_count: str | None = None
     fill_count: str | None = None
+    client_order_id: str | None = None
 
 
 class _Decreased(msgspec.Struct):
     order_id: str
     remaining_count: str
     ts_ms: Ts
+    client_order_id: str | None = None
 
 
 class _Error(msgspec.Struct):
@@ -157,8 +160,7 @@ def read_amended(body: bytes, before: Order, wanted: Order) -> AmendEnded:
     """The reply to an amend, as the order is now. Counts come only where it traded or its size changed."""
 
     def convert(wire: _Amended) -> AmendEnded:
-        if wire.order_id != before.order_id:
-            raise ValueError(f"it is about {wire.order_id[:64]}, not {before.order_id}")
+        check_about(wire.order_id, wire.client_order_id, before)
         filled = before.filled + (no_negative(wire.fill_count) if wire.fill_count else 0)
         if wire.remaining_count is not None:
             left = no_negative(wire.remaining_count)
@@ -180,8 +182,7 @@ def read_decreased(body: bytes, order: Order) -> Order:
     """The reply to a decrease, as the order is now."""
 
     def convert(wire: _Decreased) -> Order:
-        if wire.order_id != order.order_id:
-            raise ValueError(f"it is about {wire.order_id[:64]}, not {order.order_id}")
+        check_about(wire.order_id, wire.client_order_id, order)
         left = no_negative(wire.remaining_count)
         gone = order.qty - order.filled - left
         if gone < 0:
@@ -200,18 +201,20 @@ def read_created_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[Pla
     """The reply to a batch of creates, one answer for each order; OrderUnknown for one that it does not answer for.
 
     The answers come in the order of the request. Those that name an order are found by that name all the same; only a
-    refusal may come without.
+    refusal may come without. Two answers with one order id are about one order, and nobody knows which.
     """
 
     def convert(wire: _CreatedMany) -> list[Placed]:
         by_id = {item.client_order_id: item for item in wire.orders if item.client_order_id}
+        shared = {each for each, count in Counter(item.order_id for item in wire.orders).items() if count > 1}
         is_whole = len(wire.orders) == len(orders)
         placed: list[Placed] = []
         for at, order in enumerate(orders):
             item = by_id.get(order.client_order_id)
             if item is None and is_whole and not wire.orders[at].client_order_id and wire.orders[at].error is not None:
                 item = wire.orders[at]
-            placed.append(_placed(item, order.client_order_id, now))
+            is_shared = item is not None and bool(item.order_id) and item.order_id in shared
+            placed.append(_placed(None if is_shared else item, order.client_order_id, now))
         return placed
 
     return read(_created_many, convert, body, "new orders")

@@ -117,12 +117,19 @@ def read_created(body: bytes, client_order_id: str) -> OrderAccepted:
     return read(_created, convert, body, "a new order")
 
 
+def check_about(order_id: str, client_order_id: str | None, order: Order) -> None:
+    """Raise ValueError where a reply names another order, by either id; the exchange does not always send ours."""
+    if order_id != order.order_id:
+        raise ValueError(f"it is about {order_id[:64]}, not {order.order_id}")
+    if client_order_id and order.client_order_id not in ("", client_order_id):
+        raise ValueError(f"it is about {client_order_id[:64]}, not {order.client_order_id}")
+
+
 def read_canceled(body: bytes, order: Order) -> OrderCanceled:
     """The reply to a cancel. In May 2026 the exchange answered some with another order's: ids are compared."""
 
     def convert(wire: _Canceled) -> OrderCanceled:
-        if wire.order_id != order.order_id:
-            raise ValueError(f"it is about {wire.order_id[:64]}, not {order.order_id}")
+        check_about(wire.order_id, wire.client_order_id, order)
         reduced = no_negative(wire.reduced_by)
         return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id, reduced=reduced)
 

@@ -1,0 +1,271 @@
+"""F77: what the exchange's own records say of orders of which a reply said something false."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from core_build import NOW, Build
+
+from kalshi_cli.core.engine import Engine
+from kalshi_cli.core.messages import (
+    AccountSnapshot,
+    Alert,
+    Effect,
+    Filled,
+    OrderAccepted,
+    OrderCanceled,
+    OrderChanged,
+    OrderRepaired,
+    OrderState,
+    OrderUnknown,
+    Place,
+    SubmitOrder,
+)
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
+from kalshi_cli.core.order_check import Resting, differing
+from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS, disputes
+from kalshi_cli.core.state import Limits
+from kalshi_cli.units import Ts, cents, contracts
+
+FRESH = Ts(NOW + NEVER_ARRIVED_MARGIN_MS + 1)
+FALSE, TRUE = "false-id", "true-id"
+
+
+@pytest.fixture
+def engine(build: Build) -> Engine:
+    ids = iter(f"own{n}" for n in range(1, 100))
+    engine = Engine(build.state(), Limits(min_edge=None), (), new_id=lambda: next(ids), order_expiry_s=None)
+    engine.step(build.book())
+    return engine
+
+
+def place(engine: Engine) -> Order:
+    verdict = engine.place(Place("KXA-1", BID, cents(40), contracts(10)), "fade")
+    assert isinstance(verdict, SubmitOrder), verdict
+    return verdict.order
+
+
+def acknowledged(engine: Engine, order_id: str = FALSE, filled: int = 0, left: int = 10) -> Order:
+    order = place(engine)
+    engine.step(OrderAccepted(NOW, order.client_order_id, order_id, contracts(filled), contracts(left)))
+    return ours(engine, order.client_order_id)
+
+
+def ours(engine: Engine, name: str = "own1") -> Order:
+    found = engine.state.orders.get(name)
+    assert found is not None
+    return found
+
+
+def record(build: Build, order_id: str = TRUE, name: str = "own1", **changes: Any) -> Order:
+    return build.order(name, order_id=order_id, **changes)
+
+
+def read(build: Build, *orders: Order, as_of: int = FRESH, **fields: Any) -> AccountSnapshot:
+    parts: dict[str, Any] = {"fills": (), "settlements": (), "positions": (), "balance": build.balance()}
+    return AccountSnapshot(Ts(FRESH + 1), as_of=Ts(as_of), since=Ts(0), orders=orders, **(parts | fields))
+
+
+def repairs(effects: list[Effect]) -> list[str]:
+    return [effect.repaired for effect in effects if isinstance(effect, OrderChanged) and effect.repaired]
+
+
+def codes(effects: list[Effect]) -> list[str]:
+    return [effect.code for effect in effects if isinstance(effect, Alert)]
+
+
+def test_a_false_id_is_repaired_by_a_fresh_read_and_both_count_until_then(build: Build, engine: Engine) -> None:
+    acknowledged(engine)
+    effects = engine.step(read(build, record(build), as_of=FRESH - 1))
+    assert (repairs(effects), codes(effects)) == ([], [])
+    assert [order.order_id for order in engine.disputed] == [FALSE]
+    assert engine.state.orders.worst_case("KXA-1") == (contracts(20), 0)
+    assert [effect for effect in effects if isinstance(effect, OrderChanged)] == [], "which of the two is not known"
+    effects = engine.step(read(build, record(build)))
+    assert repairs(effects) == [f"its id was {FALSE}, is {TRUE}"]
+    assert codes(effects) == ["ORDER_REPAIRED"]
+    assert engine.disputed == ()
+    assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
+    assert (ours(engine).order_id, ours(engine).strategy, ours(engine).is_foreign) == (TRUE, "fade", False)
+    assert engine.state.orders.by_order_id(FALSE) is None
+    assert engine.state.trading is TradingState.ACTIVE
+    assert repairs(engine.step(read(build, record(build)))) == []
+
+
+@pytest.mark.parametrize("is_met_first", [True, False])
+def test_fills_under_the_true_id_are_attached_and_credited(build: Build, engine: Engine, is_met_first: bool) -> None:
+    acknowledged(engine, filled=10, left=0)
+    over = record(build, status=OrderStatus.FILLED, filled=contracts(10))
+    if is_met_first:
+        engine.step(OrderState(NOW, over))
+    fill = build.fill("t1", order_id=TRUE, client_order_id="", qty=contracts(10))
+    effects = engine.step(read(build, over, fills=(fill,)))
+    assert repairs(effects) == [f"its id was {FALSE}, is {TRUE}"]
+    assert engine.state.orders.untold() == []
+    assert (ours(engine).filled, ours(engine).status) == (contracts(10), OrderStatus.FILLED)
+    assert engine.state.by_strategy["fade"].position("KXA-1").qty == contracts(10)
+
+
+@pytest.mark.parametrize(("status", "left"), [(OrderStatus.RESTING, 10), (OrderStatus.CANCELED, 0)])
+def test_a_false_fill_count_is_lowered(build: Build, engine: Engine, status: OrderStatus, left: int) -> None:
+    acknowledged(engine, TRUE, filled=10, left=0)
+    reduced = contracts(10 - left)
+    effects = engine.step(read(build, record(build, status=status, reduced=reduced)))
+    assert repairs(effects)[0].startswith("filled was 10, is 0")
+    assert (ours(engine).filled, ours(engine).status, ours(engine).remaining) == (0, status, contracts(left))
+    assert engine.state.orders.untold() == []
+    assert engine.disputed == ()
+
+
+def test_a_fill_count_that_its_fills_or_the_record_explain_is_left(build: Build, engine: Engine) -> None:
+    acknowledged(engine, TRUE, filled=10, left=0)
+    engine.step(Filled(NOW, build.fill("t1", order_id=TRUE, qty=contracts(10))))
+    assert repairs(engine.step(read(build, record(build)))) == []
+    assert ours(engine).filled == contracts(10)
+
+
+def test_an_order_that_a_reply_ended_and_that_rests_comes_back(build: Build, engine: Engine) -> None:
+    acknowledged(engine, TRUE)
+    engine.step(OrderCanceled(NOW, TRUE, "own1"))
+    assert engine.state.orders.live() == []
+    effects = engine.step(read(build, record(build)))
+    assert repairs(effects) == ["left was 0, is 10, status was canceled, is resting"]
+    assert engine.state.orders.live() == [ours(engine)]
+    empty = record(build, reduced=contracts(10))
+    engine.step(OrderCanceled(NOW, TRUE, "own1"))
+    assert repairs(engine.step(read(build, empty))) == [], "nothing of it can trade"
+
+
+def test_terms_that_a_reply_dated_later_are_repaired(build: Build, engine: Engine) -> None:
+    acknowledged(engine, TRUE)
+    engine.step(OrderState(NOW, record(build, reduced=contracts(7), updated=Ts(NOW + 1))))
+    assert ours(engine).remaining == contracts(3)
+    late = read(build, record(build, updated=Ts(NOW - 1)), as_of=FRESH + 1)
+    assert repairs(engine.step(late)) == ["left was 3, is 10"]
+    assert repairs(engine.step(late)) == []
+
+
+def test_an_order_that_the_exchange_never_had_is_in_doubt_and_then_ended(build: Build, engine: Engine) -> None:
+    acknowledged(engine)
+    (text,) = repairs(engine.step(read(build)))
+    assert text == f"its id was {FALSE}, is none, status was resting, is unknown"
+    assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
+    engine.step(read(build))
+    assert ours(engine).status is OrderStatus.NEVER_ARRIVED
+    assert engine.state.orders.live() == []
+
+
+def test_a_record_under_our_id_of_another_market_or_side_is_not_the_order(build: Build, engine: Engine) -> None:
+    acknowledged(engine)
+    (text,) = repairs(engine.step(read(build, record(build, side=ASK))))
+    assert "is none" in text
+
+
+def test_an_id_that_the_exchange_gives_to_another_order_is_repaired_at_once(build: Build, engine: Engine) -> None:
+    """F21: nothing has to be waited for, since the exchange itself says whose id it is."""
+    acknowledged(engine)
+    theirs = record(build, FALSE, "somebody", side=ASK, price=cents(60))
+    effects = engine.step(read(build, theirs, record(build), as_of=NOW))
+    assert repairs(effects) == [f"its id was {FALSE}, is {TRUE}"]
+    met = engine.state.orders.by_order_id(FALSE)
+    assert met is not None
+    assert (met.is_foreign, met.side) == (True, ASK)
+    assert (ours(engine).side, ours(engine).price) == (BID, cents(40))
+
+
+def test_a_message_about_another_order_does_not_change_ours(build: Build, engine: Engine) -> None:
+    acknowledged(engine)
+    engine.step(Filled(NOW, build.fill("t1", order_id=FALSE, client_order_id="", side=ASK, qty=contracts(1))))
+    engine.step(OrderState(NOW, record(build, FALSE, "somebody", side=ASK, filled=contracts(1))))
+    assert (ours(engine).order_id, ours(engine).status, ours(engine).filled) == ("", OrderStatus.UNKNOWN, 0)
+    met = engine.state.orders.by_order_id(FALSE)
+    assert met is not None
+    assert met.filled == contracts(1)
+
+
+def test_a_reply_with_the_id_of_an_order_that_we_know_is_no_acknowledgement(build: Build, engine: Engine) -> None:
+    acknowledged(engine, TRUE)
+    acknowledged(engine, TRUE)
+    assert (ours(engine, "own2").order_id, ours(engine, "own2").status) == ("", OrderStatus.UNKNOWN)
+    assert ours(engine).order_id == TRUE
+
+
+def test_a_record_that_is_another_order_of_ours_repairs_nothing(build: Build, engine: Engine) -> None:
+    first, second = acknowledged(engine, FALSE), acknowledged(engine, TRUE)
+    assert engine.step(OrderRepaired(NOW, first, record(build))) == []
+    gone = msgspec.structs.replace(second, order_id="before")
+    assert engine.step(OrderRepaired(NOW, gone, None)) == [], "it is known otherwise by now"
+    assert engine.step(OrderRepaired(NOW, msgspec.structs.replace(gone, client_order_id="nobody"), None)) == []
+
+
+def test_an_order_that_was_shown_is_never_ended_by_a_list_that_lacks_it(build: Build, engine: Engine) -> None:
+    acknowledged(engine)
+    engine.step(OrderState(NOW, record(build, FALSE)))
+    assert repairs(engine.step(read(build))) == []
+    assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
+
+
+def test_orders_of_others_in_doubt_or_being_amended_are_no_dispute(build: Build, engine: Engine) -> None:
+    engine.step(OrderState(NOW, build.order("web", order_id="f1")))
+    order = place(engine)
+    engine.step(OrderUnknown(NOW, order.client_order_id, "timeout"))
+    assert list(disputes(engine.state.orders, read(build, build.order("web", order_id="f2")))) == []
+
+
+# -- two orders of one intent -----------------------------------------------------------------------------------------
+
+
+def test_a_second_order_halts_once_the_exchange_has_shown_the_first(build: Build, engine: Engine) -> None:
+    """Until then the id in the reply may be false; and the second is on file only once that is known."""
+    acknowledged(engine, "o1")
+    second = record(build, "o2")
+    effects = engine.step(OrderState(NOW, second))
+    assert (codes(effects), [e for e in effects if isinstance(e, OrderChanged)]) == ([], [])
+    effects = engine.step(OrderState(NOW, record(build, "o1")))
+    assert codes(effects) == ["DOUBLE_ORDER"]
+    assert "o2" in [effect.order.order_id for effect in effects if isinstance(effect, OrderChanged)]
+    assert engine.state.trading is TradingState.HALTED
+    assert codes(engine.step(OrderState(NOW, second))) == []
+
+
+def test_second_orders_that_are_kept_in_mind_are_limited(
+    build: Build, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kalshi_cli.core.guards.MAX_WATCHED", 1)
+    acknowledged(engine, "o1")
+    for order_id in ("o2", "o3"):
+        engine.step(OrderState(NOW, record(build, order_id)))
+    effects = engine.step(OrderState(NOW, record(build, "o1")))
+    assert [effect.subject for effect in effects if isinstance(effect, Alert)] == ["o3"]
+
+
+# -- the check ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ({"order_id": FALSE}, "is on file, and at the exchange it is order true-id"),
+        ({"filled": contracts(10), "status": OrderStatus.FILLED}, "has 10 filled on file, and 0 at the exchange"),
+        ({"status": OrderStatus.CANCELED, "reduced": contracts(10)}, "is canceled on file, and rests at the exchange"),
+        ({}, ""),
+        ({"order_id": ""}, ""),
+        ({"status": OrderStatus.FILLED, "qty": contracts(5)}, ""),
+        ({"order_id": FALSE, "is_foreign": True}, ""),
+        ({"order_id": FALSE, "updated": Ts(NOW + 1)}, ""),
+    ],
+)
+def test_an_order_that_is_on_file_otherwise_than_at_the_exchange_is_seen(
+    build: Build, known: dict[str, Any], text: str
+) -> None:
+    filed = record(build, **({"order_id": TRUE, "updated": Ts(NOW - 1)} | known))
+    found = differing([Resting(record(build), filed), Resting(record(build), None)], (), NOW)
+    assert [(breach.code, breach.severity) for breach in found] == [("ORDER_DIFFERS", "critical")] * bool(text)
+    assert all(text in breach.value for breach in found)
+
+
+def test_an_order_that_the_exchange_does_not_know_is_seen(build: Build) -> None:
+    (breach,) = differing((), [record(build, FALSE, updated=Ts(NOW - 1))], NOW)
+    assert "the exchange has no order under its id" in breach.value
