@@ -438,8 +438,7 @@ class CancelOrder(Effect, frozen=True):
 
 
 class OrderChanged(Effect, frozen=True):
-    """An order of the account is now like this, by the one state machine in `orders.py`. `repaired` says what a reply
-    had said falsely of it."""
+    """An order of the account is now like this, by the state machine in `orders.py`; `repaired`: what of it was false."""
 
     order: Order
     repaired: str = ""

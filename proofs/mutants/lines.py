@@ -168,7 +168,7 @@ SENDING = (
         "core/reconcile.py",
         "        if each.is_certain or snapshot.as_of > provable_at(each.known)",
         "        if each.is_certain or snapshot.as_of",
-        ("tests/core/test_false_replies.py",),
+        ("tests/core/test_disputes.py",),
     ),
     Mutant(
         "an id that the exchange has shown is not taken back",
@@ -176,7 +176,7 @@ SENDING = (
         "core/reconcile.py",
         "        elif is_of_another or not orders.is_proven(known):",
         "        else:",
-        ("tests/core/test_false_replies.py",),
+        ("tests/core/test_disputes.py",),
     ),
     Mutant(
         "an order that a reply ended, and that rests, counts again",
@@ -184,7 +184,7 @@ SENDING = (
         "core/tracked.py",
         "        if not known.status.is_live:\n            return True",
         "        if not known.status.is_live:\n            return False",
-        ("tests/core/test_false_replies.py",),
+        ("tests/core/test_disputes.py",),
     ),
     Mutant(
         "what filled is lowered only to what fills explain",
@@ -192,7 +192,7 @@ SENDING = (
         "core/tracked.py",
         "        if known.filled > max(record.filled, self.traded):",
         "        if known.filled > record.filled:",
-        ("tests/core/test_false_replies.py",),
+        ("tests/core/test_disputes.py",),
     ),
     Mutant(
         "a repair replaces what ended an order on file",
@@ -208,7 +208,7 @@ SENDING = (
         "core/orders.py",
         "        if tracked is not None and _is_of_another(tracked.order, stated):",
         "        if False:",
-        ("tests/core/test_false_replies.py",),
+        ("tests/core/test_disputes.py",),
     ),
     Mutant(
         "a fresh order id is new to the file",
