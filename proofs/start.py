@@ -7,11 +7,13 @@ that it does besides is measured in seconds of this machine and added where the 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +22,6 @@ from virtual import TICKER, Virtual, Wire
 from virtual_loop import Loop
 
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus
-from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
@@ -30,6 +31,17 @@ from kalshi_cli.units import Ts
 
 RESOLVED_WITHIN_S, ALERTED_WITHIN_S, STARTED_WITHIN_S = 10.0, 30.0, 3.0
 GIVE_UP_S = 900.0
+
+DOCUMENTED_MARGIN_MS = 45_000
+"""How far the exchange's reads must be past a send before "not there" is proof: the number of docs/reliability.md.
+
+It is written down here again, so that a longer margin in the program makes the program late rather than right.
+"""
+
+EXPIRIES_S = (90.0, None, 20.0)
+"""Lifetimes of the one order: longer than the margin, none, shorter. With one alone, the other rules would not show."""
+
+_AS_OF = "http://localhost/trade-api/v2/exchange/user_data_timestamp"
 
 
 # -- T7 ---------------------------------------------------------------------------------------------------------------
@@ -58,7 +70,10 @@ KINDS = (
 
 
 class Resolved(NamedTuple):
-    """Seconds from when the exchange could tell to when we knew, and from the send to the alert; what went wrong."""
+    """Seconds from when the exchange could tell to when we knew, and from the send to the alert; what went wrong.
+
+    When the exchange could tell is computed from its side alone: what the wire saw, and what the exchange serves.
+    """
 
     kind: Kind
     took_s: float
@@ -76,6 +91,7 @@ class _Fault:
         self._is_hanging = dice.random() < 0.5
         self._late: httpx.Request | None = None
         self.sent_at: Ts | None = None
+        self.expires_at: Ts | None = None
         self.arrived_at: Ts | None = None
 
     @property
@@ -88,6 +104,8 @@ class _Fault:
         one, now = self._one, self._one.clock.now()
         if request.method == "POST":
             self.sent_at = now
+            expires_s = json.loads(request.read()).get("expiration_time")
+            self.expires_at = None if expires_s is None else Ts(expires_s * 1000)
             return self._lose(request)
         if self._late is not None and self.sent_at is not None and now >= self.sent_at + self._late_s * 1000:
             self._arrive(self._late)
@@ -97,6 +115,17 @@ class _Fault:
                 raise httpx.ReadTimeout("late")
             raise httpx.ConnectError("nobody there")
         return None
+
+    def could_tell_at(self, behind_ms: int) -> Ts:
+        """When the exchange's reads, which trail by so much, first show what became of the order.
+
+        An order that arrived is in them once they are past its arrival. One that never arrived is disproved once they
+        are past the documented margin and past its expiry.
+        """
+        assert self.sent_at is not None
+        if self.arrived_at is not None:
+            return Ts(self.arrived_at + behind_ms)
+        return Ts(max(self.sent_at + DOCUMENTED_MARGIN_MS, self.expires_at or 0) + behind_ms)
 
     def _lose(self, request: httpx.Request) -> httpx.Response:
         kind = self._kind
@@ -132,13 +161,15 @@ def resolve(kind: Kind, seed: int, folder: Path, expiry_s: float | None = 90.0) 
         one.wire.before = fault.before
         loop.ticks(1)
         loop.engine.is_stopping = True  # one order is enough
+        told_at: Ts | None = None
         first = _ours(loop)
         while first is not None and first.status in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
             if one.clock.monotonic() > GIVE_UP_S:
                 return Resolved(kind, GIVE_UP_S, 0.0, "never resolved")
             loop.ticks(1)
+            told_at = told_at or (one.clock.now() if loop.alerts("ORDER_UNKNOWN") else None)
             first = _ours(loop)
-        return _judged(kind, loop, fault, lag_ms)
+        return _judged(kind, loop, fault, told_at)
     finally:
         one.close()
 
@@ -148,21 +179,30 @@ def _ours(loop: Loop) -> Order | None:
     return loop.engine.state.orders.get(name)
 
 
-def _judged(kind: Kind, loop: Loop, fault: _Fault, lag_ms: int) -> Resolved:
+def _behind_ms(one: Virtual) -> int:
+    """How far the exchange's reads trail, by what it serves itself."""
+    answer = SimTransport(one.exchange, one.clock).handle_request(httpx.Request("GET", _AS_OF))
+    as_of = datetime.fromisoformat(json.loads(answer.read())["as_of_time"])
+    return one.clock.now() - round(as_of.timestamp() * 1000)
+
+
+def _judged(kind: Kind, loop: Loop, fault: _Fault, told_at: Ts | None) -> Resolved:
     one, order = loop.virtual, _ours(loop)
     assert order is not None
     assert fault.sent_at is not None
-    told = [alert.ts for alert in loop.alerts("ORDER_UNKNOWN")]
-    could_tell = fault.arrived_at + lag_ms if fault.arrived_at is not None else provable_at(order) + lag_ms
+    could_tell = fault.could_tell_at(_behind_ms(one))
     took = (one.clock.now() - max(fault.answers_at, could_tell)) / 1000
     problem = ""
     if kind.arrives is (order.status is OrderStatus.NEVER_ARRIVED):
         problem = f"ended as {order.status.value}"
+    elif order.status is OrderStatus.NEVER_ARRIVED and one.clock.now() < could_tell:
+        problem = "given up before the exchange could tell"
     elif one.wire.posts() != 1:
         problem = f"{one.wire.posts()} creates for one intent"
-    elif not told:
+    elif told_at is None:
         problem = "nobody was told"
-    return Resolved(kind, max(0.0, took), (told[0] - fault.sent_at) / 1000 if told else 0.0, problem)
+    alerted = 0.0 if told_at is None else (told_at - fault.sent_at) / 1000
+    return Resolved(kind, max(0.0, took), alerted, problem)
 
 
 def prove_resolution(times: int, say: Callable[[str], None]) -> bool:
@@ -171,7 +211,7 @@ def prove_resolution(times: int, say: Callable[[str], None]) -> bool:
     for kind in KINDS:
         for seed in range(times):
             with tempfile.TemporaryDirectory() as folder:
-                found.append(resolve(kind, seed, Path(folder)))
+                found.append(resolve(kind, seed, Path(folder), EXPIRIES_S[seed % len(EXPIRIES_S)]))
         mine = [each for each in found if each.kind is kind]
         p99, alerted = percentile([each.took_s for each in mine]), max(each.alerted_s for each in mine)
         say(f"T7  {kind.row} {kind.name:36} x {len(mine):3}   resolved p99 {p99:5.1f} s   alerted <= {alerted:4.1f} s")

@@ -31,6 +31,37 @@ def test_an_order_given_up_before_it_could_arrive_is_judged_wrong(
     assert any(each.problem for each in found)
 
 
+@pytest.mark.parametrize("expiry_s", start.EXPIRIES_S)
+def test_a_margin_beyond_the_documented_one_is_judged_late(
+    expiry_s: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge must not take its times from the program: with a margin of 600 s each doubt lasts too long."""
+    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 600_000)
+    never = next(kind for kind in start.KINDS if not kind.arrives)
+    found = start.resolve(never, 1, tmp_path, expiry_s)
+    assert found.problem == ""
+    assert found.took_s > start.RESOLVED_WITHIN_S
+
+
+def test_the_whole_proof_of_the_doubt_fails_with_such_a_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "KINDS", [kind for kind in start.KINDS if not kind.arrives][:1])
+    assert start.prove_resolution(1, lambda _text: None)
+    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 600_000)
+    assert not start.prove_resolution(1, lambda _text: None)
+
+
+@pytest.mark.parametrize("margin_ms", [30_000, 40_000])
+def test_a_shorter_margin_is_judged_too_early(margin_ms: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", margin_ms)
+    never = next(kind for kind in start.KINDS if not kind.arrives)
+    found = []
+    for seed in range(6):
+        folder = tmp_path / f"{seed}"
+        folder.mkdir()
+        found.append(start.resolve(never, seed, folder, expiry_s=None).problem)
+    assert "given up before the exchange could tell" in found
+
+
 def test_a_start_on_a_large_account_reads_each_page_once_and_waits_for_nothing(tmp_path: Path) -> None:
     first, second = start.start_large(120, 300, tmp_path, lambda _text: None)
     for started in (first, second):
