@@ -1,7 +1,8 @@
 """`python -m proofs.mutants`: break each safety line in a copy, run the tests named for it, and see that one fails.
 
 Prints which test noticed which mutant. A mutant that no test notices is a missing test, and fails the run; so does a
-line that is not found exactly once, and tests that fail without any mutant.
+line that is not found exactly once, tests that fail without any mutant, and tests that do not end: no test has noticed
+a mutant under which its tests run for ever, unless one with a limit of its own fails before that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,9 @@ LONGEST_S = 240.0
 
 FAILED = 1
 """pytest's exit code where tests failed; 2 and above say that they were not even run."""
+
+TIMED_OUT = -1
+"""Instead of an exit code, where the tests did not end."""
 
 
 class Verdict(NamedTuple):
@@ -113,6 +118,8 @@ def judge(mutant: Mutant, root: Path) -> Verdict:
         return Verdict(mutant, "", f"NOT TRIED: {error}")
     finally:
         at.write_text(healthy)
+    if code == TIMED_OUT:
+        return Verdict(mutant, "", f"NOT CAUGHT: {first}")
     if code not in (0, FAILED):
         return Verdict(mutant, "", f"NOT TRIED: {first}")
     return Verdict(mutant, first)
@@ -123,15 +130,19 @@ def outcome(root: Path, tests: tuple[str, ...]) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "-rfE", *tests]
     # The program is installed in this environment; the copy must come before it.
     variables = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    tests_run = subprocess.Popen(
+        command, cwd=root, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
     try:
-        ran = subprocess.run(
-            command, cwd=root, env=variables, capture_output=True, text=True, timeout=LONGEST_S, check=False
-        )
+        said, _ = tests_run.communicate(timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
-        return FAILED, f"a test that never ends ({LONGEST_S:.0f} s)"
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
-    lines = (ran.stdout + ran.stderr).strip().splitlines() or ["it said nothing"]
-    return ran.returncode, found[1] if found else "" if ran.returncode == 0 else lines[-1]
+        os.killpg(tests_run.pid, signal.SIGKILL)  # with the programs that the tests started
+        tests_run.communicate()
+        return TIMED_OUT, f"its tests did not end within {LONGEST_S:.0f} s"
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+    lines = said.strip().splitlines() or ["it said nothing"]
+    return tests_run.returncode, found[1] if found else "" if tests_run.returncode == 0 else lines[-1]
 
 
 if __name__ == "__main__":
