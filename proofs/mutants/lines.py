@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Mutant(NamedTuple):
-    """One line less safe: in `file`, `old` becomes `new`; one of the `tests` must fail. `why` is what it would cost."""
-
-    name: str
-    why: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
+from proofs.mutants.durability import DURABILITY
+from proofs.mutants.mutant import Mutant as Mutant
+from proofs.mutants.recovery import RECOVERY
+from proofs.mutants.requests import REQUESTS
+from proofs.mutants.stopping import STOPPING
 
 SENDING = (
     Mutant(
@@ -1471,4 +1463,7 @@ CHECKING = (
     ),
 )
 
-MUTANTS = (*SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE, *CHECKING)
+MUTANTS = (
+    *SENDING, *DOUBT, *BOOKS, *CONTROLS, *HELD, *HOUSE, *TELLING, *OUTSIDE, *CHECKING,
+    *DURABILITY, *REQUESTS, *RECOVERY, *STOPPING,
+)  # fmt: skip

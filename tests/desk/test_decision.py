@@ -98,3 +98,22 @@ def test_time_counts_from_the_message_and_not_from_the_one_before() -> None:
         with pytest.raises(RefusedError) as caught:
             decision.refuse_if_late()
         assert caught.value.code == "STALE_DECISION"
+
+
+class SleepyClock(ManualClock):
+    """Of a host whose monotonic clock stops while it sleeps, as on Linux."""
+
+    def sleep_of_the_host(self, seconds: float) -> None:
+        self._now_ms += seconds * 1000
+
+
+def test_a_decision_grows_old_while_the_host_sleeps() -> None:
+    clock = SleepyClock(Ts(1_000))
+    decision = Decision(clock, 5.0)
+    for _ in decision.over([Tick(clock.now())]):
+        clock.sleep_of_the_host(4.0)
+        decision.refuse_if_late()
+        clock.sleep_of_the_host(2.0)
+        with pytest.raises(RefusedError) as caught:
+            decision.refuse_if_late()
+        assert caught.value.code == "STALE_DECISION"

@@ -74,3 +74,15 @@ def test_the_percentile_is_that_of_the_definition() -> None:
     values = [float(n) for n in range(1, 101)]
     assert start.percentile(values) == 99.0
     assert start.percentile([5.0]) == 5.0
+
+
+@pytest.mark.parametrize("expiry_s", [None, 20.0])
+def test_no_order_is_given_up_before_the_exchange_can_tell(expiry_s: float | None, tmp_path: Path) -> None:
+    """Where its expiry does not hold it up, the margin alone does."""
+    found = []
+    for number, kind in enumerate(kind for kind in start.KINDS if not kind.arrives):
+        for seed in range(2):
+            folder = tmp_path / f"{number} {seed}"
+            folder.mkdir()
+            found.append(start.resolve(kind, seed, folder, expiry_s).problem)
+    assert set(found) == {""}

@@ -1,0 +1,26 @@
+"""When strategies are asked: not while trading is halted, and again once it is not."""
+
+from __future__ import annotations
+
+import pytest
+from core_build import NOW, Build, Scripted
+
+from kalshi_cli.core.messages import Command, Place, Tick
+from kalshi_cli.core.model import BID, TradingState
+from kalshi_cli.units import Ts, cents, contracts
+
+
+@pytest.mark.parametrize(
+    ("state", "is_asked"),
+    [(TradingState.ACTIVE, True), (TradingState.REDUCING, True), (TradingState.HALTED, False)],
+)
+def test_no_strategy_is_asked_while_trading_is_halted(build: Build, state: TradingState, *, is_asked: bool) -> None:
+    strategy = Scripted("one")
+    engine = build.engine(strategy)
+    engine.step(Command(NOW, state, "KILL_SWITCH", "a test"))
+    strategy.wants = [Place("KXA-1", BID, cents(40), contracts(1), reason="a bid")]
+    engine.step(Tick(Ts(NOW + 1)))
+    assert (strategy.wants == []) is is_asked
+    engine.step(Command(Ts(NOW + 2), TradingState.ACTIVE, "RESUMED", "a test"))
+    engine.step(Tick(Ts(NOW + 3)))
+    assert strategy.wants == []

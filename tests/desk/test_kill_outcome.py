@@ -1,0 +1,36 @@
+"""What the kill switch may call a success: nothing rests, nothing may trade yet, and that is proven."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.desk.kill import Outcome
+from kalshi_cli.exchange.wire.quotes import Quote
+from kalshi_cli.units import Ts, cents, contracts
+
+CLEAN = Outcome(canceled=1, remaining_orders=(), is_verified=True, seconds=1.0)
+ORDER = Order(
+    client_order_id="c1", order_id="o1", ticker="A", side=BID, price=cents(40), qty=contracts(1),
+    status=OrderStatus.RESTING, created=Ts(1), updated=Ts(1),
+)  # fmt: skip
+QUOTE = Quote(
+    quote_id="q1", rfq_id="r1", ticker="A", yes_bid=cents(40), no_bid=None, yes_qty=contracts(1), no_qty=contracts(0),
+    target=None, status="accepted", accepted_side="yes", rest_remainder=False, post_only=False, creator_id="me",
+    rfq_creator_id="you", is_mine=True, subaccount=0, order_id="", reason="", created=Ts(1), updated=Ts(1),
+    accepted=Ts(1), confirmed=None, executed=None, cancelled=None,
+)  # fmt: skip
+
+
+def test_an_empty_fresh_list_is_a_success() -> None:
+    assert CLEAN.is_clean
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"is_verified": False}, {"remaining_orders": (ORDER,)}, {"agreed": (QUOTE,)}],
+    ids=["no proof", "an order", "a quote that may trade"],
+)
+def test_nothing_less_is(change: dict[str, object]) -> None:
+    assert not msgspec.structs.replace(CLEAN, **change).is_clean

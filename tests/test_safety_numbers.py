@@ -1,0 +1,60 @@
+"""The numbers that safety rests on, as they are documented: a change of one is a decision, never a slip.
+
+What each of them does is tested elsewhere, often with the constant itself, so that its value could be anything there.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from kalshi_cli.core import book_watch, engine, guards, hooks, reconcile
+from kalshi_cli.desk import account, cancel, kill, start
+from kalshi_cli.exchange import dates, feed, ratelimit, rest, snapshot, transport, venue
+from kalshi_cli.store import database
+
+NUMBERS: dict[str, tuple[object, object]] = {
+    "a request may be delivered so late": (reconcile.NEVER_ARRIVED_MARGIN_MS, 45_000),
+    "an order under our id is another one, made so long before": (reconcile.OLDER_MS, 10_000),
+    "an unanswered cancel is asked for again after": (engine.CANCEL_AGAIN_MS, 2_000),
+    "creates without an answer in a row": (guards.UNANSWERED, 3),
+    "post-only crossings in a minute": (guards.CROSSINGS, 3),
+    "a doubt, or a missing fill, is told after": (guards.LONG_MS, 30_000),
+    "a loss behind our own quotes must last for": (guards.CERTAIN_MS, 15_000),
+    "intents of one call": (hooks.MAX_INTENTS, 100),
+    "a book may look crossed for": (book_watch.CROSSED_MS, 1_000),
+    "a start reads fills again from before": (account.OVERLAP_MS, 3_600_000),
+    "each read begins before the last": (snapshot.OVERLAP_MS, 60_000),
+    "settlements are read again from before": (snapshot.SETTLED_OVERLAP_MS, 86_400_000),
+    "a start waits for a readable account": (start.UNREAD_S, 60.0),
+    "a start waits for proofs": (start.PROOF_S, 120.0),
+    "a start waits for positions to agree": (start.DRIFT_S, 15.0),
+    "clocks of the exchange's machines differ by": (cancel.MARGIN_MS, 100),
+    "the kill switch goes on for": (kill.DEADLINE_S, 60.0),
+    "the kill switch believes refusals of the key": (kill.REFUSALS, 3),
+    "whoever sent an order has heard after": (kill.ANSWERED_MS, 11_000),
+    "the account is read every": (venue.EVERY_S, 8.0),
+    "the account is read while in doubt after": (venue.SOON_S, 1.0),
+    "a loop waits for one answer": (venue.GET_WITHIN_S, 3.0),
+    "a loop waits for one read": (venue.READ_WITHIN_S, 10.0),
+    "an account out of sight is told after": (venue.BLIND_AFTER_S, 15.0),
+    "a read that is this old is no sight": (venue.STANDS_STILL_MS, 30_000),
+    "the clock may be off by": ((venue.SKEW_TOLD_MS, venue.SKEW_REFUSED_MS), (1_250, 5_000)),
+    "messages may come late by": (feed.MAX_LAG_MS, 10_000),
+    "a host slept after": (feed.SUSPENDED_S, 30.0),
+    "a time may be ahead of our clock by": (dates.MOST_AHEAD_MS, 7_000),
+    "an idle connection is not used again after": (transport.IDLE_S, 30.0),
+    "a whole call lasts at most": (rest.Timeouts().total, 10.0),
+    "a reply has at most": (rest.LONGEST_REPLY, 64 * 1024 * 1024),
+    "what is left to cancels and to the loop": ((ratelimit.CANCELS_IN_RESERVE, ratelimit.READS_IN_RESERVE), (5, 5)),
+    "a write waits for another program for": (database.BUSY_TIMEOUT_MS, 5_000),
+}
+
+
+@pytest.mark.parametrize(("is_now", "documented"), NUMBERS.values(), ids=NUMBERS)
+def test_a_number_that_safety_rests_on_is_what_is_documented(is_now: object, documented: object) -> None:
+    assert is_now == documented
+
+
+def test_the_margin_covers_a_late_delivery_a_whole_call_and_a_clock_that_is_off() -> None:
+    late_ms, call_ms, clock_ms = 30_000, rest.Timeouts().total * 1_000, venue.SKEW_REFUSED_MS
+    assert late_ms + call_ms + clock_ms == reconcile.NEVER_ARRIVED_MARGIN_MS
