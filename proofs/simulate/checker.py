@@ -29,6 +29,7 @@ from kalshi_cli.units import ONE_DOLLAR, Ts
 from proofs import invariants
 from proofs.limits import Slack, within_limits
 from proofs.simulate.admission import Admission
+from proofs.simulate.stops import Stops
 from proofs.simulate.world import ME, TICKERS
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ CALL_MS = 10_000
 LATE_S = 30.0
 """So late a request may still arrive (F04)."""
 
+
+FOUND_MS = 20_000
+"""A fill that no message told is found within ten seconds, reads that are five seconds behind included."""
 
 _DENIED = {"SELF_CROSS": "F28", "POSITION_LIMIT": "F61", "EXPOSURE": "F61", "ORDER_RATE": "F62", "PRICE_COLLAR": "F62"}
 _TOLD = {"DAILY_LOSS": "F63", "API_GUARD": "F05 guard", "LATE_ORDER": "F04 told"}
@@ -69,6 +73,7 @@ class Checker:
         self.lost: dict[str, float] = {}
         self._has_halted = False
         self.admission = Admission(stage, limits)
+        self.stops = Stops(stage)
         self.slack = 0
         self.slack_qty = 0
         self.slack_orders = 0
@@ -93,6 +98,7 @@ class Checker:
         """A request is about to go out."""
         self.events += 1
         self._pace(sent)
+        self.say(self.stops.leaves(sent, who))
         for name in sent.names:
             self._create(name, who, is_closing=sent.is_closing)
         # A contract more or less is worth a dollar at most, where it takes a hedge away.
@@ -172,6 +178,7 @@ class Checker:
 
     def landed(self, sent: Sent, delay_s: float) -> None:
         """A create was taken after the client had given up: it must still have been reserved for, so long (F04)."""
+        self.say(self.stops.landed(sent, delay_s) if delay_s < LATE_S else [])
         order = self._engine.state.orders.get(sent.name) if self._engine is not None else None
         if order is not None and delay_s < LATE_S and order.status is OrderStatus.NEVER_ARRIVED:
             self.say([f"I-ONCE {sent.name} landed after {delay_s:.0f} s, and was given up before that"])
@@ -213,6 +220,11 @@ class Checker:
         """A loop starts: what it remembers is what it is held to from now on."""
         self._engine = engine
         self._before = self._orders(engine)
+        self.say(self.stops.begins())
+
+    def ended_well(self, engine: Engine) -> None:
+        """The loop ended in good order."""
+        self.say(self.stops.ended(engine))
 
     def ends(self) -> None:
         """There is no loop. What it saw twice and had not written down, the next one knows once it sees it."""
@@ -235,6 +247,7 @@ class Checker:
             self._stage.count["intents"] += 1
         elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
             self._has_halted = True
+            self.stops.moved(effect.state)
         elif isinstance(effect, Alert) and effect.code == "DOUBLE_ORDER" and self._has_halted:
             self._noticed(effect.subject)
         elif isinstance(effect, FillBooked):
@@ -268,11 +281,17 @@ class Checker:
             if 0 <= seen < math.inf and len(shown) > 1:
                 self._twins[name] = -1.0
 
+    def ticked(self) -> None:
+        """An interval of the loop is over."""
+        if self._engine is not None:
+            self.say(self.stops.tick(self._engine))
+
     # -- after every step -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """All that holds at every moment."""
         self.events += 1
+        self.stops.stepped()
         self.admission.step()
         engine = self._engine
         if not self._is_dirty or engine is None:
@@ -313,6 +332,13 @@ class Checker:
                 self._stage.count["unknown"] += 1
             if was.status is OrderStatus.NEVER_ARRIVED:
                 self._stage.hit("F04 after it was given up")
+
+    def caught_up(self) -> None:
+        """The loop ended, and ran without a fault for long enough: it has found by itself what had been traded."""
+        found, until = invariants.truth(self._stage.exchange, ME), self._stage.timeline.now() - FOUND_MS
+        found = found._replace(fills=[fill for fill in found.fills if fill.ts < until])
+        self._stage.count["caught up by the loop"] += 1
+        self.say(invariants.fills_are_all_booked(found, self._file().fills()))
 
     # -- when all is quiet ------------------------------------------------------------------------------------------
 
@@ -357,6 +383,7 @@ class Checker:
         self._posts = Counter()
         self._has_halted = False
         self.admission.forget()
+        self.stops.forget()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -16,13 +16,13 @@ from kalshi_cli.app import loops as loops_module
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
-from kalshi_cli.core.messages import AccountSnapshot, Effect, Message
+from kalshi_cli.core.messages import AccountSnapshot, Effect, Message, Tick
 from kalshi_cli.core.model import Market
 from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.store.base import Store
+from kalshi_cli.store.base import Halt, Store
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.units import Money, contracts, dollars
 from proofs.keys import OwnKey
@@ -94,6 +94,13 @@ class WatchedStore:
         stage.checker.recorded(effect)
         stage.point(f"after_{kind}", self._who)
 
+    def set_halt(self, halt: Halt) -> None:
+        """A person halts, or resumes."""
+        self._stage.alive(self._who)
+        self._feel_disk()
+        self._inner.set_halt(halt)
+        self._stage.checker.stops.moved(halt.state)
+
     def _feel_disk(self) -> None:
         """A disk that is full, or can only be read: as SQLite itself finds it."""
         execute, disk = self._inner._database._connection.execute, self._stage.upsets.disk
@@ -106,7 +113,7 @@ class WatchedStore:
 
     def __getattr__(self, name: str) -> Any:
         self._stage.alive(self._who)
-        if name in ("beat", "set_halt"):
+        if name == "beat":
             self._feel_disk()
         return getattr(self._inner, name)
 
@@ -181,6 +188,8 @@ class WatchedSession(Session):
             stage.clock.stop_if_due()
             yield message
             stage.checker.step()
+            if isinstance(message, Tick):
+                stage.checker.ticked()
 
 
 class _WatchedVenue:

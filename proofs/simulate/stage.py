@@ -42,6 +42,9 @@ RESTART_S = 3.0
 MOST_MORE_S = 600.0
 """Where the faults of a plan find too little to befall, they have so many seconds more."""
 
+QUIET_S = 30.0
+"""A loop that ran for so long while nothing went wrong has found by itself whatever it missed before."""
+
 MOST_STARTS = 40
 """More in one session is a loop that cannot run at all."""
 
@@ -178,10 +181,12 @@ class Stage:
     def _process(self) -> None:
         """One life of the program, from its start to its end."""
         self._starts += 1
+        began = self.timeline.seconds
         if self._starts > MOST_STARTS:
             self.checker.say([f"the loop was started {MOST_STARTS} times and never ran"])
             return
         self.upsets.before_start()
+        self.checker.stops.before_start()
         try:
             with VirtualApp(self) as app:
                 self.is_running = True
@@ -189,6 +194,9 @@ class Stage:
                     trade(app)
                 finally:
                     self.is_running = False  # what is done about how it ended takes its time, and is no run
+            self.checker.ended_well(self.engine)
+            if self.timeline.seconds - max(began, self._ends_s - self._drain_s) > QUIET_S:
+                self.checker.caught_up()
             self.tell("stage", "the loop ended")
         except Crash:
             self.tell("stage", "the process is gone")

@@ -116,12 +116,13 @@ class Upsets:
 
     # -- others -----------------------------------------------------------------------------------------------------
 
-    def _halt(self, _fault: Fault) -> None:
-        """The kill switch; what it says is true."""
+    def _halt(self, fault: Fault) -> None:
+        """The kill switch; what it says is true. Now and then it dies once the halt is written, and the loop is left
+        to take its orders back."""
         stage = self._stage
 
         def do(app: VirtualApp) -> None:
-            if not Halts(app).halt("KILL_SWITCH", "somebody asked for it", busy_ms=0):
+            if not self._halts(app) or fault.size % 3 == 0:
                 return
             placed = stage.checker.others_placed
             outcome = cancel_everything(app, Scope(), 20.0, with_groups=True)
@@ -129,10 +130,22 @@ class Upsets:
             resting = list(stage.exchange._state.members[ME].orders())
             if not app.store.halt().is_final:
                 return  # a person resumed while it ran, and may have placed what rests
+            if outcome.is_clean:
+                stage.checker.stops.proven()
             if outcome.is_clean and resting and stage.checker.others_placed == placed and not stage.late:
                 stage.checker.say([f"F64 the kill switch said that nothing rests, and {len(resting)} orders do"])
 
         self.people.beside("cancel-all", do)
+
+    def _halts(self, app: VirtualApp) -> bool:
+        is_halted = Halts(app).halt("KILL_SWITCH", "somebody asked for it", busy_ms=0)
+        if is_halted:
+            self._stage.checker.stops.moved(TradingState.HALTED)
+        return is_halted
+
+    def _halt_between(self) -> None:
+        """Somebody halts while no loop runs."""
+        self.people.beside("cancel-all", lambda app: _ignore(self._halts(app)))
 
     def _place(self, fault: Fault) -> None:
         self.people.place(fault)
@@ -178,7 +191,10 @@ class Upsets:
 
     # -- before the next start --------------------------------------------------------------------------------------
 
-    def _no_file(self, _fault: Fault) -> None:
+    def _no_file(self, fault: Fault) -> None:
+        """The file is gone; every second time the account was halted, and that outlives it."""
+        if fault.size % 2:
+            self._next_start.append(self._halt_between)
         self._next_start.append(self._delete)
 
     def _old_file(self, _fault: Fault) -> None:
@@ -198,6 +214,9 @@ class Upsets:
         self._next_start.append(self._restore)
 
     def _away(self, fault: Fault) -> None:
+        """Nothing runs for a while; every second time somebody halts meanwhile."""
+        if fault.size % 2:
+            self._next_start.append(self._halt_between)
         self._next_start.append(lambda: self._rest(60 + fault.size / 5))
 
     def _rest(self, seconds: float) -> None:

@@ -74,23 +74,34 @@ class Wire(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         stage = self._stage
         stage.alive(self._who)
+        began = stage.timeline.seconds
         sent = Sent(request, request.method, request.url.path, *_creates_in(request))
         stage.point("sending" if sent.name else "asking", self._who)
         stage.checker.leaves(sent, self._who)
-        fault = stage.faults.take(REQUESTS, sent.kinds)
-        self._pass(0.01 + stage.dice.random() * 0.06)
-        if fault is None:
-            response = self._forward(sent)
-            self._pass(0.01 + stage.dice.random() * 0.06)
-        else:
-            stage.fired(fault, sent.kinds)
-            stage.hit("F10" if "batch" in sent.kinds else "")
-            response = self._faults[fault.kind](sent, fault)
+        try:
+            response = self._through(sent)
+        except httpx.RequestError:
+            stage.checker.stops.answered(sent, b"", stage.timeline.seconds - began)
+            raise
+        stage.checker.stops.answered(sent, response.content, stage.timeline.seconds - began)
         if sent.name:
             stage.point("answered", self._who)
             stage.checker.answered(sent, response.status_code)
         response.request = request
         return response
+
+    def _through(self, sent: Sent) -> httpx.Response:
+        """To the exchange and back, with what befalls it."""
+        stage = self._stage
+        fault = stage.faults.take(REQUESTS, sent.kinds)
+        self._pass(0.01 + stage.dice.random() * 0.06)
+        if fault is None:
+            response = self._forward(sent)
+            self._pass(0.01 + stage.dice.random() * 0.06)
+            return response
+        stage.fired(fault, sent.kinds)
+        stage.hit("F10" if "batch" in sent.kinds else "")
+        return self._faults[fault.kind](sent, fault)
 
     # -- the plain way ----------------------------------------------------------------------------------------------
 
