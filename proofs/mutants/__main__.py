@@ -1,5 +1,8 @@
 """`python -m proofs.mutants`: break each safety line in a copy, run the tests named for it, and see that one fails.
 
+With `--by simulate` it is not tests that must notice, but sessions of `proofs.simulate`, and only the mutants that
+`simulated.py` names: the others break what no session does, or what is only told.
+
 Prints which test noticed which mutant. A mutant that no test notices is a missing test, and fails the run; so does a
 line that is not found exactly once, tests that fail without any mutant, and tests that do not end: no test has noticed
 a mutant under which its tests run for ever, unless one with a limit of its own fails before that.
@@ -15,18 +18,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from proofs.mutants.lines import MUTANTS, Mutant
+from proofs.mutants.simulated import SIMULATED
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("kalshi_cli", "tests", "proofs", "scripts", "pyproject.toml", "README.md", "config.example.yaml", "docs")
 LONGEST_S = 240.0
-"""Of one mutant's tests, on a busy machine."""
+"""Of one mutant's tests, or of its sessions, on a busy machine."""
 
 FAILED = 1
 """pytest's exit code where tests failed; 2 and above say that they were not even run."""
@@ -38,19 +42,40 @@ TIMED_OUT = -1
 class Verdict(NamedTuple):
     mutant: Mutant
     killer: str
-    """The first test that failed; empty where the mutant survived."""
+    """The first test or session that failed; empty where the mutant survived."""
     trouble: str = ""
+
+
+Command = Callable[[Mutant], tuple[str, ...]]
+"""What is run with `python -m`, in the copy, so that it notices the mutant."""
+
+_NOTICED = re.compile(r"^(?:(?:FAILED|ERROR) (\S+)|(seed \d+: .+))", re.MULTILINE)
+"""How pytest tells of a test, and `proofs.simulate` of a session."""
+
+
+def tests(mutant: Mutant) -> tuple[str, ...]:
+    """The tests that are named for it."""
+    return ("pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "-rfE", *mutant.tests)
+
+
+def sessions(seeds: int) -> Command:
+    """Sessions full of faults, the same for each mutant, until one breaks an invariant."""
+    return lambda _mutant: ("proofs.simulate", "--seeds", str(seeds), "--jobs", "1", "--until-one-fails")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proofs.mutants", description=__doc__)
     parser.add_argument("--only", default="", help="mutants whose name or file has this text")
+    parser.add_argument("--by", choices=["tests", "simulate"], default="tests", help="who must notice them")
+    parser.add_argument("--seeds", type=int, default=60, help="sessions of each mutant, with --by simulate")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if asked.only in mutant.name or asked.only in mutant.file]
+    is_by_tests = asked.by == "tests"
+    among = [mutant for mutant in MUTANTS if is_by_tests or mutant.name in SIMULATED]
+    chosen = [mutant for mutant in among if asked.only in mutant.name or asked.only in mutant.file]
     width = max(len(mutant.name) for mutant in MUTANTS)
     verdicts: list[Verdict] = []
-    for verdict in play(chosen, asked.jobs):
+    for verdict in play(chosen, asked.jobs, tests if is_by_tests else sessions(asked.seeds)):
         said = verdict.trouble or (f"killed by {verdict.killer}" if verdict.killer else "SURVIVED")
         sys.stdout.write(f"{verdict.mutant.name:<{width}}  {said}\n")
         sys.stdout.flush()
@@ -62,8 +87,8 @@ def main() -> int:
     return 1 if survivors or not chosen else 0
 
 
-def play(mutants: list[Mutant], jobs: int) -> Iterator[Verdict]:
-    """Each mutant against its tests, several at a time, each in a copy of its own."""
+def play(mutants: list[Mutant], jobs: int, command: Command = tests) -> Iterator[Verdict]:
+    """Each mutant against its tests, or against sessions, several at a time, each in a copy of its own."""
     with tempfile.TemporaryDirectory() as home:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
@@ -73,11 +98,12 @@ def play(mutants: list[Mutant], jobs: int) -> Iterator[Verdict]:
         def one(mutant: Mutant) -> Verdict:
             copy = copies.get()
             try:
-                if mutant.tests not in healthy:
-                    healthy[mutant.tests] = outcome(copy, mutant.tests)[1]
-                if healthy[mutant.tests]:
-                    return Verdict(mutant, "", f"its tests fail without it: {healthy[mutant.tests]}")
-                return judge(mutant, copy)
+                asked = command(mutant)
+                if asked not in healthy:
+                    healthy[asked] = outcome(copy, asked)[1]
+                if healthy[asked]:
+                    return Verdict(mutant, "", f"fails without it: {healthy[asked]}")
+                return judge(mutant, copy, command)
             finally:
                 copies.put(copy)
 
@@ -106,14 +132,14 @@ def mutated(mutant: Mutant, text: str) -> str:
     return text.replace(mutant.old, mutant.new)
 
 
-def judge(mutant: Mutant, root: Path) -> Verdict:
-    """Break it, run its tests, mend it."""
+def judge(mutant: Mutant, root: Path, command: Command = tests) -> Verdict:
+    """Break it, run what must notice, mend it."""
     at = root / "kalshi_cli" / mutant.file
     healthy = at.read_text()
     try:
         at.write_text(mutated(mutant, healthy))
         compile(at.read_text(), str(at), "exec")
-        code, first = outcome(root, mutant.tests)
+        code, first = outcome(root, command(mutant))
     except (ValueError, SyntaxError) as error:
         return Verdict(mutant, "", f"NOT TRIED: {error}")
     finally:
@@ -125,24 +151,23 @@ def judge(mutant: Mutant, root: Path) -> Verdict:
     return Verdict(mutant, first)
 
 
-def outcome(root: Path, tests: tuple[str, ...]) -> tuple[int, str]:
-    """pytest's exit code, and the first test that failed (or the last line, where it did not run)."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "-rfE", *tests]
+def outcome(root: Path, command: tuple[str, ...]) -> tuple[int, str]:
+    """The exit code, and the first test or session that failed (or the last line, where nothing was run)."""
     # The program is installed in this environment; the copy must come before it.
-    variables = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    tests_run = subprocess.Popen(
-        command, cwd=root, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+    variables = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    run = subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=root, env=variables,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        said, _ = tests_run.communicate(timeout=LONGEST_S)
+        said, _ = run.communicate(timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
-        os.killpg(tests_run.pid, signal.SIGKILL)  # with the programs that the tests started
-        tests_run.communicate()
-        return TIMED_OUT, f"its tests did not end within {LONGEST_S:.0f} s"
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+        os.killpg(run.pid, signal.SIGKILL)  # with the programs that the tests started
+        run.communicate()
+        return TIMED_OUT, f"what must notice did not end within {LONGEST_S:.0f} s"
+    found = _NOTICED.search(said)
     lines = said.strip().splitlines() or ["it said nothing"]
-    return tests_run.returncode, found[1] if found else "" if tests_run.returncode == 0 else lines[-1]
+    return run.returncode, found[1] or found[2] if found else "" if run.returncode == 0 else lines[-1]
 
 
 if __name__ == "__main__":

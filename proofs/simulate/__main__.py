@@ -1,4 +1,7 @@
-"""python -m proofs.simulate [--seeds N] [--jobs N] [--first N] | --seed N [--only 0,3,7] [--verbose]"""
+"""python -m proofs.simulate [--seeds N] [--jobs N] [--first N] [--until-one-fails]
+
+or, to replay one: python -m proofs.simulate --seed N [--only 0,3,7] [--verbose]
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--only", default=None)
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--until-one-fails", action="store_true", help="stop there, and explain nothing")
     given = parser.parse_args(arguments)
     if given.seed is not None:
         only = None if given.only is None else {int(at) for at in given.only.split(",") if at}
         return one(given.seed, only, is_verbose=given.verbose)
-    return many(range(given.first, given.first + given.seeds), given.jobs)
+    seeds = range(given.first, given.first + given.seeds)
+    return until_one_fails(seeds, given.jobs) if given.until_one_fails else many(seeds, given.jobs)
 
 
 def one(seed: int, only: set[int] | None, *, is_verbose: bool) -> int:
@@ -60,6 +65,15 @@ def many(seeds: Iterable[int], jobs: int) -> int:
         _explain(failed)
     print("\n".join(tally.lines()))
     return 1 if tally.failed or tally.barely else 0
+
+
+def until_one_fails(seeds: Iterable[int], jobs: int) -> int:
+    """Run them until an invariant is broken; whether one was. For a program that was broken on purpose."""
+    for result in _results(seeds, jobs):
+        if result.violations:
+            print(f"seed {result.seed}: {result.violations[0]}", flush=True)
+            return 1
+    return 0
 
 
 def _results(seeds: Iterable[int], jobs: int) -> Iterator[Result]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import proofs.mutants.__main__ as mutants_main
-from proofs.mutants.__main__ import ROOT, copied, judge, mutated, play
+from proofs.mutants.__main__ import ROOT, copied, judge, mutated, play, sessions
 from proofs.mutants.lines import MUTANTS, Mutant
+from proofs.mutants.simulated import SIMULATED
 
 CLOSING = next(mutant for mutant in MUTANTS if mutant.name == "closing only closes")
 
@@ -29,7 +30,7 @@ def test_a_line_that_moved_away_is_told() -> None:
 
 
 def test_there_are_enough_of_them_and_each_has_a_name_and_a_reason() -> None:
-    assert len(MUTANTS) >= 30
+    assert len(MUTANTS) >= 250
     assert max(Counter(mutant.name for mutant in MUTANTS).values()) == 1
     assert all(mutant.why for mutant in MUTANTS)
 
@@ -52,7 +53,7 @@ def test_a_mutant_whose_tests_never_end_is_not_caught(tmp_path: Path, monkeypatc
     monkeypatch.setattr(mutants_main, "LONGEST_S", 4.0)
     verdict = judge(*in_a_copy(tmp_path, "    time.sleep(600)\n"))
     assert verdict.killer == ""
-    assert verdict.trouble == "NOT CAUGHT: its tests did not end within 4 s"
+    assert verdict.trouble == "NOT CAUGHT: what must notice did not end within 4 s"
 
 
 def test_a_mutant_is_caught_by_a_test_that_ends_itself(tmp_path: Path) -> None:
@@ -62,3 +63,19 @@ def test_a_mutant_is_caught_by_a_test_that_ends_itself(tmp_path: Path) -> None:
     )
     verdict = judge(*in_a_copy(tmp_path, limit))
     assert verdict.killer == "tests/test_endless.py::test_it"
+
+
+# -- by sessions ----------------------------------------------------------------------------------------------------
+
+
+def test_those_that_sessions_must_notice_are_in_the_list_and_enough() -> None:
+    assert len(SIMULATED) >= 12
+    assert {mutant.name for mutant in MUTANTS} >= SIMULATED
+
+
+def test_a_session_notices_an_order_that_is_sent_before_it_is_written_down() -> None:
+    first = next(mutant for mutant in MUTANTS if mutant.name == "commit before send")
+    (verdict,) = play([first], jobs=1, command=sessions(2))
+    assert verdict.trouble == ""
+    assert verdict.killer.startswith("seed ")
+    assert "is sent, and not on file" in verdict.killer
