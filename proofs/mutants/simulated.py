@@ -32,5 +32,6 @@ SIMULATED = frozenset(
         "a halt beside the state file counts",
         "no loop starts into a halt",
         "a stop takes our orders back",
+        "a halt takes our orders back",
     }
 )
