@@ -30,6 +30,7 @@ _ALICES_CASH = dollars(10_000)
 def settle(virtual: Virtual, wires: Wires) -> None:
     """The network is well again; time passes, what was late arrives, and a person reconciles until all is known."""
     wires.kind = None
+    wires.cached_until = 0.0
     wires.step = "settle"
     for _ in range(ROUNDS):
         for _ in range(8):
@@ -93,8 +94,8 @@ def _has_reason_to_doubt(wires: Wires, told: Told) -> bool:
     """A write of this step met a fault that leaves open what happened; or it looks at what an earlier one left open."""
     if told.verb in ("reconcile", "loop", "kill"):
         return wires.fired is not None
-    fired = wires.fired
-    return fired is not None and fired.step == told.step and fired.is_write and wires.was_doubtful
+    hits = (attempt for attempt in wires.attempts if attempt.kind and attempt.step == told.step)
+    return wires.was_doubtful and any(attempt.is_write for attempt in hits)
 
 
 def _placed(told: Told, found: list[OrderRecord]) -> Iterator[str]:

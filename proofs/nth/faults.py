@@ -30,9 +30,11 @@ class Kind(NamedTuple):
     verbs: tuple[str, ...] = ("GET", "POST", "PUT", "DELETE")
     is_looked_up: bool = False
     """What follows depends on how the exchange treats ids and how old its reads are."""
+    is_replay: bool = False
+    """It is for requests that were answered before, and for no others."""
 
-    def hits(self, request: httpx.Request) -> bool:
-        return request.method in self.verbs
+    def hits(self, request: httpx.Request, earlier: httpx.Response | None) -> bool:
+        return request.method in self.verbs and not (self.is_replay and earlier is None)
 
 
 class Attempt(NamedTuple):
@@ -63,7 +65,9 @@ class Wires:
         self._page = page
         self._seen = 0
         self._late: list[tuple[float, httpx.Request]] = []
-        self._earlier: dict[str, bytes] = {}
+        self._earlier: dict[str, httpx.Response] = {}
+        self.cached_until = 0.0
+        """Until then (monotonic seconds) a cache answers for the exchange, which nothing reaches."""
         self._exchange = SimTransport(virtual.exchange, virtual.clock)  # what is sent is held to the wire elsewhere
         virtual.wire.before = self.pass_on
 
@@ -76,26 +80,27 @@ class Wires:
         """What the client gets for this request; may raise, as a transport does."""
         self.deliver()
         request = _in_small_pages(request, self._page)
-        kind = self.kind if self.kind is not None and self.kind.hits(request) else None
+        kind = self.kind if self.kind is not None and self.kind.hits(request, self.earlier(request)) else None
         if kind is not None:
             self._seen += 1
-        is_hit = kind is not None and self._seen == self._nth
+        is_hit = kind is not None and (self._seen == self._nth or self.virtual.clock.monotonic() < self.cached_until)
         attempt = Attempt(
             self.step, request.method, request.url.path, _client_ids(request), kind.name if kind and is_hit else ""
         )
         self.attempts.append(attempt)
         if kind is None or not is_hit:
             return self.forward(request)
-        self.fired, self.was_doubtful = attempt, kind.is_doubtful
+        self.fired, self.was_doubtful = self.fired or attempt, kind.is_doubtful
         return kind.answer(self, request)
 
     def forward(self, request: httpx.Request) -> httpx.Response:
         response = self._exchange.handle_request(request)
         if request.method == "GET":
-            self._earlier[str(request.url)] = response.read()
+            response.read()
+            self._earlier[str(request.url)] = response
         return response
 
-    def earlier(self, request: httpx.Request) -> bytes | None:
+    def earlier(self, request: httpx.Request) -> httpx.Response | None:
         """What the same question was answered with before."""
         return self._earlier.get(str(request.url))
 
@@ -239,7 +244,14 @@ def too_slow(wires: Wires, request: httpx.Request) -> httpx.Response:
 def stale(wires: Wires, request: httpx.Request) -> httpx.Response:
     before = wires.earlier(request)
     answer = wires.forward(request)
-    return answer if before is None else _page(request, answer.status_code, before)
+    return answer if before is None else _page(request, answer.status_code, before.content)
+
+
+def replay(wires: Wires, request: httpx.Request) -> httpx.Response:
+    """A cache on the way answers what it was answered before, with its headers; the exchange never hears of it."""
+    before = wires.earlier(request)
+    assert before is not None, "only such requests are hit"
+    return httpx.Response(before.status_code, headers=before.headers, content=before.content, request=request)
 
 
 def another_order(wires: Wires, request: httpx.Request) -> httpx.Response:
@@ -256,6 +268,19 @@ def _renamed(body: Any) -> Any:
         return body
     other = {"order_id": "ffffffff-0000-4000-8000-000000000000", "client_order_id": "somebody-elses"}
     return {key: other[key] if key in other and value else _renamed(value) for key, value in body.items()}
+
+
+def stale_if_error(seconds: float) -> Answer:
+    """For so long nothing reaches the exchange: reads are answered from a cache that has them, all else fails."""
+
+    def answer(wires: Wires, request: httpx.Request) -> httpx.Response:
+        now = wires.virtual.clock.monotonic()
+        wires.cached_until = wires.cached_until if now < wires.cached_until else now + seconds
+        if wires.earlier(request) is None:
+            return _page(request, 503, b"<html>the origin is not reached</html>")
+        return replay(wires, request)
+
+    return answer
 
 
 def repeat_cursor(wires: Wires, request: httpx.Request) -> httpx.Response:
@@ -312,6 +337,8 @@ KINDS = (
     Kind("slow", "F42", slow, is_doubtful=False),
     Kind("too slow", "F42", too_slow, is_looked_up=True),
     Kind("stale", "F20 F40", stale, verbs=_READS),
+    Kind("replay", "F40", replay, verbs=_READS, is_replay=True),
+    Kind("replay all 20 s", "F40 F43", stale_if_error(20.0)),
     Kind("repeated cursor", "F39", repeat_cursor, verbs=_READS),
     Kind("409", "F08", status(409, "order_already_exists"), verbs=_WRITES, is_looked_up=True),
     Kind(

@@ -107,6 +107,19 @@ def _kill(person: Person) -> None:
         person.do("delete group", "group", lambda: client.delete_order_group(group))
 
 
+def _kill_again(person: Person) -> None:
+    """Before this, a list was read in which nothing rests."""
+    person.place("one more", price=cents(40), qty=contracts(10))
+    person.place("two more", price=cents(38), qty=contracts(6), ticker=OTHER)
+    person.virtual.clock.advance(5)
+    person.cancel_all(with_groups=True)
+
+
+def _nothing_rests(person: Person) -> None:
+    _markets(person)
+    person.cancel_all(with_groups=True)
+
+
 def _holds(person: Person) -> None:
     _markets(person)
     person.place("bought", price=cents(44), qty=contracts(12))
@@ -194,6 +207,7 @@ SESSIONS = (
     Session("amend across", _three_rest, _amend_across),
     Session("cancel", _three_rest, _cancel),
     Session("kill", _three_rest, _kill),
+    Session("kill again", _nothing_rests, _kill_again),
     Session("close", _holds, _close),
     Session("reads", _three_rest, _reads),
     Session("loop", _markets, _loop),

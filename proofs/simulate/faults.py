@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import httpx
+
 from proofs.simulate.plan import Fault, Kind
 
 
@@ -15,6 +17,9 @@ class Faults:
         self._left: list[list[Any]] = [[fault, fault.count] for fault in faults]
         self._seconds = seconds
         self.outage_until = 0.0
+        self.cached_until = 0.0
+        self.answered: dict[str, list[httpx.Response]] = {}
+        """What each question was answered with, the last twenty times: the cache on the way of all programs."""
         self.is_over = False
         self.missing = 0
         """So many more are wanted where the plan found too little to befall: replies to reads are lost."""
@@ -26,6 +31,8 @@ class Faults:
         now = self._seconds()
         if now < self.outage_until and "outage" in kinds:
             return Fault(at=now, kind="refuse", target="any")
+        if now < self.cached_until and "cache" in kinds:
+            return Fault(at=now, kind="cache", target="any")
         for entry in self._left:
             fault, left = entry
             if left and fault.target and fault.at <= now and fault.kind in kinds and fault.target in targets:

@@ -45,8 +45,10 @@ REQUESTS: dict[str, Kind] = {
     "inactive": Kind(("create", "cancel"), 2, "F44"),
     "key": Kind(("any",), 2, "F51"),
     "field": Kind(("read",), 2, "F52"),
+    "replay": Kind(("get",), 0, "F40"),
+    "cache": Kind(("any",), 0, "F43"),
 }
-"""Of requests; `target` is create, cancel, read (the account), page (a later page of a list) or any."""
+"""Of requests; `target` is create, cancel, read (the account), page (a later page of a list), get or any."""
 
 STREAM: dict[str, Kind] = {
     "ws_drop": Kind(("orderbook_delta", "orderbook_delta", "fill", "user_order", "frame"), 6, "F34"),
@@ -121,6 +123,9 @@ EXCHANGE: dict[str, Kind] = {
 LATER = ("batch", "batch", "close", "close", "damage", "drain")
 """Drawn with dice of their own, so that what the seeds began with stays as it was."""
 
+REPLAYS = ("replay", "replay", "replay", "cache")
+"""Drawn with others of their own, for the same reason."""
+
 ALL = {**REQUESTS, **STREAM, **PROCESS, **EXCHANGE}
 
 
@@ -185,6 +190,11 @@ def draw(seed: int, only: Collection[int] | None = None) -> Plan:
     more = random.Random(seed * 104_729 + 1)
     for name in more.sample(LATER, more.randint(0, 2)):
         faults.append(Fault(at=round(more.uniform(3, FAULTY_S - 5), 1), kind=name, size=more.randrange(1000)))
+    again = random.Random(seed * 15_485_863 + 2)
+    for name in again.sample(REPLAYS, again.randint(0, 3)):
+        at, count = round(again.uniform(3, FAULTY_S - 5), 1), again.choice((1, 3, 8)) if name == "replay" else 1
+        target, size = ALL[name].targets[0], again.randrange(1000)
+        faults.append(Fault(at=at, kind=name, target=target, count=count, size=size))
     faults.sort(key=lambda fault: fault.at)
     everyone = BUILT_IN if seed % 10 == ALL_ON else ()
     books = ("quoter", "taker", "churner", "spike", "flooder")

@@ -50,6 +50,8 @@ ROWS = {
     "F38": "impossible book",
     "F39": "later page of a list fails, or repeats",
     "F40": "stale read",
+    "F40 replayed": "... an earlier reply, with its headers",
+    "F40 cached": "... while nothing else gets through",
     "F41": "other programs used up what may be read",
     "F42": "slow read",
     "F43": "outage",

@@ -46,7 +46,7 @@ class Sent(NamedTuple):
     @property
     def kinds(self) -> set[str]:
         """Which targets of a plan it is."""
-        found = {"any"}
+        found = {"any"} | ({"get"} if self.method == "GET" else set())
         if self.name:
             found.add("create")
         elif self.names:
@@ -115,6 +115,9 @@ class Wire(httpx.BaseTransport):
             kept = self._seen.setdefault((sent.path, _without_times(sent.request)), [])
             kept.append((self._stage.timeline.seconds, response))
             del kept[:-20]
+            same = self._stage.faults.answered.setdefault(str(sent.request.url), [])
+            same.append(response)
+            del same[:-20]
         return response
 
     def _give(self, sent: Sent) -> Response:
@@ -332,6 +335,29 @@ class Wire(httpx.BaseTransport):
             return self._forward(sent)
         self._stage.hit("F40")
         return httpx.Response(older[0].status_code, headers=older[0].headers, content=older[0].content)
+
+    def _replay(self, sent: Sent, fault: Fault) -> httpx.Response:
+        """An earlier reply to the same question, one of the last twenty, with its headers: a cache on the way."""
+        same = self._stage.faults.answered.get(str(sent.request.url), [])
+        if not same:
+            return self._forward(sent)
+        self._stage.hit("F40 replayed")
+        older = same[fault.size % len(same)]
+        return httpx.Response(older.status_code, headers=older.headers, content=older.content)
+
+    def _cache(self, sent: Sent, fault: Fault) -> httpx.Response:
+        """For some seconds the exchange is not reached: reads come from a cache that has them, everything else fails.
+
+        The next requests of all programs meet the same (`Faults.take`).
+        """
+        faults, now = self._stage.faults, self._stage.timeline.seconds
+        if now >= faults.cached_until:
+            faults.cached_until = now + 3 + fault.size / 50
+        same = self._stage.faults.answered.get(str(sent.request.url), [])
+        if not same:
+            return httpx.Response(503, content=b"<html>the origin is not reached</html>")
+        self._stage.hit("F40 cached")
+        return httpx.Response(same[-1].status_code, headers=same[-1].headers, content=same[-1].content)
 
     def _slow(self, sent: Sent, fault: Fault) -> httpx.Response:
         """A byte now and then, until the deadline of the whole call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from virtual import Virtual
 
@@ -111,3 +112,30 @@ def test_the_judge_finds_a_second_request_for_one_intent(person: Person) -> None
     (create,) = [attempt for attempt in person.wires.attempts if attempt.client_ids]
     person.wires.attempts.append(create)
     assert any("2 requests for the id mine" in found for found in judged(person.virtual, person))
+
+
+# -- a cache on the way ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["replay", "replay all 20 s"])
+def test_no_kill_switch_is_content_with_replies_from_before(fault: str) -> None:
+    """A list in which nothing rests was read before; a cache serves it again, with its `Date` and its headers."""
+    kind = next(each for each in KINDS if each.name == fault)
+    runs = list(loop(session("kill again"), kind, ALL_RULES[0]))
+    assert [(run.hit, run.problems) for run in runs if run.problems] == []
+    assert len([run for run in runs if run.hit]) >= 5
+
+
+def test_a_replay_is_what_was_answered_before_with_its_date(tmp_path: Path) -> None:
+    virtual = Virtual(tmp_path)
+    wires = Wires(virtual, None, 1, PAGE)
+    wires.arm(next(each for each in KINDS if each.name == "replay"))
+    request = httpx.Request("GET", "http://localhost/trade-api/v2/exchange/user_data_timestamp")
+    before = wires.pass_on(request)
+    virtual.clock.advance(30)
+    again = wires.pass_on(request)
+    assert (again.headers["date"], again.content) == (before.headers["date"], before.content)
+    assert wires.fired is not None
+    assert wires.fired.kind == "replay", "what was never answered before is not hit"
+    assert wires.pass_on(request).headers["date"] != before.headers["date"]
+    virtual.close()
