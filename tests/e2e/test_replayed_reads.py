@@ -193,9 +193,9 @@ def test_a_loop_that_begins_on_kept_replies_does_not_blame_our_clock(cache: Cach
 
 
 def test_a_loop_outlives_replies_that_were_kept(cache: Cache) -> None:
-    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s", "--duration", "25s", "--json")
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s", "--duration", "40s", "--json")
     loop = start(words, cache.variables(), cache.exchange.home)
-    eventually(lambda: any("/portfolio/orders?" in answer.path for answer in cache.proxy.answers[20:]))
+    eventually(lambda: kalshi("status", "--json").json["cycles"] or loop.poll() is not None)
     cache.replay()
     eventually(lambda: "replays" in said(loop) or loop.poll() is not None)
     cache.proxy.faults.clear()
