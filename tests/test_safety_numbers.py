@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from kalshi_cli.core import book_watch, engine, guards, hooks, reconcile
+from kalshi_cli.core import book_watch, engine, guards, hooks, loss_guards, reconcile
 from kalshi_cli.desk import account, cancel, kill, start
 from kalshi_cli.exchange import dates, feed, ratelimit, rest, snapshot, transport, venue
 from kalshi_cli.store import database
@@ -19,7 +19,7 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "creates without an answer in a row": (guards.UNANSWERED, 3),
     "post-only crossings in a minute": (guards.CROSSINGS, 3),
     "a doubt, or a missing fill, is told after": (guards.LONG_MS, 30_000),
-    "a loss behind our own quotes must last for": (guards.CERTAIN_MS, 15_000),
+    "a loss behind our own quotes must last for": (loss_guards.CERTAIN_MS, 15_000),
     "intents of one call": (hooks.MAX_INTENTS, 100),
     "a book may look crossed for": (book_watch.CROSSED_MS, 1_000),
     "a start reads fills again from before": (account.OVERLAP_MS, 3_600_000),

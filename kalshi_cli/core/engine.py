@@ -189,7 +189,7 @@ class Engine:
                 continue
             self.state.orders.add(order)
             if order.created > self.state.now - MINUTE_MS:
-                self.state.count_sent(_as_sent(order))  # a restart resets no order rate
+                self.state.count_sent(Sent.of(order))  # a restart resets no order rate
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._settle(entry)
@@ -450,7 +450,7 @@ class Engine:
         """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
         for order in message.orders:
             if self.state.orders.learn(order):
-                self.state.count_sent(_as_sent(order))
+                self.state.count_sent(Sent.of(order))
         return []
 
     def _owner(self, fill: Fill) -> Order | None:
@@ -470,9 +470,8 @@ class Engine:
         self._untold_fills = None
         self.disputed = tuple(each.known for each in reconcile.disputes(self.state.orders, message))
         self.state.cash_besides = Money(message.balance.cash - self.state.ledger.cash)
-        state = self.state
-        held = {p.ticker: p.qty for p in state.ledger.positions.values() if p.subaccount == state.home}
-        effects += self._drift.look(held, message, booked_until=state.last_entry) + self._guards.loss()
+        held = {p.ticker: p.qty for p in self.state.ledger.positions.values() if p.subaccount == self.state.home}
+        effects += self._drift.look(held, message, booked_until=self.state.last_entry) + self._guards.loss()
         for strategy, fill in untold:
             effects += self._hooks.on_fill(strategy, fill)
         return effects
@@ -493,11 +492,6 @@ class Engine:
         changed = StateChanged(message.ts, message.state, message.source, message.reason)
         resumed = self._guards.resumed() if message.state is TradingState.ACTIVE else []
         return [changed, *resumed, *self._withdraw()]
-
-
-def _as_sent(order: Order) -> Sent:
-    """Return what an order on file counts for against the order rate; who placed it held it against that."""
-    return Sent(order.created, order.ticker, order.strategy, is_exempt=order.reduce_only)
 
 
 def _ids(message: Any) -> tuple[str, str]:

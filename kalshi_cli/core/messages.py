@@ -438,7 +438,10 @@ class CancelOrder(Effect, frozen=True):
 
 
 class OrderChanged(Effect, frozen=True):
-    """An order of the account is now like this, by the state machine in `orders.py`; `repaired`: what of it was false."""
+    """An order of the account is now like this, by the state machine in `orders.py`.
+
+    `repaired` says what of it was false.
+    """
 
     order: Order
     repaired: str = ""

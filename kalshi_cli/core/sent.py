@@ -25,7 +25,12 @@ class Sent(NamedTuple):
     strategy: str = ""
     tenths: int = AN_ORDER
     is_exempt: bool = False
-    """It passed whatever the rate, so it counts for whoever sent it and takes nothing from the others."""
+    """It passed whatever the rate, so it counts for its own strategy and takes nothing from the others."""
+
+    @classmethod
+    def of(cls, order: Order) -> Sent:
+        """Return what an order on file counts for against the order rate; its own program held it against that."""
+        return cls(order.created, order.ticker, order.strategy, is_exempt=order.reduce_only)
 
 
 class SentOrders:

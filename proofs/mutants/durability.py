@@ -97,8 +97,8 @@ DURABILITY = (
         "a state file behind a link is refused",
         "two programs lock two files and write one",
         "store/database.py",
-        "if path.is_symlink():",
-        "if False:",
+        "            refuse_other_kinds(each)\n",
+        "            refuse_other_kinds(each, follow=True)\n",
         ("tests/store/test_state_file.py",),
     ),
     Mutant(

@@ -241,8 +241,8 @@ DOUBT = (
         "never arrived needs a margin",
         "an order that comes late is given up too soon (F04)",
         "core/reconcile.py",
-        "    return snapshot.as_of > provable_at(order)\n\n\ndef provable_at",
-        "    return snapshot.as_of > order.created\n\n\ndef provable_at",
+        "    return snapshot.as_of > provable_at(order)\n\n\nclass Dispute",
+        "    return snapshot.as_of > order.created\n\n\nclass Dispute",
         ("tests/desk/test_account.py", "tests/desk/test_place.py"),
     ),
     Mutant(
@@ -273,14 +273,14 @@ DOUBT = (
         "a second order under one id is counted",
         "the twin's exposure is hidden (F09)",
         "core/orders.py",
-        "        tracked = self._by_order_id.get(stated.order_id) or self._unacknowledged(stated)\n",
-        "        tracked = self._by_order_id.get(stated.order_id) or self._by_client_id.get(stated.client_order_id)\n",
+        "        tracked = tracked or self._unacknowledged(stated)\n",
+        "        tracked = tracked or self._by_client_id.get(stated.client_order_id)\n",
         ("tests/core/test_orders.py",),
     ),
     Mutant(
         "what a foreign order trades counts before its fill",
         "a person's trade is in no limit until its fill is read (I-RISK)",
-        "core/orders.py",
+        "core/tracked.py",
         "        self.before = order.filled if order.is_foreign else Qty(0)",
         "        self.before = order.qty if order.is_foreign else Qty(0)",
         ("tests/core/test_orders.py",),
@@ -363,7 +363,7 @@ BOOKS = (
     Mutant(
         "an order counts a fill once",
         "filled runs ahead, and exposure is released (F23)",
-        "core/orders.py",
+        "core/tracked.py",
         "        if fill.trade_id in self.trades:\n            return False\n",
         "",
         ("tests/core/test_orders.py",),
@@ -817,7 +817,7 @@ CONTROLS = (
     Mutant(
         "the day's loss moves the trading state",
         "a restart forgets it (F63)",
-        "core/guards.py",
+        "core/loss_guards.py",
         "        if lost <= self._limit or self._state.trading is not TradingState.ACTIVE:",
         "        if True:",
         ("tests/core/test_guards.py",),
@@ -984,8 +984,8 @@ TELLING = (
         "a ping says that the account is in sight",
         "the dead man's switch stays quiet while nobody sees the account (F68)",
         "core/book_watch.py",
-        "    return state.blind_since is None and (",
-        "    return (",
+        "    return is_read and state.blind_since is None and (",
+        "    return is_read and (",
         ("tests/desk/test_journal.py",),
     ),
     Mutant(
@@ -1122,7 +1122,7 @@ HELD = (
     Mutant(
         "a fall from the best stops new risk",
         "what was won is lost, day by day",
-        "core/guards.py",
+        "core/loss_guards.py",
         "        if fall <= self._limit or self._state.trading is not TradingState.ACTIVE:",
         "        if True:",
         ("tests/core/test_guard_limits.py",),
@@ -1130,7 +1130,7 @@ HELD = (
     Mutant(
         "our own quotes hide no loss",
         "a market maker bids its own position up",
-        "core/guards.py",
+        "core/loss_guards.py",
         "            lost += hidden",
         "            pass",
         ("tests/core/test_guard_limits.py",),
@@ -1138,7 +1138,7 @@ HELD = (
     Mutant(
         "our own quotes hide no fall",
         "a market maker bids its own position up",
-        "core/guards.py",
+        "core/loss_guards.py",
         "            fall += hidden",
         "            pass",
         ("tests/core/test_guard_limits.py",),
@@ -1146,7 +1146,7 @@ HELD = (
     Mutant(
         "a quote on its way is no loss",
         "every quote of a market maker may stop the run",
-        "core/guards.py",
+        "core/loss_guards.py",
         "        return self._state.now - self._since >= CERTAIN_MS",
         "        return True",
         ("tests/core/test_guard_limits.py",),

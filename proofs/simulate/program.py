@@ -148,7 +148,9 @@ class VirtualApp(App):
 class VirtualLoops(Loops):
     """The loop, as it is composed; with the stream in step and strategies that make trouble."""
 
-    def _stream(self, stack: ExitStack, markets: Sequence[Market], tap: Any = None) -> Any:
+    def _stream(
+        self, stack: ExitStack, markets: Sequence[Market], tap: Any = None, *, has_account: bool = False
+    ) -> Any:
         from proofs.simulate.stream import SteppedStream
 
         app = self.app

@@ -8,7 +8,7 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.guards import CERTAIN_MS
+from kalshi_cli.core.loss_guards import CERTAIN_MS
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     Alert,
