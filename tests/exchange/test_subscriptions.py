@@ -86,7 +86,7 @@ GROUP = {"event_type": "triggered", "order_group_id": "g", "contracts_limit_fp":
 
 
 @pytest.mark.parametrize("channels", [MARKET_CHANNELS, ()], ids=["paper", "recording"])
-@pytest.mark.parametrize(("kind", "body"), [("fill", FILL), ("order_group_updates", GROUP)], ids=str)
+@pytest.mark.parametrize(("kind", "body"), [("fill", FILL), ("order_group_updates", GROUP)], ids=["fill", "group"])
 def test_frames_of_an_account_whose_channels_were_not_asked_for_are_ignored(kind: str, body: Any, channels: Any):
     frame = encode(kind, body, sid=9, seq=1)
     assert len(Sequencer(["A"]).on_frame(frame, NOW)) == 1, "it is one that would be heard"
