@@ -51,6 +51,8 @@ def resume(
 ) -> None:
     """Leave a halt or a pause. The only way out of a halt, and it wants a reason; on a terminal it asks for one.
 
+    Refused while `cancel-all` runs (exit 3, KILL_RUNS): wait until it has ended.
+
     \b
     kalshi resume --reason "checked positions with the web site"
     """
