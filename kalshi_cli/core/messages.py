@@ -438,10 +438,7 @@ class CancelOrder(Effect, frozen=True):
 
 
 class OrderChanged(Effect, frozen=True):
-    """An order of the account is now like this, by the state machine in `orders.py`.
-
-    `repaired` says what of it was false.
-    """
+    """An order of the account is like this now, by the state machine of `orders.py`; `repaired`: what was false."""
 
     order: Order
     repaired: str = ""
