@@ -102,6 +102,7 @@ def loop(exchange: Served, names: str, *words: str, **trade: str) -> Iterator[su
     """A loop with these strategies and settings of `trade`, killed at the end if need be."""
     spec = ",".join(f"./several.py:{name}" for name in names.split(","))
     settings = {f"KALSHI_TRADE__{name.upper()}": value for name, value in trade.items()}
+    settings["KALSHI_ALERTS__ON_CRITICAL"] = "none"  # a strategy that fails would pause the others
     process = start(
         ("trade", "--strategy", spec, "--ticker", TWO_SIDED, "--interval", "0.1s", "--json", *words),
         {**exchange.variables(), **settings},

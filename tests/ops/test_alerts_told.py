@@ -160,7 +160,7 @@ def test_on_paper_an_alert_pauses_paper_and_closes_nothing(exchange: Served, pho
 def test_a_loop_whose_sink_hangs_ends_all_the_same_and_what_it_could_not_tell_is_told_later(
     exchange: Served, phone: Receiver
 ) -> None:
-    configure(exchange, phone=phone.url("never"))
+    configure(exchange, "on_critical: none", phone=phone.url("never"))
     with loop(exchange) as process:
         eventually(lambda: phone.asked or process.poll() is not None)
         stopped(process)
