@@ -462,13 +462,13 @@ class Engine:
         self._is_account_unread = False
         self.state.account_read = message.ts
         self._guards.read()
-        effects: list[Effect] = []
         untold: list[tuple[str, Fill]] = []
         self._untold_fills = untold
-        for repair in reconcile.diff(self.state.orders, self.state.ledger.is_booked, message):
-            effects += self.step(repair)
+        repairs = reconcile.diff(self.state.orders, self.state.ledger.is_booked, message)
+        effects = [effect for repair in repairs for effect in self.step(repair)]
         self._untold_fills = None
-        self.disputed = tuple(each.known for each in reconcile.disputes(self.state.orders, message))
+        found = reconcile.disputes(self.state.orders, message)
+        self.disputed = tuple(each.known for each in found if message.as_of >= each.known.updated)
         self.state.cash_besides = Money(message.balance.cash - self.state.ledger.cash)
         held = {p.ticker: p.qty for p in self.state.ledger.positions.values() if p.subaccount == self.state.home}
         effects += self._drift.look(held, message, booked_until=self.state.last_entry) + self._guards.loss()

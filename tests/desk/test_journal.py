@@ -285,6 +285,7 @@ def test_the_document_names_every_event_and_field_and_no_other(virtual: Virtual)
         if status is not OrderStatus.CANCELED:
             run.journal.note(SubmitOrder(changed))
         run.journal.note(OrderChanged(changed))
+    run.journal.note(OrderChanged(msgspec.structs.replace(whole, order_id="true"), "its id was false, is true"))
     run.journal.note(AmendOrder(order, whole, whole))
     run.journal.note(CancelOrder(order, "why"))
     run.journal.note(StateChanged(now, TradingState.HALTED, "DAILY_LOSS", "lost"))
