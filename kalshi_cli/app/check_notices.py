@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kalshi_cli.app import App
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.matters import STOPS
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.core.remedies import remedy_of
 from kalshi_cli.errors import KalshiError
@@ -51,7 +52,7 @@ def tell_sinks(
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": Sink(url=notify)} if notify else {}
     if not (more or app.config.alerts.sinks or (book.home / "state.db").exists()):
         return
-    if not may_stop and app.config.alerts.on_critical != "none":
+    if not may_stop and app.config.alerts.on_critical != "none" and _would_stop(findings):
         sinks = {**app.config.alerts.sinks, **more}
         _tell_directly(app, sinks, findings, until, "its bounds are those of one run", is_doubt_new=is_doubt_new)
         return
@@ -72,6 +73,10 @@ def tell_sinks(
             "the state file cannot be used",
             is_doubt_new=is_doubt_new,
         )
+
+
+def _would_stop(findings: Findings) -> bool:
+    return any(each.severity == "critical" and each.code in STOPS for found in findings.values() for each in found)
 
 
 def _complain(app: App, told: Alerting, since: Ts) -> None:
