@@ -967,7 +967,7 @@ HOUSE = (
         "cli/cancel_all.py",
         "    halted = halted and _still_halted(desk)\n    view",
         "    view",
-        ("tests/cli/test_kill_race.py",),
+        ("tests/cli/test_kill_command.py",),
     ),
     Mutant(
         "only regular files are opened",

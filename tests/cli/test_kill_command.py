@@ -13,7 +13,7 @@ import pytest
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.core.model import BID
-from kalshi_cli.store.base import RunGroup
+from kalshi_cli.store.base import NO_HALT, RunGroup
 from kalshi_cli.store.sqlite import SqliteStore
 
 
@@ -79,6 +79,25 @@ def test_whoever_interrupts_it_before_it_is_verified_is_told_that_orders_may_be_
     exchange.exchange.handle = handle  # type: ignore[method-assign]
     assert kalshi("status", "--json").json["state"] == "halted", "that came first, and holds"
     assert kalshi("cancel-all", "--json").code == 0
+
+
+def test_a_halt_that_is_gone_at_the_end_is_written_again_and_told(exchange: Served) -> None:
+    """Lifted as an older version of this program would, or a person with `rm` and `sqlite3`."""
+    assert buy().code == 0
+    path, handle = exchange.state / "sim" / "state.db", exchange.exchange.handle
+
+    def lifting(request: Any, now: Any) -> Any:
+        if request.method == "DELETE":
+            with SqliteStore.open(path, account=KEY_ID, environment="sim") as store:
+                store.set_halt(NO_HALT)
+        return handle(request, now)
+
+    exchange.exchange.handle = lifting  # type: ignore[method-assign]
+    ended = kalshi("cancel-all", "--json")
+    assert (ended.code, ended.json["halted"]) == (0, True), ended.err
+    assert "the halt is GONE" in ended.err
+    assert (path.parent / ".halted").exists()
+    assert buy().code == 3
 
 
 def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:

@@ -126,15 +126,6 @@ def lift(exchange: Served) -> None:
     assert not (home(exchange) / FILE).exists()
 
 
-def test_a_halt_that_is_gone_at_the_end_is_written_again_and_told(exchange: Served, proxy: FaultProxy) -> None:
-    with killing(exchange, proxy) as process:
-        lift(exchange)
-        ended = released(proxy, process)
-    assert (ended.code, ended.json["halted"]) == (0, True), ended.err
-    assert "the halt is GONE" in ended.err
-    assert (on_file(exchange).code, (home(exchange) / FILE).exists()) == ("CANCEL_ALL", True)
-
-
 def test_a_halt_that_is_gone_and_cannot_be_written_again_is_not_reported(exchange: Served, proxy: FaultProxy) -> None:
     with killing(exchange, proxy) as process:
         home(exchange).rename(exchange.state / "moved-away")
