@@ -53,9 +53,11 @@ class Tracked:
         """Whether merging cannot bring it to this record: it filled less, is not over, or has other terms than those
         that a reply dated later."""
         known = self.order
-        if known.filled > max(record.filled, self.traded):
+        filled = max(record.filled, self.traded)
+        if known.filled > filled:
             return True
-        if not record.status.is_live or not record.remaining or was_raised(known, record):
+        is_over = not record.status.is_live or record.qty - record.reduced <= filled
+        if is_over or was_raised(known, record):
             return False
         if not known.status.is_live:
             return True

@@ -182,8 +182,8 @@ SENDING = (
         "what filled is lowered only to what fills explain",
         "fills that are booked count as resting once more (F77)",
         "core/tracked.py",
-        "        if known.filled > max(record.filled, self.traded):",
-        "        if known.filled > record.filled:",
+        "        filled = max(record.filled, self.traded)",
+        "        filled = record.filled",
         ("tests/core/test_disputes.py",),
     ),
     Mutant(
