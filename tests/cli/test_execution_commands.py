@@ -119,6 +119,8 @@ def sent(store: SqliteStore, name: str, **changes: Any) -> None:
 def ran(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A strategy bought ten at 45 cents, in a run that is over; what others left of the book may be far apart."""
     monkeypatch.setenv("KALSHI_RISK__MAX_SPREAD", "0.99")
+    # The tests share an exchange and not a state file: the orders of the others are those of another instance.
+    monkeypatch.setenv("KALSHI_ALERTS__ON_CRITICAL", "none")
     one.submit("maker", TWO_SIDED, ASK, "0.4500", "10", client_order_id=f"ask {tmp_path}")
     (tmp_path / "once.py").write_text(ONCE)
     words = ("--strategy", f"{tmp_path}/once.py:Once", "--ticker", TWO_SIDED)

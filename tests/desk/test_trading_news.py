@@ -12,10 +12,12 @@ import pytest
 from alert_desk import EVERYTHING, PHONE, T0, AlertDesk
 
 from kalshi_cli.config_sections import Sink
+from kalshi_cli.core.matters import RESUMED_MS
 from kalshi_cli.core.messages import FillBooked, SettlementBooked
 from kalshi_cli.core.model import ASK, BID, Fill, Settlement, Side, TradingState
 from kalshi_cli.desk.portfolio import day_start
-from kalshi_cli.store.base import PAUSED, Cycle, Halt
+from kalshi_cli.store.base import Cycle, Halt
+from kalshi_cli.store.pause import pause
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 
 Open = Callable[..., AlertDesk]
@@ -247,7 +249,9 @@ def test_a_halt_is_an_emergency_stop_until_a_person_resumes(desk_of: Open) -> No
     desk.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", desk.clock.now()))
     assert desk.tell() == ["[sim] CRITICAL CANCEL_ALL account"]
     assert texts(desk, "CANCEL_ALL") == ["trading is halted: kill switch"]
-    desk.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "looked", desk.clock.now()))
+    desk.resume()
+    assert desk.tell() == [], "a loop may stop again at its next tick"
+    desk.clock.advance(RESUMED_MS / 1_000 + 1)
     assert desk.tell() == ["[sim] RESOLVED CRITICAL CANCEL_ALL account"]
 
 
@@ -267,7 +271,7 @@ def test_to_only_reduce_is_an_emergency_stop_as_well(desk_of: Open) -> None:
     assert desk.tell() == ["[sim] WARNING FEED_DOWN stream"]
 
 
-def test_a_pause_is_no_emergency(desk_of: Open) -> None:
+def test_a_pause_is_no_emergency(desk_of: Open, tmp_path: Path) -> None:
     desk = desk_of()
-    desk.store.set_halt(Halt(TradingState.HALTED, PAUSED, "", desk.clock.now()))
+    pause(tmp_path, "lunch")
     assert desk.tell() == []
