@@ -38,7 +38,8 @@ def telling(app: App, *, does_halt: bool) -> Iterator[Callable[[], None]]:
     finally:
         are_out.set()
         if thread.ident is not None:
-            thread.join(max(0.0, until - app.machine.monotonic()))
+            with suppress(KeyboardInterrupt):  # it ends the waiting, and not the truth about the orders
+                thread.join(max(0.0, until - app.machine.monotonic()))
         if untold:
             app.tell(f"not told yet: {', '.join(sorted(untold))}; see: kalshi alerts")
 

@@ -24,7 +24,7 @@ from kalshi_cli.core.messages import (
     OrderState,
     Settled,
 )
-from kalshi_cli.core.model import Fill, Order, OrderStatus
+from kalshi_cli.core.model import Fill, Order, OrderStatus, Tif
 from kalshi_cli.core.orders import DUPLICATE_ID, OrderIndex, is_amend_open, is_id_taken
 from kalshi_cli.units import Qty, Ts, show_price, show_qty
 
@@ -50,7 +50,7 @@ def diff(orders: OrderIndex, is_booked: Callable[[Fill], bool], snapshot: Accoun
     repairs += [
         OrderRepaired(snapshot.ts, each.known, each.record)
         for each in disputes(orders, snapshot)
-        if each.is_certain or snapshot.as_of > provable_at(each.known)
+        if each.is_certain or _is_proven(each, snapshot)
     ]
     for order in snapshot.orders:
         ours = orders.get(order.client_order_id)
@@ -111,6 +111,19 @@ def disputes(orders: OrderIndex, snapshot: AccountSnapshot) -> Iterator[Dispute]
         elif is_of_another or not orders.is_proven(known):
             is_ours = named is not None and (named.ticker, named.side) == (known.ticker, known.side)
             yield Dispute(known, named if is_ours else None, is_of_another)
+
+
+def _is_proven(dispute: Dispute, snapshot: AccountSnapshot) -> bool:
+    """Return whether the read is late enough to end the dispute.
+
+    That an acknowledged order is in no list is proof only once it cannot rest any more: a list can lack it.
+    """
+    known = dispute.known
+    is_late = snapshot.as_of > provable_at(known)
+    if dispute.record is not None:
+        return is_late
+    is_over = known.tif is not Tif.GTC or (known.expires is not None and snapshot.as_of > known.expires)
+    return is_late and is_over and known.order_id not in {fill.order_id for fill in snapshot.fills}
 
 
 def difference(before: Order, after: Order) -> str:

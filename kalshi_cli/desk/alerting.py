@@ -181,6 +181,7 @@ class Alerting:
         board.is_heard = self._is_heard
 
         def rule() -> Decision:
+            board.is_stopped = book.mark(STOPPED) > 0  # within the transaction: another program may just have stopped
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
                 if begin < end and book.mark(name) == begin:  # else another program has just told it
                     book.set_mark(name, end)

@@ -21,7 +21,7 @@ from kalshi_cli.core.messages import CancelFailed
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.desk.cancel import SETTLE_S, Scope, has_caught_up
-from kalshi_cli.errors import CredentialsError, KalshiError, NotFoundError
+from kalshi_cli.errors import CredentialsError, KalshiError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.quotes import Quote
@@ -123,7 +123,7 @@ class KillSwitch:
         self._wrote_s = clock.monotonic()
 
     def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> Outcome:
-        """Until a proof or the deadline. CredentialsError where the key is refused again and again.
+        """Run until a proof or the deadline. OutcomeUnknownError where the key is refused again and again.
 
         Given `groups`, the order groups of the account are triggered before all else, these without a look at the rest:
         no program can place in them then.
@@ -353,9 +353,11 @@ class KillSwitch:
     # -- how ------------------------------------------------------------------------------------------------------
 
     def _write(self, call: Callable[[], object]) -> bool:
-        """As `_try`; a list must be newer than the end of this."""
+        """As `_try`; a list must be newer than the end of this. A key that may write is not locked out."""
         try:
-            return self._try(call)
+            is_answered = self._try(call)
+            self._refusals = 0 if is_answered else self._refusals
+            return is_answered
         finally:
             self._wrote_s = self._clock.monotonic()
 
@@ -377,14 +379,13 @@ class KillSwitch:
             return False
         return True
 
-    def _locked_out(self, error: CredentialsError) -> CredentialsError:
+    def _locked_out(self, error: CredentialsError) -> OutcomeUnknownError:
         ids = ", ".join(list(self._known)[:5])
         known = counted(len(self._known), "order") if ids else "orders"
-        return CredentialsError(
+        return OutcomeUnknownError(
             f"{error.message}; this key cannot cancel, and {known} may rest{': ' * bool(ids)}{ids}",
             hint="cancel them on the web site (kalshi.com, Portfolio, Orders), and look at the key (Account, API keys)",
             code=error.code,
-            status=error.status,
         )
 
     def _rest(self, seconds: float) -> None:

@@ -28,6 +28,7 @@ from kalshi_cli.errors import (
     CredentialsError,
     KalshiError,
     NoAnswerError,
+    NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
     RefusedError,
@@ -225,9 +226,15 @@ class Rest:
             except RateLimitedError as error:
                 failure = failure or _Failure(error, is_unknown=False)
                 break
-            if retry.may_trade:
-                may_go()  # each time: waiting for the pace, or for another try, can take seconds
-            outcome = self._attempt(method, path, url, body, until, answered, may_go if retry.may_trade else None)
+            try:
+                if retry.may_trade:
+                    may_go()  # each time: waiting for the pace, or for another try, can take seconds
+                outcome = self._attempt(method, path, url, body, until, answered, may_go if retry.may_trade else None)
+            except KalshiError as error:
+                if not is_unknown or isinstance(error, NotFoundError):  # gone is what a repeated cancel may find
+                    raise
+                failure = _Failure(error, is_unknown=True)  # a refusal now tells nothing of an earlier try
+                break
             if isinstance(outcome, bytes):
                 return outcome
             failure = outcome
@@ -239,11 +246,7 @@ class Rest:
                 break
         assert failure is not None
         if is_unknown and method != "GET":
-            raise OutcomeUnknownError(
-                f"{subject or f'{method} {path}'}: it is not known whether this happened. {failure.error}",
-                hint=if_unknown,
-                code=ID_TAKEN if failure.error.code == ID_TAKEN else "",
-            ) from failure.error
+            raise _not_known(subject or f"{method} {path}", failure.error, if_unknown) from failure.error
         raise failure.error
 
     def _check_allowed(self, method: str, is_public: bool) -> None:
@@ -387,6 +390,14 @@ class Rest:
             f"{what}: no usable answer from {self._host} ({why[:200]})",
             hint="check the network; `kalshi exchange` tells whether the exchange is up",
         )
+
+
+def _not_known(subject: str, error: KalshiError, hint: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"{subject}: it is not known whether this happened. {error}",
+        hint=hint,
+        code=ID_TAKEN if error.code == ID_TAKEN else "",
+    )
 
 
 def _query(params: Params | None) -> str:

@@ -111,7 +111,7 @@ def no_kill(home: Path, clock: Clock) -> Iterator[None]:
 
     One that begins meanwhile does not wait: it looks again, before it ends, whether its halt still holds.
     """
-    if not home.is_dir():  # nothing ran here, so that there is nothing to lift
+    if not os.path.isdir(home):  # nothing ran here, so that there is nothing to lift
         yield
         return
     path = home / KILL_LOCK

@@ -41,14 +41,16 @@ def engine(build: Build) -> Engine:
     return engine
 
 
-def place(engine: Engine) -> Order:
-    verdict = engine.place(Place("KXA-1", BID, cents(40), contracts(10)), "fade")
+def place(engine: Engine, lasts_s: float = 0) -> Order:
+    verdict = engine.place(Place("KXA-1", BID, cents(40), contracts(10), expires_in_s=lasts_s), "fade")
     assert isinstance(verdict, SubmitOrder), verdict
     return verdict.order
 
 
-def acknowledged(engine: Engine, order_id: str = FALSE, filled: int = 0, left: int = 10) -> Order:
-    order = place(engine)
+def acknowledged(
+    engine: Engine, order_id: str = FALSE, filled: int = 0, left: int = 10, *, lasts_s: float = 0
+) -> Order:
+    order = place(engine, lasts_s)
     engine.step(OrderAccepted(NOW, order.client_order_id, order_id, contracts(filled), contracts(left)))
     return ours(engine, order.client_order_id)
 
@@ -149,7 +151,7 @@ def test_terms_that_a_reply_dated_later_are_repaired(build: Build, engine: Engin
 
 
 def test_an_order_that_the_exchange_never_had_is_in_doubt_and_then_ended(build: Build, engine: Engine) -> None:
-    acknowledged(engine)
+    acknowledged(engine, lasts_s=10)
     (text,) = repairs(engine.step(read(build)))
     assert text == f"its id was {FALSE}, is none, status was resting, is unknown"
     assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
@@ -158,8 +160,25 @@ def test_an_order_that_the_exchange_never_had_is_in_doubt_and_then_ended(build: 
     assert engine.state.orders.live() == []
 
 
+@pytest.mark.parametrize("lasts_s", [0, 3_600])
+def test_an_acknowledged_order_that_may_rest_is_not_ended_because_a_list_lacks_it(
+    build: Build, engine: Engine, lasts_s: float
+) -> None:
+    acknowledged(engine, lasts_s=lasts_s)
+    assert repairs(engine.step(read(build))) == []
+    assert [order.client_order_id for order in engine.disputed] == ["own1"]
+    assert (ours(engine).order_id, ours(engine).status) == (FALSE, OrderStatus.RESTING)
+
+
+def test_an_order_of_which_the_same_read_has_a_fill_was_there(build: Build, engine: Engine) -> None:
+    acknowledged(engine, TRUE, lasts_s=10)
+    fill = build.fill("t1", order_id=TRUE, qty=contracts(10))
+    assert repairs(engine.step(read(build, fills=(fill,)))) == []
+    assert (ours(engine).order_id, ours(engine).filled) == (TRUE, contracts(10))
+
+
 def test_a_record_under_our_id_of_another_market_or_side_is_not_the_order(build: Build, engine: Engine) -> None:
-    acknowledged(engine)
+    acknowledged(engine, lasts_s=10)
     (text,) = repairs(engine.step(read(build, record(build, side=ASK))))
     assert "is none" in text
 

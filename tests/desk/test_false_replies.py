@@ -143,7 +143,7 @@ def test_an_order_that_the_exchange_never_had_is_ended_and_said_to_be(virtual: V
     body = {"order_id": NOWHERE, "client_order_id": "mine", "fill_count": "0.00", "remaining_count": "10.00"}
     reply = body | {"ts_ms": virtual.clock.now()}
     virtual.wire.before = lambda r: httpx.Response(201, json=reply) if r.method == "POST" else None
-    virtual.place(client_order_id="mine")
+    virtual.place(client_order_id="mine", expires_in_s=30)
     settled, open_, told = reconcile(virtual)
     assert ([order.status for order in settled], open_) == ([OrderStatus.NEVER_ARRIVED], [])
     assert NOWHERE in told["mine"]

@@ -12,7 +12,7 @@ from virtual import TICKER, Virtual, ticket
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
-from kalshi_cli.errors import CredentialsError
+from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.units import cents, contracts, dollars
@@ -148,7 +148,7 @@ def test_a_key_revoked_half_way_ends_with_how_to_go_on(virtual: Virtual) -> None
         return without_cancel_all(request)
 
     virtual.wire.before = before
-    with pytest.raises(CredentialsError, match="this key cannot cancel, and 60 orders may rest") as refused:
+    with pytest.raises(OutcomeUnknownError, match="this key cannot cancel, and 60 orders may rest") as refused:
         press(virtual)
     assert "web site" in refused.value.hint
     assert ids[-1] in refused.value.message

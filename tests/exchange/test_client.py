@@ -35,6 +35,7 @@ from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.units import Price, Qty, Ts
 
 ORDER = Order(
@@ -335,6 +336,29 @@ def test_a_cancel_once_lost_stays_unknown_whatever_the_last_attempt_met(serve, c
     with pytest.raises(OutcomeUnknownError):
         connect(server.url).cancel_order(LIVE)
     assert server.count("DELETE") == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409])
+def test_a_write_once_lost_stays_unknown_though_its_next_try_is_refused(serve, connect, status):
+    server = serve(DROP, Reply(status, refusal("exchange_is_paused")))
+    with pytest.raises(OutcomeUnknownError, match="their-id") as error:
+        connect(server.url).cancel_order(LIVE)
+    assert "exchange is paused" in str(error.value.__cause__)
+    assert server.count("DELETE") == 2
+
+
+def test_a_write_once_lost_stays_unknown_though_a_halt_stops_its_next_try(serve, connect):
+    server, asked = (
+        serve(DROP),
+        iter([None, None, HaltedError("halted")]),
+    )  # asked before a try, and before its first byte
+
+    def may_go(_reviewed):
+        if (error := next(asked, None)) is not None:
+            raise error
+
+    with pytest.raises(OutcomeUnknownError, match="reset of order group g1"):
+        connect(server.url, before_create=may_go).reset_order_group(OrderGroup(group_id="g1"))
 
 
 def test_a_cancel_of_what_is_not_there_is_not_found_and_not_repeated(serve, connect):
