@@ -170,20 +170,22 @@ class OrderIndex:
     def doubt(self, doubtful: Order, wanted: Order | None = None) -> None:
         """An amend of this order is about to be asked for: from now on it counts as the worse of both.
 
-        The only way back to UNKNOWN for an order that rests. It ends with `AmendEnded`, once the exchange states the
-        terms that were `wanted`, or with the order.
+        A resting order becomes UNKNOWN only so. It ends with `AmendEnded`, once `wanted` is stated, or with the order.
         """
         tracked = self._by_order_id[doubtful.order_id]
         tracked.order, tracked.wanted = doubtful, wanted
         self.moved.add(doubtful.ticker)
 
     def add(self, order: Order) -> Order:
-        """An order of ours, before it is sent, or any order from the store. ValueError where its id is taken.
+        """Add an order of ours, before it is sent, or one from the store, whose fills must be applied as well.
 
-        After a restart the remembered fills must be applied as well: the trade ids are not part of an order.
+        ValueError where it is known. Two on file under one exchange id are left by false replies: one is in doubt.
         """
-        if order.client_order_id in self._by_client_id or order.order_id in self._by_order_id:
+        is_id_of_two = order.order_id in self._by_order_id
+        if order.client_order_id in self._by_client_id or (is_id_of_two and not order.client_order_id):
             raise ValueError(f"order {order.client_order_id or order.order_id} is already known")
+        if is_id_of_two:
+            order = msgspec.structs.replace(order, order_id="", status=OrderStatus.UNKNOWN)
         return self._insert(order)
 
     def take_back(self, client_order_id: str) -> None:
@@ -281,16 +283,16 @@ class OrderIndex:
         return self._merge(tracked, ts, status, Qty(0), {"code": code})
 
     def _on_repaired(self, message: OrderRepaired) -> Order | None:
-        """Begin again with the record of the exchange; without one, in doubt. A second order that was met under the
-        record's id is this one."""
+        """Begin again with the exchange's record, else in doubt. A second order met under that id is this one."""
         tracked, record = self._by_client_id.get(message.known.client_order_id), message.record
         if tracked is None or self._by_order_id.get(message.known.order_id) is not tracked:
             return None
         met = self._by_order_id.get(record.order_id) if record is not None else None
         if met is not None and met is not tracked:
-            if not met.order.is_foreign:
+            is_named = record is not None and record.client_order_id == message.known.client_order_id
+            if not (met.order.is_foreign or is_named):
                 return None
-            self._remove(met)
+            (self._remove if met.order.is_foreign else self._restart)(met)  # replies may swap the ids of two orders
         self._restart(tracked)
         if record is None:
             return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": "not_on_the_exchange"})

@@ -214,10 +214,35 @@ def test_a_reply_with_the_id_of_an_order_that_we_know_is_no_acknowledgement(buil
 
 def test_a_record_that_is_another_order_of_ours_repairs_nothing(build: Build, engine: Engine) -> None:
     first, second = acknowledged(engine, FALSE), acknowledged(engine, TRUE)
-    assert engine.step(OrderRepaired(NOW, first, record(build))) == []
+    assert engine.step(OrderRepaired(NOW, first, record(build, name=""))) == []
     gone = msgspec.structs.replace(second, order_id="before")
     assert engine.step(OrderRepaired(NOW, gone, None)) == [], "it is known otherwise by now"
     assert engine.step(OrderRepaired(NOW, msgspec.structs.replace(gone, client_order_id="nobody"), None)) == []
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_two_orders_whose_ids_were_swapped_by_replies_get_their_own(
+    build: Build, engine: Engine, is_reversed: bool
+) -> None:
+    acknowledged(engine, FALSE), acknowledged(engine, TRUE)
+    records = [record(build, TRUE, "own1"), record(build, FALSE, "own2")]
+    effects = engine.step(read(build, *(reversed(records) if is_reversed else records)))
+    assert (ours(engine, "own1").order_id, ours(engine, "own2").order_id) == (TRUE, FALSE)
+    assert {ours(engine, name).status for name in ("own1", "own2")} == {OrderStatus.RESTING}
+    assert engine.state.orders.worst_case("KXA-1") == (contracts(20), 0)
+    written = {effect.order.client_order_id: effect.order for effect in effects if isinstance(effect, OrderChanged)}
+    assert (written["own1"].order_id, written["own2"].order_id) == (TRUE, FALSE)
+    assert engine.disputed == ()
+
+
+def test_a_file_with_one_id_for_two_orders_is_loaded_with_one_of_them_in_doubt(build: Build, engine: Engine) -> None:
+    """kill -9 between two repairs leaves it so."""
+    twins = [record(build, TRUE, "own1", created=Ts(NOW - 2)), record(build, TRUE, "own2", created=Ts(NOW - 1))]
+    engine.recall(twins, ())
+    assert (ours(engine, "own1").order_id, ours(engine, "own2").order_id) == (TRUE, "")
+    assert ours(engine, "own2").status is OrderStatus.UNKNOWN
+    engine.step(read(build, record(build, FALSE, "own1"), record(build, TRUE, "own2")))
+    assert (ours(engine, "own1").order_id, ours(engine, "own2").order_id) == (FALSE, TRUE)
 
 
 def test_an_order_that_was_shown_is_never_ended_by_a_list_that_lacks_it(build: Build, engine: Engine) -> None:
