@@ -112,7 +112,7 @@ def courier(app: App, *, is_paper: bool) -> Courier:
 
 
 def tell_directly(app: App, alert: Alert, within_s: float = DIRECTLY_S) -> None:
-    """Tell whoever asked for such, all at once, of what the state file would not take; within `within_s`."""
+    """Deliver an alert that the state file cannot hold to every channel that wants it, within `within_s` seconds."""
     remedy, sinks, now = remedy_of(alert.code), app.config.alerts.sinks, app.clock.now()
     notice = Notice(
         notice_id=app.new_id(), kind="event", tier=alert.tier, event=remedy.event, code=alert.code,

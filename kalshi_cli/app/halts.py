@@ -68,7 +68,7 @@ class Halts:
         return True
 
     def keep(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:
-        """Whether the halt that was written still holds; where it is gone, it is told and written again."""
+        """Return whether the halt holds; where something lifted it, warn and write it again."""
         with suppress(StateError):
             if read_halt_file(self.app.state_dir) is not None:
                 return True

@@ -13,13 +13,13 @@ from kalshi_cli.desk.brake import CODE, REASON
 from kalshi_cli.errors import KalshiError, StateError
 
 HEAD_START_S = 1.0
-"""How long the cancels have the machine for themselves, unless they are out before."""
+"""The longest wait for the cancels before the first channel is told."""
 
 WITHIN_S = 4.5
-"""After this nothing is waited for: what was not delivered by then stays in the outbox."""
+"""The longest wait for the channels. Undelivered notices stay in the outbox."""
 
 BUSY_MS = 500
-"""How long another program that writes to the state file is waited for; then the channels are told without it."""
+"""The longest wait for a locked state file. After it the channels are told without the outbox."""
 
 
 @contextmanager

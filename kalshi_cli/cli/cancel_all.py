@@ -90,7 +90,7 @@ def cancel_all(
 
 
 def _halted(desk: App, lock: KillLock) -> bool:
-    """Halt in every way there is, and let nobody lift it while this runs; whether it could be written."""
+    """Write the halt, lock it against a resume, and return whether it could be written."""
     from kalshi_cli.app.halts import Halts
     from kalshi_cli.desk.brake import CODE, REASON
 
@@ -103,7 +103,7 @@ def _halted(desk: App, lock: KillLock) -> bool:
 
 
 def _still_halted(desk: App) -> bool:
-    """Look at the halt again; it is written again where it is gone."""
+    """Return whether the halt still holds; write it again where it is gone."""
     from kalshi_cli.app.halts import Halts
     from kalshi_cli.desk.brake import CODE, REASON
 

@@ -77,7 +77,7 @@ class Board:
         self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
         """Whether anybody asked for such a tier, or such an event. What lasts is told once somebody did."""
         self.is_stopped = False
-        """An alert stopped trading, and nobody has resumed it since."""
+        """An alert stopped trading, and no user has resumed it since."""
         self.shards = 0
         """How many the exchange has; 0 where nobody has counted them."""
         self.shard_of: Callable[[str], int | None] = lambda _subject: None

@@ -23,7 +23,7 @@ FORGET_MS = 60_000
 
 
 ACCOUNT_AGE_MS = 10_000
-"""How old the last read of the account may be. A loop reads it every eight seconds, at the next tick."""
+"""The oldest read of the account that still counts as recent. A loop reads it every eight seconds, at the next tick."""
 
 MOST_NAMED = 5
 """Of markets without a book, so many are named."""

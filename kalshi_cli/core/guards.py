@@ -93,7 +93,7 @@ class Guards:
         return effects + self._late(before, order) + self._strangers.named(before, order)
 
     def is_undecided(self, order: Order) -> bool:
-        """Whether it may be a second order under an id of ours, or the first with another id than a reply said."""
+        """Return whether it may be a second order under an id of ours, rather than one whose reply had a false id."""
         return self._strangers.is_undecided(order)
 
     def _late(self, before: Order, order: Order) -> list[Effect]:
@@ -330,7 +330,7 @@ class _Strangers:
         return self._tighten(TradingState.HALTED, "DOUBLE_ORDER", order.order_id, text)
 
     def is_undecided(self, order: Order) -> bool:
-        """Whether it may be a second order. It is not on file before that is known: after a crash it is met again."""
+        """Return whether it may be a second order. It is written only once that is known; a crash loses nothing."""
         return order.order_id in self._seconds
 
     def named(self, before: Order, order: Order) -> list[Effect]:
