@@ -42,12 +42,16 @@ class Inbox(Generic[T]):
         self._batches.put(())
 
     def take(self, into: deque[T], timeout_s: float = 0.0) -> None:
-        """Append everything that is there; where nothing is, wait up to `timeout_s` for the first batch."""
+        """Append everything that is there; where nothing is, wait up to `timeout_s` for the first batch.
+
+        What arrives meanwhile waits for the next time: a writer as fast as this loop would else have no limit.
+        """
         try:
             batch = self._batches.get(timeout=timeout_s) if timeout_s > 0 else self._batches.get_nowait()
-            while True:
+            for more in range(self._batches.qsize(), -1, -1):
                 into.extend(batch)
                 self._taken += len(batch)
-                batch = self._batches.get_nowait()
+                if more:
+                    batch = self._batches.get_nowait()
         except queue.Empty:
             return
