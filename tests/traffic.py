@@ -20,6 +20,7 @@ from virtual import KEY, T0
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.core import fees
+from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import (
@@ -39,7 +40,6 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Fill, Order, OrderStatus, Side, StpMode, Tif
-from kalshi_cli.core.orders import worse_of
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.client import KalshiClient

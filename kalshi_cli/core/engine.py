@@ -52,7 +52,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
-from kalshi_cli.core.orders import DUPLICATE_ID
+from kalshi_cli.core.orders import DUPLICATE_ID, ids_of
 from kalshi_cli.core.sent import Sent
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
 from kalshi_cli.core.stats import Tally
@@ -94,6 +94,7 @@ class Engine:
         self._order_expiry_s = order_expiry_s
         self._on_file = on_file
         self._cancelling: dict[str, Ts] = {}
+        self._repaired = state.orders.repaired
         self._book_watch = BookWatch(state, limits)
         self._is_account_unread = False
         self._drift = reconcile.DriftWatch()
@@ -173,7 +174,13 @@ class Engine:
         if message.ts > self.state.now or type(message) is Tick:
             self.state.now = message.ts
         react = self._reactions.get(type(message))
-        return react(message) if react is not None else []
+        effects = react(message) if react is not None else []
+        if self._repaired:
+            for before, after in self._repaired:
+                self._cancelling.pop(before.order_id, None)
+                effects = effects + reconcile.told(before, after, self.state.now)
+            self._repaired.clear()
+        return effects
 
     def recall(self, orders: Iterable[Order], entries: Iterable[Fill | Settlement]) -> None:
         """Take back what the state file remembers, before the first message. Nothing follows from it.
@@ -327,7 +334,7 @@ class Engine:
     def _on_order(self, message: Message) -> list[Effect]:
         if isinstance(message, OrderState):
             message = self._group_watch.with_cause(message)
-        before = self._known(*_ids(message))
+        before = self._known(*ids_of(message))
         order = self.state.orders.apply(message)
         if isinstance(message, CancelFailed):
             self._cancelling.pop(message.order_id, None)
@@ -355,9 +362,7 @@ class Engine:
         if order is None:
             return []
         self._cancelling.pop(before.order_id, None)
-        text = reconcile.difference(before, order)
-        alert = Alert(self.state.now, "warning", "ORDER_REPAIRED", order.client_order_id, f"{order.ticker}: {text}")
-        effects: list[Effect] = [*self._guards.order(message, before, order), alert, OrderChanged(order, text)]
+        effects = [*self._guards.order(message, before, order), *reconcile.told(before, order, self.state.now)]
         return effects + self._credit_unowned(order)
 
     def _credit_unowned(self, order: Order) -> list[Effect]:
@@ -492,9 +497,3 @@ class Engine:
         changed = StateChanged(message.ts, message.state, message.source, message.reason)
         resumed = self._guards.resumed() if message.state is TradingState.ACTIVE else []
         return [changed, *resumed, *self._withdraw()]
-
-
-def _ids(message: Any) -> tuple[str, str]:
-    """The exchange's id and ours of the order that some news is about; empty where it does not say."""
-    about = getattr(message, "order", message)
-    return getattr(about, "order_id", ""), about.client_order_id

@@ -89,7 +89,7 @@ class Guards:
             return effects
         effects += self._crossings.heard(message, order) + self._fees.ended(order)
         if before is None:
-            return effects + self._strangers.met(order)
+            return effects + (self._strangers.met(order) if order.is_foreign else [])
         return effects + self._late(before, order) + self._strangers.named(before, order)
 
     def is_undecided(self, order: Order) -> bool:
@@ -301,7 +301,7 @@ class _Strangers:
     def met(self, order: Order) -> list[Effect]:
         """An order joined that no intent of ours is for."""
         own = self._state.orders.get(order.client_order_id)
-        is_second = own is not None and own.order_id != order.order_id
+        is_second = own is not None and own.order_id not in ("", order.order_id)
         if own is not None and is_second and (not own.is_foreign or order.client_order_id.startswith(OWN_ID)):
             if self._state.orders.is_proven(own):
                 return self._double(own, order)

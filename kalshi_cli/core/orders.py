@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.core.amends import has_terms, is_amend_open, worse_of
 from kalshi_cli.core.messages import (
     AmendEnded,
     Filled,
@@ -39,9 +40,6 @@ MAX_ENDED_ORDERS = 10_000
 OWN_ID = "kcli"
 """How the client order ids begin that this program makes up: an order that has one, and is not on file here, was placed
 by this program elsewhere."""
-
-AMEND_UNANSWERED = "amend_unanswered"
-"""The code of an order that may have been amended: it counts as the worse of both until that is known."""
 
 _S = OrderStatus
 _ON_THE_BOOK_OR_AFTER = frozenset({_S.RESTING, _S.FILLED, _S.CANCELED, _S.EXPIRED})
@@ -79,6 +77,9 @@ class OrderIndex:
         self._untold: dict[Tracked, None] = {}
         self.moved: set[str] = set()
         """Markets in which any order changed since whoever counts exposure took this for read, and emptied it."""
+        self.repaired: list[tuple[Order, Order]] = []
+        """Orders of ours, before and after, to which a statement about another order gave or took the exchange's id,
+        since whoever tells them emptied this."""
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
             OrderAccepted: self._on_accepted,
             OrderRejected: self._on_rejected,
@@ -134,7 +135,8 @@ class OrderIndex:
 
     def is_proven(self, order: Order) -> bool:
         """Whether the exchange showed an order under its id, in a record or a fill; a reply alone may be false."""
-        return self._by_order_id[order.order_id].is_proven
+        tracked = self._by_order_id.get(order.order_id)
+        return tracked is not None and tracked.is_proven
 
     def contradicts(self, record: Order) -> bool:
         """Whether merging cannot bring the order to this record of it."""
@@ -214,13 +216,19 @@ class OrderIndex:
 
         A second order under an id of ours (the network delivered twice) joins as foreign too: its exposure is real.
         What only the newest statement can say (price, size, expiry) is ignored when old. What filled, and that an order
-        is over, is never too old to be true.
+        is over, is never too old to be true. The exchange's id goes to the order that the newest statement names: which
+        of two was false, the next one tells.
         """
-        tracked = self._by_order_id.get(stated.order_id)
+        tracked, own = self._by_order_id.get(stated.order_id), self._unacknowledged(stated)
         if tracked is not None and _is_of_another(tracked.order, stated):
-            self._restart(tracked)  # a reply about another order gave it this id
+            self._take_id(tracked)
             tracked = None
-        tracked = tracked or self._unacknowledged(stated)
+        elif tracked is not None and own is not None:
+            self._take_id(tracked)
+            before, after = own.order, self.adopt(stated)
+            self.repaired.append((before, own.order))
+            return after
+        tracked = tracked or own
         if tracked is None:
             twin = self.get(stated.client_order_id)
             strategy = twin.strategy if twin and twin.order_id else ""
@@ -292,7 +300,7 @@ class OrderIndex:
             is_named = record is not None and record.client_order_id == message.known.client_order_id
             if not (met.order.is_foreign or is_named):
                 return None
-            (self._remove if met.order.is_foreign else self._restart)(met)  # replies may swap the ids of two orders
+            self._take_id(met)  # replies may swap the ids of two orders
         self._restart(tracked)
         if record is None:
             return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": "not_on_the_exchange"})
@@ -424,10 +432,17 @@ class OrderIndex:
         if not was_live:
             self._place(tracked)
 
-    def _remove(self, tracked: Tracked) -> None:
-        """Forget an order of others that turned out to be one of ours; its fills are held for that one."""
+    def _take_id(self, tracked: Tracked) -> None:
+        """The exchange gives the id of this order to another one: ours is in doubt; one of others is forgotten, and its
+        fills are held for whose they are."""
+        before = tracked.order
         self._restart(tracked)
-        del self._live[tracked.order.ticker][tracked]
+        if not before.is_foreign:
+            self.repaired.append((before, tracked.order))
+            return
+        del self._live[before.ticker][tracked]
+        if self._by_client_id.get(before.client_order_id) is tracked:
+            del self._by_client_id[before.client_order_id]
 
     def _place(self, tracked: Tracked) -> None:
         """Put it among the live orders of its market, or among those that are over."""
@@ -455,6 +470,12 @@ class OrderIndex:
         self.moved.add(tracked.order.ticker)
 
 
+def ids_of(message: Any) -> tuple[str, str]:
+    """The exchange's id and ours of the order that some news is about; empty where it does not say."""
+    about = getattr(message, "order", message)
+    return getattr(about, "order_id", ""), about.client_order_id
+
+
 def _is_of_another(ours: Order, stated: Order) -> bool:
     """Whether the exchange says that the id which we have of an order of ours is that of an order under another id."""
     names = (ours.client_order_id, stated.client_order_id)
@@ -471,30 +492,3 @@ def is_as_sent(sent: Order, stated: Order) -> bool:
 def is_id_taken(order: Order) -> bool:
     """The exchange said that an order with this id is there; whether it is this one, nobody knows."""
     return not order.order_id and order.code.startswith((ID_TAKEN, DUPLICATE_ID))
-
-
-def is_amend_open(order: Order) -> bool:
-    """Nobody knows whether an amend of this order was taken."""
-    return order.status is OrderStatus.UNKNOWN and order.code == AMEND_UNANSWERED
-
-
-def has_terms(stated: Order, wanted: Order) -> bool:
-    """Whether an order has the price, the size and the expiry that an amend asked for."""
-    terms = (stated.price, stated.filled + stated.remaining, stated.expires)
-    return terms == (wanted.price, wanted.filled + wanted.remaining, wanted.expires)
-
-
-def worse_of(before: Order, wanted: Order, now: Ts) -> Order:
-    """One order that can cost at least as much as either: what counts while an amend is on its way."""
-    worst_price = max if before.side is BID else min
-    left = max(before.remaining, wanted.remaining)
-    return msgspec.structs.replace(
-        before,
-        price=worst_price(before.price, wanted.price),
-        fair=wanted.fair,
-        qty=Qty(before.filled + left),
-        reduced=Qty(0),
-        status=OrderStatus.UNKNOWN,
-        code=AMEND_UNANSWERED,
-        updated=now,
-    )

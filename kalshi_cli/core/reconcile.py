@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.core.amends import is_amend_open
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     Alert,
@@ -18,6 +19,7 @@ from kalshi_cli.core.messages import (
     Effect,
     Filled,
     Message,
+    OrderChanged,
     OrderNeverArrived,
     OrderRejected,
     OrderRepaired,
@@ -25,7 +27,7 @@ from kalshi_cli.core.messages import (
     Settled,
 )
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Tif
-from kalshi_cli.core.orders import DUPLICATE_ID, OrderIndex, is_amend_open, is_id_taken
+from kalshi_cli.core.orders import DUPLICATE_ID, OrderIndex, is_id_taken
 from kalshi_cli.units import Qty, Ts, show_price, show_qty
 
 NEVER_ARRIVED_MARGIN_MS = 45_000
@@ -126,8 +128,14 @@ def _is_proven(dispute: Dispute, snapshot: AccountSnapshot) -> bool:
     return is_late and is_over and known.order_id not in {fill.order_id for fill in snapshot.fills}
 
 
-def difference(before: Order, after: Order) -> str:
-    """What was false of an order, in words."""
+def told(before: Order, after: Order, now: Ts) -> list[Effect]:
+    """Return what tells a person, and the state file, that something false was on file of an order."""
+    text = _difference(before, after)
+    alert = Alert(now, "warning", "ORDER_REPAIRED", after.client_order_id, f"{after.ticker}: {text}")
+    return [alert, OrderChanged(after, text)]
+
+
+def _difference(before: Order, after: Order) -> str:
     pairs = (
         ("its id", before.order_id or "none", after.order_id or "none"),
         ("filled", show_qty(before.filled), show_qty(after.filled)),

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.amends import is_amend_open
 from kalshi_cli.core.back_off import back_off_of
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import AccountSnapshot, Effect, OrderChanged
 from kalshi_cli.core.model import Family, FeeSchedule, Market, Order, OrderStatus
-from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.pnl import in_order
 from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.core.state import Limits, State

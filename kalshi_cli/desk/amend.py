@@ -9,10 +9,10 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.core.amends import has_terms, is_amend_open
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Amend, AmendEnded, AmendOrder, Denied, Message, OrderState
 from kalshi_cli.core.model import Market, Order
-from kalshi_cli.core.orders import has_terms, is_amend_open
 from kalshi_cli.desk.place import (
     RESOLVE_S,
     TRIES,

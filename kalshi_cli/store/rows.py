@@ -100,7 +100,7 @@ ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > 
 # Where both have a client order id, it is the same: a false reply can give an order of ours the id of another.
 TWIN = (
     "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ?1 AND order_id <> '' AND key <> ?2"
-    " AND (client_order_id IN ('', ?3) OR ?3 = '')"
+    " AND (client_order_id IN ('', ?3) OR ?3 = '' OR (?4 AND key = ?1))"
 )
 
 COUNT_DENIALS = """SELECT strategy, code, SUM(count) FROM denials WHERE minute >= ? AND ? IN ('', ticker)

@@ -205,7 +205,7 @@ class SqliteStore:
     def _put_order(self, effect: OrderChanged) -> None:
         """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
         with self._database.writing(durable=False) as execute:
-            _put(execute, effect.order, rows.PUT_REPAIRED if effect.repaired else rows.PUT_ORDER)
+            _put(execute, effect.order, is_repaired=effect.repaired != "")
 
     def _book_fill(self, effect: FillBooked) -> None:
         with self._database.writing(durable=True) as execute:
@@ -476,18 +476,18 @@ def _halt_on_file(execute: Callable[..., sqlite3.Cursor]) -> Halt:
     return rows.read(Halt, found) if found else NO_HALT
 
 
-def _put(execute: Callable[..., sqlite3.Cursor], order: Order, put: str = rows.PUT_ORDER) -> None:
+def _put(execute: Callable[..., sqlite3.Cursor], order: Order, *, is_repaired: bool = False) -> None:
     """Two programs may know one order, the one that placed it and a trade loop that met it as foreign. It is one row,
-    and it stays the row of the one that placed it.
+    and it stays the row of the one that placed it. A repair takes the id from a foreign order of another name too.
     """
     key = _key(order)
-    twin = execute(rows.TWIN, (order.order_id, key, order.client_order_id)).fetchone()
+    twin = execute(rows.TWIN, (order.order_id, key, order.client_order_id, is_repaired)).fetchone()
     if twin is not None and order.is_foreign:
         key, strategy, fair, reason = twin
         order = msgspec.structs.replace(order, is_foreign=False, strategy=strategy, fair=fair, reason=reason)
     elif twin is not None:
         execute("DELETE FROM orders WHERE key = ?", (twin[0],))
-    execute(put, (key, *rows.row(order)))
+    execute(rows.PUT_REPAIRED if is_repaired else rows.PUT_ORDER, (key, *rows.row(order)))
 
 
 def _key(order: Order) -> str:

@@ -195,6 +195,51 @@ def test_an_id_that_the_exchange_gives_to_another_order_is_repaired_at_once(buil
     assert (ours(engine).side, ours(engine).price) == (BID, cents(40))
 
 
+def names_on_file(effects: list[Effect]) -> list[tuple[str, str]]:
+    return [(each.order.client_order_id, each.order.order_id) for each in effects if isinstance(each, OrderChanged)]
+
+
+@pytest.mark.parametrize("is_a_read", [True, False])
+def test_one_false_record_that_renames_our_order_is_undone_by_the_next_true_one(
+    build: Build, engine: Engine, is_a_read: bool
+) -> None:
+    """Otherwise it stays without id, and nothing but its expiry or the kill switch ends it."""
+    acknowledged(engine, TRUE)
+    true, false = record(build), record(build, TRUE, "somebody", side=ASK)
+    engine.step(OrderState(NOW, true))
+    effects = engine.step(read(build, false) if is_a_read else OrderState(NOW, false))
+    assert f"its id was {TRUE}, is none, status was resting, is unknown" in repairs(effects)
+    assert set(names_on_file(effects)) == {("own1", ""), ("somebody", TRUE)}
+    assert len(engine.state.orders.live()) == 2, "both count until it is known"
+    effects = engine.step(read(build, true) if is_a_read else OrderState(NOW, true))
+    assert f"its id was none, is {TRUE}, status was unknown, is resting" in repairs(effects)
+    assert codes(effects) == ["ORDER_REPAIRED"]
+    assert engine.state.orders.live() == [ours(engine)]
+    assert (ours(engine).order_id, ours(engine).side, ours(engine).strategy) == (TRUE, BID, "fade")
+    assert engine.state.orders.get("somebody") is None
+    assert repairs(engine.step(read(build, true))) == []
+
+
+def test_an_order_met_under_our_id_while_ours_had_a_false_one_is_ours(build: Build, engine: Engine) -> None:
+    acknowledged(engine, FALSE)
+    engine.step(OrderState(NOW, record(build)))
+    engine.step(Filled(NOW, build.fill("t1", order_id=TRUE, client_order_id="", qty=contracts(4))))
+    engine.step(OrderState(NOW, record(build, FALSE, "somebody", side=ASK)))
+    effects = engine.step(OrderState(NOW, record(build, filled=contracts(4))))
+    assert (ours(engine).order_id, ours(engine).filled, ours(engine).is_foreign) == (TRUE, contracts(4), False)
+    assert engine.state.by_strategy["fade"].position("KXA-1").qty == contracts(4)
+    assert ("own1", TRUE) in names_on_file(effects)
+
+
+def test_an_order_of_the_other_side_under_the_id_of_one_in_doubt_is_no_answer(build: Build, engine: Engine) -> None:
+    order = place(engine)
+    engine.step(OrderUnknown(NOW, order.client_order_id, "timeout"))
+    engine.step(OrderState(NOW, record(build, "o2", side=ASK)))
+    effects = engine.step(OrderState(NOW, record(build, "o3", side=ASK)))
+    assert codes(effects) == ["ID_CLASH"]
+    assert (ours(engine).order_id, ours(engine).status) == ("", OrderStatus.UNKNOWN)
+
+
 def test_a_message_about_another_order_does_not_change_ours(build: Build, engine: Engine) -> None:
     acknowledged(engine)
     engine.step(Filled(NOW, build.fill("t1", order_id=FALSE, client_order_id="", side=ASK, qty=contracts(1))))

@@ -42,13 +42,14 @@ def alerts(effects: list[Effect]) -> list[tuple[str, str]]:
 
 def test_who_is_asked_is_known_exactly_while_its_own_code_runs() -> None:
     seen: list[Asked | None] = []
+    engines: list[Engine] = []
 
     class Watched(State):
         """Its orders are looked at when an intent to cancel is considered: then our code runs."""
 
         @property
         def orders(self) -> Any:
-            seen.append(engine.asked)
+            seen.extend(engine.asked for engine in engines)
             return self._orders
 
         @orders.setter
@@ -62,6 +63,7 @@ def test_who_is_asked_is_known_exactly_while_its_own_code_runs() -> None:
 
     state = Watched(now=NOW)
     engine = Engine(state, Limits(), [Told(answer)], new_id=lambda: "c", order_expiry_s=90.0)
+    engines.append(engine)
     engine.step(Tick(Ts(NOW + 1)))
     assert seen[-3:] == [Asked(1, "told"), None, Asked(1, "told")], "its code, ours, its code"
     assert engine.asked is None

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from virtual import TICKER, Virtual
 
+from kalshi_cli.core.amends import is_amend_open
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import amend
 from kalshi_cli.desk.account import reconcile_unknown

@@ -13,9 +13,9 @@ from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
 from kalshi_cli.cli.screen.render import status_block
+from kalshi_cli.core.amends import is_amend_open
 from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Intent, Place
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Side, Tif
-from kalshi_cli.core.orders import is_amend_open
 from kalshi_cli.core.sizing import Allotment
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.score import Score, StrategyPart

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from store_build import NOW, Build, Open
 
+from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.messages import AmendOrder, CloseOrder, OrderChanged, StateChanged, SubmitOrder
 from kalshi_cli.core.model import OrderStatus, Tif, TradingState
-from kalshi_cli.core.orders import worse_of
 from kalshi_cli.store.base import Glance, MovedError
 from kalshi_cli.units import contracts
 

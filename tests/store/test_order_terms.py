@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from store_build import NOW, Build, Open
 
+from kalshi_cli.core.amends import is_amend_open, worse_of
 from kalshi_cli.core.messages import AmendOrder, FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import ASK, Fill, Order, OrderStatus, StpMode, TradingState
-from kalshi_cli.core.orders import is_amend_open, worse_of
 from kalshi_cli.errors import HaltedError
 from kalshi_cli.store import migrations
 from kalshi_cli.store.base import Halt
@@ -140,3 +140,17 @@ def order_row(build: Build) -> list[object]:
     order = build.order(order_id="o1", subaccount=3)
     values = [getattr(order, name) for name in Order.__struct_fields__]
     return [order.client_order_id, *(str(value) if isinstance(value, str) else value for value in values)]
+
+
+def test_a_repair_takes_an_exchange_id_from_the_order_of_others_that_a_false_record_named(
+    open_store: Open, build: Build
+) -> None:
+    """Else that order counts, and is listed as live, until the file is rebuilt."""
+    store = open_store()
+    ours = build.order(order_id="o1", status=OrderStatus.RESTING)
+    store.record(OrderChanged(replace(ours, order_id="", status=OrderStatus.UNKNOWN), "its id was o1, is none"))
+    store.record(OrderChanged(replace(ours, client_order_id="somebody", side=ASK, is_foreign=True)))
+    store.record(OrderChanged(replace(ours, order_id="")))
+    assert len(store.live_orders()) == 2, "both count until it is known"
+    store.record(OrderChanged(ours, "its id was none, is o1"))
+    assert open_store().live_orders() == (ours,)

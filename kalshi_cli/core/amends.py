@@ -1,0 +1,38 @@
+"""An order whose amend nobody answered: it counts as the worse of what it was and what was asked for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.units import Qty, Ts
+
+AMEND_UNANSWERED = "amend_unanswered"
+"""The code of an order that may have been amended: it counts as the worse of both until that is known."""
+
+
+def is_amend_open(order: Order) -> bool:
+    """Nobody knows whether an amend of this order was taken."""
+    return order.status is OrderStatus.UNKNOWN and order.code == AMEND_UNANSWERED
+
+
+def has_terms(stated: Order, wanted: Order) -> bool:
+    """Whether an order has the price, the size and the expiry that an amend asked for."""
+    terms = (stated.price, stated.filled + stated.remaining, stated.expires)
+    return terms == (wanted.price, wanted.filled + wanted.remaining, wanted.expires)
+
+
+def worse_of(before: Order, wanted: Order, now: Ts) -> Order:
+    """One order that can cost at least as much as either: what counts while an amend is on its way."""
+    worst_price = max if before.side is BID else min
+    left = max(before.remaining, wanted.remaining)
+    return msgspec.structs.replace(
+        before,
+        price=worst_price(before.price, wanted.price),
+        fair=wanted.fair,
+        qty=Qty(before.filled + left),
+        reduced=Qty(0),
+        status=OrderStatus.UNKNOWN,
+        code=AMEND_UNANSWERED,
+        updated=now,
+    )
