@@ -222,8 +222,8 @@ SENDING = (
         "a repair takes the id from a foreign order on file",
         "an order that never was counts as live until the file is rebuilt (F77)",
         "store/rows.py",
-        " OR (?4 AND key = ?1))",
-        ")",
+        "(?4 AND key = ?1)",
+        "(?4 AND key = '')",
         ("tests/store/test_order_terms.py",),
     ),
     Mutant(
