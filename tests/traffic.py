@@ -36,6 +36,7 @@ from kalshi_cli.core.messages import (
     OrderCanceled,
     OrderRejected,
     OrderState,
+    Resync,
     SettlementBooked,
     SubmitOrder,
 )
@@ -215,6 +216,8 @@ class Traffic:
                     for ledger in self.ledgers.values():
                         if ledger.holdings(settlement.ticker):
                             ledger.settle(settlement)
+                elif isinstance(effect, Resync) and self.stream is not None:  # it sends crossing orders on purpose
+                    self.sequencer.resync([effect.ticker])
 
     def _count(self, message: Message) -> None:
         if isinstance(message, OrderAccepted):
