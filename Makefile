@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test compiled lint types unit bench feed strategies simulate machine mutants nth crash store start-up reference kill lock clean
+.PHONY: setup demo test compiled lint types unit search bench feed strategies simulate machine mutants nth crash store start-up reference kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -38,6 +38,9 @@ unit: setup  ## the core by its own tests, every branch; then the rest, unmeasur
 	$(BIN)/python -m pytest tests/core -n 3 --dist worksteal --cov=kalshi_cli/core --cov-report=
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
 	$(BIN)/python -m pytest --ignore=tests/core -n 3 --dist worksteal
+
+search: setup  ## the tests with examples that no run had before: what they find needs a test of its own
+	KALSHI_SEARCH=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 
 bench: setup  ## ratios against named peers, measured in one run (their environments are made on first use)
 	$(BIN)/python -m bench
