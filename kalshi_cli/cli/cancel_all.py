@@ -171,6 +171,8 @@ def _unclean(outcome: Outcome, *, halt: str) -> OutcomeUnknownError:
                 f"; nothing shows that {counted(len(outcome.unexplained), 'order')} of the state file ended: {names}"
             )
     hint = "run it again; else cancel on the web site"
+    if outcome.unexplained:
+        hint = "kalshi order reconcile, then run this again; else cancel on the web site"
     if outcome.agreed:
         from kalshi_cli.desk.quotes import trades_by
 

@@ -119,7 +119,9 @@ class KillSwitch:
         self._travelling: list[Order] = []
         self._said: set[str] = set()
         self._refusals = 0
-        self._is_paused = self._has_limits = False
+        self._is_paused = self._has_limits = self._has_looked_up = False
+        self._is_owed = self._is_listed = self._is_behind = False
+        self._doubted: list[Order] = []
         self._wrote_s = clock.monotonic()
 
     def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> Outcome:
@@ -170,6 +172,9 @@ class KillSwitch:
             found = self._fresh_list()
             if found is None:
                 self._rest(SETTLE_S)
+                if self._is_behind and self._is_all_answered:
+                    pending = {}  # another cancel would only ask for a list that is newer still
+                    continue
             else:
                 resting = pending = found
                 self._progress(len(self._known) - len(resting), len(self._known))
@@ -182,6 +187,7 @@ class KillSwitch:
             if self._is_paused:
                 self._rest(PAUSE_S)
             if self._clock.monotonic() < self._until:
+                self._is_owed = False
                 self._cancel_all()
         return resting
 
@@ -195,8 +201,9 @@ class KillSwitch:
             for order in on_the_way(self._live())
             if self._scope.holds(order) and order.order_group_id not in self._triggered
         ]
-        if self._travelling:
+        if travelling != self._doubted:
             self._wrote_s = self._clock.monotonic()  # what the look found rests now: the list must be newer
+        self._doubted = travelling
         return travelling
 
     def _is_worth_waiting(self) -> bool:
@@ -257,11 +264,12 @@ class KillSwitch:
 
     def _sweep(self, orders: dict[str, Order]) -> None:
         """Cancel these in batches, and one by one what a batch did not; at the pace of this account."""
-        if not orders or not self._may_go_on():
+        if not orders:
             return
         todo, gone = list(orders.values()), len(self._known) - len(orders)
         for at in range(0, len(todo), BATCH):
             if not self._may_go_on():
+                self._is_owed = True
                 return
             batch = todo[at : at + BATCH]
             failed: list[CancelFailed] = []
@@ -270,6 +278,8 @@ class KillSwitch:
             for each in failed:
                 if self._may_go_on():
                     self._write(partial(self._cancel_one, orders[each.order_id]))
+                else:
+                    self._is_owed = True
             if not self._has_limits:  # after the first batch, which any tier takes: meanwhile its bucket fills again
                 self._has_limits = self._try(self._client.refresh_limits)
 
@@ -308,17 +318,20 @@ class KillSwitch:
         resting = {order.order_id: order for order in listed if self._scope.holds(order)}
         self._known.update(resting)
         self._over -= resting.keys()
+        self._is_listed = True
         return resting
 
     def _fresh_list(self) -> dict[str, Order] | None:
         """What rests, by a list that holds everything up to the last cancel; None where there is none yet."""
         found: list[dict[str, Order]] = []
+        self._is_behind = False
 
         def look() -> None:
-            if has_caught_up(self._client, self._clock, self._wrote_s):
-                found.append(self._list())
-            else:
+            self._is_behind = not has_caught_up(self._client, self._clock, self._wrote_s)
+            if self._is_behind:
                 self._say("the exchange's lists trail behind; trying again")
+            else:
+                found.append(self._list())
 
         self._try(look)
         return found[0] if found else None
@@ -327,6 +340,11 @@ class KillSwitch:
     def _is_proven(self) -> bool:
         """Whether the exchange answered for everything that an empty list leaves out."""
         return not self._unexplained and (self._is_answered or not self._scope.is_everything)
+
+    @property
+    def _is_all_answered(self) -> bool:
+        """Whether the exchange answered each cancel of this round, so that only the proof is missing."""
+        return not self._is_owed and (self._is_answered if self._scope.is_everything else self._is_listed)
 
     def _seen(self) -> list[Order]:
         """Every order that a list showed, or that is live on file, and is in scope."""
@@ -340,6 +358,11 @@ class KillSwitch:
                 self._over.add(order.order_id)
             elif order.order_id not in self._over and self._clock.monotonic() < self._until:
                 self._try(partial(self._look_at, order))
+        left = [order for order in self._seen() if order.order_id not in self._over]
+        if not left or self._has_looked_up or self._clock.monotonic() >= self._until:
+            return left
+        self._has_looked_up = True  # once: it reads all of the account, also what left the live tier
+        self._try(self._look_up)
         return [order for order in self._seen() if order.order_id not in self._over]
 
     def _look_at(self, order: Order) -> None:
@@ -355,18 +378,22 @@ class KillSwitch:
     def _write(self, call: Callable[[], object]) -> bool:
         """As `_try`; a list must be newer than the end of this. A key that may write is not locked out."""
         try:
-            is_answered = self._try(call)
+            is_answered = self._try(call, is_write=True)
             self._refusals = 0 if is_answered else self._refusals
+            self._is_owed = self._is_owed or not is_answered
             return is_answered
         finally:
             self._wrote_s = self._clock.monotonic()
 
-    def _try(self, call: Callable[[], object]) -> bool:
-        """One call; whether it was answered well. A failure holds up nothing: the next list decides."""
+    def _try(self, call: Callable[[], object], *, is_write: bool = False) -> bool:
+        """One call; whether it was answered well. A failure holds up nothing: the next list decides.
+
+        Refused writes alone show that a key cannot cancel.
+        """
         try:
             call()
         except CredentialsError as error:
-            self._refusals += 1
+            self._refusals += is_write
             if self._refusals >= REFUSALS:
                 raise self._locked_out(error) from error
             self._say(error.message)

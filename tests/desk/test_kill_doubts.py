@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from virtual import OTHER, TICKER, Virtual
+from virtual import DAY_MS, OTHER, TICKER, Virtual
 
 from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
@@ -16,8 +17,8 @@ from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.units import contracts
+from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.units import cents, contracts
 
 
 def lose(virtual: Virtual, **changes: Any) -> Order:
@@ -147,3 +148,52 @@ def test_without_a_look_at_what_became_of_it_an_order_without_an_answer_is_never
     outcome = blind.run(60.0)
     assert (outcome.is_verified, outcome.in_doubt) == (False, (lost,))
     assert outcome.seconds < 61
+
+
+@pytest.mark.parametrize("scope", [{}, {"ticker": TICKER}])
+def test_an_order_whose_doubt_ended_is_proven_gone_though_reads_trail_by_more_than_one_wait(
+    tmp_path: Path, scope: dict[str, str]
+) -> None:
+    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=12_000))
+    lost = lose(virtual)
+    outcome = press(virtual, 120.0, scope=Scope(**scope))
+    assert outcome.is_clean
+    assert virtual.store.order(lost.client_order_id).status is OrderStatus.NEVER_ARRIVED
+    virtual.close()
+
+
+def test_an_order_on_file_that_left_the_live_tier_is_looked_up_once(tmp_path: Path) -> None:
+    """The exchange answers 404 for it; the whole read of the account finds it among what is older."""
+    options = SimOptions(read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS)
+    virtual = Virtual(tmp_path, options=options)
+    virtual.market()
+    virtual.place(price=cents(30))
+    (order,) = virtual.store.live_orders()
+    virtual.clock.advance(40 * 86_400)
+    virtual.exchange.advance(virtual.clock.now())
+    outcome = press(virtual, scope=Scope(ticker=TICKER))
+    assert ("GET", f"/trade-api/v2/portfolio/orders/{order.order_id}") in virtual.wire.sent, "the live tier was asked"
+    assert (outcome.is_clean, outcome.unexplained) == (True, ())
+    assert outcome.seconds < 5
+    assert virtual.store.live_orders() == ()
+    virtual.close()
+
+
+def test_what_the_look_up_leaves_open_too_is_looked_up_no_second_time(virtual: Virtual) -> None:
+    virtual.market()
+    virtual.place(price=cents(30))
+    (order,) = virtual.store.live_orders()
+    virtual.wire.before = lambda request: (
+        httpx.Response(200, content=b'{"orders": [], "cursor": ""}')
+        if request.url.path.endswith("/orders")
+        else httpx.Response(404, content=b'{"error": {"code": "not_found", "message": "not found"}}')
+        if request.url.path.endswith(order.order_id)
+        else None
+    )
+    looks: list[int] = []
+    switch = KillSwitch(
+        virtual.client, virtual.clock, Scope(ticker=TICKER), tell=virtual.said.append, live=virtual.store.live_orders,
+        look_up=lambda: looks.append(1),
+    )  # fmt: skip
+    outcome = switch.run(20.0)
+    assert (outcome.is_clean, outcome.unexplained, len(looks)) == (False, (order,), 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -32,10 +33,9 @@ def rest(virtual: Virtual, number: int) -> list[str]:
     ]
 
 
-def press(
-    virtual: Virtual, deadline_s: float = 60.0, groups: list[OrderGroup] | None = None, **more: object
-) -> Outcome:
-    switch = KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append, **more)  # type: ignore[arg-type]
+def press(virtual: Virtual, deadline_s: float = 60.0, groups: list[OrderGroup] | None = None, **more: Any) -> Outcome:
+    scope: Scope = more.pop("scope", Scope())
+    switch = KillSwitch(virtual.client, virtual.clock, scope, tell=virtual.said.append, **more)
     return switch.run(deadline_s, groups)
 
 
@@ -60,6 +60,41 @@ def test_a_group_that_is_gone_is_passed_over(virtual: Virtual) -> None:
     rest(virtual, 2)
     outcome = press(virtual, groups=[OrderGroup(group_id="00000000-0000-4000-8000-00000000dead")])
     assert (outcome.is_clean, outcome.triggered) == (True, ())
+
+
+@pytest.mark.parametrize("is_routed", [True, False], ids=["cancel of everything", "order by order"])
+def test_reads_that_trail_by_more_than_one_wait_hold_up_the_proof_and_no_more(tmp_path: Path, is_routed: bool) -> None:
+    """What was answered is not cancelled again: each cancel asks for a list that is newer than itself."""
+    virtual = Virtual(tmp_path, options=SimOptions(read_lag_ms=15_000))
+    rest(virtual, 3)
+    virtual.clock.advance(16)
+    outcome = press(virtual, scope=Scope() if is_routed else Scope(ticker=TICKER))
+    assert (outcome.is_clean, outcome.canceled) == (True, 3), outcome
+    assert 15 < outcome.seconds < 30
+    assert sum(verb == "DELETE" for verb, _ in virtual.wire.sent) == 1
+    virtual.close()
+
+
+@pytest.mark.parametrize("scope", [Scope(), Scope(ticker=TICKER)], ids=["everything", "a part"])
+def test_while_reads_trail_a_cancel_without_an_answer_is_sent_again(tmp_path: Path, scope: Scope) -> None:
+    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=15_000))
+    rest(virtual, 1)
+    virtual.clock.advance(16)
+    began, taken = virtual.clock.monotonic(), []
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "DELETE":
+            return None
+        if virtual.clock.monotonic() - began < 5:
+            return httpx.Response(503)
+        taken.append(virtual.clock.monotonic() - began)
+        return None
+
+    virtual.wire.before = before
+    outcome = press(virtual, 90.0, scope=scope)
+    assert (outcome.is_clean, virtual.exchange.resting("alice")) == (True, [])
+    assert taken[0] < 12, "it does not wait for a list that shows the order"
+    virtual.close()
 
 
 def test_429s_half_way_slow_it_down_and_stop_nothing(trailing: Virtual) -> None:
@@ -154,11 +189,49 @@ def test_a_key_revoked_half_way_ends_with_how_to_go_on(virtual: Virtual) -> None
     assert ids[-1] in refused.value.message
 
 
+FORBIDDEN = b'{"error": {"code": "forbidden", "message": "insufficient scope"}}'
+
+
+def test_refused_reads_say_nothing_about_a_key_that_cancels(virtual: Virtual) -> None:
+    """Such a key may not read the limits, nor a list at first; each order is cancelled all the same."""
+    rest(virtual, 60)
+    lists = iter(range(1_000))
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        is_list = request.method == "GET" and request.url.path.endswith("/portfolio/orders")
+        if request.url.path.endswith("/account/limits") or (is_list and next(lists) < 4):
+            return httpx.Response(403, content=FORBIDDEN)
+        return None
+
+    virtual.wire.before = before
+    assert press(virtual, scope=Scope(ticker=TICKER)).is_clean
+    assert virtual.exchange.resting("alice") == []
+
+
+def test_a_write_that_is_taken_takes_back_the_refusals_before_it(virtual: Virtual) -> None:
+    """Two refusals, one cancel that is taken, two refusals: never three of them in a row."""
+    rest(virtual, 2)
+    writes = iter(range(1_000))
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "DELETE":
+            return None
+        number = next(writes)
+        if number in (0, 1, 3, 4):
+            return httpx.Response(403, content=FORBIDDEN)
+        if number == 2:
+            return httpx.Response(404, content=b'{"error": {"code": "not_found", "message": "no such route"}}')
+        return None
+
+    virtual.wire.before = before
+    assert press(virtual).is_clean
+    assert next(writes) > 5
+
+
 def test_a_key_that_may_not_touch_groups_still_cancels(virtual: Virtual) -> None:
     group = virtual.client.create_order_group(contracts(5))
     rest(virtual, 2)
-    body = b'{"error": {"code": "forbidden", "message": "insufficient scope"}}'
-    virtual.wire.before = lambda r: httpx.Response(403, content=body) if r.url.path.endswith("/trigger") else None
+    virtual.wire.before = lambda r: httpx.Response(403, content=FORBIDDEN) if r.url.path.endswith("/trigger") else None
     assert press(virtual, groups=[group] * 5).is_clean
 
 
