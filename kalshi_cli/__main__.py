@@ -16,7 +16,7 @@ def run() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process lives
-    from kalshi_cli.cli.main import exit_code_after, main
+    from kalshi_cli.cli.kill_signals import hold_early
     from kalshi_cli.errors import TerminatedError
 
     def terminate(_number: int, _frame: object) -> None:
@@ -25,6 +25,9 @@ def run() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # what `nohup` ignores stays ignored
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, terminate)
+    hold_early(sys.argv[1:])
+    from kalshi_cli.cli.main import exit_code_after, main
+
     try:
         code = main(started_s=started_s)
     except KeyboardInterrupt as interrupt:  # in the moment after the command was done

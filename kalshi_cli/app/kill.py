@@ -22,6 +22,7 @@ def cancel_everything(
     *,
     with_groups: bool = False,
     progress: Callable[[int, int], None] = lambda _gone, _known: None,
+    answered: Callable[[], None] = lambda: None,
 ) -> kill.Outcome:
     """The kill switch, without the halt; `with_groups` triggers the order groups first.
 
@@ -46,7 +47,7 @@ def cancel_everything(
 
     switch = kill.KillSwitch(
         app.client, app.clock, scope, tell=app.note, progress=progress, live=live, look_up=app.reconcile,
-        is_ours=None if ours is None else lambda order: order.order_id in ours,
+        answered=answered, is_ours=None if ours is None else lambda order: order.order_id in ours,
     )  # fmt: skip
     try:
         outcome = switch.run(within_s, groups if with_groups else None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.cli.kill_signals import KillSignals
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
 from kalshi_cli.cli.screen.output import note, tell
 from kalshi_cli.errors import KalshiError, OutcomeUnknownError, RefusedError, StateError, UsageError
@@ -43,7 +44,8 @@ def cancel_all(
     nothing else of this account writes meanwhile. Orders of other programs are canceled too, and counted. It asks
     nothing, and works with a broken state file and with a configuration that is wrong wherever this command does not
     need it. A scoped cancel does not halt.
-    It ends with 7 where orders may be live, also after Ctrl-C; with 8 where all is canceled and the halt not written.
+    It ends with 7 where orders may be live; with 8 where all is canceled and the halt not written. The first Ctrl-C (or
+    SIGTERM) waits until the exchange has answered the cancels and then ends with 7; a second one ends it at once.
     With --flatten positions of the primary subaccount are closed as `kalshi flatten` does, once it is proven that
     nothing rests; where it is not, nothing is closed.
 
@@ -60,26 +62,29 @@ def cancel_all(
         raise UsageError(
             "--flatten halts and closes everything", hint="without --no-halt and a scope; for one: kalshi close TICKER"
         )
-    config = load_config(ctx, NEEDED)
-    does_halt = is_everything and not no_halt
-    if does_halt:
-        from kalshi_cli.desk.brake import pull
+    with KillSignals() as signals:
+        config = load_config(ctx, NEEDED)
+        does_halt = is_everything and not no_halt
+        if does_halt:
+            from kalshi_cli.desk.brake import pull
 
-        kill_lock = pull(config)
-    from kalshi_cli.app import App
-    from kalshi_cli.app.kill_alert import telling
+            kill_lock = pull(config)
+        from kalshi_cli.app import App
+        from kalshi_cli.app.kill_alert import telling
 
-    with App(config, tell, note) as desk:
-        for problem in config.problems:
-            note(f"ignored: {problem}")
-        halted = does_halt and _halted(desk, kill_lock)
-        with telling(desk, does_halt=does_halt) as cancels_are_out:
-            outcome = _canceled(desk, event, pattern, within, with_groups=does_halt)
-            cancels_are_out()
-            halted, unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
-        home = desk.state_dir
-    if not outcome.is_clean:
-        raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
+        with App(config, tell, note) as desk:
+            for problem in config.problems:
+                note(f"ignored: {problem}")
+            halted = does_halt and _halted(desk, kill_lock)
+            with telling(desk, does_halt=does_halt) as cancels_are_out:
+                outcome = _canceled(desk, signals, event, pattern, within, with_groups=does_halt)
+                cancels_are_out()
+                if outcome.is_clean:
+                    signals.close()
+                halted, unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
+            home = desk.state_dir
+        if not outcome.is_clean:
+            raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
     if does_halt and not halted:
         raise StateError(
             f"{counted(outcome.canceled, 'order')} canceled, and nothing rests; but {_UNHALTED}",
@@ -110,23 +115,21 @@ def _still_halted(desk: App) -> bool:
     return Halts(desk).keep(CODE, REASON, busy_ms=HALT_WAITS_MS)
 
 
-def _canceled(desk: App, event: str | None, pattern: str | None, within: float | None, *, with_groups: bool) -> Outcome:
+def _canceled(
+    desk: App, signals: KillSignals, event: str | None, pattern: str | None, within: float | None, *, with_groups: bool
+) -> Outcome:
     from kalshi_cli.app.kill import cancel_everything
     from kalshi_cli.cli.screen.progress import progress
     from kalshi_cli.desk.cancel import Scope
     from kalshi_cli.desk.kill import DEADLINE_S
-    from kalshi_cli.desk.signals import StopSignals
 
     if desk.config.read_only:
         raise RefusedError("nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again")
     scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
-    try:
-        with StopSignals(desk.clock), progress("canceled", desk.clock.monotonic) as show:
-            return cancel_everything(desk, scope, within or DEADLINE_S, with_groups=with_groups, progress=show)
-    except KeyboardInterrupt as error:
-        raise OutcomeUnknownError(
-            "interrupted before it was verified that nothing rests: orders may be live", hint="run it again"
-        ) from error
+    with progress("canceled", desk.clock.monotonic) as show:
+        return cancel_everything(
+            desk, scope, within or DEADLINE_S, with_groups=with_groups, progress=show, answered=signals.let_go
+        )
 
 
 def _shown(

@@ -87,7 +87,7 @@ class KillSwitch:
     live as far as the state file knows. While some of them may still arrive, an empty list is no proof, and `look_up`
     reads what became of them; nor is it while one that had arrived is neither canceled here nor known to be over.
     Those that rested, and whose group is triggered before the first list, are counted by that. `progress` hears how
-    many of how many are gone.
+    many of how many are gone, and `answered` is called whenever the exchange has answered every cancel.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class KillSwitch:
         *,
         tell: Callable[[str], None],
         progress: Callable[[int, int], None] = lambda _gone, _known: None,
+        answered: Callable[[], None] = lambda: None,
         live: Callable[[], Iterable[Order]] = tuple,
         look_up: Callable[[], object] = lambda: None,
         is_ours: Callable[[Order], bool] | None = None,
@@ -107,6 +108,7 @@ class KillSwitch:
         self._scope = scope
         self._tell = tell
         self._progress = progress
+        self._answered = answered
         self._live = live
         self._look_up = look_up
         self._is_ours = is_ours
@@ -168,6 +170,8 @@ class KillSwitch:
         resting: dict[str, Order] | None = None
         while self._clock.monotonic() < self._until:
             self._sweep(pending)
+            if self._is_all_answered:
+                self._answered()
             doubts = self._doubts()
             found = self._fresh_list()
             if found is None:

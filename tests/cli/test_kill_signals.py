@@ -1,0 +1,124 @@
+"""Signals to `kalshi cancel-all`: the first one never prevents the cancels; whatever is not verified ends with 7."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_proxy import Fault, FaultProxy, fault_proxy
+from served import ME, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
+
+from kalshi_cli.cli import kill_signals
+from kalshi_cli.core.model import BID
+
+STOPS = pytest.mark.parametrize("number", kill_signals.STOPS, ids=lambda number: signal.Signals(number).name)
+
+LOADING = """
+import builtins, os, sys
+load, (number, *words) = builtins.__import__, sys.argv[1:]
+sys.argv = ["kalshi", *words]
+
+def loading(name, *rest, **more):
+    if name == "kalshi_cli.cli.main":
+        os.kill(os.getpid(), int(number))
+    return load(name, *rest, **more)
+
+builtins.__import__ = loading
+from kalshi_cli.__main__ import run
+run()
+"""
+"""Runs a command line, with a signal each time that the command tree is loaded."""
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(tmp_path, shards=1) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
+        assert kalshi(*words).code == 0
+        one.submit(ME, TWO_SIDED, BID, "0.3900", "1")
+        yield one
+
+
+@pytest.fixture
+def proxy(exchange: Served) -> Iterator[FaultProxy]:
+    with fault_proxy(exchange.server.rest_url) as one:
+        yield one
+
+
+@STOPS
+def test_a_signal_while_the_halt_is_written_prevents_no_cancel(exchange: Served, number: signal.Signals) -> None:
+    """The state file is held by another program, so that the halt beside it comes long before the cancels."""
+    home = exchange.state / "sim"
+    other = sqlite3.connect(home / "state.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    process = start(("cancel-all", "--json"), exchange.variables(), exchange.home)
+    eventually(lambda: (home / ".halted").exists() or process.poll() is not None)
+    process.send_signal(number)
+    eventually(lambda: "the cancels go on" in said(process) or process.poll() is not None)
+    other.execute("ROLLBACK")
+    other.close()
+    ended = finish(process)
+    assert exchange.resting() == [], ended
+    assert (ended.code, ended.out, "orders may be live" in ended.error["message"]) == (7, "", True), ended.err
+    assert kalshi("status", "--json").json["state_code"] == "CANCEL_ALL"
+
+
+@pytest.mark.parametrize("words", ["cancel-all", "--env sim order cancel-all", "-q --env sim cancel-all --no-halt"])
+@STOPS
+def test_signals_while_the_program_is_loaded_prevent_no_cancel(
+    exchange: Served, number: signal.Signals, words: str
+) -> None:
+    line = [sys.executable, "-c", LOADING, str(int(number)), *words.split()]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert exchange.resting() == [], ended
+    assert (ended.returncode, "the cancels go on" in ended.stderr) == (7, True), ended.stderr
+
+
+def test_another_command_that_names_it_is_interrupted_as_ever(exchange: Served) -> None:
+    line = [sys.executable, "-c", LOADING, str(int(signal.SIGTERM)), "resume", "--reason", "cancel-all"]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode != 0
+    assert "the cancels go on" not in ended.stderr
+
+
+def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_second_ends_it_with_7(
+    exchange: Served, proxy: FaultProxy
+) -> None:
+    proxy.faults.append(Fault("hang_request", "DELETE", "", times=1_000))
+    process = start(("cancel-all", "--json"), exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
+    try:
+        eventually(lambda: proxy.faults[0].hits or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: "SIGTERM: the cancels go on" in said(process) or process.poll() is not None)
+        assert process.poll() is None, said(process)
+        process.send_signal(signal.SIGTERM)
+        ended = finish(process)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (ended.code, ended.out) == (7, ""), ended.err
+    assert "before it was verified that nothing rests: orders may be live" in ended.error["message"]
+    assert len(exchange.resting()) == 2
+
+
+def test_a_signal_that_is_held_while_a_cancel_fails_ends_it_once_that_is_answered(
+    exchange: Served, proxy: FaultProxy
+) -> None:
+    proxy.faults.append(Fault("status", "DELETE", "", times=1_000))
+    process = start(("cancel-all", "--json"), exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
+    try:
+        eventually(lambda: proxy.faults[0].hits or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: "SIGINT: the cancels go on" in said(process) or process.poll() is not None)
+        proxy.faults.clear()
+        ended = finish(process)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (ended.code, exchange.resting()) == (7, []), ended.err
