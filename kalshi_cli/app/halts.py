@@ -67,16 +67,15 @@ class Halts:
             return False
         return True
 
-    def keep(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:
-        """Return whether the halt holds; where something lifted it, warn and write it again."""
+    def holds(self, *, busy_ms: int | None = None) -> bool:
+        """Return whether the halt still holds."""
         with suppress(StateError):
             if read_halt_file(self.app.state_dir) is not None:
                 return True
             store = self.app.remembered(busy_ms=busy_ms)
             if store is not None and store.halt().is_final:
                 return True
-        self.app.tell("the halt is GONE: something lifted it while this ran; writing it again")
-        return self.halt(code, reason, busy_ms=busy_ms)
+        return False
 
     def pause(self, reason: str) -> Halt:
         """No new orders until `resume`; what holds them up now, a halt where there is one.

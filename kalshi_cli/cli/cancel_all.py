@@ -14,6 +14,7 @@ from kalshi_cli.units import counted, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
+    from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.desk.kill import Outcome
     from kalshi_cli.store.lock import KillLock
 
@@ -64,24 +65,34 @@ def cancel_all(
         )
     with KillSignals() as signals:
         config = load_config(ctx, NEEDED)
-        does_halt = is_everything and not no_halt
+        does_halt, lock = is_everything and not no_halt, None
         if does_halt:
             from kalshi_cli.desk.brake import pull
 
-            kill_lock = pull(config)
+            lock = pull(config)
+        from msgspec.structs import asdict, replace
+
         from kalshi_cli.app import App
         from kalshi_cli.app.kill_alert import telling
+        from kalshi_cli.cli.close import flattened
+        from kalshi_cli.cli.screen.render import render_one
 
         with App(config, tell, note) as desk:
             for problem in config.problems:
                 note(f"ignored: {problem}")
-            halted = does_halt and _halted(desk, kill_lock)
+            halted = lock is not None and _halted(desk, lock)
             with telling(desk, does_halt=does_halt) as cancels_are_out:
-                outcome = _canceled(desk, signals, event, pattern, within, with_groups=does_halt)
+                kill = _Kill(desk, signals, lock, event, pattern, within)
+                outcome = kill.run()
                 cancels_are_out()
-                if outcome.is_clean:
-                    signals.close()
-                halted, unclosed = _shown(ctx, desk, outcome, halted=halted, flatten=flatten, yes=yes)
+                outcome, halted = kill.kept(outcome, halted=halted)
+                unclosed: KalshiError | None = None
+                view = _view(outcome, halted=halted)
+                if flatten:
+                    view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
+                    outcome, halted = kill.kept(outcome, halted=halted)
+                    view = replace(view, **asdict(_view(outcome, halted=halted)))
+                render_one(view, flags_of(ctx).form, title="cancel-all")
             home = desk.state_dir
         if not outcome.is_clean:
             raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
@@ -107,52 +118,79 @@ def _halted(desk: App, lock: KillLock) -> bool:
     return is_written
 
 
-def _still_halted(desk: App) -> bool:
-    """Return whether the halt still holds; write it again where it is gone."""
-    from kalshi_cli.app.halts import Halts
-    from kalshi_cli.desk.brake import CODE, REASON
+class _Kill:
+    """The cancels of one `cancel-all`, all within one deadline."""
 
-    return Halts(desk).keep(CODE, REASON, busy_ms=HALT_WAITS_MS)
+    def __init__(
+        self,
+        desk: App,
+        signals: KillSignals,
+        lock: KillLock | None,
+        event: str | None,
+        pattern: str | None,
+        within: float | None,
+    ) -> None:
+        from kalshi_cli.desk.cancel import Scope
+        from kalshi_cli.desk.kill import DEADLINE_S
+
+        if desk.config.read_only:
+            raise RefusedError(
+                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
+            )
+        self._desk = desk
+        self._signals = signals
+        self._lock = lock
+        self._scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
+        self._until = desk.machine.monotonic() + (within or DEADLINE_S)
+
+    def run(self) -> Outcome:
+        """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
+        from kalshi_cli.app.kill import cancel_everything
+        from kalshi_cli.cli.screen.progress import progress
+
+        desk = self._desk
+        if self._lock is not None:
+            self._lock.hold(desk.machine.now())  # a resume may have had it when the halt was written
+        with progress("canceled", desk.clock.monotonic) as show:
+            return cancel_everything(
+                desk, self._scope, max(0.0, self._until - desk.machine.monotonic()),
+                with_groups=self._lock is not None, progress=show, answered=self._signals.let_go,
+            )  # fmt: skip
+
+    def kept(self, outcome: Outcome, *, halted: bool) -> tuple[Outcome, bool]:
+        """Return what is left, and whether the halt holds.
+
+        Where something lifted it, an order may have been placed since: it is written again, and everything is canceled
+        and verified once more. Where it is lifted a second time nothing is verified.
+        """
+        from msgspec.structs import replace
+
+        from kalshi_cli.app.halts import Halts
+        from kalshi_cli.desk.brake import CODE, REASON
+
+        halts, times = Halts(self._desk), 0
+        while halted and not halts.holds(busy_ms=HALT_WAITS_MS):
+            tell("the halt is GONE: something lifted it while this ran; writing it again")
+            halted, times = halts.halt(CODE, REASON, busy_ms=HALT_WAITS_MS), times + 1
+            if times > 1:
+                outcome = replace(outcome, is_verified=False)
+                break
+            if halted:
+                self._signals.hold()
+                again = self.run()
+                outcome = replace(
+                    again, canceled=outcome.canceled + again.canceled, seconds=outcome.seconds + again.seconds
+                )
+        if outcome.is_clean:
+            self._signals.close()
+        return outcome, halted
 
 
-def _canceled(
-    desk: App, signals: KillSignals, event: str | None, pattern: str | None, within: float | None, *, with_groups: bool
-) -> Outcome:
-    from kalshi_cli.app.kill import cancel_everything
-    from kalshi_cli.cli.screen.progress import progress
-    from kalshi_cli.desk.cancel import Scope
-    from kalshi_cli.desk.kill import DEADLINE_S
-
-    if desk.config.read_only:
-        raise RefusedError("nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again")
-    scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
-    with progress("canceled", desk.clock.monotonic) as show:
-        return cancel_everything(
-            desk, scope, within or DEADLINE_S, with_groups=with_groups, progress=show, answered=signals.let_go
-        )
-
-
-def _shown(
-    ctx: typer.Context, desk: App, outcome: Outcome, *, halted: bool, flatten: bool, yes: bool
-) -> tuple[bool, KalshiError | None]:
-    """Write what was done; with `flatten` positions are closed before. Whether the halt holds, and what went wrong with
-    the closing."""
-    from msgspec.structs import replace
-
-    from kalshi_cli.cli.close import flattened
+def _view(outcome: Outcome, *, halted: bool) -> CancelAllView:
     from kalshi_cli.cli.rows.base import CancelAllView
-    from kalshi_cli.cli.screen.render import render_one
 
     remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
-    halted = halted and _still_halted(desk)
-    view = CancelAllView(canceled=outcome.canceled, remaining=remaining, halted=halted, seconds=outcome.seconds)
-    unclosed: KalshiError | None = None
-    if flatten:
-        view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
-        halted = halted and _still_halted(desk)
-        view = replace(view, halted=halted)
-    render_one(view, flags_of(ctx).form, title="cancel-all")
-    return halted, unclosed
+    return CancelAllView(canceled=outcome.canceled, remaining=remaining, halted=halted, seconds=outcome.seconds)
 
 
 _UNHALTED = "the halt could NOT be written: whatever trades here may place again"

@@ -80,6 +80,8 @@ class KillSignals:
     def hold(self) -> None:
         """Hold the first signal back again: there is more to cancel."""
         self._is_held = True
+        if not self._before:
+            self.__enter__()
 
     def let_go(self) -> None:
         """Interrupt where a signal was held back; from now on each one does at once."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
+from kalshi_cli.app import App, kill_alert
 from kalshi_cli.core.model import BID
+from kalshi_cli.sim.listing import NewOrder, Receipt
 from kalshi_cli.store.base import NO_HALT, RunGroup
+from kalshi_cli.store.lock import KILL_LOCK
 from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.units import cents, contracts
 
 
 @pytest.fixture
@@ -81,23 +89,81 @@ def test_whoever_interrupts_it_before_it_is_verified_is_told_that_orders_may_be_
     assert kalshi("cancel-all", "--json").code == 0
 
 
+@contextmanager
+def lifting(exchange: Served, times: int, *, after_s: float = 0.0) -> Iterator[None]:
+    """Lift the halt after so many fresh lists, as an older version of this program would, or a person with `rm` and
+    `sqlite3`; and an order is placed at once."""
+    path, handle, lists = exchange.state / "sim" / "state.db", exchange.exchange.handle, itertools.count()
+
+    def lift(request: Any, now: Any) -> Any:
+        response = handle(request, now)
+        if request.method == "GET" and request.path.endswith("/portfolio/orders"):
+            number = next(lists)  # the first of two in each round is the count, which may be old
+            if number % 2 and number < 2 * times:
+                time.sleep(after_s)
+                with SqliteStore.open(path, account=KEY_ID, environment="sim") as store:
+                    store.set_halt(NO_HALT)
+                order = NewOrder(ticker=TWO_SIDED, side=BID, price=cents(38), qty=contracts(1))
+                assert isinstance(exchange.exchange.submit(ME, order, now), Receipt)
+        return response
+
+    exchange.exchange.handle = lift  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        exchange.exchange.handle = handle  # type: ignore[method-assign]
+    assert (path.parent / ".halted").exists()
+
+
 def test_a_halt_that_is_gone_at_the_end_is_written_again_and_told(exchange: Served) -> None:
-    """Lifted as an older version of this program would, or a person with `rm` and `sqlite3`."""
     assert buy().code == 0
-    path, handle = exchange.state / "sim" / "state.db", exchange.exchange.handle
-
-    def lifting(request: Any, now: Any) -> Any:
-        if request.method == "DELETE":
-            with SqliteStore.open(path, account=KEY_ID, environment="sim") as store:
-                store.set_halt(NO_HALT)
-        return handle(request, now)
-
-    exchange.exchange.handle = lifting  # type: ignore[method-assign]
-    ended = kalshi("cancel-all", "--json")
+    with lifting(exchange, 1):
+        ended = kalshi("cancel-all", "--json")
     assert (ended.code, ended.json["halted"]) == (0, True), ended.err
     assert "the halt is GONE" in ended.err
-    assert (path.parent / ".halted").exists()
+    assert (exchange.resting(), ended.json["canceled"]) == ([], 2), "what was placed in between is canceled too"
     assert buy().code == 3
+
+
+def test_a_halt_that_is_lifted_again_and_again_verifies_nothing(exchange: Served) -> None:
+    assert buy().code == 0
+    with lifting(exchange, 2):
+        ended = kalshi("cancel-all", "--json")
+    assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (7, True, None), ended.err
+    assert buy().code == 3
+
+
+def test_a_halt_that_is_gone_when_the_time_is_up_ends_with_7(exchange: Served) -> None:
+    assert buy().code == 0
+    with lifting(exchange, 1, after_s=2.0):
+        ended = kalshi("cancel-all", "--within", "1.5s", "--json")
+    assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (7, True, None), ended.err
+    assert exchange.resting() == [], "the cancels go out all the same"
+
+
+def test_the_lock_against_a_resume_is_taken_before_the_cancels_where_it_could_not_be_had_at_first(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert buy().code == 0
+    handle, told = exchange.exchange.handle, kill_alert.telling
+    with (exchange.state / "sim" / KILL_LOCK).open("w") as resume:
+        fcntl.flock(resume, fcntl.LOCK_EX)
+
+        def telling(app: App, *, does_halt: bool) -> Any:
+            fcntl.flock(resume, fcntl.LOCK_UN)
+            return told(app, does_halt=does_halt)
+
+        def canceling(request: Any, now: Any) -> Any:
+            if request.method == "DELETE":
+                with pytest.raises(BlockingIOError):
+                    fcntl.flock(resume, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                seen.append(1)
+            return handle(request, now)
+
+        seen: list[int] = []
+        monkeypatch.setattr(kill_alert, "telling", telling)
+        exchange.exchange.handle = canceling  # type: ignore[method-assign]
+        assert (kalshi("cancel-all").code, len(seen)) == (0, 1)
 
 
 def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:
