@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from kalshi_cli.cli.kill_signals import KillSignals
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
 from kalshi_cli.cli.screen.output import note, tell
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError, RefusedError, StateError, UsageError
+from kalshi_cli.errors import CredentialsError, KalshiError, OutcomeUnknownError, RefusedError, StateError, UsageError
 from kalshi_cli.units import counted, format_ts
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def cancel_all(
         from kalshi_cli.cli.close import flattened
         from kalshi_cli.cli.screen.render import render_one
 
-        with App(config, tell, note) as desk:
+        with App(config, tell, note) as desk, _with_a_key(desk):
             for problem in config.problems:
                 note(f"ignored: {problem}")
             halted = lock is not None and _halted(desk, lock)
@@ -103,6 +105,35 @@ def cancel_all(
         )
     if unclosed is not None:
         raise unclosed
+
+
+@contextmanager
+def _with_a_key(desk: App) -> Iterator[None]:
+    """Answer for a key that cannot be loaded: nothing can be canceled, and only the files here say what may be live.
+
+    Where they show a live or unconfirmed order, or a loop that runs, or cannot be read, that ends with 7, not with 5.
+    """
+    try:
+        yield
+    except CredentialsError as error:
+        from kalshi_cli.store.lock import holder
+
+        try:
+            who, store = holder(desk.state_dir / "trade.lock"), desk.remembered()
+            live = store.live_orders() if store is not None else ()
+        except (CredentialsError, StateError) as unread:
+            what = f"the state file cannot tell what is live: {unread.message}"
+        else:
+            if not live and who is None:
+                raise
+            names = ", ".join(order.client_order_id or order.order_id for order in live[:MOST_IDS])
+            what = f"{counted(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}"
+            what += f"; a loop is running ({who})" if who is not None else ""
+        raise OutcomeUnknownError(
+            f"{error.message}; NOTHING WAS CANCELED, and {what}",
+            hint=f"{error.hint or 'mend the key'}; then run this again, or cancel on the web site now",
+            code=error.code,
+        ) from error
 
 
 def _halted(desk: App, lock: KillLock) -> bool:

@@ -156,7 +156,8 @@ def test_a_key_or_a_configuration_that_is_no_file_is_said_at_once(
     exchange.key_path.rename("kept.pem")
     plant(Path.cwd(), "key.pem", kind)
     ended = run("--env", "sim", "cancel-all", "--json")
-    assert (ended.code, ended.error["code"]) == (5, "private_key"), ended.err
+    assert (ended.code, ended.error["code"]) == (7, "private_key"), ended.err
+    assert "NOTHING WAS CANCELED, and 1 order of the state file may be live" in ended.error["message"]
     monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", str(Path("kept.pem").absolute()))
     assert run("--env", "sim", "cancel-all", "--json").code == 0
     assert exchange.resting() == []
