@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +112,30 @@ def test_a_dead_channel_changes_no_exit_code_and_its_notice_is_kept(
     assert [(letter["sink"], letter["code"], letter["status"]) for letter in letters] == [
         ("dead", "CANCEL_ALL", "waiting")
     ]
+
+
+@pytest.mark.parametrize(("is_paused", "signals"), [(False, 1), (True, 2)], ids=["all canceled", "an order left"])
+def test_an_interrupt_ends_the_wait_for_the_channels_and_not_the_truth_about_the_orders(
+    exchange: Served, channels: Receiver, monkeypatch: pytest.MonkeyPatch, is_paused: bool, signals: int
+) -> None:
+    configure(exchange, dead=channels.url("never/dead"))
+    if is_paused:
+        exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
+    join = threading.Thread.join
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "kill alert":
+            sent.append(time.monotonic())
+            for _ in range(signals):  # where orders may be live, the first one is held back
+                signal.raise_signal(signal.SIGINT)
+        join(thread, timeout)
+
+    sent: list[float] = []
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    ended, _, _ = timed("--within", "1s")
+    assert time.monotonic() - sent[0] < 1, "it does not wait for the rest of the time"
+    assert (ended.code, ended.json["remaining"], ended.json["halted"]) == ((7, 1, True) if is_paused else (0, 0, True))
+    assert "not told yet: dead" in ended.err
 
 
 def test_what_is_left_with_7_is_told_too(exchange: Served, channels: Receiver) -> None:
