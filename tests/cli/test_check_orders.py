@@ -168,6 +168,39 @@ def test_a_fill_or_a_cancel_between_two_looks_is_no_breach(proxy: FaultProxy, re
     assert next(looks, "") == ""
 
 
+def quoting(proxy: FaultProxy, store: SqliteStore, count: int) -> None:
+    """The list shows `count` orders of a loop, all newer than any other order on file."""
+
+    def edit(body: Any) -> Any:
+        if "orders" not in body:  # the record of one order
+            return body
+        (order,) = body["orders"]
+        quotes = [order | {"order_id": f"at-{number}", "client_order_id": f"q{number}"} for number in range(count)]
+        return body | {"orders": quotes}
+
+    proxy.edits[r"/portfolio/orders"] = edit
+    for number in range(count):
+        remember(store, f"q{number}", order_id=f"at-{number}")
+
+
+def test_a_false_fill_is_found_behind_a_loop_that_quotes_twenty_orders(
+    proxy: FaultProxy, store: SqliteStore, resting: str
+) -> None:
+    quoting(proxy, store, 20)
+    remember(
+        store, order_id=resting, updated=Ts(NOW - 60_000), status=OrderStatus.FILLED, filled=contracts(5),
+    )  # fmt: skip
+    assert found() == (2, [("critical", "ORDER_DIFFERS", resting)])
+
+
+def test_orders_beyond_those_that_one_run_looks_up_are_reported(proxy: FaultProxy, store: SqliteStore) -> None:
+    quoting(proxy, store, 1)
+    for number in range(23):
+        remember(store, f"g{number}", order_id=f"gone-{number}", updated=Ts(NOW + 3_600_000))
+    assert found() == (1, [("warning", "COULD_NOT_LOOK", "orders on file")])
+    assert "3 more orders on file not compared with the exchange" in kalshi("check", "orders", "--no-notify").out
+
+
 def test_orders_that_cannot_be_read_are_unknown(proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("reset", "GET", "/portfolio/orders", times=1_000))
     assert found("--within", "4s") == (3, [("unknown", "COULD_NOT_LOOK", "resting orders")])

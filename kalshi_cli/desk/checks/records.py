@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 
-from kalshi_cli.core.checks import Breach
+from kalshi_cli.core.checks import Breach, counted
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.order_check import Resting, differing
 from kalshi_cli.desk.checks.readings import Readings
@@ -19,10 +20,10 @@ LATELY_MS = 86_400_000
 """Orders that changed so lately are held against their fills."""
 
 MOST = 20
-"""Orders whose records one run asks for, the newest first; the next finds more, once these are repaired."""
+"""Orders whose records one run asks for, the newest first; it says how many more there are."""
 
-Records = tuple[tuple[Resting, ...], tuple[Order, ...]]
-"""Records with what is on file of them; and orders on file of which there is no record."""
+Records = tuple[tuple[Resting, ...], tuple[Order, ...], int]
+"""Records with what is on file of them; orders on file of which there is no record; how many were not looked up."""
 
 
 def false_on_file(readings: Readings) -> list[Breach]:
@@ -31,8 +32,21 @@ def false_on_file(readings: Readings) -> list[Breach]:
     if store is None:
         return []
     as_of = readings.once("as of", lambda: readings.account.user_data_timestamp())
-    records, absent = readings.once("records", lambda: _records(readings, store))
-    return differing(records, absent, as_of)
+    records, absent, more = readings.once("records", lambda: _records(readings, store))
+    return differing(records, absent, as_of) + _not_compared(more)
+
+
+def _not_compared(more: int) -> list[Breach]:
+    """A warning, so that it must show in both looks, and does not make the first one stand."""
+    if not more:
+        return []
+    value = f"{counted(more, 'more order')} on file not compared with the exchange"
+    return [
+        Breach(
+            subject="orders on file", value=value, limit=str(MOST), severity="warning", code="COULD_NOT_LOOK",
+            unit="orders a run",
+        )
+    ]  # fmt: skip
 
 
 def on_file(store: Store | None, order: Order) -> Order | None:
@@ -47,9 +61,8 @@ def _records(readings: Readings, store: Store) -> Records:
     records = [Resting(order, _own_first(store, order)) for order in readings.resting]
     shown = {each.known.client_order_id for each in records if each.known is not None}
     absent = []
-    for known in _unexplained(store, Ts(readings.clock.now() - LATELY_MS)):
-        if known.client_order_id in shown:
-            continue
+    unexplained = _unexplained(store, Ts(readings.clock.now() - LATELY_MS), shown)
+    for known in unexplained[:MOST]:
         try:
             record = readings.account.order(known.order_id)
         except NotFoundError:
@@ -58,7 +71,7 @@ def _records(readings: Readings, store: Store) -> Records:
         is_same = record.client_order_id in ("", known.client_order_id)
         records += [Resting(record, known)] if is_same else []
         absent += [] if is_same else [known]
-    return tuple(records), tuple(absent)
+    return tuple(records), tuple(absent), len(unexplained[MOST:])
 
 
 def _own_first(store: Store, order: Order) -> Order | None:
@@ -67,11 +80,13 @@ def _own_first(store: Store, order: Order) -> Order | None:
     return named if named is not None and not named.is_foreign else on_file(store, order)
 
 
-def _unexplained(store: Store, since: Ts) -> list[Order]:
+def _unexplained(store: Store, since: Ts, shown: Set[str]) -> list[Order]:
+    """Return own orders that are live or filled on file, and that neither the list (`shown`) nor fills bear out."""
     traded: Counter[str] = Counter()
     for fill in store.fills():
         traded[fill.order_id] += fill.qty
     filled = (order for order in store.orders(since) if order.filled > traded[order.order_id])
     found = {order.order_id: order for order in (*store.live_orders(), *filled)}
     own = [order for order_id, order in found.items() if order_id and not order.is_foreign]
-    return sorted(own, key=lambda order: order.updated, reverse=True)[:MOST]
+    unseen = [order for order in own if order.client_order_id not in shown]
+    return sorted(unseen, key=lambda order: order.updated, reverse=True)
