@@ -307,19 +307,19 @@ class Engine:
         return [CancelOrder(order, reason)]
 
     def _withdraw(self) -> list[Effect]:
-        """Cancel what must not rest: all of any strategy when halted or stopping (an earlier run may have left some of
-        another one), what may add risk when reducing, else what failed strategies left.
+        """Cancel what must not rest: all orders of strategies when halted or stopping, those that may add risk when
+        reducing, also of strategies that are no longer run; and what failed strategies left.
 
         Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
         """
-        trading, names, failed = self.state.trading, self._hooks.names, self._hooks.failed
+        trading, failed = self.state.trading, self._hooks.failed
         doomed: list[tuple[Order, str]] = []
         if self.is_stopping or trading is TradingState.HALTED:
             doomed = [(order, "stopping") for order in self.state.orders.live() if order.strategy]
         elif failed:
             doomed = [(order, "strategy failed") for order in self.state.orders.live() if order.strategy in failed]
         if trading is TradingState.REDUCING:
-            doomed += [(order, "reducing") for order in risk.adding(self.state) if order.strategy in names]
+            doomed += [(order, "reducing") for order in risk.adding(self.state)]
         return [effect for order, reason in doomed for effect in self._cancel(order, reason)]
 
     def _tighten(self, trading: TradingState, code: str, subject: str, text: str) -> list[Effect]:

@@ -46,6 +46,14 @@ STOPPING = (
         ("tests/core/test_engine.py", "tests/core/test_guards.py"),
     ),
     Mutant(
+        "reducing takes back what a strategy left that is no longer run",
+        "orders that add risk rest on after a guard, because a person changed the strategies of the loop",
+        "core/engine.py",
+        "for order in risk.adding(self.state)]",
+        "for order in risk.adding(self.state) if order.strategy in self._hooks.names]",
+        ("tests/core/test_guards.py",),
+    ),
+    Mutant(
         "each tick asks for the cancels again",
         "an order that turns out to exist after the stop rests on",
         "core/engine.py",

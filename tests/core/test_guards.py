@@ -245,6 +245,13 @@ def test_reducing_cancels_what_adds_risk_and_leaves_what_closes_and_what_people_
     assert {effect.reason for effect in effects if isinstance(effect, CancelOrder)} == {"reducing"}
 
 
+def test_reducing_cancels_an_adding_order_of_a_strategy_that_is_no_longer_run(build: Build, engine: Engine) -> None:
+    left = build.order("left", order_id="o-left", strategy="retired", status=OrderStatus.RESTING)
+    engine.recall([left], [])
+    effects = engine.step(Command(NOW, REDUCING, "pause"))
+    assert [effect.order.order_id for effect in effects if isinstance(effect, CancelOrder)] == ["o-left"]
+
+
 def test_a_closing_order_stays_only_if_it_closes_after_what_people_have_there_too(build: Build, engine: Engine) -> None:
     hold(engine, build.fill(order_id="old", qty=contracts(10)))
     engine.place(Place("KXA-1", ASK, cents(45), contracts(6)), client_order_id="typed")
