@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.amends import is_amend_open
-from kalshi_cli.core.back_off import back_off_of
+from kalshi_cli.core.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.messages import AccountSnapshot, Effect, OrderChanged
@@ -94,7 +94,8 @@ def restore(
     engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
     engine.recall(memory.orders, in_order((*memory.fills, *memory.settlements)))
     state.trading = memory.halt.state
-    state.back_off = back_off_of(memory.halt.code, state.now)
+    cause = memory.halt.code if memory.api_guard_at is None else API_GUARD
+    state.back_off = back_off_of(cause, state.now)
     state.locks = {lock.ticker: lock.until for lock in memory.locks}
     state.best_gained = memory.best.gained if memory.best is not None else None
     return engine

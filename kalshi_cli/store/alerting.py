@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,9 +20,6 @@ from kalshi_cli.core.notices import Notice
 from kalshi_cli.store import rows
 from kalshi_cli.store.database import Database, left_in
 from kalshi_cli.units import Ts
-
-if TYPE_CHECKING:
-    from sqlite3 import Cursor
 
 STOPPED, FLATTEN = "stopped", "flatten"
 """Marks: when an alert stopped trading, and when one asked for the positions to be closed, until a person resumes."""
@@ -37,8 +33,6 @@ MAX_DEAD, MAX_DELIVERED, MAX_SILENCES = 500, 200, 200
 CLAIM_MS = 30_000
 """One attempt takes less. A claim that ends later than this was made before the clock was set back: it counts for
 nothing."""
-
-Execute = Callable[..., "Cursor"]
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +122,7 @@ class AlertBook:
 
     @staticmethod
     def _keep_matters(
-        execute: Execute, before: dict[tuple[str, str], Matter], after: dict[tuple[str, str], Matter]
+        execute: rows.Execute, before: dict[tuple[str, str], Matter], after: dict[tuple[str, str], Matter]
     ) -> None:
         for key in before.keys() - after.keys():
             execute("DELETE FROM matters WHERE code = ? AND subject = ?", key)
@@ -276,11 +270,11 @@ def _is_free(state: SinkState, now: Ts) -> bool:
     return not is_claimed and not 0 < state.retry_at - now <= 2 * LONGEST_RETRY_MS
 
 
-def _post(execute: Execute, notice: Notice, sink: str, now: Ts) -> None:
+def _post(execute: rows.Execute, notice: Notice, sink: str, now: Ts) -> None:
     execute(_ADD_LETTER, (notice.notice_id, sink, now, now, notice.tier, msgspec.json.encode(notice)))
 
 
-def _trim(execute: Execute) -> None:
+def _trim(execute: rows.Execute) -> None:
     waiting = execute("SELECT COUNT(*) FROM outbox WHERE status = 'waiting'").fetchone()[0]
     if waiting > MAX_WAITING:
         execute(_DROP_LEAST, (waiting - MAX_WAITING,))

@@ -173,6 +173,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     halt: Halt
     locks: tuple[MarketLock, ...] = ()
     best: Best | None = None
+    api_guard_at: Ts | None = None
+    """When API_GUARD tripped, if nobody resumed since; `halt` names the first cause only."""
 
 
 NO_HALT = Halt(TradingState.ACTIVE, "", "", EVER)

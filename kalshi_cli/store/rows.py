@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from kalshi_cli.core.messages import Alert, Denied
 from kalshi_cli.core.model import Fill, Order, Settlement
 from kalshi_cli.core.traffic import Minute
-from kalshi_cli.store.base import Best, CashBase, Cycle, Halt, KeyLock, MarketLock, RunGroup
+from kalshi_cli.store.base import NO_HALT, Best, CashBase, Cycle, Halt, KeyLock, MarketLock, RunGroup
 
+if TYPE_CHECKING:
+    from sqlite3 import Cursor
+
+Execute = Callable[..., "Cursor"]
 T = TypeVar("T", bound=msgspec.Struct)
 
 row = msgspec.structs.astuple
@@ -48,6 +53,7 @@ BOOK_FILL = insert("fills", Fill, verb="INSERT OR IGNORE")
 PUT_SETTLEMENT = insert("settlements", Settlement, verb="INSERT OR REPLACE")
 PUT_HALT = insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
 PUT_MARK = "INSERT OR REPLACE INTO alert_marks (name, value) VALUES (?, ?)"
+DROP_MARK = "DELETE FROM alert_marks WHERE name = ?"
 PUT_CYCLE = insert("cycle", Cycle, key="id", verb="INSERT OR REPLACE")
 ADD_ALERT = insert("alerts", Alert)
 SEE_BEST = insert("best", Best, key="id") + (
@@ -113,3 +119,33 @@ ADD_PLACEMENT = "INSERT INTO placements (client_order_id, latency_ms) VALUES (?,
 TRIM_PLACEMENTS = "DELETE FROM placements WHERE rowid <= (SELECT MAX(rowid) FROM placements) - ?"
 PLACEMENTS = "SELECT client_order_id, latency_ms FROM placements ORDER BY rowid"
 TRIM_ALERTS = "DELETE FROM alerts WHERE id <= (SELECT MAX(id) FROM alerts) - ?"
+
+
+# -- within a transaction -----------------------------------------------------------------------------------------
+
+
+def halt_on_file(execute: Execute) -> Halt:
+    """Return what the state file says, without what is beside it: a pause hides what was reduced."""
+    found = execute(HALT).fetchone()
+    return read(Halt, found) if found else NO_HALT
+
+
+def put_order(execute: Execute, order: Order, *, is_repaired: bool = False) -> None:
+    """Write an order as one row, which stays the row of the program that placed it.
+
+    Two programs may know one order, the one that placed it and a trade loop that met it as foreign. A repair takes the
+    exchange's id from a foreign order of another name too.
+    """
+    key = key_of(order)
+    twin = execute(TWIN, (order.order_id, key, order.client_order_id, is_repaired)).fetchone()
+    if twin is not None and order.is_foreign:
+        key, strategy, fair, reason = twin
+        order = msgspec.structs.replace(order, is_foreign=False, strategy=strategy, fair=fair, reason=reason)
+    elif twin is not None:
+        execute("DELETE FROM orders WHERE key = ?", (twin[0],))
+    execute(PUT_REPAIRED if is_repaired else PUT_ORDER, (key, *row(order)))
+
+
+def key_of(order: Order) -> str:
+    """Return the key of its row: our id of an order of ours, the exchange's of any other."""
+    return order.order_id if order.is_foreign else order.client_order_id

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.core.back_off import API_GUARD
 from kalshi_cli.core.messages import (
     Alert,
     AmendOrder,
@@ -171,15 +172,15 @@ class SqliteStore:
         """
         with self._database.writing(durable=True) as execute:
             self._refuse_if_moved(execute, effect)
-            filed = execute("SELECT status FROM orders WHERE key = ?", (_key(effect.before),)).fetchone()
+            filed = execute("SELECT status FROM orders WHERE key = ?", (rows.key_of(effect.before),)).fetchone()
             if filed is not None and not OrderStatus(filed[0]).is_live:
                 raise MovedError(f"the order is {filed[0]} by now; it was not amended", code="NOT_RESTING")
-            _put(execute, effect.doubtful)
-            number = execute(rows.ADD_INTENT, (_key(effect.doubtful),)).lastrowid
+            rows.put_order(execute, effect.doubtful)
+            number = execute(rows.ADD_INTENT, (rows.key_of(effect.doubtful),)).lastrowid
         self._count_own(number)
 
     def _refuse_if_moved(self, execute: Callable[..., sqlite3.Cursor], effect: SubmitOrder | AmendOrder) -> None:
-        state = self._or_beside(_halt_on_file(execute)).state
+        state = self._or_beside(rows.halt_on_file(execute)).state
         if state is TradingState.HALTED:
             raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
         if _CAUTION[state] > _CAUTION[effect.reviewed]:
@@ -205,13 +206,13 @@ class SqliteStore:
     def _put_order(self, effect: OrderChanged) -> None:
         """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
         with self._database.writing(durable=False) as execute:
-            _put(execute, effect.order, is_repaired=effect.repaired != "")
+            rows.put_order(execute, effect.order, is_repaired=effect.repaired != "")
 
     def _book_fill(self, effect: FillBooked) -> None:
         with self._database.writing(durable=True) as execute:
             execute(rows.BOOK_FILL, rows.row(effect.fill))
             if effect.order is not None:
-                _put(execute, effect.order)
+                rows.put_order(execute, effect.order)
 
     def _book_settlement(self, effect: SettlementBooked) -> None:
         with self._database.writing(durable=True) as execute:
@@ -219,6 +220,7 @@ class SqliteStore:
 
     def _change_state(self, effect: StateChanged) -> None:
         """Follow the engine where it is stricter than the file; its first cause stays. A pause is a file of its own.
+        A mark keeps that API_GUARD tripped, and when, also where it was not the first: its back-off outlives a restart.
 
         A loop never loosens: it goes on because a person did (`set_halt`), and by the time that it writes down so,
         another program may have halted.
@@ -228,8 +230,10 @@ class SqliteStore:
             return
         self._keep_beside(after)
         with self._database.writing(durable=True) as execute:
-            if _CAUTION[after.state] > _CAUTION[_halt_on_file(execute).state]:
+            if _CAUTION[after.state] > _CAUTION[rows.halt_on_file(execute).state]:
                 execute(rows.PUT_HALT, (1, *rows.row(after)))
+            if after.code == API_GUARD:
+                execute(rows.PUT_MARK, (API_GUARD, after.since))
 
     def _count_denial(self, effect: Denied) -> None:
         """Counted in memory, written with the heartbeat: a control that refuses on every delta must cost nothing."""
@@ -260,11 +264,12 @@ class SqliteStore:
         """
         self._keep_beside(halt)
         with self._database.writing(durable=True) as execute:
-            if halt.state is TradingState.ACTIVE and _halt_on_file(execute).state is TradingState.REDUCING:
+            if halt.state is TradingState.ACTIVE and rows.halt_on_file(execute).state is TradingState.REDUCING:
                 execute(rows.FORGET_BEST)
             execute(rows.PUT_HALT, (1, *rows.row(halt)))
             if halt.state is TradingState.ACTIVE:
                 execute(rows.PUT_MARK, (RESUMED, 1))
+                execute(rows.DROP_MARK, (API_GUARD,))
         if halt.state is not TradingState.HALTED:
             remove_halt_file(self._home)
         self.on_record(StateChanged(halt.since, halt.state, halt.code, halt.reason))
@@ -367,6 +372,7 @@ class SqliteStore:
             halt=self.halt(),
             locks=self.market_locks(),
             best=next(iter(self._select(Best, rows.BEST)), None),
+            api_guard_at=Ts(self.alert_book.mark(API_GUARD)) or None,
         )
 
     def news(self) -> tuple[Order, ...]:
@@ -465,34 +471,6 @@ class SqliteStore:
             self._write_denials()
         finally:
             self._database.close()
-
-
-# -- orders, within a transaction ---------------------------------------------------------------------------------
-
-
-def _halt_on_file(execute: Callable[..., sqlite3.Cursor]) -> Halt:
-    """What the state file says, without what is beside it: a pause hides what was reduced."""
-    found = execute(rows.HALT).fetchone()
-    return rows.read(Halt, found) if found else NO_HALT
-
-
-def _put(execute: Callable[..., sqlite3.Cursor], order: Order, *, is_repaired: bool = False) -> None:
-    """Two programs may know one order, the one that placed it and a trade loop that met it as foreign. It is one row,
-    and it stays the row of the one that placed it. A repair takes the id from a foreign order of another name too.
-    """
-    key = _key(order)
-    twin = execute(rows.TWIN, (order.order_id, key, order.client_order_id, is_repaired)).fetchone()
-    if twin is not None and order.is_foreign:
-        key, strategy, fair, reason = twin
-        order = msgspec.structs.replace(order, is_foreign=False, strategy=strategy, fair=fair, reason=reason)
-    elif twin is not None:
-        execute("DELETE FROM orders WHERE key = ?", (twin[0],))
-    execute(rows.PUT_REPAIRED if is_repaired else rows.PUT_ORDER, (key, *rows.row(order)))
-
-
-def _key(order: Order) -> str:
-    """Of its row: our id of an order of ours, the exchange's of any other."""
-    return order.order_id if order.is_foreign else order.client_order_id
 
 
 def _ending(account: str) -> str:

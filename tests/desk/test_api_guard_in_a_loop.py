@@ -12,7 +12,7 @@ import pytest
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
-from kalshi_cli.core.messages import Intent, Place
+from kalshi_cli.core.messages import Command, Intent, Place
 from kalshi_cli.core.model import ASK, BID, Tif, TradingState
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.strategies import registry
@@ -73,7 +73,7 @@ def tripped(loop: Loop, creates: Creates) -> Ts:
     creates.is_lost = True
     for _ in range(120):
         loop.ticks(1, 1)
-        if loop.engine.state.trading is not TradingState.ACTIVE:
+        if loop.engine.state.back_off is not None:
             return loop.virtual.clock.now()
     raise AssertionError("the guard never tripped")
 
@@ -111,11 +111,15 @@ def test_what_a_strategy_closes_leaves_ever_later_and_soon_again_after_a_success
     assert soon[1:3] == [1, 1], "after a success the next one goes soon"
 
 
-def test_the_back_off_outlives_a_restart(virtual: Virtual) -> None:
+@pytest.mark.parametrize("first", ["", "DAILY_LOSS", "DRAWDOWN"])
+def test_the_back_off_outlives_a_restart_whatever_guard_tripped_first(virtual: Virtual, first: str) -> None:
     loop = Loop(virtual, Seller(), limits=LIMITS)
     creates = Creates(virtual)
     loop.ticks(2, 1)
+    if first:
+        loop.take(Command(virtual.clock.now(), TradingState.REDUCING, first, "too much was lost"))
     tripped(loop, creates)
+    assert virtual.store.halt().code == (first or "API_GUARD")
     virtual.clock.advance(120)
     seller = Seller()
     seller.has_bought = True

@@ -350,6 +350,18 @@ def test_an_engine_tightens_and_a_person_loosens(open_store: Open) -> None:
         assert loop.halt().state is state
 
 
+def test_a_trip_of_api_guard_is_kept_beside_another_first_cause_until_a_resume(open_store: Open) -> None:
+    loop, person = open_store(), open_store()
+    loop.record(StateChanged(NOW, REDUCING, "DAILY_LOSS", ""))
+    assert person.load().api_guard_at is None
+    loop.record(StateChanged(Ts(NOW + 5), REDUCING, "API_GUARD", ""))
+    assert (person.halt().code, person.load().api_guard_at) == ("DAILY_LOSS", NOW + 5)
+    person.set_halt(Halt(HALTED, "KILL_SWITCH", "", NOW))
+    assert loop.load().api_guard_at == NOW + 5
+    person.set_halt(Halt(ACTIVE, "RESUMED", "", NOW))
+    assert loop.load().api_guard_at is None
+
+
 def test_a_person_can_always_resume(open_store: Open) -> None:
     store, person = open_store(), open_store()
     store.record(StateChanged(NOW, TradingState.HALTED, "DAILY_LOSS", ""))
