@@ -11,7 +11,14 @@ from types import FrameType
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import Command
-from kalshi_cli.errors import CredentialsError, ExitCode, KalshiError, OutcomeUnknownError, TerminatedError
+from kalshi_cli.errors import (
+    CredentialsError,
+    ExitCode,
+    KalshiError,
+    OutcomeUnknownError,
+    StateError,
+    TerminatedError,
+)
 from kalshi_cli.store.pause import pause, unpause
 
 
@@ -32,16 +39,22 @@ WAY_OUT = (
 """What to do about orders that a run left behind."""
 
 
-def left_live(count: int, cause: BaseException | None = None) -> OutcomeUnknownError:
-    """Make the error of a run that is over while so many of its orders may be live, whatever ended it (`cause`)."""
+def left_live(count: int | StateError, cause: BaseException | None = None) -> OutcomeUnknownError:
+    """Make the error of a run that is over while so many of its orders may be live, whatever ended it (`cause`).
+
+    A StateError in place of the count says why they could not be counted.
+    """
     is_asked = cause is None or isinstance(cause, KeyboardInterrupt)
     why = "" if is_asked else f"; the run ended by: {str(cause) or type(cause).__name__}"
     more = f". {cause.hint}" if isinstance(cause, CredentialsError) and cause.hint else ""
     return OutcomeUnknownError(f"orders of this run may still be live: {count}{why}", hint=WAY_OUT + more)
 
 
-def truthful(error: BaseException, live: int, tell: Callable[[str], None]) -> BaseException:
-    """Return what a run ends with that `error` ended: that its orders may be live comes before every other reason."""
+def truthful(error: BaseException, live: int | StateError, tell: Callable[[str], None]) -> BaseException:
+    """Return what a run ends with that `error` ended: that its orders may be live comes before every other reason.
+
+    They may be where they could not be counted: `live` is then the error of the state file.
+    """
     if live:
         return error if isinstance(error, OutcomeUnknownError) else left_live(live, error)
     if isinstance(error, KeyboardInterrupt):
@@ -59,7 +72,11 @@ def after_a_run(live: Callable[[], int | None], tell: Callable[[str], None]) -> 
     try:
         yield
     except BaseException as error:
-        count = live()
+        count: int | StateError | None
+        try:
+            count = live()
+        except StateError as uncounted:
+            count = uncounted
         ended = error if count is None else truthful(error, count, tell)
         if ended is error:
             raise

@@ -172,7 +172,6 @@ def starting(
         signals.ask = lambda _command: None  # whatever it asks for is being done; a second SIGINT ends it at once
         why = signals.heard or str(error) or type(error).__name__
         failure = error
-        left: list[Order] = []
         try:
             if cancel is not None and left_on_file(store):
                 cancel()
@@ -180,10 +179,15 @@ def starting(
             why, failure = "interrupted again while it was stopping", interrupt
         except KalshiError as trouble:
             tell(f"while stopping: {trouble.message}")
-        with suppress(StateError):
+        except Exception as bug:  # it must not hide what is live
+            tell(f"while stopping: {type(bug).__name__}: {bug}")
+        try:
             left = left_on_file(store) if cancel is not None else []
             tell_live(left, tell)
             failure = truthful(failure, len(left), tell)
+        except StateError as uncounted:
+            failure = truthful(failure, uncounted, tell)
+        with suppress(StateError):
             code = exit_code_of(failure)
             ended = {"completed": clock.now(), "stopped_by": safe_text(why, LONGEST_WHY), "exit_code": code}
             store.beat(msgspec.structs.replace(cycle, **ended))

@@ -269,4 +269,28 @@ STOPPING = (
         "        if False:",
         ("tests/desk/test_decision.py",),
     ),
+    Mutant(
+        "orders that cannot be counted may be live",
+        "the state file is locked when a run ends, and its exit code says that nothing is live",
+        "desk/signals.py",
+        "            count = uncounted",
+        "            count = None",
+        ("tests/desk/test_trade_ends.py",),
+    ),
+    Mutant(
+        "orders that a start cannot count may be live",
+        "the state file is locked when a start ends, and its exit code says that nothing is live",
+        "desk/wind_down.py",
+        "            failure = truthful(failure, uncounted, tell)",
+        "            pass",
+        ("tests/desk/test_trade_ends.py",),
+    ),
+    Mutant(
+        "a bug in the cancels of a start hides nothing",
+        "the program ends with a traceback while orders of an earlier run may be live",
+        "desk/wind_down.py",
+        "        except Exception as bug:",
+        "        except AssertionError as bug:",
+        ("tests/desk/test_trade_ends.py",),
+    ),
 )

@@ -11,7 +11,7 @@ from trade_run import Run
 from virtual import T0, Virtual
 
 from kalshi_cli.core.messages import Message, OrderChanged
-from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.desk.signals import StopSignals, after_a_run
 from kalshi_cli.desk.status import Status, read_status, remarks
 from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting
@@ -90,6 +90,21 @@ def test_a_run_whose_end_cannot_be_written_down_is_exit_7_where_an_order_may_be_
     assert said == []
 
 
+@pytest.mark.parametrize("error", [HaltedError("somebody halted"), TerminatedError(), StateError("locked")], ids=repr)
+def test_a_run_whose_orders_cannot_be_counted_is_exit_7(error: BaseException) -> None:
+    """The state file is locked at that moment: whether an order is live is not known."""
+
+    def live() -> int:
+        raise StateError("the state file is locked")
+
+    said: list[str] = []
+    with pytest.raises(OutcomeUnknownError, match="orders of this run may still be live") as caught:  # noqa: SIM117
+        with after_a_run(live, said.append):
+            raise error
+    assert "the state file is locked" in caught.value.message
+    assert said == []
+
+
 # -- before the loop begins ----------------------------------------------------------------------------------------
 
 
@@ -158,6 +173,46 @@ def test_a_second_interrupt_ends_the_cancels_of_a_start_at_once(virtual: Virtual
     assert isinstance(raised, OutcomeUnknownError)
     found = status(virtual)
     assert (found.stopped_by, found.exit_code) == ("interrupted again while it was stopping", 7)
+
+
+@pytest.mark.parametrize("error", [HaltedError("halted"), TerminatedError()], ids=repr)
+def test_a_start_that_ends_is_exit_7_where_the_state_file_cannot_be_read(
+    virtual: Virtual, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = left(virtual, "a")
+
+    def locked() -> tuple[Order, ...]:
+        raise StateError("the state file is locked")
+
+    monkeypatch.setattr(virtual.store, "live_orders", locked)
+    raised, _ = begin(virtual, error, cancel)
+    assert isinstance(raised, OutcomeUnknownError)
+    assert "the state file is locked" in raised.message
+    assert len(virtual.exchange.resting("alice")) == 1
+    monkeypatch.undo()
+    assert (status(virtual).ended_in_order, status(virtual).exit_code) == (False, 7)
+
+
+def test_a_start_on_paper_counts_no_orders_where_the_state_file_cannot_be_read(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(virtual.store, "live_orders", lambda: pytest.fail("paper has no orders at the exchange"))
+    assert type(begin(virtual, TerminatedError(), None)[0]) is TerminatedError
+
+
+@pytest.mark.parametrize("is_canceled", [True, False])
+def test_a_bug_in_the_cancels_of_a_start_hides_no_result(virtual: Virtual, is_canceled: bool) -> None:
+    cancel = left(virtual, "a")
+
+    def broken() -> None:
+        if is_canceled:
+            cancel()
+        raise LookupError("lost my way")
+
+    raised, said = begin(virtual, TerminatedError(), broken)
+    assert type(raised) is (TerminatedError if is_canceled else OutcomeUnknownError)
+    assert "while stopping: LookupError: lost my way" in said
+    assert status(virtual).exit_code == (143 if is_canceled else 7)
 
 
 def test_an_order_that_a_person_placed_is_not_of_the_run(virtual: Virtual) -> None:
