@@ -36,9 +36,9 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.their_clock import TheirClock
+from kalshi_cli.exchange.their_clock import MOVES_ON_S, TheirClock
 from kalshi_cli.exchange.transport import DeadlineTransport
-from kalshi_cli.exchange.wire.replies import is_definite, is_taken, read_refusal, refused, unproven
+from kalshi_cli.exchange.wire.replies import is_definite, is_of_exchange, is_taken, read_refusal, refused, unproven
 from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ _NOTICES = ("Deprecation", "Sunset")
 _MOST_NOTICES, _LONGEST_NOTICE = 100, 200
 _OF_ACCOUNT = re.compile(r"/(portfolio|account|communications|exchange/user_data_timestamp)(/|$)")
 """Routes of which no reply is believed that was kept by something on the way, and says so in `Age`."""
+REPLAYED = "replayed"
 _DIGITS = re.compile("[0-9]+")
 _FIRST_PAUSE_S = 0.1
 _FIRST_PAUSE_429_S = 0.05
@@ -338,7 +339,6 @@ class Rest:
         response = self._transport.handle_request(request)
         try:
             headers = response.headers
-            is_kept = self._is_kept(request, headers, sent_s)
             if headers.get("content-encoding", "").strip().lower() not in ("", "identity", "gzip"):
                 raise httpx.DecodingError("a content encoding that nobody asked for")
             chunks, size = [], 0
@@ -352,21 +352,23 @@ class Rest:
         wait = headers.get("retry-after", "")  # the exchange sends none; a gateway may
         notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := headers.get(name)))
         wait_s = float(wait) if _DIGITS.fullmatch(wait) else 0.0
-        return _Reply(response.status_code, b"".join(chunks), wait_s, notice, is_kept)
+        status, body = response.status_code, b"".join(chunks)
+        is_kept = self._is_kept(request, headers, sent_s, is_theirs=is_of_exchange(status, body))
+        return _Reply(status, body, wait_s, notice, is_kept)
 
-    def _is_kept(self, request: httpx.Request, headers: httpx.Headers, sent_s: float) -> bool:
+    def _is_kept(self, request: httpx.Request, headers: httpx.Headers, sent_s: float, *, is_theirs: bool) -> bool:
         """Whether something on the way kept this reply to a read, by its age, or its date."""
         is_read = request.method == "GET"
         if is_read and _DIGITS.fullmatch(age := headers.get("age", "")) and age.strip("0"):
             return _OF_ACCOUNT.match(request.url.path.removeprefix(self._root)) is not None
         target = request.url.raw_path.decode("ascii", "replace")
-        return not self.their_clock.take(target, headers.get("date", ""), sent_s, is_read=is_read)
+        return not self.their_clock.take(target, headers.get("date", ""), sent_s, is_read=is_read, is_theirs=is_theirs)
 
     def _kept(self, what: str) -> NoAnswerError:
         return NoAnswerError(
             f"{what} was answered with an old reply: something between this machine and {self._host} replays replies",
             hint="look for a caching proxy on the way; until it is gone, nothing that is read can be relied on",
-            code="replayed",
+            code=REPLAYED,
         )
 
     def _note(self, what: str, notice: str) -> None:
@@ -379,6 +381,8 @@ class Rest:
         """Back off; False where the call's time would be over before the next attempt."""
         first = _FIRST_PAUSE_429_S if isinstance(failure.error, RateLimitedError) else _FIRST_PAUSE_S
         pause = max(failure.wait_s, first * 2 ** (attempt - 1) * (0.5 + self._rng.random()))
+        if failure.error.code == REPLAYED:  # only after so long a date can show that it is not an old reply
+            pause = max(pause, MOVES_ON_S)
         if self._clock.monotonic() + pause >= until:
             return False
         self._clock.sleep(pause)

@@ -1,7 +1,8 @@
 """The exchange's clock as the `Date` headers of its replies show it, measured against our monotonic clock.
 
 Something between us and the exchange may keep replies and give them out again, with their `Date`. Such a reply is dated
-too early, never too late: dates may move the measured clock forward, and only proof moves it back.
+too early, never too late: dates may move the measured clock forward, and only proof moves it back. The pages of a
+gateway, whose clock is its own, move it nowhere.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ STANDS_STILL_S = 2.5
 """After so long a reply that was kept is older than its request, whatever its date and `_APART_MS` leave open."""
 
 _APART_MS = 1_000
-"""How far the clocks of the exchange's own machines, or a date that is set once a second, may be behind."""
+"""How far the clocks of the exchange's own machines, or a date that is set once a second, may be behind.
+
+More would believe older kept replies. Machines further apart cost a second try of some reads, and refuse none.
+"""
 _DRIFT_MS = 1.0
 """How much two clocks may drift apart in a second, at most: also while one of them is being set slowly."""
 _FURTHEST_MS = 86_400_000
@@ -60,11 +64,12 @@ class TheirClock:
         self._ahead: _Bounds | None = None
         self._older: dict[str, _Bounds] = {}
 
-    def take(self, target: str, date: str, sent_s: float, *, is_read: bool) -> bool:
+    def take(self, target: str, date: str, sent_s: float, *, is_read: bool, is_theirs: bool = True) -> bool:
         """Take the date of a reply; return False where the reply to a read is older than its request.
 
         A reply to a write is never kept by anything, and so is believed whatever it contradicts. The same read answered
-        twice, its date moved on as our own clock did, shows that the exchange's clock was set back.
+        twice, its date moved on as our own clock did, shows that the exchange's clock was set back. What is not
+        `is_theirs`, but of a gateway, proves nothing of the exchange's clock.
         """
         theirs, now = moment(date), self._clock.monotonic()
         if theirs is None or theirs > self._clock.now() + _FURTHEST_MS:
@@ -72,8 +77,10 @@ class TheirClock:
         found = _Bounds(theirs - now * 1000, theirs + 1000 - sent_s * 1000, now)
         old = self._ahead.at(now) if self._ahead is not None else found
         behind_ms = old.least - found.most
-        if is_read and behind_ms > _APART_MS and not self._has_moved_on(target, found, sent_s):
+        if is_read and behind_ms > _APART_MS and not (is_theirs and self._has_moved_on(target, found, sent_s)):
             return False
+        if not is_theirs:
+            return True
         if behind_ms > _APART_MS:
             self._older.clear()
         self._ahead = old.and_also(found) or (old if 0 < behind_ms <= _APART_MS else found)

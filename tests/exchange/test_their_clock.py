@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.clock import ManualClock
-from kalshi_cli.errors import NoAnswerError, RateLimitedError
+from kalshi_cli.errors import KalshiError, NoAnswerError, RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.units import Ts
 
@@ -44,10 +44,13 @@ class TheirClock(httpx.BaseTransport):
         return httpx.Response(self.status, headers={"Date": date}, content=self.body)
 
 
-def client_of(transport: TheirClock) -> KalshiClient:
-    return KalshiClient(
+def client_of(transport: TheirClock, within_s: float = 10.0) -> KalshiClient:
+    """`within_s` of one second leaves no read the time to be tried again after an old reply."""
+    client = KalshiClient(
         "http://localhost/trade-api/v2", clock=transport.clock, rng=random.Random(1), transport=transport
     )
+    client.bound_reads(within_s)
+    return client
 
 
 WAYS = st.tuples(st.floats(0, 0.4), st.floats(0, 0.4), st.floats(0, 3))
@@ -126,7 +129,7 @@ def test_one_of_their_machines_that_is_a_little_behind_is_believed() -> None:
 
 def test_what_answers_a_write_is_believed_whatever_reads_said() -> None:
     transport = TheirClock(ManualClock(NOW), 0)
-    client = client_of(transport)
+    client = client_of(transport, within_s=1.0)
     transport.ahead_ms = 40_000
     client.request("GET", "/exchange/status")
     transport.ahead_ms = 0
@@ -139,7 +142,7 @@ def test_what_answers_a_write_is_believed_whatever_reads_said() -> None:
 
 def test_a_clock_that_was_set_back_is_believed_once_the_same_read_moves_on_with_ours() -> None:
     transport = TheirClock(ManualClock(NOW), 0)
-    client = client_of(transport)
+    client = client_of(transport, within_s=1.0)
     client.request("GET", "/exchange/status")
     transport.ahead_ms = -40_000
     for path in ("/exchange/status", "/exchange/schedule"):
@@ -150,6 +153,71 @@ def test_a_clock_that_was_set_back_is_believed_once_the_same_read_moves_on_with_
         client.request("GET", "/exchange/announcements")
     client.request("GET", "/exchange/status")
     assert client.clock_skew_ms == pytest.approx(40_000, abs=501)
+
+
+@pytest.mark.parametrize("wild_ms", [3_000, 40_000, 86_000_000])
+def test_one_reply_that_is_dated_far_ahead_costs_the_next_read_a_second_try(wild_ms: int) -> None:
+    transport = TheirClock(ManualClock(NOW), wild_ms)
+    client = client_of(transport, within_s=3.0)
+    client.request("GET", "/exchange/status")
+    transport.ahead_ms = 0
+    start_s = transport.clock.monotonic()
+    client.request("GET", "/exchange/schedule")
+    assert (transport.asked, transport.clock.monotonic() - start_s) == (3, pytest.approx(1.5, abs=0.1))
+    client.request("GET", "/exchange/announcements")
+    assert transport.asked == 4
+    assert abs(client.clock_skew_ms or 0) <= 501
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 429, 502, 503])
+@pytest.mark.parametrize("body", [b"<html>gateway</html>", b"{}", b'{"code": "bad_gateway"}'])
+def test_the_date_of_a_page_that_is_not_the_exchange_s_moves_no_clock(status: int, body: bytes) -> None:
+    transport = TheirClock(ManualClock(NOW), 0)
+    client = client_of(transport, within_s=1.0)
+    client.request("GET", "/exchange/status")
+    transport.ahead_ms, transport.status, transport.body = 40_000, status, body
+    for method in ("GET", "DELETE"):
+        with pytest.raises(KalshiError):
+            client.request(method, "/exchange/schedule")
+    transport.ahead_ms, transport.status = 0, 200
+    client.request("GET", "/exchange/schedule")
+    assert abs(client.clock_skew_ms or 0) <= 501
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, b'{"error": {"code": "header_timestamp_expired"}}'),
+        (429, b'{"error": "too many requests"}'),
+        (503, b'{"exchange_active": false, "trading_active": false}'),
+    ],
+)
+def test_the_date_of_the_exchange_s_own_error_counts(status: int, body: bytes) -> None:
+    transport = TheirClock(ManualClock(NOW), 30_000)
+    transport.status, transport.body = status, body
+    client = client_of(transport, within_s=1.0)
+    with pytest.raises(KalshiError):
+        client.request("GET", "/exchange/schedule")
+    assert client.clock_skew_ms == pytest.approx(-30_000, abs=501)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=40), st.booleans())
+def test_two_of_their_machines_further_apart_than_a_second_refuse_no_read(
+    turns: list[tuple[bool, float]], is_alternating: bool
+) -> None:
+    clock = ManualClock(NOW)
+    machines = iter([number % 2 == 1 for number in range(1_000)] if is_alternating else [turn for turn, _ in turns] * 9)
+
+    class Apart(TheirClock):
+        def now(self) -> int:
+            return self.clock.now() - 1_200 * next(machines, False)
+
+    transport = Apart(clock, 0)
+    client = client_of(transport, within_s=3.0)
+    for _, pause in turns:
+        client.request("GET", "/exchange/status")
+        clock.advance(pause)
+        assert abs(client.clock_skew_ms or 0) <= 1_701
 
 
 def test_a_clock_that_seems_ahead_is_asked_again() -> None:

@@ -85,6 +85,13 @@ def is_definite(code: str, status: int | None = None) -> bool:
     return code.startswith(_REFUSALS) and not is_taken(code)
 
 
+def is_of_exchange(status: int, body: bytes) -> bool:
+    """Return whether a reply is a success, a known error of the exchange, or its status during maintenance (5xx)."""
+    if status < 300:
+        return True
+    return read_refusal(body).code.startswith(_REFUSALS) or b'"exchange_active"' in body
+
+
 def is_taken(code: str) -> bool:
     """Return whether a refusal says that something with this id is there already: then an earlier send arrived."""
     return "already" in code or "exists" in code
