@@ -59,7 +59,7 @@ def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place])
         for count, intent in enumerate(needs, 1):
             state.orders.add(order)
             tried.append(order)
-            state.count_sent(Sent(state.now, order.ticker, order.strategy))
+            state.count_sent(Sent(state.now, order.ticker, order.strategy, client_order_id=order.client_order_id))
             ours = f"{first.client_order_id}+{count}"
             verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
             if isinstance(verdict, Denied):
@@ -205,10 +205,11 @@ def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> Sen
     """
     if not isinstance(verdict, AmendOrder):
         order = verdict.order
-        return Sent(state.now, order.ticker, order.strategy, is_exempt=_passes_rate(state, order))
+        is_exempt, name = _passes_rate(state, order), order.client_order_id
+        return Sent(state.now, order.ticker, order.strategy, AN_ORDER, is_exempt, name)
     before, wanted = verdict.before, verdict.wanted
     is_in_place = wanted.price == before.price and wanted.remaining <= before.remaining
-    asked = Amend(before.order_id, wanted.price, wanted.remaining, expires=wanted.expires)
+    asked = Amend(before.order_id, wanted.price, wanted.remaining, expires=wanted.expires or Ts(0))
     is_lower = not is_raise(before, asked) and not _lasts_longer(before, asked)
     with state.orders.without(before.order_id):
         is_exempt = is_lower or _passes_rate(state, wanted)

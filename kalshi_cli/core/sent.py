@@ -26,11 +26,13 @@ class Sent(NamedTuple):
     tenths: int = AN_ORDER
     is_exempt: bool = False
     """It passed whatever the rate, so it counts for its own strategy and takes nothing from the others."""
+    client_order_id: str = ""
+    """Of a new order, which may be taken back; an amend has none."""
 
     @classmethod
     def of(cls, order: Order) -> Sent:
         """Return what an order on file counts for against the order rate; its own program held it against that."""
-        return cls(order.created, order.ticker, order.strategy, is_exempt=order.reduce_only)
+        return cls(order.created, order.ticker, order.strategy, AN_ORDER, order.reduce_only, order.client_order_id)
 
 
 class SentOrders:
@@ -49,8 +51,7 @@ class SentOrders:
 
     def take_back(self, order: Order) -> None:
         """Count an order no more: it has not left."""
-        entry = order.created, order.ticker, order.strategy
-        found = next((sent for sent in self._entries if sent[:3] == entry), None)
+        found = next((sent for sent in self._entries if sent.client_order_id == order.client_order_id), None)
         if found is not None:
             self._entries.remove(found)
 

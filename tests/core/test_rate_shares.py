@@ -23,7 +23,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import ASK, BID, OrderStatus
-from kalshi_cli.core.sent import AN_ORDER
+from kalshi_cli.core.sent import AN_AMEND_IN_PLACE, AN_ORDER
 from kalshi_cli.core.state import Limits
 from kalshi_cli.units import Qty, Ts, cents, contracts
 
@@ -187,6 +187,31 @@ def test_a_longer_life_is_held_against_the_rate(build: Build) -> None:
     rest(engine, who["one"])
     assert amend(engine, build, who["one"], 40, 1, Ts(NOW + 91_000)) == ["amended"]
     assert amend(engine, build, who["one"], 40, 1, Ts(NOW + 92_000)) == ["ORDER_RATE"]
+
+
+def test_an_amend_that_lets_an_order_never_expire_is_at_the_others_expense(build: Build) -> None:
+    """No time is later than never: it passed the rate, so it takes from what the others have."""
+    engine, who = loop(build, "one", "two")
+    rest(engine, who["one"])
+    assert amend(engine, build, who["one"], 40, 1, Ts(0)) == ["amended"]
+    assert engine.state.sent_last_minute() == {"one": AN_ORDER + AN_AMEND_IN_PLACE}
+
+
+@pytest.mark.parametrize("later_ms", [0, 10_000, -20_000])
+def test_of_two_requests_of_one_instant_and_market_the_one_that_did_not_leave_is_taken_back(
+    build: Build, later_ms: int
+) -> None:
+    """Also after the clock was set, which changes the times of what was sent."""
+    engine, who = loop(build, "one")
+    rest(engine, who["one"])
+    engine.step(Tick(Ts(NOW + 1_000)))
+    assert amend(engine, build, who["one"], 40, 1, Ts(NOW + 91_000)) == ["amended"]
+    who["one"].wants.append(BUY)
+    (order,) = [each.order for each in engine.step(Tick(engine.state.now)) if isinstance(each, SubmitOrder)]
+    engine.step(Tick(Ts(NOW + later_ms)))
+    engine.state.sent_last_minute()
+    engine.take_back(order)
+    assert engine.state.sent_last_minute(asked_by="one") == {"one": AN_ORDER + AN_AMEND_IN_PLACE}
 
 
 def test_what_only_closes_passes_the_rate_and_is_not_at_the_other_s_expense(build: Build) -> None:
