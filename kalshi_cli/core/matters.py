@@ -58,13 +58,13 @@ STOPS = (
     "DRIFT", "EDGE_DRIFT", "CASH_DRIFT", "FILLS_MISSING", "FILLS_NOT_THERE", "FILL_DIFFERS", "SETTLEMENT_MISSING",
     "FOREIGN_ACTIVITY", "OTHER_INSTANCE", "DOUBLE_ORDER", "DUPLICATE_ID",
     "ORDER_UNKNOWN_LONG", "ORDER_STALE", "ORDER_DIFFERS", "LATE_ORDER", "GROUP_TRIGGERED",
-    "STRATEGY_FAILED", "STRATEGY_FLOOD", "STRATEGY_HUNG", "STRATEGY_STUCK", "STRATEGY_OUT", "BAD_INTENT",
-    "CREDENTIALS",
+    "STRATEGY_STUCK", "CREDENTIALS",
 )  # fmt: skip
 """Critical codes after which trading stops, where that is wished: what is held, lost, counted or sent is not as it must
-be, or the key is refused, so that orders cannot be canceled. No other code does: that something could not be found out,
-or what an exchange that is slow, paused or out of sight brings with it, is no reason to close a position, and a code
-that nobody thought of here is none either."""
+be, the key is refused, so that orders cannot be canceled, or a strategy holds the whole loop up. No other code does: a
+strategy that failed is taken out, and the others go on (F17); that something could not be found out, or what an
+exchange that is slow, paused or out of sight brings with it, is no reason to close a position, and a code that nobody
+thought of here is none either."""
 
 MAX_SUBJECTS = 100
 REST = "others"

@@ -293,4 +293,20 @@ STOPPING = (
         "        except AssertionError as bug:",
         ("tests/desk/test_trade_ends.py",),
     ),
+    Mutant(
+        "the failure of one strategy stops no other",
+        "a bug of one strategy pauses all of them, and a flatten closes what they hold (F17)",
+        "core/matters.py",
+        '"STRATEGY_STUCK", "CREDENTIALS",',
+        '"STRATEGY_FAILED", "STRATEGY_STUCK", "CREDENTIALS",',
+        ("tests/core/test_alerts.py",),
+    ),
+    Mutant(
+        "a strategy that holds the loop up stops trading",
+        "nothing is asked and nobody has paused",
+        "core/matters.py",
+        '"STRATEGY_STUCK", "CREDENTIALS",',
+        '"CREDENTIALS",',
+        ("tests/core/test_alerts.py",),
+    ),
 )

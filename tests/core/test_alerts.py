@@ -598,6 +598,19 @@ def test_what_was_not_found_out_or_the_exchange_brings_about_stops_nothing(desk:
     assert desk.stoppers == []
 
 
+@pytest.mark.parametrize("code", ["STRATEGY_FAILED", "STRATEGY_HUNG", "STRATEGY_OUT", "STRATEGY_FLOOD", "BAD_INTENT"])
+def test_a_failure_of_one_strategy_stops_no_other(desk: Desk, code: str) -> None:
+    """That one is taken out, and its orders are canceled (F17)."""
+    desk.holds("spike", code=code)
+    desk.happens(code, "fade", tier="critical")
+    assert desk.stoppers == []
+
+
+def test_a_strategy_that_holds_the_loop_up_stops_trading(desk: Desk) -> None:
+    desk.happens("STRATEGY_STUCK", "fade", tier="critical")
+    assert [matter.code for matter in desk.stoppers] == ["STRATEGY_STUCK"]
+
+
 def test_a_key_that_is_refused_stops_trading(desk: Desk) -> None:
     desk.finds(breach("key", "CREDENTIALS"), source="check api")
     desk.happens("CREDENTIALS", "spike", "critical")

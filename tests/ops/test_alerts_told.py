@@ -75,16 +75,17 @@ def codes(receiver: Receiver) -> list[str]:
     return [notice["code"] for notice in told(receiver)]
 
 
-def happened(exchange: Served, *alerts: tuple[str, str], tier: str = "warning") -> None:
+def happened(exchange: Served, *alerts: tuple[str, str], tier: str = "warning", home: str = "sim") -> None:
     """A loop recorded these, a code and a subject each."""
-    with state(exchange) as store, store.together():
+    with state(exchange, home) as store, store.together():
         for code, subject in alerts:
             store.record(Alert(exchange.clock.now(), tier, code, subject, "so it is"))
 
 
 @contextmanager
-def state(exchange: Served) -> Iterator[SqliteStore]:
-    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+def state(exchange: Served, home: str = "sim") -> Iterator[SqliteStore]:
+    account = KEY_ID if home == "sim" else "paper"
+    with SqliteStore.open(exchange.state / home / "state.db", account=account, environment="sim") as store:
         yield store
 
 
@@ -117,7 +118,11 @@ def stopped(process: subprocess.Popen[str]) -> Ended:
 def test_a_loop_tells_what_happened_and_pauses_where_that_is_wished(exchange: Served, phone: Receiver) -> None:
     configure(exchange, "on_critical: pause", phone=phone.url("200"))
     with loop(exchange) as process:
-        heard_all(process, phone, ["STRATEGY_FAILED", "PAUSED_BY_ALERT"])
+        heard_all(process, phone, ["STRATEGY_FAILED"])
+        with state(exchange) as store:
+            assert store.halt().state is TradingState.ACTIVE, "the other strategies go on"
+        happened(exchange, ("DRIFT", TWO_SIDED), tier="critical")
+        heard_all(process, phone, ["DRIFT", "PAUSED_BY_ALERT"])
         eventually(lambda: not exchange.resting())
         stopped(process)
     assert codes(phone).count("STRATEGY_FAILED") == 1
@@ -125,7 +130,7 @@ def test_a_loop_tells_what_happened_and_pauses_where_that_is_wished(exchange: Se
     assert (failed["tier"], failed["subject"], failed["runbook"]) == ("critical", "clumsy", "guard-tripped")
     with state(exchange) as store:
         assert store.halt().is_pause
-        assert "STRATEGY_FAILED" in store.halt().reason
+        assert "DRIFT" in store.halt().reason
 
 
 def test_an_alert_can_flatten_and_nothing_resumes_by_itself(exchange: Served, phone: Receiver) -> None:
@@ -133,7 +138,9 @@ def test_an_alert_can_flatten_and_nothing_resumes_by_itself(exchange: Served, ph
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "30")
     configure(exchange, "on_critical: flatten", phone=phone.url("200"))
     with loop(exchange) as process:
-        heard_all(process, phone, ["STRATEGY_FAILED", "PAUSED_BY_ALERT", "FLATTENED"])
+        heard_all(process, phone, ["STRATEGY_FAILED"])
+        happened(exchange, ("DRIFT", TWO_SIDED), tier="critical")
+        heard_all(process, phone, ["DRIFT", "PAUSED_BY_ALERT", "FLATTENED"])
         stopped(process)
     assert kalshi("positions", "--json").json == []
     assert exchange.resting() == []
@@ -149,7 +156,9 @@ def test_on_paper_an_alert_pauses_paper_and_closes_nothing(exchange: Served, pho
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "30")
     configure(exchange, "on_critical: flatten", phone=phone.url("200"))
     with loop(exchange, "--paper") as process:
-        heard_all(process, phone, ["STRATEGY_FAILED", "PAUSED_BY_ALERT"])
+        heard_all(process, phone, ["STRATEGY_FAILED"])
+        happened(exchange, ("DRIFT", TWO_SIDED), tier="critical", home="sim-paper")
+        heard_all(process, phone, ["DRIFT", "PAUSED_BY_ALERT"])
         stopped(process)
     assert [row["position"] for row in kalshi("positions", "--json").json] == ["30.00"]
     assert "FLATTENED" not in codes(phone)
