@@ -309,4 +309,12 @@ STOPPING = (
         '"CREDENTIALS",',
         ("tests/core/test_alerts.py",),
     ),
+    Mutant(
+        "whether an alert stopped trading is read in the transaction",
+        "an alert is resolved in the moment in which another program stops trading because of it",
+        "desk/alerting.py",
+        "            board.is_stopped = book.mark(STOPPED) > 0  # within",
+        "            pass  # within",
+        ("tests/desk/test_alerting.py",),
+    ),
 )

@@ -12,11 +12,12 @@ from alert_desk import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertDesk, brea
 
 from kalshi_cli.clock import ManualClock
 from kalshi_cli.config_sections import Sink
+from kalshi_cli.core.alerts import Decision
 from kalshi_cli.core.matters import Silence
 from kalshi_cli.core.messages import StateChanged, SubmitOrder
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
 from kalshi_cli.ops.delivery import Delivery
-from kalshi_cli.store.alerting import MAX_WAITING
+from kalshi_cli.store.alerting import MAX_WAITING, AlertBook
 from kalshi_cli.store.base import Halt, RunGroup
 from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.units import Ts, cents, contracts
@@ -447,6 +448,28 @@ def test_each_stop_after_a_resume_is_told_and_closes_again_and_what_comes_on_top
             assert [title for title in desk.tell() if "PAUSED" in title] == []
         assert desk.store.alert_book.mark("flatten") == 0, "a storm closes nothing twice"
         desk.resume()
+
+
+class LateBook(AlertBook):
+    """`meanwhile` happens once, after alerting looked whether trading is stopped and before its transaction."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def decide(self, *given: Any) -> Decision:
+        self.meanwhile, meanwhile = (lambda: None), self.meanwhile
+        meanwhile()
+        return super().decide(*given)
+
+
+def test_what_another_program_stopped_trading_for_in_that_moment_is_not_resolved(desk_of: Open) -> None:
+    desk = desk_of(on_critical="pause")
+    other = desk_of(on_critical="pause", clock=desk.clock, receiver=desk.receiver)
+    late = desk.alerting.book = LateBook(desk.store._database)
+    late.meanwhile = lambda: other.check(breach())
+    stops = ["[sim] CRITICAL POSITION_LIMIT KXA", "[sim] WARNING PAUSED_BY_ALERT account"]
+    assert desk.check() == stops, "it is over, and nobody resumed"
+    desk.resume()
+    assert desk.tell() == ["[sim] RESOLVED CRITICAL POSITION_LIMIT KXA"]
 
 
 def test_trading_that_could_not_be_paused_is_told_and_not_said_to_be(desk_of: Open) -> None:
