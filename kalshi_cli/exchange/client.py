@@ -86,6 +86,7 @@ class KalshiClient(
             on_answer=on_answer,
         )
         super().__init__(rest, clock, limiter)
+        self._machine = machine or clock
 
     def __enter__(self) -> KalshiClient:
         return self
@@ -117,8 +118,12 @@ class KalshiClient(
         return self._rest.their_clock.skew_ms
 
     def latest_there(self, at_s: float) -> Ts:
-        """What the exchange's clock showed at most when our monotonic one showed `at_s`, by the dates of replies."""
-        return self._rest.their_clock.latest(at_s)
+        """What the exchange's clock showed at most when our monotonic one showed `at_s`, by the dates of replies.
+
+        Dates are by the machine's clock. A simulated exchange may live in another time: that of our `clock`.
+        """
+        ahead_ms = 0 if self._machine is self._clock else self._clock.now() - self._machine.now()
+        return Ts(self._rest.their_clock.latest(at_s) + ahead_ms)
 
     def request(self, method: str, path: str, params: Params | None = None, body: bytes = b"") -> bytes:
         """A raw, signed call; `path` with or without `/trade-api/v2`.

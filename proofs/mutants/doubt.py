@@ -65,7 +65,7 @@ DOUBT = (
         "a second order under one id is counted",
         "the twin's exposure is hidden (F09)",
         "core/orders.py",
-        "        tracked = tracked or self._unacknowledged(stated)\n",
+        "        tracked = tracked or own\n",
         "        tracked = tracked or self._by_client_id.get(stated.client_order_id)\n",
         ("tests/core/test_orders.py",),
     ),
@@ -120,7 +120,7 @@ DOUBT = (
     Mutant(
         "an amend in doubt counts as the worse of both",
         "the larger order fills, and a limit breaks (F22)",
-        "core/orders.py",
+        "core/amends.py",
         "    left = max(before.remaining, wanted.remaining)",
         "    left = min(before.remaining, wanted.remaining)",
         ("tests/core/test_core_amend.py",),
