@@ -24,6 +24,10 @@ test: setup  ## everything CI runs
 	@$(MAKE) --no-print-directory -j2 lint types compiled
 	@$(MAKE) --no-print-directory unit
 
+# Where the environment forbids bytecode, each process of `unit` would read every test anew, and so would each start of
+# the program that a test makes: these two write it all the same.
+compiled unit: export PYTHONDONTWRITEBYTECODE :=
+
 compiled: setup  ## the tests, read once: else each process of `unit` would do it, a third of a minute each
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true # what cannot be read is said by `unit`
 
