@@ -219,9 +219,8 @@ def _shared_out(kinds: Mapping[str, type[Strategy]], given: Mapping[str, str]) -
 def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "") -> StrategyParams:
     """Typed parameters from text or YAML values: prices as dollars or cents, counts as contracts."""
     values, problems = values_of(kind, given)
-    problems += [
-        f"{name}: must be given" for name in kind.Params.__struct_fields__ if name in required(kind) - set(given)
-    ]
+    missing = required(kind) - set(given)  # once: it resolves every annotation
+    problems += [f"{name}: must be given" for name in kind.Params.__struct_fields__ if name in missing]
     if problems:
         raise UsageError(
             f"strategy {kind.name}: " + "; ".join(problems),

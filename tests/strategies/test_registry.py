@@ -256,6 +256,16 @@ def test_a_parameter_like_no_other_has_no_suggestion() -> None:
     assert refusal("spike", zzz="1").message == "strategy spike: zzz: no such parameter"
 
 
+def test_the_annotations_are_resolved_as_often_for_many_parameters_as_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time takes a millisecond, and every start makes its strategies."""
+    asked: list[str] = []
+    fields = msgspec.structs.fields
+    monkeypatch.setattr(msgspec.structs, "fields", lambda kind: (asked.append(kind.__name__), fields(kind))[1])
+    registry.make("spike", {})
+    registry.make("market-maker", {})
+    assert asked.count("MarketMakerParams") == asked.count("SpikeParams") == 2
+
+
 def test_a_parameter_without_a_default_must_be_given() -> None:
     class Needy(Strategy):
         name = "needy"
