@@ -164,8 +164,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcomes]:
             patch.setenv(name, str(home))
         patch.setenv("KALSHI_STATE", str(home / "state"))
         patch.chdir(home)
-        (market,) = said("markets", "--status", "open", "--sort", "volume", "--limit", "1")
-        ticker = market["ticker"]
+        markets = said("markets", "--status", "open", "--sort", "volume", "--limit", "20")
+        ticker = max(markets, key=lambda market: market["close_time"])["ticker"]  # one that is still open afterwards
         words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.01")
         yield Outcomes(ticker, said("order", "place", ticker, *words)["order_id"])
 
