@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
 """A host and a port -> its addresses as text; OSError where there are none."""
 
@@ -158,7 +159,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+def _networks(*texts: str) -> tuple[IpNetwork, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
@@ -168,27 +169,45 @@ METADATA = _networks(
 )  # fmt: skip
 """Services that give the keys of a rented machine to whoever on it asks."""
 
-WRAPPED = _networks("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96")
-"""IPv6 addresses with an IPv4 address inside: mapped, NAT64, 6to4, Teredo, compatible."""
+WRAPPED = _networks(
+    "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"
+)  # fmt: skip
+"""IPv6 addresses with an IPv4 address inside: compatible, mapped, translated, NAT64 (two), Teredo, 6to4."""
 
 PRIVATE = _networks(
     "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"
 )
 """This machine, and the networks that people have at home, in an office, in a tunnel."""
 
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""The only part of IPv6 that is given out to machines of the public network."""
+
+SPECIAL = _networks(
+    "0.0.0.0/8", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+    "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+    "2001::/23", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20",
+)  # fmt: skip
+"""The special-purpose registries of IANA for IPv4 and for IPv6 inside GLOBAL_UNICAST (read 2026-11), without what is
+named above. `ipaddress.is_global` is not used: it knows the registries of the day when Python was released."""
+
 
 def why_not(address: IpAddress, *, allow_private: bool) -> str:
-    """Why nothing is sent to this address; empty where it may be."""
-    if any(address in network for network in METADATA):
+    """Return why nothing is sent to this address; empty where it may be."""
+    if _is_in(address, METADATA):
         return "it is the metadata service of a cloud"
     if address.is_unspecified or address.is_multicast or address.is_link_local:
         return "it is no single machine that could be a sink"
     if _is_private(address):
         return "" if allow_private else "it is in a private network; `allow_private: true` permits that"
-    if any(address in network for network in WRAPPED):
+    if _is_in(address, WRAPPED):
         return "it hides another address"
-    return "" if address.is_global else "it is not an address of the public network"
+    is_public = not _is_in(address, SPECIAL) and (address.version == 4 or address in GLOBAL_UNICAST)
+    return "" if is_public else "it is not an address of the public network"
+
+
+def _is_in(address: IpAddress, networks: Sequence[IpNetwork]) -> bool:
+    return any(address in network for network in networks)
 
 
 def _is_private(address: IpAddress) -> bool:
-    return any(address in network for network in PRIVATE)
+    return _is_in(address, PRIVATE)
