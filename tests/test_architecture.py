@@ -90,7 +90,7 @@ Rule = Callable[[Module], Iterator[str]]
 
 # -- who may know whom --------------------------------------------------------------------------------------------
 
-BASE = ("errors", "files", "units", "clock", "text", "__version__")
+BASE = ("errors", "files", "plain_yaml", "units", "clock", "text", "__version__")
 CONFIG = ("config", "config_file", "config_sections", "config_template", "config_values")
 SIBLINGS = ("exchange", "sim", "feeds", "store", "ops")
 
@@ -141,7 +141,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
     "uvicorn": ("kalshi_cli/sim/server.py",),
     "wsproto": ("kalshi_cli/feeds/spot/", "kalshi_cli/sim/"),
-    "yaml": ("kalshi_cli/config_file.py", "kalshi_cli/feeds/venue_map.py"),
+    "yaml": ("kalshi_cli/plain_yaml.py", "kalshi_cli/feeds/venue_map.py"),
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),
     "tabulate": ("kalshi_cli/cli/screen/render.py",),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from kalshi_cli import plain_yaml
 from kalshi_cli.feeds.fairs import TICKER, SourceError, wrong_heading
 from kalshi_cli.text import safe_text
 
@@ -91,14 +92,13 @@ def _split(line: str) -> list[str]:
 
 def _yaml_lines(text: str) -> Iterator[Line]:
     """Every value is text here: elsewhere in YAML `yes` is a truth and a token a number."""
-    import yaml
     from yaml.nodes import SequenceNode
 
     try:
-        document = yaml.compose(text, Loader=yaml.BaseLoader)  # not the C loader: that one recurses without a limit
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise SourceError("it is not YAML" + (f", from line {mark.line + 1} on" if mark is not None else "")) from None
+        document = plain_yaml.compose(text)
+    except plain_yaml.PlainYamlError as error:
+        line = f" (line {error.line})" if error.line is not None else ""
+        raise SourceError(f"it is not plain YAML{line}: {safe_text(str(error), 100)}") from None
     if not isinstance(document, SequenceNode):
         raise SourceError(f"it is not a list of {', '.join(FIELDS)}")
     for node in document.value:
@@ -109,7 +109,7 @@ def _named(node: Node) -> list[str]:
     from yaml.nodes import MappingNode, ScalarNode
 
     keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
-    names = [key.value if isinstance(key, ScalarNode) else "?" for key in keys]  # a list of aliases has no end in text
+    names = [key.value if isinstance(key, ScalarNode) else "?" for key in keys]
     if sorted(names) != sorted(FIELDS):
         found = safe_text(", ".join(names), 100) or "none"
         raise SourceError(f"its fields are {found}, and must be {', '.join(FIELDS)}")
