@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_type_hints
 
 import msgspec
 
 from kalshi_cli.core.sizing import RESERVED
 from kalshi_cli.errors import UsageError
-from kalshi_cli.files import read_regular
+from kalshi_cli.files import open_regular, read_regular
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 
@@ -35,6 +35,9 @@ BUILT_IN = {
 }
 
 GROUP = "kalshi_cli.strategies"
+
+MAX_SOURCE = 1_000_000
+"""Bytes of a strategy file."""
 
 NEAR = 0.7
 """How alike a name in the configuration is to one that it is taken for a slip of."""
@@ -299,21 +302,21 @@ def _from_path(spec: str) -> type[Strategy]:
     """`FILE.py:Class`. It is code, and runs with everything this program may do."""
     name = spec.partition(".py:")[2]
     path = _path_of(spec)
-    if not path.is_file():
-        raise UsageError(f"no strategy file {path}", hint="give FILE.py:ClassName", code="unknown_strategy")
-    if path.stat().st_mode & 0o002:
-        raise UsageError(f"{path} is writable by everyone", hint=f"chmod o-w {path}", code="unsafe_strategy")
+    source = _read_source(path)
     module_name = f"kalshi_strategy_{path.stem}"
-    found = importlib.util.spec_from_file_location(module_name, path)
-    if found is None or found.loader is None:
-        raise UsageError(f"{path} is not a Python file", code="unknown_strategy")
-    module = importlib.util.module_from_spec(found)
+    module = ModuleType(module_name)
+    module.__file__ = str(path)
     sys.modules[module_name] = module  # before it runs: dataclasses and typing look their module up there
+
+    def run() -> None:
+        exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102 (a strategy is code)
+
     try:
-        _run(partial(found.loader.exec_module, module), str(path), f"correct it; `python {path}` shows where it fails")
+        _run(run, str(path), f"correct it; `python {path}` shows where it fails")
     except UsageError:
         del sys.modules[module_name]
         raise
+    _digests[path] = _digest(source)
     if not name:
         kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:
@@ -326,6 +329,23 @@ def _from_path(spec: str) -> type[Strategy]:
     if not hasattr(module, name):
         raise UsageError(f"{path.name} has no {name}", hint="give FILE.py:ClassName", code="unknown_strategy")
     return _checked(getattr(module, name), spec)
+
+
+def _read_source(path: Path) -> bytes:
+    """Read what will be hashed and run: the file itself, and never the bytecode that Python keeps beside it."""
+    if not path.is_file():
+        raise UsageError(f"no strategy file {path}", hint="give FILE.py:ClassName", code="unknown_strategy")
+    try:
+        with open(open_regular(path), "rb") as file:
+            is_open_to_all = os.fstat(file.fileno()).st_mode & 0o002
+            source = b"" if is_open_to_all else file.read(MAX_SOURCE + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="unknown_strategy") from error
+    if is_open_to_all:
+        raise UsageError(f"{path} is writable by everyone", hint=f"chmod o-w {path}", code="unsafe_strategy")
+    if len(source) > MAX_SOURCE:
+        raise UsageError(f"{path} is larger than {MAX_SOURCE:,} bytes", hint="is it Python?", code="bad_strategy")
+    return source
 
 
 def _run(code: Callable[[], Any], what: str, hint: str) -> Any:
@@ -341,12 +361,20 @@ def _run(code: Callable[[], Any], what: str, hint: str) -> Any:
 def fingerprint(spec: str) -> str:
     """Which file a strategy is, and of which content: `/home/me/fade.py (sha256 1f0c...)`; empty for one that has none.
 
-    The first 16 digits of what `sha256sum` says, for whoever asks later what ran.
+    The first 16 digits of what `sha256sum` says. Of a file that was loaded it is the content that runs.
     """
     if spec in BUILT_IN or ".py" not in spec:
         return ""
     path = _path_of(spec)
-    return f"{path} (sha256 {hashlib.sha256(read_regular(path)).hexdigest()[:16]})"
+    return f"{path} (sha256 {_digests.get(path) or _digest(read_regular(path, MAX_SOURCE))})"
+
+
+_digests: dict[Path, str] = {}
+"""Of each strategy file that this process loaded: the bytes that run, whatever is in the file by now."""
+
+
+def _digest(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()[:16]
 
 
 def _path_of(spec: str) -> Path:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import os
+import py_compile
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,6 +179,52 @@ def test_a_file_is_known_by_its_path_and_its_content(file: Path, suffix: str) ->
     file.write_text(file.read_text() + "\n")
     assert registry.fingerprint(f"{file}{suffix}") != before
     assert registry.fingerprint("spike") == registry.fingerprint("some-entry-point") == ""
+
+
+def planted_bytecode(file: Path, text: str) -> Path:
+    """Leave bytecode of another text beside a file, as fresh as Python could wish."""
+    source = file.read_bytes()
+    file.write_text(text)
+    stat = file.stat()
+    by_time = py_compile.PycInvalidationMode.TIMESTAMP
+    planted = Path(py_compile.compile(str(file), doraise=True, invalidation_mode=by_time) or "")
+    with planted.open("r+b") as bytecode:
+        bytecode.seek(12)
+        bytecode.write(len(source).to_bytes(4, "little"))
+    file.write_bytes(source)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    return planted
+
+
+def test_the_source_runs_whose_hash_is_shown_and_no_bytecode_beside_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = planted_bytecode(file, FADE.replace('"fade"', '"planted"'))
+    spec = importlib.util.spec_from_file_location("imported", file)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "imported", found)
+    spec.loader.exec_module(found)
+    assert found.Fade.name == "planted", "an import would have run the planted bytecode"
+    assert registry.load(f"{file}:Fade").name == "fade"
+    planted.unlink()
+    assert registry.load(str(file)).name == "fade"
+    assert list(planted.parent.iterdir()) == [], "nor is bytecode written"
+
+
+def test_the_hash_shown_is_that_of_what_was_loaded(file: Path) -> None:
+    before = registry.describe(f"{file}:Fade").where
+    file.write_text("# another text\n")
+    assert registry.fingerprint(f"{file}:Fade") == before
+    assert hashlib.sha256(FADE.encode()).hexdigest()[:16] in before
+
+
+def test_a_strategy_file_has_a_largest_size(file: Path) -> None:
+    file.write_text(FADE + "#" * (registry.MAX_SOURCE - len(FADE)))
+    assert registry.load(str(file)).name == "fade"
+    file.write_text(FADE + "#" * (registry.MAX_SOURCE - len(FADE) + 1))
+    assert refusal(str(file)).code == "bad_strategy"
 
 
 @pytest.mark.parametrize("name", ["Price", "Place", "contracts", "Strategy"])
