@@ -40,7 +40,7 @@ from kalshi_cli.config_sections import (
     hidden,
     hidden_address,
 )
-from kalshi_cli.config_values import any_of, convert, show, time_zone, url, web_address
+from kalshi_cli.config_values import any_of, convert, show, time_zone, url, variable_names, web_address
 from kalshi_cli.errors import ConfigError
 from kalshi_cli.text import conceal, conceal_address, redact
 
@@ -432,6 +432,7 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
     **{("spot", venue, "ws_url"): url("wss", "ws") for venue in SPOT_VENUES},
     ("heartbeat", "url"): web_address,
     ("day_zone",): time_zone,
+    ("trade", "command_variables"): variable_names,
     ("alerts", "*", "tiers"): any_of(TIERS),
     ("alerts", "*", "events"): any_of(EVENTS),
 }

@@ -90,6 +90,9 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     close_margin_s: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
 
 
+Words = tuple[str, ...]
+
+
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """The pace of the trade loop."""
 
@@ -101,6 +104,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     strategy_limit_s: Seconds = 5.0
     suspended_after_s: Seconds = 30.0
     group_limit: Annotated[Qty, Meta(ge=contracts(1), le=contracts(1_000_000))] | None = contracts(500)
+    command_variables: Words = ()
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,9 +173,6 @@ EVENTS = (
     "emergency_stop", "drawdown_warning", "error", "trade_executed", "big_win", "daily_summary", "check", "state",
 )  # fmt: skip
 """What something is about; every alert is about one of them."""
-
-Words = tuple[str, ...]
-
 
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody to tell. It hears of what is in one of `tiers`, or about one of `events`. Its address is a secret."""

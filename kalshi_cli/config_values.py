@@ -112,6 +112,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def variable_names(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Check that each word is the name of a variable that a program of the user may have."""
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word):
+            raise ValueError(f"must be names of variables, not {_quoted(word)}")
+        if word.upper().startswith("KALSHI_"):
+            raise ValueError("no variable that begins with KALSHI_ is passed on: the key of the account is there")
+    return words
+
+
 def any_of(choices: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     """A check that each word is one of these."""
 

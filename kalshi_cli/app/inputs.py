@@ -94,7 +94,7 @@ def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractCo
 
 def _table(app: App, source: str, stopping: threading.Event) -> tuple[str, Callable[[], Page]]:
     """What a source is called, and how it is read. Its name has no part of a command or an address that is a secret."""
-    from kalshi_cli.feeds.fair_sources import argv_of, read_file, run_command
+    from kalshi_cli.feeds.fair_sources import argv_of, child_environment, read_file, run_command
     from kalshi_cli.feeds.fairs import SourceError
 
     if source.startswith(("https://", "http://")):
@@ -104,7 +104,8 @@ def _table(app: App, source: str, stopping: threading.Event) -> tuple[str, Calla
             argv = argv_of(source.removeprefix("command:"))
         except SourceError as error:
             raise UsageError(str(error), hint="for example command:python3 model.py", code="bad_parameter") from None
-        return Path(argv[0]).name, lambda: run_command(argv, app.machine, stopping)
+        environment = child_environment(os.environ, app.config.trade.command_variables)
+        return Path(argv[0]).name, lambda: run_command(argv, environment, app.machine, stopping)
     path = Path(source).expanduser()
     return path.name, lambda: read_file(path, app.machine)
 

@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -25,6 +25,8 @@ COMMAND_S = 30.0
 """How long a command may take."""
 MOST_AHEAD_S = 60.0
 """A file that was changed later than this from now would look fresh for as long."""
+PASSED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
+"""Variables that every program of the user gets, beside LC_*."""
 _LOOK_S = 0.1
 _CHUNK = 64 * 1024
 
@@ -96,14 +98,38 @@ def argv_of(text: str) -> list[str]:
     return words
 
 
-def run_command(argv: Sequence[str], clock: Clock, stopping: threading.Event, *, within_s: float = COMMAND_S) -> Page:
+def child_environment(ours: Mapping[str, str], named: Collection[str] = ()) -> dict[str, str]:
+    """Return the variables that a program of the user gets: those of every program, and those that are `named`.
+
+    The rest stays here, and whatever begins with KALSHI_ does even where it is named: the key of the account is there.
+    """
+    return {
+        name: value
+        for name, value in ours.items()
+        if (name in PASSED or name.startswith("LC_") or name in named) and not name.upper().startswith("KALSHI_")
+    }
+
+
+def run_command(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    clock: Clock,
+    stopping: threading.Event,
+    *,
+    within_s: float = COMMAND_S,
+) -> Page:
     """What it writes until it ends well; SourceError where it fails, takes too long, writes too much, or we stop.
 
     It has no input, and its errors are not shown. Where it is ended, all that it started in its process group is.
     """
     try:
         running = subprocess.Popen(  # noqa: S603 (what a person configured, without a shell)
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
         )
     except (OSError, ValueError) as error:
         raise SourceError(f"the command does not start: {safe_text(str(error), 100)}") from None

@@ -370,7 +370,7 @@ def test_a_file_that_is_too_long_is_not_read_to_its_end(file: Path) -> None:
 
 def run(code: str, within_s: float = 60.0, stopping: threading.Event | None = None) -> Page:
     return run_command(
-        [sys.executable, "-S", "-c", code], SystemClock(), stopping or threading.Event(), within_s=within_s
+        [sys.executable, "-S", "-c", code], {}, SystemClock(), stopping or threading.Event(), within_s=within_s
     )
 
 
@@ -400,7 +400,7 @@ def test_a_command_that_fails_says_nothing(code: str, why: str) -> None:
 
 def test_a_command_that_does_not_start_says_so() -> None:
     with pytest.raises(SourceError, match="does not start"):
-        run_command(["/nonexistent/model"], SystemClock(), threading.Event())
+        run_command(["/nonexistent/model"], {}, SystemClock(), threading.Event())
 
 
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "import os, time; os.close(1); time.sleep(600)"])
