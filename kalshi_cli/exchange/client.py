@@ -130,9 +130,9 @@ class KalshiClient(
 
         A POST or PUT whose outcome is unknown is never repeated. A halt stops what could trade, and no cancel.
         """
-        path = path.removeprefix(API_ROOT)
         if method not in METHODS:
             raise UsageError(f"not a method: {method[:20]!r}", hint=f"one of {', '.join(METHODS)}")
+        path = _plain(path).removeprefix(API_ROOT)
         if not _PATH.fullmatch(path) or any(part.strip(".") == "" for part in path[1:].split("/")):
             raise UsageError(f"not a path: {path[:80]!r}", hint="like /portfolio/balance, with fields given as -f k=v")
         is_public = not path.startswith(("/portfolio", "/account", "/api_keys", "/communications", "/fcm"))
@@ -143,12 +143,29 @@ class KalshiClient(
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
 
-_PATH = re.compile(r"(/[\w.~:@%+-]+)+", re.ASCII)
+_PATH = re.compile(r"(/[\w.~:@+-]+)+", re.ASCII)
+_MAY_BE_ENCODED = re.compile(r"[\w~:@+-]", re.ASCII)
+"""No dot, slash or backslash, which lead to another route; no percent sign, which is decoded again; no control."""
 _LOOK_FIRST = "look whether it happened before sending it again: a GET of `kalshi api`, or `kalshi order reconcile`"
 _NO_TRADE = re.compile(
     r"/account/.*|/api_keys.*|/portfolio/(subaccounts|intra_exchange_instance_transfer|target_balance_allocation).*"
     r"|/portfolio/order_groups/(create|[^/]+/trigger)|/portfolio/events/orders/[^/]+/decrease"
 )
+
+
+def _plain(path: str) -> str:
+    """Return the path as a server reads it, so that the route that is judged is the one that is reached.
+
+    UsageError for an encoded character that no path of the exchange needs.
+    """
+
+    def decoded(found: re.Match[str]) -> str:
+        char = chr(int(found[1], 16)) if found[1] else "%"
+        if not _MAY_BE_ENCODED.fullmatch(char):
+            raise UsageError(f"an encoded character in the path: {found[0]}", hint="write the path without % signs")
+        return char
+
+    return re.sub("%([0-9A-Fa-f]{2}|)", decoded, path)
 
 
 def _retry(method: str, path: str) -> Retry:

@@ -11,7 +11,7 @@ import pytest
 from virtual import Virtual
 
 from kalshi_cli.desk import raw
-from kalshi_cli.errors import HaltedError, RefusedError, UnreachableError
+from kalshi_cli.errors import HaltedError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.exchange.wire.base import WireError
 
 
@@ -120,3 +120,60 @@ def test_a_halt_stops_what_could_trade_and_nothing_else(world: Virtual, line: st
         raw.call(client, method, path, {})
     assert (caught.value.code, caught.value.exit_code) == ("HALTED", 3)
     assert world.wire.sent == []
+
+
+# -- the route that is judged is the one that is reached ----------------------------------------------------------
+
+LEADS_ELSEWHERE = (
+    "/account/%2e%2e/portfolio/events/orders",
+    "/account/%2E./portfolio/events/orders",
+    "/account/..%2fportfolio/events/orders",
+    "/account/%2f..%2Fportfolio/events/orders",
+    "/account/%5c..%5cportfolio/events/orders",
+    "/account/%252e%252e/portfolio/events/orders",
+    "/account/%25%32%65/portfolio/events/orders",
+    "/account/../portfolio/events/orders",
+    "/account/./../portfolio",
+    "/account//portfolio/events/orders",
+    "/account/\\portfolio",
+    "/account/x%00/y",
+    "/account/x%0d%0aHost:evil/y",
+    "/account/x%1b/y",
+    "/account/x%7f",
+    "/account/x%3b..",
+    "/account/x%3fy",
+    "/account/x%23y",
+    "/account/x%e2%80%ae",
+    "/account/x%20y",
+    "/account/x%",
+    "/account/x%4",
+    "/account/x%zz",
+    "/account/x%u002e",
+    "/account/x\x00y",
+    "/account/x\ny",
+    "/account/x\x85y",
+    "/account/x．．",
+)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", LEADS_ELSEWHERE)
+def test_a_path_that_a_server_may_read_otherwise_is_refused(world: Virtual, method: str, path: str) -> None:
+    before = len(world.wire.sent)
+    for root in ("", "/trade-api/v2"):
+        with pytest.raises(UsageError):
+            raw.call(world.client, method, root + path, {})
+    assert len(world.wire.sent) == before
+
+
+def test_an_encoded_letter_is_sent_as_the_letter_that_was_judged(world: Virtual) -> None:
+    reached: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        reached.append(request.url.raw_path)
+        return httpx.Response(200, content=b"{}")
+
+    world.wire.before = answer
+    raw.call(world.client, "GET", "/%70ortfolio/%7e%2Dorders", {})
+    raw.call(world.client, "GET", "/%74rade-api/v2/portfolio/orders", {})
+    assert reached == [b"/trade-api/v2/portfolio/~-orders", b"/trade-api/v2/portfolio/orders"]
