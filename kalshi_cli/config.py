@@ -444,6 +444,4 @@ def _error(problems: list[Problem]) -> ConfigError:
     shown = [str(problem) for problem in problems[:50]]
     if len(shown) == 1:
         return ConfigError(shown[0], hint="kalshi config check")
-    return ConfigError(
-        f"{len(problems)} problems in the configuration:\n  " + "\n  ".join(shown), hint="kalshi config check"
-    )
+    return ConfigError(f"{len(problems)} problems in the configuration:", more=shown, hint="kalshi config check")

@@ -20,9 +20,10 @@ contract: scripts and service managers branch on them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
-from kalshi_cli.text import redact
+from kalshi_cli.text import one_line, redact
 
 
 class ExitCode(IntEnum):
@@ -45,14 +46,17 @@ class ExitCode(IntEnum):
 
 
 class KalshiError(Exception):
-    """Base of everything raised on purpose. `str(error)` is the message alone, without secrets, whoever worded it."""
+    """Base of everything raised on purpose. `str(error)` is the message alone, without secrets, whoever worded it.
+
+    A message is one line, whatever text from outside it quotes; `more` are further lines, each of them one.
+    """
 
     exit_code = ExitCode.FAILED
     default_code = "failed"
 
-    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
-        self.message = redact(message)
-        self.hint = redact(hint)
+    def __init__(self, message: str, *, hint: str = "", code: str = "", more: Sequence[str] = ()) -> None:
+        self.message = "\n  ".join(one_line(redact(line)) for line in (message, *more))
+        self.hint = one_line(redact(hint))
         super().__init__(self.message)
         self.code = code or self.default_code
 
@@ -86,7 +90,7 @@ class ExchangeError(KalshiError):
     def __init__(self, message: str, *, hint: str = "", code: str = "", status: int = 0, details: str = "") -> None:
         super().__init__(message, hint=hint, code=code)
         self.status = status
-        self.details = redact(details)
+        self.details = one_line(redact(details))
 
 
 class NotFoundError(ExchangeError):

@@ -92,7 +92,7 @@ class Simulator:
             return None
         try:
             address = msgspec.json.decode(_read(self._address_path), type=Address)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, RecursionError):
             return None
         return address if address.pid == who.pid else None
 
@@ -239,7 +239,7 @@ class Simulator:
             if reply.status == 200:
                 return msgspec.json.decode(body, type=Report)
             refusal = msgspec.json.decode(body, type=dict[str, dict[str, str]])["error"]
-        except (msgspec.DecodeError, KeyError) as error:
+        except (msgspec.DecodeError, KeyError, RecursionError) as error:
             raise UnreachableError(
                 f"the simulated exchange of pid {address.pid} answered {reply.status} to a control",
                 hint="it may be of another version: stop it and start it again",

@@ -7,6 +7,7 @@ webhook. Whatever goes into a log or a traceback passes `redact`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 2_000
@@ -31,6 +32,21 @@ def safe_text(text: str, limit: int = LONGEST) -> str:
 def safe_lines(text: str, limit: int = LONGEST) -> str:
     """Like `safe_text`, but line breaks stay: for rules and other text shown as paragraphs."""
     return "\n".join(safe_text(line, limit) for line in text[:limit].splitlines())
+
+
+def one_line(text: str, limit: int = LONGEST) -> str:
+    """Return a message as one line of at most `limit` characters, with control characters shown escaped.
+
+    Line breaks, C0 and C1 controls, bidi and other format characters appear as `\\n`, `\\x1b`, `\\u202e`: text from
+    outside that is part of a message cannot begin a line of its own, and its reader sees that it tried to.
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)[:limit]
+
+
+def _escaped(char: str) -> str:
+    return " " if unicodedata.category(char) == "Zs" else char.encode("unicode_escape").decode()
 
 
 _PATTERNS = tuple(

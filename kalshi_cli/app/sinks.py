@@ -25,4 +25,4 @@ def refuse_unusable_sinks(config: Config) -> None:
     """ConfigError that names each of them."""
     problems = sink_problems(config)
     if problems:
-        raise ConfigError("\n  ".join(problems), hint="docs/alerts.md; then: kalshi config check")
+        raise ConfigError(problems[0], more=problems[1:], hint="docs/alerts.md; then: kalshi config check")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import parse_qsl
@@ -13,13 +16,16 @@ import typer
 from kalshi_cli.cli.options import Commands, flags_of, opened
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.errors import UsageError
-from kalshi_cli.text import safe_text
 
 app = Commands("A signed raw call.")
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
 LONGEST_BODY = 1_000_000
 """Bytes that `--input` reads; the largest batch of orders has a tenth of it."""
+LONGEST_INDENTED = 2_000_000
+DEEPEST_INDENTED = 32
+"""Bytes and levels of an answer that is indented: together they bound what an indent makes of it."""
+_CHUNK = 64 * 1024
 
 
 class Field(NamedTuple):
@@ -59,7 +65,8 @@ def api(
     """A signed raw call. Fields go into the query of a GET or DELETE, into the JSON body of a POST or PUT.
 
     Prices and counts are text for the exchange (-f), most other numbers are numbers (-F). `k[]=v` makes a list. The
-    answer is printed as it came, on a terminal (or with --json) indented. No risk limit applies; a halt does.
+    answer is printed as it came, on a terminal (or with --json) indented; control characters are written as JSON
+    escapes. No risk limit applies; a halt does.
 
     \b
     kalshi api GET /portfolio/orders -f status=resting --paginate
@@ -107,18 +114,51 @@ def api(
 
 
 def _print(answer: bytes, form: Format) -> None:
-    """As it came, or indented for people; an empty answer prints nothing."""
+    """Write it as it came, or indented for people; an empty answer prints nothing.
+
+    Whatever the format, a terminal may be behind it: characters that it would obey are written as JSON escapes, which
+    leaves the values of a JSON document as they are.
+    """
+    if form in (Format.TABLE, Format.JSON):
+        answer = _indented(answer)
+    if not (answer := answer.rstrip(b"\n")).strip():
+        return
+    decode, view = getincrementaldecoder("utf-8")(errors="replace").decode, memoryview(answer)
+    for start in range(0, len(answer), _CHUNK):
+        write_out(decode(bytes(view[start : start + _CHUNK])).translate(_visible))
+    write_out(decode(b"", final=True).translate(_visible) + "\n")
+
+
+def _indented(answer: bytes) -> bytes:
+    """Return JSON with an indent; what is none, or would become huge by it, as it came."""
     import msgspec
 
-    if form in (Format.TABLE, Format.JSON):
-        try:
-            text = msgspec.json.format(answer, indent=2).decode()
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            text = answer.decode(errors="replace")
-        # Line by line of ours: a line end of theirs in a text would break the JSON, and so would a cut.
-        answer = "\n".join(safe_text(line, len(line)) for line in text.split("\n")).encode()
-    if answer.strip():
-        write_out(answer.decode(errors="replace").rstrip("\n") + "\n")
+    if len(answer) > LONGEST_INDENTED:
+        return answer
+    brackets = _STRING.sub(b"", answer).translate(None, delete=_NO_BRACKETS)
+    if max(accumulate(1 if char in b"[{" else -1 for char in brackets), default=0) > DEEPEST_INDENTED:
+        return answer
+    try:
+        return msgspec.json.format(answer, indent=2)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return answer
+
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class _Visible(dict[int, int | str]):
+    """Every character as it is written; those that do not print as JSON escapes, tab and carriage return as spaces."""
+
+    def __missing__(self, code: int) -> int | str:
+        if chr(code).isprintable():
+            return code
+        halves = chr(code).encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{halves[at : at + 4]}" for at in range(0, len(halves), 4))
+
+
+_visible = _Visible({code: code for code in (0x0A, *range(0x20, 0x7F))} | {0x09: " ", 0x0D: " "})
 
 
 def _fields(texts: Sequence[str], typed: Sequence[str]) -> Fields:
@@ -159,7 +199,7 @@ def _read(source: str) -> bytes:
         raise UsageError(f"a body of more than {LONGEST_BODY} bytes", hint="send it in parts")
     try:
         msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             f"the body is not JSON: {error}", hint=f"check {'stdin' if source == '-' else source}"
         ) from error

@@ -61,7 +61,8 @@ def check(ctx: typer.Context) -> None:
     of_strategies, unheard = section_problems(config.strategies, config.allotments)
     problems = [*sink_problems(config), *of_strategies]
     if problems:
-        raise ConfigError("\n  ".join(problems), hint="docs/alerts.md, docs/strategies.md; then: kalshi config check")
+        hint = "docs/alerts.md, docs/strategies.md; then: kalshi config check"
+        raise ConfigError(problems[0], more=problems[1:], hint=hint)
     for name in unheard:
         note(
             f"strategies.{name} is for a strategy of your own that is called so: none that is built in or installed is"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kalshi_cli.cli.options import Commands, flags_of, opened
-from kalshi_cli.cli.screen.output import ask, note
+from kalshi_cli.cli.screen.output import ask, note, tell
 from kalshi_cli.errors import UsageError
 from kalshi_cli.units import Ts
 
@@ -63,7 +63,8 @@ def resume(
     with opened(ctx) as desk:
         reason = reason.strip()
         if not reason and sys.stdin.isatty():
-            reason = ask(f"{words(Halts(desk).now())}\nwhy is it safe to trade?").strip()
+            tell(words(Halts(desk).now()))
+            reason = ask("why is it safe to trade?").strip()
         if not reason:
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
         before, now = Halts(desk).resume(reason), desk.clock.now()
@@ -100,7 +101,7 @@ def stop(ctx: typer.Context) -> None:
         if not stopped:
             note("no loop is running here")
             if status.rest:
-                note(f"as far as the state file knows {status.rest}\n    kalshi order list\n    kalshi cancel-all")
+                note(f"as far as the state file knows {status.rest}", "    kalshi order list", "    kalshi cancel-all")
         _shown(ctx, stop_view(stopped, status), desk.clock.now(), "stop")
 
 

@@ -19,7 +19,7 @@ from typer.main import get_group, get_install_completion_arguments
 from kalshi_cli.cli.options import Flags, Group
 from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, tell, write_out
 from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError, UsageError
-from kalshi_cli.text import redact, safe_lines, safe_text
+from kalshi_cli.text import one_line, redact, safe_lines, safe_text
 
 
 class Entry(NamedTuple):
@@ -275,8 +275,8 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
         tell(json.dumps({"error": body}))
         return code
     if trace:
-        tell(trace)
-    tell(f"error: {known.message}")
+        tell(*trace.splitlines())
+    tell(*f"error: {known.message}".split("\n"))
     if known.hint:
         tell(f"hint: {known.hint}")
     return code
@@ -313,8 +313,13 @@ def _usage(error: Any) -> UsageError:
 
 
 def _trace(error: Exception) -> str:
-    """Without the values of variables, and without secrets."""
-    return redact("".join(traceback.format_exception(error)).rstrip())
+    """Return the lines of the stack, then each error in one line: without values of variables, and without secrets."""
+    entries = (redact(entry.rstrip()) for entry in traceback.format_exception(error))
+    return "\n".join(entry if entry.startswith(_OF_STACK) else one_line(entry) for entry in entries)
+
+
+_OF_STACK = ("  File ", "Traceback ", "\n")
+"""How the parts of a traceback begin that quote nothing from outside."""
 
 
 # -- what must be known even of a line that cannot be parsed ------------------------------------------------------

@@ -57,8 +57,10 @@ def new(
     code, test = (str(path) for path in write_strategy(name, folder))
     render_one(NewStrategyView(name=name, code=code, test=test), flags_of(ctx).form)
     note(
-        f"next:\n  pytest {quote(test)}\n  kalshi strategies {quote(code)}\n"
-        f"  kalshi record TICKER --out tape.jsonl.gz --duration 10m\n"
-        f"  kalshi backtest --strategy {quote(code)} --data tape.jsonl.gz\n"
-        f"  kalshi trade --strategy {quote(code)} --paper"
+        "next:",
+        f"  pytest {quote(test)}",
+        f"  kalshi strategies {quote(code)}",
+        "  kalshi record TICKER --out tape.jsonl.gz --duration 10m",
+        f"  kalshi backtest --strategy {quote(code)} --data tape.jsonl.gz",
+        f"  kalshi trade --strategy {quote(code)} --paper",
     )

@@ -111,9 +111,8 @@ def _failure(summary: Summary) -> KalshiError:
 
 
 def _banner(plan: Plan) -> None:
-    code = "".join(f"\ncode {file}" for file in plan.code)
     what = f"strategy {plan.strategy} on {counted(plan.markets, 'market')}"
-    note(f"{plan.words}\n{what}; Ctrl-C stops in good order{code}")
+    note(plan.words, f"{what}; Ctrl-C stops in good order", *(f"code {file}" for file in plan.code))
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

@@ -223,7 +223,7 @@ def cached_series(entry: Entry) -> Series:
 def _cached(entry: Entry, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(entry.body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise StateError(
             f"the catalogue's entry of {entry.ticker} cannot be read", hint="kalshi catalogue clear"
         ) from error

@@ -10,6 +10,8 @@ from kalshi_cli.exchange.rest import Params
 from kalshi_cli.exchange.wire.base import WireError
 
 MOST_PAGES = 1_000
+MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of all pages together; they are joined in memory."""
 CURSORS = ("cursor", "next_cursor")
 
 
@@ -30,18 +32,23 @@ def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
 
     WireError where the list repeats itself, has no end in MOST_PAGES, or is no list of pages: never a short list.
     """
-    whole: dict[str, msgspec.Raw | list[msgspec.Raw]] = {}
+    whole: dict[str, bytes | list[bytes]] = {}
     seen: set[str] = set()
-    cursor = ""
+    cursor, size = "", 0
     for _ in range(MOST_PAGES):
-        page = _object(path, call(client, "GET", path, {**params, "cursor": cursor or None}))
+        body = call(client, "GET", path, {**params, "cursor": cursor or None})
+        size += len(body)
+        if size > MOST_BYTES:
+            raise WireError(
+                f"{path}: the list is longer than {MOST_BYTES} bytes", code="too_long", hint="narrow it with -f"
+            )
+        page = _object(path, body)
         for name, value in page.items():
-            items = _items(value)
-            before = whole.get(name)
-            whole[name] = value if items is None else [*before, *items] if isinstance(before, list) else items
+            items, before = _items(value), whole.get(name)
+            whole[name] = value if items is None else [*(before if isinstance(before, list) else []), *items]
         cursor = next((text for name in CURSORS if (text := _text(page.get(name)))), "")
         if not cursor:
-            return msgspec.json.encode(whole | {name: msgspec.Raw(b'""') for name in CURSORS if name in whole})
+            return _joined(whole | {name: b'""' for name in CURSORS if name in whole})
         if cursor in seen:
             raise WireError(f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop")
         seen.add(cursor)
@@ -51,20 +58,25 @@ def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
 
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_lists = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def _object(path: str, body: bytes) -> dict[str, msgspec.Raw]:
+def _object(path: str, body: bytes) -> dict[str, bytes]:
     try:
-        return _objects.decode(body)
-    except msgspec.DecodeError as error:
+        return {name: bytes(value).strip() for name, value in _objects.decode(body).items()}
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise WireError(f"{path}: the answer is not a page of a list", hint="leave out --paginate") from error
 
 
-def _items(value: msgspec.Raw) -> list[msgspec.Raw] | None:
-    return _lists.decode(value) if bytes(value).startswith(b"[") else None
+def _items(value: bytes) -> list[bytes] | None:
+    """Return what stands between the brackets of a list, as it came; an object for each item would need more memory."""
+    return [part for part in (value[1:-1].strip(),) if part] if value.startswith(b"[") else None
 
 
-def _text(value: msgspec.Raw | None) -> str:
-    decoded = None if value is None else msgspec.json.decode(value)
-    return decoded if isinstance(decoded, str) else ""
+def _text(value: bytes | None) -> str:
+    return msgspec.json.decode(value, type=str) if value is not None and value.startswith(b'"') else ""
+
+
+def _joined(whole: dict[str, bytes | list[bytes]]) -> bytes:
+    return msgspec.json.encode(
+        {name: msgspec.Raw(b"[%b]" % b",".join(v) if isinstance(v, list) else v) for name, v in whole.items()}
+    )

@@ -116,7 +116,8 @@ def agree(
         unexplained = _unexplained(client, store, clock, engine, tell, differences)
     finally:
         lines = differences.lines()
-        (tell if lines else note)("\n".join([differences.summary(), *lines]))
+        for line in (differences.summary(), *lines):
+            (tell if lines else note)(line)
     _refuse_doubt(in_doubt(engine), clock.now(), tell)
     _refuse_drift(unexplained, engine, tell)
 

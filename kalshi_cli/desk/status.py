@@ -140,7 +140,7 @@ def remarks(status: Status, now: Ts) -> Iterator[str]:
             "them while it runs. Close them now: kalshi flatten; leave them open: kalshi resume --reason TEXT"
         )
     for group_id in status.triggered_groups:
-        yield triggered(group_id)
+        yield from triggered(group_id)
 
 
 def out(alert: Alert) -> str:
@@ -148,11 +148,11 @@ def out(alert: Alert) -> str:
     return f"strategy {alert.subject} is out since {format_ts(alert.ts)}: {alert.code} {alert.text}"
 
 
-def triggered(group_id: str) -> str:
-    """An order group that takes nothing, and what ends that."""
+def triggered(group_id: str) -> tuple[str, str]:
+    """Return a line on an order group that takes nothing, and one with what ends that."""
     return (
-        f"order group {group_id} is triggered: nothing new is placed in it, also no exits:"
-        f"\n    kalshi order group reset {group_id}"
+        f"order group {group_id} is triggered: nothing new is placed in it, also no exits:",
+        f"    kalshi order group reset {group_id}",
     )
 
 

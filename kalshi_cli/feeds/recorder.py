@@ -66,7 +66,7 @@ class Recorder:
             return
         try:
             msgspec.json.decode(text, type=msgspec.Raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             self.note("bad_frame", begins=text[:200].decode(errors="replace"))
         else:
             self._write(b"frame", text)

@@ -204,7 +204,7 @@ class Replay:
                     else:
                         yield from self._introduced(recv_ts, message, followed)
                     yield recv_ts, message
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if raw[-1:] != b"\n":
                     return  # the writer was killed in the middle of its last line
                 raise at_line(path, number, error) from error

@@ -48,7 +48,7 @@ def read_results(path: Path) -> dict[str, Outcome]:
                 row = _decode_row(line)
                 if row.result:
                     found[row.ticker] = _outcome(row)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise at_line(path, number, error) from error
         return found
     try:
@@ -59,7 +59,7 @@ def read_results(path: Path) -> dict[str, Outcome]:
             else document
         )
         found.update((row.ticker, _outcome(row)) for row in rows if row.result)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: {error}",
             hint='results are a list of markets with "ticker" and "result", or an object of ticker to yes or no',

@@ -99,7 +99,7 @@ class Combos:
         spec = self._find(call)
         try:
             body = msgspec.json.decode(call.body, type=_Create)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise flat(f"CreateMarketInMultivariateEventCollectionRequest: {error}") from error
         legs = self._legs(spec, body.selected_markets, call.now)
         event, ticker = _names(spec, legs)

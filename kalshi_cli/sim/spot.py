@@ -51,7 +51,7 @@ class SpotStream:
         try:
             asked = msgspec.json.decode(text, type=dict[str, Any])
             self.say(*_SUBSCRIBE[self.venue](asked, self, now))
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        except (msgspec.DecodeError, RecursionError, KeyError, TypeError, AttributeError):
             self.say({"type": "error", "message": "malformed request"})
 
     def close(self) -> None:

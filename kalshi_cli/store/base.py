@@ -104,7 +104,7 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         try:
             return msgspec.json.decode(self.sources, type=tuple[Source, ...])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise StateError(f"the sources of the last cycle cannot be read: {error}") from error
 
     @property

@@ -37,7 +37,7 @@ def read_halt_file(home: Path) -> Halt | None:
     except OSError as error:
         raise StateError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
     unread = Halt(TradingState.HALTED, "HALTED", f"see {path}", Ts(since))
-    with suppress(OSError, msgspec.DecodeError):
+    with suppress(OSError, msgspec.DecodeError, RecursionError):
         file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             found = msgspec.json.decode(os.read(file, _LONGEST), type=Halt)

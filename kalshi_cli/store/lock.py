@@ -135,7 +135,7 @@ def _all_written(file: int) -> list[LockHolder]:
     """Who wrote that they hold it, the last one last; they may have ended."""
     found = []
     for line in os.pread(file, 2 * _LONGEST, 0).splitlines():
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             found.append(msgspec.json.decode(line, type=LockHolder))
     return found
 

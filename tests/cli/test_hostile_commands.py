@@ -272,6 +272,7 @@ def assert_harmless(line: str, form: str, ended: Ended) -> None:
     assert "Traceback" not in ended.err
     assert harmful(ended.err) == ""
     is_raw = line.startswith("api ") and form not in ("table", "json")  # as it came is what it is for
+    assert harmful(ended.out) == ""
     if not is_raw:
         check_output(ended.out, form)
     if line.startswith("check "):

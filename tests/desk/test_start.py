@@ -82,8 +82,7 @@ def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(virtua
     virtual.exchange.settle(OTHER, ONE_DOLLAR, virtual.clock.now())
     virtual.clock.advance(7_200)
     engine = start(TICKER, OTHER)
-    (said,) = start.said
-    head, *lines = said.splitlines()
+    head, *lines = start.said
     assert head == ("reconciled: 1 fill, 1 settlement, 1 order foreign, 2 orders adopted, 1 order never arrived")
     assert sorted(line.split()[0] for line in lines) == ["bought", "order", "order", "order", "order", "settled"]
     assert engine.state.ledger.position(TICKER).qty == contracts(10)

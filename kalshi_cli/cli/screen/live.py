@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.cli.screen.output import Format, note
 from kalshi_cli.cli.screen.render import status_block
-from kalshi_cli.text import safe_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -32,7 +31,7 @@ def is_live() -> bool:
 def status_display() -> Iterator[Callable[[Summary], None]]:
     """Gives the function that shows a status; what is noted meanwhile scrolls by above it."""
     if not is_live():
-        yield lambda now: note(status_block(now))
+        yield lambda now: note(*status_block(now).split("\n"))
         return
     from rich.console import Console, Group
     from rich.live import Live
@@ -42,7 +41,7 @@ def status_display() -> Iterator[Callable[[Summary], None]]:
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     def panel(now: Summary) -> Group:
-        return Group(Rule(style="dim"), Text(folded(safe_lines(status_block(now)), console.width), style="cyan"))
+        return Group(Rule(style="dim"), Text(folded(status_block(now), console.width), style="cyan"))
 
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda now: live.update(panel(now), refresh=True)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import TextIO
 
-from kalshi_cli.text import redact, safe_lines
+from kalshi_cli.text import one_line, redact
 
 
 class Format(StrEnum):
@@ -78,18 +78,21 @@ def set_quiet(is_quiet: bool) -> None:
     _is_quiet = is_quiet
 
 
-def note(text: str) -> None:
-    """A remark for a person, to stderr; nothing with --quiet."""
+def note(*lines: str) -> None:
+    """Write remarks for a person to stderr, a line each; nothing with --quiet."""
     if not _is_quiet:
-        tell(text)
+        tell(*lines)
 
 
-def tell(text: str) -> None:
-    """What a person must know, made safe and without secrets, to stderr; after what stdout has so far."""
+def tell(*lines: str) -> None:
+    """Write what a person must know to stderr, after what stdout has so far.
+
+    Each argument is one line, without secrets: what is quoted in it from outside cannot begin another one.
+    """
     with suppress(OSError):  # the end of the command finds out
         flush_out()
     try:
-        sys.stderr.write(safe_lines(redact(text)) + "\n")
+        sys.stderr.write("".join(f"{one_line(redact(line))}\n" for line in lines))
         sys.stderr.flush()
     except (OSError, ValueError):  # a full disk, a terminal that is gone: no reason to leave orders where they are
         _drop(sys.stderr)
@@ -97,6 +100,6 @@ def tell(text: str) -> None:
 
 def ask(question: str) -> str:
     """The line that a person types after a question on stderr; "" at the end of input."""
-    sys.stderr.write(safe_lines(question) + " ")
+    sys.stderr.write(one_line(question) + " ")
     sys.stderr.flush()
     return sys.stdin.readline().strip()

@@ -21,7 +21,7 @@ from kalshi_cli.cli.rows.base import FillCost, LevelRow, MarketLevelRow, Orderbo
 from kalshi_cli.cli.screen.cells import columns, human, inner_rows, is_number, is_text, wire
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.core.messages import Level
-from kalshi_cli.text import csv_line, csv_text
+from kalshi_cli.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.units import Qty, Ts, show_money
 
 if TYPE_CHECKING:
@@ -263,7 +263,9 @@ def status_block(now: Summary) -> str:
     if now.reducing:
         lines.append(f"  REDUCING, {now.reducing}")
     lines += (f"  out: {failure}" for failure in now.failed)
-    lines += (f"  {triggered(group_id)}" for group_id in now.triggered_groups)
+    for group_id in now.triggered_groups:
+        remark, remedy = triggered(group_id)
+        lines += [f"  {remark}", remedy]
     if now.denied:
         lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))
-    return "\n".join(lines)
+    return "\n".join(one_line(redact(line)) for line in lines)

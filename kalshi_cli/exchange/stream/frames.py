@@ -355,7 +355,7 @@ def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> M
         if isinstance(frame, DeltaFrame):
             return _delta(frame.msg, recv_ts, use_yes_price)
         return _rarer(frame, recv_ts, use_yes_price)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"{frame.type}: {error}") from error
 
 

@@ -372,7 +372,7 @@ def _name(call: Call) -> str:
 def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise flat(f"{kind.__name__.lstrip('_')}: {error}") from error
 
 

@@ -288,7 +288,7 @@ def _name(call: Call) -> str:
 def _read(body: bytes, kind: type[B]) -> B:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise flat(f"{kind.__name__.lstrip('_')}: {error}") from error
 
 

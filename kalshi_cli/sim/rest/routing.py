@@ -137,7 +137,7 @@ def batch_items(body: bytes) -> list[Json]:
 def decode_body(body: bytes) -> Json:
     try:
         decoded = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise flat(f"invalid JSON: {error}") from error
     if not isinstance(decoded, dict):
         raise flat(f"json: cannot unmarshal {json_name(decoded)} into Go value of type CreateOrderV2Request")
