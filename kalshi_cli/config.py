@@ -42,7 +42,7 @@ from kalshi_cli.config_sections import (
 )
 from kalshi_cli.config_values import any_of, convert, show, time_zone, url, variable_names, web_address
 from kalshi_cli.errors import ConfigError
-from kalshi_cli.text import conceal, conceal_address, redact
+from kalshi_cli.text import conceal, conceal_address, conceal_key, holds_private_key, redact
 
 Env = Literal["sim", "demo", "prod"]
 
@@ -177,6 +177,10 @@ def load(
     values = {key: value for key, _, value in _leaves(Config())}
     origins = {".".join(key): "default" for key in values}
     for key, (raw, origin) in found.items():
+        if any(isinstance(text, str) and holds_private_key(text) for text in (*key, raw)):
+            conceal_key("\n".join(map(str, (*key, raw))))
+            problems.append(Problem(key, "holds a private key; name the file of the key instead", origin))
+            continue
         try:
             values[key] = _value(key, raw, path.parent if path and origin.startswith("file ") else Path())
         except ValueError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 
 LONGEST = 2_000
 """Characters kept of one piece of outside text; far above any title or rule the exchange has published."""
@@ -102,10 +103,51 @@ def conceal_address(url: str) -> None:
             conceal(unquote(piece))
 
 
+# -- a private key in the wrong place -----------------------------------------------------------------------------
+
+SHORTEST_KEY_LINE = 60
+"""Characters; a line in the middle of a PEM file has 64, or 76."""
+_LEAST_CHANGES = 0.4  # of letter case or kind, by character: base64 of random bytes has 0.64, a long path 0.2
+
+_KEY_BEGINS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY"  # PKCS#1 and PKCS#8 of RSA, Ed25519, elliptic curves:
+    r"|(?<![A-Za-z0-9+/])(?:MII[A-Za-z0-9+/]{3}IBA|MC4CAQAw|MHcCAQEE|MIGHAgEA)[A-Za-z0-9+/]{8,}"
+)
+_BREAK = r"(?:\\[nr]|\s)+"
+_KEY_LINES = re.compile(
+    rf"[A-Za-z0-9+/]{{{SHORTEST_KEY_LINE},}}={{0,2}}(?:{_BREAK}[A-Za-z0-9+/]{{{SHORTEST_KEY_LINE},}}={{0,2}})*"
+    rf"(?:{_BREAK}(?:[A-Za-z0-9+/]{{16,75}}={{0,2}}|[A-Za-z0-9+/]{{1,75}}={{1,2}}))?"
+)
+
+
+def holds_private_key(text: str) -> bool:
+    """Return whether a text is, or has in it, a private key or lines of one, with or without its PEM header."""
+    found = _KEY_LINES.fullmatch(text.strip())
+    return _KEY_BEGINS.search(text) is not None or (found is not None and _is_random(text))
+
+
+def conceal_key(text: str) -> None:
+    """Hide each line of a private key that was given in the wrong place."""
+    for piece in re.findall(r"[A-Za-z0-9+/]{24,}", text):
+        conceal(piece)
+
+
+def _is_random(text: str) -> bool:
+    kinds = ["A" if c.isupper() else "a" if c.islower() else "0" if c.isdigit() else "+" for c in text]
+    changes = sum(before != after for before, after in pairwise(kinds))
+    return {"A", "a", "0"} <= set(kinds) and changes >= _LEAST_CHANGES * len(kinds)
+
+
+def _hidden_key(found: re.Match[str]) -> str:
+    return MASK if _KEY_BEGINS.match(found[0]) or _is_random(found[0]) else found[0]
+
+
 def redact(text: str) -> str:
     """The text without concealed values, private keys, signatures, tokens and the secret part of webhook addresses."""
     for secret in sorted(_concealed, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    if len(text) >= SHORTEST_KEY_LINE:
+        text = _KEY_LINES.sub(_hidden_key, text)
     if _IN_EVERY_PATTERN.search(text) is None:
         return text  # a ticker, a price, an id: most of what goes into a log
     for pattern, put in _PATTERNS:

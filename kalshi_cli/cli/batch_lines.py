@@ -14,7 +14,7 @@ from kalshi_cli.core.model import StpMode, Tif
 from kalshi_cli.desk.batch import MOST_ORDERS, Line
 from kalshi_cli.desk.place import Ticket
 from kalshi_cli.errors import UsageError
-from kalshi_cli.text import safe_text
+from kalshi_cli.text import holds_private_key, safe_text
 from kalshi_cli.units import duration_from_user, price_from_user, qty_from_user
 
 LONGEST_LINE = 10_000
@@ -56,6 +56,8 @@ def _lines(texts: Iterable[str]) -> list[Line]:
 def _ticket(text: str) -> Ticket:
     if len(text) > LONGEST_LINE:
         raise ValueError(f"longer than {LONGEST_LINE} characters")
+    if holds_private_key(text):
+        raise ValueError("it holds a private key")
     try:
         # Numbers stay the text they were typed as: a price must not go through a float.
         found = json.loads(text, parse_float=_Number, parse_int=_Number)

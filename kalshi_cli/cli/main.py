@@ -19,7 +19,7 @@ from typer.main import get_group, get_install_completion_arguments
 from kalshi_cli.cli.options import Flags, Group
 from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, tell, write_out
 from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError, UsageError
-from kalshi_cli.text import one_line, redact, safe_lines, safe_text
+from kalshi_cli.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 
 
 class Entry(NamedTuple):
@@ -238,6 +238,13 @@ def _run(words: Sequence[str], flags: Flags) -> int:
         root().main(args=list(words), prog_name="kalshi", obj=flags)
     if torn := [word for word in words if not word.isascii() and not _is_utf8(word)]:
         raise UsageError(f"not UTF-8: {torn[0][:40]!r}", hint="type it again; JSON cannot hold it")
+    if keys := [word for word in words if holds_private_key(word)]:
+        conceal_key("\n".join(keys))
+        raise UsageError(
+            "a private key on the command line; it was not used, kept or shown",
+            hint="name the file that holds it, and make a new key: other programs and the shell's history know this one",
+            code="private_key",
+        )
     try:
         with root().make_context("kalshi", list(words), obj=flags) as ctx:
             code = int(ctx.command.invoke(ctx) or 0)

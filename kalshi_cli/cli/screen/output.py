@@ -8,7 +8,8 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import TextIO
 
-from kalshi_cli.text import one_line, redact
+from kalshi_cli.errors import UsageError
+from kalshi_cli.text import conceal_key, holds_private_key, one_line, redact
 
 
 class Format(StrEnum):
@@ -69,6 +70,9 @@ def _drop(stream: TextIO) -> None:
         os.close(nowhere)
 
 
+LONGEST_ANSWER = 10_000
+"""Characters that are read of an answer."""
+
 _is_quiet = False
 
 
@@ -99,7 +103,27 @@ def tell(*lines: str) -> None:
 
 
 def ask(question: str) -> str:
-    """The line that a person types after a question on stderr; "" at the end of input."""
+    """Return the line that a person types after a question on stderr; "" at the end of input.
+
+    UsageError where it is a private key, pasted by mistake: its other lines would answer what is asked next.
+    """
     sys.stderr.write(one_line(question) + " ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    answer = sys.stdin.readline(LONGEST_ANSWER).strip()
+    if holds_private_key(answer):
+        conceal_key(answer)
+        _drop_typed()
+        raise UsageError(
+            "that is a private key, or a part of one; it was not used, kept or shown",
+            hint="answer with the path of the file that holds it",
+            code="private_key",
+        )
+    return answer
+
+
+def _drop_typed() -> None:
+    """Drop what was pasted and not read yet: the shell would take it for commands, and keep them."""
+    import termios
+
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
