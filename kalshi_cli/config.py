@@ -177,10 +177,6 @@ def load(
     values = {key: value for key, _, value in _leaves(Config())}
     origins = {".".join(key): "default" for key in values}
     for key, (raw, origin) in found.items():
-        if any(isinstance(text, str) and holds_private_key(text) for text in (*key, raw)):
-            conceal_key("\n".join(map(str, (*key, raw))))
-            problems.append(Problem(key, "holds a private key; name the file of the key instead", origin))
-            continue
         try:
             values[key] = _value(key, raw, path.parent if path and origin.startswith("file ") else Path())
         except ValueError as error:
@@ -421,6 +417,9 @@ _CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
 
 def _value(key: Key, raw: object, base: Path) -> object:
     """A raw value, checked. Relative paths in the file are relative to the file."""
+    if any(isinstance(text, str) and holds_private_key(text) for text in (*key, raw)):
+        conceal_key("\n".join(map(str, (*key, raw))))
+        raise ValueError("holds a private key; name the file of the key instead")
     value = convert(_kind(key), raw)
     check = _CHECKS.get(key) or _CHECKS.get((key[0], "*", key[-1]))
     if check is not None:

@@ -242,7 +242,7 @@ def _run(words: Sequence[str], flags: Flags) -> int:
         conceal_key("\n".join(keys))
         raise UsageError(
             "a private key on the command line; it was not used, kept or shown",
-            hint="name the file that holds it, and make a new key: other programs and the shell's history know this one",
+            hint="name the file that holds it, and make a new key: the history of the shell has this one",
             code="private_key",
         )
     try:
