@@ -166,7 +166,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`remaining_count` of an IOC order that did not fill: what was not filled, instead of 0.00 (seen on demo)."""
 
     asks_read_as: str = "sell_yes"
-    """The deprecated side and action of an ask: "sell_yes" (one report) or "buy_no"."""
+    """The deprecated side and action of an ask order: "sell_yes" (recorded) or "buy_no". Fills do not follow it."""
 
     flat_fee: Money | None = None
     """A taker's fee for each contract of a series with `flat` fees; None charges it as a quadratic one."""

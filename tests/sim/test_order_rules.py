@@ -236,16 +236,13 @@ def test_a_net_balance_leaves_out_what_a_held_position_covers() -> None:
 def test_how_an_ask_reads_in_the_deprecated_fields_is_a_switch(asks_read_as: str, expected: tuple[Any, ...]) -> None:
     alice = caller(asks_read_as=asks_read_as)
     stream = alice.connect()
-    stream.send("subscribe", channels=["user_orders", "fill"])
-    quote(alice.exchange, BID, "0.5", "1")
+    stream.send("subscribe", channels=["user_orders"])
     _, made = alice.place("ask", "0.5", "2")
     side, action, is_yes = expected
-    shown, [fill] = read(alice, made["order_id"]), alice.get("/portfolio/fills")["fills"]
-    for one in (shown, fill):
-        assert (one["side"], one["action"], one["outcome_side"], one["book_side"]) == (side, action, "no", "ask")
+    shown = read(alice, made["order_id"])
+    assert (shown["side"], shown["action"], shown["outcome_side"], shown["book_side"]) == (side, action, "no", "ask")
     told = {frame["type"]: frame["msg"] for frame in stream.frames()}
     assert (told["user_order"]["side"], told["user_order"]["is_yes"]) == (side, is_yes)
-    assert (told["fill"]["side"], told["fill"]["action"]) == (side, action)
     _, bid = alice.place("bid", "0.1", "1")
     assert (read(alice, bid["order_id"])["side"], read(alice, bid["order_id"])["action"]) == ("yes", "buy")
 

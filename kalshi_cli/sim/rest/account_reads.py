@@ -116,7 +116,7 @@ class AccountReads:
             and shard in (None, fill.exchange_index)
         )
         found, cursor = query.page(newest, lambda fill: -fill.number)
-        return {"fills": [fill_json(fill, self._state.options.asks_read_as) for fill in found], "cursor": cursor}
+        return {"fills": [fill_json(fill) for fill in found], "cursor": cursor}
 
     def settlements(self, call: Call) -> Json:
         query, (low, high) = call.query, call.query.window()

@@ -48,8 +48,7 @@ def outcome(side: Side) -> str:
 
 
 def legacy(side: Side, asks_read_as: str) -> tuple[str, str]:
-    """The deprecated side and action. An ask was seen as a sale of YES (demo, June 2026) and as a purchase of NO (prod,
-    August 2026)."""
+    """Return the deprecated side and action of an order. An ask was recorded as a sale of YES (demo, June 2026)."""
     if side is BID:
         return "yes", "buy"
     return ("yes", "sell") if asks_read_as == "sell_yes" else ("no", "buy")
@@ -263,8 +262,16 @@ def order_json(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
     return shown
 
 
-def fill_json(fill: FillRecord, asks_read_as: str) -> Json:
-    side, action = legacy(fill.side, asks_read_as)
+def fill_action(fill: FillRecord) -> str:
+    """Return the deprecated action of a fill: "sell" where it closed a position, "buy" where it opened one.
+
+    Its deprecated side is the outcome side. Both hold for all recorded fills (May to August 2026): a purchase of YES
+    that closes NO reads "sell" and "yes". A fill that closes and opens was not recorded; it reads "buy".
+    """
+    return "sell" if fill.position * fill.side.sign <= 0 else "buy"
+
+
+def fill_json(fill: FillRecord) -> Json:
     return {
         "fill_id": fill.trade_id,
         "trade_id": fill.trade_id,
@@ -274,8 +281,8 @@ def fill_json(fill: FillRecord, asks_read_as: str) -> Json:
         "exchange_index": fill.exchange_index,
         "outcome_side": outcome(fill.side),
         "book_side": fill.side.value,
-        "side": side,
-        "action": action,
+        "side": outcome(fill.side),
+        "action": fill_action(fill),
         "count_fp": format_qty(fill.qty),
         "yes_price_dollars": format_price(fill.price),
         "no_price_dollars": no_price(fill.price),

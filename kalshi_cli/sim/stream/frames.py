@@ -22,7 +22,18 @@ from kalshi_cli.sim.records import (
     PythTick,
     TradeRecord,
 )
-from kalshi_cli.sim.rest.shapes import ALL_OF_IT, NOBODY, Json, legacy, levels_json, no_price, outcome, ranges, rfc3339
+from kalshi_cli.sim.rest.shapes import (
+    ALL_OF_IT,
+    NOBODY,
+    Json,
+    fill_action,
+    legacy,
+    levels_json,
+    no_price,
+    outcome,
+    ranges,
+    rfc3339,
+)
 from kalshi_cli.units import Price, Qty, Ts, format_money, format_price, format_qty
 
 QUARTER_MS, MINUTE_MS = 900_000, 60_000
@@ -99,16 +110,15 @@ def trade_msg(trade: TradeRecord) -> Json:
     }
 
 
-def fill_msg(fill: FillRecord, asks_read_as: str) -> Json:
-    side, action = legacy(fill.side, asks_read_as)
+def fill_msg(fill: FillRecord) -> Json:
     shown: Json = {
         "trade_id": fill.trade_id,
         "order_id": fill.order_id,
         "market_ticker": fill.ticker,
         "exchange_index": fill.exchange_index,
         "is_taker": fill.is_taker,
-        "side": side,
-        "action": action,
+        "side": outcome(fill.side),
+        "action": fill_action(fill),
         "purchased_side": outcome(fill.side),
         "outcome_side": outcome(fill.side),
         "book_side": fill.side.value,

@@ -141,7 +141,7 @@ class Hub:
             case TradeRecord():
                 self._send(TRADE, "trade", item.ticker, partial(frames.trade_msg, item), now)
             case FillRecord():
-                self._send(FILL, "fill", item.ticker, partial(frames.fill_msg, item, self._asks), now, item.account)
+                self._send(FILL, "fill", item.ticker, partial(frames.fill_msg, item), now, item.account)
             case OrderRecord():
                 order = partial(frames.user_order_msg, item, self._user(item.account), self._asks)
                 self._send(ORDERS, "user_order", item.ticker, order, now, item.account)

@@ -1,0 +1,89 @@
+"""The simulated exchange beside recordings of the real one: fields of fills, closes, timestamps, buckets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sim_build import Caller, make_exchange, quote
+
+from kalshi_cli.core.model import ASK, BID
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
+
+# -- fills --
+
+
+@pytest.mark.parametrize("asks_read_as", ["sell_yes", "buy_no"])
+def test_a_fill_says_buy_where_it_opens_and_sell_where_it_closes(asks_read_as: str) -> None:
+    alice = Caller(make_exchange())
+    stream = alice.connect()
+    stream.send("subscribe", channels=["fill"])
+    quote(alice.exchange, ASK, "0.50", "1")
+    alice.place("bid", "0.50", "1")  # opens YES
+    quote(alice.exchange, BID, "0.49", "2")
+    alice.place("ask", "0.49", "1")  # closes YES
+    alice.place("ask", "0.49", "1")  # opens NO
+    quote(alice.exchange, ASK, "0.51", "1")
+    alice.place("bid", "0.51", "1")  # closes NO
+    expected = [("buy", "yes", "bid"), ("sell", "no", "ask"), ("buy", "no", "ask"), ("sell", "yes", "bid")]
+    told = [frame["msg"] for frame in stream.frames()]
+    read = list(reversed(alice.get("/portfolio/fills")["fills"]))
+    for fills in (told, read):
+        assert [(fill["action"], fill["side"], fill["book_side"]) for fill in fills] == expected
+        assert all(fill["side"] == fill["outcome_side"] for fill in fills)
+
+
+def test_a_fill_that_turns_a_position_around_says_buy() -> None:
+    alice = Caller(make_exchange())
+    quote(alice.exchange, ASK, "0.50", "1")
+    alice.place("bid", "0.50", "1")
+    quote(alice.exchange, BID, "0.49", "3")
+    alice.place("ask", "0.49", "3")
+    newest = alice.get("/portfolio/fills")["fills"][0]
+    assert (newest["action"], newest["side"], newest["count_fp"]) == ("buy", "no", "3.00")
+
+
+def recorded_fills() -> Iterator[dict[str, Any]]:
+    """Every fill of the recordings of May, June, July and August 2026."""
+    yield from json.loads((DATA / "rest" / "prod-202605-fills.json").read_text())
+    yield from fills_in(json.loads((DATA / "rest" / "prod-202608-fills.json").read_text()))
+    for line in (DATA / "rest" / "demo-rfq-20260706-accept-yes.jsonl").read_text().splitlines():
+        yield from fills_in(json.loads(line))
+    with gzip.open(DATA / "rest" / "demo-rest-20260611.jsonl.gz", "rt") as lines:
+        for line in lines:
+            body = json.loads(line)["body_text"]
+            yield from fills_in(json.loads(body) if body.startswith("{") else None)
+
+
+def fills_in(found: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(found, dict) and {"trade_id", "action", "side"} <= set(found):
+        yield found
+    elif isinstance(found, dict | list):
+        for inner in found.values() if isinstance(found, dict) else found:
+            yield from fills_in(inner)
+
+
+@needs_recordings
+def test_the_recorded_fills_read_as_ours_do() -> None:
+    fills = list(recorded_fills())
+    assert len(fills) >= 70
+    for fill in fills:
+        if "outcome_side" in fill:
+            assert fill["side"] == fill["outcome_side"]
+    held: dict[str, int] = {}
+    closes = 0
+    for fill in json.loads((DATA / "rest" / "prod-202605-fills.json").read_text()):
+        sign = 1 if fill["side"] == "yes" else -1
+        before = held.get(fill["ticker"], 0)
+        count = round(float(fill["count_fp"]) * 100)
+        if fill["action"] == "sell":
+            assert before * sign <= 0, fill  # a sale goes against what is held, as far as that was recorded
+            closes += before != 0
+        held[fill["ticker"]] = before + sign * count
+    assert closes >= 15
