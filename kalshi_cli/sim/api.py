@@ -36,6 +36,7 @@ from kalshi_cli.sim.pauses import Pauses
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
 from kalshi_cli.sim.quotes import Quotes
 from kalshi_cli.sim.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
+from kalshi_cli.sim.rest.api_keys import ApiKeyRoutes
 from kalshi_cli.sim.rest.quotes import QuoteRoutes
 from kalshi_cli.sim.rest.replies import Query, Request, Response, WireError, nested, respond
 from kalshi_cli.sim.rest.routes import all_routes
@@ -88,8 +89,15 @@ class Exchange:
         self._gate = Gate(self.options, self._funds.rates)
         self._hub = Hub(self._state)
         talks = QuoteRoutes(self._state, self._quotes)
+        keys = ApiKeyRoutes(self._state, self._gate)
         self._router = Router(
-            [*all_routes(self._state, self._floor), *talks.routes(), *self._combos.routes(), *self._programs.routes()]
+            [
+                *all_routes(self._state, self._floor),
+                *keys.routes(),
+                *talks.routes(),
+                *self._combos.routes(),
+                *self._programs.routes(),
+            ]
         )
         self._now = Ts(0)
 
@@ -128,7 +136,8 @@ class Exchange:
         route, values = found
         if route.is_private and account is None:
             raise missing_signature()
-        if request.body and "json" not in request.headers.get("content-type", ""):
+        is_json = "json" in request.headers.get("content-type", "")
+        if not (request.body and is_json) and (request.body or route.takes_body):
             raise nested(400, "invalid_content_type")
         query = Query(route.operation, request.query)
         payers = route.payers(query, request.body, self.options.shards)

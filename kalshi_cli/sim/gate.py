@@ -61,6 +61,10 @@ class Gate:
             raise ValueError(f"key {key.key_id} is neither RSA nor Ed25519")
         self._keys[key.key_id] = (key, parsed)
 
+    def dismiss(self, key_id: str) -> None:
+        """Let this key sign no longer."""
+        self._keys.pop(key_id, None)
+
     def account(self, method: str, path: str, headers: dict[str, str], now: Ts) -> str | None:
         """The account that signed this, None where nobody did; a WireError (401) where the signature is no good."""
         if not any(name in headers for name in (KEY, TIMESTAMP, SIGNATURE)):

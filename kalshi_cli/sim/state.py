@@ -376,6 +376,12 @@ class State:
         self.groups[group.group_id] = group
         self.members[group.account].groups[group.group_id] = group
 
+    def drop_key(self, key: KeyRecord) -> None:
+        """Forget a key, also after a restart; its account stays readable."""
+        del self.keys[key.key_id]
+        self.forget(f"key/{key.key_id}")
+        self._must_save = True
+
     def add_key(self, key: KeyRecord) -> None:
         """From now on the account can be read: show what it has already."""
         self.keys[key.key_id] = key

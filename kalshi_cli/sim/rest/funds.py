@@ -99,7 +99,6 @@ class FundsRoutes:
             route("GET", "/account/limits", "GetAccountApiLimits", self.limits),
             route("GET", f"{level}/volume_progress", "GetAccountApiUsageLevelVolumeProgress", self.volume_progress),
             msgspec.structs.replace(upgrade, cost=30, is_write=True, success=201),
-            route("GET", "/api_keys", "GetApiKeys", self.api_keys),
             route("GET", "/portfolio/deposits", "GetDeposits", self.deposits),
             route("GET", "/portfolio/withdrawals", "GetWithdrawals", self.withdrawals),
             msgspec.structs.replace(create, success=201),
@@ -121,7 +120,7 @@ class FundsRoutes:
             ),
         ]
 
-    # -- tiers and keys --
+    # -- tiers --
 
     def limits(self, call: Call) -> Json:
         name, options = _name(call), self._state.options
@@ -156,14 +155,6 @@ class FundsRoutes:
         if not self._mirror(call).orders:
             raise nested(403, "forbidden", "no API-created order was found in the latest 100 orders")
         self._funds.set_terms(msgspec.structs.replace(self._funds.of(_name(call)).terms, is_advanced=True))
-
-    def api_keys(self, call: Call) -> Json:
-        keys = []
-        for key in self._state.keys.values():
-            if key.account == call.account:
-                shown: Json = {"api_key_id": key.key_id, "name": key.name, "scopes": list(key.scopes)}
-                keys.append(shown | ({} if key.subaccount is None else {"subaccount": key.subaccount}))
-        return {"api_keys": keys}
 
     # -- in and out --
 
