@@ -325,9 +325,8 @@ def test_the_stream_refuses_an_upgrade_without_a_signature() -> None:
 def test_writes_are_limited_to_the_bucket_and_a_429_is_bare() -> None:
     alice = Caller(make_exchange(SimOptions()))
     assert [alice.place("bid", "0.01", "1")[0] for _ in range(11)] == [201] * 10 + [429]
-    response = alice.exchange.handle(
-        Request("POST", f"/trade-api/v2{ORDERS}", {}, signed("alice", "POST", f"/trade-api/v2{ORDERS}", T0), b""), T0
-    )
+    headers = signed("alice", "POST", f"/trade-api/v2{ORDERS}", T0) | {"content-type": "application/json"}
+    response = alice.exchange.handle(Request("POST", f"/trade-api/v2{ORDERS}", {}, headers, b"{}"), T0)
     assert response.body == b'{"error":"too many requests"}'
     assert not {"retry-after", "x-ratelimit-limit"} & set(response.headers)
     assert Caller(alice.exchange, "bob").place("bid", "0.01", "1")[0] == 201, "buckets belong to an account"
@@ -609,3 +608,26 @@ def test_a_body_that_is_not_json_or_not_said_to_be_is_refused(alice: Caller) -> 
     path = f"/trade-api/v2{ORDERS}"
     response = alice.exchange.handle(Request("POST", path, {}, signed("alice", "POST", path, T0), b"{}"), T0)
     assert json.loads(response.body)["error"]["code"] == "invalid_content_type"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", ORDERS),
+        ("POST", f"{ORDERS}/batched"),
+        ("DELETE", f"{ORDERS}/batched"),
+        ("POST", "/portfolio/order_groups/create"),
+        ("PUT", "/portfolio/order_groups/x/reset"),
+        ("PUT", "/communications/quotes/x/confirm"),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}])
+def test_a_body_that_is_missing_is_refused(alice: Caller, method: str, path: str, headers: dict[str, str]) -> None:
+    full = f"/trade-api/v2{path}"
+    response = alice.exchange.handle(Request(method, full, {}, signed("alice", method, full, T0) | headers), T0)
+    assert (response.status, json.loads(response.body)["error"]["code"]) == (400, "invalid_content_type")
+
+
+def test_a_cancel_needs_no_body(alice: Caller) -> None:
+    _, made = alice.place("bid", "0.10", "1")
+    assert alice("DELETE", f"{ORDERS}/{made['order_id']}")[0] == 200

@@ -68,6 +68,11 @@ class Route(msgspec.Struct, frozen=True):
     shard: int = 0
     is_routed: bool = False
 
+    @property
+    def takes_body(self) -> bool:
+        """Whether a request without a body is refused; the exchange wants `{}` where there is nothing to say."""
+        return self.method in ("POST", "PUT") or self.is_per_item
+
     def price(self, body: bytes) -> int:
         """Tokens for this request; an empty batch still costs one item."""
         return self.cost * max(1, len(batch_items(body))) if self.is_per_item else self.cost
