@@ -2,9 +2,14 @@
 
 What is published are the fields of a proposal. UNVERIFIED, and so here: one of the parties proposes, which does not
 accept for it; the trade happens with the second acceptance; it pays taker and maker fees like any other.
+
+Only the statuses that the specification declares are used: 400 during a pause too, and for a market or a party that
+does not exist.
 """
 
 from __future__ import annotations
+
+import msgspec
 
 from kalshi_cli.core.model import ASK, BID, Side, Tif
 from kalshi_cli.sim.floor import Floor
@@ -43,11 +48,11 @@ class BlockTrades:
         market = self.state.markets.get(ticker)
         names = {member.record.user_id: name for name, member in self.state.members.items()}
         if market is None or buyer[0] not in names or seller[0] not in names:
-            return NOT_FOUND
+            return Refusal(400, "invalid_parameters", "no such market or user")
         if account not in (names[buyer[0]], names[seller[0]]):
             return Refusal(403, "forbidden", "only a party of the trade may propose it")
         if (paused := self.floor.paused(market, now)) is not None:
-            return paused
+            return _declared(paused)
         if buyer[0] == seller[0] or expires <= now:
             return Refusal(400, "invalid_parameters", "the parties must differ, and the expiration lie ahead")
         if not market.spec.grid.is_valid(price):
@@ -98,7 +103,7 @@ class BlockTrades:
             refusal = self._execute(block, now)
             if refusal is not None:
                 block.buyer_accepted, block.buyer_subaccount, block.seller_accepted, block.seller_subaccount = before
-                return refusal
+                return _declared(refusal)
         self._keep(block, now)
         return None
 
@@ -124,3 +129,8 @@ class BlockTrades:
     def _keep(self, block: BlockRecord, now: Ts) -> None:
         block.updated = now
         self.state.keep(f"block/{block.block_id}", block)
+
+
+def _declared(refusal: Refusal) -> Refusal:
+    """Return the same refusal with a 400."""
+    return msgspec.structs.replace(refusal, status=400)

@@ -37,9 +37,12 @@ MOST_OPEN = 100
 """Open requests of one member."""
 KEEP_CLOSED_MS = 3_600_000
 """A closed request can be read for so long."""
+NOT_CONFIRMED = "not_confirmed"
+"""Why a quote was cancelled: its maker let the window pass."""
 KEEP_CANCELLED_MS = 60_000
 """A cancelled quote can be read for so long; the real ones are not durable either, for how long is not published."""
 
+EXPIRED = Refusal(400, "expired", "the quote was not confirmed in time", is_flat=True)
 CLOSED = Refusal(400, "rfq_closed", "the RFQ was deleted, expired or executed")
 
 
@@ -120,12 +123,12 @@ class Quotes:
         return rfq
 
     def withdraw(self, account: str, rfq_id: str, now: Ts) -> Refusal | None:
-        """Delete an open request with its quotes; not once a maker has confirmed."""
+        """Delete an open request with its quotes; not once a maker has confirmed (404: all that is declared)."""
         rfq = self.state.talks.rfqs.get(rfq_id)
         if rfq is None or rfq.account != account or rfq.closed is not None:
             return NOT_FOUND
         if any(quote.status == CONFIRMED for quote in self.state.talks.of(rfq_id)):
-            return _wrong("a quote is confirmed already")
+            return NOT_FOUND
         self._close(rfq, "deleted", now)
         return None
 
@@ -199,11 +202,9 @@ class Quotes:
         return quote
 
     def retract(self, account: str, quote: QuoteRecord, now: Ts) -> Refusal | None:
-        """Delete a quote of one's own; not once it is confirmed."""
-        if quote.account != account or quote.is_over:
+        """Delete a quote of one's own; once it is accepted it stays, and is not found (404: all that is declared)."""
+        if quote.account != account or quote.status != OPEN:
             return NOT_FOUND
-        if quote.status == CONFIRMED:
-            return _wrong("the quote is confirmed already")
         self._cancel(quote, "deleted", now)
         return None
 
@@ -234,10 +235,10 @@ class Quotes:
 
     def confirm(self, account: str, quote: QuoteRecord, now: Ts) -> Refusal | None:
         """The maker stands by an accepted quote; from here on neither can withdraw."""
-        if quote.account != account:
+        if quote.account == account and quote.reason == NOT_CONFIRMED:
+            return EXPIRED
+        if quote.account != account or quote.status != ACCEPTED:
             return NOT_FOUND
-        if quote.status != ACCEPTED:
-            return _wrong("the quote is not accepted, or it is too late")
         order = self._order(quote, self.state.talks.rfqs[quote.rfq_id], quote.accepted_side, is_maker=True)
         if not self.floor.could_pay(account, order, now):
             return Refusal(400, "insufficient_balance")
@@ -330,7 +331,7 @@ class Quotes:
         elif quote.status == CONFIRMED:
             self._execute(quote, now)
         elif quote.confirms_ms is None or self.confirm(quote.account, quote, now) is not None:
-            self._cancel(quote, "not_confirmed", now)
+            self._cancel(quote, NOT_CONFIRMED, now)
 
     def _due(self, quote: QuoteRecord) -> Ts | None:
         """When time has something to do with this quote."""

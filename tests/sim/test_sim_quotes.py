@@ -149,7 +149,8 @@ def test_a_quote_that_nobody_confirms_lapses_and_the_request_stays_open() -> Non
     talk.wait(30_000)
     shown = talk.quote_of(rfq, its_quote)
     assert (shown["status"], shown["cancellation_reason"]) == ("cancelled", "not_confirmed")
-    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (400, "invalid_parameters")
+    status, body = talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})
+    assert (status, body["code"]) == (400, "expired"), "a flat body, not one under error"
     assert talk.alice.get(f"{RFQS}/{rfq}")["rfq"]["status"] == "open"
     another = talk.answer(rfq)
     talk.accept(rfq, another, "no")
@@ -343,8 +344,23 @@ def test_after_the_confirmation_neither_side_can_withdraw() -> None:
     its_quote = talk.answer(rfq)
     talk.accept(rfq, its_quote, "no")
     talk.confirm(rfq, its_quote)
-    assert code(talk.alice("DELETE", f"{RFQS}/{rfq}")) == (400, "invalid_parameters")
-    assert code(talk.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}")) == (400, "invalid_parameters")
+    assert code(talk.alice("DELETE", f"{RFQS}/{rfq}")) == (404, "not_found")
+    assert code(talk.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}")) == (404, "not_found")
+    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (404, "not_found")
+    talk.wait(15_000)
+    assert talk.holds("alice") == 1_000
+
+
+def test_an_accepted_quote_cannot_be_withdrawn_and_stays_accepted() -> None:
+    talk = Talk()
+    rfq = talk.ask()
+    its_quote = talk.answer(rfq)
+    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (404, "not_found"), "not accepted"
+    talk.accept(rfq, its_quote, "no")
+    for path in (f"{RFQS}/{rfq}/quotes/{its_quote}", f"{QUOTES}/{its_quote}"):
+        assert code(talk.bob("DELETE", path)) == (404, "not_found")
+    assert talk.quote_of(rfq, its_quote)["status"] == "accepted"
+    talk.confirm(rfq, its_quote)
     talk.wait(15_000)
     assert talk.holds("alice") == 1_000
 
@@ -574,3 +590,34 @@ def test_a_block_trade_happens_past_the_book_once_both_have_accepted() -> None:
     assert talk.alice.get("/portfolio/orders", status="resting")["orders"] == []
     assert total(talk.exchange) == before
     assert talk.alice("POST", path, {})[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"market_ticker": "KXNONE"}, (400, "invalid_parameters")),
+        ({"seller_user_id": "nobody"}, (400, "invalid_parameters")),
+        ({}, (400, "trading_is_paused")),
+    ],
+)
+def test_a_block_trade_is_refused_with_a_status_that_is_declared(
+    changes: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    talk = Talk()
+    users = {who: talk.exchange._state.members[who].record.user_id for who in ("alice", "bob")}
+    body = {
+        "buyer_user_id": users["alice"],
+        "seller_user_id": users["bob"],
+        "market_ticker": TICKER,
+        "price_centi_cents": 4_500,
+        "centicount": 1_000,
+        "maker_side": "no",
+        "expiration_ts": "2027-01-01T00:00:00Z",
+    }
+    _, made = talk.bob("POST", BLOCKS, body)
+    accept = f"{BLOCKS}/{made['block_trade_proposal_id']}/accept"
+    talk.alice("POST", accept, {})
+    if not changes:
+        talk.exchange.pause("trading", talk.alice.now)
+        assert code(talk.bob("POST", accept, {})) == expected
+    assert code(talk.bob("POST", BLOCKS, body | changes)) == expected

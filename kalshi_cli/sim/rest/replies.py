@@ -53,9 +53,9 @@ def nested(status: int, code: str, details: str = "", message: str = "") -> Wire
     return WireError(status, {"error": error | ({"details": details} if details else {})})
 
 
-def flat(details: str) -> WireError:
-    """`{code, message, details}`: a body that could not be decoded."""
-    return WireError(400, {"code": "bad_request", "message": "bad request", "details": details})
+def flat(details: str, code: str = "bad_request") -> WireError:
+    """Return `{code, message, details}`: a body that could not be decoded, a confirmation that came too late."""
+    return WireError(400, {"code": code, "message": code.replace("_", " "), "details": details})
 
 
 def bare(operation: str, field: str, rule: str) -> WireError:
@@ -75,6 +75,8 @@ def too_many() -> WireError:
 
 
 def refused(refusal: Refusal) -> WireError:
+    if refusal.is_flat:
+        return flat(refusal.details, refusal.code)
     return nested(refusal.status, refusal.code, refusal.details)
 
 
