@@ -86,7 +86,7 @@ class Exchange:
         self._quotes = Quotes(self._state, self._floor)
         self._combos = Combos(self._state, self._life)
         self._programs = Programs(self._state)
-        self._gate = Gate(self.options, self._funds.rates)
+        self._gate = Gate(self.options, self._funds.rates, self._funds.capacities)
         self._hub = Hub(self._state)
         talks = QuoteRoutes(self._state, self._quotes)
         keys = ApiKeyRoutes(self._state, self._gate)

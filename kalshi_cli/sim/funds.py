@@ -28,7 +28,11 @@ RATES = {
     "prime": (4_800, 4_800),
     "prestige": (12_000, 9_600),
 }
-"""Tokens a second, read and write, of each tier (API.md section 8)."""
+"""Tokens a second, read and write, of each tier (API.md section 8).
+
+The buckets of Basic and Advanced hold two seconds of reads, those above Basic two seconds of writes, all others one:
+documented in August 2026 and recorded in July (Basic 400). In June Basic held 200, in October Advanced 900.
+"""
 
 _MOVEMENTS = uuid.UUID("6c7f0d2e-52a4-4b8b-9a10-6b1f4f1d0c55")
 
@@ -193,13 +197,20 @@ class Funds:
         return "advanced" if self.of(name).terms.is_advanced and usual == "basic" else usual
 
     def rates(self, name: str) -> tuple[int, int]:
-        """Tokens a second, read and write; those of the options, or what the granted tier has where that is more."""
+        """Return the tokens a second, read and write: the options', or the granted tier's where it has more."""
         options = self._state.options
         usual = (options.read_rate, options.write_rate)
         if self.tier(name) == options.usage_tier or 0 in usual:
             return usual
         granted = RATES[self.tier(name)]
         return max(usual[0], granted[0]), max(usual[1], granted[1])
+
+    def capacities(self, name: str) -> tuple[int, int]:
+        """Return how many tokens the read and the write bucket hold: the options', or the seconds of the tier."""
+        options, tier = self._state.options, self.tier(name)
+        read, write = self.rates(name)
+        read_s, write_s = 2 if tier in ("basic", "advanced") else 1, 1 if tier == "basic" else 2
+        return options.read_capacity or read_s * read, options.write_capacity or write_s * write
 
     def _keep(self, record: FundsRecord) -> None:
         account = self.of(record.account)

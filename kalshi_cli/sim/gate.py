@@ -45,12 +45,18 @@ class Bucket:
 class Gate:
     """Verifies requests against registered public keys, and charges the buckets of their accounts.
 
-    `rates` tells an account's tokens a second, read and write.
+    `rates` returns an account's tokens a second, read and write; `capacities` how many its buckets hold.
     """
 
-    def __init__(self, options: SimOptions, rates: Callable[[str], tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        options: SimOptions,
+        rates: Callable[[str], tuple[int, int]],
+        capacities: Callable[[str], tuple[int, int]],
+    ) -> None:
         self._options = options
         self._rates = rates
+        self._capacities = capacities
         self._keys: dict[str, tuple[KeyRecord, RSAPublicKey | Ed25519PublicKey]] = {}
         self._buckets: dict[tuple[str, bool, int], Bucket] = {}
 
@@ -110,8 +116,7 @@ class Gate:
         account, is_write, _ = key
         bucket, rate = self._buckets.get(key), self._rates(account)[is_write]
         if bucket is None or bucket.rate != rate:
-            capacity = self._options.write_capacity if is_write else self._options.read_capacity
-            bucket = self._buckets[key] = Bucket(rate, capacity or rate, now)
+            bucket = self._buckets[key] = Bucket(rate, self._capacities(account)[is_write], now)
         return bucket
 
 

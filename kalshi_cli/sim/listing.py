@@ -97,7 +97,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
     `client_ids`: "forever" refuses any id ever used by the account (seen on the wire); "open_only" refuses only the id
     of an order that still rests (what the FIX page says). `read_lag_ms`: portfolio reads show the account as it was
     then. `shards` is the number of matching engines; members have cash on each. Rates are tokens a second (a bucket
-    holds its capacity, 0 being one second's worth); 0 switches the limit off.
+    holds its capacity, 0 being what its tier has); 0 switches the limit off.
 
     `clock_past_ms` and `clock_future_ms`: how old and how early a signature may be (reports differ: 5 to 30 s, and 10 s
     to 5 min). `ok_has_seq`: an `ok` carries a number on channels without numbers too. `hang_up`: how maintenance ends

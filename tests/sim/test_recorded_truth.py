@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sim_build import Caller, make_exchange, quote
+from sim_build import T0, Caller, make_exchange, quote
 
 from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.units import Ts
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
@@ -87,3 +89,36 @@ def test_the_recorded_fills_read_as_ours_do() -> None:
             closes += before != 0
         held[fill["ticker"]] = before + sign * count
     assert closes >= 15
+
+
+# -- buckets --
+
+
+@pytest.mark.parametrize(
+    ("tier", "rates", "capacities"),
+    [
+        ("basic", (200, 100), (400, 100)),
+        ("advanced", (300, 300), (600, 600)),
+        ("expert", (600, 600), (600, 1_200)),
+    ],
+)
+def test_read_buckets_hold_two_seconds_up_to_advanced(
+    tier: str, rates: tuple[int, int], capacities: tuple[int, int]
+) -> None:
+    """Basic as recorded in July, all of them as documented in August 2026."""
+    options = SimOptions(usage_tier=tier, read_rate=rates[0], write_rate=rates[1])
+    alice = Caller(make_exchange(options))
+    limits = alice.get("/account/limits")
+    assert [limits[name]["bucket_capacity"] for name in ("read", "write")] == list(capacities)
+    alice.now = Ts(T0 + 10_000)
+    allowed = [alice("GET", "/portfolio/balance")[0] for _ in range(capacities[0] // 10 + 1)]
+    assert allowed == [200] * (capacities[0] // 10) + [429]
+
+
+@needs_recordings
+def test_the_recorded_bucket_of_june_is_a_switch() -> None:
+    with gzip.open(DATA / "rest" / "demo-rest-20260611.jsonl.gz", "rt") as lines:
+        bodies = [json.loads(line) for line in lines]
+    recorded = json.loads(next(body["body_text"] for body in bodies if body["case"] == "account__limits"))
+    alice = Caller(make_exchange(SimOptions(read_capacity=recorded["read"]["bucket_capacity"])))
+    assert alice.get("/account/limits") == recorded

@@ -432,13 +432,13 @@ def test_the_granted_tier_is_what_requests_are_held_to() -> None:
     assert before.count(201) == 10
     later(alice, 1_000)
     alice("POST", "/account/api_usage_level/upgrade", {})
-    assert [alice.place("bid", "0.10", "0.01")[0] for _ in range(31)].count(201) == 30
+    assert [alice.place("bid", "0.10", "0.01")[0] for _ in range(61)].count(201) == 60, "two seconds of Advanced"
 
 
 def test_moving_money_costs_the_read_bucket_and_an_upgrade_thirty_of_the_write_bucket() -> None:
     exchange = make_exchange(SimOptions(read_rate=100, write_rate=100, shards=2, subaccounts_need_advanced=False))
     alice = Caller(exchange)
-    assert [between(alice, 0, 1, 1)[0] for _ in range(11)] == [200] * 10 + [429]
+    assert [between(alice, 0, 1, 1)[0] for _ in range(21)] == [200] * 20 + [429], "two seconds of reads"
     later(alice, 10_000)
     assert alice.place("bid", "0.10", "1")[0] == 201
     later(alice, 10_000)

@@ -123,9 +123,8 @@ class FundsRoutes:
     # -- tiers --
 
     def limits(self, call: Call) -> Json:
-        name, options = _name(call), self._state.options
-        read, write = self._funds.rates(name)
-        sizes = (options.read_capacity or read, options.write_capacity or write)
+        name = _name(call)
+        (read, write), sizes = self._funds.rates(name), self._funds.capacities(name)
         grant = {"exchange_instance": "event_contract", "level": "advanced", "source": "manual"}
         return {
             "usage_tier": self._funds.tier(name),
