@@ -29,6 +29,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
     sub_title: str = ""
     mutually_exclusive: bool = False
     strike_date: Ts | None = None
+    strike_period: str = ""
     fees: FeeSchedule | None = None
 
 
@@ -63,7 +64,8 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Until `fee_waiver_until` its fills are free on both sides (UNVERIFIED that it is both).
     `exchange_index` is the shard it trades on; its event and series are shown on the shard of their newest market.
-    A combo says of which `collection` it is, and its `legs`.
+    A combo says of which `collection` it is, and its `legs`. `custom_strike` are (name, value) pairs, such as the team
+    that must win; a combo has those of its legs.
     """
 
     ticker: str
@@ -74,6 +76,7 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     strike_type: str = "custom"
     floor_strike: float | None = None
     cap_strike: float | None = None
+    custom_strike: tuple[tuple[str, str], ...] = ()
     exchange_index: int = 0
     fee_waiver_until: Ts | None = None
     price_structure: str = "linear_cent"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -215,6 +216,15 @@ class MarketRecord(msgspec.Struct, kw_only=True):
         if now < self.spec.open_time:
             return MarketStatus.INITIALIZED
         return MarketStatus.INACTIVE if self.is_paused else MarketStatus.ACTIVE
+
+    @property
+    def announced(self) -> Ts:
+        """When the market was created, which is always some minutes before it opens.
+
+        A world that begins lists what opened long ago, so `created` alone, when it was listed here, may be later.
+        """
+        lead = 180_000 + crc32(self.spec.ticker.encode()) % 1_620_000
+        return Ts(min(self.created, self.spec.open_time - lead))
 
     @property
     def result(self) -> str:

@@ -7,13 +7,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from sim_build import T0, Caller, make_exchange, quote
+from sim_build import ED_KEY, KEYS, T0, Caller, make_exchange, new_ids, public_pem, quote
 
 from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import Ts
+from kalshi_cli.sim.rest.replies import Request
+from kalshi_cli.sim.world.world import World
+from kalshi_cli.units import Ts, dollars
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
@@ -122,3 +126,59 @@ def test_the_recorded_bucket_of_june_is_a_switch() -> None:
     recorded = json.loads(next(body["body_text"] for body in bodies if body["case"] == "account__limits"))
     alice = Caller(make_exchange(SimOptions(read_capacity=recorded["read"]["bucket_capacity"])))
     assert alice.get("/account/limits") == recorded
+
+
+# -- fields of markets and events --
+
+
+def a_world(start: Ts = T0) -> tuple[Exchange, World]:
+    ids = new_ids()
+    exchange = Exchange(new_id=lambda: next(ids), options=SimOptions(read_rate=0, write_rate=0))
+    world = World(exchange, seed=1, start=start)
+    world.ensure_open(start)
+    return exchange, world
+
+
+def public(exchange: Exchange, path: str, now: Ts) -> Any:
+    query = {name: [value] for name, value in parse_qsl(urlsplit(path).query)}
+    request = Request("GET", f"/trade-api/v2{urlsplit(path).path}", query)
+    return json.loads(exchange.handle(request, now).body)
+
+
+def test_markets_and_events_have_the_fields_of_the_recorded_ones() -> None:
+    exchange, _ = a_world()
+    markets = public(exchange, "/markets?limit=1000", T0)["markets"]
+    assert len(markets) > 40
+    for market in markets:
+        assert market["created_time"] < market["open_time"] < market["close_time"]
+        assert market["occurrence_datetime"] == market["expected_expiration_time"], "as all recorded ones"
+        has_number = "floor_strike" in market or "cap_strike" in market
+        assert ("custom_strike" in market) is not has_number
+        assert (market["strike_type"] in ("structured", "custom")) is not has_number
+    targets = {one["id"] for one in public(exchange, "/structured_targets", T0)["structured_targets"]}
+    teams = [market["custom_strike"] for market in markets if market["strike_type"] == "structured"]
+    assert teams
+    assert all(set(strike.values()) <= targets for strike in teams)
+    events = public(exchange, "/events", T0)["events"]
+    assert all(event["strike_period"] == "" for event in events), "as recorded where there is a strike date"
+
+
+def test_a_combo_names_its_legs_as_its_custom_strike() -> None:
+    exchange, _ = a_world()
+    [collection, *_] = public(exchange, "/multivariate_event_collections", T0)["multivariate_contracts"]
+    exchange.add_account("alice", dollars(100))
+    exchange.register_key("alice", KEYS["alice"][0], public_pem(ED_KEY))
+    events = collection["associated_events"][:2]
+    legs = []
+    for event in events:
+        market = public(exchange, f"/events/{event['ticker']}", T0)["markets"][0]["ticker"]
+        legs.append({"event_ticker": event["ticker"], "market_ticker": market, "side": "yes"})
+    alice = Caller(exchange)
+    status, made = alice(
+        "POST", f"/multivariate_event_collections/{collection['collection_ticker']}", {"selected_markets": legs}
+    )
+    assert status == 200, made
+    strike = alice.get(f"/markets/{made['market_ticker']}")["market"]["custom_strike"]
+    assert strike["Associated Markets"] == ",".join(leg["market_ticker"] for leg in legs)
+    assert strike["Associated Market Sides"] == "yes,yes"
+    assert strike["Multivariate Event Ticker"] == made["event_ticker"]

@@ -206,7 +206,7 @@ def _check_updated(query: Query) -> None:
 def _moment(market: MarketRecord, family: str) -> Ts | None:
     match family:
         case "created":
-            return market.created
+            return market.announced
         case "close":
             return market.close_time
         case "settled":

@@ -7,7 +7,7 @@ from typing import Any
 
 from kalshi_cli.core.model import ASK, BID, PriceGrid, Side
 from kalshi_cli.sim.candles import BarRecord, Range
-from kalshi_cli.sim.listing import EventSpec, LegSpec, SeriesSpec
+from kalshi_cli.sim.listing import EventSpec, LegSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import (
     FillRecord,
@@ -89,6 +89,7 @@ def event_json(spec: EventSpec, series: SeriesSpec, exchange_index: int = 0) -> 
         "collateral_return_type": "",
         "category": series.category,
         "settlement_sources": [{"name": name, "url": url} for name, url in series.settlement_sources] or None,
+        "strike_period": spec.strike_period,
         "exchange_index": exchange_index,
     }
     if spec.strike_date is not None:
@@ -106,6 +107,7 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
     bid_price = bid[0] if bid else NOBODY
     ask_price = ask[0] if ask else ALL_OF_IT
     latest = spec.latest_expiration_time or market.close_time
+    expected = spec.expected_expiration_time or market.close_time
     shown: Json = {
         "ticker": spec.ticker,
         "event_ticker": spec.event_ticker,
@@ -113,11 +115,12 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
         "title": spec.title,
         "yes_sub_title": spec.yes_sub_title,
         "no_sub_title": spec.no_sub_title,
-        "created_time": rfc3339(market.created),
+        "created_time": rfc3339(market.announced),
         "updated_time": rfc3339(market.updated),
         "open_time": rfc3339(spec.open_time),
         "close_time": rfc3339(market.close_time),
-        "expected_expiration_time": rfc3339(spec.expected_expiration_time or market.close_time),
+        "expected_expiration_time": rfc3339(expected),
+        "occurrence_datetime": rfc3339(expected),
         "expiration_time": rfc3339(latest),
         "latest_expiration_time": rfc3339(latest),
         "settlement_timer_seconds": spec.settlement_timer_s,
@@ -152,6 +155,8 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
         shown["floor_strike"] = spec.floor_strike
     if spec.cap_strike is not None:
         shown["cap_strike"] = spec.cap_strike
+    if strike := custom_strike(spec):
+        shown["custom_strike"] = strike
     if spec.fee_waiver_until is not None:
         shown["fee_waiver_expiration_time"] = rfc3339(spec.fee_waiver_until)
     if market.value is not None:
@@ -161,6 +166,18 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
     if spec.legs:
         shown |= {"mve_collection_ticker": spec.collection, "mve_selected_legs": legs_json(spec.legs)}
     return shown
+
+
+def custom_strike(spec: MarketSpec) -> dict[str, str]:
+    """Return what a market is about beyond numbers; of a combo its legs, in the words recorded in January 2026."""
+    if not spec.legs:
+        return dict(spec.custom_strike)
+    return {
+        "Associated Events": ",".join(leg.event_ticker for leg in spec.legs),
+        "Associated Market Sides": ",".join(leg.side for leg in spec.legs),
+        "Associated Markets": ",".join(leg.market_ticker for leg in spec.legs),
+        "Multivariate Event Ticker": spec.event_ticker,
+    }
 
 
 def legs_json(legs: Iterable[LegSpec]) -> list[Json]:

@@ -7,6 +7,7 @@ Nothing here has a state that outlives a call, so a world that restarts goes on 
 from __future__ import annotations
 
 import math
+import uuid
 from hashlib import blake2b
 
 _MASK = (1 << 64) - 1
@@ -53,3 +54,8 @@ class Dice:
     def heavy(self, typical: float, limit: float) -> float:
         """A heavy tail: half the draws are below `typical`, some are many times it, none above `limit`."""
         return float(min(limit, typical * (0.5 / self.uniform()) ** 0.7))
+
+
+def stable_id(*key: str) -> str:
+    """Return the UUID that belongs to this key, for ever."""
+    return str(uuid.UUID(bytes=blake2b("/".join(key).encode(), digest_size=16).digest(), version=5))

@@ -28,7 +28,8 @@ from kalshi_cli.sim.world.calendar import (
     second_wednesday,
     time_code,
 )
-from kalshi_cli.sim.world.dice import Dice
+from kalshi_cli.sim.world.dice import Dice, stable_id
+from kalshi_cli.sim.world.live import SPORTS
 from kalshi_cli.sim.world.underlyings import Paths, Source
 from kalshi_cli.units import Ts
 
@@ -277,7 +278,11 @@ def games(paths: Paths, now: Ts) -> Iterator[Listing]:
                 mutually_exclusive=True,
                 strike_date=close,
             )
-            buckets = (_Bucket(away, away_name, -math.inf, 0), _Bucket(home, home_name, 0, math.inf))
+            kind = SPORTS[series].team_type
+            buckets = (
+                _Bucket(away, away_name, -math.inf, 0, target=(kind, stable_id("target", kind, away_name))),
+                _Bucket(home, home_name, 0, math.inf, target=(kind, stable_id("target", kind, home_name))),
+            )
             rule = f"If the winner of the {away_name} at {home_name} {league} game of {day_words(close)} is {{}}"
             yield from _buckets(paths, event, source, buckets, rule, opens, close, ends_early=True)
 
@@ -314,12 +319,22 @@ class _Bucket(msgspec.Struct, frozen=True):
     high: float
     floor: float | None = None
     cap: float | None = None
+    target: tuple[str, str] | None = None
+    """The type and the id of the structured target that must win."""
 
     @property
     def strike_type(self) -> str:
+        if self.floor is None and self.cap is None:
+            return "structured" if self.target else "custom"
         if self.floor is None:
-            return "structured" if self.cap is None else "less"
+            return "less"
         return "greater" if self.cap is None else "between"
+
+    @property
+    def custom_strike(self) -> tuple[tuple[str, str], ...]:
+        """What the outcome is, where no number says it."""
+        is_number = self.floor is not None or self.cap is not None
+        return () if is_number else (self.target or ("Outcome", self.label),)
 
 
 def _buckets(
@@ -345,6 +360,7 @@ def _buckets(
             strike_type=bucket.strike_type,
             floor_strike=bucket.floor,
             cap_strike=bucket.cap,
+            custom_strike=bucket.custom_strike,
             open_time=opens,
             close_time=close,
             expected_expiration_time=Ts(close + HOUR),

@@ -6,7 +6,6 @@ Everything is derived from what is listed and from the references behind it; not
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from hashlib import blake2b
@@ -18,6 +17,7 @@ from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import rfc3339
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.world.calendar import DAY, MINUTE, day_code
+from kalshi_cli.sim.world.dice import stable_id
 from kalshi_cli.sim.world.live import (
     INDEX_VERSION,
     RANGES,
@@ -107,7 +107,7 @@ class Programs:
 
     def _event(self, milestone_id: str) -> EventSpec:
         for event in self._happenings():
-            if _id("milestone", event.event_ticker) == milestone_id:
+            if stable_id("milestone", event.event_ticker) == milestone_id:
                 return event
         raise nested(404, "not_found")
 
@@ -117,7 +117,7 @@ class Programs:
         markets = self._markets(event.event_ticker)
         updated = max((market.created for market in markets), default=end)
         shown: Json = {
-            "id": _id("milestone", event.event_ticker),
+            "id": stable_id("milestone", event.event_ticker),
             "category": "Sports" if sport else "Economics",
             "type": sport.type if sport else "fed_meeting",
             "start_date": rfc3339(_start(event)),
@@ -126,12 +126,12 @@ class Programs:
             "primary_event_tickers": [event.event_ticker],
             "title": event.title.removesuffix(" Winner?"),
             "notification_message": "",
-            "source_id": _id("source", event.event_ticker),
+            "source_id": stable_id("source", event.event_ticker),
             "details": {},
             "last_updated_ts": rfc3339(updated),
         }
         if sport is not None and len(markets) == 2:
-            away, home = (_id("target", sport.team_type, market.spec.yes_sub_title) for market in markets)
+            away, home = (stable_id("target", sport.team_type, market.spec.yes_sub_title) for market in markets)
             names = {"league": sport.league, "competition": sport.competition}
             shown["details"] = names | {"away_team_id": away, "home_team_id": home}
         return shown
@@ -153,7 +153,9 @@ class Programs:
     def live_batch(self, call: Call) -> Json:
         """Of those of which something is told."""
         wanted = call.query.repeated("milestone_ids")
-        known = {_id("milestone", event.event_ticker) for event in self._happenings() if event.series_ticker in SPORTS}
+        known = {
+            stable_id("milestone", event.event_ticker) for event in self._happenings() if event.series_ticker in SPORTS
+        }
         there = [one for one in wanted if one in known] if self.outside is not None else []
         return {"live_datas": [self._live(one, call.now) for one in there]}
 
@@ -250,7 +252,7 @@ class Programs:
             return None
         is_liquidity, reward = draw % 3 > 0, (10 + draw % 40) * 10_000 * 5
         shown: Json = {
-            "id": _id("incentive", ticker),
+            "id": stable_id("incentive", ticker),
             "market_id": market.market_id,
             "market_ticker": ticker,
             "incentive_type": "liquidity" if is_liquidity else "volume",
@@ -298,7 +300,7 @@ class Programs:
             sport = SPORTS.get(event.series_ticker)
             for market in self._markets(event.event_ticker) if sport is not None else ():
                 name = market.spec.yes_sub_title
-                target_id = _id("target", sport.team_type, name) if sport is not None else ""
+                target_id = stable_id("target", sport.team_type, name) if sport is not None else ""
                 if sport is None or target_id in seen:
                     continue
                 seen.add(target_id)
@@ -309,7 +311,7 @@ class Programs:
                     "name": name,
                     "type": sport.team_type,
                     "details": details,
-                    "source_id": _id("source", sport.team_type, name),
+                    "source_id": stable_id("source", sport.team_type, name),
                     "last_updated_ts": rfc3339(market.created),
                 }
 
@@ -332,11 +334,6 @@ class Programs:
 
 def _start(event: EventSpec) -> Ts:
     return starts(event) if event.series_ticker in SPORTS else event.strike_date or Ts(0)
-
-
-def _id(*key: str) -> str:
-    """A UUID that belongs to this key."""
-    return str(uuid.UUID(bytes=blake2b("/".join(key).encode(), digest_size=16).digest(), version=5))
 
 
 def _moment(text: str | None) -> Ts:
