@@ -22,16 +22,30 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 0,
     seed: Annotated[int | None, typer.Option(min=0, help="Another world.")] = None,
     speed: Annotated[float | None, typer.Option(min=0.01, max=10_000, help="So many times as many trades.")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="rsa|ed25519|FILE", help="A key for the first account; may be repeated. [default: rsa]"),
+    ] = None,
+    accounts: Annotated[int, typer.Option(min=1, max=20, help="Accounts that can trade with each other.")] = 1,
 ) -> None:
     """Serve it over HTTP and WebSocket on this machine until a signal; prints one JSON line when ready.
 
+    The line has the addresses, and for each account the ids and files of its keys. FILE is a PEM key of yours, private
+    or public. Keys and accounts of earlier runs stay valid.
+
     \b
     kalshi sim serve --port 8080 --seed 7
+    kalshi sim serve --key rsa --key ed25519 --accounts 2
     """
     import msgspec
 
     with opened(ctx, flags={"env": "sim", "sim.seed": seed, "sim.speed": speed}) as desk:
-        desk.serve(lambda address: write_out(msgspec.json.encode(address).decode() + "\n", flush=True), port)
+        desk.serve(
+            lambda address: write_out(msgspec.json.encode(address).decode() + "\n", flush=True),
+            port,
+            key or ["rsa"],
+            accounts,
+        )
 
 
 @app.command("reset")
@@ -58,7 +72,9 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
 
 _Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="This market alone.")]
 _Shard = Annotated[int | None, typer.Option("--shard", min=0, max=1_000, help="This shard alone.")]
-_Value = Annotated[str, typer.Option("--value", metavar="yes|no|DOLLARS", help="What one YES pays, in whole cents.")]
+_Value = Annotated[
+    str, typer.Option("--value", metavar="yes|no|PRICE", help="What one YES pays: yes, no, 37c or 0.37.")
+]
 
 
 @app.command("status")
@@ -124,6 +140,7 @@ def settle(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) ->
 
     \b
     kalshi sim settle KXBTCD-26NOV2114-T86249.99 --value yes
+    kalshi sim settle KXBTCD-26NOV2114-T86249.99 --value 37c
     """
     _do(ctx, "settle", ticker=_upper(name), value=value)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -56,7 +57,7 @@ class Close(Command, frozen=True, kw_only=True, tag="close"):
 
 
 class Settle(Command, frozen=True, kw_only=True, tag="settle"):
-    """`value` is yes, no, or what one YES pays in dollars: whole cents."""
+    """`value` is yes, no, or what one YES pays: 0.37 (dollars) or 37c, in whole cents."""
 
     ticker: Ticker
     value: Annotated[str, Meta(max_length=20)]
@@ -288,11 +289,14 @@ class Controls:
 
 
 def _value(text: str) -> Price:
-    """What one YES pays. Whole cents only: the wire states the value of a settlement in cents."""
+    """Return what one YES pays. Whole cents only: the wire states the value of a settlement in cents."""
+    typed = text.strip().lower()
     try:
-        value = {"yes": ONE_DOLLAR, "no": Price(0)}.get(text.lower()) if text.isalpha() else parse_price(text)
+        if typed in ("yes", "no"):
+            return ONE_DOLLAR if typed == "yes" else Price(0)
+        value = Price(int(typed[:-1]) * 100) if re.fullmatch(r"[0-9]{1,3}c", typed) else parse_price(typed)
+        if 0 <= value <= ONE_DOLLAR and value % 100 == 0:
+            return value
     except ValueError:
-        value = None
-    if value is None or not 0 <= value <= ONE_DOLLAR or value % 100:
-        raise ControlError("invalid", f"a value is yes, no, or dollars from 0 to 1 in whole cents, not {text!r}")
-    return value
+        pass
+    raise ControlError("invalid", f"a value is yes, no, 37c or 0.37 (0 to 1 dollar, whole cents), not {text!r}")

@@ -159,6 +159,8 @@ def test_a_market_that_was_closed_early_is_decided_when_it_would_have_closed(one
         ("amend", {"ticker": "first", "value": "no"}, "conflict"),
         ("settle", {"ticker": "first", "value": "0.635"}, "invalid"),
         ("settle", {"ticker": "first", "value": "1.01"}, "invalid"),
+        ("settle", {"ticker": "first", "value": "101c"}, "invalid"),
+        ("settle", {"ticker": "first", "value": "37.5c"}, "invalid"),
         ("settle", {"ticker": "first", "value": "maybe"}, "invalid"),
         ("pause", {"for_ms": 0}, "invalid"),
         ("pause", {"ticker": "first", "is_whole": True}, "invalid"),
@@ -337,9 +339,13 @@ def test_a_client_that_asks_for_compression_gets_it() -> None:
         server.stop()
 
 
-def test_a_price_of_a_settlement_is_read_exactly() -> None:
+@pytest.mark.parametrize(
+    ("typed", "value"), [("0.29", "0.2900"), ("29c", "0.2900"), ("0c", "0.0000"), ("NO", "0.0000")]
+)
+def test_a_price_of_a_settlement_is_read_exactly(typed: str, value: str) -> None:
     one = Upright()
     ticker = some(one)
-    one.do("settle", ticker=ticker, value="0.29")
+    one.do("settle", ticker=ticker, value=typed)
     quoted = one.exchange.handle(Request("GET", f"/trade-api/v2/markets/{ticker}"), START)
-    assert msgspec.json.decode(quoted.body)["market"]["settlement_value_dollars"] == "0.2900"
+    market = msgspec.json.decode(quoted.body)["market"]
+    assert (market["settlement_value_dollars"], market["result"]) == (value, "scalar" if "29" in typed else "no")
