@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from kalshi_cli.errors import (
 )
 from kalshi_cli.files import open_regular, read_regular
 from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.keys import KINDS, ReadKey, ServedAccount, ServedKey, key_id_of, new_private_key, read_key
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.world.world import World
 from kalshi_cli.store.journal import SqliteJournal
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "trader"
 KEY_ID = "00000000-0000-4000-8000-00000000cafe"
-"""The key of the one account that people trade with. It opens nothing but this simulated exchange."""
+"""The key of the account that this program trades with. It opens nothing but this simulated exchange."""
 
 WAIT_S = 10.0
 """How long a command waits for another one-shot command to let go of the exchange."""
@@ -55,13 +56,14 @@ LOOK_EVERY_S = 0.25
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a served exchange answers, and the key that it knows."""
+    """Where a served exchange answers, a key of its first account, and all accounts that it was asked for."""
 
     rest_url: str
     ws_url: str
     key_id: str
     private_key_path: str
     pid: int
+    accounts: tuple[ServedAccount, ...] = ()
 
 
 class Simulator:
@@ -150,10 +152,18 @@ class Simulator:
         return made_with
 
     @contextmanager
-    def announce(self, rest_url: str, ws_url: str) -> Iterator[Address]:
-        """Say where it is served, for as long as it is."""
+    def announce(self, rest_url: str, ws_url: str, accounts: tuple[ServedAccount, ...] = ()) -> Iterator[Address]:
+        """Say where it is served, and for whom, for as long as it is."""
+        keys = accounts[0].keys if accounts else ()
+        found = next(((key.key_id, key.private_key_path) for key in keys if key.private_key_path), None)
+        key_id, key_path = found or (KEY_ID, str(self.key_path))
         address = Address(
-            rest_url=rest_url, ws_url=ws_url, key_id=KEY_ID, private_key_path=str(self.key_path), pid=os.getpid()
+            rest_url=rest_url,
+            ws_url=ws_url,
+            key_id=key_id,
+            private_key_path=key_path,
+            pid=os.getpid(),
+            accounts=accounts,
         )
         draft = self._address_path.with_suffix(".new")
         _write(draft, msgspec.json.encode(address))
@@ -163,8 +173,17 @@ class Simulator:
         finally:
             self._address_path.unlink(missing_ok=True)
 
-    def serve(self, ready: Callable[[Address], None], port: int = 0) -> None:
+    def serve(
+        self,
+        ready: Callable[[Address], None],
+        port: int = 0,
+        keys: Sequence[str] = (),
+        accounts: int = 1,
+    ) -> None:
         """Serve it from this thread until a signal. SIGTERM ends it in as good order as SIGINT does.
+
+        `keys` are `rsa`, `ed25519` or names of PEM files. Each account gets one of each type that is named, the first
+        account those of the files too. Without any they have the type of the key that is there.
 
         The server hands a signal on once its sockets are closed; by default that would end the process at once.
         """
@@ -172,11 +191,15 @@ class Simulator:
         def end(_number: int, _frame: object) -> None:
             raise SystemExit(ExitCode.TERMINATED)
 
+        files = {name: read_key(Path(name).expanduser()) for name in keys if name not in KINDS}
+        own = next((kind for name in keys for kind in KINDS if kind == name), "ed25519")
+        self._make_private(self.key_path, lambda: new_private_key(own))
         before = signal.signal(signal.SIGTERM, end)
         try:
             with self.open() as (exchange, world):
+                served = self._admit(exchange, keys, files, accounts)
                 server = self.server(exchange, world, port)
-                with self.announce(server.rest_url, server.ws_url) as address:
+                with self.announce(server.rest_url, server.ws_url, served) as address:
                     server.serve_forever(lambda: ready(address))
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -246,6 +269,46 @@ class Simulator:
             ) from error
         raise ControlError(refusal.get("code", ""), refusal.get("message", ""))
 
+    # -- its accounts --
+
+    def _admit(
+        self, exchange: Exchange, keys: Sequence[str], files: dict[str, ReadKey], count: int
+    ) -> tuple[ServedAccount, ...]:
+        """Open the accounts that are not there yet, and let the keys sign for them."""
+        found, keys = [], keys or (read_key(self.key_path).key_type,)
+        for number in range(1, count + 1):
+            account = ACCOUNT if number == 1 else f"{ACCOUNT}-{number}"
+            if account not in exchange.accounts():
+                exchange.add_account(account, self._options.starting_cash)
+            kinds = [name for name in dict.fromkeys(keys) if name in KINDS or number == 1] or ["rsa"]
+            served = [self._admit_key(exchange, account, number, name, files.get(name)) for name in kinds]
+            found.append(
+                ServedAccount(
+                    account=account,
+                    user_id=exchange.user_id(account),
+                    key_id=served[0].key_id,
+                    private_key_path=served[0].private_key_path,
+                    keys=tuple(served),
+                )
+            )
+        return tuple(found)
+
+    def _admit_key(self, exchange: Exchange, account: str, number: int, name: str, file: ReadKey | None) -> ServedKey:
+        """Let one key sign: that of a file, or one of this type, made where there is none yet."""
+        path, key_id = Path(name).expanduser().absolute(), ""
+        if file is None:
+            kind = next(kind for kind in KINDS if kind == name)
+            path = self.key_path
+            if number == 1 and read_key(path).key_type == kind:
+                key_id = KEY_ID
+            else:
+                path = self.folder / f"key-{number}-{kind}.pem"
+                self._make_private(path, lambda: new_private_key(kind))
+            file = read_key(path)
+        key_id = key_id or key_id_of(file.public_key)
+        exchange.register_key(account, key_id, file.public_key)
+        return ServedKey(key_id=key_id, key_type=file.key_type, private_key_path=str(path) if file.is_private else None)
+
     # -- its clock --
 
     def offset_ms(self) -> int:
@@ -285,16 +348,13 @@ class Simulator:
                     path.unlink()
 
     def credentials(self) -> tuple[str, PrivateKey]:
-        """The key of the account: id and private key. Made on first use, readable by its owner only."""
+        """The key of the account: id and private key. Made on first use, readable by its owner only.
+
+        An Ed25519 one, which signs in a tenth of the time; where `serve` is the first to need it, of the type it names.
+        """
         from kalshi_cli.exchange.signing import load_key
 
-        def new_key() -> bytes:
-            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-            from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-            return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-        self._make_private(self.key_path, new_key)
+        self._make_private(self.key_path, lambda: new_private_key("ed25519"))
         return KEY_ID, load_key(self.key_path)
 
     def _make_private(self, path: Path, make: Callable[[], bytes]) -> None:

@@ -426,6 +426,6 @@ class App:
         """Do something to the simulated exchange that no member can, wherever it runs."""
         return self.simulator.control(command, fields)
 
-    def serve(self, ready: Callable[[Address], None], port: int) -> None:
+    def serve(self, ready: Callable[[Address], None], port: int, keys: list[str], accounts: int) -> None:
         """Serve the simulated exchange from this thread until a signal."""
-        self.simulator.serve(ready, port)
+        self.simulator.serve(ready, port, keys, accounts)

@@ -462,6 +462,10 @@ class Exchange:
     def accounts(self) -> list[str]:
         return list(self._state.members)
 
+    def user_id(self, account: str) -> str:
+        """Return the id by which other members know an account."""
+        return self._state.members[account].record.user_id
+
     def fees_collected(self) -> Money:
         return self._state.switches.fees_collected
 
