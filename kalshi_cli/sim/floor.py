@@ -172,7 +172,7 @@ class Floor:
         """Why an order cannot be cancelled or made smaller now."""
         if self.state.switches.pause_of(order.exchange_index) == "exchange":
             return Refusal(409, "exchange_is_paused")
-        if self.state.markets[order.ticker].status(now) is MarketStatus.CLOSED:
+        if self.state.markets[order.ticker].status(now) not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
             return Refusal(self.state.options.inactive_status, "market_inactive")
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import msgspec
 
 from kalshi_cli.core.model import FeeSchedule
@@ -24,8 +26,13 @@ from kalshi_cli.sim.records import (
 from kalshi_cli.sim.state import State
 from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
-CLOSE_CANCEL_MS = 1_000
-"""Orders leave a closed market this long after its close; until then even cancels are refused."""
+
+def linger_ms(ticker: str) -> int:
+    """Return how long after its close the orders of a market leave it: 6 to 8 seconds, as recorded in May 2026.
+
+    Until then even cancels are refused, also where the result is known earlier.
+    """
+    return 6_000 + crc32(ticker.encode()) % 2_000
 
 
 KEEP_SETTLED_MS = 3_600_000
@@ -58,7 +65,7 @@ class Lifecycle:
         if market.determined is not None:
             self.agenda.put(Ts(market.determined + market.spec.settlement_timer_s * 1000), "pay", ticker)
         if not market.is_cleared:
-            self.agenda.put(Ts(market.close_time + CLOSE_CANCEL_MS), "close", ticker)
+            self.agenda.put(Ts(market.close_time + linger_ms(ticker)), "close", ticker)
 
     # -- listing --
 
@@ -153,7 +160,6 @@ class Lifecycle:
             raise ValueError(f"{ticker} is settled already")
         if now < market.close_time:
             self.set_close_time(ticker, now, now)
-        self._clear(market, now)
         market.is_amended = market.determined is not None and (market.is_amended or value != market.value)
         market.is_disputed = False
         market.value, market.expiration_value, market.determined = value, expiration_value, now
@@ -188,7 +194,7 @@ class Lifecycle:
             market = self.state.markets.get(which)
             if market is None:
                 continue
-            if what == "close" and due >= market.close_time + CLOSE_CANCEL_MS:
+            if what == "close" and due >= market.close_time + linger_ms(which):
                 self._clear(market, due)
             elif what == "pay" and self._is_payable(market, due):
                 self._pay(market, due)
@@ -217,6 +223,7 @@ class Lifecycle:
         self.state.happened.append(BookCleared(market.spec.ticker))
 
     def _pay(self, market: MarketRecord, now: Ts) -> None:
+        self._clear(market, now)  # where the timer is shorter than orders linger
         for member in self.state.members.values():
             for purse in member.purses.values():
                 holding = purse.holdings.get(market.spec.ticker)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import gzip
 import json
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from sim_build import ED_KEY, KEYS, T0, Caller, make_exchange, new_ids, public_pem, quote
+from sim_build import ED_KEY, KEYS, ORDERS, T0, TICKER, Caller, make_exchange, make_market, new_ids, public_pem, quote
 
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.units import Ts, dollars
+from kalshi_cli.units import Price, Ts, dollars, parse_ts
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
+TAPES = DATA / "tapes"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
 
 # -- fills --
@@ -182,3 +184,72 @@ def test_a_combo_names_its_legs_as_its_custom_strike() -> None:
     assert strike["Associated Markets"] == ",".join(leg["market_ticker"] for leg in legs)
     assert strike["Associated Market Sides"] == "yes,yes"
     assert strike["Multivariate Event Ticker"] == made["event_ticker"]
+
+
+# -- the close --
+
+
+@pytest.mark.parametrize("is_decided", [False, True])
+def test_orders_linger_six_to_eight_seconds_in_a_closed_market(is_decided: bool) -> None:
+    alice = Caller(make_exchange())
+    exchange = alice.exchange
+    stream = alice.connect()
+    stream.send("subscribe", channels=["orderbook_delta"], market_tickers=[TICKER])
+    _, made = alice.place("bid", "0.40", "5")
+    alice.now = close = Ts(T0 + 60_000)
+    exchange.set_close_time(TICKER, close, close)
+    if is_decided:
+        exchange.settle(TICKER, Price(0), close)
+    stream.frames()
+    for after in range(0, 6_000, 500):
+        alice.now = Ts(close + after)
+        exchange.advance(alice.now)
+        for answer in (alice("DELETE", f"{ORDERS}/{made['order_id']}"), alice.place("bid", "0.30", "1")):
+            assert (answer[0], answer[1]["error"]["code"]) == (400, "market_inactive")
+        assert alice.get(f"/portfolio/orders/{made['order_id']}")["order"]["status"] == "resting"
+    assert stream.frames() == []
+    alice.now = Ts(close + 8_000)
+    exchange.advance(alice.now)
+    [cleared] = stream.frames()
+    assert cleared["type"] == "orderbook_snapshot"
+    assert not {"yes_dollars_fp", "no_dollars_fp"} & set(cleared["msg"])
+    order = alice.get(f"/portfolio/orders/{made['order_id']}")["order"]
+    left = parse_ts(order["last_update_time"]) - close
+    assert (order["status"], 6_000 <= left <= 8_000) == ("canceled", True)
+
+
+def test_a_payout_does_not_wait_for_lingering_orders() -> None:
+    alice = Caller(make_exchange())
+    alice.exchange.list_market(make_market("KXSIM-26JUN-QUICK", settlement_timer_s=2), T0)
+    _, made = alice.place("bid", "0.40", "5", ticker="KXSIM-26JUN-QUICK")
+    alice.exchange.settle("KXSIM-26JUN-QUICK", Price(0), T0)
+    alice.now = Ts(T0 + 2_000)
+    assert alice.get("/markets/KXSIM-26JUN-QUICK")["market"]["status"] == "finalized"
+    assert alice.get(f"/portfolio/orders/{made['order_id']}")["order"]["status"] == "canceled"
+    assert alice.exchange.cash("alice") == dollars(1_000)
+
+
+def test_a_market_of_two_minutes_is_not_paid_before_its_book_is_empty() -> None:
+    exchange, _ = a_world()
+    markets = public(exchange, "/markets?series_ticker=KXQUICKSETTLE", T0)["markets"]
+    assert markets
+    assert all(market["settlement_timer_seconds"] > 8 for market in markets)
+
+
+@needs_recordings
+def test_recorded_books_are_emptied_some_seconds_after_the_close() -> None:
+    closes = {one["ticker"]: parse_ts(one["close_time"]) for one in json.loads((TAPES / "results.json").read_text())}
+    waits = []
+    for tape in sorted(TAPES.glob("*.jsonl.gz"))[:6]:
+        offsets: list[float] = []
+        for line in gzip.decompress(tape.read_bytes()).decode().splitlines():
+            if '"orderbook_delta"' not in line and '"orderbook_snapshot"' not in line:
+                continue
+            recorded = json.loads(line)
+            frame, at = recorded["frame"], recorded["recv_ns"] / 1e6
+            if frame["type"] == "orderbook_delta" and "ts_ms" in frame["msg"]:
+                offsets.append(at - frame["msg"]["ts_ms"])
+            elif frame["type"] == "orderbook_snapshot" and not any("dollars_fp" in key for key in frame["msg"]):
+                waits.append(at - statistics.median(offsets) - closes[frame["msg"]["market_ticker"]])
+    assert len(waits) >= 2
+    assert all(5_500 <= wait <= 8_500 for wait in waits), waits

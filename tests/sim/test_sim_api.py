@@ -24,6 +24,7 @@ from sim_build import (
 
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.api import STREAM_PATH
+from kalshi_cli.sim.lifecycle import linger_ms
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.units import Price, Ts, parse_price
@@ -555,7 +556,7 @@ def test_after_the_close_nothing_is_accepted_and_orders_go_shortly_after(alice: 
     assert code(alice.place("bid", "0.5", "1")[1]) == "market_inactive"
     status, body = alice("DELETE", f"{ORDERS}/{made['order_id']}")
     assert (status, code(body)) == (400, "market_inactive")
-    alice.now = Ts(T0 + DAY + 1_000)
+    alice.now = Ts(T0 + DAY + linger_ms(TICKER))
     assert alice.get(f"/portfolio/orders/{made['order_id']}")["order"]["status"] == "canceled"
 
 

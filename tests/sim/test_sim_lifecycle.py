@@ -25,6 +25,7 @@ from sim_build import (
 from kalshi_cli.core.model import ASK, FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
+from kalshi_cli.sim.lifecycle import linger_ms
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.records import StateRecord
 from kalshi_cli.sim.rest.replies import Request
@@ -123,12 +124,12 @@ def test_only_what_is_determined_can_be_disputed_and_only_what_is_not_paid_settl
 
 def test_a_close_that_moves_out_again_opens_the_market_and_closes_it_once_more(alice: Caller) -> None:
     alice.exchange.set_close_time(TICKER, T0, T0)
-    alice.exchange.advance(Ts(T0 + 2_000))
+    alice.exchange.advance(Ts(T0 + 9_000))
     assert status_of(alice) == "closed"
-    alice.exchange.set_close_time(TICKER, Ts(T0 + HOUR), Ts(T0 + 2_000))
-    alice.now = Ts(T0 + 3_000)
+    alice.exchange.set_close_time(TICKER, Ts(T0 + HOUR), Ts(T0 + 9_000))
+    alice.now = Ts(T0 + 10_000)
     assert alice.place("bid", "0.4", "1")[0] == 201
-    alice.exchange.advance(Ts(T0 + HOUR + 1_000))
+    alice.exchange.advance(Ts(T0 + HOUR + linger_ms(TICKER)))
     assert alice.exchange.resting("alice") == []
 
 
@@ -430,7 +431,7 @@ def test_what_fell_due_in_a_gap_is_done_as_of_its_moment(alice: Caller) -> None:
         return parse_ts(alice.get(f"/portfolio/orders/{order_id}")["order"]["last_update_time"])
 
     assert changed(placed["order_id"]) == expires * 1000
-    assert changed(resting["order_id"]) == T0 + DAY + 1_000
+    assert changed(resting["order_id"]) == T0 + DAY + linger_ms(TICKER)
 
 
 def test_a_payout_is_as_old_as_its_timer_however_late_it_is_looked_at(alice: Caller) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sim_build import DAY, ORDERS, T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
 
 from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.sim.lifecycle import linger_ms
 from kalshi_cli.sim.listing import EventSpec, NewOrder, SimOptions
 from kalshi_cli.units import Price, Qty, Ts, parse_price, parse_qty
 
@@ -208,7 +209,7 @@ def test_reasons_say_why_an_order_ended(alice: Caller) -> None:
     alice.place("ask", "0.4", "1")
     assert reason() == "SelfTradeCancel"
     alice.exchange.set_close_time(TICKER, Ts(T0 + 5_000), T0)
-    alice.exchange.advance(Ts(T0 + 6_000))
+    alice.exchange.advance(Ts(T0 + 5_000 + linger_ms(TICKER)))
     assert reason() == "CloseCancel"
 
 
@@ -268,7 +269,7 @@ def test_pauses_and_moved_closes_are_told(alice: Caller) -> None:
 def test_a_closed_market_sends_an_empty_snapshot_with_the_next_seq(alice: Caller) -> None:
     quote(alice.exchange, BID, "0.47", "3")
     listener, _ = subscribe(alice, "orderbook_delta", market_tickers=[TICKER])
-    alice.exchange.advance(Ts(T0 + DAY + 1_000))
+    alice.exchange.advance(Ts(T0 + DAY + linger_ms(TICKER)))
     [snapshot] = listener.frames()
     assert (snapshot["type"], snapshot["seq"]) == ("orderbook_snapshot", 2)
     assert not {"yes_dollars_fp", "no_dollars_fp"} & set(snapshot["msg"])

@@ -32,7 +32,7 @@ def test_every_operation_has_a_route_in_the_simulated_exchange() -> None:
     specs_or_skip()
     router = make_exchange()._router
     without = {str(each) for each in operations() if router.find(each.method.upper(), each.template) is None}
-    assert without == set(EXCLUDED)
+    assert without == {name for name in EXCLUDED if "/fcm/" in name}, "keys are made here, but not by our client"
 
 
 def test_what_is_left_out_is_in_the_specification() -> None:

@@ -150,7 +150,7 @@ def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: Source, 
 
 
 def quick_settle(paths: Paths, now: Ts) -> Iterator[Listing]:
-    """A new pair each minute, open for two minutes and paid a few seconds later: a whole market life to watch."""
+    """A new pair each minute, open for two minutes and paid ten seconds later: a whole market life to watch."""
     minute = now - now % MINUTE
     for close in (Ts(minute + MINUTE), Ts(minute + 2 * MINUTE)):
         event = f"KXQUICKSETTLE-{day_code(close)}H{time_code(close, '%H%M')}"
@@ -191,7 +191,7 @@ def _up_or_down(
         close_time=close,
         expected_expiration_time=Ts(close + MINUTE),
         latest_expiration_time=Ts(close + 7 * DAY),
-        settlement_timer_s=15 if minutes > 2 else 3,
+        settlement_timer_s=15 if minutes > 2 else 10,
         rules_primary=(
             f"If {measure} of {source.name} at {hour_words(close)} on {day_words(close)} is at least {target:.2f}, "
             "then the market resolves to Yes."
