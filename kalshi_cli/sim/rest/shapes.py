@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from zlib import crc32
 
 from kalshi_cli.core.model import ASK, BID, PriceGrid, Side
 from kalshi_cli.sim.candles import BarRecord, Range
@@ -37,6 +38,17 @@ def rfc3339(ts: Ts) -> str:
     """As on the wire: the zeros at the end of the fraction are trimmed."""
     text = format_ts(ts)
     return text[:-1].rstrip("0") + "Z" if "." in text else text
+
+
+def moment(ts: Ts, about: str) -> str:
+    """Return the time of an event in microseconds, as the wire has them; `about` is the market or else the account.
+
+    Time is kept here in milliseconds; the rest follows from the two, so one event reads the same everywhere.
+    """
+    micros = crc32(f"{about}/{ts}".encode()) % 1_000
+    text = rfc3339(ts).removesuffix("Z")
+    digits = f"{ts % 1_000:03d}{micros:03d}".rstrip("0")
+    return f"{text.partition('.')[0]}.{digits}Z" if digits else f"{text}Z"
 
 
 def no_price(price: Price) -> str:
@@ -115,8 +127,8 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
         "title": spec.title,
         "yes_sub_title": spec.yes_sub_title,
         "no_sub_title": spec.no_sub_title,
-        "created_time": rfc3339(market.announced),
-        "updated_time": rfc3339(market.updated),
+        "created_time": moment(market.announced, spec.ticker),
+        "updated_time": moment(market.updated, spec.ticker),
         "open_time": rfc3339(spec.open_time),
         "close_time": rfc3339(market.close_time),
         "expected_expiration_time": rfc3339(expected),
@@ -162,7 +174,7 @@ def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | N
     if market.value is not None:
         shown["settlement_value_dollars"] = format_price(market.value)
     if market.settled is not None:
-        shown["settlement_ts"] = rfc3339(market.settled)
+        shown["settlement_ts"] = moment(market.settled, spec.ticker)
     if spec.legs:
         shown |= {"mve_collection_ticker": spec.collection, "mve_selected_legs": legs_json(spec.legs)}
     return shown
@@ -265,8 +277,8 @@ def order_json(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
         "maker_fill_cost_dollars": format_money(order.maker_cost),
         "taker_fees_dollars": format_money(order.taker_fees),
         "maker_fees_dollars": format_money(order.maker_fees),
-        "created_time": rfc3339(order.created),
-        "last_update_time": rfc3339(order.updated),
+        "created_time": moment(order.created, order.ticker),
+        "last_update_time": moment(order.updated, order.ticker),
         "self_trade_prevention_type": "maker" if order.stp_maker else "taker_at_cross",
         "cancel_order_on_pause": order.cancel_on_pause,
         "subaccount_number": order.subaccount,
@@ -305,7 +317,7 @@ def fill_json(fill: FillRecord) -> Json:
         "no_price_dollars": no_price(fill.price),
         "is_taker": fill.is_taker,
         "fee_cost": format_money(fill.fee),
-        "created_time": rfc3339(fill.ts),
+        "created_time": moment(fill.ts, fill.ticker),
         "ts": fill.ts // 1000,
         "subaccount_number": fill.subaccount,
     }
@@ -321,7 +333,7 @@ def trade_json(trade: TradeRecord) -> Json:
         "taker_outcome_side": outcome(trade.taker_side),
         "taker_book_side": trade.taker_side.value,
         "taker_side": outcome(trade.taker_side),
-        "created_time": rfc3339(trade.ts),
+        "created_time": moment(trade.ts, trade.ticker),
         "is_block_trade": trade.is_block,
     }
 
@@ -335,7 +347,7 @@ def position_json(holding: HoldingRecord) -> Json:
         "market_exposure_dollars": format_money(holding.cost),
         "realized_pnl_dollars": format_money(holding.realized),
         "fees_paid_dollars": format_money(holding.fees),
-        "last_updated_ts": rfc3339(holding.updated),
+        "last_updated_ts": moment(holding.updated, holding.ticker),
     }
 
 
@@ -364,7 +376,7 @@ def settlement_json(settlement: SettlementRecord) -> Json:
         "no_count_fp": format_qty(settlement.no_qty),
         "no_total_cost_dollars": format_money(settlement.no_cost),
         "revenue": settlement.revenue // 10_000,
-        "settled_time": rfc3339(settlement.ts),
+        "settled_time": moment(settlement.ts, settlement.ticker),
         "fee_cost": format_money(settlement.fee),
         "value": settlement.value // 100,
     }

@@ -29,6 +29,7 @@ from kalshi_cli.sim.rest.shapes import (
     fill_action,
     legacy,
     levels_json,
+    moment,
     no_price,
     outcome,
     ranges,
@@ -58,7 +59,7 @@ def delta_msg(change: BookChange, market_id: str, *, use_yes_price: bool, is_own
         "price_dollars": no_price(change.price) if is_no_scale else format_price(change.price),
         "delta_fp": format_qty(change.delta),
         "side": outcome(change.side),
-        "ts": rfc3339(change.ts),
+        "ts": moment(change.ts, change.ticker),
         "ts_ms": change.ts,
     }
     if is_own:
@@ -90,7 +91,7 @@ def ticker_msg(market: MarketRecord, book: Book, now: Ts) -> Json:
         "dollar_open_interest": market.open_interest // 100,
         "ts": now // 1000,
         "ts_ms": now,
-        "time": rfc3339(now),
+        "time": moment(now, market.spec.ticker),
     }
 
 
@@ -157,9 +158,9 @@ def user_order_msg(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
         "maker_fees_dollars": format_money(order.maker_fees),
         "client_order_id": order.client_order_id,
         "self_trade_prevention_type": "maker" if order.stp_maker else "taker_at_cross",
-        "created_time": rfc3339(order.created),
+        "created_time": moment(order.created, order.ticker),
         "created_ts_ms": order.created,
-        "last_update_time": rfc3339(order.updated),
+        "last_update_time": moment(order.updated, order.ticker),
         "last_updated_ts_ms": order.updated,
         "subaccount_number": order.subaccount,
     }
