@@ -174,6 +174,7 @@ EVENTS = (
 )  # fmt: skip
 """What something is about; every alert is about one of them."""
 
+
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody to tell. It hears of what is in one of `tiers`, or about one of `events`. Its address is a secret."""
 

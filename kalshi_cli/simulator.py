@@ -1,7 +1,7 @@
-"""The simulated exchange of a state directory: found where somebody serves it, else opened in this process.
+"""The simulated exchange of a state directory: on disk, and where a process serves it.
 
-One process at a time has it open, by an OS lock. A one-shot command opens it without sockets and closes it again; `sim
-serve` and `trade` serve it over real ones, and say where in a file beside it.
+One process at a time has it open, by an OS lock: a background server that a command started (`app.background`), `sim
+serve`, or a program that opens it as a library. A server writes its address into a file beside it.
 
 Its time is the machine's, moved by what the file `clock` says; signatures are made and held against the machine's.
 """
@@ -29,41 +29,37 @@ from kalshi_cli.errors import (
     UsageError,
 )
 from kalshi_cli.files import open_regular, read_regular
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.keys import KINDS, ReadKey, ServedAccount, ServedKey, key_id_of, new_private_key, read_key
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.world.world import World
-from kalshi_cli.store.journal import SqliteJournal
+from kalshi_cli.sim.announcement import Address, Announcement, build_of
+from kalshi_cli.sim.keys import KINDS, Kind, ReadKey, ServedAccount, ServedKey, key_id_of, new_private_key, read_key
 from kalshi_cli.store.lock import holder, lock
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.signing import PrivateKey
+    from kalshi_cli.sim.api import Exchange
     from kalshi_cli.sim.controls import Controls, Report
+    from kalshi_cli.sim.listing import SimOptions
     from kalshi_cli.sim.server import SimServer
     from kalshi_cli.sim.spot import SpotVenues
+    from kalshi_cli.sim.world.world import World
 
 ACCOUNT = "trader"
 KEY_ID = "00000000-0000-4000-8000-00000000cafe"
 """The key of the account that this program trades with. It opens nothing but this simulated exchange."""
 
 WAIT_S = 10.0
-"""How long a command waits for another one-shot command to let go of the exchange."""
+"""How long a program that opens the exchange waits for another one to close it, or to end."""
+
+END_WITHIN_S = 10.0
+UNUSED_WITHIN_S = 1.0
+"""How long a server is asked to make way: a command that is about to end still has its connection."""
+
+LOCKS = ("lock", "start.lock")
+"""Files that stay: with one removed, two processes could lock two files of one name."""
 
 ASK_WITHIN_S = 20.0
 LONGEST_REPLY = 1 << 20
 LOOK_EVERY_S = 0.25
 """How often a process looks whether another one moved the clock."""
-
-
-class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a served exchange answers, a key of its first account, and all accounts that it was asked for."""
-
-    rest_url: str
-    ws_url: str
-    key_id: str
-    private_key_path: str
-    pid: int
-    accounts: tuple[ServedAccount, ...] = ()
 
 
 class Simulator:
@@ -75,7 +71,7 @@ class Simulator:
         self.folder = folder
         self.account = ACCOUNT
         self.key_path = folder / "key.pem"
-        self._options = options
+        self.options = options
         self._is_seed_chosen = is_seed_chosen
         self.clock: Clock = ShiftedClock(clock, self.offset_ms)
         """The world's time, also while another process moves it; durations are the machine's."""
@@ -83,65 +79,133 @@ class Simulator:
         self._new_id = new_id
         self._lock_path = folder / "lock"
         self._address_path = folder / "address.json"
+        self._port_path = folder / "port"
         self._clock_path = folder / "clock"
         self._token_path = folder / "control.token"
         self._offset_ms, self._look_again_at = 0, 0.0
 
-    def serving(self) -> Address | None:
-        """Where it is served now, if it is."""
+    def serving(self) -> Announcement | None:
+        """Return where it is served now; None where no process does, whatever an old file says."""
         who = holder(self._lock_path)
         if who is None:
             return None
         try:
-            address = msgspec.json.decode(_read(self._address_path), type=Address)
+            found = msgspec.json.decode(_read(self._address_path), type=Announcement)
         except (FileNotFoundError, msgspec.DecodeError, RecursionError):
             return None
-        return address if address.pid == who.pid else None
+        return found if found.pid == who.pid else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a process has it open, or is starting or ending."""
+        return holder(self._lock_path) is not None
 
     @contextmanager
-    def open(self) -> Iterator[tuple[Exchange, World]]:
-        """Take the exchange into this process, restored and moved on to now; InstanceError where another has it.
+    def open(self, *, takes_over: bool = False) -> Iterator[tuple[Exchange, World]]:
+        """Take the exchange into this process, restored and moved on to now; InstanceError where it is served.
 
-        Another one-shot command is waited for; a serving process is not: call `serving` first.
+        With `takes_over` a background server that no program uses is asked to end first.
         """
+        from kalshi_cli.sim.api import Exchange
+        from kalshi_cli.sim.world.world import World
+        from kalshi_cli.store.journal import SqliteJournal
+
         with ExitStack() as stack:
-            until = self._clock.monotonic() + WAIT_S
-            while True:
-                try:
-                    stack.enter_context(lock(self._lock_path, self._clock))
-                    break
-                except InstanceError as error:
-                    if self.serving() is not None:
-                        raise
-                    if self._clock.monotonic() > until:
-                        raise InstanceError(
-                            f"the simulated exchange is still being started, or used, by another program "
-                            f"({holder(self._lock_path) or 'gone now'})",
-                            hint="try again in a moment; kalshi status shows whether it is a loop",
-                        ) from error
-                    self._clock.sleep(0.05)
+            self._hold(stack, takes_over=takes_over)
             journal = SqliteJournal(self.folder / "exchange.db")
             stack.callback(journal.close)
             seed = self._seed()
             exchange = Exchange(
-                new_id=self._new_id, options=_options(self._options), journal=journal, offset_ms=self.offset_ms
+                new_id=self._new_id, options=_options(self.options), journal=journal, offset_ms=self.offset_ms
             )
             is_restored = exchange.restore()
             now = self.clock.now()
-            world = World(exchange, seed=seed, start=now, speed=self._options.speed)
+            world = World(exchange, seed=seed, start=now, speed=self.options.speed)
             world.ensure_open(now)
             if not is_restored or ACCOUNT not in exchange.accounts():
-                exchange.add_account(ACCOUNT, self._options.starting_cash)
+                exchange.add_account(ACCOUNT, self.options.starting_cash)
             exchange.register_key(ACCOUNT, KEY_ID, self._public_key())
             yield exchange, world
 
-    def _seed(self) -> int:
+    def _hold(self, stack: ExitStack, *, takes_over: bool) -> None:
+        """Hold the lock until the stack closes; wait a while for a program that is starting or ending."""
+        until = self._clock.monotonic() + WAIT_S
+        while True:
+            try:
+                stack.enter_context(lock(self._lock_path, self._clock))
+                return
+            except InstanceError as error:
+                found = self.serving()
+                if found is not None and not (takes_over and found.is_background and self.end_unused(found)):
+                    raise InstanceError(
+                        f"the simulated exchange is served by pid {found.pid}, and in use",
+                        hint="kalshi sim status shows it; kalshi sim stop ends it",
+                    ) from error
+                if self._clock.monotonic() > until:
+                    raise InstanceError(
+                        f"the simulated exchange is still being started, or used, by another program "
+                        f"({holder(self._lock_path) or 'gone now'})",
+                        hint="try again in a moment; kalshi sim status shows who serves it",
+                    ) from error
+                self._clock.sleep(0.05)
+
+    def end_unused(self, found: Announcement) -> bool:
+        """Ask this server to end unless other programs are connected; return whether it ended."""
+        from kalshi_cli.sim.controls import ControlError
+
+        until = self._clock.monotonic() + UNUSED_WITHIN_S
+        while True:
+            try:
+                self._ask(found, "stop", b"")
+                break
+            except UnreachableError:
+                break  # it is ending already
+            except ControlError:
+                if self._clock.monotonic() > until:
+                    return False
+                self._clock.sleep(0.05)
+        return self.has_ended(found.pid)
+
+    def stop(self) -> Announcement | None:
+        """End the server, whatever is connected to it; return which one it was, None where no process serves it."""
+        found, until = self.serving(), self._clock.monotonic() + END_WITHIN_S
+        while found is None and self.is_open and self._clock.monotonic() < until:  # it is starting
+            self._clock.sleep(0.05)
+            found = self.serving()
+        if found is None:
+            return None
+        try:
+            os.kill(found.pid, signal.SIGTERM)
+        except OSError as error:
+            raise StateError(f"cannot end pid {found.pid}: {error.strerror}") from error
+        if not self.has_ended(found.pid):
+            raise UnreachableError(
+                f"the server of the simulated exchange, pid {found.pid}, does not end", hint=f"kill -9 {found.pid}"
+            )
+        return found
+
+    def has_ended(self, pid: int) -> bool:
+        """Wait a while until this process has closed the exchange; return whether it did."""
+        until = self._clock.monotonic() + END_WITHIN_S
+        while (who := holder(self._lock_path)) is not None and who.pid == pid:
+            if self._clock.monotonic() > until:
+                return False
+            self._clock.sleep(0.02)
+        return True
+
+    def check_seed(self) -> None:
+        """Raise UsageError where another seed was chosen than the one that the exchange was made with."""
+        if self.folder.exists():
+            self._seed(is_new=False)
+
+    def _seed(self, *, is_new: bool = True) -> int:
         """The seed this exchange was made with: another would move every price under positions that are held."""
-        path, wanted = self.folder / "seed", self._options.seed
+        path, wanted = self.folder / "seed", self.options.seed
         try:
             made_with = int(_read(path))
         except (FileNotFoundError, ValueError):
-            _write(path, str(wanted).encode())
+            if is_new:
+                _write(path, str(wanted).encode())
             return wanted
         if self._is_seed_chosen and made_with != wanted:
             raise UsageError(
@@ -152,19 +216,17 @@ class Simulator:
         return made_with
 
     @contextmanager
-    def announce(self, rest_url: str, ws_url: str, accounts: tuple[ServedAccount, ...] = ()) -> Iterator[Address]:
-        """Say where it is served, and for whom, for as long as it is."""
+    def announce(
+        self, rest_url: str, ws_url: str, accounts: tuple[ServedAccount, ...] = (), *, is_background: bool = False
+    ) -> Iterator[Announcement]:
+        """Write down where it is served, and for whom, for as long as it is."""
         keys = accounts[0].keys if accounts else ()
-        found = next(((key.key_id, key.private_key_path) for key in keys if key.private_key_path), None)
-        key_id, key_path = found or (KEY_ID, str(self.key_path))
-        address = Address(
-            rest_url=rest_url,
-            ws_url=ws_url,
-            key_id=key_id,
-            private_key_path=key_path,
-            pid=os.getpid(),
-            accounts=accounts,
-        )
+        named = next(((key.key_id, key.private_key_path) for key in keys if key.private_key_path), None)
+        key_id, key_path = named or (KEY_ID, str(self.key_path))
+        address = Announcement(
+            rest_url=rest_url, ws_url=ws_url, key_id=key_id, private_key_path=key_path, pid=os.getpid(),
+            accounts=accounts, since=self._clock.now(), build=build_of(self.options), is_background=is_background,
+        )  # fmt: skip
         draft = self._address_path.with_suffix(".new")
         _write(draft, msgspec.json.encode(address))
         draft.replace(self._address_path)
@@ -179,32 +241,46 @@ class Simulator:
         port: int = 0,
         keys: Sequence[str] = (),
         accounts: int = 1,
+        *,
+        idle_s: float | None = None,
     ) -> None:
         """Serve it from this thread until a signal. SIGTERM ends it in as good order as SIGINT does.
 
         `keys` are `rsa`, `ed25519` or names of PEM files. Each account gets one of each type that is named, the first
         account those of the files too. Without any they have the type of the key that is there.
 
-        The server hands a signal on once its sockets are closed; by default that would end the process at once.
+        With `idle_s` this is the background server, which ends when it was not used for so long. Without, one that
+        nobody uses makes way. uvicorn hands a signal on once its sockets are closed; by default that would end the
+        process at once.
         """
 
         def end(_number: int, _frame: object) -> None:
             raise SystemExit(ExitCode.TERMINATED)
 
+        is_background = idle_s is not None
         files = {name: read_key(Path(name).expanduser()) for name in keys if name not in KINDS}
-        own = next((kind for name in keys for kind in KINDS if kind == name), "ed25519")
+        own: Kind = next((kind for name in keys for kind in KINDS if kind == name), "ed25519")
         self._make_private(self.key_path, lambda: new_private_key(own))
         before = signal.signal(signal.SIGTERM, end)
         try:
-            with self.open() as (exchange, world):
+            with self.open(takes_over=not is_background) as (exchange, world):
                 served = self._admit(exchange, keys, files, accounts)
-                server = self.server(exchange, world, port)
-                with self.announce(server.rest_url, server.ws_url, served) as address:
+                server = self._server_at_last_port(exchange, world, idle_s) if is_background else None
+                server = server or self.server(exchange, world, port, idle_s)
+                _write(self._port_path, str(server.port).encode())
+                with self.announce(server.rest_url, server.ws_url, served, is_background=is_background) as announced:
+                    address = msgspec.convert(announced, Address, from_attributes=True)
                     server.serve_forever(lambda: ready(address))
         finally:
             signal.signal(signal.SIGTERM, before)
 
-    def server(self, exchange: Exchange, world: World, port: int = 0) -> SimServer:
+    def _server_at_last_port(self, exchange: Exchange, world: World, idle_s: float | None) -> SimServer | None:
+        """Return a server at the port of the last one, where loops that used that one look for it; None if taken."""
+        with suppress(FileNotFoundError, ValueError, OSError, OverflowError):
+            return self.server(exchange, world, int(_read(self._port_path)), idle_s)
+        return None
+
+    def server(self, exchange: Exchange, world: World, port: int = 0, idle_s: float | None = None) -> SimServer:
         """What serves it, with its controls."""
         from kalshi_cli.sim.control_route import ControlRoute
         from kalshi_cli.sim.server import SimServer
@@ -212,25 +288,23 @@ class Simulator:
 
         spots = SpotVenues(world.seed, world.spot)
         route = ControlRoute(self._controls(exchange, world, spots), self._token())
-        return SimServer(exchange, self.clock, port=port, on_advance=world.advance, controls=route, spots=spots)
+        return SimServer(
+            exchange, self.clock, port=port, on_advance=world.advance, controls=route, spots=spots, idle_s=idle_s
+        )
 
     def _controls(self, exchange: Exchange, world: World, spots: SpotVenues | None = None) -> Controls:
         from kalshi_cli.sim.controls import Controls
 
         return Controls(exchange, world, self.offset_ms, self._shift, spots)
 
-    def control(self, name: str, fields: dict[str, object]) -> Report:
-        """Do this to it, wherever it is open. UsageError, NotFoundError or ExchangeError where it cannot be done."""
+    def control(self, name: str, fields: dict[str, object], find: Callable[[], Address]) -> Report:
+        """Have the server that `find` returns do this. UsageError, NotFoundError or ExchangeError where it cannot."""
         from kalshi_cli.sim.controls import ControlError, read_command
 
         body = msgspec.json.encode(fields)
         try:
-            command = read_command(name, body)
-            address = self.serving()
-            if address is not None:
-                return self._ask(address, name, body)
-            with self.open() as (exchange, world):
-                return self._controls(exchange, world).perform(command, self.clock.now())
+            read_command(name, body)
+            return self._ask(find(), name, body)
         except ControlError as error:
             if error.code == "not_found":
                 raise NotFoundError(error.message, hint="kalshi markets --all lists them") from error
@@ -279,7 +353,7 @@ class Simulator:
         for number in range(1, count + 1):
             account = ACCOUNT if number == 1 else f"{ACCOUNT}-{number}"
             if account not in exchange.accounts():
-                exchange.add_account(account, self._options.starting_cash)
+                exchange.add_account(account, self.options.starting_cash)
             kinds = [name for name in dict.fromkeys(keys) if name in KINDS or number == 1] or ["rsa"]
             served = [self._admit_key(exchange, account, number, name, files.get(name)) for name in kinds]
             found.append(
@@ -339,12 +413,13 @@ class Simulator:
         return _read(self._token_path).decode()
 
     def reset(self) -> None:
-        """Forget everything: accounts, orders, markets. InstanceError while somebody has it open."""
+        """Forget everything: accounts, orders, markets. InstanceError while a program uses it."""
         if not self.folder.exists():
             return
-        with lock(self._lock_path, self._clock):
+        with ExitStack() as stack:
+            self._hold(stack, takes_over=True)
             for path in self.folder.iterdir():
-                if path != self._lock_path:
+                if path.name not in LOCKS:
                     path.unlink()
 
     def credentials(self) -> tuple[str, PrivateKey]:
@@ -402,5 +477,7 @@ def _write(path: Path, body: bytes) -> None:
 
 def _options(chosen: Sim) -> SimOptions:
     """Every switch of the configuration that the exchange has under the same name."""
+    from kalshi_cli.sim.listing import SimOptions
+
     shared = {name: getattr(chosen, name) for name in SimOptions.__struct_fields__ if name in Sim.__struct_fields__}
     return SimOptions(**shared)

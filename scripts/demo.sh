@@ -6,6 +6,8 @@ kalshi=${1:-kalshi}
 KALSHI_ENV=sim
 KALSHI_STATE=${KALSHI_DEMO_STATE:-$(mktemp -d)}
 export KALSHI_ENV KALSHI_STATE
+trap '"$kalshi" -q sim stop' EXIT
+trap 'exit 130' INT TERM
 say() { printf '\n\033[1m$ kalshi %s\033[0m\n' "$*"; "$kalshi" "$@"; }
 
 say markets --status open --sort volume --limit 12

@@ -48,6 +48,8 @@ def main() -> None:
             screen = tmux("capture-pane", "-e", "-p")
         finally:
             tmux("kill-server")
+            stop = [f"{HERE}/.venv/bin/kalshi", "-q", "--state", f"{state}/state", "sim", "stop"]
+            subprocess.run(stop, check=False)  # noqa: S603
     with open("/dev/null", "w") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True)
         console.print(Text.from_ansi(screen.rstrip()))

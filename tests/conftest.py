@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
+from servers import end_servers
 
 from kalshi_cli import text
 
@@ -49,6 +50,22 @@ def concealed() -> Iterator[None]:
     before = set(text._concealed)
     yield
     text._concealed.intersection_update(before)
+
+
+@pytest.fixture(autouse=True)
+def no_server_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the background servers that a test's commands started; fail where a process still has an exchange open."""
+    home: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if home is not None:
+        assert end_servers(home) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_server_left_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same of what fixtures made that live longer than a test."""
+    yield
+    assert end_servers(tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from kalshi_cli.desk.place import Ticket
 from kalshi_cli.desk.portfolio import KEYS
 from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import TradeRequest
-from kalshi_cli.errors import CredentialsError, HaltedError, InstanceError, RefusedError
+from kalshi_cli.errors import CredentialsError, HaltedError, InstanceError, RefusedError, UnreachableError
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
@@ -196,15 +196,15 @@ def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: De
         assert cancel_everything(app, Scope()).canceled == 0, "it left nothing behind"
 
 
-def test_a_command_finds_the_exchange_that_a_loop_serves(desk: Desk) -> None:
-    """Two apps at once: the second speaks to the first one's exchange over a socket."""
+def test_a_command_beside_a_loop_speaks_to_the_same_exchange(desk: Desk) -> None:
+    """Two apps at once, both over sockets."""
     with desk.app() as first:
         second_saw: list[Any] = []
 
         def look(_plan: Plan) -> None:
             def other() -> None:
                 with desk.app() as second:
-                    assert second.ws_url
+                    assert second.ws_url == first.ws_url
                     second_saw.append((second.client.balance().cash, place(second).status))
 
             thread = threading.Thread(target=other)
@@ -232,7 +232,7 @@ class Interrupted(SystemClock):
         super().sleep(seconds)
 
 
-def test_a_command_beside_a_loop_that_is_starting_waits_for_what_it_opens_to_be_served(desk: Desk) -> None:
+def test_a_command_waits_for_a_server_that_is_starting(desk: Desk) -> None:
     with desk.app() as starting, ExitStack() as served, desk.app() as command:
         exchange, world = served.enter_context(starting.simulator.open())
         server = starting.simulator.server(exchange, world)
@@ -247,16 +247,16 @@ def test_a_command_beside_a_loop_that_is_starting_waits_for_what_it_opens_to_be_
         assert clock.waits >= 3, "it did wait"
 
 
-def test_a_command_does_not_wait_for_ever_for_a_loop_that_starts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kalshi_cli.simulator.WAIT_S", 0.1)
+def test_a_command_does_not_wait_for_ever_for_a_server_that_starts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kalshi_cli.app.background.START_WITHIN_S", 0.1)
     with (
         desk.app() as starting,
         desk.app() as command,
         starting.simulator.open(),
-        pytest.raises(InstanceError, match="still being started, or used") as told,
+        pytest.raises(UnreachableError, match="does not answer within") as told,
     ):
         command.client.balance()
-    assert "try again in a moment" in told.value.hint
+    assert "kalshi sim stop" in told.value.hint
 
 
 # -- which of account and paper a status is of ------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def in_a_loop(home: Path, tape: Path, strategy: Noted) -> None:
     config = Config(state=home / "state", env="sim", sim=Sim(speed=3))
     with ExitStack() as stack:
         app = stack.enter_context(App(config, lambda _text: None))
-        exchange, world = stack.enter_context(app.simulator.open())
+        exchange, world = stack.enter_context(app.simulator.open(takes_over=True))
         server = app.simulator.server(exchange, world)
         server.start()
         stack.callback(server.stop)

@@ -23,9 +23,10 @@ from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
 from kalshi_cli.errors import InstanceError, StateError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.sim.announcement import Address
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.simulator import ACCOUNT, KEY_ID, Address, Simulator
+from kalshi_cli.simulator import ACCOUNT, KEY_ID, Simulator
 from kalshi_cli.units import Price, Ts, contracts, dollars
 
 CLOCK = SystemClock()

@@ -3,7 +3,7 @@
 A mode is a choice of clock, feed and venue, made here and nowhere else:
 
     prod, demo        system clock    stream               the exchange
-    sim               its own clock   stream, loopback     the simulated exchange behind real sockets
+    sim               its own clock   stream, loopback     the simulated exchange, a process of its own
     --paper           system clock    stream               simulated fills against the real books
     backtest          manual clock    recordings           simulated fills against the recorded books
 """
@@ -37,7 +37,7 @@ from kalshi_cli.desk.key_lock import lock_of
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
 from kalshi_cli.desk.refusals import sent
-from kalshi_cli.errors import CredentialsError, InstanceError, KalshiError, RefusedError, StateError
+from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError, StateError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
@@ -53,11 +53,9 @@ if TYPE_CHECKING:
 
     from kalshi_cli.desk.journal import Journal
     from kalshi_cli.exchange.wire.groups import OrderGroup
+    from kalshi_cli.sim.announcement import Address, Announcement
     from kalshi_cli.sim.controls import Report
-    from kalshi_cli.simulator import Address, Simulator
-
-IN_PROCESS_URL = "http://localhost/trade-api/v2"
-"""The host of a simulated exchange opened in this process; no socket is involved."""
+    from kalshi_cli.simulator import Simulator
 
 
 class App:
@@ -75,6 +73,8 @@ class App:
         self.stack = ExitStack()
         self.before_order: Callable[[], None] = lambda: None
         """Asked, like the halt, before each attempt to place an order; a loop refuses here what comes too late."""
+        self.transport: BaseTransport | None = None
+        """Carries requests in place of sockets, for a caller who has the exchange in its own process."""
         self.run_id = self.new_id()
         """Of this invocation: in every line of the log."""
 
@@ -205,23 +205,21 @@ class App:
         self.before_order()
 
     @cached_property
-    def _endpoint(self) -> tuple[str, BaseTransport | None]:
-        """Where the exchange is. A simulated one that nobody serves is opened in this process."""
-        if not self.is_simulated:
-            return self.config.rest_url, None
-        address = self.simulator.serving()
-        if address is not None:
-            return address.rest_url, None
-        from kalshi_cli.sim.transport import SimTransport
+    def served(self) -> Announcement:
+        """The server of the simulated exchange; started in the background where there is none."""
+        from kalshi_cli.app.background import Background
 
-        try:
-            opened, _ = self.stack.enter_context(self.simulator.open())
-        except InstanceError:
-            address = self.simulator.serving()  # a loop was starting: meanwhile it serves what it had opened
-            if address is None:
-                raise
-            return address.rest_url, None
-        return IN_PROCESS_URL, SimTransport(opened, self.clock)
+        return Background(self.simulator, self.machine, self.note).find()
+
+    @property
+    def rest_url(self) -> str:
+        """Where the exchange answers requests."""
+        return self.served.rest_url if self.is_simulated else self.config.rest_url
+
+    @property
+    def ws_url(self) -> str:
+        """Where its stream is."""
+        return self.served.ws_url if self.is_simulated else self.config.ws_url
 
     def connected(
         self,
@@ -232,13 +230,12 @@ class App:
     ) -> KalshiClient:
         """A client of its own. One that is not signed asks public routes only, whatever becomes of the key."""
         exchange = self.config.exchange
-        rest_url, transport = self._endpoint
         client = KalshiClient(
-            rest_url,
+            self.rest_url,
             clock=self.clock,
             rng=self.rng,
             signer=self.signer if is_signed else None,
-            transport=transport,
+            transport=self.transport,
             limiter=self.limiter if is_signed else RateLimiter(self.clock),
             timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
             is_read_only=self.config.read_only,
@@ -260,14 +257,6 @@ class App:
             store = self.remembered()
             if store is not None:
                 store.record(alert)
-
-    @property
-    def ws_url(self) -> str:
-        """Where the stream is; empty while nobody serves the simulated exchange."""
-        if not self.is_simulated:
-            return self.config.ws_url
-        address = self.simulator.serving()
-        return address.ws_url if address is not None else ""
 
     @property
     def account(self) -> str:
@@ -423,8 +412,20 @@ class App:
                     path.unlink()
 
     def control(self, command: str, fields: dict[str, object]) -> Report:
-        """Do something to the simulated exchange that no member can, wherever it runs."""
-        return self.simulator.control(command, fields)
+        """Do something to the simulated exchange that no member can."""
+        return self.simulator.control(command, fields, lambda: self.served)
+
+    def serving(self) -> tuple[Announcement | None, Report | None]:
+        """Return which process serves the simulated exchange and how that stands, without starting one."""
+        found = self.simulator.serving()
+        if found is None:
+            return None, None
+        try:
+            return found, self.simulator.control("status", {}, lambda: found)
+        except UnreachableError:
+            if not self.simulator.has_ended(found.pid):
+                raise
+            return None, None
 
     def serve(self, ready: Callable[[Address], None], port: int, keys: list[str], accounts: int) -> None:
         """Serve the simulated exchange from this thread until a signal."""

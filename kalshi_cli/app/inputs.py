@@ -67,8 +67,7 @@ def _simulated(app: App, venue: str) -> str:
 
     if app.config.env != "sim":
         return ""
-    address = app.simulator.serving() if app.is_simulated else None
-    parts = urlsplit(address.rest_url if address is not None else app.config.rest_url)
+    parts = urlsplit(app.rest_url)
     return f"{parts.scheme}://{parts.netloc}/spot/{venue}"
 
 

@@ -96,7 +96,6 @@ class Loops:
             stack.enter_context(telling.running(",".join(request.strategies)))
             start = stack.enter_context(self._starting(store, signals, request, mode, is_paper=is_paper))
             refuse_to_start(store)
-            self._serve_if_nobody_does(stack)
             app.limiter.rank = Rank.TRADER
             health.refuse_unless_fit(app.client, home, app.tell)
             if app.signer is not None:
@@ -251,7 +250,6 @@ class Loops:
 
         strategies, path = self._strategies(request), request.path
         with ExitStack() as stack:
-            self._serve_if_nobody_does(stack)
             markets = universe(self.app.client, self.app.clock.now(), request.tickers, "")
             recorder = Recorder(path, self.app.clock)
             begun = stack.enter_context(ExitStack())
@@ -279,16 +277,6 @@ class Loops:
                     if isinstance(message, Command) or (until is not None and self.app.clock.monotonic() >= until):
                         break
             return recorder.lines
-
-    def _serve_if_nobody_does(self, stack: ExitStack) -> None:
-        """A loop on the simulated exchange speaks to it over real sockets, from a thread of this process if need be."""
-        if not self.app.is_simulated or self.app.simulator.serving() is not None:
-            return
-        exchange, world = stack.enter_context(self.app.simulator.open())
-        server = self.app.simulator.server(exchange, world)
-        server.start()
-        stack.callback(server.stop)
-        stack.enter_context(self.app.simulator.announce(server.rest_url, server.ws_url))
 
     def _stream(
         self, stack: ExitStack, markets: Sequence[Market], tap: Recorder | None = None, *, has_account: bool = False

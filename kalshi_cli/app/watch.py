@@ -61,7 +61,6 @@ class Watch(Loops):
 
         app, clock = self.app, self.app.clock
         with ExitStack() as stack:
-            self._serve_if_nobody_does(stack)
             markets = universe(app.client, clock.now(), tickers, "")
             stream = self._stream(stack, markets)
             feed: LiveFeed | Polled

@@ -34,8 +34,8 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
     (
         _CONTROL,
-        """sim serve; sim status; sim pause; sim halt; sim resume; sim close; sim settle; sim dispute;
-        sim amend; sim clock; sim shuffle; sim stream; sim spot""",
+        """sim serve; sim start; sim stop; sim status; sim pause; sim halt; sim resume; sim close; sim settle;
+        sim dispute; sim amend; sim clock; sim shuffle; sim stream; sim spot""",
     ),
     (
         _CONTROL | {ExitCode.REFUSED},

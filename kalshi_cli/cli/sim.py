@@ -1,17 +1,21 @@
-"""`kalshi sim ...`: the simulated exchange: served to others, thrown away, and controlled as no member can.
+"""`kalshi sim ...`: the simulated exchange: started, stopped, reset, and controlled as no member can.
 
-The controls reach the exchange of the state directory wherever it runs: in `sim serve`, in a loop, or nowhere.
+The controls reach the server of the state directory, in the foreground or the background; where there is none, one is
+started in the background.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker, time_option
 from kalshi_cli.cli.screen.output import note, write_out
 from kalshi_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from kalshi_cli.app import App
 
 app = Commands("The simulated exchange.")
 
@@ -33,6 +37,8 @@ def serve(
     The line has the addresses, and for each account the ids and files of its keys. FILE is a PEM key of yours, private
     or public. Keys and accounts of earlier runs stay valid.
 
+    A server in the background that no program uses makes way for it; one that is in use stays, and this is refused.
+
     \b
     kalshi sim serve --port 8080 --seed 7
     kalshi sim serve --key rsa --key ed25519 --accounts 2
@@ -48,6 +54,32 @@ def serve(
         )
 
 
+@app.command("start")
+def start(ctx: typer.Context) -> None:
+    """Start it in the background, unless a process serves it already, and show which one does.
+
+    Every command that needs it does this by itself. It ends a minute after it was last used, or by `kalshi sim stop`.
+
+    \b
+    kalshi sim start
+    """
+    with opened(ctx, flags={"env": "sim"}) as desk:
+        _ = desk.served
+        _show(ctx, desk)
+
+
+@app.command("stop")
+def stop(ctx: typer.Context) -> None:
+    """End the process that serves it, whatever is connected. Accounts, orders and markets stay on disk.
+
+    \b
+    kalshi sim stop
+    """
+    with opened(ctx, flags={"env": "sim"}) as desk:
+        ended = desk.simulator.stop()
+        note("no process serves the simulated exchange" if ended is None else f"pid {ended.pid} has ended")
+
+
 @app.command("reset")
 def reset(ctx: typer.Context) -> None:
     """Forget everything: its accounts, orders, markets, and what we remember of trading there.
@@ -61,13 +93,20 @@ def reset(ctx: typer.Context) -> None:
 
 
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
-    """Do it to the exchange of the state directory, wherever it runs, and show how things stand then."""
+    """Do it to the exchange of the state directory, and show how things stand then."""
+    with opened(ctx, flags={"env": "sim"}) as desk:
+        report = desk.control(command, {name: value for name, value in fields.items() if value is not None})
+        _show(ctx, desk, report.done)
+
+
+def _show(ctx: typer.Context, desk: App, done: str = "") -> None:
+    """Show which process serves it, and how it stands; nothing is started for that."""
     from kalshi_cli.cli.rows.sim import sim_status
     from kalshi_cli.cli.screen.render import render_one
 
-    with opened(ctx, flags={"env": "sim"}) as desk:
-        report = desk.control(command, {name: value for name, value in fields.items() if value is not None})
-        render_one(sim_status(report), flags_of(ctx).form, title="simulated exchange")
+    served, report = desk.serving()
+    status = sim_status(served, report, desk.clock.now(), desk.simulator.offset_ms(), done)
+    render_one(status, flags_of(ctx).form, title="simulated exchange")
 
 
 _Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="This market alone.")]
@@ -79,12 +118,16 @@ _Value = Annotated[
 
 @app.command("status")
 def status(ctx: typer.Context) -> None:
-    """What is paused, halted, disputed, shuffled; its clock and who listens.
+    """Which process serves it, since when, and when it ends; what is paused, halted, disputed; its clock.
+
+    Nothing is started: where no process serves it, most of the answer is empty. `connections` are those that other
+    programs have open; a running loop has several.
 
     \b
     kalshi sim status
     """
-    _do(ctx, "status")
+    with opened(ctx, flags={"env": "sim"}) as desk:
+        _show(ctx, desk)
 
 
 @app.command("pause")
@@ -183,7 +226,7 @@ def clock(
     if sum((forward is not None, to is not None, reset)) > 1:
         raise UsageError("--forward, --to and --reset exclude each other", hint="give one of them")
     if forward is None and to is None and not reset:
-        _do(ctx, "status")
+        status(ctx)
         return
     _do(ctx, "clock", forward_ms=None if forward is None else int(forward * 1000), to=to)
 

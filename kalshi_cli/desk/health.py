@@ -167,7 +167,7 @@ def stream(
 ) -> tuple[Verdict, str, str]:
     """The WebSocket lets this key in and answers a subscription, within so many seconds, hanging up included."""
     if not ws_url:
-        return Verdict.OK, "not served; `kalshi trade` serves it while it runs", ""
+        return Verdict.OK, "no address of a stream is configured", ""
     if signer is None:
         return Verdict.UNKNOWN, "the stream needs an API key", "see the line above about the key"
     from kalshi_cli.exchange.stream.reader import Pace, Stream

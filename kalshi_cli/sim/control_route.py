@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import hmac
+from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.sim.controls import ControlError, Controls, read_command
+from kalshi_cli.sim.controls import ControlError, Controls, Report, Status, Stop, read_command
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.units import Ts
 
 PREFIX = "/sim/"
 _LOOPBACK = ("127.0.0.1", "::1")
 _STATUS = {"invalid": 400, "unauthorized": 401, "forbidden": 403, "not_found": 404, "conflict": 409}
+
+
+class Service(Protocol):
+    """The server that the route is part of."""
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, that of the request among them."""
+        ...
+
+    @property
+    def ends_in_s(self) -> float | None:
+        """When it ends by itself; None where it does not."""
+        ...
+
+    def end(self) -> None:
+        """End soon."""
+        ...
 
 
 class ControlRoute:
@@ -22,7 +41,7 @@ class ControlRoute:
         self._controls = controls
         self._token = token
 
-    def answer(self, request: Request, peer: str, now: Ts) -> Response:
+    def answer(self, request: Request, peer: str, now: Ts, service: Service) -> Response:
         """Do what is asked for and say how the exchange stands then; `peer` is where the request comes from."""
         try:
             if peer not in _LOOPBACK:
@@ -32,8 +51,20 @@ class ControlRoute:
                 raise ControlError("unauthorized", "this needs the token in the exchange's folder")
             if request.method != "POST":
                 raise ControlError("invalid", "a command is a POST")
-            report = self._controls.perform(read_command(request.path.removeprefix(PREFIX), request.body), now)
+            report = self._perform(request, now, service)
         except ControlError as error:
             body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})
             return Response(_STATUS[error.code], {"content-type": "application/json"}, body)
         return Response(200, {"content-type": "application/json"}, msgspec.json.encode(report))
+
+    def _perform(self, request: Request, now: Ts, service: Service) -> Report:
+        command, others = read_command(request.path.removeprefix(PREFIX), request.body), service.connections - 1
+        if isinstance(command, Stop):
+            if others > 0:
+                raise ControlError("conflict", f"{others} other connections are open")
+            service.end()
+            command = Status()
+        report = self._controls.perform(command, now)
+        ends_in_s = service.ends_in_s
+        ends = None if ends_in_s is None else Ts(now - report.offset_ms + int(ends_in_s * 1000))
+        return msgspec.structs.replace(report, connections=others, ends=ends)

@@ -36,6 +36,10 @@ class Status(Command, frozen=True, kw_only=True, tag="status"):
     """Only look."""
 
 
+class Stop(Command, frozen=True, kw_only=True, tag="stop"):
+    """End the process that serves the exchange, unless other programs are connected to it."""
+
+
 class Pause(Command, frozen=True, kw_only=True, tag="pause"):
     """Trading, or with `is_whole` everything, cancels too: on one shard or all of them, or of one market."""
 
@@ -102,11 +106,14 @@ class Spot(Command, frozen=True, kw_only=True, tag="spot"):
     venue: Literal["coinbase", "kraken", "binance", "binance_us"] | None = None
 
 
-AnyCommand = Status | Pause | Resume | Close | Settle | Amend | Dispute | Clock | Shuffle | Stream | Spot
+AnyCommand = Status | Stop | Pause | Resume | Close | Settle | Amend | Dispute | Clock | Shuffle | Stream | Spot
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How the exchange stands, and in `done` what the command did."""
+    """How the exchange stands, and in `done` what the command did.
+
+    The server adds how many `connections` others have to it, and when it `ends` by itself, in the machine's time.
+    """
 
     done: str
     time: Ts
@@ -119,6 +126,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     shuffle: int | None
     streams: int
     markets: int
+    connections: int = 0
+    ends: Ts | None = None
 
 
 class ControlError(Exception):
@@ -180,7 +189,7 @@ class Controls:
                 return self._upset(command, now)
             case Spot():
                 return self._distort(command)
-            case Status():
+            case Status() | Stop():
                 return ""
 
     def _pause(self, command: Pause | Resume, now: Ts) -> str:

@@ -44,6 +44,9 @@ class SimServer:
 
     `on_advance` is called about ten times a second with the time: it moves the world, and must call
     `exchange.advance`. An error in it stops the server, and is raised again by `stop` and `serve_forever`.
+
+    With `idle_s` it ends by itself when there was no request and no open stream for so many seconds; controls do not
+    count.
     """
 
     def __init__(
@@ -55,14 +58,18 @@ class SimServer:
         on_advance: Callable[[Ts], None] | None = None,
         controls: ControlRoute | None = None,
         spots: SpotVenues | None = None,
+        idle_s: float | None = None,
     ) -> None:
         self._exchange = exchange
+        self._idle_s = idle_s
+        self._users, self._used_at = 0, clock.monotonic()
         self._spots = spots
         self._controls = controls
         self._clock = clock
         self._on_advance = on_advance or exchange.advance
         self._socket = _listening(host, port)
-        self._address = f"{host}:{self._socket.getsockname()[1]}"
+        self.port: int = self._socket.getsockname()[1]
+        self._address = f"{host}:{self.port}"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._error: BaseException | None = None
@@ -92,6 +99,22 @@ class SimServer:
     @property
     def ws_url(self) -> str:
         return f"ws://{self._address}{STREAM_PATH}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, for requests and for streams."""
+        return len(self._server.server_state.connections)
+
+    @property
+    def ends_in_s(self) -> float | None:
+        """When it ends by itself unless it is used before; None while it is used, and where it never does."""
+        if self._idle_s is None or self._users:
+            return None
+        return max(0.0, self._used_at + self._idle_s - self._clock.monotonic())
+
+    def end(self) -> None:
+        """Close the sockets and end soon; for the server's own thread."""
+        self._server.should_exit = True
 
     def start(self) -> None:
         """Serve from a thread of its own; returns when requests are answered."""
@@ -168,17 +191,25 @@ class SimServer:
                     self._spots.advance(self._clock.now())
             except Exception as error:
                 self._error = error
-                self._server.should_exit = True
+                self.end()
+                return
+            if self.ends_in_s == 0:
+                self.end()
                 return
             await asyncio.sleep(ADVANCE_EVERY_S)
 
     # -- the sockets --
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await self._http(scope, receive, send)
-        else:
-            await self._stream(scope, receive, send)
+            return
+        self._users += 1
+        try:
+            await (self._http if scope["type"] == "http" else self._stream)(scope, receive, send)
+        finally:
+            self._users -= 1
+            self._used_at = self._clock.monotonic()
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -198,7 +229,7 @@ class SimServer:
         )
         if self._controls is not None and request.path.startswith(PREFIX):
             peer = (scope.get("client") or ("",))[0]
-            await _answer(send, self._controls.answer(request, peer, self._clock.now()))
+            await _answer(send, self._controls.answer(request, peer, self._clock.now(), self))
             return
         if self._spots is not None and request.path.startswith(SPOT_PREFIX):
             await _answer(send, self._spots.read(request, self._clock.now()))

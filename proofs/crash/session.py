@@ -153,7 +153,9 @@ class Run:
             self._run(words(CANCEL_ALL, self.dice, stage.home), 0)
             self._hold(not stage.served.resting(), "cancel-all said that nothing rests")
             doubts = [order for order in compare.remembered(stage.state).orders if order.status in compare.IN_DOUBT]
-            self._run(words(TRADE, self.dice, stage.home), 7 if doubts else 9)  # a doubt is ended by reading the account
+            self._run(
+                words(TRADE, self.dice, stage.home), 7 if doubts else 9
+            )  # a doubt is ended by reading the account
             self._run(["resume", "--reason", "the proof goes on"], 0)
             self._run(["order", "reconcile", "--json"], 0, 7)
         elif self.dice.random() < 0.5:

@@ -128,7 +128,7 @@ class VirtualApp(App):
         self.machine = stage.clock
         self.rng = random.Random(stage.dice.random())
         self.__dict__["signer"] = Signer(KEY_ID, OWN_KEY, stage.clock)  # type: ignore[arg-type]
-        self.__dict__["_endpoint"] = (self.config.rest_url, Wire(stage, who))
+        self.transport = Wire(stage, who)
         self.new_id = stage.new_id  # type: ignore[method-assign]
         self.new_order_id = lambda: f"{OWN_ID}{stage.new_id():0>32}"  # type: ignore[method-assign]
 

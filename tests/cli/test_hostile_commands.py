@@ -123,7 +123,8 @@ LINES: dict[str, tuple[str, ...]] = {
 
 EXCUSED = {
     **dict.fromkeys(
-        ("sim serve", "sim reset", "sim status", "sim pause", "sim halt", "sim resume", "sim close", "sim settle",
+        ("sim serve", "sim start", "sim stop", "sim reset", "sim status", "sim pause", "sim halt", "sim resume",
+         "sim close", "sim settle",
          "sim dispute", "sim amend", "sim clock", "sim shuffle", "sim spot", "sim stream"),
         "speaks to our own simulated exchange only",
     ),

@@ -356,7 +356,7 @@ def test_a_broken_pipe_is_silent_and_changes_no_exit_code(
 ) -> None:
     begin(home / "state")
     env = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "KALSHI_STATE": str(home / "state")}
-    command = [sys.executable, "-m", "kalshi_cli", "--env", "sim", *words]
+    command = [sys.executable, "-m", "kalshi_cli", "-q", "--env", "sim", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as it:
         assert it.stdout is not None
         assert it.stderr is not None

@@ -87,7 +87,6 @@ def test_the_program_lives_in_the_time_of_its_exchange() -> None:
         ("clock --to 2020-01-01T00:00:00Z", 4, "not ahead"),
         ("shuffle maybe", 2, "on or off"),
         ("spot gone", 2, "off, freeze, junk, cut or wrong"),
-        ("spot freeze", 4, "nobody hears its spot"),
         ("stream", 2, "one of them"),
         ("stream --error 10 --channel gossip", 2, "a channel is one of"),
         ("stream --error 11", 2, "11"),

@@ -177,7 +177,7 @@ def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> Non
         assert "the stream is live" in ended.out
 
 
-def test_the_simulated_exchange_of_this_process_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
     ticker = kalshi("markets", "--limit", "1", "--json").json[0]["ticker"]
     rows = kalshi("watch", ticker, "--duration", "2s", "--json").json

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 import websocket
+from served import eventually
 from sim_build import T0, new_ids, signed
 from sim_build import make_exchange as small_exchange
 
@@ -278,14 +279,40 @@ def test_without_the_token_or_a_known_command_nothing_happens(
     assert ask(server, "status").json()["pause"] == ""
 
 
-def test_from_another_machine_even_the_token_does_not_help(untouched: Upright) -> None:
+def test_a_stop_ends_the_server_unless_others_are_connected(untouched: Upright) -> None:
+    server = SimServer(untouched.exchange, untouched.clock, controls=ControlRoute(untouched.controls, "secret"))
+    server.start()
+    try:
+        with httpx.Client() as other:
+            other.get(f"{server.rest_url}/exchange/status")
+            refused = ask(server, "stop")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+            assert ask(server, "status").json()["connections"] == 1
+        assert ask(server, "stop", token="guess").status_code == 401
+        eventually(lambda: ask(server, "stop").status_code == 200)
+        eventually(lambda: not answers(server))
+    finally:
+        server.stop()
+
+
+def answers(server: SimServer) -> bool:
+    try:
+        return httpx.get(f"{server.rest_url}/exchange/status").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_from_another_machine_even_the_token_does_not_help(
+    untouched: Upright, served: tuple[Upright, SimServer]
+) -> None:
+    _, server = served
     route = ControlRoute(untouched.controls, "secret")
     request = Request("POST", "/sim/status", headers={"authorization": "Bearer secret"})
-    assert route.answer(request, "192.0.2.7", START).status == 403
-    assert route.answer(request, "127.0.0.1", START).status == 200
+    assert route.answer(request, "192.0.2.7", START, server).status == 403
+    assert route.answer(request, "127.0.0.1", START, server).status == 200
     assert (
         ControlRoute(untouched.controls, "")
-        .answer(Request("POST", "/sim/pause", headers={"authorization": "Bearer "}), "127.0.0.1", START)
+        .answer(Request("POST", "/sim/pause", headers={"authorization": "Bearer "}), "127.0.0.1", START, server)
         .status
         == 401
     )

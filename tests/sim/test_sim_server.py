@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
 import websocket
+from served import eventually
 from sim_build import ORDERS, T0, TICKER, create_body, make_exchange, quote, signed
 
 from kalshi_cli.clock import ManualClock
@@ -154,6 +157,50 @@ def test_an_error_in_the_world_stops_the_server_and_is_raised(exchange: Exchange
     server.start()
     with pytest.raises(ValueError, match="the world ended"):
         server.stop()
+
+
+def test_it_ends_when_no_request_and_no_open_stream_was_there_for_a_while(exchange: Exchange) -> None:
+    clock = ManualClock(T0)
+    server = SimServer(exchange, clock, idle_s=60.0)
+    server.start()
+
+    def answers() -> bool:
+        """A request is a use."""
+        try:
+            return httpx.get(f"{server.rest_url}/exchange/status").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def listens() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), timeout=30).close()
+        except ConnectionError:
+            return False
+        return True
+
+    try:
+        clock.advance(50)
+        assert answers()
+        stream = open_stream(server, signed("alice", "GET", STREAM_PATH, clock.now()))
+        eventually(lambda: server.ends_in_s is None)
+        clock.advance(600)
+        time.sleep(0.5)  # several looks at the clock
+        assert answers(), "the stream is open"
+        stream.close()
+        eventually(lambda: server.ends_in_s == 60.0)
+        clock.advance(50)
+        assert answers()
+        clock.advance(50)
+        time.sleep(0.5)
+        assert answers(), "50 s after the last request"
+        clock.advance(61)
+        eventually(lambda: not listens())
+    finally:
+        server.stop()
+
+
+def test_without_an_interval_it_never_ends_by_itself(server: SimServer) -> None:
+    assert server.ends_in_s is None
 
 
 def test_an_error_in_a_call_reaches_the_caller(server: SimServer) -> None:

@@ -1,0 +1,187 @@
+"""The background server of the simulated exchange: found, started by the first command that needs it, and its process.
+
+    python -m kalshi_cli.app.background SETTINGS
+
+It is a session of its own, so that no terminal that closes and no Ctrl-C reaches it, and it inherits no descriptor but
+its log file, so that nobody waits for it who waits for the end of a command's output.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+
+from kalshi_cli.clock import Clock, SystemClock
+from kalshi_cli.config_sections import Sim
+from kalshi_cli.errors import ExitCode, InstanceError, KalshiError, StateError, UnreachableError
+from kalshi_cli.files import open_regular, read_regular
+from kalshi_cli.sim.announcement import Announcement, build_of
+from kalshi_cli.simulator import Simulator
+from kalshi_cli.store.lock import lock
+
+IDLE_S = 60.0
+"""It ends when there was no request and no open stream for so long."""
+
+START_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 10.0
+LOOK_EVERY_S = 0.02
+LONGEST_LOG = 1_000_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which exchange a background server serves, and how."""
+
+    folder: str
+    options: Sim
+    idle_s: float
+
+
+class Background:
+    """Finds the server of a simulated exchange, and starts one in the background where there is none.
+
+    A background server of another version of this program, or with other `sim` settings, is replaced, unless other
+    programs are connected to it: then it is used as it is, with a notice. One in the foreground is used as it is.
+    """
+
+    def __init__(self, simulator: Simulator, clock: Clock, note: Callable[[str], None], idle_s: float = IDLE_S) -> None:
+        self._simulator = simulator
+        self._clock = clock
+        self._note = note
+        self._idle_s = idle_s
+        self._log = simulator.folder / "server.log"
+
+    def find(self) -> Announcement:
+        """Return a server that answers. UnreachableError where there is none in time, StateError if it cannot start."""
+        until = self._clock.monotonic() + START_WITHIN_S
+        while True:
+            found = self._answering()
+            if found is not None and self._is_fit(found):
+                return found
+            if found is None and not self._simulator.is_open:
+                with suppress(InstanceError), lock(self._simulator.folder / "start.lock", self._clock):
+                    if not self._simulator.is_open:  # another command may have started it meanwhile
+                        self._start(until)
+            if self._clock.monotonic() > until:
+                raise UnreachableError(
+                    f"the simulated exchange does not answer within {START_WITHIN_S:.0f} s: {self._last_line()}",
+                    hint=f"kalshi sim stop ends it; {self._log} says more",
+                )
+            self._clock.sleep(LOOK_EVERY_S)
+
+    def _answering(self) -> Announcement | None:
+        """Return the server if it answers now. The question counts as a use, so that it does not end right after."""
+        found = self._simulator.serving()
+        if found is None:
+            return None
+        address = urlsplit(found.rest_url)
+        connection = http.client.HTTPConnection(address.netloc, timeout=ANSWER_WITHIN_S)
+        try:
+            connection.request("GET", f"{address.path}/exchange/status")
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+        return found
+
+    def _is_fit(self, found: Announcement) -> bool:
+        """Return whether to use this server; False after it was asked to make way for a new one."""
+        if not found.is_background:
+            return True
+        self._simulator.check_seed()
+        if found.build == build_of(self._simulator.options):
+            return True
+        if self._simulator.end_unused(found):
+            return False
+        self._note(
+            f"the running simulated exchange (pid {found.pid}) is of another version, or has other sim settings; it is "
+            f"in use and stays. To replace it: kalshi sim stop"
+        )
+        return True
+
+    def _start(self, until: float) -> None:
+        """Start a server and wait until it is announced; return early where another process took the exchange."""
+        self._simulator.check_seed()
+        self._simulator.credentials()  # makes the folder
+        log = self._open_log()
+        try:
+            begun_at = os.fstat(log).st_size
+            process = self._spawn(log)
+        finally:
+            os.close(log)
+        self._note(f"the simulated exchange is started in the background (pid {process.pid}); kalshi sim stop ends it")
+        while self._clock.monotonic() < until:
+            if self._simulator.serving() is not None:
+                break
+            code = process.poll()
+            if code == ExitCode.INSTANCE:
+                return
+            if code is not None:
+                text = f"the simulated exchange did not start: {self._last_line(begun_at)}"
+                kind = StateError if code == ExitCode.STATE else UnreachableError
+                raise kind(text, hint=f"{self._log} says more")
+            self._clock.sleep(LOOK_EVERY_S)
+        threading.Thread(target=process.wait, name="sim-reaper", daemon=True).start()  # leaves no zombie behind
+
+    def _open_log(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        try:
+            if self._log.exists() and self._log.stat().st_size > LONGEST_LOG:
+                flags |= os.O_TRUNC
+            return open_regular(self._log, flags)
+        except OSError as error:
+            raise StateError(f"cannot write {self._log}: {error.strerror}", hint="see what is in its place") from error
+
+    def _spawn(self, log: int) -> subprocess.Popen[bytes]:
+        simulator = self._simulator
+        settings = Settings(folder=str(simulator.folder.absolute()), options=simulator.options, idle_s=self._idle_s)
+        package = Path(__file__).parents[2]  # so that the server has this program's source, wherever it is
+        # Keys of the real exchange are no business of a process that stays.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")}
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", __name__, msgspec.json.encode(settings).decode()],
+            cwd=package, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+
+    def _last_line(self, begun_at: int = 0) -> str:
+        with suppress(OSError):
+            lines = read_regular(self._log, 2 * LONGEST_LOG)[begun_at:].decode(errors="replace").splitlines()
+            return lines[-1].split("Z ", 1)[-1] if lines else "it wrote nothing"
+        return "it has no log"
+
+
+def serve(settings: Settings) -> int:
+    """Serve this exchange until nobody uses it, or a signal; return the exit code."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(format="%(asctime)sZ %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    log = logging.getLogger(__name__)
+    log.setLevel(logging.INFO)
+    simulator = Simulator(Path(settings.folder), settings.options, SystemClock(), lambda: str(uuid4()))
+    log.info("pid %d starts", os.getpid())
+    try:
+        simulator.serve(lambda address: log.info("serves at %s", address.rest_url), idle_s=settings.idle_s)
+    except KalshiError as error:
+        log.error("%s", error.message)
+        return error.exit_code
+    except SystemExit:
+        log.info("ends: SIGTERM")
+        return ExitCode.OK
+    log.info("ends: asked to, or not used for %g s", settings.idle_s)
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(serve(msgspec.json.decode(sys.argv[1], type=Settings)))

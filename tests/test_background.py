@@ -1,0 +1,276 @@
+"""The simulated exchange as a process of its own: who starts it, who uses it, and when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+import websocket
+from served import bare_variables, eventually, finish, kalshi, said, set_variables, start
+
+from kalshi_cli.app.background import Background
+from kalshi_cli.clock import SystemClock
+from kalshi_cli.config_sections import Sim
+from kalshi_cli.errors import InstanceError, StateError, UnreachableError, UsageError
+from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.sim.announcement import Announcement
+from kalshi_cli.sim.api import STREAM_PATH
+from kalshi_cli.simulator import Simulator
+from kalshi_cli.store.lock import lock
+
+CLOCK = SystemClock()
+IDLE_S = 3.0
+
+
+class State:
+    """A state directory with a simulated exchange, and programs that use it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.variables = bare_variables(home)
+        self.folder = home / "state" / "sim" / "exchange"
+        self.notes: list[str] = []
+
+    def simulator(self, *, is_seed_chosen: bool = False, **options: object) -> Simulator:
+        chosen = msgspec.structs.replace(Sim(), **options)
+        return Simulator(self.folder, chosen, CLOCK, lambda: str(uuid4()), is_seed_chosen=is_seed_chosen)
+
+    def find(self, idle_s: float = 60.0, **options: object) -> Announcement:
+        return Background(self.simulator(**options), CLOCK, self.notes.append, idle_s).find()
+
+    def serving(self) -> Announcement | None:
+        return self.simulator().serving()
+
+    def stream(self, found: Announcement) -> websocket.WebSocket:
+        """An open stream, which keeps the server in use."""
+        signed = Signer(*self.simulator().credentials(), CLOCK).headers("GET", STREAM_PATH)
+        return websocket.create_connection(found.ws_url, header=signed, timeout=30)
+
+
+@pytest.fixture
+def state(tmp_path: Path, begin: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> State:
+    begin(tmp_path / "state")
+    made = State(tmp_path)
+    set_variables(monkeypatch, tmp_path, made.variables)
+    return made
+
+
+# -- the process ------------------------------------------------------------------------------------------------------
+
+
+def test_two_commands_at_the_same_moment_start_one_server_which_outlives_them(state: State) -> None:
+    both = [start(["markets", "--limit", "1", "--json"], state.variables, state.home) for _ in range(2)]
+    ended = [finish(process) for process in both]
+    assert [each.code for each in ended] == [0, 0], ended
+    found = state.serving()
+    assert found is not None
+    assert (found.is_background, os.getsid(found.pid)) == (True, found.pid), "in a session of its own"
+    assert (state.folder / "server.log").read_text().count("serves at") == 1
+    assert sum("started in the background" in each.err for each in ended) == 1
+    assert kalshi("balance", "--json").code == 0
+    assert state.serving() == found, "the next command uses it"
+
+
+def test_a_caller_that_reads_the_output_to_its_end_does_not_wait_for_the_server(state: State) -> None:
+    process = start(["-q", "markets", "--limit", "1", "--json"], state.variables, state.home)
+    assert process.stdout is not None
+    rows = json.loads(process.stdout.read())  # to the end of the pipe
+    assert state.serving() is not None, "what had kept the pipe open is still there"
+    assert len(rows) == 1
+    assert finish(process).code == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_no_key_of_the_real_exchange_is_kept_in_it(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "of-the-real-exchange")
+    found = state.find()
+    assert b"of-the-real" not in Path(f"/proc/{found.pid}/environ").read_bytes()
+
+
+def test_closing_a_watch_leaves_the_loop_beside_it_trading(state: State) -> None:
+    ticker = kalshi("markets", "--series", "KXFEDDECISION", "--json").json[0]["ticker"]
+    watch = start(["watch", ticker, "--format", "ndjson"], state.variables, state.home)
+    assert watch.stdout is not None
+    assert watch.stdout.readline(), said(watch)
+    loop = start(["trade", "--strategy", "spike", "--duration", "1h", "--json"], state.variables, state.home)
+    eventually(lambda: (kalshi("status", "--json").json["cycles"] or 0) > 1 or loop.poll() is not None)
+    watch.kill()
+    finish(watch)
+    before = kalshi("status", "--json").json["cycles"]
+    eventually(lambda: kalshi("status", "--json").json["cycles"] > before + 2 or loop.poll() is not None)
+    loop.send_signal(signal.SIGTERM)
+    ended = finish(loop)
+    assert (ended.code, ended.json["live_orders"]) == (143, 0), ended.err
+    assert "lost" not in ended.err
+
+
+# -- its end ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_ends_by_itself_once_it_was_not_used_for_a_while_and_a_stream_is_use(state: State) -> None:
+    found = state.find(idle_s=IDLE_S)
+    stream = state.stream(found)
+    time.sleep(2 * IDLE_S)
+    assert state.serving() == found, "somebody listens"
+    stream.close()
+    eventually(lambda: not state.simulator().is_open)
+    assert "not used for 3 s" in (state.folder / "server.log").read_text()
+    assert not (state.folder / "address.json").exists()
+
+
+def test_looking_at_it_does_not_keep_it(state: State) -> None:
+    state.find(idle_s=IDLE_S)
+    shown = kalshi("sim", "status", "--json").json
+    assert (shown["served"], shown["streams"], shown["connections"]) == ("background", 0, 0)
+    assert shown["ends"] is not None
+    until = time.monotonic() + 60
+    while (ended := kalshi("sim", "status", "--json")).code == 0 and ended.json["served"]:
+        assert time.monotonic() < until, "looking keeps it alive"
+    assert ended.code == 0, ended.err
+    shown = ended.json
+    assert (shown["pid"], shown["paused"], shown["open_markets"]) == (None, None, None)
+    assert shown["time"]
+    eventually(lambda: not state.simulator().is_open)
+
+
+def test_stop_ends_it_whatever_is_connected_and_says_where_there_is_none(state: State) -> None:
+    found = state.find()
+    stream = state.stream(found)
+    ended = kalshi("sim", "stop")
+    assert (ended.code, f"pid {found.pid} has ended" in ended.err) == (0, True)
+    assert not state.simulator().is_open
+    stream.close()
+    ended = kalshi("sim", "stop")
+    assert (ended.code, "no process serves" in ended.err) == (0, True)
+
+
+def test_start_shows_the_server_that_it_started(state: State) -> None:
+    shown = kalshi("sim", "start", "--json").json
+    found = state.serving()
+    assert found is not None
+    assert (shown["served"], shown["pid"], shown["rest_url"]) == ("background", found.pid, found.rest_url)
+
+
+# -- replaced ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_that_was_killed_is_replaced_at_the_same_address(state: State) -> None:
+    killed = state.find()
+    os.kill(killed.pid, signal.SIGKILL)
+    eventually(lambda: not state.simulator().is_open)
+    assert (state.folder / "address.json").exists(), "it had no time to remove it"
+    found = state.find()
+    assert found.pid != killed.pid
+    assert found.rest_url == killed.rest_url, "a loop that used it finds it again"
+
+
+@pytest.mark.parametrize("is_other_version", [True, False])
+def test_one_of_another_version_or_with_other_settings_is_replaced(state: State, is_other_version: bool) -> None:
+    before = state.find()
+    if is_other_version:
+        other = msgspec.structs.replace(before, build=f"00000000{before.build[8:]}")
+        (state.folder / "address.json").write_bytes(msgspec.json.encode(other))
+    found = state.find() if is_other_version else state.find(speed=2.0)
+    assert found.pid != before.pid
+    assert found.build != before.build or is_other_version
+    assert state.serving() == found
+
+
+def test_one_with_other_settings_that_is_in_use_stays_and_that_is_said(state: State) -> None:
+    before = state.find()
+    stream = state.stream(before)
+    assert state.find(speed=2.0) == before
+    assert "in use and stays" in state.notes[-1]
+    stream.close()
+
+
+def test_another_seed_is_refused_whether_it_is_served_or_not(state: State) -> None:
+    for _ in range(2):
+        with pytest.raises(UsageError, match="made with seed 1, not 8"):
+            state.find(seed=8, is_seed_chosen=True)
+        before = state.find(seed=8)
+        assert before == state.find(), "the seed of the exchange counts, not the default"
+
+
+def test_one_that_is_stopped_in_its_tracks_is_an_error_with_the_way_out(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kalshi_cli.app.background.START_WITHIN_S", 0.5)
+    monkeypatch.setattr("kalshi_cli.app.background.ANSWER_WITHIN_S", 0.2)
+    with lock(state.folder / "lock", CLOCK), pytest.raises(UnreachableError, match="does not answer") as told:
+        state.find()
+    assert "kalshi sim stop" in told.value.hint
+
+
+def test_a_start_that_fails_says_why(state: State) -> None:
+    (state.folder / "exchange.db").write_bytes(b"this is no database " * 500)
+    with pytest.raises(StateError, match=r"did not start: the state file .*exchange\.db is damaged") as told:
+        state.find()
+    assert "server.log" in told.value.hint
+    assert not state.simulator().is_open
+    ended = kalshi("-q", "balance")
+    assert (ended.code, len(ended.err.splitlines())) == (8, 2), ended.err
+
+
+# -- in the foreground ------------------------------------------------------------------------------------------------
+
+
+def test_the_background_makes_way_for_a_server_in_the_foreground_which_is_used_as_it_is(state: State) -> None:
+    state.find()
+    server = start(["sim", "serve", "--speed", "2"], state.variables, state.home)
+    assert server.stdout is not None
+    line = server.stdout.readline()
+    assert line, said(server)
+    assert json.loads(line).keys() == {"rest_url", "ws_url", "key_id", "private_key_path", "pid"}
+    found = state.find()
+    assert (found.pid, found.is_background) == (server.pid, False)
+    shown = kalshi("sim", "status", "--json").json
+    assert (shown["served"], shown["pid"], shown["ends"]) == ("foreground", server.pid, None)
+    assert kalshi("sim", "reset").code == 10, "it is not this command's to end"
+    server.send_signal(signal.SIGTERM)
+    assert finish(server).code == 143
+    assert not state.simulator().is_open
+
+
+def test_a_background_server_that_is_in_use_does_not_make_way(state: State) -> None:
+    found = state.find()
+    stream = state.stream(found)
+    ended = finish(start(["sim", "serve"], state.variables, state.home))
+    assert (ended.code, ended.out) == (10, "")
+    assert f"pid {found.pid}" in ended.err
+    assert "kalshi sim stop" in ended.err
+    with pytest.raises(InstanceError, match="in use"):
+        state.simulator().reset()
+    assert state.serving() == found
+    stream.close()
+
+
+def test_a_reset_ends_the_server_and_the_next_command_starts_a_new_exchange(state: State) -> None:
+    before = state.find()
+    kalshi("sim", "pause")
+    assert kalshi("sim", "reset").code == 0
+    assert not state.simulator().is_open
+    assert {path.name for path in state.folder.iterdir()} <= {"lock", "start.lock"}
+    assert kalshi("exchange", "--json").json["trading_active"]
+    found = state.serving()
+    assert found is not None
+    assert found.pid != before.pid
+
+
+def test_a_reset_is_refused_while_a_loop_trades(state: State) -> None:
+    found = state.find()
+    with lock(state.folder.parent / "trade.lock", CLOCK):
+        ended: list[int] = []
+        thread = threading.Thread(target=lambda: ended.append(kalshi("-q", "sim", "reset").code))
+        thread.start()
+        thread.join()
+    assert ended == [10]
+    assert state.serving() == found
