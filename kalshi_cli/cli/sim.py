@@ -16,6 +16,8 @@ from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
+    from kalshi_cli.sim.controls import Report
+    from kalshi_cli.simulator import Announcement
 
 app = Commands("The simulated exchange.")
 
@@ -64,8 +66,7 @@ def start(ctx: typer.Context) -> None:
     kalshi sim start
     """
     with opened(ctx, flags={"env": "sim"}) as desk:
-        _ = desk.served
-        _show(ctx, desk)
+        _show(ctx, desk, desk.served, desk.control("status", {}))
 
 
 @app.command("stop")
@@ -77,7 +78,7 @@ def stop(ctx: typer.Context) -> None:
     """
     with opened(ctx, flags={"env": "sim"}) as desk:
         ended = desk.simulator.stop()
-        note("no process serves the simulated exchange" if ended is None else f"pid {ended.pid} has ended")
+        note("no process serves the simulated exchange" if ended is None else f"stopped: pid {ended.pid} has ended")
 
 
 @app.command("reset")
@@ -96,16 +97,15 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
     """Do it to the exchange of the state directory, and show how things stand then."""
     with opened(ctx, flags={"env": "sim"}) as desk:
         report = desk.control(command, {name: value for name, value in fields.items() if value is not None})
-        _show(ctx, desk, report.done)
+        _show(ctx, desk, desk.served, report)
 
 
-def _show(ctx: typer.Context, desk: App, done: str = "") -> None:
-    """Show which process serves it, and how it stands; nothing is started for that."""
+def _show(ctx: typer.Context, desk: App, served: Announcement | None, report: Report | None) -> None:
+    """Show which process serves it, and how that said it stands."""
     from kalshi_cli.cli.rows.sim import sim_status
     from kalshi_cli.cli.screen.render import render_one
 
-    served, report = desk.serving()
-    status = sim_status(served, report, desk.clock.now(), desk.simulator.offset_ms(), done)
+    status = sim_status(served, report, desk.clock.now(), desk.simulator.offset_ms())
     render_one(status, flags_of(ctx).form, title="simulated exchange")
 
 
@@ -127,7 +127,7 @@ def status(ctx: typer.Context) -> None:
     kalshi sim status
     """
     with opened(ctx, flags={"env": "sim"}) as desk:
-        _show(ctx, desk)
+        _show(ctx, desk, *desk.serving())
 
 
 @app.command("pause")

@@ -40,9 +40,9 @@ class SimStatus(Row, frozen=True, kw_only=True):
     ends: Ts | None
 
 
-def sim_status(served: Announcement | None, report: Report | None, now: Ts, offset_ms: int, done: str) -> SimStatus:
+def sim_status(served: Announcement | None, report: Report | None, now: Ts, offset_ms: int) -> SimStatus:
     return SimStatus(
-        done=Prose(done) if done else None,
+        done=Prose(report.done) if report and report.done else None,
         time=report.time if report else now,
         clock_ahead_s=(report.offset_ms if report else offset_ms) / 1000,
         paused=(report.pause or None) if report else None,
