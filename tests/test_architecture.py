@@ -92,14 +92,16 @@ Rule = Callable[[Module], Iterator[str]]
 
 BASE = ("errors", "files", "plain_yaml", "units", "clock", "text", "__version__")
 CONFIG = ("config", "config_file", "config_sections", "config_template", "config_values")
+NET = (*BASE, "net")
 SIBLINGS = ("exchange", "sim", "feeds", "store", "ops")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(CONFIG, (*BASE, *CONFIG)),
     "core": (*BASE, "core"),
+    "net": NET,
     "strategies": (*BASE, "core", "strategies"),
-    **{part: (*BASE, "core", part) for part in SIBLINGS},
+    **{part: (*NET, "core", part) for part in SIBLINGS},
     "runner": (*BASE, "core", "strategies", *SIBLINGS),
     "testing": (*BASE, "core", "strategies", "sim", "runner"),
     "template": (*BASE, "core", "strategies", "testing"),
@@ -136,17 +138,19 @@ def layers(module: Module) -> Iterator[str]:
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlite3": ("kalshi_cli/store/database.py", "kalshi_cli/store/sqlite.py"),
-    "httpx": ("kalshi_cli/exchange/", "kalshi_cli/feeds/spot/", "kalshi_cli/sim/transport.py"),
-    "websocket": ("kalshi_cli/exchange/", "kalshi_cli/feeds/spot/"),
+    "httpx": ("kalshi_cli/net/", "kalshi_cli/exchange/", "kalshi_cli/feeds/spot/", "kalshi_cli/sim/transport.py"),
+    "websocket": (),
+    "requests": ("kalshi_cli/ops/pinned.py",),
+    "smtplib": ("kalshi_cli/ops/pinned.py",),
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
     "uvicorn": ("kalshi_cli/sim/server.py",),
-    "wsproto": ("kalshi_cli/feeds/spot/", "kalshi_cli/sim/"),
+    "wsproto": ("kalshi_cli/net/", "kalshi_cli/feeds/spot/", "kalshi_cli/sim/"),
     "yaml": ("kalshi_cli/plain_yaml.py", "kalshi_cli/feeds/venue_map.py"),
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),
     "tabulate": ("kalshi_cli/cli/screen/render.py",),
     "apprise": ("kalshi_cli/ops/services.py",),
-    "httpcore": ("kalshi_cli/exchange/transport.py", "kalshi_cli/ops/web.py"),
+    "httpcore": ("kalshi_cli/net/", "kalshi_cli/ops/web.py"),
     "click": (),
 }
 """A library -> where it may be imported. Typer may carry its own click: nobody imports either."""

@@ -37,8 +37,9 @@ from kalshi_cli.errors import (
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.their_clock import MOVES_ON_S, TheirClock
-from kalshi_cli.exchange.transport import DeadlineTransport
 from kalshi_cli.exchange.wire.replies import is_definite, is_of_exchange, is_taken, read_refusal, refused, unproven
+from kalshi_cli.net.body import read_body
+from kalshi_cli.net.transport import DeadlineTransport
 from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LONGEST_REPLY = 64 * 1024 * 1024
+LONGEST_REPLY = 32 * 1024 * 1024
 """Bytes; the series list, the longest reply there is, has about twenty million."""
 
 
@@ -339,20 +340,13 @@ class Rest:
         response = self._transport.handle_request(request)
         try:
             headers = response.headers
-            if headers.get("content-encoding", "").strip().lower() not in ("", "identity", "gzip"):
-                raise httpx.DecodingError("a content encoding that nobody asked for")
-            chunks, size = [], 0
-            for chunk in response.iter_bytes():
-                size += len(chunk)
-                if size > LONGEST_REPLY:
-                    raise httpx.ReadError(f"a reply longer than {LONGEST_REPLY} bytes")
-                chunks.append(chunk)
+            body = read_body(response, LONGEST_REPLY)
         finally:
             response.close()
         wait = headers.get("retry-after", "")  # the exchange sends none; a gateway may
         notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := headers.get(name)))
         wait_s = float(wait) if _DIGITS.fullmatch(wait) else 0.0
-        status, body = response.status_code, b"".join(chunks)
+        status = response.status_code
         is_kept = self._is_kept(request, headers, sent_s, is_theirs=is_of_exchange(status, body))
         return _Reply(status, body, wait_s, notice, is_kept)
 

@@ -18,18 +18,22 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.ops.address import AddressError, Resolve, WebAddress, checked_addresses
 from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged
 
+_PLAIN = {"Accept-Encoding": "identity"}
+"""Nothing that is read here is large, and nothing is unpacked."""
+
 MOST_TRIED = 3
 """Addresses of one name that are tried, one after the other."""
 
 
 class Answer(NamedTuple):
-    """What became of a request. Only of a read that got all of a 200 are there a `body` and `headers`, by name in lower
-    case; else `is_whole` is False."""
+    """What became of a request. Of a `read` that got all of a 200, or an `ask` that got all of anything, `is_whole` is
+    true and there are a `body` and `headers`, by name in lower case."""
 
     delivery: Delivery
     is_whole: bool = False
     body: bytes = b""
     headers: Mapping[str, str] = {}
+    status: int = 0
 
 
 class WebSink:
@@ -53,7 +57,20 @@ class WebSink:
         """What a GET brings, at most so many bytes of it; a longer body is refused."""
         return self._ask("GET", b"", {}, within_s, most)
 
-    def _ask(self, method: str, body: bytes, headers: Mapping[str, str], within_s: float, most: int) -> Answer:
+    def ask(self, method: str, body: bytes, headers: Mapping[str, str], most: int, *, within_s: float) -> Answer:
+        """Send a request and read whatever it brings, at most so many bytes of it."""
+        return self._ask(method, body, headers, within_s, most, is_any_status=True)
+
+    def _ask(
+        self,
+        method: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        within_s: float,
+        most: int,
+        *,
+        is_any_status: bool = False,
+    ) -> Answer:
         address, where = self._address, f"{method} to {self._address.host}"
         ends_at = self._clock.monotonic() + within_s
         try:
@@ -76,7 +93,7 @@ class WebSink:
                 pool.stream(
                     method,
                     self._url,
-                    headers=list({"Host": self._host_header, "User-Agent": "kalshi-cli", **headers}.items()),
+                    headers=list({"Host": self._host_header, "User-Agent": "kalshi-cli", **_PLAIN, **headers}.items()),
                     content=body,
                     extensions={
                         "timeout": {"connect": CONNECT_S, "read": within_s, "write": within_s, "pool": within_s}
@@ -86,8 +103,11 @@ class WebSink:
                 said = {name.decode("ascii", "replace").lower(): value for name, value in response.headers}
                 wanted = said.get("retry-after", b"").decode("ascii", "replace")
                 delivery = judged(where, response.status, wanted, self._clock.now())
-                if not most or response.status != 200:
+                if not most or (response.status != 200 and not is_any_status):
                     return Answer(delivery)
+                if said.get("content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
+                    text = f"{where} failed: it answers in an encoding that was not asked for"
+                    return Answer(Delivery(outcome="refused", text=text))
                 kept = b""
                 for part in response.iter_stream():
                     kept += part
@@ -95,7 +115,7 @@ class WebSink:
                         text = f"{where} failed: it answers with more than {most} bytes"
                         return Answer(Delivery(outcome="refused", text=text))
                 told = {name: value.decode("ascii", "replace") for name, value in said.items()}
-                return Answer(delivery, True, kept, told)
+                return Answer(delivery, True, kept, told, response.status)
         except httpcore.TimeoutException:
             return Answer(Delivery(outcome="retry", text=f"{where} failed: timeout"))
         except httpcore.ConnectError as error:

@@ -7,16 +7,15 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import websocket
-
 from kalshi_cli.exchange.stream import reader
 from kalshi_cli.exchange.stream.framing import CLOSE, PING, TEXT
 from kalshi_cli.exchange.stream.inbox import Inbox
+from kalshi_cli.net import websocket
 from kalshi_cli.sim.rest.replies import Response
 from kalshi_cli.sim.stream.channels import Connection
 
@@ -155,8 +154,9 @@ class SteppedStream(reader.Stream):
     def _connect(self) -> websocket.WebSocket:
         """The real one; only the socket library is another."""
         before = reader.websocket
-        names = {name: getattr(websocket, name) for name in dir(websocket) if name.startswith("WebSocket")}
-        reader.websocket = SimpleNamespace(**names | {"WebSocket": lambda **_: Dialed(self)})  # type: ignore[assignment]
+        reader.websocket = SimpleNamespace(  # type: ignore[assignment]
+            HandshakeError=websocket.HandshakeError, connect=lambda _url, headers, *_: Dialed(self).connect(headers)
+        )
         try:
             return super()._connect()
         finally:
@@ -169,18 +169,19 @@ class Dialed:
     def __init__(self, stream: SteppedStream) -> None:
         self._stream = stream
         self.sock: socket.socket | None = None
+        self.early = b""
         self._line: Line | None = None
 
-    def connect(self, _url: str, *, header: Any, **_options: Any) -> None:
+    def connect(self, given: Mapping[str, str]) -> Dialed:
         stage = self._stream.stage
         stage.stream_faults.handshake()
-        pairs = header.items() if isinstance(header, dict) else (line.split(": ", 1) for line in header)
-        headers = {name.lower(): value for name, value in pairs}
+        headers = {name.lower(): value for name, value in given.items()}
         answer = stage.exchange.connect(headers, STREAM_PATH, stage.timeline.now())
         if isinstance(answer, Response):
-            raise websocket.WebSocketBadStatusException("Handshake status %d", answer.status)
+            raise websocket.HandshakeError("refused", answer.status)
         self.sock, far = socket.socketpair()
         self._line = self._stream.line = Line(self._stream, answer, far)
+        return self
 
     def send(self, text: bytes) -> None:
         assert self._line is not None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import websocket
-
+from kalshi_cli.net import websocket
 from proofs.simulate.plan import STREAM, Fault
 
 if TYPE_CHECKING:
@@ -33,12 +32,12 @@ class StreamFaults:
         """Raises where this one is refused."""
         stage = self._stage
         if not stage.plan.has_stream:
-            raise websocket.WebSocketBadStatusException("Handshake status %d", 503)
+            raise websocket.HandshakeError("refused", 503)
         if stage.timeline.seconds < self._refused_until:
             stage.hit("F33")
             if self._how % 4 == 0:
                 raise ConnectionRefusedError("connection refused")
-            raise websocket.WebSocketBadStatusException("Handshake status %d", (401, 429, 503)[self._how % 3])
+            raise websocket.HandshakeError("refused", (401, 429, 503)[self._how % 3])
 
     def _befall(self, fault: Fault) -> None:
         stage, line = self._stage, self.line

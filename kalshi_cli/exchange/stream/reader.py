@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-import websocket
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.core.messages import FeedGap, FeedState
@@ -25,6 +24,7 @@ from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.subscriptions import CHANNELS, Said, Sequencer
+from kalshi_cli.net import websocket
 
 if TYPE_CHECKING:
     import random
@@ -205,14 +205,14 @@ class Stream:
                 try:
                     self._serve(connection)
                 finally:
-                    connection.shutdown()  # type: ignore[no-untyped-call]
+                    connection.shutdown()
             except CredentialsError as error:
                 refusals += 1
                 reason = str(error)
                 if self.connections == 0 or refusals >= _MAX_REFUSALS:
                     self.failure = error
                     self._stopping.set()
-            except (_LostError, FramingError, websocket.WebSocketException, OSError, ValueError) as error:
+            except (_LostError, FramingError, websocket.HandshakeError, OSError, ValueError) as error:
                 reason = str(error) or type(error).__name__
             else:
                 reason = "stopped"
@@ -236,31 +236,22 @@ class Stream:
             self.inbox.put((FeedGap(now, (), reason), FeedState(now, False, reason)), is_urgent=True)
 
     def _connect(self) -> websocket.WebSocket:
-        connection = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+        headers = self._signer.headers("GET", urlsplit(self._url).path)
         try:
-            connection.connect(  # type: ignore[no-untyped-call]
-                self._url,
-                timeout=self._pace.connect_s,
-                header=self._signer.headers("GET", urlsplit(self._url).path),
-                suppress_origin=True,
-                redirect_limit=0,  # the signed headers are for this host
-                http_no_proxy=["*"],
-            )
-        except websocket.WebSocketBadStatusException as error:
-            if error.status_code in (401, 403):
+            return websocket.connect(self._url, headers, self._clock, self._pace.connect_s)
+        except websocket.HandshakeError as error:
+            if error.status in (401, 403):
                 raise CredentialsError(
-                    f"the stream refused the API key ({error.status_code})",
+                    f"the stream refused the API key ({error.status})",
                     hint="check the API key id, the private key and the clock; keys of demo and prod are separate",
                     code="unauthorized",
-                    status=error.status_code,
+                    status=error.status,
                 ) from None
-            raise _LostError(f"the stream answered {error.status_code} to the handshake") from None
-        return connection
+            raise
 
     def _serve(self, connection: websocket.WebSocket) -> None:
         """Read until stopped; raises when the connection is no good any more."""
         sock = connection.sock
-        assert sock is not None
         sock.settimeout(min(self._pace.connect_s, self._pace.silence_s))
         self.connections += 1
         self.is_connected = True
@@ -271,6 +262,8 @@ class Stream:
         framing = Framing()
         signs = _Signs(self._clock.monotonic(), self._pace)
         self._heard_at = signs.heard
+        if connection.early:
+            self._take(connection, connection.early, framing)
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
@@ -309,6 +302,9 @@ class Stream:
         chunk = sock.recv(_CHUNK)
         if not chunk:
             raise _LostError("the exchange hung up")
+        self._take(connection, chunk, framing)
+
+    def _take(self, connection: websocket.WebSocket, chunk: bytes, framing: Framing) -> None:
         now = self._clock.now()
         said: list[Said] = []
         try:

@@ -2,8 +2,8 @@
 
 All venues are listened to at once: so each can be held against the others, and where one falls silent the next one's
 prices are there already. Whatever goes wrong with a connection ends it, and it begins again after a pause that grows.
-While no stream gives a price, each thread reads over REST. websocket-client connects and checks the certificate;
-wsproto takes frames apart as they come, so that none grows beyond its limit.
+While no stream gives a price, each thread reads over REST. wsproto takes frames apart
+as they come, so that none grows beyond its limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from contextlib import contextmanager
 
 import httpx
 import msgspec
-import websocket
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
@@ -27,6 +26,9 @@ from kalshi_cli.core.messages import SpotLost, SpotPrice
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 from kalshi_cli.feeds.spot.belief import Belief
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
+from kalshi_cli.net import websocket
+from kalshi_cli.net.body import read_body
+from kalshi_cli.net.transport import DeadlineTransport
 from kalshi_cli.text import safe_text
 
 MAX_FRAME = 256 * 1024
@@ -104,10 +106,7 @@ class SpotReader:
         self._is_lost = False
         self._said = ""
         self._quiet_until = self._streamed
-        self._http = httpx.Client(
-            timeout=self._pace.poll_within_s, follow_redirects=False, trust_env=False,
-            headers={"user-agent": "kalshi-cli", "accept": "application/json"},
-        )  # fmt: skip
+        self._http = DeadlineTransport(clock, is_tls=any(source.rest_url.startswith("https:") for source in sources))
         self.source = SourceMonitor(f"spot {symbol}", clock, STALE_AGES * max_age_s)
         self.errors: Counter[tuple[str, str]] = Counter()
         """How often what went wrong: by venue, and `junk`, `refused`, `lost` (a connection) or `unread` (REST)."""
@@ -199,9 +198,9 @@ class SpotReader:
                 try:
                     poll_at = self._listen(source, connection, poll_at)
                 finally:
-                    connection.shutdown()  # type: ignore[no-untyped-call]
+                    connection.shutdown()
             except (
-                _LostError, SpotError, RemoteProtocolError, LocalProtocolError, websocket.WebSocketException,
+                _LostError, SpotError, RemoteProtocolError, LocalProtocolError, websocket.HandshakeError,
                 OSError, ValueError,
             ):  # fmt: skip
                 self._count(source, "lost")
@@ -215,19 +214,15 @@ class SpotReader:
                 self._stopping.wait(min(self._pace.look_s, max(0.001, until - self._clock.monotonic())))
 
     def _connect(self, source: Source) -> websocket.WebSocket:
-        connection = websocket.WebSocket(enable_multithread=False)
-        connection.connect(  # type: ignore[no-untyped-call]
-            source.ws_url, timeout=self._pace.connect_s, suppress_origin=True, redirect_limit=0, http_no_proxy=["*"]
-        )
+        connection = websocket.connect(source.ws_url, {}, self._clock, self._pace.connect_s)
         connection.send(source.venue.subscribe(source.pair))
         return connection
 
     def _listen(self, source: Source, connection: websocket.WebSocket, poll_at: float) -> float:
         """Read until stopped; raises when the connection is no good any more."""
         sock = connection.sock
-        assert sock is not None
         sock.settimeout(self._pace.look_s)
-        frames = _Frames(sock)
+        frames = _Frames(sock, connection.early)
         heard, errors = self._clock.monotonic(), 0
         while not self._stopping.is_set():
             for frame in frames.next():
@@ -262,22 +257,33 @@ class SpotReader:
         return self._clock.monotonic() + self._pace.poll_every_s
 
     def _read(self, source: Source) -> bytes:
-        until, body = self._clock.monotonic() + self._pace.poll_within_s, b""
-        with self._http.stream("GET", source.rest_url + source.venue.rest_path(source.pair)) as response:
+        within_s = self._pace.poll_within_s
+        request = httpx.Request(
+            "GET",
+            source.rest_url + source.venue.rest_path(source.pair),
+            headers={"user-agent": "kalshi-cli", "accept": "application/json", "accept-encoding": "gzip"},
+            extensions={
+                "timeout": dict.fromkeys(("connect", "pool", "read", "write"), within_s),
+                "deadline": self._clock.monotonic() + within_s,
+            },
+        )
+        response = self._http.handle_request(request)
+        try:
             if response.status_code != 200:
                 raise SpotError("refused", f"status {response.status_code}")
-            for part in response.iter_bytes():
-                body += part
-                if len(body) > MAX_ANSWER or self._clock.monotonic() > until:
-                    raise SpotError("junk", "an answer that is too long, or takes too long")
-        return body
+            return read_body(response, MAX_ANSWER)
+        except httpx.DecodingError as error:
+            raise SpotError("junk", str(error)) from error
+        finally:
+            response.close()
 
 
 class _Frames:
     """Whole messages from a socket whose handshake is done; answers pings."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, early: bytes) -> None:
         self._sock = sock
+        self._early = early
         self._protocol = Connection(ConnectionType.CLIENT)
         self._parts: list[bytes] = []
         self._size = 0
@@ -285,7 +291,7 @@ class _Frames:
     def next(self) -> Iterator[bytes]:
         """What one read of the socket completes; nothing where it has nothing for a while."""
         try:
-            chunk = self._sock.recv(_CHUNK)
+            chunk, self._early = self._early or self._sock.recv(_CHUNK), b""
         except TimeoutError:
             return
         if not chunk:

@@ -13,11 +13,15 @@ import httpcore
 import httpx
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.net.dialing import connect_in_turn
 
 IDLE_S = 30.0
 """A connection idle for longer is not used again: a write on one that the server just closed has no known outcome."""
 
+CONNECT_S = 10.0
+"""To connect, where a call says nothing of it."""
 _MOST_CONNECTIONS = 8
+_NOT_SENT = "its time was over before anything was sent"
 
 
 class DeadlineTransport(httpx.HTTPTransport):
@@ -72,8 +76,21 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Stream(stream, self)
+        ends_at = None if timeout is None else self._clock.monotonic() + timeout
+
+        def left_s() -> float:
+            left = self.left(None if ends_at is None else max(0.001, ends_at - self._clock.monotonic()))
+            return CONNECT_S if left is None else left
+
+        def connect(address: str, within_s: float) -> httpcore.NetworkStream:
+            return super(_Backend, self).connect_tcp(address, port, within_s, local_address, socket_options)
+
+        try:
+            return _Stream(connect_in_turn(host, port, left_s, connect), self)
+        except httpcore.ReadTimeout as error:
+            raise httpcore.ConnectTimeout(_NOT_SENT) from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
 
     def about_to_write(self) -> None:
         """Before the first byte of a request, and only then."""
@@ -81,7 +98,7 @@ class _Backend(httpcore.SyncBackend):
             return
         deadline: float | None = self.local.deadline
         if deadline is not None and self._clock.monotonic() >= deadline:
-            raise httpcore.ConnectTimeout("its time was over before anything was sent")
+            raise httpcore.ConnectTimeout(_NOT_SENT)
         if self.local.before_write is not None:
             self.local.before_write()
         self.local.has_written = True

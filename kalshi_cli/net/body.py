@@ -1,0 +1,43 @@
+"""Reading the body of an HTTP reply: at most one encoding, and a largest size that holds while it is unpacked.
+
+httpx unpacks as many encodings as a reply names, a whole chunk at a time: `gzip, gzip` made 8.4 GB of 7 kB (2026-11).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+import httpx
+
+_PIECE = 64 * 1024
+"""Bytes that are unpacked at a time."""
+
+
+def read_body(response: httpx.Response, most: int) -> bytes:
+    """Return the body, unpacked. Raise httpx.DecodingError for an unknown or second encoding, or a longer body."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip"):
+        raise httpx.DecodingError("a content encoding that was not asked for")
+    assert isinstance(response.stream, httpx.SyncByteStream)
+    body = bytearray()
+    for piece in _unpacked(response.stream) if encoding == "gzip" else response.stream:
+        body += piece
+        if len(body) > most:
+            raise httpx.DecodingError(f"a reply longer than {most} bytes")
+    return bytes(body)
+
+
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        for chunk in chunks:
+            packed = chunk
+            while packed and not unpacker.eof:
+                yield unpacker.decompress(packed, _PIECE)
+                packed = unpacker.unconsumed_tail
+    except zlib.error as error:
+        raise httpx.DecodingError(f"a reply that is not gzip: {error}") from error
+    yield unpacker.flush(_PIECE)
+    if not unpacker.eof:
+        raise httpx.DecodingError("a gzip reply without its end")
