@@ -1,7 +1,8 @@
 """Slack, Discord, Telegram, mail, PagerDuty, Opsgenie, SMS and others: apprise speaks to them.
 
-Only services whose machines are known are let in, so that an address cannot make us talk to anything else; of mail, the
-server is judged like a web address. Plug-ins of apprise are imported one by one: all of them are 20 MB and 0.3 s.
+Only services whose machines are known are let in, so that an address cannot make us talk to anything else. Every
+connection goes to an address that was judged (`pinned.py`). Plug-ins of apprise are imported one by one: all of them
+are 20 MB and 0.3 s.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 import importlib
 import logging
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from kalshi_cli.clock import Clock
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.ops.address import AddressError, Resolve, checked_addresses, parse_host, parse_web_address
 from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged
+from kalshi_cli.ops.pinned import Call, calling, pin
 from kalshi_cli.ops.texts import alert_key, to_body, to_title
 from kalshi_cli.ops.web import WebSink
 
@@ -143,8 +146,12 @@ class ServiceSink:
     def send(self, notice: Notice, within_s: float = TOTAL_S) -> Delivery:
         """One attempt, in a thread that may be left behind. May raise what apprise raises."""
         plugin = self._plugin()
-        if self.scheme.startswith("mailto") and (refusal := self._judge_mail_server(plugin)):
-            return refusal
+        mail: tuple[str, ...] = ()
+        if self.scheme.startswith("mailto"):
+            judged_servers = self._judge_mail_server(plugin)
+            if isinstance(judged_servers, Delivery):
+                return judged_servers
+            mail = judged_servers
         kind = "success" if notice.kind == "resolved" else _KINDS.get(notice.tier, "info")
         if self.scheme == "pagerduty":
             plugin.dedup, plugin.action = alert_key(notice), "map"  # success resolves
@@ -153,20 +160,25 @@ class ServiceSink:
             if notice.kind == "resolved":
                 return self._close(plugin, within_s)
         _heard.status = None
-        is_sent = plugin.notify(
-            body=to_body(notice), title=to_title(notice), notify_type=_kind(kind), body_format=_format("text")
-        )
+        call = Call(self._clock, self._resolve, self._clock.monotonic() + within_s, mail)
+        with calling(call):
+            is_sent = plugin.notify(
+                body=to_body(notice), title=to_title(notice), notify_type=_kind(kind), body_format=_format("text")
+            )
         if is_sent:
             return Delivery(outcome="delivered", text=f"{self.where}: delivered")
+        if self._clock.monotonic() >= call.ends_at:
+            return Delivery(outcome="retry", text=f"{self.where} failed: timeout")
         if _heard.status is None:
             return Delivery(outcome="retry", text=f"{self.where} failed: no connection, or it was not taken")
         if 200 <= _heard.status <= 299:
             return Delivery(outcome="refused", text=f"{self.where} failed: it answered that it did not take it")
         return judged(self.where, _heard.status, "", self._clock.now())
 
-    def _judge_mail_server(self, plugin: Any) -> Delivery | None:
+    def _judge_mail_server(self, plugin: Any) -> Delivery | tuple[str, ...]:
+        """Return the addresses that the letter may go to, or why there is none."""
         try:
-            checked_addresses(
+            return checked_addresses(
                 parse_host(plugin.smtp_host),
                 plugin.port,
                 self._resolve,
@@ -177,7 +189,6 @@ class ServiceSink:
             return Delivery(outcome="refused", text=f"{self.where} refused: {error}")
         except OSError:
             return Delivery(outcome="retry", text=f"{self.where} failed: its name cannot be resolved")
-        return None
 
     def _close(self, plugin: Any, within_s: float) -> Delivery:
         """End an alert of Opsgenie by our name for it; apprise knows only those that this process began."""
@@ -215,6 +226,10 @@ def _plugin_kind(scheme: str) -> Any:
             found = getattr(importlib.import_module(f"apprise.plugins.{module}"), name)
     except (ImportError, AttributeError):
         raise AddressError(f"the apprise that is installed does not know {scheme}") from None
+    package = f"apprise.plugins.{module}"
+    for name, loaded in list(sys.modules.items()):
+        if name == package or name.startswith(f"{package}."):
+            pin(loaded)
     return found
 
 

@@ -1,0 +1,182 @@
+"""HTTP and SMTP for apprise over connections of ours: to judged addresses, with a deadline and a largest size.
+
+apprise speaks through requests and smtplib, which take proxies and passwords (.netrc) from the environment, resolve
+each name again, and read and unpack whatever comes. The modules of its plug-ins get what is here in their place.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
+
+from kalshi_cli.clock import Clock
+from kalshi_cli.ops.address import AddressError, Resolve, parse_web_address
+from kalshi_cli.ops.web import WebSink
+
+MOST_ANSWER = 256 * 1024
+"""Bytes of what a service answers to one request; usual answers have a few hundred."""
+MOST_SMTP = 64 * 1024
+"""Bytes of all that a mail server says for one letter."""
+_CHUNK = 4096
+
+
+class Call(NamedTuple):
+    """One attempt to deliver: how names are resolved, and when it is over. `mail` are the judged mail servers."""
+
+    clock: Clock
+    resolve: Resolve
+    ends_at: float
+    mail: tuple[str, ...] = ()
+
+    def left_s(self) -> float:
+        """Return the seconds that are left. Raise TimeoutError where there are none."""
+        left = self.ends_at - self.clock.monotonic()
+        if left <= 0:
+            raise TimeoutError("its time is over")
+        return left
+
+
+_of_thread = threading.local()
+
+
+@contextmanager
+def calling(call: Call) -> Iterator[None]:
+    """Let whatever apprise sends from this thread belong to this attempt."""
+    _of_thread.call = call
+    try:
+        yield
+    finally:
+        del _of_thread.call
+
+
+def _call() -> Call:
+    """Return the attempt of this thread; without one, nothing is sent."""
+    call: Call | None = getattr(_of_thread, "call", None)
+    if call is None:
+        raise OSError("nothing is sent outside of an attempt to deliver")
+    return call
+
+
+def pin(module: ModuleType) -> None:
+    """Give a module of apprise ours in the place of requests and smtplib."""
+    if hasattr(module, "requests"):
+        setattr(module, "requests", _requests())  # noqa: B010 (mypy knows no such name of a module)
+    if hasattr(module, "smtplib"):
+        names = {name: getattr(smtplib, name) for name in dir(smtplib) if not name.startswith("_")}
+        ours = SimpleNamespace(**names | {"SMTP": PinnedSmtp, "SMTP_SSL": PinnedSmtpSsl})
+        setattr(module, "smtplib", ours)  # noqa: B010
+
+
+# -- web ----------------------------------------------------------------------------------------------------------
+
+
+def _requests() -> SimpleNamespace:
+    import requests
+    from requests.adapters import BaseAdapter
+    from requests.structures import CaseInsensitiveDict
+
+    class Adapter(BaseAdapter):
+        """Sends one request by a WebSink."""
+
+        def send(self, request: Any, *_: Any, **__: Any) -> Any:
+            try:
+                call = _call()
+                sink = WebSink(parse_web_address(request.url), call.clock, call.resolve)
+                body = request.body or b""
+                answer = sink.ask(
+                    request.method,
+                    body.encode() if isinstance(body, str) else body,
+                    {name: value for name, value in request.headers.items() if name.lower() not in _OURS},
+                    MOST_ANSWER,
+                    within_s=call.left_s(),
+                )
+            except (AddressError, OSError) as error:
+                raise requests.ConnectionError(str(error)) from error
+            if not answer.is_whole:
+                raise requests.ConnectionError(answer.delivery.text)
+            response = requests.Response()
+            response.status_code, response._content = answer.status, answer.body
+            response.headers = CaseInsensitiveDict(answer.headers)
+            response.request, response.url = request, request.url
+            return response
+
+        def close(self) -> None:
+            """Nothing is kept open."""
+
+    def ask(method: str, url: str, **options: Any) -> Any:
+        with requests.Session() as session:
+            session.trust_env = False  # no proxies, no .netrc
+            session.adapters.clear()
+            session.mount("https://", Adapter())
+            session.mount("http://", Adapter())
+            return session.request(method, url, **options | {"allow_redirects": False})
+
+    def of(method: str) -> Any:
+        return lambda url, *args, **options: ask(method, url, **dict(zip(("data",), args, strict=False)), **options)
+
+    verbs = {name: of(name.upper()) for name in ("get", "post", "put", "patch", "delete", "head")}
+    kept = {name: getattr(requests, name) for name in ("codes", "exceptions", "RequestException", "ConnectionError")}
+    return SimpleNamespace(request=ask, **verbs, **kept)
+
+
+_OURS = frozenset(("host", "accept-encoding", "connection", "content-length"))
+"""Headers that are not taken from requests."""
+
+
+# -- mail ---------------------------------------------------------------------------------------------------------
+
+
+class PinnedSmtp(smtplib.SMTP):
+    """Connects to the judged addresses, with TLS for the name, and reads no longer and no more than it may."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        call = _call()
+        failure: OSError = OSError(f"no address of {host} was judged")
+        for address in call.mail:
+            try:
+                return socket.create_connection((address, port), min(timeout, call.left_s()))
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read one answer of the server."""
+        if self.file is None and self.sock is not None:
+            self.file = _Replies(self.sock, _call())
+        return super().getreply()
+
+
+class PinnedSmtpSsl(smtplib.SMTP_SSL, PinnedSmtp):
+    """The same, encrypted from its first byte."""
+
+
+class _Replies:
+    """The lines of a mail server."""
+
+    def __init__(self, sock: socket.socket, call: Call) -> None:
+        self._sock = sock
+        self._call = call
+        self._buffer = b""
+        self._size = 0
+
+    def readline(self, most: int) -> bytes:
+        while b"\n" not in self._buffer and len(self._buffer) < most:
+            self._sock.settimeout(self._call.left_s())
+            chunk = self._sock.recv(_CHUNK)
+            if not chunk:
+                break
+            self._size += len(chunk)
+            if self._size > MOST_SMTP:
+                raise OSError(f"a mail server that says more than {MOST_SMTP} bytes")
+            self._buffer += chunk
+        at = self._buffer.find(b"\n") + 1 or len(self._buffer)
+        line, self._buffer = self._buffer[:at], self._buffer[at:]
+        return line
+
+    def close(self) -> None:
+        """Leave the socket open: whoever made it closes it."""
