@@ -51,6 +51,9 @@ T = TypeVar("T")
 LONGEST_REPLY = 32 * 1024 * 1024
 """Bytes; the series list, the longest reply there is, has about twenty million."""
 
+MOST_OBJECTS, MOST_VALUES = 250_000, 1_500_000
+"""Of one reply, counted by `{` and `,` before it is decoded: an empty object of two bytes takes hundreds in memory."""
+
 
 OnAnswer = Callable[[str, str, int, float, bytes], None]
 """Told of each attempt: the verb, the path, the status (0: no usable answer), how many seconds it took, the body."""
@@ -341,6 +344,8 @@ class Rest:
         try:
             headers = response.headers
             body = read_body(response, LONGEST_REPLY)
+            if body.count(b"{") > MOST_OBJECTS or body.count(b",") > MOST_VALUES:
+                raise httpx.DecodingError(f"a reply of more than {MOST_OBJECTS:,} objects or {MOST_VALUES:,} values")
         finally:
             response.close()
         wait = headers.get("retry-after", "")  # the exchange sends none; a gateway may

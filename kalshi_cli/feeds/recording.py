@@ -25,6 +25,10 @@ from kalshi_cli.units import Ts
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of the longest line read. A snapshot with every possible price of a market is below 300 kB."""
 
+MOST_UNPACKED, MOST_RATIO = 16 * 1024 * 1024, 200
+"""A recording that is packed may become so many bytes, and beyond them so many times what was read of it. Real ones
+become ten to thirty times larger; gzip can reach a thousand."""
+
 NO_TIME = Ts(2**62)
 """Stands for the time of a frame recorded without one: later than anything."""
 
@@ -60,11 +64,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     A gzip file whose end is missing because its writer was killed is read as far as it goes, so the last line may lack
     its newline and its half. UsageError where it cannot be opened or unpacked, or has an endless line.
     """
-    number = 0
+    number = size = 0
     try:
         with path.open("rb") as file, _unpacked(path, file) as stream:
             while line := stream.readline(MAX_LINE + 1):
                 number += 1
+                size += len(line)
+                if size > MOST_UNPACKED and size > MOST_RATIO * file.tell():
+                    raise at_line(path, number, f"it unpacks to more than {MOST_RATIO} times its size")
                 if len(line) > MAX_LINE:
                     raise at_line(path, number, f"a line of more than {MAX_LINE} bytes")
                 if not line.isspace():

@@ -74,7 +74,7 @@ def letters_left(path: Path) -> tuple[list[Letter], bool]:
         try:
             letter = rows.read(Letter, each)
             letter.notice  # noqa: B018 - what cannot be read cannot be sent
-        except (msgspec.MsgspecError, ValueError, TypeError):
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
             is_all = False
         else:
             letters.append(letter)

@@ -43,6 +43,6 @@ def locks_left(path: Path) -> tuple[list[MarketLock], bool]:
     for each in found:
         try:
             locks.append(rows.read(MarketLock, each))
-        except (msgspec.MsgspecError, ValueError, TypeError):
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
             is_all = False
     return locks, is_all

@@ -131,7 +131,7 @@ REQUESTS = (
         "net/body.py",
         "if len(body) > most:",
         "if False:",
-        ("tests/exchange/test_client.py", "tests/exchange/test_odd_replies.py"),
+        ("tests/net/test_body.py",),
     ),
     Mutant(
         "keys go over https alone",

@@ -18,7 +18,7 @@ import pytest
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.errors import UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.rest import LONGEST_REPLY
+from kalshi_cli.exchange.rest import LONGEST_REPLY, MOST_VALUES
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.reader import MAX_ANSWER, Source, SpotReader
 from kalshi_cli.feeds.spot.venue import SpotError
@@ -146,3 +146,13 @@ def test_what_a_sink_or_a_model_answers_is_never_unpacked(encoding: str) -> None
         answer = WebSink(parse_web_address(url), SystemClock(), resolve_here).read(MEGABYTE)
     assert not answer.is_whole
     assert "an encoding that was not asked for" in answer.delivery.text
+
+
+@pytest.mark.parametrize("item", [b"{}", b'{"ticker":"A"}', b"0", b"[]"])
+def test_a_reply_of_many_small_values_is_refused_before_it_is_decoded(item: bytes) -> None:
+    many = b'{"series":[' + b",".join([item] * (MOST_VALUES + 2)) + b"]}"
+    with answering(many) as url, within_memory(BOUND - 60 * MEGABYTE):
+        client = KalshiClient(url + "/trade-api/v2", clock=SystemClock(), rng=random.Random(1))
+        with pytest.raises(UnreachableError, match="more than"):
+            client.exchange_status()
+        client.close()
