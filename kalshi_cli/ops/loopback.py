@@ -1,4 +1,4 @@
-"""A web server for programs of this machine only: one small request at a time, and nothing for web pages.
+"""A web server for programs of this machine only: a few small requests at a time, and nothing for web pages.
 
 It listens on the loopback address, and answers only whoever calls it by a name of this machine: a web page that made
 its own name point here does not.
@@ -6,6 +6,7 @@ its own name point here does not.
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -23,9 +24,12 @@ _LOOK_S = 0.1  # how soon the end is noticed
 REQUEST_S = 2.0
 """One request, from its first byte to the last of its answer."""
 
+MOST_CLIENTS = 8
+"""That are answered at a time; for another one the connection that is open longest is ended."""
+
 
 class LoopbackServer:
-    """Answers from a thread of its own, one at a time; OSError where the port is in use."""
+    """Answers each request in a thread of its own, MOST_CLIENTS at most; OSError where the port is in use."""
 
     def __init__(self, app: WSGIApplication, port: int, name: str) -> None:
         self._server = _Server((LOOPBACK, port), _Quiet)
@@ -43,9 +47,55 @@ class LoopbackServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._server.hang_up()
 
 
 class _Server(WSGIServer):
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self._places = threading.BoundedSemaphore(MOST_CLIENTS)
+        self._serving: dict[socket.socket, threading.Thread] = {}  # in the order in which they came
+        self._lock = threading.Lock()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in another thread: whoever is slow holds up nobody else."""
+        if not self._places.acquire(blocking=False):
+            with self._lock:
+                for oldest in list(self._serving)[:1]:
+                    _end(oldest)
+            if not self._places.acquire(timeout=REQUEST_S):
+                self.shutdown_request(request)
+                return
+        thread = threading.Thread(target=self._serve, args=(request, client_address), daemon=True)
+        with self._lock:
+            self._serving[request] = thread
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be started
+            self._leave(request)
+
+    def _serve(self, request: socket.socket, client_address: Any) -> None:
+        try:
+            with suppress(OSError, ValueError):  # somebody went away, was too slow, or sent what is no request
+                self.finish_request(request, client_address)
+        finally:
+            self._leave(request)
+
+    def _leave(self, request: socket.socket) -> None:
+        with self._lock:
+            self._serving.pop(request, None)
+            self.shutdown_request(request)
+        self._places.release()
+
+    def hang_up(self) -> None:
+        """End every request, and wait for its thread."""
+        with self._lock:
+            left = dict(self._serving)
+            for request in left:
+                _end(request)
+        for thread in left.values():
+            thread.join(REQUEST_S)
+
     def server_bind(self) -> None:
         """Without asking the network for our own name."""
         self.socket.bind(self.server_address)
@@ -58,11 +108,11 @@ class _Server(WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    timeout = 1.0  # seconds without a byte: the next one waits meanwhile
+    timeout = 1.0  # seconds without a byte
 
     def handle(self) -> None:
-        """Whoever sends or takes byte by byte gets no longer than others: the next request waits, and the end does."""
-        over = threading.Timer(REQUEST_S, self._hang_up)
+        """Whoever sends or takes byte by byte gets no longer than others: threads are few, and the end waits."""
+        over = threading.Timer(REQUEST_S, _end, (self.connection,))
         over.daemon = True
         over.start()
         try:
@@ -70,12 +120,17 @@ class _Quiet(WSGIRequestHandler):
         finally:
             over.cancel()
 
-    def _hang_up(self) -> None:
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
+    def get_stderr(self) -> Any:
+        """Nothing there either of what an answer raises."""
+        return io.StringIO()
 
     def log_message(self, *_: Any) -> None:
         """Nothing on stderr."""
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _guarded(app: WSGIApplication) -> WSGIApplication:

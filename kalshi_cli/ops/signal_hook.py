@@ -7,6 +7,7 @@ it knows no token, and a body that is not sent as JSON is refused before it is r
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class SignalHook(LoopbackServer):
     def __init__(self, port: int, token: str, take: Callable[[bytes], None]) -> None:
         self._expected = f"Bearer {token}".encode()
         self._take = take
+        self._lock = threading.Lock()
         super().__init__(self._answer, port, "signals")
 
     def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -43,14 +45,18 @@ class SignalHook(LoopbackServer):
             return refuse(start, "411 Length Required")
         if len(length) > 9 or int(length) > MAX_BODY:
             return refuse(start, "413 Content Too Large")
-        body: bytes = environ["wsgi.input"].read(int(length))
+        try:
+            body: bytes = environ["wsgi.input"].read(int(length))
+        except OSError:  # it did not come in time
+            return refuse(start, "408 Request Timeout")
         if len(body) != int(length):
             return refuse(start, "400 Bad Request")
         return self._given(body, start)
 
     def _given(self, body: bytes, start: Callable[..., Any]) -> Iterable[bytes]:
         try:
-            self._take(body)
+            with self._lock:  # requests come from several threads
+                self._take(body)
         except ValueError as error:
             return refuse(start, "400 Bad Request", str(error))
         start("202 Accepted", [("Content-Type", "text/plain; charset=utf-8")])
