@@ -179,6 +179,7 @@ class FaultProxy:
         with suppress(OSError), self._kept(client), self._kept(socket.create_connection(self.upstream, 10)) as server:
             server.settimeout(None)
             while head := _read_head(client):
+                head = self._addressed(head)
                 method, path, _ = head.split(b"\r\n")[0].decode().split(" ", 2)
                 body = _read_body(client, head)
                 if b"\r\nupgrade: websocket" in head.lower():
@@ -187,6 +188,11 @@ class FaultProxy:
                 fault = next((fault for fault in self.faults if fault.takes(method, path)), None)
                 if not self._forward(client, server, head + body, fault, method, path):
                     return
+
+    def _addressed(self, head: bytes) -> bytes:
+        """Put the exchange's own address where the client wrote that of the proxy."""
+        there = f"{self.upstream[0]}:{self.upstream[1]}".encode()
+        return re.sub(rb"(?i)(\r\n(?:host|origin): (?:http://)?)[^\r]*", rb"\g<1>" + there, head)
 
     def _forward(
         self, client: socket.socket, server: socket.socket, raw: bytes, fault: Fault | None, method: str, path: str

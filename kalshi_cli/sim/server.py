@@ -35,6 +35,8 @@ LARGEST_BODY = 1 << 20
 START_WITHIN_S = 10.0
 CALL_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.02
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+MISDIRECTED = 421
 CLOSE_WITHIN_S = 1.0
 """What has not been answered by then is not answered."""
 
@@ -70,6 +72,7 @@ class SimServer:
         self._socket = _listening(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._address = f"{host}:{self.port}"
+        self._names = frozenset(f"{name}:{self.port}" for name in (*LOOPBACK_NAMES, host))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._error: BaseException | None = None
@@ -201,6 +204,10 @@ class SimServer:
     # -- the sockets --
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_meant(scope):
+            prefix = "http.response" if scope["type"] == "http" else "websocket.http.response"
+            await _answer(send, Response(MISDIRECTED, {}, b""), prefix=prefix)
+            return
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await self._http(scope, receive, send)
             return
@@ -210,6 +217,17 @@ class SimServer:
         finally:
             self._users -= 1
             self._used_at = self._clock.monotonic()
+
+    def _is_meant(self, scope: Scope) -> bool:
+        """Return whether a request names this server, and does not come from a page of another one.
+
+        A web page may make its own name point to this machine: its requests then come from here, with its name.
+        """
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        origins = [value for name, value in scope["headers"] if name == b"origin"]
+        if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in self._names:
+            return False
+        return all(value.decode("latin-1").lower().removeprefix("http://") in self._names for value in origins)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""

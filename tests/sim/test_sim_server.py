@@ -21,7 +21,7 @@ from kalshi_cli.core.model import ASK
 from kalshi_cli.sim import server as server_module
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.server import SimServer
+from kalshi_cli.sim.server import LOOPBACK_NAMES, MISDIRECTED, SimServer
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.units import Ts
 
@@ -229,3 +229,71 @@ def test_served_forever_it_ends_with_the_signal() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+# -- whom it answers ----------------------------------------------------------------------------------------------
+
+PATHS = ("/trade-api/v2/exchange/status", "/sim/status", "/spot/kraken/0/public/Ticker")
+
+
+def status_of(server: SimServer, path: str, *headers: str) -> int:
+    """What a request with exactly these headers is answered with; 101 or 401 for a stream that was let in."""
+    host, port = server.rest_url.split("/")[2].split(":")
+    with socket.create_connection((host, int(port)), 30) as one:
+        one.sendall("\r\n".join([f"GET {path} HTTP/1.1", *headers, "Connection: close", "", ""]).encode("latin-1"))
+        return int(one.makefile("rb").readline().split()[1])
+
+
+def upgraded(server: SimServer, *headers: str) -> int:
+    host, port = server.rest_url.split("/")[2].split(":")
+    lines = [
+        f"GET {STREAM_PATH} HTTP/1.1", *headers, "Connection: Upgrade", "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]  # fmt: skip
+    with socket.create_connection((host, int(port)), 30) as one:
+        one.sendall("\r\n".join([*lines, "", ""]).encode())
+        return int(one.makefile("rb").readline().split()[1])
+
+
+STRANGE = (
+    "evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", "localhost.evil.example:{port}",
+    "127.0.0.1", "localhost", "127.0.0.1:1", "127.0.0.2:{port}", "2130706433:{port}", "[::ffff:127.0.0.1]:{port}",
+    "evil.example@127.0.0.1:{port}", "127.0.0.1:{port}@evil.example",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("host", STRANGE)
+def test_a_name_that_is_not_its_own_is_misdirected(server: SimServer, host: str) -> None:
+    name = host.format(port=server.rest_url.split("/")[2].split(":")[1])
+    for path in PATHS:
+        assert status_of(server, path, f"Host: {name}") == MISDIRECTED
+    assert upgraded(server, f"Host: {name}") == MISDIRECTED
+
+
+@pytest.mark.parametrize("name", [*LOOPBACK_NAMES, "LOCALHOST"])
+def test_every_name_of_this_machine_is_answered(server: SimServer, name: str) -> None:
+    own = f"{name}:{server.rest_url.split('/')[2].split(':')[1]}"
+    assert status_of(server, PATHS[0], f"Host: {own}") == 200
+    assert status_of(server, PATHS[0], f"Host: {own}", f"Origin: http://{own}") == 200
+    assert upgraded(server, f"Host: {own}") == 401, "it needs a key"
+
+
+@pytest.mark.parametrize("origin", ["null", "https://evil.example", "http://localhost:1", "http://evil.example:{port}"])
+def test_a_page_of_another_server_is_not_answered(server: SimServer, origin: str) -> None:
+    own = server.rest_url.split("/")[2]
+    named = origin.format(port=own.split(":")[1])
+    for path in PATHS:
+        assert status_of(server, path, f"Host: {own}", f"Origin: {named}") == MISDIRECTED
+    assert upgraded(server, f"Host: {own}", f"Origin: {named}") == MISDIRECTED
+
+
+def test_the_address_that_it_was_bound_to_is_a_name_of_it(exchange: Exchange) -> None:
+    server = SimServer(exchange, ManualClock(T0), host="127.0.0.3")
+    server.start()
+    try:
+        own = server.rest_url.split("/")[2]
+        assert own.startswith("127.0.0.3:")
+        assert status_of(server, PATHS[0], f"Host: {own}") == 200
+        assert status_of(server, PATHS[0], f"Host: 127.0.0.4:{own.split(':')[1]}") == MISDIRECTED
+    finally:
+        server.stop()
