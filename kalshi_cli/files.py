@@ -44,6 +44,24 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o600) 
     return file
 
 
+def open_own(path: Path | str, flags: int, mode: int = 0o600) -> int:
+    """Open a regular file of this user, and follow no link to it.
+
+    For files that are written again and again in a folder where somebody may have planted something. OtherKindError
+    for anything else.
+    """
+    file = open_regular(path, flags & ~os.O_TRUNC | os.O_NOFOLLOW, mode)
+    try:
+        if os.fstat(file).st_uid != os.geteuid():
+            raise OtherKindError(errno.EPERM, "it belongs to another user", str(path))
+        if flags & os.O_TRUNC:
+            os.ftruncate(file, 0)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
 def refuse_other_kinds(path: Path | str, *, follow: bool = False) -> None:
     """Raise OtherKindError where this is no regular file, and FileNotFoundError where there is nothing."""
     _refuse(path, os.stat(path, follow_symlinks=follow))

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.files import open_regular
+from kalshi_cli.files import open_own
 from kalshi_cli.text import redact, safe_text
 from kalshi_cli.units import format_ts
 
@@ -82,8 +82,7 @@ class LineFile:
             self._shut()
         if self._descriptor is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-            self._descriptor = open_regular(self._path, flags)
+            self._descriptor = open_own(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return self._descriptor
 
     def _is_current(self, descriptor: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.core.model import Fill, Side
-from kalshi_cli.files import open_regular
+from kalshi_cli.files import open_own
 from kalshi_cli.text import csv_line, csv_text, safe_text
 from kalshi_cli.units import Money, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
 
@@ -146,7 +146,7 @@ def _written(key: Iterable[str]) -> tuple[str, ...]:
 
 
 def _private(path: str, flags: int) -> int:
-    return open_regular(path, flags | os.O_NOFOLLOW)
+    return open_own(path, flags)
 
 
 def _cells(row: msgspec.Struct, of: Mapping[str, Cell]) -> list[str]:
@@ -161,7 +161,7 @@ def _cells(row: msgspec.Struct, of: Mapping[str, Cell]) -> list[str]:
 
 def _read(path: Path, of: Mapping[str, Cell]) -> list[dict[str, str]]:
     """The rows of a file of ours; none where there is no file. ValueError where it has other columns."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     with open(path, encoding="utf-8", newline="", opener=_private) as file:
         reader = csv.DictReader(file, strict=True)
@@ -175,7 +175,7 @@ def _read(path: Path, of: Mapping[str, Cell]) -> list[dict[str, str]]:
 
 def _mend(path: Path) -> None:
     """A last line that was cut short by a crash goes: its trade is written again."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     with open(path, "r+b", opener=_private) as file:
         text = file.read()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kalshi_cli.core.model import BID, Fill
+from kalshi_cli.files import OtherKindError, open_own
 from kalshi_cli.ops.tables import DAYS, TRADES, DayRow, Tables, TradeRow
 from kalshi_cli.units import Money, Price, Ts, cents, contracts
 
@@ -136,3 +139,64 @@ def test_a_file_of_days_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     Tables(tmp_path, said.append).put_days({"2026-05-28": day("2026-05-28")}, "2026-05-28")
     assert (tmp_path / DAYS).read_text() == "mine\n1\n"
     assert len(said) == 1
+
+
+# -- something else in the place of a file ------------------------------------------------------------------------
+
+
+def plant(path: Path, kind: str) -> Path:
+    """Something that the file must not be taken for; what it leads to, where it does."""
+    target = path.parent.parent / f"target of {path.name}"
+    path.parent.mkdir(exist_ok=True)
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to(target)
+    elif kind == "link":
+        target.write_text("mine\n")
+        path.symlink_to(target)
+    else:
+        path.write_text("mine\n")
+        os.chown(path, 65_534, -1)
+    return target
+
+
+@pytest.mark.parametrize("name", [TRADES, DAYS, "daily_pnl.draft"])
+@pytest.mark.parametrize("kind", ["FIFO", "directory", "link", "dangling link", "of another user"])
+def test_what_was_planted_in_the_place_of_a_table_is_neither_followed_nor_waited_for(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    if kind == "of another user" and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    path = tmp_path / "logs" / name
+    target = plant(path, kind)
+    told: list[str] = []
+
+    def run() -> None:
+        tables = Tables(path.parent, told.append)
+        tables.add([row(each) for each in tables.missing([fill(1)])])
+        tables.put_days({"2026-05-28": day("2026-05-28")}, "2026-05-28")
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    running.join(30)
+    assert not running.is_alive(), "it waits"
+    assert len(told) == 1
+    assert "trading goes on" in told[0]
+    assert (target.read_text() if kind == "link" else target.exists()) == ("mine\n" if kind == "link" else False)
+    assert kind != "of another user" or path.read_text() == "mine\n"
+
+
+def test_a_file_is_not_emptied_before_it_is_known_to_be_ours(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    os.close(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    assert path.read_text() == ""
+    if os.geteuid() == 0:
+        path.write_text("old")
+        os.chown(path, 65_534, -1)
+        with pytest.raises(OtherKindError, match="belongs to another user"):
+            open_own(path, os.O_WRONLY | os.O_TRUNC)
+        assert path.read_text() == "old"

@@ -5,6 +5,7 @@ Between two points money does not move, so the curve is a staircase.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from kalshi_cli.cli.screen.output import Format, note, write_out
 from kalshi_cli.errors import UsageError
+from kalshi_cli.files import open_regular
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Money, Ts, show_money
 
@@ -43,7 +45,8 @@ def show_curve(points: Sequence[Point], picture: Path | None) -> None:
         lines = draw_curve(points, shutil.get_terminal_size((80, 24)).columns)
         write_out("\n".join([title, *lines]) + "\n")
         return
-    picture.write_text(svg_curve(points, title), "utf-8")
+    with open(open_regular(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
+        file.write(svg_curve(points, title))
     note(f"drawn: {picture}")
 
 
