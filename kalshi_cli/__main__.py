@@ -6,12 +6,33 @@ import os
 import signal
 import sys
 
+PR_SET_DUMPABLE = 4
+MOST_DIGITS = 4_300
+"""Of an integer that is converted from text, whatever PYTHONINTMAXSTRDIGITS says: more take time by the square."""
+
+
+def protect_memory() -> None:
+    """Keep keys out of files: no core dump, no reading of this process by another, no log of TLS keys."""
+    os.environ.pop("SSLKEYLOGFILE", None)
+    sys.set_int_max_str_digits(MOST_DIGITS)
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        pass  # a system without this limit
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
 
 def run() -> None:
     """Run the command line of this process and end it with the exit code."""
     from kalshi_cli.clock import SystemClock  # before what takes long to load
 
     started_s = SystemClock().monotonic()
+    protect_memory()
     # A service or a shell (`>&-`) may start us without these; then Python has None in their place.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+import certifi
 import httpcore
 import httpx
 
@@ -59,8 +60,16 @@ def _tls_context() -> ssl.SSLContext:
     if directory and os.path.isdir(directory):
         with os.scandir(directory) as entries:
             if any(re.fullmatch(r"[0-9a-f]{8}\.\d", entry.name) for entry in entries):
-                return ssl.create_default_context(capath=directory)
-    return httpx.create_ssl_context(trust_env=False)
+                return client_context(capath=directory)
+    return client_context(cafile=certifi.where())
+
+
+def client_context(*, cafile: str | None = None, capath: str | None = None) -> ssl.SSLContext:
+    """Return a verifying context. One of ssl.create_default_context writes the keys where SSLKEYLOGFILE says."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_TRUSTED_FIRST
+    context.load_verify_locations(cafile, capath)
+    return context
 
 
 class _Backend(httpcore.SyncBackend):

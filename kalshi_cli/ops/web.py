@@ -147,7 +147,8 @@ class WebSink:
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
         """Trusts whom this machine trusts, and the usual authorities where it knows none."""
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whatever SSLKEYLOGFILE says
+        context.load_default_certs()
         context.load_verify_locations(certifi.where())
         return context
 
