@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import yaml
 
 MAX_BYTES = 1_000_000
+
+MOST_DIGITS = 40
+"""Characters of a number. Converting a longer one takes time by the square: 900 kB of `1:1:1` took 109 s (2026-11)."""
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 Oddity = tuple[tuple[str, ...], str]
 """Where in the file, and what is wrong there."""
@@ -31,7 +36,8 @@ def read(path: Path) -> tuple[object, list[Oddity]]:
         document = plain_yaml.compose(text)
         if document is None:
             return None, []
-        return plain_yaml.construct(document), _duplicates(document)
+        oddities = _oddities(document)
+        return plain_yaml.construct(document), oddities
     except plain_yaml.PlainYamlError as error:
         line = f" (line {error.line})" if error.line is not None else ""
         raise ConfigError(f"{path}{line}: {error}", hint="config.example.yaml shows how it looks") from None
@@ -45,13 +51,15 @@ def is_open_to_others(path: Path) -> bool:
         return False
 
 
-def _duplicates(document: yaml.Node) -> list[Oddity]:
-    """Duplicate keys, of which YAML would silently keep the last."""
+def _oddities(document: yaml.Node) -> list[Oddity]:
+    """Duplicate keys, of which YAML would silently keep the last, and numbers that would take long to convert."""
     found: list[Oddity] = []
     todo: list[tuple[tuple[str, ...], Any]] = [((), document)]
     while todo:
         key, node = todo.pop()
-        if node.id == "sequence":
+        if node.id == "scalar":
+            found += [(key, text) for text in _unconverted(node)]
+        elif node.id == "sequence":
             todo += [(key, below) for below in node.value]
         elif node.id == "mapping":
             names: set[str] = set()
@@ -60,5 +68,12 @@ def _duplicates(document: yaml.Node) -> list[Oddity]:
                 if at[-1] in names:
                     found.append((at, f"given twice (line {name.start_mark.line + 1})"))
                 names.add(at[-1])
-                todo.append((at, below))
+                todo += [(at, name), (at, below)]
     return found
+
+
+def _unconverted(node: Any) -> Iterator[str]:
+    """Turn a number that is too long into text, which nothing converts, and say so."""
+    if node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
+        node.tag = "tag:yaml.org,2002:str"
+        yield f"a number of more than {MOST_DIGITS} digits (line {node.start_mark.line + 1})"

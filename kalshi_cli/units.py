@@ -122,14 +122,25 @@ def format_ts(ts: Ts) -> str:
 # -- what a person types ------------------------------------------------------------------------------------------
 
 
+def _decimal(text: str) -> Decimal:
+    """Return a number that somebody typed. InvalidOperation where it is none, or has more digits than any of ours.
+
+    Neither the length nor the exponent of a decimal number is limited by itself, and an integer of it takes time.
+    """
+    value = Decimal(text if len(text) <= _LONGEST else "too long")
+    if value.is_finite() and abs(value.adjusted()) > _LONGEST:
+        raise InvalidOperation
+    return value
+
+
 def price_from_user(text: str) -> Price:
     """`0.47`, `$0.47` or `47c`. A bare `47` is refused: nobody should guess between 47 cents and 47 dollars."""
     typed = text.strip()
     try:
         if typed.lower().endswith("c"):
-            value = Decimal(typed[:-1]) / 100
+            value = _decimal(typed[:-1]) / 100
         else:
-            value = Decimal(typed.removeprefix("$"))
+            value = _decimal(typed.removeprefix("$"))
             if "." not in typed and not typed.startswith("$") and value >= 1:
                 cent = f"0.{int(value):02d}" if 0 < value < 100 else "0.47"
                 raise ValueError(f"a price is typed in dollars; did you mean {cent}?")
@@ -169,7 +180,7 @@ def qty_from_user(text: str) -> Qty:
     """`10` or `2.5` contracts: positive, in steps of 0.01."""
     typed = text.strip()
     try:
-        value = Decimal(typed)
+        value = _decimal(typed)
     except InvalidOperation as error:
         raise ValueError(f"{typed[:20]!r} is not a count; type contracts, like 10 or 2.5") from error
     if not value.is_finite() or value <= 0:
@@ -190,7 +201,7 @@ def duration_from_user(text: str) -> float:
     typed = text.strip().lower()
     unit = _SECONDS.get(typed[-1:], 0)
     try:
-        amount = float(Decimal(typed[:-1] if unit else typed))
+        amount = float(_decimal(typed[:-1] if unit else typed))
     except InvalidOperation as error:
         raise ValueError(f"{typed[:20]!r} is not a duration; type 90s, 10m, 24h or 7d") from error
     if not unit and 0 < amount < float("inf"):

@@ -141,7 +141,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, list[object]]]:
 def _json_rows(text: str) -> Iterator[tuple[str, list[object]]]:
     try:
         found = _JSON.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, ArithmeticError) as error:
         raise SourceError(f"it is not JSON: {safe_text(str(error), 100)}") from None
     if isinstance(found, dict):
         for ticker, value in found.items():

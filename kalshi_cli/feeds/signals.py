@@ -63,7 +63,7 @@ def read_signal(line: bytes, clock: Clock) -> NewsSignal:
         raise SourceError(f"it is longer than {MAX_LINE} bytes")
     try:
         found = _DECODER.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError) as error:
         why = safe_text(str(error), 100)
         raise SourceError(f"it is no signal, a line of JSON with id, ticker, side, confidence: {why}") from None
     return signal_of(found, clock.now())
