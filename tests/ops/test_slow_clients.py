@@ -14,8 +14,8 @@ from kalshi_cli.ops.loopback import MOST_CLIENTS, REQUEST_S
 from kalshi_cli.ops.metrics import Metrics, MetricsServer
 from kalshi_cli.ops.signal_hook import SignalHook
 
-AT_ONCE_S = REQUEST_S / 2
-"""Less than one slow client takes, and far more than an answer does."""
+AT_ONCE_S = REQUEST_S
+"""Less than three slow clients take one after the other, and far more than an answer does."""
 HEAD = "POST /signals HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Type: application/json\r\n"
 GET = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -46,20 +46,12 @@ def slow(port: int, number: int, beginning: bytes) -> Iterator[list[socket.socke
         yield found
 
 
-def fastest(port: int, request: bytes, status: bytes) -> float:
-    """Of three tries, so that a busy machine is not taken for a slow server."""
-    took = []
-    for _ in range(3):
-        head, seconds = answered(port, request)
-        assert status in head
-        took.append(seconds)
-    return min(took)
-
-
 @pytest.mark.parametrize("beginning", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nHost: local"])
 def test_a_scrape_does_not_wait_for_slow_clients(metrics: MetricsServer, beginning: bytes) -> None:
     with slow(metrics.port, 3, beginning):
-        assert fastest(metrics.port, GET, b"200") < AT_ONCE_S
+        head, seconds = answered(metrics.port, GET)
+        assert b"200" in head
+        assert seconds < AT_ONCE_S
 
 
 def test_there_is_a_limit_of_threads_and_the_slowest_goes_first(metrics: MetricsServer) -> None:
@@ -86,11 +78,13 @@ def test_a_body_that_is_shorter_than_it_says_holds_up_no_news(capfd: pytest.Capt
     try:
         with slow(hook.port, 3, f"{HEAD}Content-Length: 60000\r\n\r\n{{".encode()) as clients:
             whole = f"{HEAD}Content-Length: 2\r\n\r\n{{}}".encode()
-            assert fastest(hook.port, whole, b"202") < AT_ONCE_S
+            head, seconds = answered(hook.port, whole)
+            assert b"202" in head
+            assert seconds < AT_ONCE_S
             for client in clients:
                 client.settimeout(30)
                 assert client.makefile("rb").readline() in (b"", b"HTTP/1.0 408 Request Timeout\r\n")
-        assert taken == [b"{}"] * 3
+        assert taken == [b"{}"]
     finally:
         hook.stop()
     assert capfd.readouterr().err == ""
