@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import statistics
+from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -253,3 +255,67 @@ def test_recorded_books_are_emptied_some_seconds_after_the_close() -> None:
                 waits.append(at - statistics.median(offsets) - closes[frame["msg"]["market_ticker"]])
     assert len(waits) >= 2
     assert all(5_500 <= wait <= 8_500 for wait in waits), waits
+
+
+# -- times of events --
+
+
+class Spread(NamedTuple):
+    """How the times of book changes lie: their milliseconds within a quarter second, and their microseconds."""
+
+    quarters: int
+    largest_share: float
+    has_micros: float
+
+
+def spread_of(stamps: list[str]) -> Spread:
+    micros = [datetime.fromisoformat(stamp.replace("Z", "+00:00")).microsecond for stamp in stamps]
+    quarters = Counter(one // 1_000 % 250 for one in micros)
+    return Spread(
+        len(quarters), max(quarters.values()) / len(micros), sum(one % 1_000 != 0 for one in micros) / len(micros)
+    )
+
+
+def changes_of_a_minute(looks_ms: int) -> list[dict[str, Any]]:
+    """The book changes that a stream hears in a minute of the world, which is moved on every `looks_ms`."""
+    exchange, world = a_world()
+    exchange.add_account("alice", dollars(100))
+    exchange.register_key("alice", KEYS["alice"][0], public_pem(ED_KEY))
+    stream = Caller(exchange).connect()
+    stream.send("subscribe", channels=["orderbook_delta"], market_tickers=exchange.tickers())
+    found = []
+    for after in range(looks_ms, 60_001, looks_ms):
+        world.advance(Ts(T0 + after))
+        found += [frame["msg"] for frame in stream.frames() if frame["type"] == "orderbook_delta"]
+    return found
+
+
+def test_book_changes_are_spread_over_the_microseconds() -> None:
+    changes = changes_of_a_minute(100)
+    stamps = [change["ts"] for change in changes]
+    spread = spread_of(stamps)
+    assert len(stamps) > 1_000
+    assert spread.quarters > 150
+    assert spread.largest_share < 0.1
+    assert spread.has_micros > 0.95
+    assert [change["ts_ms"] for change in changes] == sorted(change["ts_ms"] for change in changes)
+    assert all(parse_ts(change["ts"]) == change["ts_ms"] for change in changes), "its millisecond floor, as recorded"
+
+
+def test_the_same_seed_and_clock_give_the_same_times_however_often_somebody_looks() -> None:
+    one, other = changes_of_a_minute(100), changes_of_a_minute(2_500)
+    names = ("market_ticker", "ts", "price_dollars", "delta_fp")
+    assert [[change[name] for name in names] for change in one] == [
+        [change[name] for name in names] for change in other
+    ]
+
+
+@needs_recordings
+def test_recorded_book_changes_are_spread_like_ours() -> None:
+    tape = sorted(TAPES.glob("*.jsonl.gz"))[0]
+    lines = gzip.decompress(tape.read_bytes()).decode().splitlines()
+    stamps = [json.loads(line)["frame"]["msg"].get("ts") for line in lines if '"orderbook_delta"' in line]
+    spread = spread_of([stamp for stamp in stamps if stamp])
+    assert spread.quarters > 150
+    assert spread.largest_share < 0.1
+    assert spread.has_micros > 0.95

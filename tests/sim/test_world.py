@@ -31,8 +31,8 @@ SECONDS = 210
 class Ids:
     """Counts what an exchange made: orders, trades, markets, users."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, first: int = 0) -> None:
+        self.count = first
 
     def __call__(self) -> str:
         self.count += 1
@@ -43,7 +43,7 @@ class Run:
     """An exchange with its world."""
 
     def __init__(self, *, seed: int = SEED, now: Ts = START, journal: MemoryJournal | None = None) -> None:
-        self.ids = Ids()
+        self.ids = Ids(now)  # a process that starts again must not repeat the ids of the one before
         self.exchange = Exchange(new_id=self.ids, journal=journal)
         self.exchange.restore()
         self.world = World(self.exchange, seed=seed, start=now)

@@ -85,18 +85,18 @@ class Maker:
         dice = Dice(self._seed, style.account, ticker, now)
         self._due[ticker] = now + int(style.every_ms * dice.between(0.5, 1.5) / max(0.3, scene.pace))
         believed = self._believes[ticker] = style.lag * believed + (1 - style.lag) * scene.view
-        wanted = self._wanted(scene, believed, now, dice)
+        wanted, at = self._wanted(scene, believed, now, dice), _moment(self._exchange, now)
         for order_id, side, price, left in self._exchange.resting(style.account, ticker):
             size = wanted.pop((side, price), None)
             if size is None:
-                self._exchange.cancel(style.account, order_id, now)
+                self._exchange.cancel(style.account, order_id, at)
             elif left * 4 < size:  # mostly eaten: show a whole one again
-                self._exchange.cancel(style.account, order_id, now)
+                self._exchange.cancel(style.account, order_id, at)
                 wanted[(side, price)] = size
         for (side, price), size in wanted.items():
             # A refusal is fine: it would cross somebody slower, and is tried again at the next look.
             order = NewOrder(ticker=ticker, side=side, price=price, qty=size, post_only=True)
-            self._exchange.submit(style.account, order, now)
+            self._exchange.submit(style.account, order, at)
 
     def _wanted(self, scene: Scene, believed: float, now: Ts, dice: Dice) -> dict[tuple[Side, Price], Qty]:
         style = self._style
@@ -149,12 +149,11 @@ class Crowd:
         limit = scene.grid.snap(side, Price(round(scene.view - side.sign * CENT)))
         if limit is not None and dice.chance(0.7):
             qty = _whole(dice.heavy(60, 2_000))
-            self._exchange.submit(
-                "sweeper", NewOrder(ticker=scene.ticker, side=side, price=limit, qty=qty, tif=Tif.IOC), now
-            )
+            order = NewOrder(ticker=scene.ticker, side=side, price=limit, qty=qty, tif=Tif.IOC)
+            self._exchange.submit("sweeper", order, _moment(self._exchange, now))
 
     def _take_or_rest(self, scene: Scene, bid: Price | None, ask: Price | None, now: Ts, dice: Dice) -> None:
-        account = CROWD[dice.below(2)]
+        account, now = CROWD[dice.below(2)], _moment(self._exchange, now)
         held = self._exchange.position(account, scene.ticker)
         side = BID if dice.chance(0.5 - max(-0.4, min(0.4, held / _MAX_HELD))) else ASK
         qty = _size(dice, dice.heavy(6, 400))
@@ -180,6 +179,11 @@ class Crowd:
                 return
             order = NewOrder(ticker=scene.ticker, side=side, price=price, qty=qty, tif=Tif.IOC)
         self._exchange.submit(account, order, now)
+
+
+def _moment(exchange: Exchange, now: Ts) -> Ts:
+    """Return when something happens that was drawn for `now`: never before what has happened already."""
+    return Ts(max(now, exchange.time))
 
 
 def _whole(count: float) -> Qty:

@@ -6,6 +6,9 @@ world that starts again beside a restored exchange goes on along the same paths.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+from zlib import crc32
+
 import msgspec
 
 from kalshi_cli.core.model import MarketStatus
@@ -21,7 +24,7 @@ from kalshi_cli.sim.world.underlyings import Source, mood
 from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 
 STEP_MS = 250
-"""World time between two moves of everybody."""
+"""World time in which everybody moves once, each at a moment of its own."""
 
 _MINUTE_MS = 60_000
 _FURTHEST_MS = 2 * _MINUTE_MS
@@ -44,6 +47,15 @@ SPOT_SOURCES = {"BTC": BTC, "ETH": ETH}
 PYTH_SOURCES = {"Crypto.BTC/USD": BTC, "Metal.XAU/USD": GOLD}
 
 
+class Move(NamedTuple):
+    """What one actor does in one market at one moment: the crowd (0), or a maker by its number."""
+
+    at: Ts
+    ticker: str
+    actor: int
+    seconds: float
+
+
 class World:
     """Drives one exchange. Call `ensure_open` once, then `advance` with every look at the clock.
 
@@ -61,6 +73,8 @@ class World:
         self._open: dict[str, Listing] = {}
         self._early: dict[str, Listing] = {}
         self._sources: dict[str, Source | None] = {}
+        self._moves: list[Move] = []
+        self._scenes: dict[str, Scene] = {}
         self._at = Ts(start - start % STEP_MS)
         exchange.follow(self)
 
@@ -100,20 +114,25 @@ class World:
         is_first = not self._exchange.tickers("")
         here = now - now % STEP_MS
         for coarse in range(_WARM_UP if is_first else 0, -1, -1):
-            self._step(Ts(here - coarse * _COARSE_MS), _COARSE_MS)
+            self._step(Ts(here - coarse * _COARSE_MS), _COARSE_MS, spread_ms=_COARSE_MS if coarse else 0)
+            self._move(Ts(here))
 
     def advance(self, now: Ts) -> None:
         """Move everything on to `now`, step by step; over a long gap, at one go. A little back changes nothing."""
         if now - self._at > _FURTHEST_MS:
-            self._step(Ts(now - now % STEP_MS), _COARSE_MS)
+            self._step(Ts(now - now % STEP_MS), _COARSE_MS, spread_ms=0)
         while self._at + STEP_MS <= now:
-            self._step(Ts(self._at + STEP_MS), STEP_MS)
+            step = Ts(self._at + STEP_MS)
+            self._move(step)
+            self._step(step, STEP_MS, spread_ms=STEP_MS)
+        self._move(now)
 
     def rewind(self, now: Ts) -> None:
         """The world's time was set back to `now`: what happened stays, markets that open later wait for it."""
         self._exchange.rewind(now)
         self._at = Ts(now - now % STEP_MS)
         self._open.clear()
+        self._moves.clear()
         self._makers = [Maker(self._exchange, self._seed, style) for style in STYLES]
         self._list_open(now)
 
@@ -122,8 +141,11 @@ class World:
         chance = self._catalogue.chance(self._open[ticker], self._at)
         return Price(round(chance * ONE_DOLLAR))
 
-    def _step(self, now: Ts, length_ms: int) -> None:
-        """One move of everybody, with as many trades as `length_ms` would see."""
+    def _step(self, now: Ts, length_ms: int, *, spread_ms: int) -> None:
+        """Do what time does, and plan one move of everybody, with as many trades as `length_ms` would see.
+
+        The moves are spread over `spread_ms` from now on.
+        """
         is_new_second = now // 1000 != self._at // 1000
         is_new_minute = now // _MINUTE_MS != self._at // _MINUTE_MS
         is_start = not self._open
@@ -139,11 +161,33 @@ class World:
         if is_new_second or is_start:
             for quoter in self._quoters:
                 quoter.answer(self._chance, now)
-        for listing in self._open.values():
-            scene = self._scene(listing, now)
-            self._crowd.trade(scene, now, length_ms / 1000 * self._speed)
-            for maker in self._makers:
-                maker.quote(scene, now)
+        self._plan(now, length_ms / 1000 * self._speed, spread_ms)
+
+    def _plan(self, now: Ts, seconds: float, spread_ms: int) -> None:
+        """Give the crowd and each maker a moment in each market, drawn from the seed and the time."""
+        self._moves = []
+        self._scenes.clear()
+        for ticker in self._open:
+            draw = crc32(f"{self._seed}/{now}/{ticker}".encode())
+            for actor in range(len(self._makers) + 1):
+                after = 1 + (draw >> 8 * actor & 0xFF) * (spread_ms - 1) // 256 if spread_ms else 0
+                self._moves.append(Move(Ts(now + after), ticker, actor, seconds))
+        self._moves.sort(key=lambda move: move.at, reverse=True)
+
+    def _move(self, until: Ts) -> None:
+        """Do the moves whose moment came by `until`. All those of a market in one step see the same scene."""
+        while self._moves and self._moves[-1].at <= until:
+            move = self._moves.pop()
+            listing = self._open.get(move.ticker)
+            if listing is None:
+                continue
+            scene = self._scenes.get(move.ticker)
+            if scene is None:
+                scene = self._scenes[move.ticker] = self._scene(listing, move.at)
+            if move.actor:
+                self._makers[move.actor - 1].quote(scene, move.at)
+            else:
+                self._crowd.trade(scene, move.at, move.seconds)
 
     def _chance(self, ticker: str) -> float | None:
         """Of a market that the world lists and that is open."""
