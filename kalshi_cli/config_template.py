@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kalshi_cli.errors import ConfigError
+from kalshi_cli.files import make_folder
 
 PACKAGE = Path(__file__).parent
 PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml")
@@ -74,7 +75,7 @@ def write(path: Path, text: str) -> Path | None:
     kept = _free_name(path) if path.exists() else None
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
             file.write(text)
             file.flush()

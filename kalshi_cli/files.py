@@ -73,6 +73,16 @@ def read_regular(path: Path | str, most: int = -1) -> bytes:
         return file.read(most)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, all for their owner alone; OSError where it cannot be made.
+
+    `Path.mkdir` gives its mode to the last one only.
+    """
+    if not os.path.isdir(path.parent):
+        make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def _refuse(path: Path | str, status: os.stat_result) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:

@@ -28,7 +28,7 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.files import open_regular, read_regular
+from kalshi_cli.files import make_folder, open_regular, read_regular
 from kalshi_cli.sim.announcement import Address, Announcement, build_of
 from kalshi_cli.sim.keys import KINDS, Kind, ReadKey, ServedAccount, ServedKey, key_id_of, new_private_key, read_key
 from kalshi_cli.store.lock import holder, lock
@@ -438,7 +438,7 @@ class Simulator:
             return
         draft = path.with_suffix(f".{os.getpid()}")
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.folder)
             _write(draft, make())
             os.link(draft, path)  # two processes at once: the first one's stands
         except FileExistsError:

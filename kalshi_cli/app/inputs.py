@@ -17,6 +17,7 @@ from kalshi_cli.core.messages import Message
 from kalshi_cli.core.model import Market
 from kalshi_cli.core.source_watch import Source
 from kalshi_cli.errors import UsageError
+from kalshi_cli.files import make_folder
 from kalshi_cli.text import conceal, conceal_address
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _hook(app: App, port: str, reader: SignalReader) -> Iterator[None]:
         raise UsageError(f"{port!r:.20} is no port", hint="for example webhook:8790", code="bad_parameter")
     token_file = app.state_dir / "webhook.token"
     with suppress(FileExistsError):
-        app.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(app.state_dir)
         descriptor = os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")

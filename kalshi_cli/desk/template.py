@@ -9,6 +9,7 @@ from keyword import iskeyword
 from pathlib import Path
 
 from kalshi_cli.errors import UsageError
+from kalshi_cli.files import make_folder
 from kalshi_cli.strategies.registry import BUILT_IN
 
 TEMPLATE = Path(__file__).parents[1] / "template"
@@ -38,7 +39,7 @@ def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
         raise UsageError(f"{there} is there already", hint="choose another name, or --dir", code="file_exists")
     if iskeyword(module) or find_spec(module) is not None:
         raise UsageError(f"{module} means something in Python", hint="choose another: my-idea", code="bad_name")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for path, text in zip(paths, texts.values(), strict=True):
         # Not for others to write, whatever the umask: such a file would not be loaded.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:

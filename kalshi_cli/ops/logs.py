@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.files import open_own
+from kalshi_cli.files import make_folder, open_own
 from kalshi_cli.text import redact, safe_text
 from kalshi_cli.units import format_ts
 
@@ -81,7 +81,7 @@ class LineFile:
         if self._descriptor is not None and not self._is_current(self._descriptor):
             self._shut()
         if self._descriptor is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._descriptor = open_own(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return self._descriptor
 

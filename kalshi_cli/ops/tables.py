@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.core.model import Fill, Side
-from kalshi_cli.files import open_own
+from kalshi_cli.files import make_folder, open_own
 from kalshi_cli.text import csv_line, csv_text, safe_text
 from kalshi_cli.units import Money, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
 
@@ -95,7 +95,7 @@ class Tables:
             return
         path = self._folder / TRADES
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             with open(path, "a", encoding="utf-8", newline="", opener=_private) as file:
                 head = "" if file.tell() else csv_line(_TRADE)
                 file.write(head + "".join(csv_line(_cells(row, _TRADE)) for row in rows))
@@ -115,7 +115,7 @@ class Tables:
                 if day != today and day in days:
                     fresh.update({name: days[day][name] for name in _LAST_KNOWN})
                 days[day] = fresh
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             draft = path.with_suffix(".draft")
             with open(draft, "w", encoding="utf-8", newline="", opener=_private) as file:
                 file.write(csv_line(_DAY))

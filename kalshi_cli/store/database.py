@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kalshi_cli.errors import StateError
-from kalshi_cli.files import OtherKindError, refuse_other_kinds
+from kalshi_cli.files import OtherKindError, make_folder, refuse_other_kinds
 from kalshi_cli.store import migrations
 from kalshi_cli.store.lock import is_running
 
@@ -250,7 +250,7 @@ def _ensure_file(path: Path, *, create: bool) -> None:
             return
         if not create:
             raise StateError(f"there is no state file {path}", hint="nothing ran here yet", code="state_missing")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         with suppress(FileExistsError):  # another program was first
             _create_private(path)
     except OSError as error:

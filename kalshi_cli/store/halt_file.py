@@ -14,7 +14,7 @@ import msgspec
 
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import StateError
-from kalshi_cli.files import open_regular
+from kalshi_cli.files import make_folder, open_regular
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.pause import read_pause, sync_directory
 from kalshi_cli.text import safe_text
@@ -56,7 +56,7 @@ def beside(home: Path) -> Halt | None:
 def write_halt_file(home: Path, halt: Halt) -> None:
     """On the disk when it returns. Where there is no room for its text it is empty: what counts is that it is there."""
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home)
         file = open_regular(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
     except OSError as error:
         raise StateError(f"cannot write {home / FILE}: {error.strerror}", code="state_unwritable") from error

@@ -13,7 +13,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.errors import InstanceError, RefusedError, StateError
-from kalshi_cli.files import open_regular
+from kalshi_cli.files import make_folder, open_regular
 from kalshi_cli.units import Ts, format_ts
 
 KILL_LOCK = "kill.lock"
@@ -153,7 +153,7 @@ def is_running(pid: int) -> bool:
 
 def _open(path: Path) -> int:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     except OSError as error:
         raise StateError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.errors import StateError
-from kalshi_cli.files import open_regular
+from kalshi_cli.files import make_folder, open_regular
 from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.text import safe_text
 from kalshi_cli.units import Ts
@@ -48,7 +48,7 @@ def pause(home: Path, reason: str) -> None:
     """On the disk when it returns. A pause that is there already stays as it is. Safe in a signal handler."""
     path = home / FILE
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(home)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         if isinstance(error, FileExistsError) and home.is_dir():
