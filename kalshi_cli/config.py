@@ -41,8 +41,9 @@ from kalshi_cli.config_sections import (
     hidden_address,
 )
 from kalshi_cli.config_values import any_of, convert, show, time_zone, url, variable_names, web_address
-from kalshi_cli.errors import ConfigError
+from kalshi_cli.errors import ConfigError, Distrust, UntrustedError, refuse
 from kalshi_cli.text import conceal, conceal_address, conceal_key, holds_private_key, redact
+from kalshi_cli.trust import doubt_folder
 
 Env = Literal["sim", "demo", "prod"]
 
@@ -133,38 +134,34 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def load(
-    file: Path | None, env: Mapping[str, str], flags: Mapping[str, object], needed: Collection[str] | None = None
+    file: Path | None,
+    env: Mapping[str, str],
+    flags: Mapping[str, object],
+    needed: Collection[str] | None = None,
+    distrust: Distrust = refuse,
 ) -> Config:
     """The configuration. ConfigError lists every problem.
 
     `file` is what --config named; flags are named by dotted path, None where not given. Where `needed` names paths,
     only problems at or below those raise: others are in `problems`, and defaults stand in. So nothing that is broken
     in a section that `cancel-all` does not need can stop it; nor a file that cannot be read at all, where a flag or a
-    variable names the environment.
+    variable names the environment. `distrust` decides about a file that others may write.
     """
     path = find_file(file, env)
     problems: list[Problem] = []
     found: Found = {}
     if path is not None:
         origin = f"file {path}"
-        tree: object = {}
         try:
-            tree, oddities = config_file.read(path)
-            problems += [Problem(key, text, origin) for key, text in oddities]
+            document = config_file.read(path, distrust)
+            problems += [Problem(key, text, origin) for key, text in document.oddities]
         except ConfigError as error:
-            # Only what was said outside of the file can name the environment then: a guess could cancel elsewhere.
-            if needed is None:
-                raise
-            if not (flags.get("env") or env.get("KALSHI_ENV")):
-                raise ConfigError(
-                    f"NOTHING WAS DONE: {error.message}, and nothing else says which environment is meant",
-                    hint="name it, and the file is done without: --env prod, demo or sim, with the key in variables",
-                ) from error
+            _refuse_without_file(error, needed, bool(flags.get("env") or env.get("KALSHI_ENV")))
+            document = config_file.Document()
             problems.append(Problem(("file",), error.message, origin))
-        is_open = config_file.is_open_to_others(path)
-        for key, raw in _flatten(tree, (), origin, problems):
+        for key, raw in _flatten(document.tree, (), origin, problems):
             found[key] = (raw, origin)
-            if is_open and raw and key[0] in ("alerts", "heartbeat") and key[-1] == "url":
+            if document.is_open_to_others and raw and key[0] in ("alerts", "heartbeat") and key[-1] == "url":
                 problems.append(Problem(key, f"is a secret, and others may read this file: chmod 600 {path}", origin))
     from_flags: Found = {tuple(name.split(".")): (raw, "flag") for name, raw in flags.items() if raw is not None}
     found |= _from_variables(env)
@@ -188,6 +185,18 @@ def load(
         raise _error(fatal)
     config: Config = _build(Config, (), values)
     return msgspec.structs.replace(config, file=path, origins=origins, problems=tuple(problems))
+
+
+def _refuse_without_file(error: ConfigError, needed: Collection[str] | None, is_env_named: bool) -> None:
+    """Raise unless what is needed can be known without the file."""
+    if needed is None or isinstance(error, UntrustedError):
+        raise error
+    # Only what was said outside of the file can name the environment then: a guess could cancel elsewhere.
+    if not is_env_named:
+        raise ConfigError(
+            f"NOTHING WAS DONE: {error.message}, and nothing else says which environment is meant",
+            hint="name it, and the file is done without: --env prod, demo or sim, with the key in variables",
+        ) from error
 
 
 def _conceal(key: Key, raw: object) -> None:
@@ -230,6 +239,19 @@ def state_dir(config: Config, mode: str = "") -> Path:
 
     base = config.state or Path(platformdirs.user_state_dir("kalshi"))
     return base.absolute() / (f"{config.env}-{mode}" if mode else config.env)
+
+
+def judge_state(config: Config, distrust: Distrust = refuse) -> None:
+    """Let `distrust` decide where others may write a state directory of this environment, or put another in its place.
+
+    A directory that is still missing is judged by where it will be made.
+    """
+    for home in (state_dir(config), state_dir(config, "paper")):
+        doubt = doubt_folder(home)
+        if doubt is not None:
+            error = UntrustedError(f"refused the state directory {home}: {doubt.why}", hint=doubt.remedy)
+            distrust(error)
+            return
 
 
 def log_folder(config: Config, home: Path) -> Path:

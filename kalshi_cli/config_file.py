@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kalshi_cli import plain_yaml
-from kalshi_cli.errors import ConfigError
-from kalshi_cli.files import read_regular
+from kalshi_cli.errors import ConfigError, Distrust, UntrustedError, refuse
+from kalshi_cli.files import open_regular
+from kalshi_cli.trust import doubt_file
 
 if TYPE_CHECKING:
     import yaml
@@ -24,31 +25,41 @@ Oddity = tuple[tuple[str, ...], str]
 """Where in the file, and what is wrong there."""
 
 
-def read(path: Path) -> tuple[object, list[Oddity]]:
-    """The document, and what is wrong with its keys. ConfigError where it cannot be read at all."""
-    try:
-        text = read_regular(path, MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", hint="check --config and KALSHI_CONFIG") from error
+class Document(NamedTuple):
+    """A file as it was read: its tree, what is wrong with its keys, and whether others may read it."""
+
+    tree: object = None
+    oddities: tuple[Oddity, ...] = ()
+    is_open_to_others: bool = False
+
+
+def read(path: Path, distrust: Distrust = refuse) -> Document:
+    """Return the document. ConfigError where it cannot be read at all; `distrust` decides where others may write it."""
+    text, is_open = _text(path, distrust)
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_BYTES:,} bytes", hint="is it the right file?")
     try:
         document = plain_yaml.compose(text)
         if document is None:
-            return None, []
+            return Document(is_open_to_others=is_open)
         oddities = _oddities(document)
-        return plain_yaml.construct(document), oddities
+        return Document(plain_yaml.construct(document), tuple(oddities), is_open)
     except plain_yaml.PlainYamlError as error:
         line = f" (line {error.line})" if error.line is not None else ""
         raise ConfigError(f"{path}{line}: {error}", hint="config.example.yaml shows how it looks") from None
 
 
-def is_open_to_others(path: Path) -> bool:
-    """Whether more people than its owner may read the file, as far as its permissions say."""
+def _text(path: Path, distrust: Distrust) -> tuple[bytes, bool]:
+    """Return what is in the file, and whether more people than its owner may read it. The open file is judged."""
     try:
-        return hasattr(os, "geteuid") and bool(path.stat().st_mode & 0o077)
-    except OSError:
-        return False
+        with open(open_regular(path), "rb") as file:
+            doubt = doubt_file(path, file.fileno())
+            if doubt is not None:
+                distrust(UntrustedError(f"refused the configuration {path}: {doubt.why}", hint=doubt.remedy))
+            mode = os.fstat(file.fileno()).st_mode
+            return file.read(MAX_BYTES + 1), hasattr(os, "geteuid") and bool(mode & 0o077)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint="check --config and KALSHI_CONFIG") from error
 
 
 def _oddities(document: yaml.Node) -> list[Oddity]:

@@ -3,6 +3,8 @@
     KalshiError                    1  failed, none of the below
     ├── UsageError                 2  a flag or an argument
     │   └── ConfigError            2  the configuration file, or a variable
+    │       ├── HostError          2  ... names a host that is not the environment's
+    │       └── UntrustedError     2  ... or the state directory can have been written by others
     ├── RefusedError               3  refused here; nothing was sent
     ├── ExchangeError              4  the exchange answered no
     │   ├── NotFoundError          4  ... because it does not know the thing (404)
@@ -20,7 +22,7 @@ contract: scripts and service managers branch on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 from kalshi_cli.text import one_line, redact
@@ -68,6 +70,18 @@ class UsageError(KalshiError):
 
 class ConfigError(UsageError):
     default_code = "config"
+
+
+class HostError(ConfigError):
+    """An address whose host is neither the environment's, nor this machine, nor one that was allowed."""
+
+    default_code = "unknown_host"
+
+
+class UntrustedError(ConfigError):
+    """A file or a folder that others can have written. It is not obeyed."""
+
+    default_code = "untrusted"
 
 
 class RefusedError(KalshiError):
@@ -142,3 +156,12 @@ class TerminatedError(KeyboardInterrupt):
 class InstanceError(KalshiError):
     exit_code = ExitCode.INSTANCE
     default_code = "another_instance"
+
+
+Distrust = Callable[[KalshiError], None]
+"""What to do about a file that others can have written: `refuse`, or warn and go on, as the kill switch does."""
+
+
+def refuse(error: KalshiError) -> None:
+    """Raise the error."""
+    raise error

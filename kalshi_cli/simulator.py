@@ -20,6 +20,7 @@ import msgspec
 from kalshi_cli.clock import Clock, ShiftedClock
 from kalshi_cli.config_sections import Sim
 from kalshi_cli.errors import (
+    Distrust,
     ExchangeError,
     ExitCode,
     InstanceError,
@@ -27,6 +28,7 @@ from kalshi_cli.errors import (
     StateError,
     UnreachableError,
     UsageError,
+    refuse,
 )
 from kalshi_cli.files import make_folder, open_regular, read_regular
 from kalshi_cli.sim.announcement import Address, Announcement, build_of
@@ -66,13 +68,21 @@ class Simulator:
     """One simulated exchange on disk: its journal, its key, its lock and, while served, its address."""
 
     def __init__(
-        self, folder: Path, options: Sim, clock: Clock, new_id: Callable[[], str], *, is_seed_chosen: bool = False
+        self,
+        folder: Path,
+        options: Sim,
+        clock: Clock,
+        new_id: Callable[[], str],
+        *,
+        is_seed_chosen: bool = False,
+        distrust: Distrust = refuse,
     ) -> None:
         self.folder = folder
         self.account = ACCOUNT
         self.key_path = folder / "key.pem"
         self.options = options
         self._is_seed_chosen = is_seed_chosen
+        self._distrust = distrust
         self.clock: Clock = ShiftedClock(clock, self.offset_ms)
         """The world's time, also while another process moves it; durations are the machine's."""
         self._clock = clock
@@ -430,7 +440,7 @@ class Simulator:
         from kalshi_cli.exchange.signing import load_key
 
         self._make_private(self.key_path, lambda: new_private_key("ed25519"))
-        return KEY_ID, load_key(self.key_path)
+        return KEY_ID, load_key(self.key_path, self._distrust)
 
     def _make_private(self, path: Path, make: Callable[[], bytes]) -> None:
         """A file that only its owner reads, where there is none yet."""

@@ -26,7 +26,15 @@ from kalshi_cli.errors import UsageError
 HERE = Path(__file__).parents[1]
 NAMES = [each.name for each in runbooks()]
 QUOTED = re.compile(r"`([^`]+)`")
-SYSTEM = ("timedatectl", "sudo timedatectl set-ntp true", "df -h", "chmod 600 FILE", "kill -9")
+SYSTEM = (
+    "timedatectl",
+    "sudo timedatectl set-ntp true",
+    "df -h",
+    "chmod 600 FILE",
+    "chmod go-w FILE",
+    "sudo chown UID FILE",
+    "kill -9",
+)
 """What is typed that is not ours."""
 
 WANTED = {

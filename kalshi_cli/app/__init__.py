@@ -37,7 +37,15 @@ from kalshi_cli.desk.key_lock import lock_of
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
 from kalshi_cli.desk.refusals import sent
-from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError, StateError, UnreachableError
+from kalshi_cli.errors import (
+    CredentialsError,
+    Distrust,
+    KalshiError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    refuse,
+)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts
@@ -61,11 +69,19 @@ if TYPE_CHECKING:
 class App:
     """Everything a command needs, made when it is first asked for, closed at the end. Use it as a context manager.
 
-    `tell` says what a person must hear, `note` what is good to know; both on stderr.
+    `tell` says what a person must hear, `note` what is good to know; both on stderr. `distrust` decides about a private
+    key that others may use.
     """
 
-    def __init__(self, config: Config, tell: Callable[[str], None], note: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tell: Callable[[str], None],
+        note: Callable[[str], None] | None = None,
+        distrust: Distrust = refuse,
+    ) -> None:
         self.config = config
+        self.distrust = distrust
         self.tell = tell
         self.note = note or tell
         self.machine: Clock = SystemClock()
@@ -122,7 +138,9 @@ class App:
 
         is_chosen = self.config.origins.get("sim.seed", "default") != "default"
         folder = self.state_dir / "exchange"
-        return Simulator(folder, self.config.sim, self.machine, self.new_id, is_seed_chosen=is_chosen)
+        return Simulator(
+            folder, self.config.sim, self.machine, self.new_id, is_seed_chosen=is_chosen, distrust=self.distrust
+        )
 
     @cached_property
     def limits(self) -> Limits:
@@ -179,7 +197,8 @@ class App:
                 f"credentials.{self.config.env}.{missing} is missing",
                 hint="set it in the configuration, or KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH",
             )
-        return Signer(credential.key_id, load_key(credential.private_key_path.expanduser()), self.clock)
+        key = load_key(credential.private_key_path.expanduser(), self.distrust)
+        return Signer(credential.key_id, key, self.clock)
 
     @cached_property
     def limiter(self) -> RateLimiter:

@@ -66,7 +66,7 @@ def cancel_all(
             "--flatten halts and closes everything", hint="without --no-halt and a scope; for one: kalshi close TICKER"
         )
     with KillSignals() as signals:
-        config = load_config(ctx, NEEDED)
+        config = load_config(ctx, NEEDED, distrust=_warn)
         does_halt, lock = is_everything and not no_halt, None
         if does_halt:
             from kalshi_cli.desk.brake import pull
@@ -79,7 +79,7 @@ def cancel_all(
         from kalshi_cli.cli.close import flattened
         from kalshi_cli.cli.screen.render import render_one
 
-        with App(config, tell, note) as desk, _with_a_key(desk):
+        with App(config, tell, note, _warn) as desk, _with_a_key(desk):
             for problem in config.problems:
                 note(f"ignored: {problem}")
             halted = lock is not None and _halted(desk, lock)
@@ -105,6 +105,11 @@ def cancel_all(
         )
     if unclosed is not None:
         raise unclosed
+
+
+def _warn(error: KalshiError) -> None:
+    """Say what any other command would refuse: files that others may write do not stop the kill switch."""
+    tell(f"warning: {error.message}; done all the same. Then: {error.hint}")
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def completions(kind: str, flags: Any, typed: str) -> list[tuple[str, str] | str
     try:
         given = {"env": flags.env, "state": flags.state}
         loaded = config.load(flags.config, os.environ, given, ("env", "state"))
+        config.judge_state(loaded)
         found = known(loaded, kind, start.upper(), MOST)
     except (KalshiError, OSError):
         return []

@@ -24,7 +24,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
 from kalshi_cli.clock import SystemClock
-from kalshi_cli.errors import UsageError
+from kalshi_cli.errors import Distrust, UsageError, refuse
 from kalshi_cli.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 
 if TYPE_CHECKING:
@@ -60,17 +60,22 @@ def flags_of(ctx: typer.Context) -> Flags:
 
 
 def load_config(
-    ctx: typer.Context, needed: Sequence[str] | None = None, more: Mapping[str, object] | None = None
+    ctx: typer.Context,
+    needed: Sequence[str] | None = None,
+    more: Mapping[str, object] | None = None,
+    distrust: Distrust = refuse,
 ) -> Config:
     """The configuration with the global options applied; says so on stderr where nobody chose an environment.
 
     Where `needed` names paths, problems elsewhere do not matter; `more` are options of this command, by dotted path.
+    `distrust` decides about a configuration and a state directory that others may write.
     """
     from kalshi_cli import config
 
     flags = flags_of(ctx)
     given = {"env": flags.env, "state": flags.state, **(more or {})}
-    loaded = config.load(flags.config, os.environ, given, needed)
+    loaded = config.load(flags.config, os.environ, given, needed, distrust)
+    config.judge_state(loaded, distrust)
     if loaded.origins["env"] == "default" and not loaded.rest_url:
         note("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
     return loaded

@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kalshi_cli.clock import Clock
-from kalshi_cli.errors import CredentialsError
+from kalshi_cli.errors import CredentialsError, Distrust, refuse
 from kalshi_cli.files import OtherKindError, open_regular
 from kalshi_cli.text import conceal
+from kalshi_cli.trust import doubt_file
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
@@ -33,10 +34,10 @@ _SHORTEST_RSA = 2048
 _PART_OF_KEY = 24  # characters of a line of the file that are nothing else
 
 
-def load_key(path: Path) -> PrivateKey:
+def load_key(path: Path, distrust: Distrust = refuse) -> PrivateKey:
     """Read an RSA or Ed25519 key (PEM, PKCS#1 or PKCS#8); CredentialsError where it is missing, not ours or not a key.
 
-    As ssh does: a key that others may read is refused, not merely warned about.
+    As ssh does: a key that others may read is refused, not merely warned about, unless `distrust` does only that.
     """
     try:
         descriptor = open_regular(path)
@@ -48,7 +49,7 @@ def load_key(path: Path) -> PrivateKey:
         raise _refused(path, f"it cannot be opened ({error.strerror})", "check the path and who may read it") from error
     try:
         # The open file is asked, not the name: a link is followed first, and nothing can be swapped in between.
-        _check_owner(path, os.fstat(descriptor))
+        _check_owner(path, descriptor, distrust)
         with open(descriptor, "rb", closefd=False) as file:
             pem = file.read(_LONGEST_FILE + 1)
     except OSError as error:
@@ -68,13 +69,17 @@ def _refused(path: Path, why: str, hint: str) -> CredentialsError:
     return CredentialsError(f"the private key {path} cannot be used: {why}", hint=hint, code="private_key")
 
 
-def _check_owner(path: Path, status: os.stat_result) -> None:
+def _check_owner(path: Path, descriptor: int, distrust: Distrust) -> None:
     if not hasattr(os, "geteuid"):
         return  # Windows: its permissions are not these
+    status = os.fstat(descriptor)
     if status.st_uid != os.geteuid():
-        raise _refused(path, "it belongs to another user", "copy it into your own home and keep it to yourself")
-    if status.st_mode & 0o077:
-        raise _refused(path, f"others may use it (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {path}")
+        distrust(_refused(path, "it belongs to another user", "copy it into your own home and keep it to yourself"))
+    elif status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        distrust(_refused(path, f"others may use it (mode {mode:04o})", f"chmod 600 {path}"))
+    elif (doubt := doubt_file(path, descriptor)) is not None:
+        distrust(_refused(path, doubt.why, doubt.remedy))
 
 
 def _parse(path: Path, pem: bytes) -> PrivateKey:

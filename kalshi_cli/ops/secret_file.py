@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kalshi_cli.errors import ConfigError
 from kalshi_cli.files import OtherKindError, open_regular
+from kalshi_cli.trust import doubt_file
 
 LONGEST = 4_000
 
@@ -29,6 +30,8 @@ def read_address(path: Path) -> str:
             if status.st_mode & 0o077:
                 mode = stat.S_IMODE(status.st_mode)
                 raise _refused(path, f"others may use it (mode {mode:04o})", f"chmod 600 {path}")
+            if (doubt := doubt_file(path, descriptor)) is not None:
+                raise _refused(path, doubt.why, doubt.remedy)
         with open(descriptor, "rb", closefd=False) as file:
             text = file.read(LONGEST)
     except OSError as error:

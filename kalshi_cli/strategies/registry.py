@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ from kalshi_cli.core.sizing import RESERVED
 from kalshi_cli.errors import UsageError
 from kalshi_cli.files import open_regular, read_regular
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.trust import doubt_file
 from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 
 BUILT_IN = {
@@ -302,7 +302,7 @@ def _from_path(spec: str) -> type[Strategy]:
     """`FILE.py:Class`. It is code, and runs with everything this program may do."""
     name = spec.partition(".py:")[2]
     path = _path_of(spec)
-    source = _read_source(path)
+    source = _read_source(Path(_file_of(spec)).absolute())
     module_name = f"kalshi_strategy_{path.stem}"
     module = ModuleType(module_name)
     module.__file__ = str(path)
@@ -332,17 +332,19 @@ def _from_path(spec: str) -> type[Strategy]:
 
 
 def _read_source(path: Path) -> bytes:
-    """Read what will be hashed and run: the file itself, and never the bytecode that Python keeps beside it."""
-    if not path.is_file():
-        raise UsageError(f"no strategy file {path}", hint="give FILE.py:ClassName", code="unknown_strategy")
+    """Read what will be hashed and run: the file itself, and never the bytecode that Python keeps beside it.
+
+    UsageError where others than this user and root can have written it.
+    """
     try:
         with open(open_regular(path), "rb") as file:
-            is_open_to_all = os.fstat(file.fileno()).st_mode & 0o002
-            source = b"" if is_open_to_all else file.read(MAX_SOURCE + 1)
+            doubt = doubt_file(path, file.fileno())
+            source = b"" if doubt is not None else file.read(MAX_SOURCE + 1)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", code="unknown_strategy") from error
-    if is_open_to_all:
-        raise UsageError(f"{path} is writable by everyone", hint=f"chmod o-w {path}", code="unsafe_strategy")
+        text = f"no strategy file {path}" + ("" if isinstance(error, FileNotFoundError) else f": {error.strerror}")
+        raise UsageError(text, hint="give FILE.py:ClassName", code="unknown_strategy") from error
+    if doubt is not None:
+        raise UsageError(f"refused the strategy {path}: {doubt.why}", hint=doubt.remedy, code="unsafe_strategy")
     if len(source) > MAX_SOURCE:
         raise UsageError(f"{path} is larger than {MAX_SOURCE:,} bytes", hint="is it Python?", code="bad_strategy")
     return source
@@ -378,8 +380,12 @@ def _digest(source: bytes) -> str:
 
 
 def _path_of(spec: str) -> Path:
+    return Path(_file_of(spec)).resolve()
+
+
+def _file_of(spec: str) -> str:
     file, _, name = spec.partition(".py:")
-    return Path(f"{file}.py" if name else spec).resolve()
+    return f"{file}.py" if name else spec
 
 
 def _is_strategy(kind: object) -> bool:

@@ -1,0 +1,113 @@
+"""Which files and folders are obeyed: only those that nobody but this user and root can have written.
+
+A file is judged by its open descriptor, and by every folder through which its name leads: whoever may write one of
+those may put another file in its place. Links are followed, and what they name is judged.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+MOST_LINKS = 40
+
+
+class Doubt(NamedTuple):
+    """Why a file is not obeyed, and the command that changes it."""
+
+    why: str
+    remedy: str
+
+
+def doubt_file(path: Path, descriptor: int) -> Doubt | None:
+    """Return why the open file should not be obeyed; None where only this user and root can have written it.
+
+    `path` is the name under which it was opened.
+    """
+    if not hasattr(os, "geteuid"):
+        return None  # Windows: its permissions are not these
+    return _doubt(descriptor, "it", path) or next(_doubts_of_way(path.absolute()), None)
+
+
+def doubt_folder(path: Path) -> Doubt | None:
+    """Return why what is in the folder should not be obeyed, or made there where it is still missing."""
+    if not hasattr(os, "geteuid"):
+        return None
+    path = path.absolute()
+    try:
+        if os.path.isdir(path):
+            doubt = _doubt(path, "it", path)
+        else:
+            path = next(each for each in path.parents if os.path.isdir(each))
+            doubt = _doubt(path, f"the folder {path}", path, is_parent=True)
+        return doubt or next(_doubts_of_way(path), None)
+    except OSError as error:
+        return Doubt(f"{error.filename or 'it'} cannot be looked at ({error.strerror})", f"see: ls -ld {_quoted(path)}")
+
+
+def _doubts_of_way(path: Path) -> Iterator[Doubt]:
+    """Yield what is doubtful of the folders above a file, and above each file that a link on the way names."""
+    for _ in range(MOST_LINKS):
+        folder = Path(os.path.realpath(path.parent))
+        for above in (folder, *folder.parents):
+            if doubt := _doubt(above, f"the folder {above}", above, is_parent=True):
+                yield doubt
+        name = folder / path.name
+        if not name.is_symlink():
+            return
+        if _is_strange(name.lstat()):
+            yield Doubt(f"the link {name} belongs to another user", f"see who made it, then: rm {_quoted(name)}")
+        path = folder / os.readlink(name)
+
+
+def _doubt(target: int | Path, what: str, path: Path, *, is_parent: bool = False) -> Doubt | None:
+    """Judge owner and mode. A parent may be open where it is sticky: there nobody replaces the file of another."""
+    status = os.stat(target)
+    mode = stat.S_IMODE(status.st_mode)
+    if _is_strange(status):
+        return Doubt(
+            f"{what} belongs to another user (uid {status.st_uid})",
+            f"if you trust what is in it: sudo chown {os.geteuid()} {_quoted(path)}",
+        )
+    if is_parent and mode & stat.S_ISVTX:
+        return None
+    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and (_has_list(target) or not _is_private(status.st_gid))):
+        return Doubt(
+            f"others may write {what} (mode {mode:04o})",
+            f"if you trust what is in it: chmod go-w {_quoted(path)}",
+        )
+    return None
+
+
+def _is_strange(status: os.stat_result) -> bool:
+    return status.st_uid not in (os.geteuid(), 0)
+
+
+def _has_list(target: int | Path) -> bool:
+    """Return whether an access control list names more users: the mode of the group is then its mask."""
+    try:
+        return "system.posix_acl_access" in os.listxattr(target)
+    except (AttributeError, OSError):  # macOS has no listxattr; some file systems have no attributes
+        return False
+
+
+def _is_private(gid: int) -> bool:
+    """Return whether the group has this user alone: its primary group, called like it, without another member."""
+    import grp
+    import pwd
+
+    try:
+        me, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    # A directory service may not list who has a group as its primary one: only the name tells a private group there.
+    is_mine = gid == me.pw_gid and group.gr_name == me.pw_name and not set(group.gr_mem) - {me.pw_name}
+    return is_mine and all(user.pw_gid != gid or user.pw_uid == me.pw_uid for user in pwd.getpwall())
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
