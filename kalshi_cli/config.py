@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from kalshi_cli import config_file
+from kalshi_cli.config_hosts import ALLOW_HOSTS, OtherHost, allowed_hosts, other_hosts
 from kalshi_cli.config_sections import (
     EVENTS,
     RESERVED,
@@ -94,6 +95,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters by strategy."""
     allotments: dict[str, Allotment] = {}
     """What else is below `strategies`: the budget and the sizing of each that has any."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts beyond the environment's own that a key may sign for; no file can name one."""
     file: Path | None = None
     origins: dict[str, str] = {}
     problems: tuple[Problem, ...] = ()
@@ -113,6 +116,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def ws_url(self) -> str:
         """Where the WebSocket goes; empty for a `sim` that nobody pointed anywhere."""
         return self.exchange.ws_url or HOSTS.get(self.env, ("", ""))[1]
+
+    @property
+    def other_hosts(self) -> tuple[OtherHost, ...]:
+        """The hosts in use that are not the environment's own; those of `sim` are on this machine."""
+        addresses = {"exchange.rest_url": self.rest_url, "exchange.ws_url": self.ws_url}
+        return other_hosts(self.env, addresses, self.origins)
 
 
 Key = tuple[str, ...]
@@ -163,7 +172,11 @@ def load(
             found[key] = (raw, origin)
             if document.is_open_to_others and raw and key[0] in ("alerts", "heartbeat") and key[-1] == "url":
                 problems.append(Problem(key, f"is a secret, and others may read this file: chmod 600 {path}", origin))
-    from_flags: Found = {tuple(name.split(".")): (raw, "flag") for name, raw in flags.items() if raw is not None}
+    from_flags: Found = {
+        tuple(name.split(".")): (raw, "flag")
+        for name, raw in flags.items()
+        if raw is not None and name != "allow_hosts"
+    }
     found |= _from_variables(env)
     chosen, _ = from_flags.get(("env",)) or found.get(("env",)) or ("sim", "")
     found |= _credentials_from_variables(env, str(chosen))
@@ -180,11 +193,13 @@ def load(
             problems.append(Problem(key, str(error), origin))
         else:
             origins[".".join(key)] = origin
+    allowed, wrong = allowed_hosts(flags.get("allow_hosts"), env)
+    problems += [Problem(("allow_hosts",), wrong, f"--allow-host, {ALLOW_HOSTS}")] if wrong else []
     fatal = [problem for problem in problems if needed is None or _is_below(problem.path, needed)]
     if fatal:
         raise _error(fatal)
     config: Config = _build(Config, (), values)
-    return msgspec.structs.replace(config, file=path, origins=origins, problems=tuple(problems))
+    return msgspec.structs.replace(config, allow_hosts=allowed, file=path, origins=origins, problems=tuple(problems))
 
 
 def _refuse_without_file(error: ConfigError, needed: Collection[str] | None, is_env_named: bool) -> None:
@@ -265,6 +280,8 @@ def masked(config: Config) -> tuple[Setting, ...]:
     for key, kind, value in _leaves(config):
         path, text = ".".join(key), show(kind, value)
         settings.append(Setting(redact(path), redact(_masked(key, text)), config.origins.get(path, "default")))
+    if config.allow_hosts:
+        settings.append(Setting("allow_hosts", ", ".join(config.allow_hosts), f"--allow-host, {ALLOW_HOSTS}"))
     return tuple(settings)
 
 
@@ -301,7 +318,7 @@ def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, 
         elif at == ("allotments",):
             for name, allotment in value.items():
                 yield from _leaves(allotment, ("strategies", name))
-        elif field.name not in ("file", "origins", "problems"):
+        elif field.name not in ("allow_hosts", "file", "origins", "problems"):
             yield at, field.type, value
 
 
@@ -333,6 +350,8 @@ def _kind(key: Key) -> Any:
         return _KINDS[key]
     if _is_section(key):
         raise ValueError("is a section, not a value")
+    if key[-1] in ("allow_host", "allow_hosts"):
+        raise ValueError(f"may not be named here: use --allow-host HOST or {ALLOW_HOSTS}")
     for depth, name in enumerate(key):
         siblings = {
             known[depth] for known in (*_KINDS, ("strategies",)) if known[:depth] == key[:depth] and known[depth:]

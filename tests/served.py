@@ -246,7 +246,7 @@ def kalshi(*words: str | Path) -> Ended:
 
 
 ANYWHERE = (ExitCode.BUG, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
-TAKES_VALUE = ("--env", "--config", "--state", "--format")
+TAKES_VALUE = ("--env", "--config", "--state", "--format", "--allow-host")
 
 
 def command_of(words: Sequence[str]) -> str:

@@ -91,7 +91,7 @@ Rule = Callable[[Module], Iterator[str]]
 # -- who may know whom --------------------------------------------------------------------------------------------
 
 BASE = ("errors", "files", "plain_yaml", "units", "clock", "text", "trust", "__version__")
-CONFIG = ("config", "config_file", "config_sections", "config_template", "config_values")
+CONFIG = ("config", "config_file", "config_hosts", "config_sections", "config_template", "config_values")
 NET = (*BASE, "net")
 SIBLINGS = ("exchange", "sim", "feeds", "store", "ops")
 

@@ -24,6 +24,7 @@ import msgspec
 
 from kalshi_cli.clock import Clock, SystemClock
 from kalshi_cli.config import Config, log_folder, state_dir
+from kalshi_cli.config_hosts import refuse_other_hosts
 from kalshi_cli.core.messages import Alert, GroupSwitched
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.orders import OWN_ID
@@ -59,6 +60,7 @@ from kalshi_cli.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from httpx import BaseTransport
 
+    from kalshi_cli.config_hosts import OtherHost
     from kalshi_cli.desk.journal import Journal
     from kalshi_cli.exchange.wire.groups import OrderGroup
     from kalshi_cli.sim.announcement import Address, Announcement
@@ -121,6 +123,11 @@ class App:
     def needs_confirmation(self) -> bool:
         """Writes are real money."""
         return self.config.env == "prod"
+
+    @property
+    def other_hosts(self) -> tuple[OtherHost, ...]:
+        """The hosts in use that are not the environment's own."""
+        return self.config.other_hosts
 
     @cached_property
     def clock(self) -> Clock:
@@ -233,12 +240,18 @@ class App:
     @property
     def rest_url(self) -> str:
         """Where the exchange answers requests."""
-        return self.served.rest_url if self.is_simulated else self.config.rest_url
+        if self.is_simulated:
+            return self.served.rest_url
+        refuse_other_hosts(self.config, "exchange.rest_url")
+        return self.config.rest_url
 
     @property
     def ws_url(self) -> str:
         """Where its stream is."""
-        return self.served.ws_url if self.is_simulated else self.config.ws_url
+        if self.is_simulated:
+            return self.served.ws_url
+        refuse_other_hosts(self.config, "exchange.ws_url")
+        return self.config.ws_url
 
     def connected(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kalshi_cli.app import App
+from kalshi_cli.config_hosts import refuse_other_hosts
 from kalshi_cli.core.checks import Verdict
 from kalshi_cli.desk import health
 from kalshi_cli.desk.alerting import Overview
@@ -19,7 +20,9 @@ NEED_KEY = ("account", "limits", "stream")
 
 def health_of(app: App) -> list[health.Finding]:
     """Every check, in the order in which things depend on each other. What is wrong with the key is told once."""
+    refuse_other_hosts(app.config, "exchange.rest_url", "exchange.ws_url")
     checks: dict[str, health.Check] = {
+        "host": lambda: health.hosts(app.config.env, app.config.other_hosts),
         "exchange": lambda: health.exchange(app.public),
         "clock": lambda: health.clock_skew(app.public),
         "key": lambda: health.key(app.signer, app.config.env),
@@ -31,6 +34,8 @@ def health_of(app: App) -> list[health.Finding]:
         "feeds": lambda: _feeds(app),
         "sinks": lambda: _sinks(app),
     }
+    if not app.config.other_hosts:
+        del checks["host"]
     findings: list[health.Finding] = []
     for name, check in checks.items():
         is_refused = any(each.check in ("key", "account") and each.verdict is Verdict.CRITICAL for each in findings)

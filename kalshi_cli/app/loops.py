@@ -18,6 +18,7 @@ from kalshi_cli.app.alerts import courier
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.app.records import journal_of_loop
 from kalshi_cli.config import state_dir
+from kalshi_cli.config_hosts import refuse_other_hosts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, MarketChange
 from kalshi_cli.core.model import Family, FeeSchedule, Market
@@ -87,6 +88,7 @@ class Loops:
                 app.note("no state file: what this account did is read from the exchange")
             store = self._open_paper(stack, home) if is_paper else app.store
             live = (lambda: 0) if is_paper else lambda: len(left_on_file(store))
+            refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
             decision = Decision(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
             mode = "paper" if is_paper else "sim" if config.env == "sim" else "live"
             app.journal = journal_of_loop(

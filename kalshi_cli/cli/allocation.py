@@ -57,6 +57,6 @@ def set_(
             return
         if desk.needs_confirmation:
             listed = ", ".join(f"shard {at} {share}%" for at, share in wanted.shares.items()) or "no rebalancing"
-            confirm("set it?", [f"{desk.config.env}: {listed}"], yes=yes)
+            confirm("set it?", [f"{desk.config.env}: {listed}"], hosts=desk.other_hosts, yes=yes)
         desk.client.set_allocation(wanted.shares, reserve)
         render_one(allocation_view(desk.client.allocation()), flags_of(ctx).form, title="allocation")

@@ -105,7 +105,7 @@ def api(
                 note("dry run: nothing was sent")
                 return
             if desk.needs_confirmation:
-                confirm("send it?", facts, yes=yes)
+                confirm("send it?", facts, hosts=desk.other_hosts, yes=yes)
         if paginate:
             answer = raw.all_pages(desk.client, path, params)
         else:

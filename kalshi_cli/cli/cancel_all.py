@@ -11,12 +11,21 @@ import typer
 from kalshi_cli.cli.kill_signals import KillSignals
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
 from kalshi_cli.cli.screen.output import note, tell
-from kalshi_cli.errors import CredentialsError, KalshiError, OutcomeUnknownError, RefusedError, StateError, UsageError
+from kalshi_cli.errors import (
+    CredentialsError,
+    HostError,
+    KalshiError,
+    OutcomeUnknownError,
+    RefusedError,
+    StateError,
+    UsageError,
+)
 from kalshi_cli.units import counted, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
     from kalshi_cli.cli.rows.base import CancelAllView
+    from kalshi_cli.config import Config
     from kalshi_cli.desk.kill import Outcome
     from kalshi_cli.store.lock import KillLock
 
@@ -57,9 +66,7 @@ def cancel_all(
     kalshi cancel-all --flatten
     kalshi cancel-all --ticker 'KXBTC*' --no-halt --json
     """
-    for given in (event, pattern):
-        if given is not None and not given.strip():
-            raise UsageError("an empty scope would mean every order", hint="leave the option out to cancel everything")
+    _refuse_empty(event, pattern)
     is_everything = event is None and pattern is None
     if flatten and (no_halt or not is_everything):
         raise UsageError(
@@ -80,8 +87,7 @@ def cancel_all(
         from kalshi_cli.cli.screen.render import render_one
 
         with App(config, tell, note, _warn) as desk, _with_a_key(desk):
-            for problem in config.problems:
-                note(f"ignored: {problem}")
+            _introduce(config)
             halted = lock is not None and _halted(desk, lock)
             with telling(desk, does_halt=does_halt) as cancels_are_out:
                 kill = _Kill(desk, signals, lock, event, pattern, within)
@@ -107,6 +113,21 @@ def cancel_all(
         raise unclosed
 
 
+def _refuse_empty(*scopes: str | None) -> None:
+    """Raise where a scope is given and empty."""
+    if any(scope is not None and not scope.strip() for scope in scopes):
+        raise UsageError("an empty scope would mean every order", hint="leave the option out to cancel everything")
+
+
+def _introduce(config: Config) -> None:
+    """Show a host that is not the environment's own, and what of the configuration is not used."""
+    for other in config.other_hosts:
+        if other.setting in NEEDED:
+            tell(f"not a host of {config.env}: {other}")
+    for problem in config.problems:
+        note(f"ignored: {problem}")
+
+
 def _warn(error: KalshiError) -> None:
     """Say what any other command would refuse: files that others may write do not stop the kill switch."""
     tell(f"warning: {error.message}; done all the same. Then: {error.hint}")
@@ -114,13 +135,13 @@ def _warn(error: KalshiError) -> None:
 
 @contextmanager
 def _with_a_key(desk: App) -> Iterator[None]:
-    """Answer for a key that cannot be loaded: nothing can be canceled, and only the files here say what may be live.
+    """Answer for a key that cannot be loaded and a host that is refused: nothing can be canceled, and only files tell.
 
-    Where they show a live or unconfirmed order, or a loop that runs, or cannot be read, that ends with 7, not with 5.
+    Where they show a live or unconfirmed order, or a loop that runs, or cannot be read, that ends with 7, not 5 or 2.
     """
     try:
         yield
-    except CredentialsError as error:
+    except (CredentialsError, HostError) as error:
         from kalshi_cli.store.lock import holder
 
         try:

@@ -322,7 +322,7 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
 
 
 _TAKES_VALUE = (
-    "--env", "--config", "--state", "--format", "-w", "--warn", "-c", "--crit", "--within", "--notify",
+    "--env", "--config", "--state", "--format", "--allow-host", "-w", "--warn", "-c", "--crit", "--within", "--notify",
 )  # fmt: skip
 
 

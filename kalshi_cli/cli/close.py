@@ -149,7 +149,7 @@ def confirm_plans(desk: App, plans: Sequence[Plan], *, yes: bool) -> None:
         for fact in facts:
             note(fact)
         return
-    confirm("close these positions?", [desk.config.env, *facts], yes=yes)
+    confirm("close these positions?", [desk.config.env, *facts], hosts=desk.other_hosts, yes=yes)
 
 
 def _fact(plan: Plan) -> str:

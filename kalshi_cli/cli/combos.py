@@ -83,7 +83,7 @@ def create(
             return
         if desk.needs_confirmation:
             words = ", ".join(f"{one.side} {one.market_ticker}" for one in chosen)
-            confirm("make this market?", [f"{desk.config.env}: a combo of {words}"], yes=yes)
+            confirm("make this market?", [f"{desk.config.env}: a combo of {words}"], hosts=desk.other_hosts, yes=yes)
         made = desk.client.create_combo(collection.upper(), chosen, with_market=True)
         note(f"ask for quotes: kalshi rfq create {made.market_ticker} --cost 10.00")
         view = combo_view(collection.upper(), made, chosen)

@@ -54,10 +54,12 @@ def check(ctx: typer.Context) -> None:
     """
     from kalshi_cli.app.sinks import sink_problems
     from kalshi_cli.cli.screen.output import note
+    from kalshi_cli.config_hosts import refuse_other_hosts
     from kalshi_cli.errors import ConfigError
     from kalshi_cli.strategies.section import section_problems
 
     config = load_config(ctx)
+    refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
     of_strategies, unheard = section_problems(config.strategies, config.allotments)
     problems = [*sink_problems(config), *of_strategies]
     if problems:

@@ -81,7 +81,7 @@ def create(
     with opened(ctx) as desk:
         if desk.needs_confirmation:
             facts = [f"{desk.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"]
-            confirm("create this order group?", facts, yes=yes)
+            confirm("create this order group?", facts, hosts=desk.other_hosts, yes=yes)
         group = desk.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
         render_one(group_view(group), flags_of(ctx).form, title="a new order group")
 
@@ -152,7 +152,7 @@ def _asked(desk: App, group_id: str, subaccount: int | None, verb: str, *, yes: 
     group = desk.client.order_group(group_id, subaccount)
     if desk.needs_confirmation:
         facts = [f"{desk.config.env}: order group {group_id} with {counted(len(group.orders or ()), 'order')}"]
-        confirm(f"{verb} this order group?", facts, yes=yes)
+        confirm(f"{verb} this order group?", facts, hosts=desk.other_hosts, yes=yes)
     return group
 
 

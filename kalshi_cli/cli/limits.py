@@ -43,6 +43,8 @@ def upgrade(
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
-            confirm("ask for it?", [f"{desk.config.env}: the Advanced API tier, for good"], yes=yes)
+            confirm(
+                "ask for it?", [f"{desk.config.env}: the Advanced API tier, for good"], hosts=desk.other_hosts, yes=yes
+            )
         desk.client.upgrade_tier()
         render_one(limits_view(allowances(desk.client)), flags_of(ctx).form, title="limits", now=desk.clock.now())

@@ -346,7 +346,7 @@ def _wants_json(words: Sequence[str]) -> bool:
     return form in ("json", "ndjson")
 
 
-_TAKES_VALUE = ("--env", "--config", "--state", "--format")
+_TAKES_VALUE = ("--env", "--config", "--state", "--format", "--allow-host")
 
 
 def _command(words: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +43,7 @@ class Flags:
     state: Path | None = None
     form: Format | None = None
     verbose: bool = False
+    allow_hosts: list[str] = field(default_factory=list)
     started_s: float | None = None
     """When the program was started, on the monotonic clock."""
 
@@ -73,7 +74,7 @@ def load_config(
     from kalshi_cli import config
 
     flags = flags_of(ctx)
-    given = {"env": flags.env, "state": flags.state, **(more or {})}
+    given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, **(more or {})}
     loaded = config.load(flags.config, os.environ, given, needed, distrust)
     config.judge_state(loaded, distrust)
     if loaded.origins["env"] == "default" and not loaded.rest_url:
@@ -110,13 +111,15 @@ _CONVERT: dict[str, tuple[str, Callable[[Any], object]]] = {
     "verbose": ("verbose", bool),
 }
 """The name of an option -> the flag it sets, and how."""
-_GLOBAL = frozenset({*_CONVERT, "quiet"})
+_GLOBAL = frozenset({*_CONVERT, "quiet", "allow_host"})
 
 
 def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None:
     """Set the flag if the option was given; the one further right on the line wins."""
     if value and param.name == "quiet":
         set_quiet(True)
+    elif value and param.name == "allow_host":
+        flags_of(ctx).allow_hosts.extend(value)  # type: ignore[arg-type]
     elif value:
         flag, convert = _CONVERT[param.name or ""]
         setattr(flags_of(ctx), flag, convert(value))
@@ -134,6 +137,7 @@ def global_options() -> list[TyperOption]:
         option("--env", metavar="ENV", help=f"{', '.join(ENVIRONMENTS)}; sim needs no account."),
         option("--config", metavar="FILE", help="The configuration file."),
         option("--state", metavar="DIR", help="Where state is kept."),
+        option("--allow-host", metavar="HOST", multiple=True, help="Speak to this host too, with your key."),
         option("--format", metavar="FORMAT", help=f"{', '.join(Format)}; table on a terminal, else plain."),
         option("--json", is_flag=True, help="Short for --format json."),
         option("-v", "--verbose", is_flag=True, help="Say more on stderr."),

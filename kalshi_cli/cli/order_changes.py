@@ -75,7 +75,7 @@ def amend(
             render_one(view, flags_of(ctx).form, title="not sent", now=desk.clock.now())
             return
         if desk.needs_confirmation:
-            confirm("amend this order?", _facts(proposal, desk.config.env), yes=yes)
+            confirm("amend this order?", _facts(proposal, desk.config.env), hosts=desk.other_hosts, yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
                 engine, proposal = propose(orders, desk.find_order(before.order_id), change)
         with on_the_way(f"the amend of order {before.order_id}"):
@@ -124,7 +124,7 @@ def decrease(
         if desk.needs_confirmation:
             how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to)}"
             facts = [f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"]
-            confirm("decrease this order?", facts, yes=yes)
+            confirm("decrease this order?", facts, hosts=desk.other_hosts, yes=yes)
         after = decrease_order(desk.client, desk.clock, before, by=by, to=to)
         view = change_view(before, after)
         render_one(view, flags_of(ctx).form, title=after.ticker, now=desk.clock.now())
@@ -193,7 +193,7 @@ def batch(
             render_rows(BatchRow, rows, flags_of(ctx).form)
             return
         if desk.needs_confirmation:
-            confirm("place these orders?", facts, yes=yes)
+            confirm("place these orders?", facts, hosts=desk.other_hosts, yes=yes)
             if not yes:
                 engine, judged = propose(orders, lines)
         with on_the_way("the batch"):

@@ -104,7 +104,7 @@ def place(
             render_one(row, flags_of(ctx).form, title="not sent", now=desk.clock.now())
             return
         if desk.needs_confirmation:
-            confirm("place this order?", _facts(ticket, proposal, desk.config.env), yes=yes)
+            confirm("place this order?", _facts(ticket, proposal, desk.config.env), hosts=desk.other_hosts, yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
                 engine, proposal = orders.propose(ticket)
         with on_the_way(f"order {proposal.submit.order.client_order_id}"):
@@ -200,7 +200,9 @@ def cancel(
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
         if desk.needs_confirmation:
-            confirm("cancel them?", [f"{desk.config.env}: {counted(len(wanted), 'order')}"], yes=yes)
+            confirm(
+                "cancel them?", [f"{desk.config.env}: {counted(len(wanted), 'order')}"], hosts=desk.other_hosts, yes=yes
+            )
         outcomes = desk.cancel_orders(wanted)
         rows = [
             CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)

@@ -76,7 +76,12 @@ def create(
             render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
             return
         if desk.needs_confirmation:
-            ask("quote?", [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts], yes=yes)
+            ask(
+                "quote?",
+                [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts],
+                hosts=desk.other_hosts,
+                yes=yes,
+            )
         quote_id = talks.create(orders, deal, yes_bid, no_bid, rest=rest)
         made = NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
         render_one(made, flags_of(ctx).form, title=quote_id)
@@ -111,7 +116,12 @@ def confirm(
             render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
             return
         if desk.needs_confirmation:  # the exchange gives seconds: what was reviewed is sent, without another look
-            ask("confirm this quote?", [f"{desk.config.env}: {fact}" for fact in deal.facts], yes=yes)
+            ask(
+                "confirm this quote?",
+                [f"{desk.config.env}: {fact}" for fact in deal.facts],
+                hosts=desk.other_hosts,
+                yes=yes,
+            )
         quote = talks.confirm(orders, deal)
         if wait:
             quote = talks.follow(desk.client, desk.clock, quote, wait)
@@ -131,6 +141,6 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
-            ask("take it back?", [f"{desk.config.env}: quote {quote_id}"], yes=yes)
+            ask("take it back?", [f"{desk.config.env}: quote {quote_id}"], hosts=desk.other_hosts, yes=yes)
         desk.client.delete_quote(quote_id, rfq_id)
         render_one(EndedView(id=quote_id, deleted=True), flags_of(ctx).form, title=quote_id)

@@ -121,7 +121,7 @@ def create(
             return
         if desk.needs_confirmation:
             facts = [f"{desk.config.env}: all makers will see a request for {size} of {new.ticker}"]
-            confirm("ask for quotes?", facts, yes=yes)
+            confirm("ask for quotes?", facts, hosts=desk.other_hosts, yes=yes)
         rfq_id = desk.client.create_rfq(new)
         note(f"see the quotes: kalshi rfq quotes {rfq_id}")
         render_one(new_rfq_row(new, rfq_id, "open"), flags_of(ctx).form, title=rfq_id)
@@ -140,7 +140,7 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
-            confirm("take it back?", [f"{desk.config.env}: RFQ {rfq_id}"], yes=yes)
+            confirm("take it back?", [f"{desk.config.env}: RFQ {rfq_id}"], hosts=desk.other_hosts, yes=yes)
         desk.client.delete_rfq(rfq_id)
         render_one(EndedView(id=rfq_id, deleted=True), flags_of(ctx).form, title=rfq_id)
 
@@ -202,7 +202,12 @@ def accept(
             render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
             return
         if desk.needs_confirmation:
-            confirm("accept this quote?", [f"{desk.config.env}: {fact}" for fact in deal.facts], yes=yes)
+            confirm(
+                "accept this quote?",
+                [f"{desk.config.env}: {fact}" for fact in deal.facts],
+                hosts=desk.other_hosts,
+                yes=yes,
+            )
             if not yes:  # the question may have stood for minutes: look again before sending
                 deal = talks.propose_accept(orders, rfq_id, quote_id, side)
         quote = talks.accept(orders, deal, side)

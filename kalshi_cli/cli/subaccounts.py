@@ -46,7 +46,12 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: A
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
-            confirm("open it?", [f"{desk.config.env}: a new subaccount, which cannot be closed again"], yes=yes)
+            confirm(
+                "open it?",
+                [f"{desk.config.env}: a new subaccount, which cannot be closed again"],
+                hosts=desk.other_hosts,
+                yes=yes,
+            )
         made = NewSubaccountView(subaccount=desk.client.create_subaccount(exchange_index))
         render_one(made, flags_of(ctx).form, title="new subaccount")
 
@@ -75,7 +80,12 @@ def netting(
         if change is not None:
             number, word = change
             if desk.needs_confirmation:
-                confirm("switch it?", [f"{desk.config.env}: netting of subaccount {number} {word}"], yes=yes)
+                confirm(
+                    "switch it?",
+                    [f"{desk.config.env}: netting of subaccount {number} {word}"],
+                    hosts=desk.other_hosts,
+                    yes=yes,
+                )
             desk.client.set_netting(number, enabled=word == "on")
         found = sorted(desk.client.netting(), key=lambda one: (one.subaccount, one.exchange_index))
         render_rows(NettingRow, [NettingRow.of(one) for one in found], flags_of(ctx).form)
@@ -112,7 +122,7 @@ def transfer(
             note("dry run: nothing was sent")
         else:
             if desk.needs_confirmation:
-                confirm("move this money?", [f"{desk.config.env}: {fact}"], yes=yes)
+                confirm("move this money?", [f"{desk.config.env}: {fact}"], hosts=desk.other_hosts, yes=yes)
             is_new = desk.client.transfer_to_subaccount(
                 amount,
                 client_transfer_id=transfer_id,

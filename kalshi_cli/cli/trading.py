@@ -83,7 +83,12 @@ def trade(
             params=_params(param),
         )
         if live and desk.needs_confirmation:
-            confirm("trade with real money?", [f"{desk.config.env}: {strategy} will place orders by itself"], yes=yes)
+            confirm(
+                "trade with real money?",
+                [f"{desk.config.env}: {strategy} will place orders by itself"],
+                hosts=desk.other_hosts,
+                yes=yes,
+            )
         with status_display() as show:
             summary = Loops(desk).trade(request, _banner, show)
         render_one(trade_summary(summary), flags_of(ctx).form, title="summary")

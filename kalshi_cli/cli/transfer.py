@@ -60,7 +60,7 @@ def send(
             return
         if desk.needs_confirmation:
             said = [f"{desk.config.env}: {fact}" for fact in funds.facts(desk.client, move)]
-            confirm("move this money?", said, yes=yes)
+            confirm("move this money?", said, hosts=desk.other_hosts, yes=yes)
         done = funds.transfer(desk.client, desk.clock, move)
         render_one(transfer_row(done), flags_of(ctx).form, title="transfer", now=desk.clock.now())
 

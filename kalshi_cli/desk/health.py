@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.clock import Clock
+from kalshi_cli.config_hosts import OtherHost
 from kalshi_cli.core.checks import Verdict, counted
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk.alerting import Overview
@@ -92,6 +93,12 @@ def refuse_skewed(client: KalshiClient) -> None:
 
 
 # -- the checks; each answers (verdict, detail, hint) ---------------------------------------------------------------
+
+
+def hosts(env: str, others: Sequence[OtherHost]) -> tuple[Verdict, str, str]:
+    """Name the hosts that are not the environment's own. They are allowed; whoever is on them sees every request."""
+    named = ", ".join(map(str, others))
+    return Verdict.OK, f"not a host of {env}: {named}", ""
 
 
 def exchange(client: KalshiClient) -> tuple[Verdict, str, str]:

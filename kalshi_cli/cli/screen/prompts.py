@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kalshi_cli.cli.screen.output import ask, tell
 from kalshi_cli.errors import RefusedError
 from kalshi_cli.text import safe_text
 
+if TYPE_CHECKING:
+    from kalshi_cli.config_hosts import OtherHost
+
 T = TypeVar("T")
 
 
-def confirm(question: str, facts: Sequence[str], *, yes: bool) -> None:
-    """Show the facts and ask. RefusedError unless a person says yes; without a terminal nobody can."""
+def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], yes: bool) -> None:
+    """Show the facts and ask. RefusedError unless a person says yes; without a terminal nobody can.
+
+    `hosts` are those that are not the environment's own.
+    """
     if yes:
         return
     for fact in facts:
         tell(fact)
+    for host in hosts:
+        tell(f"not a host of the exchange: {host}")
     if not sys.stdin.isatty():
         raise RefusedError("not confirmed: there is no terminal to ask on", hint="add --yes", code="not_confirmed")
     if ask(f"{question} [y/N]").lower() not in ("y", "yes"):

@@ -1,0 +1,104 @@
+"""The hosts that a key signs for: those of its environment, this machine, and those that were allowed by name.
+
+A signature is good on every host of its environment, and covers neither the host nor the body of a request: whoever is
+sent one can use it there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from kalshi_cli.errors import HostError
+
+if TYPE_CHECKING:
+    from kalshi_cli.config import Config
+
+OWN_HOSTS: dict[str, tuple[str, ...]] = {
+    "sim": (),
+    "demo": ("external-api.demo.kalshi.co", "demo-api.kalshi.co", "external-api-ws.demo.kalshi.co"),
+    "prod": ("external-api.kalshi.com", "api.elections.kalshi.com", "external-api-ws.kalshi.com"),
+}
+"""Those of REST and the stream, as the exchange's documentation lists them (October 2026)."""
+
+ALLOW_HOSTS = "KALSHI_ALLOW_HOSTS"
+
+MOST_HOSTS = 50
+
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,20}")
+
+
+class OtherHost(msgspec.Struct, frozen=True):
+    """A host that is not the environment's own: which setting names it, and where that came from."""
+
+    host: str
+    setting: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.host} ({self.setting}, {self.origin})"
+
+
+def other_hosts(env: str, addresses: Mapping[str, str], origins: Mapping[str, str]) -> tuple[OtherHost, ...]:
+    """Return the hosts of these settings that are not the environment's own; those of `sim` are on this machine."""
+    own, found = OWN_HOSTS[env], []
+    for setting, address in addresses.items():
+        host = urlsplit(address).hostname
+        if host and host not in own and (own or not is_loopback(host)):
+            found.append(OtherHost(host, setting, origins.get(setting, "default")))
+    return tuple(found)
+
+
+def refuse_other_hosts(config: Config, *settings: str) -> None:
+    """Raise HostError where one of these addresses is neither the environment's, nor this machine, nor allowed."""
+    for other in config.other_hosts:
+        if other.setting not in settings or is_loopback(other.host) or other.host in config.allow_hosts:
+            continue
+        own = ", ".join(OWN_HOSTS[config.env]) or "only this machine"
+        raise HostError(
+            f"refused: {config.env} does not speak to {other}; nothing was sent there",
+            hint=f"its own hosts: {own}. If you trust this one with your key: --allow-host {other.host}",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the host is this machine: 127.0.0.0/8, ::1 or localhost."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return found == ipaddress.IPv6Address("::1") or (found.version == 4 and found.is_loopback)
+
+
+def allowed_hosts(given: object, env: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """Return the hosts that --allow-host (`given`) and the variable name together, and what is wrong with them."""
+    words = given if isinstance(given, list | tuple) else ()
+    try:
+        return named_hosts([*words, env.get(ALLOW_HOSTS, "")]), ""
+    except ValueError as error:
+        return (), str(error)
+
+
+def named_hosts(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the hosts in lists with commas; ValueError where one is no host."""
+    words = [word.strip().lower() for text in texts for word in text.split(",")]
+    found = tuple(dict.fromkeys(word for word in words if word))
+    if len(found) > MOST_HOSTS:
+        raise ValueError(f"must be at most {MOST_HOSTS} hosts")
+    for word in found:
+        if not _NAME.fullmatch(word) and not _is_address(word):
+            raise ValueError(f"must be hosts like kalshi.example.com, without https:// and port, not {word[:60]!r}")
+    return found
+
+
+def _is_address(word: str) -> bool:
+    try:
+        ipaddress.ip_address(word)
+    except ValueError:
+        return False
+    return True
