@@ -78,7 +78,7 @@ def make_folder(path: Path) -> None:
 
     `Path.mkdir` gives its mode to the last one only.
     """
-    if not os.path.isdir(path.parent):
+    if not os.path.lexists(path.parent):
         make_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
 

@@ -49,8 +49,10 @@ def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    for path in (tmp_path / "a", tmp_path / "a" / "b"):
-        with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "a")
+    for path in (tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
+        with pytest.raises(NotADirectoryError):
             make_folder(path)
 
 
