@@ -16,8 +16,8 @@ from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
+    from kalshi_cli.sim.announcement import Announcement
     from kalshi_cli.sim.controls import Report
-    from kalshi_cli.simulator import Announcement
 
 app = Commands("The simulated exchange.")
 
