@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from served import bare_variables, finish, kalshi, set_variables, start
+from served import bare_variables, eventually, finish, kalshi, set_variables, start
 
 from kalshi_cli.clock import SystemClock
 from kalshi_cli.exchange.client import KalshiClient
@@ -45,7 +46,7 @@ def serve(home: Path) -> Iterator[Serve]:
         for process in running:
             process.terminate()
             finish(process)
-        running[:] = [start(["sim", "serve", *options], bare_variables(home), home)]
+        running[:] = [start(["sim", "serve", *options], bare_variables(home) | {"KALSHI_SIM__EXECUTE_MS": "100"}, home)]
         assert running[0].stdout is not None
         found: dict[str, Any] = json.loads(running[0].stdout.readline())
         return found
@@ -146,3 +147,55 @@ def test_a_file_without_a_key_is_refused_with_a_next_step(case: str, tmp_path: P
     error, hint = ended.err.splitlines()
     assert text in error
     assert hint.startswith("hint: give ")
+
+
+class Party:
+    """One account of a served exchange, which signs its own requests."""
+
+    def __init__(self, address: dict[str, Any], number: int) -> None:
+        account = address["accounts"][number]
+        signer = Signer(account["key_id"], load_key(Path(account["private_key_path"])), SystemClock())
+        self.http = httpx.Client(base_url=address["rest_url"], auth=signer, timeout=30)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.http.request(method, path, json=body)
+        assert answer.status_code < 300, answer.text
+        return answer.json() if answer.content else None
+
+    def held(self, ticker: str) -> str:
+        found = self.call("GET", f"/portfolio/positions?ticker={ticker}")["market_positions"]
+        return found[0]["position_fp"] if found else "0.00"
+
+
+def test_two_accounts_trade_with_each_other_through_book_rfq_and_quote(serve: Serve) -> None:
+    address = serve("--accounts", "2")
+    one, two = Party(address, 0), Party(address, 1)
+    try:
+        markets = one.call("GET", "/markets?series_ticker=KXINX&limit=50")["markets"]
+        market = max(markets, key=lambda found: float(found["yes_ask_dollars"]) - float(found["yes_bid_dollars"]))
+        ticker = market["ticker"]
+        order = {
+            "ticker": ticker,
+            "count": "1.00",
+            "time_in_force": "good_till_canceled",
+            "self_trade_prevention_type": "taker_at_cross",
+        }
+        inside = f"{float(market['yes_bid_dollars']) + 0.01:.4f}"
+        resting = two.call("POST", "/portfolio/events/orders", order | {"side": "ask", "price": inside})
+        one.call("POST", "/portfolio/events/orders", order | {"side": "bid", "price": "0.9900"})
+        eventually(lambda: one.held(ticker) == "1.00")
+        eventually(lambda: float(two.held(ticker)) == -1.0, 30)
+        assert resting["order_id"] in {f["order_id"] for f in two.call("GET", "/portfolio/fills")["fills"]}
+        rfq = one.call(
+            "POST", "/communications/rfqs", {"market_ticker": ticker, "contracts_fp": "2.00", "rest_remainder": False}
+        )["id"]
+        body = {"rfq_id": rfq, "yes_bid": "0.0100", "no_bid": "0.0100", "rest_remainder": False}
+        quote = two.call("POST", "/communications/quotes", body)["id"]
+        path = f"/communications/rfqs/{rfq}/quotes/{quote}"
+        one.call("PUT", f"{path}/accept", {"accepted_side": "no"})
+        two.call("PUT", f"{path}/confirm", {})
+        eventually(lambda: one.call("GET", path)["quote"]["status"] == "executed")
+        assert float(one.held(ticker)) == 3.0
+    finally:
+        one.http.close()
+        two.http.close()
