@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
@@ -76,7 +77,7 @@ def read_key(path: Path) -> ReadKey:
         raise UsageError(
             f"the key {path} is encrypted", hint="give the public key, or the file decrypted", code="bad_key"
         ) from error
-    except Exception as error:  # cryptography has no common base for what is wrong with a file
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(f"{path} holds no key in PEM format", hint=_HINT, code="bad_key") from error
     if not isinstance(key, rsa.RSAPublicKey | Ed25519PublicKey):
         raise UsageError(f"the key {path} is neither RSA nor Ed25519", hint=_HINT, code="bad_key")
