@@ -43,7 +43,6 @@ def serve(
 
     \b
     kalshi sim serve --port 8080 --seed 7
-    kalshi sim serve --key rsa --key ed25519 --accounts 2
     """
     import msgspec
 

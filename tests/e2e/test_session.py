@@ -17,7 +17,7 @@ from conformance import SPECS, check_response
 from fault_proxy import FaultProxy, fault_proxy
 from served import Ended, bare_variables, eventually, finish, kalshi, said, set_variables, start
 
-ADDRESS = {"rest_url", "ws_url", "key_id", "private_key_path", "pid"}
+ADDRESS = {"accounts", "rest_url", "ws_url", "key_id", "private_key_path", "pid"}
 
 
 class Desk:
