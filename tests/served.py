@@ -229,12 +229,12 @@ class Ended(NamedTuple):
         return found
 
 
-def kalshi(*words: str | Path) -> Ended:
+def kalshi(*words: str | Path, err: io.StringIO | None = None) -> Ended:
     """Run one command line in this process, with the variables of this process.
 
-    It ends with one of the codes that docs/cli.md says of its command.
+    It ends with one of the codes that docs/cli.md says of its command. `err` takes what goes to stderr.
     """
-    out, err = io.StringIO(), io.StringIO()
+    out, err = io.StringIO(), err or io.StringIO()
     line = [str(word) for word in words]
     with redirect_stdout(out), redirect_stderr(err):
         code = main(line)

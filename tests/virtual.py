@@ -61,11 +61,19 @@ class Wire(httpx.BaseTransport):
 class Virtual:
     """Two markets of two events, open for a day; alice with the client's key, bob and a maker with $10,000 each."""
 
-    def __init__(self, folder: Path, *, options: SimOptions | None = None, cash: Money | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: SimOptions | None = None,
+        cash: Money | None = None,
+        offset_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
         ids = count(1)
         self.new_id: Callable[[], str] = lambda: f"{next(ids):08d}-0000-4000-8000-000000000000"
         self.clock = ManualClock(T0)
-        self.exchange = Exchange(new_id=self.new_id, options=options or SimOptions(read_rate=0, write_rate=0))
+        options = options or SimOptions(read_rate=0, write_rate=0)
+        self.exchange = Exchange(new_id=self.new_id, options=options, offset_ms=offset_ms)
         self.exchange.list_series(SeriesSpec(ticker="KXSIM", title="Simulated"))
         for ticker in (TICKER, OTHER):
             event = ticker.rpartition("-")[0]

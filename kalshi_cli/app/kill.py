@@ -10,9 +10,14 @@ import msgspec
 from kalshi_cli.app import App
 from kalshi_cli.core.model import Order
 from kalshi_cli.desk import cancel, kill, quotes
-from kalshi_cli.errors import StateError
+from kalshi_cli.errors import CredentialsError, StateError
 from kalshi_cli.exchange.ratelimit import Rank
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.store.lock import holder
+from kalshi_cli.units import counted
+
+MOST_IDS = 5
+"""Orders that are named where nothing could be canceled."""
 
 
 def cancel_everything(
@@ -59,3 +64,17 @@ def cancel_everything(
     if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
         outcome = msgspec.structs.replace(outcome, agreed=quotes.agreed(app.client, app.note))
     return outcome
+
+
+def left_here(app: App) -> str:
+    """Say what may be live by the files of this machine alone; empty where they show no order and no loop."""
+    try:
+        who, store = holder(app.state_dir / "trade.lock"), app.remembered()
+        live = store.live_orders() if store is not None else ()
+    except (CredentialsError, StateError) as unread:
+        return f"the state file cannot tell what is live: {unread.message}"
+    if not live and who is None:
+        return ""
+    names = ", ".join(order.client_order_id or order.order_id for order in live[:MOST_IDS])
+    loop = f"; a loop is running ({who})" if who is not None else ""
+    return f"{counted(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}{loop}"

@@ -142,19 +142,11 @@ def _with_a_key(desk: App) -> Iterator[None]:
     try:
         yield
     except (CredentialsError, HostError) as error:
-        from kalshi_cli.store.lock import holder
+        from kalshi_cli.app.kill import left_here
 
-        try:
-            who, store = holder(desk.state_dir / "trade.lock"), desk.remembered()
-            live = store.live_orders() if store is not None else ()
-        except (CredentialsError, StateError) as unread:
-            what = f"the state file cannot tell what is live: {unread.message}"
-        else:
-            if not live and who is None:
-                raise
-            names = ", ".join(order.client_order_id or order.order_id for order in live[:MOST_IDS])
-            what = f"{counted(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}"
-            what += f"; a loop is running ({who})" if who is not None else ""
+        what = left_here(desk)
+        if not what:
+            raise
         raise OutcomeUnknownError(
             f"{error.message}; NOTHING WAS CANCELED, and {what}",
             hint=f"{error.hint or 'mend the key'}; then run this again, or cancel on the web site now",

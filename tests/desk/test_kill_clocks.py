@@ -15,7 +15,6 @@ from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
 
@@ -26,15 +25,10 @@ LAG_MS = 5_000
 class World:
     """The exchange lives in its own time; people sign by the machine's, and so are its dates."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, ahead_ms: int) -> None:
+    def __init__(self, folder: Path, ahead_ms: int) -> None:
         self.ahead_ms = ahead_ms
-        made = Exchange.__init__
-
-        def shifted(exchange: Exchange, **options: object) -> None:
-            made(exchange, **options, offset_ms=lambda: self.ahead_ms)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(Exchange, "__init__", shifted)
-        self.virtual = Virtual(folder, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=LAG_MS))
+        options = SimOptions(read_rate=0, write_rate=0, read_lag_ms=LAG_MS)
+        self.virtual = Virtual(folder, options=options, offset_ms=lambda: self.ahead_ms)
         self.clock = ShiftedClock(self.virtual.clock, lambda: self.ahead_ms)
         self.said: list[str] = []
 
@@ -49,10 +43,8 @@ class World:
 
 
 @pytest.mark.parametrize("ahead_ms", [0, 3 * HOUR_MS, -3 * HOUR_MS, 72 * HOUR_MS], ids=str)
-def test_a_list_is_proof_once_the_exchange_has_moved_past_the_cancels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_ms: int
-) -> None:
-    world = World(tmp_path, monkeypatch, 0)
+def test_a_list_is_proof_once_the_exchange_has_moved_past_the_cancels(tmp_path: Path, ahead_ms: int) -> None:
+    world = World(tmp_path, 0)
     world.virtual.quote(BID, 30, 1, who="alice")
     world.virtual.clock.advance(20)
     world.virtual.exchange.advance(world.virtual.clock.now())
@@ -62,10 +54,8 @@ def test_a_list_is_proof_once_the_exchange_has_moved_past_the_cancels(
     assert LAG_MS / 1000 < outcome.seconds < LAG_MS / 1000 + 2
 
 
-def test_a_clock_that_is_set_back_meanwhile_holds_up_the_proof_and_no_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = World(tmp_path, monkeypatch, 3 * HOUR_MS)
+def test_a_clock_that_is_set_back_meanwhile_holds_up_the_proof_and_no_more(tmp_path: Path) -> None:
+    world = World(tmp_path, 3 * HOUR_MS)
 
     def back(_text: str) -> None:
         world.ahead_ms = 0
