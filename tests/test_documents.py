@@ -63,6 +63,16 @@ def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
     assert missing == []
 
 
+def test_every_test_that_the_threat_table_names_is_there() -> None:
+    rows = [line for line in (HERE / "SECURITY.md").read_text().splitlines() if "](tests/" in line]
+    missing = []
+    for row in rows:
+        texts = [(HERE / path).read_text() for path in re.findall(r"\]\((tests/[^)]+)\)", row)]
+        missing += [name for name in re.findall(r"`(test_\w+)`", row) if not any(f"def {name}(" in t for t in texts)]
+    assert len(rows) > 30
+    assert missing == []
+
+
 def test_every_command_has_a_help_with_an_example() -> None:
     def without(name: str, command: Any) -> list[str]:
         """Commands below this one, or this one, whose help has none."""
