@@ -1,7 +1,6 @@
 """Opening a WebSocket: the handshake has one deadline and a largest size, and no proxy is used.
 
-wsproto writes and judges the handshake; here are the socket, the time and the bytes. Frames are read by whoever asked
-for the connection, from `early` first and then from `sock`.
+websocket-client makes the handshake over a socket of ours, which keeps the time and counts the bytes.
 """
 
 from __future__ import annotations
@@ -9,22 +8,18 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
-from wsproto import ConnectionType, WSConnection
-from wsproto.connection import Connection
-from wsproto.events import AcceptConnection, Pong, RejectConnection, Request, TextMessage
-from wsproto.utilities import ProtocolError
+import websocket
 
 from kalshi_cli.clock import Clock
 from kalshi_cli.net.dialing import connect_in_turn
 
 MAX_HEAD = 16 * 1024
 """Bytes of the server's answer to the handshake, up to the blank line; usual ones have a few hundred."""
-_CHUNK = 4096
-_HEAD_ENDS = re.compile(rb"\n\r?\n")
+_HEAD_ENDS = re.compile(rb"\n\r?\n\Z")
 
 
 class HandshakeError(Exception):
@@ -36,25 +31,61 @@ class HandshakeError(Exception):
 
 
 class WebSocket:
-    """An open WebSocket of a client. `early` is what the server sent right after the handshake."""
+    """An open WebSocket of a client. Whoever asked for it reads `sock`."""
 
-    def __init__(self, sock: socket.socket, early: bytes) -> None:
-        self.sock = sock
-        self.early = early
-        self._frames = Connection(ConnectionType.CLIENT)
+    def __init__(self, opened: websocket.WebSocket, sock: socket.socket) -> None:
+        opened.sock = self.sock = sock
+        self._opened = opened
 
     def send(self, text: bytes | str) -> None:
         """Send a text message."""
-        message = TextMessage(data=text if isinstance(text, str) else text.decode())
-        self.sock.sendall(self._frames.send(message))
+        self._opened.send(text)
 
     def pong(self, payload: bytes) -> None:
         """Answer a ping."""
-        self.sock.sendall(self._frames.send(Pong(payload=payload)))
+        self._opened.pong(payload)
 
     def shutdown(self) -> None:
         """Hang up."""
-        self.sock.close()
+        self._opened.shutdown()  # type: ignore[no-untyped-call]
+
+
+class _Bounded:
+    """The socket of a handshake, as websocket-client sees it: one deadline, and nothing is read after the head."""
+
+    def __init__(self, sock: socket.socket, left_s: Callable[[], float]) -> None:
+        self._sock = sock
+        self._left_s = left_s
+        self._head = bytearray()
+
+    def recv(self, size: int) -> bytes:
+        """Receive up to so many bytes. Raise HandshakeError at the largest size, and where the head has ended."""
+        if _HEAD_ENDS.search(self._head):
+            status = re.match(rb"HTTP/\S+ (\d{3})\b", self._head)
+            raise _refused(int(status[1]) if status else 0)
+        if len(self._head) >= MAX_HEAD:
+            raise HandshakeError(f"an answer to the handshake of more than {MAX_HEAD} bytes")
+        self._sock.settimeout(self._left_s())
+        chunk = self._sock.recv(min(size, MAX_HEAD - len(self._head)))
+        self._head += chunk
+        return chunk
+
+    def send(self, data: bytes) -> int:
+        """Send what fits."""
+        self._sock.settimeout(self._left_s())
+        return self._sock.send(data)
+
+    def gettimeout(self) -> float:
+        """Return the seconds that are left."""
+        return self._left_s()
+
+    def fileno(self) -> int:
+        """Return the descriptor, to wait for."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sock.close()
 
 
 def connect(url: str, headers: Mapping[str, str], clock: Clock, within_s: float) -> WebSocket:
@@ -80,25 +111,12 @@ def connect(url: str, headers: Mapping[str, str], clock: Clock, within_s: float)
         if is_tls:
             sock.settimeout(left_s())  # Python bounds the whole TLS handshake by it
             sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
-        protocol = WSConnection(ConnectionType.CLIENT)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        extra = [(name.encode(), value.encode()) for name, value in headers.items()]
-        sock.settimeout(left_s())
-        sock.sendall(protocol.send(Request(host=parts.netloc, target=target, extra_headers=extra)))
-        buffer = b""
-        while (end := _HEAD_ENDS.search(buffer)) is None:
-            if len(buffer) > MAX_HEAD:
-                raise HandshakeError(f"an answer to the handshake of more than {MAX_HEAD} bytes")
-            sock.settimeout(left_s())
-            chunk = sock.recv(_CHUNK)
-            if not chunk:
-                raise HandshakeError("the server hung up during the handshake")
-            buffer += chunk
-        _judge(protocol, buffer[: end.end()])
+        opened = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+        _shake(opened, url, headers, _Bounded(sock, left_s))
     except BaseException:
         sock.close()
         raise
-    return WebSocket(sock, buffer[end.end() :])
+    return WebSocket(opened, sock)
 
 
 def _dial(address: str, timeout: float, *, port: int) -> socket.socket:
@@ -107,14 +125,27 @@ def _dial(address: str, timeout: float, *, port: int) -> socket.socket:
     return sock
 
 
-def _judge(protocol: WSConnection, head: bytes) -> None:
-    """Raise HandshakeError where this answer does not open the connection."""
+def _shake(opened: websocket.WebSocket, url: str, headers: Mapping[str, str], sock: _Bounded) -> None:
+    """Raise HandshakeError where the answer does not open the connection."""
     try:
-        protocol.receive_data(head)
-        event = next(protocol.events(), None)
-    except (ProtocolError, UnicodeError) as error:
-        raise HandshakeError(f"the server does not speak WebSocket: {error}") from None
-    if isinstance(event, RejectConnection):
-        raise HandshakeError(f"the server answered {event.status_code} to the handshake", event.status_code)
-    if not isinstance(event, AcceptConnection):
-        raise HandshakeError("the server does not speak WebSocket")
+        # The signed headers are for this host: no redirect is followed.
+        opened.connect(  # type: ignore[no-untyped-call]
+            url, socket=sock, header=dict(headers), suppress_origin=True, redirect_limit=0
+        )
+    except websocket.WebSocketBadStatusException as error:
+        raise _refused(error.status_code or 0) from None
+    except websocket.WebSocketTimeoutException:
+        raise HandshakeError("the handshake took too long") from None
+    except (websocket.WebSocketException, ValueError, IndexError) as error:
+        status = getattr(opened.handshake_response, "status", 0)
+        raise (
+            _refused(int(status)) if status else HandshakeError(f"the server does not speak WebSocket: {error}")
+        ) from None
+    if "sec-websocket-extensions" in (opened.getheaders() or {}):
+        raise HandshakeError("the server uses an extension that was not asked for")
+
+
+def _refused(status: int, why: object = "no answer to it") -> HandshakeError:
+    if status:
+        return HandshakeError(f"the server answered {status} to the handshake", status)
+    return HandshakeError(f"the server does not speak WebSocket: {why}")

@@ -169,7 +169,6 @@ class Dialed:
     def __init__(self, stream: SteppedStream) -> None:
         self._stream = stream
         self.sock: socket.socket | None = None
-        self.early = b""
         self._line: Line | None = None
 
     def connect(self, given: Mapping[str, str]) -> Dialed:

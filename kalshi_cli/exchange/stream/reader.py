@@ -262,8 +262,6 @@ class Stream:
         framing = Framing()
         signs = _Signs(self._clock.monotonic(), self._pace)
         self._heard_at = signs.heard
-        if connection.early:
-            self._take(connection, connection.early, framing)
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)

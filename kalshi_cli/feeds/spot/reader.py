@@ -222,7 +222,7 @@ class SpotReader:
         """Read until stopped; raises when the connection is no good any more."""
         sock = connection.sock
         sock.settimeout(self._pace.look_s)
-        frames = _Frames(sock, connection.early)
+        frames = _Frames(sock)
         heard, errors = self._clock.monotonic(), 0
         while not self._stopping.is_set():
             for frame in frames.next():
@@ -281,9 +281,8 @@ class SpotReader:
 class _Frames:
     """Whole messages from a socket whose handshake is done; answers pings."""
 
-    def __init__(self, sock: socket.socket, early: bytes) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._early = early
         self._protocol = Connection(ConnectionType.CLIENT)
         self._parts: list[bytes] = []
         self._size = 0
@@ -291,7 +290,7 @@ class _Frames:
     def next(self) -> Iterator[bytes]:
         """What one read of the socket completes; nothing where it has nothing for a while."""
         try:
-            chunk, self._early = self._early or self._sock.recv(_CHUNK), b""
+            chunk = self._sock.recv(_CHUNK)
         except TimeoutError:
             return
         if not chunk:
