@@ -229,7 +229,7 @@ def test_the_background_makes_way_for_a_server_in_the_foreground_which_is_used_a
     assert server.stdout is not None
     line = server.stdout.readline()
     assert line, said(server)
-    assert json.loads(line).keys() == {"rest_url", "ws_url", "key_id", "private_key_path", "pid"}
+    assert json.loads(line).keys() == {"rest_url", "ws_url", "key_id", "private_key_path", "pid", "accounts"}
     found = state.find()
     assert (found.pid, found.is_background) == (server.pid, False)
     shown = kalshi("sim", "status", "--json").json

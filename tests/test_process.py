@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from kalshi_cli.exchange.transport import DeadlineTransport
 from served import eventually, finish, start
 
 from kalshi_cli.clock import SystemClock
+from kalshi_cli.net.transport import DeadlineTransport
 from kalshi_cli.ops.address import parse_web_address, resolve_here
 from kalshi_cli.ops.web import WebSink
 

@@ -9,7 +9,8 @@ import pytest
 
 from kalshi_cli.core import book_watch, engine, guards, hooks, loss_guards, reconcile
 from kalshi_cli.desk import account, cancel, kill, start
-from kalshi_cli.exchange import dates, feed, ratelimit, rest, snapshot, transport, venue
+from kalshi_cli.exchange import dates, feed, ratelimit, rest, snapshot, venue
+from kalshi_cli.net import transport
 from kalshi_cli.store import database
 
 NUMBERS: dict[str, tuple[object, object]] = {
@@ -44,7 +45,7 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "a time may be ahead of our clock by": (dates.MOST_AHEAD_MS, 7_000),
     "an idle connection is not used again after": (transport.IDLE_S, 30.0),
     "a whole call lasts at most": (rest.Timeouts().total, 10.0),
-    "a reply has at most": (rest.LONGEST_REPLY, 64 * 1024 * 1024),
+    "a reply has at most": (rest.LONGEST_REPLY, 32 * 1024 * 1024),
     "what is left to cancels and to the loop": ((ratelimit.CANCELS_IN_RESERVE, ratelimit.READS_IN_RESERVE), (5, 5)),
     "a write waits for another program for": (database.BUSY_TIMEOUT_MS, 5_000),
 }

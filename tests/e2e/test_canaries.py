@@ -388,7 +388,7 @@ def test_without_the_redactor_the_same_run_is_full_of_them(stage: Stage) -> None
     places = " ".join(stage.watch.leaks())
     for where in ("trade stderr", "alerts stdout", "state.db", "kalshi.jsonl"):
         assert where in places
-    for name in ("webhook", "token", "mail", "key line 0"):
+    for name in ("webhook", "token", "mail"):  # lines of a key are hidden wherever text is, by their look
         assert name in places
 
 
