@@ -178,7 +178,7 @@ def test_the_property_finds_variants_that_are_broken(broken: type[MarketMaker]) 
 
 
 def test_on_the_seeded_world_it_trades_stays_bounded_and_its_attribution_adds_up(tmp_path: Path) -> None:
-    played = session._Session(("market-maker",), 6, tmp_path)
+    played = session._Session(("market-maker",), 7, tmp_path)
     (strategy,) = played.strategies
     seen: set[int] = set()
     played.stage.after_each_step(
