@@ -94,7 +94,10 @@ class Notifier:
         self._attempts[name] = attempt
         try:
             attempt.start()
-            return answer.get(timeout=within_s)
+            found = answer.get(timeout=within_s)
+            if self._attempts.get(name) is attempt:  # it has answered, though its thread may still be ending
+                self._attempts.pop(name, None)
+            return found
         except queue.Empty:
             return Delivery(outcome="retry", text=f"{opened.where} failed: timeout")
         except RuntimeError:
