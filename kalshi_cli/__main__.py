@@ -8,7 +8,7 @@ import sys
 
 PR_SET_DUMPABLE = 4
 MOST_DIGITS = 4_300
-"""Of an integer that is converted from text, whatever PYTHONINTMAXSTRDIGITS says: more take time by the square."""
+"""The most digits of an integer in a text, also where PYTHONINTMAXSTRDIGITS allows more: time grows by the square."""
 
 
 def protect_memory() -> None:

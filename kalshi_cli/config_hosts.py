@@ -24,7 +24,7 @@ OWN_HOSTS: dict[str, tuple[str, ...]] = {
     "demo": ("external-api.demo.kalshi.co", "demo-api.kalshi.co", "external-api-ws.demo.kalshi.co"),
     "prod": ("external-api.kalshi.com", "api.elections.kalshi.com", "external-api-ws.kalshi.com"),
 }
-"""Those of REST and the stream, as the exchange's documentation lists them (October 2026)."""
+"""The hosts of REST and the stream, as the exchange's documentation lists them (October 2026)."""
 
 ALLOW_HOSTS = "KALSHI_ALLOW_HOSTS"
 

@@ -159,7 +159,7 @@ class InstanceError(KalshiError):
 
 
 Distrust = Callable[[KalshiError], None]
-"""What to do about a file that others can have written: `refuse`, or warn and go on, as the kill switch does."""
+"""The answer to a file that others can have written: `refuse`, or warn and go on, as the kill switch does."""
 
 
 def refuse(error: KalshiError) -> None:

@@ -47,7 +47,7 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o600) 
 def open_own(path: Path | str, flags: int, mode: int = 0o600) -> int:
     """Open a regular file of this user, and follow no link to it.
 
-    For files that are written again and again in a folder where somebody may have planted something. OtherKindError
+    For files that are written again and again in a folder where another user may have planted a file. OtherKindError
     for anything else.
     """
     file = open_regular(path, flags & ~os.O_TRUNC | os.O_NOFOLLOW, mode)

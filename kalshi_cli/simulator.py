@@ -49,11 +49,11 @@ KEY_ID = "00000000-0000-4000-8000-00000000cafe"
 """The key of the account that this program trades with. It opens nothing but this simulated exchange."""
 
 WAIT_S = 10.0
-"""How long a program that opens the exchange waits for another one to close it, or to end."""
+"""The time that a program that opens the exchange waits for another one to close it, or to end."""
 
 END_WITHIN_S = 10.0
 UNUSED_WITHIN_S = 1.0
-"""How long a server is asked to make way: a command that is about to end still has its connection."""
+"""The time in which a server is asked to make way: a command that is about to end still has its connection."""
 
 LOCKS = ("lock", "start.lock")
 """Files that stay: with one removed, two processes could lock two files of one name."""
@@ -107,7 +107,7 @@ class Simulator:
 
     @property
     def is_open(self) -> bool:
-        """Whether a process has it open, or is starting or ending."""
+        """Return whether a process has it open, or is starting or ending."""
         return holder(self._lock_path) is not None
 
     @contextmanager
@@ -260,7 +260,7 @@ class Simulator:
         account those of the files too. Without any they have the type of the key that is there.
 
         With `idle_s` this is the background server, which ends when it was not used for so long. Without, one that
-        nobody uses makes way. uvicorn hands a signal on once its sockets are closed; by default that would end the
+        no program uses makes way. uvicorn hands a signal on once its sockets are closed; by default that would end the
         process at once.
         """
 

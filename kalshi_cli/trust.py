@@ -1,6 +1,6 @@
-"""Which files and folders are obeyed: only those that nobody but this user and root can have written.
+"""The files and folders that are obeyed: only those that no user but this one and root can have written.
 
-A file is judged by its open descriptor, and by every folder through which its name leads: whoever may write one of
+A file is judged by its open descriptor, and by every folder through which its name leads: a user who may write one of
 those may put another file in its place. Links are followed, and what they name is judged.
 """
 
@@ -65,7 +65,7 @@ def _doubts_of_way(path: Path) -> Iterator[Doubt]:
 
 
 def _doubt(target: int | Path, what: str, path: Path, *, is_parent: bool = False) -> Doubt | None:
-    """Judge owner and mode. A parent may be open where it is sticky: there nobody replaces the file of another."""
+    """Judge owner and mode. A parent may be open where it is sticky: there no user replaces the file of another."""
     status = os.stat(target)
     mode = stat.S_IMODE(status.st_mode)
     if _is_strange(status):

@@ -123,7 +123,7 @@ def format_ts(ts: Ts) -> str:
 
 
 def _decimal(text: str) -> Decimal:
-    """Return a number that somebody typed. InvalidOperation where it is none, or has more digits than any of ours.
+    """Return a number that a person typed. InvalidOperation where it is none, or has more digits than any of ours.
 
     Neither the length nor the exponent of a decimal number is limited by itself, and an integer of it takes time.
     """

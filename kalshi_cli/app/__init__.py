@@ -232,14 +232,14 @@ class App:
 
     @cached_property
     def served(self) -> Announcement:
-        """The server of the simulated exchange; started in the background where there is none."""
+        """Find the server of the simulated exchange, or start one in the background."""
         from kalshi_cli.app.background import Background
 
         return Background(self.simulator, self.machine, self.note).find()
 
     @property
     def rest_url(self) -> str:
-        """Where the exchange answers requests."""
+        """Return the address of the exchange for requests."""
         if self.is_simulated:
             return self.served.rest_url
         refuse_other_hosts(self.config, "exchange.rest_url")
@@ -247,7 +247,7 @@ class App:
 
     @property
     def ws_url(self) -> str:
-        """Where its stream is."""
+        """Return the address of the stream."""
         if self.is_simulated:
             return self.served.ws_url
         refuse_other_hosts(self.config, "exchange.ws_url")

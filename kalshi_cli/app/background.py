@@ -3,7 +3,7 @@
     python -m kalshi_cli.app.background SETTINGS
 
 It is a session of its own, so that no terminal that closes and no Ctrl-C reaches it, and it inherits no descriptor but
-its log file, so that nobody waits for it who waits for the end of a command's output.
+its log file, so that a caller who reads a command to the end of its output does not wait for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from kalshi_cli.simulator import Simulator
 from kalshi_cli.store.lock import lock
 
 IDLE_S = 60.0
-"""It ends when there was no request and no open stream for so long."""
+"""The server ends after this long without a request and without an open stream."""
 
 START_WITHIN_S = 60.0
 ANSWER_WITHIN_S = 10.0
@@ -41,7 +41,7 @@ LONGEST_LOG = 1_000_000
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which exchange a background server serves, and how."""
+    """Describe the exchange of a background server: its folder, its options, and when it ends."""
 
     folder: str
     options: Sim
@@ -63,7 +63,7 @@ class Background:
         self._log = simulator.folder / "server.log"
 
     def find(self) -> Announcement:
-        """Return a server that answers. UnreachableError where there is none in time, StateError if it cannot start."""
+        """Return a server that answers. UnreachableError where none answers in time, StateError if it cannot start."""
         until = self._clock.monotonic() + START_WITHIN_S
         while True:
             found = self._answering()
@@ -164,7 +164,7 @@ class Background:
 
 
 def serve(settings: Settings) -> int:
-    """Serve this exchange until nobody uses it, or a signal; return the exit code."""
+    """Serve this exchange until it is unused for long enough, or a signal comes; return the exit code."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(format="%(asctime)sZ %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     log = logging.getLogger(__name__)

@@ -130,7 +130,7 @@ def _print(answer: bytes, form: Format) -> None:
 
 
 def _indented(answer: bytes) -> bytes:
-    """Return JSON with an indent; what is none, or would become huge by it, as it came."""
+    """Return JSON with an indent. Return other text, and JSON that an indent would make huge, unchanged."""
     import msgspec
 
     if len(answer) > LONGEST_INDENTED:

@@ -326,7 +326,7 @@ def _trace(error: Exception) -> str:
 
 
 _OF_STACK = ("  File ", "Traceback ", "\n")
-"""How the parts of a traceback begin that quote nothing from outside."""
+"""The first words of those lines of a traceback that quote no text from outside."""
 
 
 # -- what must be known even of a line that cannot be parsed ------------------------------------------------------

@@ -1,4 +1,4 @@
-"""An order whose amend nobody answered: it counts as the worse of what it was and what was asked for."""
+"""An order whose amend was never answered: it counts as the worse of what it was and what was asked for."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ AMEND_UNANSWERED = "amend_unanswered"
 
 
 def is_amend_open(order: Order) -> bool:
-    """Nobody knows whether an amend of this order was taken."""
+    """Return whether it is unknown if an amend of this order was taken."""
     return order.status is OrderStatus.UNKNOWN and order.code == AMEND_UNANSWERED
 
 
 def has_terms(stated: Order, wanted: Order) -> bool:
-    """Whether an order has the price, the size and the expiry that an amend asked for."""
+    """Return whether an order has the price, the size and the expiry that an amend asked for."""
     terms = (stated.price, stated.filled + stated.remaining, stated.expires)
     return terms == (wanted.price, wanted.filled + wanted.remaining, wanted.expires)
 
 
 def worse_of(before: Order, wanted: Order, now: Ts) -> Order:
-    """One order that can cost at least as much as either: what counts while an amend is on its way."""
+    """Return one order that can cost at least as much as either. It counts while an amend is on its way."""
     worst_price = max if before.side is BID else min
     left = max(before.remaining, wanted.remaining)
     return msgspec.structs.replace(

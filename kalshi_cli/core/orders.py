@@ -79,7 +79,7 @@ class OrderIndex:
         """Markets in which any order changed since whoever counts exposure took this for read, and emptied it."""
         self.repaired: list[tuple[Order, Order]] = []
         """Orders of ours, before and after, to which a statement about another order gave or took the exchange's id,
-        since whoever tells them emptied this."""
+        since the engine last took them from here."""
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
             OrderAccepted: self._on_accepted,
             OrderRejected: self._on_rejected,

@@ -27,7 +27,7 @@ class Sent(NamedTuple):
     is_exempt: bool = False
     """It passed whatever the rate, so it counts for its own strategy and takes nothing from the others."""
     client_order_id: str = ""
-    """Of a new order, which may be taken back; an amend has none."""
+    """The id of a new order, which may be taken back; empty for an amend."""
 
     @classmethod
     def of(cls, order: Order) -> Sent:

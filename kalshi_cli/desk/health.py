@@ -96,7 +96,7 @@ def refuse_skewed(client: KalshiClient) -> None:
 
 
 def hosts(env: str, others: Sequence[OtherHost]) -> tuple[Verdict, str, str]:
-    """Name the hosts that are not the environment's own. They are allowed; whoever is on them sees every request."""
+    """Name the hosts that are not the environment's own. They are allowed, and they see every request."""
     named = ", ".join(map(str, others))
     return Verdict.OK, f"not a host of {env}: {named}", ""
 

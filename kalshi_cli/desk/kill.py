@@ -347,7 +347,7 @@ class KillSwitch:
 
     @property
     def _is_all_answered(self) -> bool:
-        """Whether the exchange answered each cancel of this round, so that only the proof is missing."""
+        """Return whether the exchange answered each cancel of this round, so that only the proof is missing."""
         return not self._is_owed and (self._is_answered if self._scope.is_everything else self._is_listed)
 
     def _seen(self) -> list[Order]:
@@ -380,7 +380,7 @@ class KillSwitch:
     # -- how ------------------------------------------------------------------------------------------------------
 
     def _write(self, call: Callable[[], object]) -> bool:
-        """As `_try`; a list must be newer than the end of this. A key that may write is not locked out."""
+        """Try a write; a list must be newer than the end of it. A key that may write is not locked out."""
         try:
             is_answered = self._try(call, is_write=True)
             self._refusals = 0 if is_answered else self._refusals
@@ -390,7 +390,7 @@ class KillSwitch:
             self._wrote_s = self._clock.monotonic()
 
     def _try(self, call: Callable[[], object], *, is_write: bool = False) -> bool:
-        """One call; whether it was answered well. A failure holds up nothing: the next list decides.
+        """Make one call; return whether it was answered well. A failure holds up nothing: the next list decides.
 
         Refused writes alone show that a key cannot cancel.
         """

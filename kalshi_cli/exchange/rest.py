@@ -52,7 +52,7 @@ LONGEST_REPLY = 32 * 1024 * 1024
 """Bytes; the series list, the longest reply there is, has about twenty million."""
 
 MOST_OBJECTS, MOST_VALUES = 250_000, 1_500_000
-"""Of one reply, counted by `{` and `,` before it is decoded: an empty object of two bytes takes hundreds in memory."""
+"""The most values of one reply, counted by `{` and `,` before decoding: an empty object takes hundreds of bytes."""
 
 
 OnAnswer = Callable[[str, str, int, float, bytes], None]

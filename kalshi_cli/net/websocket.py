@@ -31,7 +31,7 @@ class HandshakeError(Exception):
 
 
 class WebSocket:
-    """An open WebSocket of a client. Whoever asked for it reads `sock`."""
+    """An open WebSocket of a client. The caller reads `sock`."""
 
     def __init__(self, opened: websocket.WebSocket, sock: socket.socket) -> None:
         opened.sock = self.sock = sock

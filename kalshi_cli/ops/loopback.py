@@ -58,7 +58,7 @@ class _Server(WSGIServer):
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in another thread: whoever is slow holds up nobody else."""
+        """Answer in another thread: a slow client holds up no other."""
         if not self._places.acquire(blocking=False):
             with self._lock:
                 for oldest in list(self._serving)[:1]:
@@ -76,7 +76,7 @@ class _Server(WSGIServer):
 
     def _serve(self, request: socket.socket, client_address: Any) -> None:
         try:
-            with suppress(OSError, ValueError):  # somebody went away, was too slow, or sent what is no request
+            with suppress(OSError, ValueError):  # the client went away, was too slow, or sent what is no request
                 self.finish_request(request, client_address)
         finally:
             self._leave(request)
@@ -111,7 +111,7 @@ class _Quiet(WSGIRequestHandler):
     timeout = 1.0  # seconds without a byte
 
     def handle(self) -> None:
-        """Whoever sends or takes byte by byte gets no longer than others: threads are few, and the end waits."""
+        """Limit a client that sends or takes byte by byte to the time of any other, since threads are few."""
         over = threading.Timer(REQUEST_S, _end, (self.connection,))
         over.daemon = True
         over.start()

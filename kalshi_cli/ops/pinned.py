@@ -179,4 +179,4 @@ class _Replies:
         return line
 
     def close(self) -> None:
-        """Leave the socket open: whoever made it closes it."""
+        """Leave the socket open: its maker closes it."""

@@ -1,4 +1,4 @@
-"""Where the simulated exchange is served, as its server writes it down and prints it."""
+"""The address of the simulated exchange, as its server writes it down and prints it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a served exchange answers, a key of its first account, and all accounts that it was asked for."""
+    """The addresses of a served exchange, a key of its first account, and all accounts that it was asked for."""
 
     rest_url: str
     ws_url: str

@@ -21,12 +21,12 @@ class Service(Protocol):
 
     @property
     def connections(self) -> int:
-        """How many connections are open, that of the request among them."""
+        """The number of open connections, that of the request among them."""
         ...
 
     @property
     def ends_in_s(self) -> float | None:
-        """When it ends by itself; None where it does not."""
+        """The time at which it ends by itself; None where it does not."""
         ...
 
     def end(self) -> None:

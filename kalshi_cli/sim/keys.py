@@ -47,7 +47,7 @@ class ServedAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadKey(msgspec.Struct, frozen=True):
-    """What is in a key file: the public half in PEM format, and whether the private half is there too."""
+    """The content of a key file: the public half in PEM format, and whether the private half is there too."""
 
     public_key: bytes
     key_type: Kind

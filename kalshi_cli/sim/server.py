@@ -105,12 +105,12 @@ class SimServer:
 
     @property
     def connections(self) -> int:
-        """How many connections are open, for requests and for streams."""
+        """Return the number of open connections, for requests and for streams."""
         return len(self._server.server_state.connections)
 
     @property
     def ends_in_s(self) -> float | None:
-        """When it ends by itself unless it is used before; None while it is used, and where it never does."""
+        """Return when it ends by itself unless it is used before; None while it is used, and where it never does."""
         if self._idle_s is None or self._users:
             return None
         return max(0.0, self._used_at + self._idle_s - self._clock.monotonic())

@@ -174,7 +174,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     locks: tuple[MarketLock, ...] = ()
     best: Best | None = None
     api_guard_at: Ts | None = None
-    """When API_GUARD tripped, if nobody resumed since; `halt` names the first cause only."""
+    """The time at which API_GUARD tripped, if no resume came since; `halt` names the first cause only."""
 
 
 NO_HALT = Halt(TradingState.ACTIVE, "", "", EVER)

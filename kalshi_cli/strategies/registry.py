@@ -372,7 +372,7 @@ def fingerprint(spec: str) -> str:
 
 
 _digests: dict[Path, str] = {}
-"""Of each strategy file that this process loaded: the bytes that run, whatever is in the file by now."""
+"""Hashes of the strategy files that this process loaded: of the bytes that run, not of the file as it is now."""
 
 
 def _digest(source: bytes) -> str:

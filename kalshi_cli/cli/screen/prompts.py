@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], yes: bool) -> None:
-    """Show the facts and ask. RefusedError unless a person says yes; without a terminal nobody can.
+    """Show the facts and ask. Raise RefusedError unless a person says yes, and always without a terminal.
 
     `hosts` are those that are not the environment's own.
     """

@@ -332,7 +332,7 @@ class _Bucket(msgspec.Struct, frozen=True):
 
     @property
     def custom_strike(self) -> tuple[tuple[str, str], ...]:
-        """What the outcome is, where no number says it."""
+        """Return the outcome where no number says it."""
         is_number = self.floor is not None or self.cap is not None
         return () if is_number else (self.target or ("Outcome", self.label),)
 

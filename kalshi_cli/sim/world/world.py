@@ -48,7 +48,7 @@ PYTH_SOURCES = {"Crypto.BTC/USD": BTC, "Metal.XAU/USD": GOLD}
 
 
 class Move(NamedTuple):
-    """What one actor does in one market at one moment: the crowd (0), or a maker by its number."""
+    """The acts of one actor in one market at one moment: the crowd (0), or a maker by its number."""
 
     at: Ts
     ticker: str
