@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_test(file: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file.name]
+    # Without bytecode: a file of the same size, changed within its second, would be taken for the one before it.
+    words = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", file.name]
     return subprocess.run(words, cwd=file.parent, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -193,6 +193,7 @@ def test_it_ends_when_no_request_and_no_open_stream_was_there_for_a_while(exchan
         clock.advance(50)
         time.sleep(0.5)
         assert answers(), "50 s after the last request"
+        eventually(lambda: server.ends_in_s == 60.0)  # the server notes its use after the reply is read
         clock.advance(61)
         eventually(lambda: not listens())
     finally:
