@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import sys
 import venv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from served import bare_variables, finish, start
 
 PYKALSHI = "pykalshi==2.0.0"
+TYPESCRIPT = "kalshi-typescript@3.30.0"
 INSTALL_WITHIN_S = 300
 TRADE_WITHIN_S = 300
 
@@ -33,34 +33,51 @@ def served_line(tmp_path: Path) -> Iterator[str]:
     finish(process)
 
 
-@pytest.fixture
-def stranger(tmp_path: Path) -> Path:
-    """The interpreter of an environment that has pykalshi and nothing of ours."""
+def install(package: str, words: list[str | Path]) -> None:
+    """Install a package from its registry, or skip the test."""
     if not os.environ.get("KALSHI_STRANGERS"):
-        pytest.skip(f"set KALSHI_STRANGERS=1 to install {PYKALSHI} from the package registry")
-    folder = tmp_path / "stranger"
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
+        pytest.skip(f"set KALSHI_STRANGERS=1 to install {package} from its package registry")
     try:
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYKALSHI],
-            check=True,
-            capture_output=True,
-            timeout=INSTALL_WITHIN_S,
-        )
+        subprocess.run([*words, package], check=True, capture_output=True, timeout=INSTALL_WITHIN_S)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"{PYKALSHI} cannot be installed here: {str(error)[:200]}")
-    return python
+        pytest.skip(f"{package} cannot be installed here: {str(error)[:200]}")
 
 
-def test_pykalshi_trades_with_the_key_that_is_served(stranger: Path, served_line: str) -> None:
-    script = Path(__file__).with_name("trade_pykalshi.py")
+@pytest.fixture
+def pykalshi(tmp_path: Path) -> list[str | Path]:
+    """What runs a script in an environment that has pykalshi and nothing of ours."""
+    folder = tmp_path / "pykalshi"
+    venv.create(folder, with_pip=bool(os.environ.get("KALSHI_STRANGERS")))
+    python = folder / "bin" / "python"
+    install(PYKALSHI, [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+    return [python, Path(__file__).with_name("trade_pykalshi.py")]
+
+
+@pytest.fixture
+def typescript(tmp_path: Path) -> list[str | Path]:
+    """What runs a script that finds kalshi-typescript, and nothing of ours."""
+    if (npm := shutil.which("npm")) is None:
+        pytest.skip("kalshi-typescript needs node and npm")
+    folder = tmp_path / "typescript"
+    folder.mkdir()
+    install(TYPESCRIPT, [npm, "install", "--silent", "--prefix", folder])
+    return ["node", Path(__file__).with_name("trade_typescript.cjs"), folder]
+
+
+def trades(words: list[str | Path], served_line: str) -> None:
+    """See a stranger's script make its calls, at least sixty, all of which succeed."""
     ended = subprocess.run(
-        [stranger, script, served_line], capture_output=True, text=True, timeout=TRADE_WITHIN_S, cwd=script.parent
+        [*words, served_line], capture_output=True, text=True, timeout=TRADE_WITHIN_S, cwd=Path(__file__).parent
     )
-    calls: list[dict[str, Any]] = [json.loads(line) for line in ended.stdout.splitlines()]
-    failed = [call for call in calls if call["error"]]
-    assert failed == []
+    calls = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [call for call in calls if call["error"]] == []
     assert ended.returncode == 0, ended.stderr
     assert len(calls) >= 60
-    assert sys.executable != str(stranger)
+
+
+def test_pykalshi_trades_with_the_keys_that_are_served(pykalshi: list[str | Path], served_line: str) -> None:
+    trades(pykalshi, served_line)
+
+
+def test_kalshi_typescript_trades_with_the_keys_that_are_served(typescript: list[str | Path], served_line: str) -> None:
+    trades(typescript, served_line)
