@@ -51,7 +51,7 @@ T = TypeVar("T")
 LONGEST_REPLY = 32 * 1024 * 1024
 """Bytes; the series list, the longest reply there is, has about twenty million."""
 
-MOST_OBJECTS, MOST_VALUES = 250_000, 1_500_000
+MOST_OBJECTS, MOST_VALUES = 150_000, 1_500_000
 """The most values of one reply, counted by `{` and `,` before decoding: an empty object takes hundreds of bytes."""
 
 

@@ -290,10 +290,15 @@ def test_a_file_with_one_id_for_two_orders_is_loaded_with_one_of_them_in_doubt(b
     assert (ours(engine, "own1").order_id, ours(engine, "own2").order_id) == (FALSE, TRUE)
 
 
-def test_an_order_that_was_shown_is_never_ended_by_a_list_that_lacks_it(build: Build, engine: Engine) -> None:
-    acknowledged(engine)
-    engine.step(OrderState(NOW, record(build, FALSE)))
+@pytest.mark.parametrize("lasts_s", [0, 10])
+def test_an_order_that_was_shown_is_never_ended_by_a_list_that_lacks_it(
+    build: Build, engine: Engine, lasts_s: float
+) -> None:
+    """Not even after its expiry: the exchange had it, so that it may have traded, and only its record says how far."""
+    expires = acknowledged(engine, lasts_s=lasts_s).expires
+    engine.step(OrderState(NOW, record(build, FALSE, expires=expires)))
     assert repairs(engine.step(read(build))) == []
+    assert engine.disputed == ()
     assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
 
 

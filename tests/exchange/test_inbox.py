@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from kalshi_cli.exchange.stream.inbox import Inbox
+from kalshi_cli.exchange.stream.inbox import MOST_WAITING_BYTES, Inbox
 
 LIMIT = 3
 
@@ -50,3 +50,18 @@ def test_what_waits_is_taken_at_once_up_to_the_limit_and_what_is_urgent_beyond_i
     inbox.wake()
     inbox.take(taken, 0.0)
     assert list(taken) == [1, 2, 5, 6, 7]
+
+
+def test_few_messages_of_many_bytes_are_too_many() -> None:
+    inbox: Inbox[int] = Inbox(LIMIT)
+    most = MOST_WAITING_BYTES
+    assert [inbox.put([1], most), inbox.put([2], 1), inbox.put([3]), inbox.put([4], 1, is_urgent=True)] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+    taken: deque[int] = deque()
+    inbox.take(taken)
+    assert list(taken) == [1, 3, 4]
+    assert inbox.put([5], most)

@@ -16,8 +16,9 @@ _CONTINUATION: Final = 0x0
 _FIN: Final = 0x80
 _OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 
-MAX_MESSAGE: Final = 16 * 1024 * 1024
-"""Bytes of the longest message. A snapshot with every possible price of a market is below 300 kB."""
+MAX_MESSAGE: Final = 4 * 1024 * 1024
+"""Bytes of the longest message; the exchange allows itself 64 MiB. A snapshot with every possible price of a market is
+below 300 kB, and what a message says takes up to nine times its bytes."""
 
 
 class FramingError(Exception):

@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+MOST_WAITING_BYTES = 16 * 1024 * 1024
+"""As they came on the wire. Read, they take up to nine times as much."""
+
 
 class Inbox(Generic[T]):
     """A bounded queue of batches between one writer thread and one reader thread.
@@ -19,27 +22,33 @@ class Inbox(Generic[T]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._batches: queue.SimpleQueue[Sequence[T]] = queue.SimpleQueue()
-        self._put = 0  # written by the writer only
-        self._taken = 0  # written by the reader only
+        self._batches: queue.SimpleQueue[tuple[Sequence[T], int]] = queue.SimpleQueue()
+        self._put = self._put_bytes = 0  # written by the writer only
+        self._taken = self._taken_bytes = 0  # written by the reader only
 
     def __len__(self) -> int:
         return max(0, self._put - self._taken)
 
-    def put(self, batch: Sequence[T], *, is_urgent: bool = False) -> bool:
-        """False, and nothing is kept of the batch, where it would exceed the limit. Never blocks.
+    def put(self, batch: Sequence[T], size: int = 0, *, is_urgent: bool = False) -> bool:
+        """False, and nothing is kept of the batch, where its messages or `size` (bytes) exceed a limit. Never blocks.
 
-        What is urgent is kept beyond the limit: the few words that say why nothing more comes.
+        What is urgent is kept beyond the limits: the few words that say why nothing more comes.
         """
-        if not is_urgent and len(self) + len(batch) > self._limit:
+        if not is_urgent and not self.has_room(len(batch), size):
             return False
         self._put += len(batch)
-        self._batches.put(batch)
+        self._put_bytes += size
+        self._batches.put((batch, size))
         return True
+
+    def has_room(self, count: int, size: int) -> bool:
+        """Return whether so many messages of so many bytes fit in."""
+        waiting_bytes = self._put_bytes - self._taken_bytes
+        return len(self) + count <= self._limit and waiting_bytes + size <= MOST_WAITING_BYTES
 
     def wake(self) -> None:
         """End a `take` that waits."""
-        self._batches.put(())
+        self._batches.put(((), 0))
 
     def take(self, into: deque[T], timeout_s: float = 0.0) -> None:
         """Append everything that is there; where nothing is, wait up to `timeout_s` for the first batch.
@@ -47,11 +56,12 @@ class Inbox(Generic[T]):
         What arrives meanwhile waits for the next time: a writer as fast as this loop would else have no limit.
         """
         try:
-            batch = self._batches.get(timeout=timeout_s) if timeout_s > 0 else self._batches.get_nowait()
+            batch, size = self._batches.get(timeout=timeout_s) if timeout_s > 0 else self._batches.get_nowait()
             for more in range(self._batches.qsize(), -1, -1):
                 into.extend(batch)
                 self._taken += len(batch)
+                self._taken_bytes += size
                 if more:
-                    batch = self._batches.get_nowait()
+                    batch, size = self._batches.get_nowait()
         except queue.Empty:
             return

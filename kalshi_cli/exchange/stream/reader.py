@@ -111,7 +111,6 @@ class Stream:
         self._pace = pace or Pace()
         self._tap = tap
         self._sequencer = Sequencer(tickers, channels=channels, index_ids=index_ids, tell=tell)
-        self._queue_size = queue_size
         self._requests: deque[Callable[[], None]] = deque()
         self._hang_up = ""
         self._stopping = threading.Event()
@@ -121,6 +120,7 @@ class Stream:
         self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
         self._heard_at: float | None = None
         self._held: list[Said] = []  # what was said before every channel was answered
+        self._held_bytes = 0
         self.inbox: Inbox[Said] = Inbox(queue_size)
         self.is_connected = False
         """There is a connection, perhaps without answers yet: books come from it and from nowhere else."""
@@ -230,6 +230,7 @@ class Stream:
     def _hung_up(self, reason: str, *, is_news: bool) -> None:
         self.is_connected = self.is_live = False
         self._held.clear()
+        self._held_bytes = 0
         self._sequencer.forget()
         now = self._clock.now()
         if is_news:
@@ -305,12 +306,14 @@ class Stream:
     def _take(self, connection: websocket.WebSocket, chunk: bytes, framing: Framing) -> None:
         now = self._clock.now()
         said: list[Said] = []
+        size = 0
         try:
             for opcode, payload in framing.feed(chunk):
                 if opcode in (TEXT, BINARY):
                     if self._tap is not None:
                         self._listen_in(lambda tap, raw=payload: tap.frame(raw))  # type: ignore[misc]
                     said += self._sequencer.on_frame(payload, now)
+                    size += len(payload)
                 elif opcode == PING:
                     connection.pong(payload)
                 elif opcode == CLOSE:
@@ -318,15 +321,16 @@ class Stream:
                         f"the exchange closed the stream ({int.from_bytes(payload[:2], 'big') or 'no code'})"
                     )
         finally:
-            if said and not self._hand_over(said):
+            if said and not self._hand_over(said, size):
                 raise _LostError(f"too slow: {len(self.inbox) + len(self._held)} messages wait to be taken")
 
-    def _hand_over(self, said: list[Said]) -> bool:
+    def _hand_over(self, said: list[Said], size: int) -> bool:
         """False where too much waits already."""
         if self.is_live:
-            return self.inbox.put(said)
+            return self.inbox.put(said, size)
         self._held += said
-        return len(self._held) <= self._queue_size
+        self._held_bytes += size
+        return self.inbox.has_room(len(self._held), self._held_bytes)
 
     def _judge(self, signs: _Signs) -> None:
         """Is it alive, is it complete? Ask for what is missing, give up on what does not answer."""
@@ -340,8 +344,9 @@ class Stream:
             signs.answered = now
             if not self.is_live:
                 self.is_live = True
-                self.inbox.put((FeedState(self._clock.now(), True), *self._held), is_urgent=True)
+                self.inbox.put((FeedState(self._clock.now(), True), *self._held), self._held_bytes, is_urgent=True)
                 self._held.clear()
+                self._held_bytes = 0
         if now - signs.answered >= pace.patience_s:
             raise _LostError("the subscriptions were not answered")
         if signs.asked is not None and now - signs.asked >= pace.patience_s:
