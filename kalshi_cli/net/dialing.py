@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+import queue
 import socket
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,8 +23,7 @@ def connect_in_turn(host: str, port: int, left_s: Callable[[], float], connect: 
     Each address gets its share of the time that is left, so that a silent one leaves time for the next. Raise the
     OSError or the error of httpcore of the last one.
     """
-    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    addresses = list(dict.fromkeys(found))[:MOST_ADDRESSES]
+    addresses = list(dict.fromkeys(resolve(host, port, left_s())))[:MOST_ADDRESSES]
     for number, address in enumerate(addresses, 1):
         try:
             return connect(address, left_s() / (len(addresses) - number + 1))
@@ -29,3 +31,30 @@ def connect_in_turn(host: str, port: int, left_s: Callable[[], float], connect: 
             if number == len(addresses):
                 raise
     raise OSError("its name stands for no address")
+
+
+def resolve(host: str, port: int, within_s: float) -> list[str]:
+    """Return the addresses of a name as this machine resolves it. Raise OSError where it cannot, or not in time.
+
+    In a thread of its own, left behind where it is late: the system's resolver has no deadline of ours.
+    """
+    try:
+        return [str(ipaddress.ip_address(host))]
+    except ValueError:
+        pass
+    found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found.put([str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except Exception as error:  # raised again below, whatever it is
+            found.put(error)
+
+    threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    try:
+        addresses = found.get(timeout=max(0.001, within_s))
+    except queue.Empty:
+        raise OSError("its name was not resolved in time") from None
+    if isinstance(addresses, Exception):
+        raise addresses
+    return addresses

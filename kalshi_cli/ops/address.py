@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
+
+from kalshi_cli.net.dialing import resolve
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -22,6 +23,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 UNENCRYPTED = "nothing would encrypt it on the way; use https:// (for mail, mailtos://)"
 MOST_ADDRESSES = 16
+RESOLVE_S = 5.0
 LONGEST_URL = 2_000
 
 
@@ -100,7 +102,7 @@ def _literal(host: str) -> IpAddress:
 
 def resolve_here(host: str, port: int) -> list[str]:
     """As this machine resolves names. OSError where it cannot."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return resolve(host, port, RESOLVE_S)
 
 
 def checked_addresses(

@@ -232,3 +232,18 @@ def test_each_address_has_its_share_of_the_time_and_no_more_than_a_few_are_tried
     with pytest.raises(ConnectionRefusedError):
         connect_in_turn("many.example", 1, lambda: 8.0, refuse)
     assert tried == [(f"192.0.2.{number}", 8.0 / (MOST_ADDRESSES - number)) for number in range(MOST_ADDRESSES)]
+
+
+def test_a_name_that_nobody_resolves_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: is_over.wait(30))
+    began = time.monotonic()
+    with pytest.raises(OSError, match="not resolved in time"):
+        connect_in_turn("silent.example", 1, lambda: 0.2, lambda *_: None)
+    is_over.set()
+    assert time.monotonic() - began < 20
+
+
+def test_what_a_lookup_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnicodeError):
+        connect_in_turn("a" * 70 + ".example", 1, lambda: 5.0, lambda *_: None)
