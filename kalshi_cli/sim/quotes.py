@@ -160,7 +160,7 @@ class Quotes:
         """Answer a request; an earlier open quote of this maker is replaced."""
         rfq = self.state.talks.rfqs.get(rfq_id)
         if rfq is None:
-            return NOT_FOUND
+            return _wrong("there is no such RFQ")  # 400: all that is declared
         market = self.state.markets.get(rfq.ticker)
         if rfq.closed is not None or market is None:
             return CLOSED

@@ -155,7 +155,7 @@ REQUESTS = (
         "net/transport.py",
         "if deadline is not None and self._clock.monotonic() >= deadline:",
         "if False:",
-        ("tests/exchange/test_framing.py", "tests/exchange/test_client.py"),
+        ("tests/exchange/test_client.py",),
     ),
     Mutant(
         "an idle connection is not used again",

@@ -231,9 +231,10 @@ def test_every_attempt_to_place_asks_first_whether_it_still_may(serve, connect):
         assert server.count("POST") == sent
 
 
-def test_an_order_whose_time_is_over_before_its_first_byte_is_not_sent(serve, connect, clock):
-    """The process was suspended while it connected."""
-    server = serve(Reply(201, CREATED))
+@pytest.mark.parametrize("is_connected", [False, True])
+def test_an_order_whose_time_is_over_before_its_first_byte_is_not_sent(serve, connect, clock, is_connected):
+    """The process was suspended while it connected, or with the connection that it had."""
+    server = serve(Reply(200, STATUS), Reply(201, CREATED)) if is_connected else serve(Reply(201, CREATED))
     waited: list[float] = []
 
     def sleep_through(_reviewed) -> None:
@@ -241,8 +242,11 @@ def test_an_order_whose_time_is_over_before_its_first_byte_is_not_sent(serve, co
             waited.append(60.0)
             clock.advance(60.0)
 
+    client = connect(server.url, before_create=sleep_through)
+    if is_connected:
+        client.exchange_status()
     with pytest.raises(UnreachableError, match="before anything was sent"):
-        connect(server.url, before_create=sleep_through).create_order(ORDER)
+        client.create_order(ORDER)
     assert server.count("POST") == 0
 
 
