@@ -152,10 +152,11 @@ class Run:
         if result.program == CANCEL_ALL:
             self._run(words(CANCEL_ALL, self.dice, stage.home), 0)
             self._hold(not stage.served.resting(), "cancel-all said that nothing rests")
-            doubts = [order for order in compare.remembered(stage.state).orders if order.status in compare.IN_DOUBT]
-            self._run(
-                words(TRADE, self.dice, stage.home), 7 if doubts else 9
-            )  # a doubt is ended by reading the account
+            before = self._doubts()
+            code = self._run(words(TRADE, self.dice, stage.home), 7, 9).code
+            # Its reads of the account may end a doubt: 9 says that none is left, and 7 that there was one.
+            self._hold(code == 7 or not self._doubts(), "a start into a halt ended with 9 and an order in doubt")
+            self._hold(code == 9 or before > 0, "a start into a halt ended with 7 and no order was in doubt")
             self._run(["resume", "--reason", "the proof goes on"], 0)
             self._run(["order", "reconcile", "--json"], 0, 7)
         elif self.dice.random() < 0.5:
@@ -228,6 +229,10 @@ class Run:
             file.rename(stage.state.with_name(file.name.removeprefix("gone-")))
         self._look_at_what_is_left()
         self.recover()
+
+    def _doubts(self) -> int:
+        """The number of orders on file that nobody knows the outcome of."""
+        return sum(order.status in compare.IN_DOUBT for order in compare.remembered(self.stage.state).orders)
 
     # -- small -------------------------------------------------------------------------------------------------------
 
