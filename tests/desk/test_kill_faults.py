@@ -75,6 +75,25 @@ def test_reads_that_trail_by_more_than_one_wait_hold_up_the_proof_and_no_more(tm
     virtual.close()
 
 
+def test_an_empty_list_from_before_the_cancel_is_no_proof(tmp_path: Path) -> None:
+    """It is newer than the start of the kill switch, and shows the account of before the order was placed."""
+    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=5_000))
+    virtual.clock.advance(6)
+    began, late = virtual.clock.monotonic(), iter(range(1))
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        seconds = virtual.clock.monotonic() - began
+        if seconds >= 4 and next(late, None) is not None:
+            rest(virtual, 1)
+        return httpx.Response(503) if request.method == "DELETE" and seconds < 8 else None
+
+    virtual.wire.before = before
+    outcome = press(virtual)
+    assert (outcome.is_clean, virtual.exchange.resting("alice")) == (True, [])
+    assert 13 <= outcome.seconds < 30
+    virtual.close()
+
+
 @pytest.mark.parametrize("scope", [Scope(), Scope(ticker=TICKER)], ids=["everything", "a part"])
 def test_while_reads_trail_a_cancel_without_an_answer_is_sent_again(tmp_path: Path, scope: Scope) -> None:
     virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=15_000))
