@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bench import peers
 from bench.contest import Contestant, ContestError, Costs, Ratio, compare, race
 from bench.deltas import frames
-from kalshi_cli.clock import ManualClock
-from kalshi_cli.errors import RateLimitedError
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import RateLimitedError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
 from kalshi_cli.strategies.registry import BUILT_IN
-from kalshi_cli.units import Ts
 
 _OURS = "ours"
 _SDK, _PYKALSHI, _SQLALCHEMY = "official SDK 3.2.0", "pykalshi 2.0.0", "SQLAlchemy 2.0"

@@ -29,7 +29,7 @@ def protect_memory() -> None:
 
 def run() -> None:
     """Run the command line of this process and end it with the exit code."""
-    from kalshi_cli.clock import SystemClock  # before what takes long to load
+    from kalshi_cli.base.clock import SystemClock  # before what takes long to load
 
     started_s = SystemClock().monotonic()
     protect_memory()
@@ -37,8 +37,8 @@ def run() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process lives
+    from kalshi_cli.base.errors import TerminatedError
     from kalshi_cli.cli.kill_signals import hold_early
-    from kalshi_cli.errors import TerminatedError
 
     def terminate(_number: int, _frame: object) -> None:
         raise TerminatedError

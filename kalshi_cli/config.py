@@ -18,6 +18,9 @@ from typing import Any, Literal
 import msgspec
 
 from kalshi_cli import config_file
+from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
+from kalshi_cli.base.file_trust import doubt_folder
+from kalshi_cli.base.text import conceal, conceal_address, conceal_key, holds_private_key, redact
 from kalshi_cli.config_hosts import ALLOW_HOSTS, OtherHost, allowed_hosts, other_hosts
 from kalshi_cli.config_sections import (
     EVENTS,
@@ -42,9 +45,6 @@ from kalshi_cli.config_sections import (
     hidden_address,
 )
 from kalshi_cli.config_values import any_of, convert, show, time_zone, url, variable_names, web_address
-from kalshi_cli.errors import ConfigError, Distrust, UntrustedError, refuse
-from kalshi_cli.text import conceal, conceal_address, conceal_key, holds_private_key, redact
-from kalshi_cli.trust import doubt_folder
 
 Env = Literal["sim", "demo", "prod"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kalshi_cli import plain_yaml
-from kalshi_cli.errors import ConfigError, Distrust, UntrustedError, refuse
-from kalshi_cli.files import open_regular
-from kalshi_cli.trust import doubt_file
+from kalshi_cli.base import plain_yaml
+from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
+from kalshi_cli.base.file_trust import doubt_file
+from kalshi_cli.base.files import open_regular
 
 if TYPE_CHECKING:
     import yaml

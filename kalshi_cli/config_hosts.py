@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kalshi_cli.errors import HostError
+from kalshi_cli.base.errors import HostError
 
 if TYPE_CHECKING:
     from kalshi_cli.config import Config

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from kalshi_cli.errors import ConfigError
-from kalshi_cli.files import make_folder
+from kalshi_cli.base.errors import ConfigError
+from kalshi_cli.base.files import make_folder
 
 PACKAGE = Path(__file__).parent
 PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 from msgspec import Meta
 
-from kalshi_cli.units import (
+from kalshi_cli.base.units import (
     Money,
     Price,
     Qty,

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.core.messages import (
     AmendEnded,
     AmendOrder,
@@ -15,7 +16,6 @@ from kalshi_cli.core.messages import (
     OrdersBeside,
     SubmitOrder,
 )
-from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.store.base import MovedError
 
 MAX_CASCADE = 10_000

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.clock import Clock, ShiftedClock
-from kalshi_cli.config_sections import Sim
-from kalshi_cli.errors import (
+from kalshi_cli.base.clock import Clock, ShiftedClock
+from kalshi_cli.base.errors import (
     Distrust,
     ExchangeError,
     ExitCode,
@@ -30,7 +29,8 @@ from kalshi_cli.errors import (
     UsageError,
     refuse,
 )
-from kalshi_cli.files import make_folder, open_regular, read_regular
+from kalshi_cli.base.files import make_folder, open_regular, read_regular
+from kalshi_cli.config_sections import Sim
 from kalshi_cli.sim.announcement import Address, Announcement, build_of
 from kalshi_cli.sim.keys import KINDS, Kind, ReadKey, ServedAccount, ServedKey, key_id_of, new_private_key, read_key
 from kalshi_cli.store.lock import holder, lock

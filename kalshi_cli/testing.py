@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
+from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     BookSnapshot,
@@ -28,7 +29,6 @@ from kalshi_cli.core.state import Limits, State
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import Qty, Ts, cents, contracts, dollars
 
 T0 = Ts(1_780_000_000_000)
 """When a tape starts, in milliseconds."""

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.records import RESTING, FillRecord, OrderRecord, SettlementRecord
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 _S = OrderStatus
 MAY_FOLLOW: dict[OrderStatus, frozenset[OrderStatus]] = {

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.core.state import Limits
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.member import Member
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from proofs.invariants import Truth, truth
 
 HOUR_MS = 3_600_000

@@ -21,13 +21,13 @@ import httpx
 from virtual import TICKER, Virtual, Wire
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.units import Ts
 
 RESOLVED_WITHIN_S, ALERTED_WITHIN_S, STARTED_WITHIN_S = 10.0, 30.0, 3.0
 GIVE_UP_S = 900.0

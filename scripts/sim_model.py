@@ -15,11 +15,11 @@ import json
 import sys
 from collections.abc import Iterator
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.world.dice import Dice
 from kalshi_cli.sim.world.listings import Catalogue
 from kalshi_cli.sim.world.underlyings import spike
-from kalshi_cli.units import Ts
 
 
 def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:

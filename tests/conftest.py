@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from servers import end_servers
 
-from kalshi_cli import text
+from kalshi_cli.base import text
 
 # A busy machine is no finding. The examples are the same at every run, so that a change fails its own tests and not
 # those of the next one; `make search` draws new ones.
@@ -71,7 +71,7 @@ def no_server_left_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
     """Puts a simulated exchange into a state directory, as a first command leaves it: a copy costs a tenth of one."""
-    from kalshi_cli.clock import SystemClock  # most runs of a few tests need none of it
+    from kalshi_cli.base.clock import SystemClock  # most runs of a few tests need none of it
     from kalshi_cli.config_sections import Sim
     from kalshi_cli.simulator import Simulator
 

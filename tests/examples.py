@@ -21,11 +21,11 @@ from polymarket_build import TOKEN, Polymarket, book
 from served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi
 from talks import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_collection, with_season
 
+from kalshi_cli.base.units import contracts
 from kalshi_cli.cli.main import ENTRIES, root
 from kalshi_cli.core.model import ASK
 from kalshi_cli.desk.template import TEMPLATE
 from kalshi_cli.sim.quote_records import QuoteRecord
-from kalshi_cli.units import contracts
 
 README = Path(__file__).parents[1] / "README.md"
 ID = "2597b999-f887-4195-8bac-c3f97a1f2021"

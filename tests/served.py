@@ -26,11 +26,12 @@ from conformance import SPECS, check_request, check_response
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
 from kalshi_cli.cli.ends import ends_of
 from kalshi_cli.cli.main import main, root
-from kalshi_cli.clock import SystemClock
 from kalshi_cli.core.model import ASK, BID, Band, PriceGrid, Side
-from kalshi_cli.errors import ExitCode
 from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, NUMBERS, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.sim.api import Exchange
@@ -38,7 +39,6 @@ from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Ser
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.store.shared import SharedNumbers
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
 ONE_SIDED = "KXRAIN-40JAN01-T2.0"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from virtual import DAY_MS, T0, TICKER, Virtual
 
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model import MveLeg
 from kalshi_cli.exchange.wire.quotes import NewRfq
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts, dollars
 
 if TYPE_CHECKING:
     from whole_exchange import Stage

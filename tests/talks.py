@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from served import CLOSES, ME, OPENED, TWO_SIDED, Served
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, Refusal, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 COLLECTION = "KXMVEWEATHER-R"
 TIP_OFF = Ts(1_717_282_800_000)

@@ -17,7 +17,9 @@ from kalshi_cli.app.halts import Halts
 from kalshi_cli.app.health import health_of
 from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.app.loops import Loops, RecordRequest
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import CredentialsError, HaltedError, InstanceError, RefusedError, UnreachableError
+from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Risk, Sim, Trade
 from kalshi_cli.core.checks import Verdict
@@ -28,11 +30,9 @@ from kalshi_cli.desk.place import Ticket
 from kalshi_cli.desk.portfolio import KEYS
 from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import TradeRequest
-from kalshi_cli.errors import CredentialsError, HaltedError, InstanceError, RefusedError, UnreachableError
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Price, cents, contracts, dollars
 
 
 class Desk:

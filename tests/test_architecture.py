@@ -90,7 +90,7 @@ Rule = Callable[[Module], Iterator[str]]
 
 # -- who may know whom --------------------------------------------------------------------------------------------
 
-BASE = ("errors", "files", "plain_yaml", "units", "clock", "text", "trust", "__version__")
+BASE = ("base", "__version__")
 CONFIG = ("config", "config_file", "config_hosts", "config_sections", "config_template", "config_values")
 NET = (*BASE, "net")
 SIBLINGS = ("exchange", "sim", "feeds", "store", "ops")
@@ -109,7 +109,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "simulator": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
     "app": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk", "simulator", "app"),
     "cli": (*BASE, *CONFIG, "core", "strategies", "desk", "app", "cli"),
-    "__main__": ("cli", "clock", "errors"),
+    "__main__": ("cli", "base"),
     "__init__": (),
 }
 """Layer -> the layers it may import. Imports for annotations only do not count."""
@@ -145,7 +145,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
     "uvicorn": ("kalshi_cli/sim/server.py",),
     "wsproto": ("kalshi_cli/feeds/spot/", "kalshi_cli/sim/"),
-    "yaml": ("kalshi_cli/plain_yaml.py", "kalshi_cli/feeds/venue_map.py"),
+    "yaml": ("kalshi_cli/base/plain_yaml.py", "kalshi_cli/feeds/venue_map.py"),
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),
     "tabulate": ("kalshi_cli/cli/screen/render.py",),
@@ -192,7 +192,9 @@ AMBIENT = re.compile(
 
 def ambient(module: Module) -> Iterator[str]:
     """Time, randomness and ids are handed in; only the clock and the composition root take them from the machine."""
-    if not module.path.startswith("kalshi_cli/") or module.path.startswith(("kalshi_cli/clock.py", "kalshi_cli/app/")):
+    if not module.path.startswith("kalshi_cli/") or module.path.startswith(
+        ("kalshi_cli/base/clock.py", "kalshi_cli/app/")
+    ):
         return
     for node in module.nodes(ast.Attribute, ast.Name):
         if AMBIENT.fullmatch(name := module.dotted(node)):
@@ -387,7 +389,7 @@ def modules() -> list[Module]:
 def test_the_walk_sees_the_whole_tree(modules: list[Module]) -> None:
     found = {module.path for module in modules}
     assert {
-        "kalshi_cli/units.py",
+        "kalshi_cli/base/units.py",
         "kalshi_cli/core/hooks.py",
         "kalshi_cli/sim/api.py",
         "tests/test_architecture.py",
@@ -411,7 +413,7 @@ CAUGHT = [
     ("layers", STREAM, "from kalshi_cli.feeds.recorder import Recorder"),
     ("layers", "kalshi_cli/feeds/replay.py", "from kalshi_cli.exchange.wire.base import read_market"),
     ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.client import KalshiClient"),
-    ("layers", "kalshi_cli/units.py", "from kalshi_cli.core.model import Side"),
+    ("layers", "kalshi_cli/base/units.py", "from kalshi_cli.core.model import Side"),
     ("layers", "kalshi_cli/strategies/fade.py", "from kalshi_cli.store.base import Store"),
     ("layers", "kalshi_cli/desk/place.py", "from kalshi_cli.app import App"),
     ("layers", CLI, "def f():\n    from kalshi_cli.store.sqlite import SqliteStore"),
@@ -473,7 +475,7 @@ LET_PASS = [
     ),
     ("layers", "kalshi_cli/app/__init__.py", "from kalshi_cli.store.sqlite import SqliteStore"),
     ("libraries", "kalshi_cli/store/sqlite.py", "import sqlite3"),
-    ("ambient", "kalshi_cli/clock.py", "import time\ntime.time()"),
+    ("ambient", "kalshi_cli/base/clock.py", "import time\ntime.time()"),
     ("ambient", STREAM, "def f(clock, time):\n    clock.sleep(1)\n    time.time()"),
     ("ambient", STREAM, "import random\ndef f(r: random.Random): return random.Random(7)"),
     ("ambient", STREAM, "from datetime import datetime\ndatetime.fromtimestamp(0)"),

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.errors import ConfigError, ExitCode
+from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 from kalshi_cli.config import HOSTS, Config, config_dir, load, masked, state_dir
 from kalshi_cli.config_sections import Allotment, Credentials, Sizing, hidden_address
-from kalshi_cli.errors import ConfigError, ExitCode
-from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 

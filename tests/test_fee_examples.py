@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 from virtual import DAY_MS, T0, Virtual
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, notional, parse_price, parse_qty
 from kalshi_cli.core.fees import Charge, RoundingAccumulator, trade_fee
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Fill, Order, OrderStatus, Side, Tif
@@ -22,7 +23,6 @@ from kalshi_cli.sim.accounts import Terms
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
-from kalshi_cli.units import Money, Price, Qty, Ts, dollars, notional, parse_price, parse_qty
 
 DIRECT, INTERMEDIARY = Money(100), Money(10_000)
 CENT = Money(10_000)

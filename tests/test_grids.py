@@ -16,11 +16,11 @@ import pytest
 from msgspec.structs import replace
 from virtual import DAY_MS, T0, Virtual
 
+from kalshi_cli.base.errors import ExchangeError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
 from kalshi_cli.core.model import ASK, BID, Band, Order, OrderStatus, PriceGrid, Side, Tif
-from kalshi_cli.errors import ExchangeError
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import MarketSpec, SimOptions
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, contracts
 
 # API.md section 6, in dollars: the step at the edges, the step between, and how wide an edge is.
 TABLE = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from served import bare_variables, kalshi, set_variables
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 
 HOUR_MS, HALF_MS = 3_600_000, 1_800_000
 

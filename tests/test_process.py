@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from served import eventually, finish, start
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.net.transport import DeadlineTransport
 from kalshi_cli.ops.address import parse_web_address, resolve_here
 from kalshi_cli.ops.web import WebSink

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
 from kalshi_cli.core.remedies import REMEDIES, UNLISTED
 from kalshi_cli.desk.runbooks import runbook, runbooks
-from kalshi_cli.errors import UsageError
 
 HERE = Path(__file__).parents[1]
 NAMES = [each.name for each in runbooks()]

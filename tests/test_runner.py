@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from kalshi_cli.base.errors import HaltedError, KalshiError, StateError
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.messages import (
     Alert,
     AmendEnded,
@@ -19,9 +21,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.errors import HaltedError, KalshiError, StateError
 from kalshi_cli.runner import MAX_CASCADE, pump, run
-from kalshi_cli.units import Price, Qty, Ts
 
 
 def said(ts: int) -> Quote:

@@ -15,7 +15,7 @@ from served import bare_variables, kalshi, set_variables
 
 from kalshi_cli.app import App
 from kalshi_cli.app.inputs import listening
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Sim
 from kalshi_cli.core.messages import Command, Intent, Message, Place, SpotPrice

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_documents import problems
 
-from kalshi_cli.errors import ExitCode
+from kalshi_cli.base.errors import ExitCode
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 PROGRAM = Path(sys.executable).parent / "kalshi"

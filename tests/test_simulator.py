@@ -17,17 +17,17 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import InstanceError, StateError, UsageError
+from kalshi_cli.base.units import Price, Ts, contracts, dollars
 from kalshi_cli.config_sections import Sim
 from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
-from kalshi_cli.errors import InstanceError, StateError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.sim.announcement import Address
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.simulator import ACCOUNT, KEY_ID, Simulator
-from kalshi_cli.units import Price, Ts, contracts, dollars
 
 CLOCK = SystemClock()
 
@@ -36,7 +36,7 @@ SERVE = dedent("""
     from pathlib import Path
     from uuid import uuid4
 
-    from kalshi_cli.clock import SystemClock
+    from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.config_sections import Sim
     from kalshi_cli.simulator import Simulator
 

@@ -14,12 +14,12 @@ from served import kalshi
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model import BID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.template import TEMPLATE, write_strategy
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies import registry
-from kalshi_cli.units import cents, contracts
 
 ROOT = Path(__file__).parents[1]
 

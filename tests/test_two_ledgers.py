@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from traffic import Acts, Seeded, scattered_ids
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
 from kalshi_cli.core.fees import trade_fee
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import AccountSnapshot, BookDelta, Filled, Message, OrderState
 from kalshi_cli.core.model import FeeSchedule, Fill, Settlement
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty
 
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("KALSHI_TRAFFIC", "15"))

@@ -18,7 +18,9 @@ import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from virtual import KEY, T0
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, dollars, notional
 from kalshi_cli.core import fees
 from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.engine import Engine
@@ -42,7 +44,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Fill, Order, OrderStatus, Side, StpMode, Tif
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
@@ -57,7 +58,6 @@ from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, dollars, notional
 
 T = TypeVar("T")
 

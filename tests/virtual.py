@@ -13,7 +13,8 @@ from conformance import CheckedTransport
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.place import OrderDesk, Ticket
@@ -23,7 +24,6 @@ from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
 T0 = Ts(1_780_000_000_000)
 DAY_MS = 86_400_000

@@ -7,17 +7,17 @@ from contextlib import suppress
 
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, Intent, Message, Place, Tick
 from kalshi_cli.core.model import BID, Order
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
-from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import cents, contracts
 
 INTERVAL_S = 2.0
 LIMITS = Limits(min_edge=None)

@@ -16,13 +16,13 @@ from conformance import Operation
 from talk_stage import TALK_CALLS
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
+from kalshi_cli.base.units import Ts, cents, contracts, dollars
 from kalshi_cli.core.messages import AmendEnded
 from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
 from kalshi_cli.exchange.calls.base import Calls
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import Ts, cents, contracts, dollars
 
 EXCLUDED = {
     "POST /api_keys": "a key is made on the web site, where its owner is; none of ours can make more",

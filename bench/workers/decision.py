@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.deltas import TICKER
 from bench.worker import serve
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     BookDelta,
@@ -30,7 +31,6 @@ from kalshi_cli.exchange.stream.frames import decode_frame, to_message
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Price, Qty, Ts
 
 frames = Path(sys.argv[1]).read_bytes().splitlines()
 name = sys.argv[2]

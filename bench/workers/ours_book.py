@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.worker import serve
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import BookDelta, BookSnapshot
 from kalshi_cli.exchange.stream.frames import decode_frame, to_message
-from kalshi_cli.units import Ts
 
 frames = Path(sys.argv[1]).read_bytes().splitlines()
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from bench.loopback import CLIENT_ORDER_ID, TICKER
 from bench.worker import repeat, serve
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, RateLimiter
 from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.exchange.wire.account import Allowance, Limits
-from kalshi_cli.units import cents, contracts
 
 base_url, key_path = sys.argv[1:]
 clock = SystemClock()

@@ -8,10 +8,10 @@ import msgspec
 
 from bench.loopback import TICKER
 from bench.worker import repeat, serve
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.messages import SubmitOrder
 from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts, cents, contracts
 
 NOW = Ts(1_780_000_000_000)
 order = Order(

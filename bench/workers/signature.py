@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from bench.worker import repeat, serve
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.exchange.signing import Signer, load_key
 
 signer = Signer("bench", load_key(Path(sys.argv[1])), SystemClock())

@@ -22,7 +22,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.clock import Clock, SystemClock
+from kalshi_cli.base.clock import Clock, SystemClock
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    Distrust,
+    KalshiError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    refuse,
+)
 from kalshi_cli.config import Config, log_folder, state_dir
 from kalshi_cli.config_hosts import refuse_other_hosts
 from kalshi_cli.core.messages import Alert, GroupSwitched
@@ -38,15 +47,6 @@ from kalshi_cli.desk.key_lock import lock_of
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
 from kalshi_cli.desk.refusals import sent
-from kalshi_cli.errors import (
-    CredentialsError,
-    Distrust,
-    KalshiError,
-    RefusedError,
-    StateError,
-    UnreachableError,
-    refuse,
-)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts

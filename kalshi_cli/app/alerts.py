@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.app import App
 from kalshi_cli.app.sinks import refuse_unusable_sinks
+from kalshi_cli.base.errors import ExchangeError, KalshiError, StateError, UsageError
+from kalshi_cli.base.units import show_qty
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.matters import Matter
@@ -20,13 +22,11 @@ from kalshi_cli.core.remedies import remedy_of
 from kalshi_cli.desk.alerting import Alerting, Overview, Terms
 from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
 from kalshi_cli.desk.courier import Courier
-from kalshi_cli.errors import ExchangeError, KalshiError, StateError, UsageError
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.ops.notify import Notifier
 from kalshi_cli.store.base import BY_ALERT
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import show_qty
 
 WAIT_S = 0.2
 DIRECTLY_S = 4.0

@@ -11,6 +11,7 @@ import msgspec
 from kalshi_cli.app import App
 from kalshi_cli.app.check_notices import BUSY_MS, Book, tell_sinks
 from kalshi_cli.app.health import check_schema
+from kalshi_cli.base.errors import CredentialsError, KalshiError, UnreachableError
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
@@ -19,7 +20,6 @@ from kalshi_cli.core.error_check import SHOWN_ONLY
 from kalshi_cli.desk import health
 from kalshi_cli.desk.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
-from kalshi_cli.errors import CredentialsError, KalshiError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.base import Store
 

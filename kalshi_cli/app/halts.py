@@ -9,18 +9,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.app import App
+from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, StateError
+from kalshi_cli.base.units import show_money
 from kalshi_cli.config import state_dir
 from kalshi_cli.core.messages import StateChanged
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk import halts
 from kalshi_cli.desk.portfolio import day_start
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.store.base import NO_HALT, PAUSED, Halt, Store
 from kalshi_cli.store.halt_file import beside, read_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import show_money
 
 
 class Halts:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kalshi_cli.app import App
+from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config_hosts import refuse_other_hosts
 from kalshi_cli.core.checks import Verdict
 from kalshi_cli.desk import health
 from kalshi_cli.desk.alerting import Overview
-from kalshi_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from kalshi_cli.core.checks import CheckReport

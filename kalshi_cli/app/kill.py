@@ -8,13 +8,13 @@ from contextlib import suppress
 import msgspec
 
 from kalshi_cli.app import App
+from kalshi_cli.base.errors import CredentialsError, StateError
+from kalshi_cli.base.units import counted
 from kalshi_cli.core.model import Order
 from kalshi_cli.desk import cancel, kill, quotes
-from kalshi_cli.errors import CredentialsError, StateError
 from kalshi_cli.exchange.ratelimit import Rank
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.store.lock import holder
-from kalshi_cli.units import counted
 
 MOST_IDS = 5
 """Orders that are named where nothing could be canceled."""

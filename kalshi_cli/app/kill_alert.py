@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 
 from kalshi_cli.app import App
 from kalshi_cli.app.alerts import alerting, tell_directly
+from kalshi_cli.base.errors import KalshiError, StateError
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.desk.brake import CODE, REASON
-from kalshi_cli.errors import KalshiError, StateError
 
 HEAD_START_S = 1.0
 """The longest wait for the cancels before the first channel is told."""

@@ -17,6 +17,7 @@ from kalshi_cli.app import App
 from kalshi_cli.app.alerts import courier
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.app.records import journal_of_loop
+from kalshi_cli.base.errors import CredentialsError
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_hosts import refuse_other_hosts
 from kalshi_cli.core.engine import Engine
@@ -37,7 +38,6 @@ from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.desk.watchdog import Watchdog, withdraw
 from kalshi_cli.desk.wind_down import Start, cancel_left, left_on_file, own_live, starting
-from kalshi_cli.errors import CredentialsError
 from kalshi_cli.exchange.ratelimit import Rank
 from kalshi_cli.runner import Venue
 from kalshi_cli.store.base import Cycle, Store

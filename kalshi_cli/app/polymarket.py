@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kalshi_cli.app import App
-from kalshi_cli.errors import UnreachableError, UsageError
+from kalshi_cli.base.errors import UnreachableError, UsageError
+from kalshi_cli.base.files import read_regular
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.feeds import venue_map
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.polymarket import CLOB_URL, GAMMA_URL, MAX_BYTES, Fetch, Heard, hear
 from kalshi_cli.feeds.venue_map import Pair
-from kalshi_cli.files import read_regular
-from kalshi_cli.text import safe_text
 
 
 def pairs_of(app: App, path: Path) -> list[Pair]:

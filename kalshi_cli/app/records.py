@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config import log_folder
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.errors import ConfigError
 from kalshi_cli.ops.systemd import Supervisor
 from kalshi_cli.store.base import Store
 

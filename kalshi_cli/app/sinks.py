@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config import Config
-from kalshi_cli.errors import ConfigError
 
 
 def sink_problems(config: Config) -> list[str]:

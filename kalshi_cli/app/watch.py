@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager
 from kalshi_cli.app import App
 from kalshi_cli.app.account import status_of
 from kalshi_cli.app.loops import Loops
-from kalshi_cli.clock import Clock, SystemClock
+from kalshi_cli.base.clock import Clock, SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config import Config
 from kalshi_cli.core.messages import Command, Message
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.signals import StopSignals
 from kalshi_cli.desk.status import Status
 from kalshi_cli.desk.watch import Board, Polled, Told
-from kalshi_cli.units import Ts
 
 INTERVAL_S = 0.5
 """How often time passes on a board on which nothing happens."""

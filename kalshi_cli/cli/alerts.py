@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.errors import KalshiError, UsageError
 
 app = Commands("What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list")
 
@@ -86,8 +86,8 @@ def silence(
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
     from kalshi_cli.app.alerts import of_loop
+    from kalshi_cli.base.units import Ts, format_ts
     from kalshi_cli.core.matters import Silence
-    from kalshi_cli.units import Ts, format_ts
 
     if not 0 < lasts <= LONGEST_S:
         raise UsageError("a silence lasts up to 30d", hint="--for 2h")

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import Commands, flags_of, opened
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
-from kalshi_cli.errors import UsageError
 
 app = Commands("A signed raw call.")
 

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
-from kalshi_cli.cli.screen.output import note, tell
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     HostError,
     KalshiError,
@@ -20,7 +17,10 @@ from kalshi_cli.errors import (
     StateError,
     UsageError,
 )
-from kalshi_cli.units import counted, format_ts
+from kalshi_cli.base.units import counted, format_ts
+from kalshi_cli.cli.kill_signals import KillSignals
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
+from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App

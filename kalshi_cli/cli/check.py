@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import Format, close_out, default_format, note, tell, write_out
 from kalshi_cli.core.checks import CheckReport, Verdict
-from kalshi_cli.text import redact, safe_text
 
 app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", needs_name=True)
 

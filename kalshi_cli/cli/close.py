@@ -13,9 +13,9 @@ from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
+    from kalshi_cli.base.errors import KalshiError
     from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.desk.close import CloseDesk, Plan, Walk
-    from kalshi_cli.errors import KalshiError
 
 app = Commands("Close positions.")
 
@@ -153,7 +153,7 @@ def confirm_plans(desk: App, plans: Sequence[Plan], *, yes: bool) -> None:
 
 
 def _fact(plan: Plan) -> str:
-    from kalshi_cli.units import show_money, show_price, show_qty
+    from kalshi_cli.base.units import show_money, show_price, show_qty
 
     what = f"{plan.market.ticker}: {show_qty(plan.qty)} {plan.outcome.upper()}"
     if plan.touch is None or plan.worst is None:

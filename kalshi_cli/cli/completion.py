@@ -48,8 +48,8 @@ def completions(kind: str, flags: Any, typed: str) -> list[tuple[str, str] | str
     Whatever is wrong (no catalogue, a broken one, a broken configuration) is no reason to write over a command line.
     """
     from kalshi_cli import config
+    from kalshi_cli.base.errors import KalshiError
     from kalshi_cli.desk.catalogue import completions as known
-    from kalshi_cli.errors import KalshiError
 
     before, comma, start = typed.rpartition(",")
     try:

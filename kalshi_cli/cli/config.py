@@ -53,9 +53,9 @@ def check(ctx: typer.Context) -> None:
     kalshi config check --config ./config.yaml
     """
     from kalshi_cli.app.sinks import sink_problems
+    from kalshi_cli.base.errors import ConfigError
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.config_hosts import refuse_other_hosts
-    from kalshi_cli.errors import ConfigError
     from kalshi_cli.strategies.section import section_problems
 
     config = load_config(ctx)

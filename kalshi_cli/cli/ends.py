@@ -5,7 +5,7 @@ Any command may also end with 130 or 143 (interrupted, terminated) and with 70 (
 
 from __future__ import annotations
 
-from kalshi_cli.errors import ExitCode
+from kalshi_cli.base.errors import ExitCode
 
 PLUGIN = frozenset(range(4))
 """Of monitoring plug-ins: OK, WARNING, CRITICAL, UNKNOWN."""

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import Commands, Paper, choice_option, duration_option, flags_of, opened
-from kalshi_cli.units import Ts
 
 app = Commands("How well orders are carried out.")
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import Format
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App

@@ -11,8 +11,8 @@ from kalshi_cli.cli.options import Commands, flags_of, opened
 from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
+    from kalshi_cli.base.units import Ts
     from kalshi_cli.exchange.wire.funds import CashMovement
-    from kalshi_cli.units import Ts
 
 app = Commands("Deposits, withdrawals and API keys.")
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import counted
 from kalshi_cli.cli.options import Commands, count_option, flags_of, opened
 from kalshi_cli.cli.order_options import subaccount_option, yes_option
-from kalshi_cli.errors import RefusedError
-from kalshi_cli.units import counted
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -73,10 +73,10 @@ def create(
     \b
     kalshi order group create --limit 100
     """
+    from kalshi_cli.base.units import show_qty
     from kalshi_cli.cli.rows.orders import group_view
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.units import show_qty
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:

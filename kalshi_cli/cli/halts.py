@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import Commands, flags_of, opened
 from kalshi_cli.cli.screen.output import ask, note, tell
-from kalshi_cli.errors import UsageError
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.cli.rows.base import Row

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from kalshi_cli.base.errors import ConfigError, CredentialsError, RefusedError, UsageError
+from kalshi_cli.base.text import conceal
 from kalshi_cli.cli.options import Commands, flags_of
 from kalshi_cli.cli.screen.output import ask, note, tell
-from kalshi_cli.errors import ConfigError, CredentialsError, RefusedError, UsageError
-from kalshi_cli.text import conceal
 
 app = Commands("Set this program up.")
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from kalshi_cli.errors import OutcomeUnknownError, TerminatedError
+from kalshi_cli.base.errors import OutcomeUnknownError, TerminatedError
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

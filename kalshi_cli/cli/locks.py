@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.errors import RefusedError, UsageError
 
 app = Commands("Lock markets against new positions, for a while.")
 
@@ -32,9 +32,9 @@ def lock(
     kalshi lock
     """
     from kalshi_cli.app.locks import Locks
+    from kalshi_cli.base.units import format_ts
     from kalshi_cli.cli.rows.locks import LockRow, lock_rows
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.units import format_ts
 
     if ticker and (lasts is None or lasts > LONGEST_S):
         raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")

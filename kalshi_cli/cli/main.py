@@ -16,10 +16,10 @@ import typer
 from typer.core import TyperOption
 from typer.main import get_group, get_install_completion_arguments
 
+from kalshi_cli.base.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError, UsageError
+from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 from kalshi_cli.cli.options import Flags, Group
 from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, tell, write_out
-from kalshi_cli.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError, UsageError
-from kalshi_cli.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 
 
 class Entry(NamedTuple):

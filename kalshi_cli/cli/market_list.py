@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.rows.base import MarketRow
 from kalshi_cli.cli.screen.cells import when
 from kalshi_cli.cli.screen.output import Format, note
 from kalshi_cli.cli.screen.prompts import progress
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model import Market

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.units import Qty
 from kalshi_cli.cli.options import Commands, choice_option, count_option, duration_option, flags_of, opened, ticker
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.units import Qty
 
 app = Commands("Markets, order books, and the exchange itself.")
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import Distrust, UsageError, refuse
+from kalshi_cli.base.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
-from kalshi_cli.clock import SystemClock
-from kalshi_cli.errors import Distrust, UsageError, refuse
-from kalshi_cli.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import (
     Commands,
     choice_option,
@@ -17,7 +18,6 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.order_options import dry_run_option, order_argument, subaccount_option, yes_option
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.amend import AmendProposal
@@ -86,7 +86,7 @@ def amend(
 
 def _facts(proposal: AmendProposal, env: str) -> list[str]:
     """What a person must know before saying yes."""
-    from kalshi_cli.units import show_money, show_price, show_qty
+    from kalshi_cli.base.units import show_money, show_price, show_qty
 
     before, wanted = proposal.amend.before, proposal.amend.wanted
     was = f"{show_qty(before.remaining)} at {show_price(before.price)}"
@@ -111,11 +111,11 @@ def decrease(
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --to 5
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
     """
+    from kalshi_cli.base.units import show_qty
     from kalshi_cli.cli.rows.orders import change_view
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import decrease as decrease_order
-    from kalshi_cli.units import show_qty
 
     if (by is None) == (to is None):
         raise UsageError("give one of --by and --to", hint="like --to 5")
@@ -204,7 +204,7 @@ def batch(
 
 
 def _batch_facts(judged: list[Judged], env: str) -> list[str]:
-    from kalshi_cli.units import Money, show_money
+    from kalshi_cli.base.units import Money, show_money
 
     passed = [each for each in judged if each.denied is None]
     cost, fee = Money(sum(each.cost for each in passed)), Money(sum(each.fee for each in passed))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import ExchangeError, NotFoundError, OutcomeUnknownError, UnreachableError
+from kalshi_cli.base.units import counted, format_ts
 from kalshi_cli.cli import cancel_all, groups, order_changes
 from kalshi_cli.cli.options import (
     Commands,
@@ -20,13 +22,6 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.errors import (
-    ExchangeError,
-    NotFoundError,
-    OutcomeUnknownError,
-    UnreachableError,
-)
-from kalshi_cli.units import counted, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine import Engine
@@ -123,7 +118,7 @@ def _note_doubts(engine: Engine) -> None:
 
 def _facts(ticket: Ticket, proposal: Proposal, env: str) -> list[str]:
     """What a person must know before saying yes."""
-    from kalshi_cli.units import show_money, show_price, show_qty
+    from kalshi_cli.base.units import show_money, show_price, show_qty
 
     line = f"{ticket.action} {show_qty(ticket.qty)} {ticket.outcome.upper()} at {show_price(ticket.price)}"
     facts = [

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
-from kalshi_cli.errors import UsageError
-from kalshi_cli.units import Ts
 
 app = Commands("Balance, positions, fills, profit and loss.")
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
-from kalshi_cli.errors import UsageError
 
 app = Commands("Milestones, live data, incentives, structured targets, tags.")
 
@@ -33,9 +33,9 @@ def milestones(
     kalshi milestones --category Sports
     kalshi milestones --event KXNBAGAME-26NOV21BOSMIA --json
     """
+    from kalshi_cli.base.units import Ts
     from kalshi_cli.cli.rows.programs import MilestoneRow, milestone_row
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.units import Ts
 
     with opened(ctx) as desk:
         now = desk.clock.now()

@@ -96,11 +96,11 @@ def create(
     kalshi rfq create KXHIGHNY-26NOV21-B53.5 --count 500
     kalshi rfq create KXHIGHNY-26NOV21-B53.5 --cost 25.00 --replace
     """
+    from kalshi_cli.base.units import show_money, show_qty
     from kalshi_cli.cli.rows.quotes import new_rfq_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.quotes import request
-    from kalshi_cli.units import show_money, show_qty
 
     new = request(
         name.upper(),

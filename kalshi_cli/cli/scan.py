@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
+from kalshi_cli.base.units import Money, Qty, qty_from_user
 from kalshi_cli.cli.options import (
     Commands,
     choice_option,
@@ -20,7 +21,6 @@ from kalshi_cli.cli.options import (
     price_option,
 )
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.units import Money, Qty, qty_from_user
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -270,11 +270,11 @@ def cross_venue(
     kalshi scan cross-venue --map pairs.csv --min-edge 2c --polymarket-fee 0.04 --json
     """
     from kalshi_cli.app.polymarket import listener, pairs_of
+    from kalshi_cli.base.errors import NotFoundError
     from kalshi_cli.cli.rows.scan import VenueRow, venue_row
     from kalshi_cli.cli.screen.prompts import progress
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cross_venue import compare
-    from kalshi_cli.errors import NotFoundError
 
     with opened(ctx) as desk:
         pairs = pairs_of(desk, table)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker, time_option
 from kalshi_cli.cli.screen.output import note, write_out
-from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App

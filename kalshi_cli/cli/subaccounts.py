@@ -109,10 +109,10 @@ def transfer(
     \b
     kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
     """
+    from kalshi_cli.base.units import show_money
     from kalshi_cli.cli.rows.funds import SubaccountMoveView
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.units import show_money
 
     with opened(ctx) as desk:
         fact = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"

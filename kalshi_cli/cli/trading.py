@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
+from kalshi_cli.base.units import counted
 from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note, tell
-from kalshi_cli.errors import HaltedError, KalshiError, UsageError
-from kalshi_cli.units import counted
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.summary import Plan, Summary

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config, opened
 from kalshi_cli.cli.screen.output import Format, note, write_out
-from kalshi_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching

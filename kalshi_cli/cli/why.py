@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import note
-from kalshi_cli.units import Ts
 
 app = Commands("Why nothing was traded.")
 

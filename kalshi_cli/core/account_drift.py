@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.model import Fill, Settlement
 from kalshi_cli.core.pnl import fold
-from kalshi_cli.units import Money, Qty, Ts, show_money, show_price, show_qty
 
 LATE_SETTLEMENT_MS = 86_400_000
 """A settlement can become readable so long after its own time."""

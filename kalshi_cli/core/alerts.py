@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.matters import (
     AHEAD_MS,
@@ -53,7 +54,6 @@ from kalshi_cli.core.matters import (
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Kind, Notice
 from kalshi_cli.core.remedies import remedy_of
-from kalshi_cli.units import Ts
 
 
 class Decision(msgspec.Struct, frozen=True):

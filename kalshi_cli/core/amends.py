@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.units import Qty, Ts
 
 AMEND_UNANSWERED = "amend_unanswered"
 """The code of an order that may have been amended: it counts as the worse of both until that is known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 API_GUARD = "API_GUARD"
 """The code of the guard, of a halt that it caused, and of an order that waits because of it."""

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Side
-from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty
 
 A_CENT = Money(10_000)
 """Reckoned for each leg on top of its fee: what an order that fills in up to fifty parts may be charged more than one

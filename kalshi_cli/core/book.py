@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_price, format_qty
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.model import BID, Side
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_price, format_qty
 
 _ONE = int(ONE_DOLLAR)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kalshi_cli.base.units import Price, Ts, show_price, show_qty
 from kalshi_cli.core.book import OrderBook, Quoted
 from kalshi_cli.core.messages import Alert, BookCheck, Effect, Level, Resync
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Price, Ts, show_price, show_qty
 
 CROSSED_MS = 1_000
 """How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded

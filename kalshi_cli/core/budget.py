@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Money, format_money
 from kalshi_cli.core.exposure import CLASSIC
 from kalshi_cli.core.exposure_controls import Objection
 from kalshi_cli.core.fees import estimate
@@ -10,7 +11,6 @@ from kalshi_cli.core.messages import Place
 from kalshi_cli.core.sizing import NO_ALLOTMENT
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.worst_case import Live, at_worst, live_part
-from kalshi_cli.units import Money, format_money
 
 
 def budget(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:

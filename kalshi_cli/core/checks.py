@@ -11,10 +11,10 @@ from enum import IntEnum
 
 import msgspec
 
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import counted as counted
 from kalshi_cli.core.ranges import parse_range
 from kalshi_cli.core.remedies import remedy_of
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import counted as counted
 
 
 class Verdict(IntEnum):

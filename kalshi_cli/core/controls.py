@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, format_money, format_price, format_qty, format_ts, notional
 from kalshi_cli.core.back_off import API_GUARD
 from kalshi_cli.core.budget import budget
 from kalshi_cli.core.exposure_controls import (
@@ -26,16 +27,6 @@ from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import BID, FeeSchedule, MarketStatus, Side, StpMode, Tif, TradingState
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.surroundings import pause_of
-from kalshi_cli.units import (
-    ONE_DOLLAR,
-    Money,
-    Price,
-    format_money,
-    format_price,
-    format_qty,
-    format_ts,
-    notional,
-)
 
 LONGEST_LIFE_S = 10 * 365 * 86_400
 MOST_NEEDS = 20

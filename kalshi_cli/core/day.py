@@ -6,9 +6,9 @@ fills and settlements by the exchange's times, so neither a restart nor a lost s
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model import Fill, Settlement
 from kalshi_cli.core.state import Limits, State, mark
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 
 class DayCount:

@@ -15,8 +15,8 @@ from itertools import pairwise
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model import Fill
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts
 
 FEWEST_FILLS = 30
 FEWEST_EVENTS = 10

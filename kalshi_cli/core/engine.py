@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core import reconcile, risk, surroundings
 from kalshi_cli.core.back_off import back_off_of
 from kalshi_cli.core.book_watch import BookWatch
@@ -56,7 +57,6 @@ from kalshi_cli.core.orders import DUPLICATE_ID, ids_of
 from kalshi_cli.core.sent import Sent
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
 from kalshi_cli.core.stats import Tally
-from kalshi_cli.units import Money, Ts
 
 MAX_UNOWNED = 1_000
 """Orders that nobody knows yet and that traded: their fills are credited once the order turns out to be ours."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.checks import Breach, Measure, Verdict
 from kalshi_cli.core.matters import ENDS
 from kalshi_cli.core.messages import Alert
-from kalshi_cli.units import Ts, format_ts
 
 SHOWN_ONLY = ("RECENT_ERRORS",)
 """Codes that a check shows and tells nobody: the alerts themselves were told when they came."""

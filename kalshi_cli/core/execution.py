@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model import Fill, Order
-from kalshi_cli.units import Money, Price, Qty, Ts, notional
 
 WITHIN_MS = 30_000
 """An order that traded so soon after its decision did what it was for."""

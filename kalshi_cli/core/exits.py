@@ -22,13 +22,7 @@ from collections.abc import Callable, Container, Iterable
 
 import msgspec
 
-from kalshi_cli.core.ledger import Position
-from kalshi_cli.core.messages import Alert, Amend, Denied, Effect, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side, Tif
-from kalshi_cli.core.risk import is_raise
-from kalshi_cli.core.state import Limits, State, mark
-from kalshi_cli.core.surroundings import pause_of
-from kalshi_cli.units import (
+from kalshi_cli.base.units import (
     ONE_DOLLAR,
     Money,
     Price,
@@ -40,6 +34,12 @@ from kalshi_cli.units import (
     show_price,
     show_qty,
 )
+from kalshi_cli.core.ledger import Position
+from kalshi_cli.core.messages import Alert, Amend, Denied, Effect, Place, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, Side, Tif
+from kalshi_cli.core.risk import is_raise
+from kalshi_cli.core.state import Limits, State, mark
+from kalshi_cli.core.surroundings import pause_of
 
 STEP_MS = 1_000
 """From the moment that an exit is due to its first order, and from one order to the next."""

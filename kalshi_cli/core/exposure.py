@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from kalshi_cli.base.units import Money
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import FeeSchedule
 from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.core.worst_case import Live, Outcomes, at_worst, event_at_worst, live_part, with_trade
-from kalshi_cli.units import Money
 
 CLASSIC = FeeSchedule()
 """What most series charge: taken where the schedule of a market was not read."""

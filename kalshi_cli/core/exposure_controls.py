@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from kalshi_cli.base.units import Money, Qty, Ts, format_money, format_qty, format_ts
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import BID
 from kalshi_cli.core.sent import AN_ORDER
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Money, Qty, Ts, format_money, format_qty, format_ts
 
 HOUR_MS = 3_600_000
 

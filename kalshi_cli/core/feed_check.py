@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.core.surroundings import pause_of, shards
-from kalshi_cli.units import format_ts
 
 _NEXT, _MORE = re.compile(r"; (?=\S+: |and \d+ more$)"), re.compile(r"and \d+ more")
 _SIGHT = ("BLIND", "SIGHTED")

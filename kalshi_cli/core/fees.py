@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, notional
 from kalshi_cli.core.model import FeeSchedule, FeeType
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, notional
 
 DIRECT: Final = Money(100)
 """Balance precision of a direct member (an ordinary API account): $0.0001."""

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.day import DayCount
 from kalshi_cli.core.fees import estimate
@@ -31,8 +33,6 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
 from kalshi_cli.core.orders import OWN_ID, is_as_sent
 from kalshi_cli.core.state import MINUTE_MS, Limits, State
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
 
 UNANSWERED = 3
 """Creates in a row without a usable answer after which no more are sent."""

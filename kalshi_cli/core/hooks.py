@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.core.messages import Alert, Effect, FairValue, Intent, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model import Fill
 from kalshi_cli.core.state import Limits, State, View
-from kalshi_cli.text import redact, safe_text
 
 LONGEST_WAITING = 300
 """Characters of what strategies say that they lack."""

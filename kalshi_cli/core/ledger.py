@@ -29,8 +29,8 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model import Fill, Settlement
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 
 class Position(msgspec.Struct, frozen=True):

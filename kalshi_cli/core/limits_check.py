@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Qty, show_money, show_qty
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.model import BID, Family, FeeSchedule, Order
 from kalshi_cli.core.state import Limits
 from kalshi_cli.core.worst_case import Outcomes, at_worst, event_at_worst, live_part
-from kalshi_cli.units import Money, Qty, show_money, show_qty
 
 K = TypeVar("K", bound=Hashable)
 

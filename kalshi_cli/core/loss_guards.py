@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.core.day import DayCount
 from kalshi_cli.core.messages import Effect
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Money, Ts, show_money
 
 CERTAIN_MS = 15_000
 """How long a loss that our own quotes hide must show at every look: an order on its way looks like one for a moment.

@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.model import Fill, Settlement
-from kalshi_cli.units import ONE_DOLLAR, Money, Qty, Ts
 
 Outcome = Literal["yes", "no"]
 

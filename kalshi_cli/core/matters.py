@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.remedies import remedy_of
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
 
 GRAVITY = ("info", "warning", "critical")
 """The tiers, from the least."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model import (
     Balance,
     ExchangePosition,
@@ -24,7 +25,6 @@ from kalshi_cli.core.model import (
     Tif,
     TradingState,
 )
-from kalshi_cli.units import Price, Qty, Ts
 
 Level = tuple[Price, Qty]
 

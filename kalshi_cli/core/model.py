@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 
 class Side(StrEnum):

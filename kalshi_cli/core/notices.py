@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 Kind = Literal["firing", "reminder", "resolved", "event", "test"]
 """Something begins to be so; still is; is so no more; happened once; nothing is: somebody tries the sinks."""

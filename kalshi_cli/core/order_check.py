@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import Ts, format_ts, show_price, show_qty
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.guards import IN_DOUBT, LONG_MS
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.orders import DUPLICATE_ID, OWN_ID
-from kalshi_cli.units import Ts, format_ts, show_price, show_qty
 
 LATE_MS = 10_000
 """The exchange may take so long to let an order expire, and its clock may differ from ours."""

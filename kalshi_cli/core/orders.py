@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.amends import has_terms, is_amend_open, worse_of
 from kalshi_cli.core.messages import (
     AmendEnded,
@@ -30,7 +31,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import BID, Fill, Order, OrderStatus, Tif
 from kalshi_cli.core.tracked import Tracked, was_raised
-from kalshi_cli.units import Qty, Ts
 
 MAX_HELD_FILLS = 1_000
 """Fills kept for orders whose id we do not know yet. Beyond it the oldest goes; the next statement makes up for it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.core.surroundings import pause_of, shards
-from kalshi_cli.units import format_ts
 
 _SEVERITY = {"EXCHANGE_PAUSED": "critical", "TRADING_PAUSED": "warning"}
 _WORDS = {"EXCHANGE_PAUSED": "paused, cancels too", "TRADING_PAUSED": "trading is paused; cancels work"}

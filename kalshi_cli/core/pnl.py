@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Price, Ts
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.model import Fill, Settlement
-from kalshi_cli.units import Money, Price, Ts
 
 Entry = Fill | Settlement
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.core.amends import is_amend_open
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -28,7 +29,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Tif
 from kalshi_cli.core.orders import DUPLICATE_ID, OrderIndex, is_id_taken
-from kalshi_cli.units import Qty, Ts, show_price, show_qty
 
 NEVER_ARRIVED_MARGIN_MS = 45_000
 """How much later than the order's making the exchange's own data must be before "not there" means "never was".

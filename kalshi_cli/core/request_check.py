@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.order_check import FEWEST_SENT, is_refused_here
-from kalshi_cli.units import Ts
 
 FEWEST = 20
 """Order requests below which a share of denials says nothing."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import Qty, Ts, format_qty
 from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.controls import (
     AMEND_LOWERS,
@@ -23,7 +24,6 @@ from kalshi_cli.core.messages import Amend, AmendOrder, Close, CloseOrder, Denie
 from kalshi_cli.core.model import Order, OrderStatus, Tif
 from kalshi_cli.core.sent import AN_AMEND_IN_PLACE, AN_ORDER, Sent
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Qty, Ts, format_qty
 
 
 def review(

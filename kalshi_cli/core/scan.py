@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.baskets import Basket, Kin, Offer, candidates
 from kalshi_cli.core.fees import estimate, trade_fee
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.model import BID, Event, FeeSchedule, Market, MarketStatus, Side
-from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 LOT = Qty(100 * ONE_CONTRACT)
 """For what a maker keeps: fees round up to $0.0001 an order, which on one contract would hide what they are."""

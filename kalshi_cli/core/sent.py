@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import NamedTuple
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import Order
-from kalshi_cli.units import Ts
 
 AN_ORDER, AN_AMEND_IN_PLACE = 10, 1
 """Tenths of an order that a request counts for."""

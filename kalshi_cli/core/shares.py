@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.ledger import held_price
 from kalshi_cli.core.model import Fill, Settlement
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 OTHERS = ""
 """The owner of what no strategy traded."""

@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, notional
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.model import BID, FeeSchedule, Side
-from kalshi_cli.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, notional
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.messages import Alert
-from kalshi_cli.units import Ts
 
 STALE, ANSWERS = "SOURCE_STALE", "SOURCE_ANSWERS"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.back_off import BackOff
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.exposure import Exposures
@@ -29,7 +30,6 @@ from kalshi_cli.core.orders import OrderIndex
 from kalshi_cli.core.sent import Sent, SentOrders
 from kalshi_cli.core.shares import OTHERS, Losses, Shares
 from kalshi_cli.core.sizing import NO_ALLOTMENT, Allotment, size
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 AHEAD_MS = 5_000
 """What is from longer than this after now was heard before the clock was set back: nobody knows how old it is."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Qty
 from kalshi_cli.core.model import Fill
-from kalshi_cli.units import Money, Qty
 
 
 class Tally(msgspec.Struct):

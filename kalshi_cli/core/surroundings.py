@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.messages import Alert, Effect, ExchangeChange, Message, Sight
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.core.state import State
-from kalshi_cli.units import format_ts
 
 Reactions = dict[type[Message], Callable[[Any], list[Effect]]]
 

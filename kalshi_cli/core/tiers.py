@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Qty, Ts, notional
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Tif
-from kalshi_cli.units import Money, Qty, Ts, notional
 
 
 class Tracked:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach, Measure
-from kalshi_cli.units import Ts
 
 FEWEST = 10
 """Requests of a window below which their share of failures says nothing."""

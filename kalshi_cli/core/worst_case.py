@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.model import BID, FeeSchedule, Order, OrderStatus, Side
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty
 
 
 class Outcomes(NamedTuple):

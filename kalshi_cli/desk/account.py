@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.amends import is_amend_open
 from kalshi_cli.core.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.engine import Engine
@@ -16,11 +18,9 @@ from kalshi_cli.core.pnl import in_order
 from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.core.stats import Tally
-from kalshi_cli.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.store.base import Memory, Notebook
-from kalshi_cli.units import Ts
 
 OVERLAP_MS = 3_600_000
 """Fills are read again from this long before the last one booked; they are booked once by their trade id."""

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec.structs import replace
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Alerts, Sink
 from kalshi_cli.core.alerts import Board, Decision
 from kalshi_cli.core.checks import Breach
@@ -26,7 +27,6 @@ from kalshi_cli.core.notices import Notice
 from kalshi_cli.desk.news import DayNews, booked_news
 from kalshi_cli.store.alerting import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
 from kalshi_cli.store.base import RESUMED, Store
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.ops.delivery import Delivery

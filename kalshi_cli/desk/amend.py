@@ -8,7 +8,19 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    ExchangeError,
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    StateError,
+    UsageError,
+)
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.amends import has_terms, is_amend_open
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Amend, AmendEnded, AmendOrder, Denied, Message, OrderState
@@ -21,21 +33,9 @@ from kalshi_cli.desk.place import (
     price_of,
 )
 from kalshi_cli.desk.refusals import halted, refusal, rejection, unwritten
-from kalshi_cli.errors import (
-    CredentialsError,
-    ExchangeError,
-    HaltedError,
-    KalshiError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RefusedError,
-    StateError,
-    UsageError,
-)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import MovedError
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
 
 _S = 1000
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Effect, Message, Tick
 from kalshi_cli.core.pnl import Pnl, parts
 from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.summary import Plan, Summary, summarize
 from kalshi_cli.runner import Venue, run
-from kalshi_cli.units import Money, Ts
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):

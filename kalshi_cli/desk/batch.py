@@ -9,6 +9,17 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.errors import (
+    HaltedError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.checks import counted
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
@@ -20,20 +31,9 @@ from kalshi_cli.desk.place import (
     price_of,
 )
 from kalshi_cli.desk.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, unwritten
-from kalshi_cli.errors import (
-    HaltedError,
-    KalshiError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RefusedError,
-    StateError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.base import NO_HALT, Halt
-from kalshi_cli.units import Money, Ts
 
 MOST_ORDERS = 1_000
 MOST_MARKETS = 100

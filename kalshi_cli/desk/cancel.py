@@ -7,9 +7,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.errors import (
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     NotFoundError,
@@ -17,6 +16,7 @@ from kalshi_cli.errors import (
     RateLimitedError,
     UnreachableError,
 )
+from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 
 SETTLE_S = 0.1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import Candle
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Ts
 
 
 def of_markets(

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kalshi_cli import __version__
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config import HOSTS, Config, state_dir
-from kalshi_cli.errors import InstanceError, StateError, UnreachableError
 from kalshi_cli.store.catalogue import SqliteCatalogue, delete_catalogue
 from kalshi_cli.store.entries import ANYWHERE, Catalogue, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.lock import holder, lock
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model import Event, Market, Series

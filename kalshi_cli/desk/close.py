@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, notional, show_price, show_qty
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import BookSnapshot, Close
@@ -18,8 +20,6 @@ from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, MarketStatus, O
 from kalshi_cli.desk.cancel import has_caught_up
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.signals import on_the_way
-from kalshi_cli.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, notional, show_price, show_qty
 
 PAUSE_S = 0.5
 """Between two tries where nobody met the price: time for the book to fill again."""

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, KalshiError, StateError, TerminatedError
+from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.alerting import Alerting
-from kalshi_cli.errors import CredentialsError, KalshiError, StateError, TerminatedError
 from kalshi_cli.store.alerting import FLATTEN
-from kalshi_cli.text import redact, safe_text
 
 LOOK_S = 0.5
 """Between two looks for what is new."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
 from kalshi_cli.core.scan import Edge, edge, fees_now
@@ -13,7 +14,6 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.polymarket import Heard
 from kalshi_cli.feeds.venue_map import Pair
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 
 class Compared(NamedTuple):

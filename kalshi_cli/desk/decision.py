@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.core.messages import Message
-from kalshi_cli.errors import RefusedError
 
 
 class Decision:

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import Schedule
-from kalshi_cli.units import Ts
 
 EASTERN = ZoneInfo("America/New_York")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
+from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.core.model import Balance
-from kalshi_cli.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.account import Costs, Limits
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer
 from kalshi_cli.exchange.wire.tiers import VolumeProgress
-from kalshi_cli.units import Money, show_money
 
 RESOLVE_S = 10.0
 """How long an unanswered transfer is looked for."""

@@ -7,14 +7,14 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import HaltedError, OutcomeUnknownError, RefusedError
+from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.model import TradingState
-from kalshi_cli.errors import HaltedError, OutcomeUnknownError, RefusedError
 from kalshi_cli.store.base import NO_HALT, Halt, MovedError, Store
 from kalshi_cli.store.halt_file import beside, remove_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import unpause
-from kalshi_cli.units import format_ts
 
 BEYOND_BUDGET_S = 15.0
 """How much longer than its stop budget a loop may take to end: a call that had begun, and its last words."""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, KalshiError, RefusedError
+from kalshi_cli.base.units import Ts, format_ts, show_money
 from kalshi_cli.config_hosts import OtherHost
 from kalshi_cli.core.checks import Verdict, counted
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.desk.alerting import Overview
-from kalshi_cli.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.store.base import Cycle, Store
-from kalshi_cli.units import Ts, format_ts, show_money
 
 if TYPE_CHECKING:
     import random

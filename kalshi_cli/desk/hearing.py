@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
 from kalshi_cli.desk.backtest import BacktestRequest
-from kalshi_cli.errors import UsageError
-from kalshi_cli.units import Ts
 
 _WORDS: dict[type[Message], str] = {SpotPrice: "outside price", FairValue: "probability", NewsSignal: "news"}
 

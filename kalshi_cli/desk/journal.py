@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.units import Money, Ts, format_money, format_price, format_qty, format_ts
 from kalshi_cli.core.messages import (
     Alert,
     AmendOrder,
@@ -34,9 +36,7 @@ from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.journal_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.desk.why import SETTINGS
-from kalshi_cli.errors import StateError
 from kalshi_cli.store.base import Halt
-from kalshi_cli.units import Money, Ts, format_money, format_price, format_qty, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine import Engine

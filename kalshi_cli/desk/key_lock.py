@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kalshi_cli.errors import ExchangeError
+from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.store.base import KeyLock, Store

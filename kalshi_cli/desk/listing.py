@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base.errors import NotFoundError
+from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.messages import BookSnapshot
 from kalshi_cli.core.model import Event, Family, FeeSchedule, Market, Series
-from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Qty, Ts
 
 MOST_MARKETS = 50
 """Markets that a loop follows when nobody names any."""

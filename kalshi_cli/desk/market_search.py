@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.errors import StateError, UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import Event, Market, MarketStatus, Series
 from kalshi_cli.desk.catalogue import MOST_ENTRIES, Found, cached_market, search, throw_away
 from kalshi_cli.desk.listing import (
@@ -18,11 +20,9 @@ from kalshi_cli.desk.listing import (
     select_events,
     select_series,
 )
-from kalshi_cli.errors import StateError, UsageError
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.entries import Catalogue, Kind, Narrow
-from kalshi_cli.units import Ts
 
 MOST_CANDIDATES = 2_000
 """Markets that a search takes from the catalogue before prices and filters are looked at."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.alerts import Board
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.ledger import Ledger
@@ -17,7 +18,6 @@ from kalshi_cli.core.pnl import Entry, fold, in_order, parts, total
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.alerting import AlertBook
 from kalshi_cli.store.base import Store
-from kalshi_cli.units import Money, Ts, show_money, show_price, show_qty
 
 LATE_MS = 600_000
 """After midnight until a day is summed up: what happened before it is still being booked."""

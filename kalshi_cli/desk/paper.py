@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from kalshi_cli.clock import Clock, ManualClock
+from kalshi_cli.base.clock import Clock, ManualClock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Strategy
 from kalshi_cli.core.inputs import Input
@@ -15,14 +17,12 @@ from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest, backtest
 from kalshi_cli.desk.hearing import Hearing
 from kalshi_cli.desk.summary import Plan
-from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import Outcome, read_results
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.store.base import Store
-from kalshi_cli.units import Money, Ts
 
 
 def load_paper(

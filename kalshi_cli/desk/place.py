@@ -8,7 +8,16 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import (
@@ -27,20 +36,11 @@ from kalshi_cli.core.state import Limits, mirror
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.health import refuse_skewed
 from kalshi_cli.desk.refusals import clash, duplicate, halted, refusal, rejection, unwritten
-from kalshi_cli.errors import (
-    HaltedError,
-    KalshiError,
-    OutcomeUnknownError,
-    StateError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.snapshot import valued
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Halt, Memory, MovedError, Notebook
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
 
 TRIES = 3
 """How often an order is reviewed because another program was faster with its own."""

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core import pnl
 from kalshi_cli.core.ledger import Ledger, Position
 from kalshi_cli.core.model import ExchangePosition, Fill, Market, Settlement
 from kalshi_cli.core.state import mark
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Price, Qty, Ts
 
 KEYS = ("market", "event", "series", "strategy", "day")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from kalshi_cli.base.errors import NotFoundError
+from kalshi_cli.base.units import Qty
 from kalshi_cli.core.model import Order
 from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Qty
 
 
 def places(

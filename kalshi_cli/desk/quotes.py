@@ -17,12 +17,8 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import CloseOrder, OrderChanged, SubmitOrder
-from kalshi_cli.core.model import Order, OrderStatus, Tif, TradingState
-from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket
-from kalshi_cli.desk.refusals import halted, sent
-from kalshi_cli.errors import (
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     HaltedError,
@@ -34,10 +30,14 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.core.messages import CloseOrder, OrderChanged, SubmitOrder
+from kalshi_cli.core.model import Order, OrderStatus, Tif, TradingState
+from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket
+from kalshi_cli.desk.refusals import halted, sent
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.quotes import NewRfq, Quote, Rfq
 from kalshi_cli.exchange.wire.replies import short_of_cash
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
 
 MAY_TRADE_MS = 60_000
 """After it was accepted or confirmed a quote trades within 45 s or not at all: the maker may take 30 s to confirm, and

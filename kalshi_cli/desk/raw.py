@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.errors import HaltedError, RefusedError
+from kalshi_cli.base.errors import HaltedError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import Params
 from kalshi_cli.exchange.wire.base import WireError

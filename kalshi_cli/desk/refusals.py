@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kalshi_cli.core.messages import Denied
-from kalshi_cli.core.model import Order
-from kalshi_cli.core.orders import DUPLICATE_ID
-from kalshi_cli.desk.halts import way_out, words
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     HaltedError,
@@ -19,6 +15,10 @@ from kalshi_cli.errors import (
     StateError,
     UnreachableError,
 )
+from kalshi_cli.core.messages import Denied
+from kalshi_cli.core.model import Order
+from kalshi_cli.core.orders import DUPLICATE_ID
+from kalshi_cli.desk.halts import way_out, words
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.store.base import Halt, Notebook
 

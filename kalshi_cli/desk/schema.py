@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, verdict_of
-from kalshi_cli.core.drift import Known, missing, unfamiliar
-from kalshi_cli.errors import (
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     HaltedError,
@@ -30,6 +28,8 @@ from kalshi_cli.errors import (
     RefusedError,
     UnreachableError,
 )
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, verdict_of
+from kalshi_cli.core.drift import Known, missing, unfamiliar
 from kalshi_cli.exchange import schema
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.schema import Sample

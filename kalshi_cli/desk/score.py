@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Price, Qty
 from kalshi_cli.core.budget import at_risk
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.ledger import Ledger, Position
@@ -13,7 +14,6 @@ from kalshi_cli.core.pnl import Pnl
 from kalshi_cli.core.shares import OTHERS
 from kalshi_cli.core.sizing import NO_ALLOTMENT
 from kalshi_cli.core.state import mark
-from kalshi_cli.units import Money, Price, Qty
 
 
 class StrategyPart(msgspec.Struct, frozen=True, kw_only=True):

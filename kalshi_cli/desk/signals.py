@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.core.messages import Command
-from kalshi_cli.errors import (
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExitCode,
     KalshiError,
@@ -19,6 +18,7 @@ from kalshi_cli.errors import (
     StateError,
     TerminatedError,
 )
+from kalshi_cli.core.messages import Command
 from kalshi_cli.store.pause import pause, unpause
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.checks import counted
 from kalshi_cli.core.error_check import taken_out
 from kalshi_cli.core.messages import Alert
@@ -19,7 +20,6 @@ from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import FILE as PAUSE_FILE
-from kalshi_cli.units import Ts, format_ts
 
 STALLED_MS = 15_000
 STALLED_CYCLES = 5

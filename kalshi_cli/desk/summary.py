@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.base.units import Money
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.score import Score, StrategyPart
 from kalshi_cli.desk.signals import exit_code
-from kalshi_cli.errors import ExitCode
-from kalshi_cli.units import Money
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

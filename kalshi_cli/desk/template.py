@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
 
-from kalshi_cli.errors import UsageError
-from kalshi_cli.files import make_folder
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.files import make_folder
 from kalshi_cli.strategies.registry import BUILT_IN
 
 TEMPLATE = Path(__file__).parents[1] / "template"

@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import show_money, show_price, show_qty
 from kalshi_cli.core.book_watch import is_in_sight, without_book
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
@@ -29,8 +31,6 @@ from kalshi_cli.desk.summary import Plan, Summary, summarize
 from kalshi_cli.desk.wind_down import LONGEST_WHY, WindDown, own_live, tell_live
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.base import PAUSED, Cycle, Store, pack_sources
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import show_money, show_price, show_qty
 
 TRAFFIC_EVERY_S = 5.0
 

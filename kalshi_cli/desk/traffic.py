@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.core.traffic import Minute, is_failure, p99
 
 KEPT_S = 300.0

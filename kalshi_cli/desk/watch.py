@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import ExchangeError, UnreachableError
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import (
     BookDelta,
@@ -20,9 +22,7 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import Market
-from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Price, Qty, Ts
 
 MOST_TRADES = 200
 """Trades that a board remembers."""

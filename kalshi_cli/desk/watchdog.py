@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import KalshiError, StateError
 from kalshi_cli.core.checks import counted
 from kalshi_cli.core.hooks import Asked, HungError
 from kalshi_cli.core.messages import Alert, CancelFailed
 from kalshi_cli.core.model import Order
-from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 
 LOOKS = 10

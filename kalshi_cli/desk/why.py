@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.messages import Denied
 from kalshi_cli.core.model import Order, OrderStatus, TradingState
 from kalshi_cli.desk.status import Status, out
 from kalshi_cli.store.base import Store
-from kalshi_cli.units import Ts, format_ts
 
 SETTINGS = {
     "API_GUARD": "kalshi check api: strategies wait between orders until you resume",

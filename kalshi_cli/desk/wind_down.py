@@ -7,20 +7,20 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import KalshiError, StateError
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import show_price, show_qty
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Command, FeedGap, Message, Tick
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.signals import StopSignals, exit_code_of, truthful
-from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import Recorder, Venue
 from kalshi_cli.store.base import Cycle, Store
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import show_price, show_qty
 
 LONGEST_WHY = 200
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import TradingState
-from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.calls.catalogue import CatalogueCalls
 from kalshi_cli.exchange.calls.events import EventCalls
 from kalshi_cli.exchange.calls.funds import FundsCalls
@@ -27,7 +28,6 @@ from kalshi_cli.exchange.calls.tiers import TierCalls
 from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, OnAnswer, Params, Rest, Retry, Timeouts
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     import random
@@ -47,7 +47,7 @@ class KalshiClient(
     QuoteCalls,
     ProgramCalls,
 ):
-    """The client. Every method may raise the errors of `kalshi_cli.errors`; private ones need a signer.
+    """The client. Every method may raise the errors of `kalshi_cli.base.errors`; private ones need a signer.
 
     `before_create` is called before each attempt at whatever could trade, with the trading state that it was reviewed
     for, and may raise: a halt can come at any time.

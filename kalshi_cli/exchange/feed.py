@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import ExchangeError, UnreachableError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import (
     BookCheck,
     BookDelta,
@@ -18,7 +20,6 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus
-from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS, no_later
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
@@ -26,7 +27,6 @@ from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.market_watch import MarketWatch
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.exchange.stream.subscriptions import Said
-from kalshi_cli.units import Ts
 
 SUSPENDED_S = 30.0
 """Nothing ran for so long: the process was stopped, the host slept, or one message took as long to handle."""

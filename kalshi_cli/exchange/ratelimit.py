@@ -18,8 +18,8 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
 from typing import Protocol, TypeVar
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.errors import RateLimitedError, StateError
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import RateLimitedError, StateError
 from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
 
 T = TypeVar("T")

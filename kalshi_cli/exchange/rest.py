@@ -20,10 +20,8 @@ from urllib.parse import urlencode
 import httpx
 
 from kalshi_cli import __version__
-from kalshi_cli.clock import Clock
-from kalshi_cli.core.model import TradingState
-from kalshi_cli.core.orders import ID_TAKEN
-from kalshi_cli.errors import (
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
     ConfigError,
     CredentialsError,
     KalshiError,
@@ -34,13 +32,15 @@ from kalshi_cli.errors import (
     RefusedError,
     UnreachableError,
 )
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.orders import ID_TAKEN
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.their_clock import MOVES_ON_S, TheirClock
 from kalshi_cli.exchange.wire.replies import is_definite, is_of_exchange, is_taken, read_refusal, refused, unproven
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.transport import DeadlineTransport
-from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
     import random

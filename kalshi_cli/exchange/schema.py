@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.drift import Known
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Ts
 
 FEW = 5
 """Items of a list; where the exchange has no say in the size of a page, its first page is read."""

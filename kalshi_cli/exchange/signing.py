@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.errors import CredentialsError, Distrust, refuse
-from kalshi_cli.files import OtherKindError, open_regular
-from kalshi_cli.text import conceal
-from kalshi_cli.trust import doubt_file
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, Distrust, refuse
+from kalshi_cli.base.file_trust import doubt_file
+from kalshi_cli.base.files import OtherKindError, open_regular
+from kalshi_cli.base.text import conceal
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import UnreachableError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import AccountSnapshot, Message, Valued
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.orders import is_id_taken
-from kalshi_cli.errors import UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import no_later
-from kalshi_cli.units import Ts
 
 T = TypeVar("T")
 

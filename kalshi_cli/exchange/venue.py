@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    ExchangeError,
+    KalshiError,
+    NoAnswerError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
+from kalshi_cli.base.units import Qty, Ts, format_ts
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     AccountUnread,
@@ -34,19 +44,9 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ExchangeStatus, MarketStatus, Order, OrderStatus, TradingState
 from kalshi_cli.core.orders import ID_TAKEN
-from kalshi_cli.errors import (
-    CredentialsError,
-    ExchangeError,
-    KalshiError,
-    NoAnswerError,
-    NotFoundError,
-    OutcomeUnknownError,
-    UnreachableError,
-)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import no_later
 from kalshi_cli.exchange.snapshot import OVERLAP_MS, account_snapshot, valued
-from kalshi_cli.units import Qty, Ts, format_ts
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream

@@ -15,11 +15,11 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.files import OtherKindError, open_regular
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts
 from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
-from kalshi_cli.files import OtherKindError, open_regular
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
 
 COMMAND_S = 30.0
 """How long a command may take."""

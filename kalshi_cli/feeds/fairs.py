@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, counted, parse_ts
 from kalshi_cli.core.messages import FairValue
 from kalshi_cli.feeds.source_monitor import SourceMonitor
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, counted, parse_ts
 
 MAX_BYTES = 1_000_000
 """Of one table."""

@@ -17,12 +17,12 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.scan import Quote
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.venue_map import TOKEN, Pair
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 
 CLOB_URL = "https://clob.polymarket.com"
 GAMMA_URL = "https://gamma-api.polymarket.com"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
 from kalshi_cli.core.model import Family, FeeSchedule, Market
-from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import MAX_LINE
-from kalshi_cli.units import format_ts
 
 MAX_BYTES = 2 * 1024**3
 """Size of a file at which recording stops, unless told otherwise."""

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.errors import UsageError
-from kalshi_cli.units import Ts
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of the longest line read. A snapshot with every possible price of a market is below 300 kB."""

@@ -15,7 +15,9 @@ from typing import cast
 
 import msgspec
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
@@ -32,10 +34,8 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import CENT_GRID, Band, Family, FeeSchedule, Market, MarketStatus, PriceGrid
-from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recording import NO_TIME, at_line, decode_line, read_lines
 from kalshi_cli.feeds.results import Outcome, is_history, read_history
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
 """One connection's frames to messages, with its sequence checked. What has no time of its own gets the time given."""

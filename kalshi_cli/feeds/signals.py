@@ -19,14 +19,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.files import open_regular
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.core.messages import NewsSignal
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
 from kalshi_cli.feeds.source_monitor import SourceMonitor
-from kalshi_cli.files import open_regular
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts, parse_ts
 
 MAX_LINE = 64 * 1024
 """Bytes of one signal; a longer line is none."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.source_watch import Source
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
 
 LONGEST_PROBLEM = 200
 

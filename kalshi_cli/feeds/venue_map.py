@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from kalshi_cli import plain_yaml
+from kalshi_cli.base import plain_yaml
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.feeds.fairs import TICKER, SourceError, wrong_heading
-from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
     from yaml.nodes import Node

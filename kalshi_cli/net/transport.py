@@ -13,7 +13,7 @@ import certifi
 import httpcore
 import httpx
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.dialing import connect_in_turn
 
 IDLE_S = 30.0

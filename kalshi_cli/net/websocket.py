@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.dialing import connect_in_turn
 
 MAX_HEAD = 16 * 1024

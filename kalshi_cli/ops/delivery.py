@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 CONNECT_S = 3.0
 TOTAL_S = 5.0

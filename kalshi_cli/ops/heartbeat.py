@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.ops.address import AddressError, Resolve, parse_web_address, resolve_here
 from kalshi_cli.ops.web import WebSink
-from kalshi_cli.text import redact, safe_text
 
 PING_S = 5.0
 """One ping, whatever the other side does."""

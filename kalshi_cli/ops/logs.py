@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.files import make_folder, open_own
-from kalshi_cli.text import redact, safe_text
-from kalshi_cli.units import format_ts
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.files import make_folder, open_own
+from kalshi_cli.base.text import redact, safe_text
+from kalshi_cli.base.units import format_ts
 
 LOG = "kalshi.jsonl"
 

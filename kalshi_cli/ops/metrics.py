@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import DOLLAR, Money, Ts
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.ops.loopback import LoopbackServer, refuse
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import DOLLAR, Money, Ts
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

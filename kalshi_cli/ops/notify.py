@@ -12,13 +12,13 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import ConfigError
+from kalshi_cli.base.text import conceal_address
 from kalshi_cli.core.notices import Notice
-from kalshi_cli.errors import ConfigError
 from kalshi_cli.ops.address import AddressError, Resolve, resolve_here
 from kalshi_cli.ops.delivery import TOTAL_S, Delivery
 from kalshi_cli.ops.secret_file import read_address
-from kalshi_cli.text import conceal_address
 
 if TYPE_CHECKING:
     from kalshi_cli.config_sections import Sink

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.ops.address import AddressError, Resolve, parse_web_address
 from kalshi_cli.ops.web import WebSink
 

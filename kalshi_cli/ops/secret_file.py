@@ -6,9 +6,9 @@ import os
 import stat
 from pathlib import Path
 
-from kalshi_cli.errors import ConfigError
-from kalshi_cli.files import OtherKindError, open_regular
-from kalshi_cli.trust import doubt_file
+from kalshi_cli.base.errors import ConfigError
+from kalshi_cli.base.file_trust import doubt_file
+from kalshi_cli.base.files import OtherKindError, open_regular
 
 LONGEST = 4_000
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.ops.address import AddressError, Resolve, checked_addresses, parse_host, parse_web_address
 from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged

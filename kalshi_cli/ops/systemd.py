@@ -8,8 +8,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.text import safe_text
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.text import safe_text
 
 STATUS_EVERY_S = 10.0
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import with_unit
 from kalshi_cli.core.notices import Notice
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
 
 VERSION = 1
 """Of the JSON. A field may be added; a change of one that is there makes another version."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import certifi
 import httpcore
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.ops.address import AddressError, Resolve, WebAddress, checked_addresses
 from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged
 

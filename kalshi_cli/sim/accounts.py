@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
 from kalshi_cli.core.model import FeeSchedule, FeeType, Side
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty
 
 PRECISION = 100
 """Balances of direct members are kept to $0.0001 (since 28 May 2026); through an intermediary, to the cent."""

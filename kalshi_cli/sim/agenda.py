@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 
 class Agenda:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model import Side
 from kalshi_cli.sim.floor import Floor, Pocket
 from kalshi_cli.sim.listing import Receipt, Refusal
 from kalshi_cli.sim.matcher import Plan
 from kalshi_cli.sim.records import OrderRecord
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Price, Qty, Ts
 
 KEEP = Ts(-1)
 """An expiry that stays what it is."""

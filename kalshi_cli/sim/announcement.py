@@ -8,8 +8,8 @@ from zlib import crc32
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.keys import ServedAccount
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.config_sections import Sim

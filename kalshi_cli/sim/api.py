@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, MarketStatus, PriceGrid, Side
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.combos import Combos
@@ -47,7 +48,6 @@ from kalshi_cli.sim.stream.hub import Hub
 from kalshi_cli.sim.stream.shuffle import Shuffle
 from kalshi_cli.sim.world.live import Outside
 from kalshi_cli.sim.world.programs import Programs
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 STREAM_PATH = "/trade-api/ws/v2"
 LATE_MS = 50

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model import ASK, BID, Side, Tif
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.groups import NOT_FOUND
 from kalshi_cli.sim.listing import NewOrder, Refusal
 from kalshi_cli.sim.quote_records import EXECUTED, OPEN, BlockRecord
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Price, Qty, Ts
 
 EXPIRED = "expired"
 Party = tuple[str, int]

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import BookChange, Happening, MarketRecord, TradeRecord
 from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE, local, moment
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 KEPT = {1: 2_880, 60: 2_160, 1440: 1_100}
 """Periods kept of each length in minutes: two days, ninety days, three years. The journal overwrites the oldest."""

@@ -14,6 +14,7 @@ from itertools import count
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.lifecycle import Lifecycle
@@ -25,7 +26,6 @@ from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import ranges, rfc3339
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.world.calendar import local
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts
 
 STRUCTURE = "center_deci_edge_centi_cent"
 """The price structure of all combos (API.md section 6)."""

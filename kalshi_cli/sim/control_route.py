@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.controls import ControlError, Controls, Report, Status, Stop, read_command
 from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.units import Ts
 
 PREFIX = "/sim/"
 _LOOPBACK = ("127.0.0.1", "::1")

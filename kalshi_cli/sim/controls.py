@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.spot import VENUES, Fault, SpotVenues
 from kalshi_cli.sim.stream.subscription import CHANNELS
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_price
 
 DAY_MS = 86_400_000
 FURTHEST_MS = 366 * DAY_MS

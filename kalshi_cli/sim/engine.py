@@ -5,6 +5,7 @@ Nothing is refused here: the rules of who may do what are those of `sim.floor` a
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Money, Qty, Ts, notional
 from kalshi_cli.core.model import Tif
 from kalshi_cli.sim.accounts import book_fill, collateral, leg_price, order_need
 from kalshi_cli.sim.agenda import Agenda
@@ -19,7 +20,6 @@ from kalshi_cli.sim.records import (
     TradeRecord,
 )
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Money, Qty, Ts, notional
 
 GROUP_WINDOW_MS = 15_000
 """An order group counts the contracts that were matched in a window of this length, which rolls."""

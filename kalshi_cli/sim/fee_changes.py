@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import FeeSchedule
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.records import FeeChangeRecord
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Ts
 
 
 class FeeChanges:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Money, Qty, Ts, notional
 from kalshi_cli.core.model import MarketStatus, Tif
 from kalshi_cli.sim.accounts import closable
 from kalshi_cli.sim.agenda import Agenda
@@ -12,7 +13,6 @@ from kalshi_cli.sim.matcher import Plan
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.records import MarketRecord, OrderRecord
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Money, Qty, Ts, notional
 
 Pocket = tuple[int, int]
 """Which purse of a member: (subaccount, shard)."""

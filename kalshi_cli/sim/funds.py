@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import uuid
 
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.sim.floor import Floor, Pocket
 from kalshi_cli.sim.funds_records import Account, FundsRecord, MovementRecord, TermsRecord, TransferRecord
 from kalshi_cli.sim.listing import Refusal
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Money, Ts
 
 SWEEP_MS = 10_000
 """How often free cash is spread as the target allocation says."""

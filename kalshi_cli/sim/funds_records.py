@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.units import Money, Ts
+from kalshi_cli.base.units import Money, Ts
 
 
 class MovementRecord(msgspec.Struct, kw_only=True, frozen=True):

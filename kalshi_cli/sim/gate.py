@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.records import KeyRecord
 from kalshi_cli.sim.rest.replies import WireError, nested, too_many
 from kalshi_cli.sim.rest.scopes import check_scope
-from kalshi_cli.units import Ts
 
 KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.sim.engine import GROUP_WINDOW_MS, Engine
 from kalshi_cli.sim.listing import Refusal
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.records import GroupRecord, OrderRecord
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Qty, Ts
 
 NOT_FOUND = Refusal(404, "not_found")
 PAUSED = Refusal(409, "exchange_is_paused")

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from kalshi_cli.errors import UsageError
-from kalshi_cli.files import read_regular
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.files import read_regular
 from kalshi_cli.sim.world.dice import stable_id
 
 Kind = Literal["rsa", "ed25519"]

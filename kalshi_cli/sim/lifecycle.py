@@ -6,6 +6,7 @@ from zlib import crc32
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model import FeeSchedule
 from kalshi_cli.sim.accounts import payout
 from kalshi_cli.sim.agenda import Agenda
@@ -24,7 +25,6 @@ from kalshi_cli.sim.records import (
     SettlementRecord,
 )
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts
 
 
 def linger_ms(ticker: str) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model import CENT_GRID, FeeSchedule, PriceGrid, Side, Tif
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 
 class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from kalshi_cli.base.units import Price, Qty
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.sim.records import OrderRecord
-from kalshi_cli.units import Price, Qty
 
 
 class Plan(msgspec.Struct):

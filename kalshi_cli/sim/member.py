@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.sim.accounts import Terms, collateral, order_need
 from kalshi_cli.sim.mirror import Mirror
 from kalshi_cli.sim.records import AccountRecord, GroupRecord, HoldingRecord, OrderRecord, PurseRecord
-from kalshi_cli.units import Money, Qty, Ts
 
 NONE = Qty(0)
 MAX_SUBACCOUNT = 63

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.records import (
     RESTING,
     FillRecord,
@@ -14,7 +15,6 @@ from kalshi_cli.sim.records import (
     PurseRecord,
     SettlementRecord,
 )
-from kalshi_cli.units import Ts
 
 Mirrored = PurseRecord | GroupRecord | OrderRecord | FillRecord | HoldingRecord | SettlementRecord
 

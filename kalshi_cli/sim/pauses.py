@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.records import MarketChanged, OrderRecord
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.world.calendar import maintenance
-from kalshi_cli.units import Ts
 
 KINDS = ("trading", "exchange")
 

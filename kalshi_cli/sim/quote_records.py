@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 
 OPEN, ACCEPTED, CONFIRMED, EXECUTED, CANCELLED = "open", "accepted", "confirmed", "executed", "cancelled"
 """The life of a quote, in the wire's words (two l, unlike orders)."""

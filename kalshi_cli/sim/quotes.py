@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model import ASK, BID, Side, Tif
 from kalshi_cli.sim.accounts import Terms
 from kalshi_cli.sim.agenda import Agenda
@@ -31,7 +32,6 @@ from kalshi_cli.sim.quote_records import (
 )
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.stream.quote_frames import quote_told, rfq_told
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 MOST_OPEN = 100
 """Open requests of one member."""

@@ -8,9 +8,9 @@ from zlib import crc32
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model import FeeSchedule, MarketStatus, Side, Tif
 from kalshi_cli.sim.listing import MarketSpec
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 RESTING, CANCELED, EXECUTED = "resting", "canceled", "executed"
 

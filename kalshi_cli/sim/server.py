@@ -14,7 +14,8 @@ import uvicorn
 import wsproto.events
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.control_route import PREFIX, ControlRoute
 from kalshi_cli.sim.rest.replies import Request, Response
@@ -22,7 +23,6 @@ from kalshi_cli.sim.rest.routing import BASE
 from kalshi_cli.sim.spot import PREFIX as SPOT_PREFIX
 from kalshi_cli.sim.spot import SpotStream, SpotVenues
 from kalshi_cli.sim.stream.channels import Connection
-from kalshi_cli.units import Ts
 
 T = TypeVar("T")
 Scope = dict[str, Any]

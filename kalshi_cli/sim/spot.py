@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.sim.rest.replies import Json, Request, Response
 from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.units import Ts, format_ts
 
 PREFIX = "/spot/"
 VENUES = ("coinbase", "kraken", "binance", "binance_us")

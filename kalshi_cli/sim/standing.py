@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.rest.replies import Json
 from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import rfc3339
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.world.calendar import maintenance
-from kalshi_cli.units import Ts
 
 _WEEK_MS = 7 * 86_400_000
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

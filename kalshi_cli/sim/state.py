@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import FeeSchedule
 from kalshi_cli.sim.accounts import Terms
 from kalshi_cli.sim.candles import BarRecord, Candles
@@ -35,7 +36,6 @@ from kalshi_cli.sim.records import (
     TradeRecord,
 )
 from kalshi_cli.sim.rest.replies import FAR
-from kalshi_cli.units import Ts
 
 TRADES_KEPT = 2_000
 """Public trades kept for each market; the journal overwrites the oldest."""

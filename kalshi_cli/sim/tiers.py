@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.records import RESTING, HoldingRecord, MarketRecord, OrderRecord
 from kalshi_cli.sim.rest.replies import Json
 from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import rfc3339
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Ts
 
 
 class Cutoff(NamedTuple):

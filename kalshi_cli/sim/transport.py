@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.rest.replies import Request
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.alerts import Board, Decision
 from kalshi_cli.core.matters import Matter, Silence, Window
 from kalshi_cli.core.messages import Alert
@@ -19,7 +20,6 @@ from kalshi_cli.core.model import Fill, Settlement
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.store import rows
 from kalshi_cli.store.database import Database, left_in
-from kalshi_cli.units import Ts
 
 STOPPED, FLATTEN = "stopped", "flatten"
 """Marks: when an alert stopped trading, and when one asked for the positions to be closed, until a person resumes."""

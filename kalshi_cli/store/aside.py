@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.errors import StateError
+from kalshi_cli.base.errors import StateError
 from kalshi_cli.store import rows
 from kalshi_cli.store.base import MarketLock
 from kalshi_cli.store.database import PARTS, left_in

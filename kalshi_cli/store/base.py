@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from kalshi_cli.base.errors import ExitCode, HaltedError, StateError
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.messages import Alert, Denied, Effect
 from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
 from kalshi_cli.core.source_watch import Source
 from kalshi_cli.core.traffic import Minute
-from kalshi_cli.errors import ExitCode, HaltedError, StateError
-from kalshi_cli.units import Money, Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.store.alerting import AlertBook

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from kalshi_cli.errors import StateError
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.store.database import PARTS, Database
 from kalshi_cli.store.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.migrations import Execute
-from kalshi_cli.units import Ts
 
 MOST_WORDS = 12
 """Words of a search that are looked for; a whole sentence is no search."""

@@ -14,8 +14,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kalshi_cli.errors import StateError
-from kalshi_cli.files import OtherKindError, make_folder, refuse_other_kinds
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.files import OtherKindError, make_folder, refuse_other_kinds
 from kalshi_cli.store import migrations
 from kalshi_cli.store.lock import is_running
 

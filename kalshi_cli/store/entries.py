@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 
 class Kind(StrEnum):

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import TradingState
-from kalshi_cli.errors import StateError
-from kalshi_cli.files import make_folder, open_regular
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.pause import read_pause, sync_directory
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
 
 FILE = ".halted"
 _LONGEST = 2_000

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.errors import InstanceError, RefusedError, StateError
-from kalshi_cli.files import make_folder, open_regular
-from kalshi_cli.units import Ts, format_ts
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import InstanceError, RefusedError, StateError
+from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.units import Ts, format_ts
 
 KILL_LOCK = "kill.lock"
 _LONGEST = 4_000

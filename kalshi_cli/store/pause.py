@@ -10,12 +10,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import TradingState
-from kalshi_cli.errors import StateError
-from kalshi_cli.files import make_folder, open_regular
 from kalshi_cli.store.base import PAUSED, Halt
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Ts
 
 FILE = ".pause"
 _LONGEST_REASON = 200

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.errors import StateError
-from kalshi_cli.files import open_regular
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.files import open_regular
 
 TRIES = 100
 BETWEEN_S = 0.001

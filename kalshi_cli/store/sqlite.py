@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.base.errors import HaltedError, StateError
+from kalshi_cli.base.units import Money, Ts, format_ts
 from kalshi_cli.core.back_off import API_GUARD
 from kalshi_cli.core.messages import (
     Alert,
@@ -33,7 +35,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
 from kalshi_cli.core.traffic import Minute
-from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.alerting import AlertBook
 from kalshi_cli.store.base import (
@@ -53,7 +54,6 @@ from kalshi_cli.store.base import (
 )
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, read_halt_file, remove_halt_file, write_halt_file
-from kalshi_cli.units import Money, Ts, format_ts
 
 MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000

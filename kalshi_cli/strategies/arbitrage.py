@@ -8,6 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.baskets import (
     A_CENT,
     Basket,
@@ -26,9 +28,7 @@ from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import ASK, BID, Fill, Market, MarketStatus, Side, Tif
 from kalshi_cli.core.state import View
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 AGAIN_MS = 1_000
 """A basket is repaired at most this often."""

@@ -9,16 +9,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.inputs import Input, SpotInput
 from kalshi_cli.core.messages import Cancel, Intent, Place, SpotPrice
 from kalshi_cli.core.model import ASK, BID, Market, Order, Side
 from kalshi_cli.core.state import View
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.crypto_bars import Bars
 from kalshi_cli.strategies.crypto_chance import chance, tilt
 from kalshi_cli.strategies.edges import edge_after_fee, way_out
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""

@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.book import OrderBook, Quoted
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.inputs import FairInput, Input
@@ -18,7 +19,6 @@ from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderSta
 from kalshi_cli.core.state import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import way_out
-from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 10_000
 """What the controls refused is asked for again after this long."""

@@ -10,12 +10,12 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import Cancel, Intent, Place
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.core.state import AHEAD_MS, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import way_out
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 MIN_SAMPLES = 30
 """Of fewer mids neither a mean nor a deviation says anything: nothing is traded."""

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.inputs import FairInput, Input
 from kalshi_cli.core.messages import Cancel, FairValue, Intent, Place
 from kalshi_cli.core.model import ASK, BID, Order, Side
 from kalshi_cli.core.state import View
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import edge_after_fee, way_out
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""

@@ -10,14 +10,14 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.inputs import Input, SignalInput
 from kalshi_cli.core.messages import Cancel, Intent, NewsSignal, Place
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.core.state import AHEAD_MS, View
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import edge_after_fee, way_out
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""

@@ -16,12 +16,12 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.file_trust import doubt_file
+from kalshi_cli.base.files import open_regular, read_regular
+from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
 from kalshi_cli.core.sizing import RESERVED
-from kalshi_cli.errors import UsageError
-from kalshi_cli.files import open_regular, read_regular
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.trust import doubt_file
-from kalshi_cli.units import Price, Qty, price_from_user, qty_from_user
 
 BUILT_IN = {
     "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",

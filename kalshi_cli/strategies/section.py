@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from kalshi_cli.errors import UsageError
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
 

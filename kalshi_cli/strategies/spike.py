@@ -9,12 +9,12 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import Cancel, Intent, Place
 from kalshi_cli.core.model import ASK, BID, Order, Side
 from kalshi_cli.core.state import AHEAD_MS, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import way_out
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 MAX_POINTS = 2_000
 """Mids remembered per market; a busier window is thinned at its old end."""

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.core.state import View
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import BID
 from kalshi_cli.core.state import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Price, Qty, cents, contracts
 
 
 class FadeParams(StrategyParams, frozen=True):

@@ -2,9 +2,9 @@
 
 from fade import Fade, FadeParams
 
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model import BID
 from kalshi_cli.testing import Tape, sent
-from kalshi_cli.units import cents, contracts
 
 
 def test_it_buys_what_is_cheap() -> None:

@@ -88,8 +88,8 @@ def arm(death: Death) -> None:
 
 def _move_clock(path: str) -> None:
     """The wall time of the run; it may jump at any moment, as that of a machine that slept."""
-    from kalshi_cli.clock import SystemClock
-    from kalshi_cli.units import Ts
+    from kalshi_cli.base.clock import SystemClock
+    from kalshi_cli.base.units import Ts
 
     with open(path, "rb") as file:
         ahead = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)

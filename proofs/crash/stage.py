@@ -15,10 +15,10 @@ import served
 from fault_proxy import Answer, FaultProxy, fault_proxy
 from served import ME, TWO_SIDED, Served
 
+from kalshi_cli.base.units import Price, Qty, Ts, contracts
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.sim.listing import NewOrder
 from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.units import Price, Qty, Ts, contracts
 
 served.SPECS = Path("-")  # holding every answer against the specification takes longer than the rest of a run
 
@@ -51,7 +51,7 @@ import random
 from kalshi_cli.core.messages import Cancel, Place
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.base.units import cents, contracts
 
 
 class Busy(Strategy):

@@ -21,7 +21,8 @@ from scripted_rest import ScriptedRest, market_body
 from scripted_ws import ScriptedWs
 from wsproto.utilities import LocalProtocolError
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     BookSnapshot,
@@ -40,7 +41,6 @@ from kalshi_cli.exchange.feed import CHECK_EVERY_S, LiveFeed
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.units import Ts, cents, contracts
 
 Kind = Literal["cut", "silent", "pulse", "books", "market"]
 BOUNDS: dict[Kind, tuple[str, float, float]] = {

@@ -9,13 +9,13 @@ from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import FeedGap, FeedState, Message, Resync, Tick
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.exchange.stream.framing import Framing
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.subscriptions import BOOK, Said, Sequencer
-from kalshi_cli.units import Ts
 from proofs.feed.stage import T0, TICKERS, framed, market_of
 
 BATCH = 1_000

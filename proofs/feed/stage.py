@@ -18,7 +18,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     FeedGap,
@@ -40,7 +41,6 @@ from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.stream.channels import Connection
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts, dollars
 
 T0 = Ts(1_780_000_000_000)
 YEAR_MS = 365 * 86_400_000

@@ -16,15 +16,15 @@ from pathlib import Path
 import httpx
 from virtual import TICKER, Virtual, Wire
 
+from kalshi_cli.base.errors import RateLimitedError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model import BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
-from kalshi_cli.errors import RateLimitedError
 from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.store.shared import SharedNumbers
-from kalshi_cli.units import cents, contracts
 from proofs.kill.result import Line
 
 RTT_S = 0.01

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from virtual import Virtual, Wire
 
-from kalshi_cli.errors import RateLimitedError
+from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter
 from kalshi_cli.exchange.rest import Timeouts

@@ -14,11 +14,11 @@ import msgspec
 from served import TWO_SIDED
 
 from kalshi_cli.app import App
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.config import load
 from kalshi_cli.core.messages import OrderChanged, SubmitOrder
 from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.errors import KalshiError
-from kalshi_cli.units import cents, contracts
 
 
 def main() -> None:

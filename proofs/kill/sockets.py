@@ -17,13 +17,13 @@ from pathlib import Path
 
 from served import KEY_ID, ME, TWO_SIDED, CheckedExchange, Served, eventually, finish, served, start
 
+from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model import BID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.store.base import RunGroup
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts, contracts
 from proofs.kill.result import Line
 
 ORDERS = 1_000

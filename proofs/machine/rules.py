@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from virtual import DAY_MS, OTHER, T0, TICKER
 
+from kalshi_cli.base.errors import InstanceError
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts
 from kalshi_cli.core.messages import Amend, Cancel, Place
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch
-from kalshi_cli.errors import InstanceError
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.runner import act, pump
 from kalshi_cli.sim.listing import NewOrder, Receipt
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.lock import lock
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts
 from proofs.machine.stage import ME, Stage
 
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -17,12 +17,13 @@ import httpx
 from virtual import KEY as PLAIN_KEY
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import ONE_DOLLAR, Money, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Command, Intent, MarketChange, Message, Tick
 from kalshi_cli.core.model import BID, FeeSchedule, Order, TradingState
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine, read_account, reconcile_unknown
-from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer
 from kalshi_cli.exchange.venue import LiveVenue
@@ -32,7 +33,6 @@ from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import ONE_DOLLAR, Money, dollars
 from proofs import invariants
 from proofs.invariants import Booked
 from proofs.keys import OwnKey

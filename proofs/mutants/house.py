@@ -96,7 +96,7 @@ HOUSE = (
     Mutant(
         "only regular files are opened",
         "a FIFO in the place of a file holds up the kill switch for ever (F80)",
-        "files.py",
+        "base/files.py",
         "        refuse_other_kinds(path, follow=not flags & os.O_NOFOLLOW)\n"
         "    file = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, mode)",
         "        pass\n    file = os.open(path, flags, mode)",

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from virtual import T0, Virtual
 
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import Money, dollars
 from kalshi_cli.core.state import Limits, State
 from kalshi_cli.desk.account import reconcile_unknown, restore
-from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.sim.records import RESTING, OrderRecord
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, dollars
 from proofs import invariants
 from proofs.invariants import Booked, Truth
 from proofs.nth.faults import Wires

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from virtual import Virtual, ticket
 
+from kalshi_cli.base.errors import ExchangeError, ExitCode, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import amend, batch, cancel, close
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.kill import KillSwitch
-from kalshi_cli.errors import ExchangeError, ExitCode, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.store.base import Halt
 from proofs.nth.faults import Wires
 

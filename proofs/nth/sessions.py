@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from virtual import OTHER, TICKER, Virtual
 
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.messages import Cancel, Command, Intent, Message, Place, Tick
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Tif, TradingState
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import run
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import cents, contracts
 from proofs.nth.person import Person, order
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.back_off import API_GUARD
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
@@ -25,7 +26,6 @@ from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
 from kalshi_cli.core.state import Limits
 from kalshi_cli.sim.records import RESTING
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import ONE_DOLLAR, Ts
 from proofs import invariants
 from proofs.limits import Slack, within_limits
 from proofs.simulate.admission import Admission

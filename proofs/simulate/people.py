@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kalshi_cli.app.rebuild import rebuild
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model import ASK, BID, OrderStatus
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.close import CloseDesk, Walk
 from kalshi_cli.desk.place import Ticket
-from kalshi_cli.errors import KalshiError
-from kalshi_cli.units import cents, contracts
 from proofs import invariants
 from proofs.simulate.plan import Fault
 from proofs.simulate.program import VirtualApp

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kalshi_cli.app import App
 from kalshi_cli.app import loops as loops_module
 from kalshi_cli.app.loops import Loops
+from kalshi_cli.base.units import Money, contracts, dollars
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
 from kalshi_cli.core.messages import AccountSnapshot, Effect, Message, Tick
@@ -24,7 +25,6 @@ from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.store.base import Halt, Store
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, contracts, dollars
 from proofs.keys import OwnKey
 from proofs.simulate.plan import ALL_ON, Plan
 from proofs.simulate.strategies import Troubled, make, outside

@@ -13,12 +13,12 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.app import App
+from kalshi_cli.base.errors import HaltedError, KalshiError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import Command
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.desk.account import load_engine, read_account
-from kalshi_cli.errors import HaltedError, KalshiError
-from kalshi_cli.units import Ts
 from proofs.simulate.checker import Checker
 from proofs.simulate.exchange_acts import ExchangeActs
 from proofs.simulate.faults import Faults

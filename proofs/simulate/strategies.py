@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import (
     Cancel,
     FairValue,
@@ -21,7 +22,6 @@ from kalshi_cli.core.state import View
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.spike import Spike, SpikeParams
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts
 
 
 class Dicey(Strategy):

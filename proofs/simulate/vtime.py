@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 
 class Timeline:

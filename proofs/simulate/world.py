@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Side, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.records import BookChange, BookCleared, Happening, OrderRecord
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts, dollars
 from proofs.invariants import BookHistory, Levels
 from proofs.simulate.plan import ALL_ON, Plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty
 from kalshi_cli.core.baskets import Kin, pays_at_least
 from kalshi_cli.core.budget import at_risk
 from kalshi_cli.core.engine import Engine
@@ -12,7 +13,6 @@ from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.core.state import Limits, mark
 from kalshi_cli.desk.score import StrategyPart
-from kalshi_cli.units import ONE_DOLLAR, Money, Qty
 from proofs import invariants
 from proofs.invariants import Booked
 from proofs.limits import within_limits

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.core.state import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 
 EVERY_MS, HOLD_MS = 20_000, 120_000
 SIZE = contracts(5)

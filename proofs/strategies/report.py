@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from kalshi_cli.units import Money, Qty, show_money, show_qty
+from kalshi_cli.base.units import Money, Qty, show_money, show_qty
 from proofs.strategies.session import BASELINES, Result
 
 HEADERS = (

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.app import App
+from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.config import Config
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Alert, Command, Denied, Effect, FillBooked, MarketChange, Tick
@@ -29,7 +30,6 @@ from kalshi_cli.sim.listing import NewOrder, Receipt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Qty, cents, contracts, dollars
 from proofs.strategies.accounts import account_agrees, baskets, parts_agree, stays_inside
 from proofs.strategies.baselines import Nothing, Random
 from proofs.strategies.outside import Outside

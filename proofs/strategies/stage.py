@@ -11,6 +11,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.config import Config
 from kalshi_cli.core.messages import FeedState
 from kalshi_cli.exchange.client import KalshiClient
@@ -23,7 +24,6 @@ from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.sim.world.families import Listing
 from kalshi_cli.sim.world.world import STEP_MS, World
-from kalshi_cli.units import Ts, dollars
 from proofs.keys import OwnKey
 
 ME = "trader"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from served import FINE, TWO_SIDED, Served, bare_variables, finish, kalshi, served, set_variables, start
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.core.model import BID
 from kalshi_cli.store.lock import lock
 

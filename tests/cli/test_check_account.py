@@ -14,15 +14,8 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
 
-from kalshi_cli.clock import SystemClock
-from kalshi_cli.core.messages import FillBooked, OrderChanged, SettlementBooked
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Settlement, TradingState
-from kalshi_cli.desk.checks import readings
-from kalshi_cli.sim.listing import EventSpec, MarketSpec
-from kalshi_cli.store.base import Cycle, Halt
-from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import (
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import (
     ONE_DOLLAR,
     Money,
     Price,
@@ -35,6 +28,13 @@ from kalshi_cli.units import (
     format_qty,
     parse_ts,
 )
+from kalshi_cli.core.messages import FillBooked, OrderChanged, SettlementBooked
+from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Settlement, TradingState
+from kalshi_cli.desk.checks import readings
+from kalshi_cli.sim.listing import EventSpec, MarketSpec
+from kalshi_cli.store.base import Cycle, Halt
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.sqlite import SqliteStore
 
 EXCLUSIVE = "KXONE-40JAN01"
 

@@ -10,13 +10,13 @@ import pytest
 from hook import hook
 from served import KEY_ID, Ended, Served, bare_variables, kalshi, served, set_variables
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
 
 HOUR_MS = 3_600_000
 

@@ -25,13 +25,13 @@ from served import (
     start,
 )
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.traffic import Minute
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts, format_ts
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from served import Served, bare_variables, finish, kalshi, served, set_variables
 
 from kalshi_cli.app import App, checks
 from kalshi_cli.app.checks import Wanted, run_checks
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.check import ALL, LEAST_S, left_s
 from kalshi_cli.cli.options import Flags
-from kalshi_cli.clock import SystemClock
 from kalshi_cli.config import load
 from kalshi_cli.core.checks import CheckReport, Verdict, report
 from kalshi_cli.desk.checks.turns import MOST_SKIPPED
@@ -270,7 +270,7 @@ def test_a_program_that_came_up_late_has_little_left_to_look(
     proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = (
-        "import sys; from kalshi_cli.clock import SystemClock; from kalshi_cli.cli.main import main; "
+        "import sys; from kalshi_cli.base.clock import SystemClock; from kalshi_cli.cli.main import main; "
         "sys.exit(main(started_s=SystemClock().monotonic() - 300))"
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -10,13 +10,13 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, ME, TWO_SIDED, Served, bare_variables, kalshi, served, set_variables
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Price, Ts, contracts
 from kalshi_cli.core.messages import OrderChanged
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus
 from kalshi_cli.store.base import RunGroup
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Price, Ts, contracts
 
 NOW = SystemClock().now()
 

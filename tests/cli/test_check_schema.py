@@ -12,7 +12,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from hook import hook
 from served import KEY_ID, TWO_SIDED, Served, bare_variables, finish, kalshi, served, set_variables, start
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 

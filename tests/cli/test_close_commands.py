@@ -10,12 +10,12 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model import ASK, BID, TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import dollars
 
 CREATE = r"/portfolio/events/orders$"
 

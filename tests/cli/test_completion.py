@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from served import FINE, ONE_SIDED, TWO_SIDED, Served, bare_variables, kalshi, served, set_variables
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.completion import LONGEST_TITLE, completions
 from kalshi_cli.cli.main import ENTRIES, root
 from kalshi_cli.cli.options import Flags
 from kalshi_cli.config import load
 from kalshi_cli.desk.catalogue import catalogue_path, open_catalogue
 from kalshi_cli.store.entries import Entry, Kind, Progress
-from kalshi_cli.units import Ts
 
 TICKERS = ["KXRAIN-24JUN01-T1.0", TWO_SIDED, ONE_SIDED, "KXRAIN-40JAN01-T3.0", FINE]
 """Of the served exchange, closed ones too."""

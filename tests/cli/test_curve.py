@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from served import Served, kalshi, served, set_variables
 from test_golden import with_fade
 
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.cli.screen.curve import HEIGHT, draw_curve, svg_curve
 from kalshi_cli.desk import backtest
-from kalshi_cli.units import Money, Ts
 
 Points = list[tuple[Ts, Money]]
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
 from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged
 from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, TradingState
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Price, Ts, cents, contracts
 
 HOUR_MS = 3_600_000
 
@@ -29,7 +29,7 @@ import signal
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import BID
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.base.units import cents, contracts
 
 
 class Once(Strategy):

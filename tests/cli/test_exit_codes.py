@@ -13,8 +13,8 @@ import pytest
 from fault_proxy import Action, Fault, FaultProxy, fault_proxy
 from served import TWO_SIDED, Ended, Served, command_of, kalshi, served, set_variables
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.ends import ENDS
-from kalshi_cli.clock import SystemClock
 from kalshi_cli.core import reconcile
 from kalshi_cli.core.model import BID
 from kalshi_cli.desk import place as placing

@@ -11,12 +11,12 @@ import pytest
 from hostile import CONTROLS, INVISIBLE, harmful
 from served import FINE, Served, kalshi, served, set_variables
 
+from kalshi_cli.base.errors import ConfigError, ExchangeError
+from kalshi_cli.base.text import LONGEST, one_line
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli import api
 from kalshi_cli.desk import raw
-from kalshi_cli.errors import ConfigError, ExchangeError
 from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.text import LONGEST, one_line
-from kalshi_cli.units import Ts
 
 SOON_S = 20.0
 """Far more than any of these takes, and far less than a conversion of a huge number."""

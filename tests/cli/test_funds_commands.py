@@ -11,10 +11,10 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, ME, TWO_SIDED, Served, kalshi, served, set_variables
 
+from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import dollars
 
 ORDERS = "/portfolio/events/orders"
 TRANSFERS = "/portfolio/intra_exchange_instance_transfer$"

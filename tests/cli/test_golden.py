@@ -23,11 +23,11 @@ import pytest
 from served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
 from talks import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
 
+from kalshi_cli.base.units import Money, Price, Ts, contracts
 from kalshi_cli.core.messages import Alert, FillBooked, OrderChanged
 from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Price, Ts, contracts
 
 GOLDEN = Path(__file__).parent / "golden"
 README = Path(__file__).parents[2] / "README.md"

@@ -20,17 +20,17 @@ from polymarket_build import OTHER, TOKEN, book, market, polymarket
 from served import FINE, KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 from talks import COLLECTION, MILESTONE, answer, ask, with_collection, with_season
 
+from kalshi_cli.base.errors import ExitCode
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Price, Ts, contracts
 from kalshi_cli.cli.completion import completions
 from kalshi_cli.cli.main import root
 from kalshi_cli.cli.options import Flags
 from kalshi_cli.core.messages import Alert, OrderChanged
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
-from kalshi_cli.errors import ExitCode
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Price, Ts, contracts
 
 QUICKLY = (("prose", "table"), ("prose", "json"), ("prose", "csv"), ("ids", "plain"))
 SLOWLY = (("prose", "plain"), ("ids", "json"))

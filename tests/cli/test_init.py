@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from served import served
 
+from kalshi_cli.base.units import Money, contracts
 from kalshi_cli.cli.main import main
 from kalshi_cli.config import load
-from kalshi_cli.units import Money, contracts
 
 PROGRAM = Path(sys.executable).parent / "kalshi"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
 

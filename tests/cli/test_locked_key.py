@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
+from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.model import BID
 from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.units import Ts, dollars
 
 ASKS_FOR_KEYS = "/trade-api/v2/api_keys"
 
@@ -19,7 +19,7 @@ TAKER = f"""
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import BID
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.base.units import cents, contracts
 
 class Taker(Strategy):
     name = "taker"

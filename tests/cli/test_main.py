@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import kalshi_cli
-from kalshi_cli import errors
+from kalshi_cli.base import errors
+from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
 from kalshi_cli.cli.main import ENTRIES, main, report, root
 from kalshi_cli.cli.options import Command, Flags, Group
-from kalshi_cli.errors import ExitCode, KalshiError
 
 Capture = pytest.CaptureFixture[str]
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import EMPTY, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
+from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
 from kalshi_cli.cli.screen.chart import HEIGHT, draw
 from kalshi_cli.core.model import Candle, FeeSchedule, FeeType, Ohlc
 from kalshi_cli.desk.exchange import weekly_maintenance
-from kalshi_cli.units import Price, Qty, Ts, format_ts, parse_ts
 
 EVENT = "KXRAIN-40JAN01"
 

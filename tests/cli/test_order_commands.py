@@ -12,10 +12,10 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
+from kalshi_cli.base.units import parse_price, parse_qty
 from kalshi_cli.core.model import ASK, BID, TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import parse_price, parse_qty
 
 AMEND, DECREASE, BATCH = r"/amend$", r"/decrease$", r"/portfolio/events/orders/batched$"
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from served import Served, kalshi, served, set_variables
 from test_init import Terminal
 
-from kalshi_cli.text import SHORTEST_KEY_LINE, holds_private_key, redact
+from kalshi_cli.base.text import SHORTEST_KEY_LINE, holds_private_key, redact
 
 RSA = rsa.generate_private_key(65_537, 2048)
 KEYS = {

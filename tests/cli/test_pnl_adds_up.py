@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
 
+from kalshi_cli.base.units import Money, Price, Ts, dollars, parse_money, parse_price, parse_qty
 from kalshi_cli.core.messages import OrderChanged
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Price, Ts, dollars, parse_money, parse_price, parse_qty
 
 DAY_S = 86_400.0
 PAID_IN = Money(dollars(500) + dollars(20) - dollars("33.33"))

@@ -10,10 +10,10 @@ from fault_proxy import Fault, fault_proxy
 from served import FINE, KEY_ID, ME, TWO_SIDED, Served, kalshi, served, set_variables
 from talks import COLLECTION, accept, answer, ask, status, with_collection
 
+from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import dollars
 
 ACCEPT = r"/accept"
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kalshi_cli.cli.rows as all_rows
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.rows import base as rows
 from kalshi_cli.cli.rows import run as run_rows
 from kalshi_cli.cli.rows import scan as scan_rows
@@ -33,7 +34,6 @@ from kalshi_cli.cli.screen.tables import fit
 from kalshi_cli.core.messages import BookSnapshot
 from kalshi_cli.core.model import ASK, BID, CENT_GRID, Market, MarketStatus, Order, OrderStatus, Side
 from kalshi_cli.desk.place import Ticket
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 CLOSE = Ts(1_781_159_370_164)
 

@@ -11,10 +11,10 @@ from hostile import HOSTILE, harmful
 from polymarket_build import OTHER, TOKEN, Polymarket, book, market, polymarket
 from served import ME, ONE_SIDED, OPENED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.desk import scan as desk_scan
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
-from kalshi_cli.units import Ts
 
 DAY_MS = 86_400_000
 

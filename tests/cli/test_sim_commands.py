@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from served import bare_variables, eventually, finish, kalshi, set_variables, start
 
-from kalshi_cli.units import parse_ts
+from kalshi_cli.base.units import parse_ts
 
 
 @pytest.fixture(autouse=True)

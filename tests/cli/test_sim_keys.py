@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from served import bare_variables, eventually, finish, kalshi, set_variables, start
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import dollars
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer, load_key
-from kalshi_cli.units import dollars
 
 Serve = Callable[..., dict[str, Any]]
 

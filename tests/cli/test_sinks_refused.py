@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.cli.main import main
-from kalshi_cli.errors import ExitCode
 
 CANARY = "Kq7Zw2Xv9Jm4Rt6Bn1Lp"
 BAD = {

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.store.base import Cycle, Halt, MarketLock
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts, dollars
 
 JUNK = b"this was a database once" * 500
 

@@ -36,6 +36,7 @@ from served import (
     start,
 )
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import live_format
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
@@ -43,7 +44,6 @@ from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, MarketCha
 from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
 from kalshi_cli.desk.watch import Board
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, cents, contracts
 
 
 @pytest.fixture(scope="module")

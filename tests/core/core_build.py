@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import BookSnapshot, Intent
 from kalshi_cli.core.model import (
@@ -21,7 +22,6 @@ from kalshi_cli.core.model import (
 )
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 NOW = Ts(1_780_000_000_000)
 HOUR = 3_600_000

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.alerts import Board
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.matters import (
@@ -27,7 +28,6 @@ from kalshi_cli.core.matters import (
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.core.remedies import REMEDIES
-from kalshi_cli.units import Ts
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 POLICY = Policy(group_ms=5 * MINUTE, repeat_ms=4 * HOUR, stale_ms=24 * HOUR)

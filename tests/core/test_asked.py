@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from core_build import NOW, Build, Scripted
 
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.messages import Command, Place, Tick
 from kalshi_cli.core.model import BID, TradingState
-from kalshi_cli.units import Ts, cents, contracts
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from core_build import NOW, Build, Scripted
 
+from kalshi_cli.base.units import Qty, Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     Amend,
@@ -29,7 +30,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, OrderStatus, Tif, TradingState
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Qty, Ts, cents, contracts
 
 REDUCING = TradingState.REDUCING
 OUT = Place("KXA-1", ASK, cents(40), contracts(1), tif=Tif.IOC, reduce_only=True)

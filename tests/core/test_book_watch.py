@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from core_build import HOUR, NOW, Build
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.book_watch import (
     ACCOUNT_AGE_MS,
     CROSSED_MS,
@@ -40,7 +41,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, Balance, MarketStatus, Side
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 
 class Watcher:

@@ -6,13 +6,13 @@ from typing import Any
 
 from core_build import NOW, Build, Scripted
 
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.budget import at_risk
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Filled, OrderAccepted, Place, SubmitOrder, Tick
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Order, Side
 from kalshi_cli.core.sizing import Allotment
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
 
 FREE = FeeSchedule(multiplier=0)
 

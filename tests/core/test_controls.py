@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from core_build import HOUR, NOW, Build
 
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.controls import CONTROLS, OF_PEOPLE
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, Filled, MarketChange, MarketLocks, OrderAccepted, Place, Valued
 from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, FeeType, OrderStatus, Side, Tif
 from kalshi_cli.core.risk import review
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
 
 OPEN = {"min_edge": None, "max_orders_per_minute": None}
 

@@ -10,6 +10,7 @@ from core_build import HOUR, NOW, Build, Scripted
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.amends import AMEND_UNANSWERED, is_amend_open, worse_of
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
@@ -31,7 +32,6 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side, StpMode, TradingState
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts, dollars
 
 S = OrderStatus
 

@@ -10,12 +10,12 @@ from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Money, Qty, cents, contracts
 from kalshi_cli.core.messages import Alert, Close, CloseOrder, Denied, Intent, Place, Tick
 from kalshi_cli.core.model import ASK, BID, MarketStatus, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.core.risk import review, review_close
 from kalshi_cli.core.sent import AN_ORDER
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import Money, Qty, cents, contracts
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from core_build import NOW, Build
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.day import DayCount
 from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, Settlement
 from kalshi_cli.core.pnl import parts, total
 from kalshi_cli.core.state import DAY_MS, Limits, State, utc_midnight
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 MIDNIGHT = utc_midnight(NOW)
 

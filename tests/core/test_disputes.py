@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -27,7 +28,6 @@ from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
 from kalshi_cli.core.order_check import Resting, differing
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS, disputes
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Ts, cents, contracts
 
 FRESH = Ts(NOW + NEVER_ARRIVED_MARGIN_MS + 1)
 FALSE, TRUE = "false-id", "true-id"

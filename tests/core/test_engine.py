@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.book_watch import CROSSED_MS
 from kalshi_cli.core.engine import CANCEL_AGAIN_MS, Engine
 from kalshi_cli.core.hooks import MAX_INTENTS
@@ -56,7 +57,6 @@ from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.sent import AN_ORDER
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.core.surroundings import CLOSED_AGAIN_MS
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 Hook = Callable[[View], Iterable[Any]]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Measure
 from kalshi_cli.core.error_check import OVER_MS, Halted, errors, strategies_out
 from kalshi_cli.core.messages import Alert
-from kalshi_cli.units import Ts
 
 COUNT = Measure(label="errors", value=0, warn="0", crit="10")
 

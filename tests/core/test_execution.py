@@ -10,6 +10,7 @@ from core_build import NOW, Build
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.execution import (
     BEFORE,
     FEWEST,
@@ -24,7 +25,6 @@ from kalshi_cli.core.execution import (
     trend,
 )
 from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 BUILD = Build()
 LATER = Ts(NOW + 3_600_000)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from core_build import HOUR, NOW, Build
 
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.exits import REST_MS, STEP_MS, STEPS, STUCK_MS
 from kalshi_cli.core.messages import (
     Alert,
@@ -45,7 +46,6 @@ from kalshi_cli.core.model import (
     TradingState,
 )
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts
 
 COOLDOWN_MS = 600_000
 HALF = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, cooldown_after_loss_ms=COOLDOWN_MS)

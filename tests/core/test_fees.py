@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.core.fees import DIRECT, INTERMEDIARY, RoundingAccumulator, estimate, trade_fee
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side
-from kalshi_cli.units import (
+from kalshi_cli.base.units import (
     ONE_DOLLAR,
     Money,
     Price,
@@ -24,6 +22,8 @@ from kalshi_cli.units import (
     parse_price,
     parse_qty,
 )
+from kalshi_cli.core.fees import DIRECT, INTERMEDIARY, RoundingAccumulator, estimate, trade_fee
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 QUADRATIC = FeeSchedule()

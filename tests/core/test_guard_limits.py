@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.loss_guards import CERTAIN_MS
 from kalshi_cli.core.messages import (
@@ -30,7 +31,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, ExchangeStatus, MarketStatus, Order, TradingState
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts
 
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
 FOUR = Limits(min_edge=None, max_api_errors=4, max_orders_per_minute=None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.guards import LONG_MS, MAX_WATCHED
 from kalshi_cli.core.messages import (
@@ -35,7 +36,6 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, Order, OrderStatus, Tif, TradingState
 from kalshi_cli.core.orders import OWN_ID
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts
 
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
 

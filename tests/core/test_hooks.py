@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from core_build import NOW
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import LONGEST_WAITING, Asked, HungError
 from kalshi_cli.core.messages import Alert, Cancel, Effect, Intent, Tick
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Ts
 
 
 class Told(Strategy):

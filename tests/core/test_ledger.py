@@ -13,10 +13,7 @@ from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from kalshi_cli.core.fees import trade_fee
-from kalshi_cli.core.ledger import MOST_RESULTS, Ledger, Position
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, Settlement, Side
-from kalshi_cli.units import (
+from kalshi_cli.base.units import (
     ONE_DOLLAR,
     Money,
     Price,
@@ -30,6 +27,9 @@ from kalshi_cli.units import (
     parse_qty,
     parse_ts,
 )
+from kalshi_cli.core.fees import trade_fee
+from kalshi_cli.core.ledger import MOST_RESULTS, Ledger, Position
+from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, Settlement, Side
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 METHODS = ("average", "fifo")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.lots import Lot, tax_lots
 from kalshi_cli.core.model import ASK, BID, Fill, Settlement, Side
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts
 
 
 def fill(number: int, side: Side, price: Price, qty: Qty, fee: int = 0, **changes: object) -> Fill:

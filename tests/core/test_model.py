@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, parse_price
 from kalshi_cli.core.model import (
     ASK,
     BID,
@@ -21,7 +22,6 @@ from kalshi_cli.core.model import (
     PriceGrid,
     Side,
 )
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, parse_price
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 

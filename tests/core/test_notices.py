@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.core.remedies import REMEDIES, UNLISTED, remedy_of
-from kalshi_cli.units import Ts
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach, Measure
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.order_check import Resting, foreign, in_doubt, is_refused_here, left_over, of_triggered, refusals
 from kalshi_cli.core.orders import DUPLICATE_ID
-from kalshi_cli.units import Ts
 
 BUILD = Build()
 PCT = Measure(label="rejected_pct", value=0.0, unit="%", warn="10", crit="30")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.messages import (
     CancelFailed,
     Filled,
@@ -23,7 +24,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Side, Tif
 from kalshi_cli.core.orders import MAX_ENDED_ORDERS, MAX_HELD_FILLS, TRANSITIONS, OrderIndex
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 SUBMITTED, UNKNOWN, RESTING = OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTING
 FILLED, CANCELED, EXPIRED = OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED

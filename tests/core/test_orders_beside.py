@@ -6,11 +6,11 @@ from typing import Any
 
 from core_build import Build
 
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.messages import AmendEnded, Denied, OrdersBeside, OrderState, Place, SubmitOrder
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import cents, contracts
 
 
 def placed(build: Build, **changes: Any) -> Order:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Price, Ts, cents
 from kalshi_cli.core.messages import FairValue, Intent, MarketChange, NewsSignal, SpotLost, SpotPrice, Tick
 from kalshi_cli.core.model import BID, Family
 from kalshi_cli.core.state import State, View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Price, Ts, cents
 
 
 class Listener(Strategy):

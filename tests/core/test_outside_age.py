@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.messages import FairValue, ReferencePrice, SpotPrice
 from kalshi_cli.core.state import AHEAD_MS, INDEX_MS, State, View
-from kalshi_cli.units import Ts, cents
 
 HEARD = Ts(1_780_000_000_000)
 TICKER = "KXBTCD-1"

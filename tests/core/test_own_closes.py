@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from core_build import HOUR, NOW, Build, Scripted
 
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     Amend,
@@ -21,7 +22,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts
 
 FREE = Limits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=None)
 

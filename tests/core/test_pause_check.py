@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ExchangeStatus, ShardStatus
 from kalshi_cli.core.pause_check import pauses
-from kalshi_cli.units import Ts
 
 
 def status(*shards: tuple[bool, bool], exchange: bool = True, trading: bool = True, **more: Any) -> ExchangeStatus:

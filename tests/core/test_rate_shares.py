@@ -10,6 +10,7 @@ from core_build import NOW, Build, Scripted
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Qty, Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     Amend,
@@ -25,7 +26,6 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.core.model import ASK, BID, OrderStatus
 from kalshi_cli.core.sent import AN_AMEND_IN_PLACE, AN_ORDER
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import Qty, Ts, cents, contracts
 
 ALL = Limits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=10)
 OF_ONE_MARKET = Limits(

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Measure
 from kalshi_cli.core.model import Order, OrderStatus
 from kalshi_cli.core.request_check import denied_share, no_orders, none_taken, of_strategies
-from kalshi_cli.units import Ts
 
 BUILD = Build()
 PCT = Measure(label="denied_pct", value=0.0, unit="%", warn="80")

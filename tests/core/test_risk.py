@@ -12,12 +12,12 @@ from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import Denied, Place, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, ExchangeStatus, MarketStatus, OrderStatus, Side, Tif, TradingState
 from kalshi_cli.core.risk import review
 from kalshi_cli.core.sent import Sent
 from kalshi_cli.core.state import Limits, State
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 
 
 def place(side: Side = BID, price: int = 41, qty: int = 10, **changes: Any) -> Place:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     Alert,
@@ -18,7 +19,6 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import BID, OrderStatus, TradingState
-from kalshi_cli.units import Ts, cents, contracts
 
 INTENT = Place("KXA-1", BID, cents(40), contracts(1), fair=cents(60))
 

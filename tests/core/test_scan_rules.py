@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.baskets import Basket, Leg
 from kalshi_cli.core.fees import estimate, trade_fee
 from kalshi_cli.core.messages import Level
@@ -28,7 +29,6 @@ from kalshi_cli.core.scan import (
     open_markets,
     spread,
 )
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 
 MAKER = FeeSchedule(FeeType.WITH_MAKER)
 NOW = Ts(1_780_000_000_000)

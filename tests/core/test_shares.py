@@ -9,12 +9,12 @@ from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import Filled, OrderAccepted, Place, Settled, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, Fill, OrderStatus, Side
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.units import Qty, Ts, cents, contracts, dollars
 
 OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=None, max_exposure=None, price_collar=None)
 NAMES = ("one", "two")

@@ -7,12 +7,23 @@ from typing import Any
 import pytest
 from core_build import NOW, Build
 
+from kalshi_cli.base.units import (
+    DOLLAR,
+    ONE_CONTRACT,
+    ONE_DOLLAR,
+    Money,
+    Price,
+    Qty,
+    cents,
+    contracts,
+    dollars,
+    notional,
+)
 from kalshi_cli.core.fees import estimate
 from kalshi_cli.core.messages import AccountSnapshot
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side
 from kalshi_cli.core.sizing import Allotment, Sizing, kelly, size
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, cents, contracts, dollars, notional
 
 FREE = FeeSchedule(multiplier=0)
 FEES = FeeSchedule()

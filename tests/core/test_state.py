@@ -8,12 +8,12 @@ from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, Filled, OrderAccepted, OrderState, Place, StateChanged, SubmitOrder, Valued
 from kalshi_cli.core.model import ASK, BID, OrderStatus, Side
 from kalshi_cli.core.state import Limits, State, View, mark, mirror
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
 OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=contracts(15), max_exposure=None)
 

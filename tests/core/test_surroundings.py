@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import Alert, ExchangeChange, Sight
 from kalshi_cli.core.model import ExchangeStatus, ShardStatus
 from kalshi_cli.core.state import State
 from kalshi_cli.core.surroundings import is_closed, pause_of, reactions
-from kalshi_cli.units import Ts
 
 NOW = Ts(1_780_000_000_000)
 UP = ExchangeStatus(exchange_active=True, trading_active=True)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.tiers import newest_first
-from kalshi_cli.units import Ts
 
 
 class Item(NamedTuple):

@@ -13,6 +13,7 @@ from core_build import NOW, Build
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     CancelFailed,
@@ -28,7 +29,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, Side, TradingState
 from kalshi_cli.core.state import Limits
-from kalshi_cli.units import ONE_DOLLAR, Money, Qty, cents, contracts
 
 MAX_POSITION = contracts(30)
 MAX_EXPOSURE = Money(20_000_000)

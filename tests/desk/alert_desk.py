@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Alerts, Sink
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.matters import Matter
@@ -21,7 +22,6 @@ from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.base import BY_ALERT, EVER, Cycle
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
 
 T0 = Ts(1_780_000_000_000)
 TAKEN = Delivery(outcome="delivered", text="taken")

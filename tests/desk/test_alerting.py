@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from alert_desk import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertDesk, breach
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.alerts import Decision
 from kalshi_cli.core.matters import Silence
@@ -20,7 +21,6 @@ from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.alerting import MAX_WAITING, AlertBook
 from kalshi_cli.store.base import Halt, RunGroup
 from kalshi_cli.store.pause import pause, unpause
-from kalshi_cli.units import Ts, cents, contracts
 
 Open = Callable[..., AlertDesk]
 

@@ -9,13 +9,7 @@ import httpx
 import pytest
 from virtual import TICKER, Virtual
 
-from kalshi_cli.core.amends import is_amend_open
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import amend
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.amend import Change
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     NotFoundError,
@@ -23,8 +17,14 @@ from kalshi_cli.errors import (
     RefusedError,
     UsageError,
 )
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.core.amends import is_amend_open
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk import amend
+from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.desk.amend import Change
 from kalshi_cli.store.base import Halt
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts, dollars
 
 
 def change(virtual: Virtual, order_id: str, limits: Limits | None = None, **wanted: Any) -> Order:

@@ -12,12 +12,12 @@ import pytest
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.messages import Command, Intent, Place
 from kalshi_cli.core.model import ASK, BID, Tif, TradingState
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Ts, cents, contracts
 
 LIMITS = Limits(min_edge=None, cooldown_after_loss_ms=0)
 

@@ -10,7 +10,8 @@ from typing import Any
 from trade_run import PLAN, Bidder, Broken
 from virtual import T0, TICKER
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     BookSnapshot,
@@ -33,7 +34,6 @@ from kalshi_cli.desk.backtest import BacktestReport, backtest
 from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, dollars
 
 MARKET = Market(
     ticker=TICKER,

@@ -9,12 +9,7 @@ import httpx
 import pytest
 from virtual import ASK, OTHER, TICKER, Virtual, ticket
 
-from kalshi_cli.core.messages import Effect, OrderChanged, StateChanged, SubmitOrder
-from kalshi_cli.core.model import BID, OrderStatus, Tif, TradingState
-from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import batch
-from kalshi_cli.desk.batch import Line, Outcome
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     ExitCode,
@@ -25,8 +20,13 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.base.units import Price, cents, contracts, dollars
+from kalshi_cli.core.messages import Effect, OrderChanged, StateChanged, SubmitOrder
+from kalshi_cli.core.model import BID, OrderStatus, Tif, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk import batch
+from kalshi_cli.desk.batch import Line, Outcome
 from kalshi_cli.store.base import Halt
-from kalshi_cli.units import Price, cents, contracts, dollars
 
 PATH = "/trade-api/v2/portfolio/events/orders/batched"
 

@@ -11,6 +11,8 @@ import pytest
 from virtual import TICKER, Virtual, ticket
 from virtual_loop import Loop, Quoter
 
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.messages import Effect, Intent, Place, StateChanged, SubmitOrder, Tick
 from kalshi_cli.core.model import BID, FeeSchedule, OrderStatus, Tif, TradingState
 from kalshi_cli.core.state import Limits, View
@@ -19,10 +21,8 @@ from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import TRIES, Aloud, OrderDesk
-from kalshi_cli.errors import RefusedError
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import cents, contracts
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import httpx
 import pytest
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual, ticket
 
+from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError
+from kalshi_cli.base.units import Ts, cents, contracts, dollars
 from kalshi_cli.core.model import ASK, BID, Order
 from kalshi_cli.desk.cancel import Scope, cancel_orders
 from kalshi_cli.desk.kill import KillSwitch, Outcome, on_the_way
-from kalshi_cli.errors import CredentialsError, OutcomeUnknownError
 from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions
-from kalshi_cli.units import Ts, cents, contracts, dollars
 
 
 @pytest.fixture

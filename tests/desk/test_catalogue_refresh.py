@@ -11,17 +11,17 @@ import pytest
 from long_listing import ListingTransport, LongListing, market_body
 from virtual import OTHER, TICKER, Virtual
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import InstanceError, UnreachableError, UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.config import Config, load
 from kalshi_cli.desk import catalogue
 from kalshi_cli.desk.catalogue import Refresh, catalogue_path, open_catalogue, refresh, search
 from kalshi_cli.desk.listing import EventQuery, MarketQuery
 from kalshi_cli.desk.market_search import choose, choose_events, choose_series
-from kalshi_cli.errors import InstanceError, UnreachableError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.entries import Catalogue, Kind, Narrow
 from kalshi_cli.store.lock import lock
-from kalshi_cli.units import ONE_DOLLAR, Ts
 
 NOW = Ts(1_780_000_000_000)
 MARKETS = 3_200

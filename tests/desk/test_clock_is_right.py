@@ -8,8 +8,8 @@ import httpx
 import pytest
 from virtual import Virtual
 
+from kalshi_cli.base.errors import CredentialsError
 from kalshi_cli.desk import health
-from kalshi_cli.errors import CredentialsError
 
 
 def shift(virtual: Virtual, ahead_s: float) -> None:

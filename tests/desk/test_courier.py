@@ -12,19 +12,19 @@ import pytest
 from alert_desk import PHONE, T0, TAKEN, AlertDesk, Sinks
 from served import eventually
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.desk.courier import FLATTEN_AGAIN_S, Courier
 from kalshi_cli.desk.halts import resume
-from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.base import BY_ALERT
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
 
 
 class Beside:

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import pytest
 from virtual import TICKER, Virtual
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Intent, Message, Place, Tick
 from kalshi_cli.core.model import BID, OrderStatus
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.decision import Decision
-from kalshi_cli.errors import RefusedError
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import run
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Ts, cents, contracts
 
 
 class Thinker(Strategy):

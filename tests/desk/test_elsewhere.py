@@ -6,11 +6,11 @@ import httpx
 from virtual import OTHER, TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.core.messages import Denied, Place, Tick
 from kalshi_cli.core.model import BID
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.score import Score
-from kalshi_cli.units import Price, cents, contracts, dollars
 
 LOSS = Limits(min_edge=None, max_daily_loss=dollars(10))
 

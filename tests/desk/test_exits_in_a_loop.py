@@ -10,12 +10,12 @@ import pytest
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import Qty, cents, contracts, dollars
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.errors import KalshiError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Qty, cents, contracts, dollars
 
 LIMITS = Limits(min_edge=None, stop_loss_pct=50, cooldown_after_loss_ms=600_000)
 

@@ -12,12 +12,12 @@ import pytest
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.messages import OrderState
 from kalshi_cli.core.model import ASK, Order, OrderStatus, Tif, TradingState
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.units import cents, contracts
 
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
 MARGIN_S = NEVER_ARRIVED_MARGIN_MS / 1000

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 from virtual import Virtual
 
+from kalshi_cli.base.units import cents
 from kalshi_cli.core.messages import FillBooked
 from kalshi_cli.core.model import BID, OrderStatus
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.units import cents
 
 
 def test_an_order_whose_fill_another_program_booked_does_not_rest_on_file_for_ever(tmp_path: Path) -> None:

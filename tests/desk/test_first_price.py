@@ -6,10 +6,10 @@ import pytest
 from talk_stage import answered
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import quotes
-from kalshi_cli.errors import RefusedError
-from kalshi_cli.units import cents, contracts, dollars
 
 
 @pytest.fixture

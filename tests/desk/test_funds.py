@@ -10,16 +10,10 @@ import httpx
 import pytest
 from virtual import T0, Virtual
 
+from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
+from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.desk import funds
-from kalshi_cli.errors import (
-    ExchangeError,
-    OutcomeUnknownError,
-    RefusedError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, SimOptions
-from kalshi_cli.units import Ts, dollars
 
 OURS = "11111111-2222-4333-8444-555555555555"
 OTHER_ID = "11111111-2222-4333-8444-666666666666"

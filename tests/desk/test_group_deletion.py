@@ -6,9 +6,9 @@ import httpx
 import pytest
 from virtual import Virtual
 
-from kalshi_cli.errors import NotFoundError, OutcomeUnknownError
+from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
+from kalshi_cli.base.units import contracts
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.units import contracts
 
 
 def test_a_delete_that_happened_without_an_answer_is_done_when_the_group_is_gone(virtual: Virtual) -> None:

@@ -11,6 +11,7 @@ import pytest
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import (
     Command,
@@ -32,7 +33,6 @@ from kalshi_cli.runner import pump
 from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Qty, cents, contracts, dollars
 
 HALTED, REDUCING, ACTIVE = TradingState.HALTED, TradingState.REDUCING, TradingState.ACTIVE
 

@@ -13,21 +13,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.halts import gravest, resume, stop
-from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.store.base import NO_HALT, PAUSED, Halt
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Ts
 
 CLOCK = SystemClock()
 HOLD = """
 import signal, sys, time
 from pathlib import Path
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
 if sys.argv[2] == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

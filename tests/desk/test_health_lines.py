@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Verdict
 from kalshi_cli.desk import health
 from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.store.alerting import Letter, SinkState
 from kalshi_cli.store.base import Cycle
-from kalshi_cli.units import Ts
 
 NOW = Ts(1_780_000_000_000)
 CYCLE = Cycle(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice, Tick
 from kalshi_cli.core.model import BID
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.hearing import Hearing
-from kalshi_cli.errors import UsageError
-from kalshi_cli.units import Ts, cents
 
 T0 = Ts(1_780_000_000_000)
 BTC, ETH = (SpotPrice(T0, coin, 80_000_0000, "coinbase", 1) for coin in ("BTC", "ETH"))

@@ -10,15 +10,15 @@ import httpx
 import pytest
 from virtual import OTHER, TICKER, Virtual, ticket
 
+from kalshi_cli.base.errors import OutcomeUnknownError, RefusedError, UsageError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model import BID, OrderStatus
 from kalshi_cli.core.orders import DUPLICATE_ID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.batch import Line
-from kalshi_cli.errors import OutcomeUnknownError, RefusedError, UsageError
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.units import cents, contracts
 
 HOUR_S = 3_600
 

@@ -21,7 +21,9 @@ from served import eventually
 from trade_run import NO_EDGE, Bidder, Run
 from virtual import TICKER, Virtual
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import KalshiError, StateError
+from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
 from kalshi_cli.core.book_watch import ACCOUNT_AGE_MS
 from kalshi_cli.core.messages import (
     Alert,
@@ -42,7 +44,6 @@ from kalshi_cli.core.model import ASK, BID, OrderStatus, Settlement, TradingStat
 from kalshi_cli.core.state import View
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.desk.summary import Summary
-from kalshi_cli.errors import KalshiError, StateError
 from kalshi_cli.ops.heartbeat import Heartbeat
 from kalshi_cli.ops.logs import LOG, LineFile, Log
 from kalshi_cli.ops.metrics import Metrics
@@ -51,7 +52,6 @@ from kalshi_cli.ops.tables import DAYS, TRADES, Tables
 from kalshi_cli.store.base import BY_ALERT, PAUSED, Halt
 from kalshi_cli.store.pause import pause
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
 

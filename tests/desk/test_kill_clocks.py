@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from virtual import KEY, TICKER, Virtual
 
-from kalshi_cli.clock import ShiftedClock
+from kalshi_cli.base.clock import ShiftedClock
 from kalshi_cli.core.model import BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome

@@ -9,16 +9,16 @@ import httpx
 import pytest
 from virtual import DAY_MS, OTHER, TICKER, Virtual
 
+from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
-from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.units import cents, contracts
 
 
 def lose(virtual: Virtual, **changes: Any) -> Order:

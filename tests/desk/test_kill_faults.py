@@ -10,13 +10,13 @@ import httpx
 import pytest
 from virtual import TICKER, Virtual, ticket
 
+from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
-from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.units import cents, contracts, dollars
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model import BID, Order, OrderStatus
 from kalshi_cli.desk.kill import Outcome
 from kalshi_cli.exchange.wire.quotes import Quote
-from kalshi_cli.units import Ts, cents, contracts
 
 CLEAN = Outcome(canceled=1, remaining_orders=(), is_verified=True, seconds=1.0)
 ORDER = Order(

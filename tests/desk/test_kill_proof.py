@@ -8,12 +8,12 @@ import httpx
 import pytest
 from virtual import OTHER, TICKER, Virtual
 
+from kalshi_cli.base.errors import NoAnswerError, OutcomeUnknownError
+from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model import ASK, BID, Order
 from kalshi_cli.desk.cancel import Scope, cancel_orders, has_caught_up
 from kalshi_cli.desk.kill import KillSwitch, Outcome
-from kalshi_cli.errors import NoAnswerError, OutcomeUnknownError
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.units import contracts
 
 NOT_FOUND = b'{"error": {"code": "not_found", "message": "not found"}}'
 HIDDEN = b'{"orders": [], "cursor": ""}'

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kalshi_cli.clock import ManualClock, ShiftedClock
+from kalshi_cli.base.clock import ManualClock, ShiftedClock
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import Tick
 from kalshi_cli.desk.decision import Decision
-from kalshi_cli.errors import RefusedError
-from kalshi_cli.units import Ts
 
 
 def test_a_sleep_of_the_host_makes_a_decision_late_although_the_monotonic_clock_stood_still() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.units import contracts
 from kalshi_cli.core.messages import FillBooked
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.units import contracts
 
 
 @pytest.mark.parametrize("minutes", [0.5, 5, 55])

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from virtual import KEY, TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import contracts, dollars
 from kalshi_cli.core.model import ASK
-from kalshi_cli.units import contracts, dollars
 
 
 def lock(virtual: Virtual) -> int:

@@ -10,15 +10,15 @@ import pytest
 from test_trade import Run
 from virtual import DAY_MS, T0, TICKER, Virtual
 
+from kalshi_cli.base.errors import KalshiError, UnreachableError
+from kalshi_cli.base.units import Qty, Ts, contracts
 from kalshi_cli.core.messages import Command, GroupChange, Message
 from kalshi_cli.core.model import Market, OrderStatus
 from kalshi_cli.core.state import State
 from kalshi_cli.desk.groups import RunGroups
-from kalshi_cli.errors import KalshiError, UnreachableError
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import MarketSpec, SimOptions
 from kalshi_cli.store.base import RunGroup
-from kalshi_cli.units import Qty, Ts, contracts
 
 FAR = "KXSIM-26JUN-T9"
 FIFTY = contracts(50)

@@ -9,15 +9,15 @@ import pytest
 from trade_run import Run
 from virtual import TICKER, Virtual, ticket
 
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.messages import MarketLocks, Message, SubmitOrder, Tick
 from kalshi_cli.core.model import Order, OrderStatus, Tif
 from kalshi_cli.desk import amend
 from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.locks import with_locks
-from kalshi_cli.errors import RefusedError
 from kalshi_cli.store.base import MarketLock, MovedError
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts, cents, contracts
 
 HOUR_MS = 3_600_000
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
+from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
 from kalshi_cli.core.model import BID
 from kalshi_cli.core.pnl import parts, total
 from kalshi_cli.core.state import Limits
@@ -15,7 +16,6 @@ from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.sim.listing import NewOrder, SimOptions
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Ts, cents, contracts, dollars
 
 OPTIONS = SimOptions(
     read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS, subaccounts_need_advanced=False

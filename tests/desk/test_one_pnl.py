@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual import DAY_MS, OTHER, T0, TICKER
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, parse_money
 from kalshi_cli.core.model import ASK, BID, Fill, Settlement
 from kalshi_cli.core.pnl import Entry, in_order, parts, total
 from kalshi_cli.desk.news import gained
 from kalshi_cli.desk.portfolio import day_of
 from kalshi_cli.desk.trade_book import TradeBook
 from kalshi_cli.ops.tables import DAYS, Tables
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, parse_money
 
 UTC = ZoneInfo("UTC")
 TRADES = st.lists(

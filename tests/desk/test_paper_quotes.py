@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.units import Qty, cents, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import BookSnapshot, OrderAccepted, Place, SubmitOrder
 from kalshi_cli.core.model import BID
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.paper import load_paper
-from kalshi_cli.units import Qty, cents, contracts, dollars
 
 
 def on_paper(virtual: Virtual) -> Engine:

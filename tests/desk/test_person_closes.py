@@ -8,6 +8,7 @@ import pytest
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
 from kalshi_cli.core.state import Limits, View
@@ -15,7 +16,6 @@ from kalshi_cli.desk import close
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.spike import Spike
-from kalshi_cli.units import cents, contracts
 
 LIMITS = Limits()
 """With an edge asked for."""

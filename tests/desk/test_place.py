@@ -9,14 +9,7 @@ import httpx
 import pytest
 from virtual import OTHER, T0, TICKER, Virtual, ticket
 
-from kalshi_cli.core.messages import Alert, OrderChanged, OrderState, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
-from kalshi_cli.core.orders import OWN_ID
-from kalshi_cli.core.state import Limits
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.desk.place import RESOLVE_S, Aloud
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     ExitCode,
@@ -28,10 +21,17 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.base.units import Money, Price, cents, contracts, dollars
+from kalshi_cli.core.messages import Alert, OrderChanged, OrderState, SubmitOrder
+from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
+from kalshi_cli.core.orders import OWN_ID
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.desk.place import RESOLVE_S, Aloud
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.store.base import PAUSED, Halt
-from kalshi_cli.units import Money, Price, cents, contracts, dollars
 
 
 def lose_reply(request: httpx.Request) -> None:

@@ -10,15 +10,15 @@ import pytest
 from virtual import T0, TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.errors import ExchangeError, StateError
+from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.execution import match
 from kalshi_cli.core.messages import OrderChanged
 from kalshi_cli.core.model import OrderStatus
 from kalshi_cli.desk.execution import read
 from kalshi_cli.desk.journal import Journal
-from kalshi_cli.errors import ExchangeError, StateError
 from kalshi_cli.store import sqlite
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts, cents
 
 
 def listened(virtual: Virtual, decided_s: Callable[[], float | None] = lambda: None) -> None:

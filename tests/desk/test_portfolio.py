@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual import DAY_MS, OTHER, TICKER, Virtual
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core import pnl
 from kalshi_cli.core.model import (
     ASK,
@@ -29,7 +30,6 @@ from kalshi_cli.core.pnl import fold, total
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.portfolio import KEYS, Portfolio, day_of, day_start
 from kalshi_cli.sim.listing import NewOrder
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 
 
 def open_market(ticker: str) -> Market:

@@ -7,14 +7,7 @@ import pytest
 from talk_stage import accepted, answered, wanted
 from virtual import TICKER, Virtual
 
-from kalshi_cli.core.model import Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits
-from kalshi_cli.desk import quotes
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.desk.kill import KillSwitch
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     ExchangeError,
     HaltedError,
     KalshiError,
@@ -22,8 +15,15 @@ from kalshi_cli.errors import (
     RefusedError,
     UnreachableError,
 )
+from kalshi_cli.base.units import cents, contracts, dollars
+from kalshi_cli.core.model import Order, OrderStatus, TradingState
+from kalshi_cli.core.state import Limits
+from kalshi_cli.desk import quotes
+from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.desk.cancel import Scope
+from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.desk.kill import KillSwitch
 from kalshi_cli.store.base import Halt
-from kalshi_cli.units import cents, contracts, dollars
 
 
 def lose_reply(request: httpx.Request) -> None:

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from virtual import Virtual
 
+from kalshi_cli.base.errors import HaltedError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.desk import raw
-from kalshi_cli.errors import HaltedError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.exchange.wire.base import WireError
 
 

@@ -15,10 +15,11 @@ from talk_stage import CLOSE, COLLECTION, Reference, answered, legs, proposed, w
 from virtual import KEY, OTHER, TICKER
 from whole_exchange import Stage
 
+from kalshi_cli.base.errors import HaltedError, KalshiError
+from kalshi_cli.base.units import cents, dollars
 from kalshi_cli.core.checks import Breach, Verdict
 from kalshi_cli.core.drift import missing
 from kalshi_cli.desk.schema import Examination, examine
-from kalshi_cli.errors import HaltedError, KalshiError
 from kalshi_cli.exchange import schema
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.schema import SAMPLES, Sample
@@ -26,7 +27,6 @@ from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.wire.base import witnessed
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.units import cents, dollars
 
 BY_ROUTE = {sample.route: sample for sample in SAMPLES}
 KNOWN = schema.known_fields()

@@ -12,6 +12,7 @@ from trade_run import PLAN
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.amends import is_amend_open
 from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Intent, Place
@@ -21,7 +22,6 @@ from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.score import Score, StrategyPart
 from kalshi_cli.desk.summary import summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars
 
 
 class Once(Strategy):

@@ -12,16 +12,16 @@ import pytest
 from test_account import intend
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
+from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
+from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Filled, Intent, Place, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, OrderStatus, Tif
 from kalshi_cli.core.state import Limits, View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
-from kalshi_cli.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import ONE_DOLLAR, Ts, cents, contracts
 
 
 class Start:

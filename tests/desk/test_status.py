@@ -10,16 +10,16 @@ import pytest
 from trade_run import NO_EDGE, Run
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.errors import UnreachableError
+from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts
 from kalshi_cli.cli.rows.run import status_view
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.messages import Alert, Command, OrderChanged, StateChanged
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
 from kalshi_cli.desk.status import Status, read_status, remarks
-from kalshi_cli.errors import UnreachableError
 from kalshi_cli.store.base import Cycle, RunGroup
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
-from kalshi_cli.units import Money, Ts, cents, contracts, format_ts
 
 
 def status(virtual: Virtual) -> Status:

@@ -9,6 +9,8 @@ import pytest
 from trade_run import Bidder, Broken, Many, Run
 from virtual import OTHER, T0, TICKER, Virtual
 
+from kalshi_cli.base.errors import HaltedError, StateError, UnreachableError
+from kalshi_cli.base.units import Money, cents, contracts, dollars
 from kalshi_cli.core.messages import (
     Command,
     Message,
@@ -22,11 +24,9 @@ from kalshi_cli.core.model import (
 )
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.errors import HaltedError, StateError, UnreachableError
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies.base import StrategyParams
-from kalshi_cli.units import Money, cents, contracts, dollars
 
 
 def test_a_duration_ends_the_run(virtual: Virtual) -> None:

@@ -10,12 +10,7 @@ from test_account import intend
 from trade_run import Run
 from virtual import T0, Virtual
 
-from kalshi_cli.core.messages import Message, OrderChanged
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.desk.signals import StopSignals, after_a_run
-from kalshi_cli.desk.status import Status, read_status, remarks
-from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExitCode,
     HaltedError,
@@ -25,6 +20,11 @@ from kalshi_cli.errors import (
     TerminatedError,
     UnreachableError,
 )
+from kalshi_cli.core.messages import Message, OrderChanged
+from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.desk.signals import StopSignals, after_a_run
+from kalshi_cli.desk.status import Status, read_status, remarks
+from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting
 from kalshi_cli.store.base import Cycle
 
 CAUSES = {

@@ -10,6 +10,8 @@ import pytest
 from trade_run import Many, Run
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.errors import HaltedError, OutcomeUnknownError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import (
     Alert,
     Command,
@@ -23,12 +25,10 @@ from kalshi_cli.core.model import (
 )
 from kalshi_cli.desk.halts import refuse_to_start
 from kalshi_cli.desk.trade import Reported
-from kalshi_cli.errors import HaltedError, OutcomeUnknownError
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.strategies.base import StrategyParams
-from kalshi_cli.units import Ts
 
 
 def paused(virtual: Virtual, reason: str = "lunch") -> None:

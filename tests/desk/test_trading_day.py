@@ -10,18 +10,18 @@ import msgspec
 import pytest
 from virtual import OTHER, TICKER, Virtual
 
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.day import DayCount
 from kalshi_cli.core.messages import Place, Tick
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, TradingState
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.portfolio import day_start
-from kalshi_cli.errors import RefusedError
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from alert_desk import EVERYTHING, PHONE, T0, AlertDesk
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.matters import RESUMED_MS
 from kalshi_cli.core.messages import FillBooked, SettlementBooked
@@ -18,7 +19,6 @@ from kalshi_cli.core.model import ASK, BID, Fill, Settlement, Side, TradingState
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.pause import pause
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 
 Open = Callable[..., AlertDesk]
 DAY_MS = 86_400_000

@@ -13,7 +13,8 @@ import pytest
 from long_listing import ListingTransport, LongListing, market_body
 from virtual import TICKER, Virtual
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
@@ -30,7 +31,6 @@ from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
 from kalshi_cli.desk.watch import PATIENCE_MS, POLL_S, Board, Line, Polled
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts
 
 NOW = Ts(1_780_000_000_000)
 ONE: Market = read_market(msgspec.json.encode({"market": market_body(1)}))

@@ -13,16 +13,16 @@ import msgspec
 import pytest
 from virtual import T0, TICKER, Virtual
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.hooks import Asked
 from kalshi_cli.core.messages import Alert, Effect, Intent, Tick
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.state import Limits, State, View
 from kalshi_cli.desk.watchdog import BREAK_IN, Watchdog, withdraw
-from kalshi_cli.errors import StateError
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Ts
 
 LIMIT_S = 0.1
 

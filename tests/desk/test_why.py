@@ -6,6 +6,7 @@ import os
 
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.units import Ts, cents, contracts, format_ts
 from kalshi_cli.core.controls import min_edge
 from kalshi_cli.core.messages import Alert, Denied, OrderChanged, Place
 from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
@@ -14,7 +15,6 @@ from kalshi_cli.desk.status import read_status
 from kalshi_cli.desk.why import Funnel, funnel
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
-from kalshi_cli.units import Ts, cents, contracts, format_ts
 
 HOUR_MS = 3_600_000
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from virtual import TICKER, Virtual
 
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.messages import (
     Command,
     Intent,
@@ -25,7 +26,6 @@ from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import Session
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Ts, cents, contracts
 
 NO_EDGE = Limits(min_edge=None)
 PLAN = Plan(

@@ -26,9 +26,9 @@ from fault_proxy import Action, Fault, fault_proxy
 from ping_receiver import Receiver, receiving
 from served import ME, TWO_SIDED, Served, served, set_variables
 
-from kalshi_cli import text
+from kalshi_cli.base import text
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.main import main
-from kalshi_cli.clock import SystemClock
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.lock import lock
 

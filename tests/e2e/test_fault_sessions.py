@@ -14,16 +14,16 @@ import pytest
 from virtual import DAY_MS, T0, TICKER, Virtual
 from virtual_loop import Loop
 
-from kalshi_cli.clock import ManualClock, ShiftedClock
+from kalshi_cli.base.clock import ManualClock, ShiftedClock
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts, parse_ts
 from kalshi_cli.core.messages import ExchangeChange, Filled, Tick
 from kalshi_cli.core.model import ASK, BID, OrderStatus
 from kalshi_cli.desk.status import read_status
-from kalshi_cli.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, cents, contracts, parse_ts
 
 
 def down(_request: httpx.Request) -> httpx.Response | None:

@@ -16,9 +16,9 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import ME, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
 from test_signals import written
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model import BID, TradingState
-from kalshi_cli.errors import ExitCode
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import write_halt_file
 
@@ -26,7 +26,7 @@ MANY = """
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import BID
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.base.units import cents, contracts
 
 
 class Many(Strategy):

@@ -21,7 +21,7 @@ QUOTER = """
 from kalshi_cli.core.messages import Place
 from kalshi_cli.core.model import BID
 from kalshi_cli.strategies.base import Strategy
-from kalshi_cli.units import cents, contracts
+from kalshi_cli.base.units import cents, contracts
 
 
 class Quoter(Strategy):

@@ -10,10 +10,10 @@ import pytest
 from virtual import DAY_MS, TICKER, Virtual
 from virtual_loop import Loop
 
+from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, format_ts
 from kalshi_cli.core.model import ASK, OrderStatus
-from kalshi_cli.errors import OutcomeUnknownError
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS
-from kalshi_cli.units import ONE_DOLLAR, Ts, contracts, format_ts
 
 HOUR_MS = 3_600_000
 AS_OF = "/trade-api/v2/exchange/user_data_timestamp"

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from scripted_server import HANG, NOW, ScriptedServer, Step
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.signing import Signer

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from kalshi_cli.units import Ts, format_ts
+from kalshi_cli.base.units import Ts, format_ts
 
 Answer = dict[str, Any] | int | Exception | Callable[[httpx.Request], Any]
 ROOT = "/trade-api/v2"

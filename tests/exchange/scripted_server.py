@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 NOW = Ts(1_781_159_360_000)
 """When the tests take place, for the clocks they move by hand."""

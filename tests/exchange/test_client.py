@@ -14,10 +14,8 @@ import msgspec
 import pytest
 from scripted_server import DROP, HANG, NOW, Reply
 
-from kalshi_cli.clock import SystemClock
-from kalshi_cli.core.messages import OrderAccepted
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
-from kalshi_cli.errors import (
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import (
     ConfigError,
     CredentialsError,
     ExchangeError,
@@ -29,6 +27,9 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.core.messages import OrderAccepted
+from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
 from kalshi_cli.exchange import rest
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import RateLimiter
@@ -36,7 +37,6 @@ from kalshi_cli.exchange.rest import Timeouts
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.units import Price, Qty, Ts
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.core.messages import Filled, OrderState
 from kalshi_cli.core.model import BID, Fill, Order, OrderStatus
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS, no_later
-from kalshi_cli.units import Money, Ts, cents, contracts
 
 HOUR_MS = 3_600_000
 NOW = Ts(1_780_000_000_000)

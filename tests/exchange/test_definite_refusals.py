@@ -9,15 +9,15 @@ import msgspec
 import pytest
 from scripted_server import NOW, Reply
 
+from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError
+from kalshi_cli.base.units import Money, Price, Qty, dollars
 from kalshi_cli.core.messages import CancelFailed, OrderAccepted, OrderRejected, OrderUnknown
 from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
 from kalshi_cli.core.orders import ID_TAKEN
-from kalshi_cli.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.replies import is_definite
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import Money, Price, Qty, dollars
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from virtual import OTHER, TICKER, Virtual, ticket
 
+from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model import ASK, Market, OrderStatus
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import WireError
-from kalshi_cli.units import Ts, cents, contracts
 
 Read = Callable[[KalshiClient], Any]
 

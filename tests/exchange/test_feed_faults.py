@@ -18,7 +18,8 @@ from scripted_rest import ScriptedRest, market_body
 from scripted_ws import ScriptedWs, wait_until
 from wsproto.utilities import LocalProtocolError
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import BookCheck, BookDelta, BookSnapshot, FeedGap, FeedState, MarketChange, Message, Tick
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import CHECK_EVERY_S, MAX_LAG_MS, MOST_CHECKED, TURN_S, LiveFeed
@@ -28,7 +29,6 @@ from kalshi_cli.exchange.stream.framing import Framing, FramingError
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.stream.subscriptions import Sequencer
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.units import Ts
 
 NOW = Ts(5_000)
 DAY_MS = 86_400_000

@@ -9,12 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scripted_server import NOW, Reply
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError
+from kalshi_cli.base.units import Price, Qty, parse_ts
 from kalshi_cli.core.messages import OrderAccepted
 from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.errors import KalshiError, OutcomeUnknownError
 from kalshi_cli.exchange.their_clock import TheirClock, moment
-from kalshi_cli.units import Price, Qty, parse_ts
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555", ticker="KXTEST-26NOV20-T1.5", side=BID, price=Price(4700),

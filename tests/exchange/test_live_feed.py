@@ -12,7 +12,9 @@ import pytest
 from scripted_rest import ScriptedRest, market_body
 from scripted_ws import ScriptedWs, wait_until
 
-from kalshi_cli.clock import Clock, ManualClock, SystemClock
+from kalshi_cli.base.clock import Clock, ManualClock, SystemClock
+from kalshi_cli.base.errors import CredentialsError, UnreachableError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
@@ -25,14 +27,12 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus, TradingState
-from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS
 from kalshi_cli.exchange.feed import LiveFeed
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.units import Ts
 
 NOW = Ts(1_781_159_360_000)
 OPEN = Ts(NOW - 3_600_000)

@@ -10,13 +10,13 @@ import pytest
 from scripted_rest import order_body
 from scripted_server import NOW, Reply
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import OutcomeUnknownError, UnreachableError
+from kalshi_cli.base.text import conceal
+from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.messages import OrderUnknown
 from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.errors import OutcomeUnknownError, UnreachableError
 from kalshi_cli.exchange.rest import Timeouts
-from kalshi_cli.text import conceal
-from kalshi_cli.units import cents, contracts
 
 ORDER = Order(
     client_order_id="mine", ticker="A", side=BID, price=cents(47), qty=contracts(10),

@@ -9,9 +9,7 @@ import msgspec
 import pytest
 from scripted_server import DROP, HANG, NOW, Reply
 
-from kalshi_cli.core.messages import CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
-from kalshi_cli.core.model import BID, Order, OrderStatus, StpMode
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     HaltedError,
     NotFoundError,
@@ -20,8 +18,10 @@ from kalshi_cli.errors import (
     UnreachableError,
     UsageError,
 )
+from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.core.messages import CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
+from kalshi_cli.core.model import BID, Order, OrderStatus, StpMode
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.units import Price, Qty, Ts
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",

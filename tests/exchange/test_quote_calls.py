@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.core.model import MveLeg
-from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
 from kalshi_cli.exchange.wire import quotes as wire_quotes
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.quotes import NewRfq
-from kalshi_cli.units import Money, Price, Qty, cents, contracts, dollars
 
 QUOTE = {
     "id": "q1",

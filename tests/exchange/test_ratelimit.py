@@ -8,8 +8,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scripted_server import NOW
 
-from kalshi_cli.clock import ManualClock
-from kalshi_cli.errors import RateLimitedError
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
 from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
 

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from scripted_server import DROP, HANG, NOW, Reply
 
+from kalshi_cli.base.errors import OutcomeUnknownError, RateLimitedError
+from kalshi_cli.base.units import Price, Qty
 from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
-from kalshi_cli.errors import OutcomeUnknownError, RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Price, Qty
 
 LIVE = Order(
     client_order_id="c1", order_id="their-id", ticker="A", side=BID, price=Price(4700), qty=Qty(1000),

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_server import NOW
 
-from kalshi_cli.clock import ManualClock
-from kalshi_cli.errors import RateLimitedError
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, NUMBERS, QUIET_S, Rank, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.store.shared import SharedNumbers
@@ -205,8 +205,8 @@ def test_processes_share_it_too(tmp_path: Path) -> None:
     """Three processes take what they can at once: together one bucket, and not three."""
     script = (
         "import sys, pathlib\n"
-        "from kalshi_cli.clock import SystemClock\n"
-        "from kalshi_cli.errors import RateLimitedError\n"
+        "from kalshi_cli.base.clock import SystemClock\n"
+        "from kalshi_cli.base.errors import RateLimitedError\n"
         "from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter\n"
         "from kalshi_cli.exchange.wire.account import Allowance, Limits\n"
         "from kalshi_cli.store.shared import SharedNumbers\n"

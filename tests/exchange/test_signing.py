@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from scripted_server import NOW
 
-from kalshi_cli.clock import ManualClock
-from kalshi_cli.errors import CredentialsError
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import CredentialsError
 from kalshi_cli.exchange.signing import Signer, load_key
 
 PATH = "/trade-api/v2/portfolio/balance"

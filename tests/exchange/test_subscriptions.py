@@ -9,6 +9,7 @@ from conformance import SPECS, check_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import (
     BookDelta,
@@ -22,7 +23,6 @@ from kalshi_cli.core.messages import (
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
 from kalshi_cli.exchange.stream.subscriptions import MARKET_CHANNELS, Sequencer, recorded_frames
 from kalshi_cli.feeds.recording import decode_line, read_lines
-from kalshi_cli.units import Ts, contracts
 
 NOW = Ts(5_000)
 CAPTURES = Path(__file__).parents[2].parent / "shared" / "data" / "ws"

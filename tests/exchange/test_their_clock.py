@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.clock import ManualClock
-from kalshi_cli.errors import KalshiError, NoAnswerError, RateLimitedError
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import KalshiError, NoAnswerError, RateLimitedError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Ts
 
 NOW = Ts(1_780_000_000_000)
 

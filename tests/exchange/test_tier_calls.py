@@ -9,11 +9,11 @@ import httpx
 import pytest
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
+from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents
 from kalshi_cli.core.model import ASK, BID, Candle, MarketDetails, OrderStatus
-from kalshi_cli.errors import NotFoundError, UsageError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import ONE_DOLLAR, Ts, cents
 
 MINUTE = 60_000
 HISTORY = SimOptions(

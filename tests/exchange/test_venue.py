@@ -13,7 +13,9 @@ import pytest
 from scripted_rest import ScriptedRest, fill_body, order_body
 from scripted_ws import ScriptedWs, wait_until
 
-from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.base.clock import ManualClock, SystemClock
+from kalshi_cli.base.errors import CredentialsError, UnreachableError
+from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, parse_ts
 from kalshi_cli.core.messages import (
     AccountSnapshot,
     AccountUnread,
@@ -38,13 +40,11 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import BID, CENT_GRID, Market, MarketStatus, Order, OrderStatus
-from kalshi_cli.errors import CredentialsError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.exchange.venue import LiveVenue
-from kalshi_cli.units import Money, Qty, Ts, cents, contracts, parse_ts
 
 NOW = parse_ts("2026-06-11T06:30:00Z")
 MINE = Order(

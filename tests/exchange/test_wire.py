@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_ts
 from kalshi_cli.core.messages import BookSnapshot, OrderAccepted, PublicTrade
 from kalshi_cli.core.model import (
     ASK,
@@ -36,7 +37,6 @@ from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.replies import read_refusal
-from kalshi_cli.units import Money, Price, Qty, Ts, parse_ts
 
 NOW = Ts(1_781_159_360_000)
 SHARED = Path(__file__).parents[2].parent / "shared"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
@@ -33,7 +34,6 @@ from kalshi_cli.exchange.stream.frames import (
     to_message,
 )
 from kalshi_cli.exchange.wire import scalars
-from kalshi_cli.units import Price, Qty, Ts
 
 RECV = Ts(1_781_159_490_000)
 SHARED = Path(__file__).parents[2].parent / "shared"

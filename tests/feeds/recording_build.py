@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.messages import Message
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import FrameDecoder, Replay
-from kalshi_cli.units import Ts, format_ts
 
 T0 = Ts(1_780_000_000_000)
 """When the exchange sends the first delta of a test."""

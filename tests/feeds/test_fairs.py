@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import eventually
 
-from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.base.clock import ManualClock, SystemClock
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_ts
 from kalshi_cli.core.messages import FairValue
 from kalshi_cli.feeds import fairs
 from kalshi_cli.feeds.fair_sources import age_of, argv_of, read_file, run_command
@@ -29,7 +30,6 @@ from kalshi_cli.feeds.fairs import (
     probability,
     read_table,
 )
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_ts
 
 NOW = Ts(1_780_000_000_000)
 UNTIL = "2026-06-01T00:00:00Z"

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import eventually
 
-from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.base.clock import ManualClock, SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import NewsSignal
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.feeds import signals
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.signals import MAX_LINE, Piped, SignalReader, Tail, read_signal
-from kalshi_cli.units import Ts
 
 NOW = Ts(1_780_000_000_000)
 USUAL: dict[str, Any] = {"id": "a-1", "ticker": "KXFED-26DEC-T4", "side": "yes", "confidence": 0.6, "text": "It rains."}

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polymarket_build import OTHER, TOKEN, book, market
 
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.polymarket import hear, read_best, read_token
 from kalshi_cli.feeds.venue_map import MOST_PAIRS, Pair, read_map
-from kalshi_cli.units import Ts, cents, contracts
 
 HEADING = "ticker,polymarket,side\n"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from recording_build import T0, Tape
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Money, Qty, Ts, contracts, dollars, format_ts
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.state import Limits, View
@@ -20,7 +21,6 @@ from kalshi_cli.desk.trade import Plan
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording import decode_line
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.units import Money, Qty, Ts, contracts, dollars, format_ts
 
 PLAN = Plan(
     run_id="run-1", pid=1, strategy="taker", env="sim", mode="backtest", words="a test", markets=1,

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 from recording_build import T0, TICKER, Tape, play
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
@@ -27,11 +29,9 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import ASK, CENT_GRID, Family, FeeSchedule, Market, MarketStatus
-from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds.recorder import FLUSH_S, Recorder
 from kalshi_cli.feeds.recording import decode_line, read_lines
 from kalshi_cli.feeds.replay import MAX_HELD
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts
 
 DELTA = b'{"type":"orderbook_delta","sid":2,"seq":%d,"msg":{"side":"yes",  "ts_ms":%d,"price_dollars":"0.4000",'
 DELTA += b'"delta_fp":"1.00","market_ticker":"KXA-26MAY01-T1"}}'

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_build import T0, TICKER, Tape, new_decoder, play
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import (
     BookDelta,
@@ -28,11 +30,9 @@ from kalshi_cli.core.messages import (
     Tick,
 )
 from kalshi_cli.core.model import CENT_GRID, MarketStatus
-from kalshi_cli.errors import UsageError
 from kalshi_cli.feeds import recording
 from kalshi_cli.feeds.replay import LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
 from kalshi_cli.feeds.results import Outcome, read_results
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, cents
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")

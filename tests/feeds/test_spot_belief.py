@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import SpotPrice
 from kalshi_cli.feeds.spot.belief import Belief
-from kalshi_cli.units import Ts
 
 NOW = Ts(1_780_000_000_000)
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.core.messages import SpotPrice
 from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, fixed
-from kalshi_cli.units import Ts, parse_ts
 
 VENUES = (COINBASE, KRAKEN, BINANCE, BINANCE_US)
 BTC, MATIC, BNB = Pair("BTC", "BTC-USD"), Pair("MATIC", "MATIC/USD"), Pair("BNB", "BNBBTC")

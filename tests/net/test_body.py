@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kalshi_cli.clock import SystemClock
-from kalshi_cli.errors import UnreachableError
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest import LONGEST_REPLY, MOST_VALUES
 from kalshi_cli.feeds.spot.coinbase import COINBASE

@@ -15,7 +15,7 @@ import pytest
 from served import eventually
 from wsproto.utilities import generate_accept_token
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.core.messages import FeedState
 from kalshi_cli.exchange.stream import reader
 from kalshi_cli.net.dialing import MOST_ADDRESSES, connect_in_turn

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.ops.notify import Notifier
-from kalshi_cli.units import Ts
 
 METADATA = "http://169.254.169.254/latest/meta-data/"
 HUGE = 256 << 20

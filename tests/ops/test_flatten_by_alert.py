@@ -11,9 +11,9 @@ from served import ME, TWO_SIDED, Served, served, set_variables
 from kalshi_cli import config
 from kalshi_cli.app import App
 from kalshi_cli.app.alerts import flatten
+from kalshi_cli.base.units import dollars
 from kalshi_cli.core.messages import Alert
 from kalshi_cli.core.model import BID
-from kalshi_cli.units import dollars
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from ping_receiver import Received, receiving
 from served import eventually
 
-from kalshi_cli.clock import ManualClock, SystemClock
+from kalshi_cli.base.clock import ManualClock, SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.ops.address import AddressError
 from kalshi_cli.ops.heartbeat import Heartbeat
-from kalshi_cli.units import Ts
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
 

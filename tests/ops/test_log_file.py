@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.text import MASK, conceal
+from kalshi_cli.base.units import Ts
 from kalshi_cli.ops.logs import LOG, LineFile, Log
-from kalshi_cli.text import MASK, conceal
-from kalshi_cli.units import Ts
 
 T0 = Ts(1_780_000_000_000)
 

@@ -18,11 +18,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config_sections import TIERS
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.core.remedies import REMEDIES, remedy_of
 from kalshi_cli.ops.metrics import Metrics, MetricsServer, Reading
-from kalshi_cli.units import Money, Ts
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUNBOOK = SCRIPTS.parent / "runbooks/execution.md"

@@ -24,19 +24,19 @@ from virtual_loop import Loop
 
 from kalshi_cli.app import App
 from kalshi_cli.app.inputs import listening
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.text import redact
+from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.config import Config
 from kalshi_cli.core.messages import FairValue, Message, NewsSignal
 from kalshi_cli.core.model import Market
-from kalshi_cli.errors import KalshiError, UsageError
 from kalshi_cli.feeds.fair_sources import read_file
 from kalshi_cli.feeds.fairs import FairReader
 from kalshi_cli.feeds.signals import SignalReader, Tail
 from kalshi_cli.ops.address import parse_web_address, resolve_here
 from kalshi_cli.ops.web import WebSink
 from kalshi_cli.strategies import registry
-from kalshi_cli.text import redact
-from kalshi_cli.units import Ts, contracts
 
 HOUR_MS, HALF_MS, DAY_MS = 3_600_000, 1_800_000, 86_400_000
 

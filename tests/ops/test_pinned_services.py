@@ -16,7 +16,7 @@ from receivers import PATIENCE_S, Receiver, mail_server, notice, notifier, recei
 from served import eventually
 from test_services import ADDRESSES, in_place_of_theirs
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.ops.address import resolve_here
 from kalshi_cli.ops.pinned import MOST_ANSWER, MOST_SMTP, Call, calling, pin

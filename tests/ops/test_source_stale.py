@@ -16,12 +16,12 @@ from receivers import receiving
 from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, eventually, finish, kalshi, served, start
 from served import set_variables as exported
 
-from kalshi_cli.clock import SystemClock
+from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.source_watch import Source
 from kalshi_cli.store.base import Cycle, pack_sources
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
 
 FAIR = f"{TWO_SIDED},0.42\n"
 """Between the best prices: nothing is traded on it."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.ops.systemd import Supervisor
-from kalshi_cli.units import Ts
 
 PID = 4242
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from kalshi_cli.base.files import OtherKindError, open_own
+from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
 from kalshi_cli.core.model import BID, Fill
-from kalshi_cli.files import OtherKindError, open_own
 from kalshi_cli.ops.tables import DAYS, TRADES, DayRow, Tables, TradeRow
-from kalshi_cli.units import Money, Price, Ts, cents, contracts
 
 T0 = Ts(1_780_000_000_000)
 

@@ -19,12 +19,12 @@ from cryptography.x509.oid import NameOID
 from receivers import BRIEFLY_S, HUGE, PATIENCE_S, nobody, notice, notifier, receiving
 from served import eventually
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Sink
 from kalshi_cli.core.notices import Notice
 from kalshi_cli.ops.delivery import LONGEST_WAIT_S, USUAL_WAIT_S, Delivery, waiting_time
 from kalshi_cli.ops.notify import Notifier
-from kalshi_cli.units import Ts
 
 NOW = Ts(1_795_258_800_000)
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 import proofs.simulate.session as session
+from kalshi_cli.base.units import Money, Price, Qty, cents, contracts
 from kalshi_cli.core import risk
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.core.worst_case import Live, Outcomes, at_worst, event_at_worst
-from kalshi_cli.units import Money, Price, Qty, cents, contracts
 from proofs.limits import Losses, Open, losses, of_event
 from proofs.simulate.plan import ALL_ON
 from proofs.simulate.strategies import Troubled, make

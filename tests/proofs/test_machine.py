@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from virtual import OTHER, TICKER
 
+from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model import ASK, BID, Tif, TradingState
 from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.units import cents, contracts, dollars
 from proofs.machine.examples import run
 from proofs.machine.rules import FAULTS_OF_A_CREATE, Machine
 

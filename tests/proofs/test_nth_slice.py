@@ -8,9 +8,9 @@ import httpx
 import pytest
 from virtual import Virtual
 
+from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model import BID, Tif
 from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.units import cents, contracts, dollars
 from proofs.nth import ending
 from proofs.nth.faults import KINDS, Wires
 from proofs.nth.person import Person, Told

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from kalshi_cli.base.units import Money
 from kalshi_cli.strategies.registry import BUILT_IN
-from kalshi_cli.units import Money
 from proofs.strategies import report, session
 from proofs.strategies.__main__ import chosen
 from proofs.strategies.accounts import parts_agree, stays_inside

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from kalshi_cli import testing
+from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import (
     BookDelta,
@@ -20,7 +21,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import BID, FeeSchedule, Market, Order, OrderStatus, Side
 from kalshi_cli.sim.paper.venue import PaperVenue
-from kalshi_cli.units import Money, Ts, cents, contracts, dollars
 
 T0 = Ts(1_780_000_000_000)
 TICKER = "KXA-1"

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kalshi_cli.base.units import Money, Ts, dollars, parse_price, parse_qty
 from kalshi_cli.core.model import FeeSchedule, Side
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.stream.channels import Connection
-from kalshi_cli.units import Money, Ts, dollars, parse_price, parse_qty
 
 T0 = Ts(1_780_000_000_000)
 DAY = 86_400_000

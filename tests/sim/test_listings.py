@@ -6,12 +6,12 @@ import re
 
 import pytest
 
+from kalshi_cli.base.units import Price, Ts, parse_ts
 from kalshi_cli.core.model import FeeType
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE
 from kalshi_cli.sim.world.families import Listing
 from kalshi_cli.sim.world.listings import SERIES, Catalogue
-from kalshi_cli.units import Price, Ts, parse_ts
 
 MOMENTS = (
     "2026-11-21T19:00:00Z",  # a Saturday, on the hour

@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model import ASK, BID, Side
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import OrderRecord
-from kalshi_cli.units import Price, Qty, Ts
 
 _counter = iter(range(1_000_000_000))
 

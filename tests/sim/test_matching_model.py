@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sim_build import T0, TICKER, make_exchange
 
+from kalshi_cli.base.units import Price, Qty, dollars
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
 from kalshi_cli.sim.amends import Amendment, Amends
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
-from kalshi_cli.units import Price, Qty, dollars
 
 ACCOUNTS = ("alice", "bob", "maker")
 

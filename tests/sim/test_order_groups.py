@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sim_build import ORDERS, T0, Caller, create_body, make_exchange, make_market, order, quote
 from test_sim_journal import killed
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ASK, Tif
 from kalshi_cli.sim.engine import GROUP_WINDOW_MS
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import Ts
 
 GROUPS = "/portfolio/order_groups"
 FAR_TICKER = "KXSIM-26JUN-T9.00"

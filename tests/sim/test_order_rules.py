@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
+from kalshi_cli.base.units import Money, Price, Ts, dollars, format_price
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side, Tif
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import Receipt, Refusal, SimOptions
-from kalshi_cli.units import Money, Price, Ts, dollars, format_price
 
 IOC = {"time_in_force": "immediate_or_cancel"}
 FOK = {"time_in_force": "fill_or_kill"}

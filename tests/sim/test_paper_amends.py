@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from paper_build import T0, Desk, market, told
 
+from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.messages import AmendEnded, AmendOrder, Filled, MarketChange, Message, OrderCanceled, OrderState
 from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, OrderStatus
-from kalshi_cli.units import Qty, Ts, cents, contracts, dollars
 
 S = OrderStatus
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kalshi_cli.base.units import Ts, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Cancel, Effect, Intent, Place, PublicTrade, SettlementBooked, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill
@@ -17,7 +18,6 @@ from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import read_results
 from kalshi_cli.runner import run
 from kalshi_cli.sim.paper.venue import PaperVenue
-from kalshi_cli.units import Ts, contracts, dollars
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 

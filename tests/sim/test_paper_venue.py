@@ -10,6 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from paper_build import LATENCY_MS, T0, TICKER, Desk, market, told
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.messages import (
     FeedGap,
     FeedState,
@@ -25,7 +26,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, Order, OrderStatus, Side, Tif
 from kalshi_cli.sim.paper.queue_model import PAIRED_MS, QueuePlace
-from kalshi_cli.units import Money, Price, Qty, Ts, cents, contracts, dollars
 
 
 @pytest.fixture

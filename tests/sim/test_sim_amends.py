@@ -8,10 +8,10 @@ import pytest
 from sim_build import DAY, ORDERS, T0, TICKER, Caller, make_exchange, order, quote
 from test_sim_journal import killed
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import Ts
 
 SOON = T0 // 1000 + 60
 

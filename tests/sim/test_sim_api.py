@@ -22,12 +22,12 @@ from sim_build import (
     signed,
 )
 
+from kalshi_cli.base.units import Price, Ts, parse_price
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.api import STREAM_PATH
 from kalshi_cli.sim.lifecycle import linger_ms
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.units import Price, Ts, parse_price
 
 IOC = {"time_in_force": "immediate_or_cancel"}
 FOK = {"time_in_force": "fill_or_kill"}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
+from kalshi_cli.base.units import Price, Qty, Ts, dollars
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.candles import KEPT, Candles, period_end
@@ -19,7 +20,6 @@ from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import BookChange, MarketRecord
 from kalshi_cli.sim.world.calendar import moment
-from kalshi_cli.units import Price, Qty, Ts, dollars
 
 MINUTE = 60_000
 PATH = f"/series/KXSIM/markets/{TICKER}/candlesticks"

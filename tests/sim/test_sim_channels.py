@@ -10,6 +10,7 @@ import pytest
 from conformance import SPECS, channels, check_command, check_frame
 from sim_build import T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
 
+from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
 from kalshi_cli.sim.records import GroupChanged, Told
@@ -17,7 +18,6 @@ from kalshi_cli.sim.state import State
 from kalshi_cli.sim.stream.commands import ERRORS
 from kalshi_cli.sim.stream.hub import Hub
 from kalshi_cli.sim.stream.subscription import CHANNELS
-from kalshi_cli.units import Ts, contracts
 
 OTHER = "KXSIM-26JUN-T4.00"
 

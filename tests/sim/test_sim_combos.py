@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sim_build import DAY, T0, Caller, make_exchange, make_market, new_ids
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.combos import worth
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, LegSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, contracts
 
 BASE = "/multivariate_event_collections"
 GAMES = "KXMVESIM-R"

@@ -14,7 +14,8 @@ from served import eventually
 from sim_build import T0, new_ids, signed
 from sim_build import make_exchange as small_exchange
 
-from kalshi_cli.clock import ManualClock, ShiftedClock
+from kalshi_cli.base.clock import ManualClock, ShiftedClock
+from kalshi_cli.base.units import Qty, contracts, dollars, parse_ts
 from kalshi_cli.core.model import BID, MarketStatus
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.control_route import ControlRoute
@@ -24,7 +25,6 @@ from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.units import Qty, contracts, dollars, parse_ts
 
 START = parse_ts("2026-11-21T19:20:00Z")
 HOUR_MS = 3_600_000

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import EventSpec, SimOptions
 from kalshi_cli.sim.tiers import Cutoff
-from kalshi_cli.units import ONE_DOLLAR, Ts
 
 MINUTE = 60_000
 OPEN = "KXSIM-26SEP-T3"

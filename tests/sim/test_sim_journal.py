@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, new_ids, order, quote, total
 
+from kalshi_cli.base.units import Price, Qty, Ts, dollars
 from kalshi_cli.core.model import ASK, BID, Side, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.lifecycle import KEEP_SETTLED_MS
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.units import Price, Qty, Ts, dollars
 
 FREE = SimOptions(read_rate=0, write_rate=0)
 READS: tuple[tuple[str, dict[str, str]], ...] = (

@@ -22,6 +22,7 @@ from sim_build import (
     signed,
 )
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model import ASK, FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
@@ -30,7 +31,6 @@ from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.records import StateRecord
 from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.world.calendar import HOUR, MINUTE
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 
 OTHER = "KXSIM-26JUN-T4.00"
 THURSDAY = parse_ts("2026-11-26T08:00:00Z")

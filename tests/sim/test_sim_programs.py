@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sim_build import T0, Caller, make_exchange, new_ids
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, SimOptions
 from kalshi_cli.sim.world.live import SPORTS, plays
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.units import Ts
 
 HOUR = 3_600_000
 
@@ -40,7 +40,7 @@ def games() -> list[Any]:
 
 
 def seconds_of(text: str) -> int:
-    from kalshi_cli.units import parse_ts
+    from kalshi_cli.base.units import parse_ts
 
     return parse_ts(text)
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sim_build import DAY, ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote, total
 
+from kalshi_cli.base.units import Price, Ts, dollars
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import EventSpec, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.quote_records import QuoteRecord
-from kalshi_cli.units import Price, Ts, dollars
 
 RFQS, QUOTES = "/communications/rfqs", "/communications/quotes"
 COMBO = "KXMVESIM-S1-A"

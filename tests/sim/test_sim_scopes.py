@@ -7,8 +7,8 @@ import uuid
 import pytest
 from sim_build import ED_KEY, KEYS, Caller, create_body, make_exchange, public_pem
 
+from kalshi_cli.base.units import dollars
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.units import dollars
 
 ORDERS = "/portfolio/events/orders"
 A_TRANSFER = {

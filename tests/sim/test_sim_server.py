@@ -16,14 +16,14 @@ import websocket
 from served import eventually
 from sim_build import ORDERS, T0, TICKER, create_body, make_exchange, quote, signed
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ASK
 from kalshi_cli.sim import server as server_module
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.server import LOOPBACK_NAMES, MISDIRECTED, SimServer
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.units import Ts
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_served_forever_it_ends_with_the_signal() -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from sim_build import make_exchange, T0\n"
-        "from kalshi_cli.clock import ManualClock\n"
+        "from kalshi_cli.base.clock import ManualClock\n"
         "from kalshi_cli.sim.server import SimServer\n"
         "server = SimServer(make_exchange(), ManualClock(T0))\n"
         "server.serve_forever(lambda: print(server.rest_url, flush=True))\n"

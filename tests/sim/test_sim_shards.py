@@ -22,13 +22,13 @@ from sim_build import (
 )
 from test_sim_journal import killed
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import NewOrder, SimOptions
 from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.units import Money, Price, Qty, Ts, dollars
 
 FAR_TICKER = "KXSIM-26JUN-T9.00"
 """A market on shard 2."""

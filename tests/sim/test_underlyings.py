@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import pytest
 
+from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.sim.world.dice import Dice
 from kalshi_cli.sim.world.families import BTC, ETH
 from kalshi_cli.sim.world.underlyings import Path, Paths, Source, mood, spike
-from kalshi_cli.units import Ts, parse_ts
 
 NOW = parse_ts("2026-11-21T19:00:00Z")
 HOUR_MS = 3_600_000

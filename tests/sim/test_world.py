@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from kalshi_cli.base.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, contracts, dollars, parse_ts
 from kalshi_cli.core.model import ASK, BID, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
@@ -20,7 +21,6 @@ from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.world.listings import Catalogue
 from kalshi_cli.sim.world.underlyings import spike
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, contracts, dollars, parse_ts
 
 SEED = 7
 START = Ts(parse_ts("2026-11-21T19:20:00Z"))

@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Settlement, Tif
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Ts, cents, contracts
 
 NOW = Ts(1_780_000_000_000)
 

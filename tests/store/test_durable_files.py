@@ -10,13 +10,13 @@ from typing import NamedTuple
 import pytest
 from store_build import NOW, Build, Open
 
+from kalshi_cli.base.units import Money, Ts, contracts
 from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.messages import Alert, AmendOrder, GroupSwitched
 from kalshi_cli.core.model import OrderStatus, TradingState
 from kalshi_cli.store import halt_file, pause
 from kalshi_cli.store.base import CashBase, Halt, MarketLock, RunGroup
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Ts, contracts
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", Ts(1))
 

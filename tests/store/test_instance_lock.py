@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from store_build import NOW, Child, start
 
-from kalshi_cli.clock import ManualClock, SystemClock
-from kalshi_cli.errors import ExitCode, InstanceError, StateError
+from kalshi_cli.base.clock import ManualClock, SystemClock
+from kalshi_cli.base.errors import ExitCode, InstanceError, StateError
 from kalshi_cli.store.lock import LockHolder, holder, lock
 
 

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from store_build import NOW, Build, Open
 
+from kalshi_cli.base.units import contracts
 from kalshi_cli.core.amends import worse_of
 from kalshi_cli.core.messages import AmendOrder, CloseOrder, OrderChanged, StateChanged, SubmitOrder
 from kalshi_cli.core.model import OrderStatus, Tif, TradingState
 from kalshi_cli.store.base import Glance, MovedError
-from kalshi_cli.units import contracts
 
 
 def amended(build: Build, reviewed: TradingState = TradingState.ACTIVE, **changes: Any) -> AmendOrder:

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 from store_build import NOW, Build, Open
 
+from kalshi_cli.base.errors import HaltedError
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.amends import is_amend_open, worse_of
 from kalshi_cli.core.messages import AmendOrder, FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import ASK, Fill, Order, OrderStatus, StpMode, TradingState
-from kalshi_cli.errors import HaltedError
 from kalshi_cli.store import migrations
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.database import Database
-from kalshi_cli.units import Ts, cents, contracts
 
 replace = msgspec.structs.replace
 

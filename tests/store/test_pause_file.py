@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from store_build import NOW, Build, Open
 
+from kalshi_cli.base.errors import HaltedError, StateError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import AmendOrder, CloseOrder, StateChanged, SubmitOrder
 from kalshi_cli.core.model import Tif, TradingState
-from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.store.pause import FILE, pause, read_pause, unpause
-from kalshi_cli.units import Ts
 
 
 def test_a_pause_holds_up_intents_and_amends_and_no_close(path: Path, open_store: Open, build: Build) -> None:

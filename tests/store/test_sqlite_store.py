@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from store_build import NOW, Build, Open
 
+from kalshi_cli.base.errors import HaltedError, StateError
+from kalshi_cli.base.units import Money, Qty, Ts, contracts
 from kalshi_cli.core.messages import (
     Alert,
     CancelOrder,
@@ -24,11 +26,9 @@ from kalshi_cli.core.messages import (
     SubmitOrder,
 )
 from kalshi_cli.core.model import ASK, Fill, Order, OrderStatus, Settlement, Tif, TradingState
-from kalshi_cli.errors import HaltedError, StateError
 from kalshi_cli.store import sqlite
 from kalshi_cli.store.base import Cycle, Halt, Memory
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Money, Qty, Ts, contracts
 
 replace = msgspec.structs.replace
 

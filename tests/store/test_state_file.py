@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from store_build import NOW, Build, Child, Open, start
 
+from kalshi_cli.base.errors import ExitCode, StateError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model import OrderStatus
-from kalshi_cli.errors import ExitCode, StateError
 from kalshi_cli.store import database, migrations
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.migrations import Execute
 from kalshi_cli.store.sqlite import SqliteStore
-from kalshi_cli.units import Ts
 
 
 def mode(path: Path) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.core.model import BID, Fill, Side
 from kalshi_cli.testing import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
-from kalshi_cli.units import Money, Ts, cents, contracts
 
 __all__ = ["NO_LIMITS", "T0", "TICKER", "Tape", "held", "market", "sent", "withdrawn"]
 

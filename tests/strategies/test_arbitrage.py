@@ -11,14 +11,14 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tape import NO_LIMITS, T0, Tape, market, sent
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.messages import BookSnapshot, Denied, Effect, Filled, MarketChange, OrderUnknown, SubmitOrder
 from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, Fill, MarketStatus, Order, OrderStatus, Side, Tif
 from kalshi_cli.core.sizing import Allotment, Sizing
 from kalshi_cli.core.state import Limits, View
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.arbitrage import Arbitrage
-from kalshi_cli.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts, dollars
 
 EVENT = "KXE-26"
 A, B, C = (f"{EVENT}-{name}" for name in "ABC")

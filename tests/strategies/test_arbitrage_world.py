@@ -9,7 +9,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kalshi_cli.clock import ManualClock
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.units import Ts, cents, contracts, dollars, parse_ts
 from kalshi_cli.core.messages import BookSnapshot, Message, Tick
 from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, FeeType, Order
 from kalshi_cli.core.state import Limits
@@ -24,7 +25,6 @@ from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.sim.world.world import World
 from kalshi_cli.store.sqlite import SqliteStore
 from kalshi_cli.strategies import registry
-from kalshi_cli.units import Ts, cents, contracts, dollars, parse_ts
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

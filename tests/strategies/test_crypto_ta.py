@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from tape import T0, TICKER, Tape, market, sent, withdrawn
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.inputs import SpotInput
 from kalshi_cli.core.messages import BookSnapshot, Effect, MarketChange, SpotPrice
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Tif
 from kalshi_cli.core.state import View
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies.crypto_ta import CryptoTa, CryptoTaParams
-from kalshi_cli.units import Ts, cents, contracts
 
 STEP = 0.001
 """How far the logarithm of the price moves in each bar of 10 s, up and down again."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tape import NO_LIMITS, T0, TICKER, Tape, held, market, sent, withdrawn
 
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.inputs import FairInput
 from kalshi_cli.core.messages import (
     Alert,
@@ -25,7 +26,6 @@ from kalshi_cli.core.sizing import Allotment, Sizing
 from kalshi_cli.core.state import Limits
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.market_maker import MarketMaker
-from kalshi_cli.units import Price, Qty, Ts, cents, contracts
 
 STRICT = Limits(min_edge=cents(2), max_spread=cents(20))
 

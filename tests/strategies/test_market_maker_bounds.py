@@ -14,6 +14,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tape import NO_LIMITS, T0, TICKER, Tape, market
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.messages import (
     AmendOrder,
     BookSnapshot,
@@ -26,7 +27,6 @@ from kalshi_cli.core.messages import (
 )
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Order, Side, Tif
 from kalshi_cli.strategies.market_maker import MarketMaker, MarketMakerParams, Wanted
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from proofs.strategies import session
 
 PARAMS = MarketMakerParams(

@@ -6,11 +6,11 @@ import pytest
 from tape import TICKER, Tape, held, market, sent, withdrawn
 from test_spike import old_order
 
+from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.core.messages import BookDelta, MarketChange, Tick
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.mean_reversion import MIN_SAMPLES
-from kalshi_cli.units import Price, Qty, cents, contracts
 
 
 def tape(**given: object) -> Tape:

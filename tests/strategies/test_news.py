@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from tape import NO_LIMITS, TICKER, Tape, held, market, sent, withdrawn
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.inputs import SignalInput
 from kalshi_cli.core.messages import BookSnapshot, Effect, MarketChange, NewsSignal
 from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
 from kalshi_cli.core.state import Limits
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies import news as module
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.news import News, NewsParams
-from kalshi_cli.units import Ts, cents, contracts
 
 USUAL: dict[str, Any] = {"source": "-", "max_shift": cents(20), "half_life_s": 100.0}
 

@@ -16,16 +16,16 @@ import pytest
 from tape import TICKER, Tape, sent
 
 from kalshi_cli import config_sections
+from kalshi_cli.base.errors import ExitCode, UsageError
+from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.core.messages import Intent, Place
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.core.sizing import RESERVED, Sizing
 from kalshi_cli.core.state import View
-from kalshi_cli.errors import ExitCode, UsageError
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.section import section_problems
 from kalshi_cli.strategies.spike import Spike
-from kalshi_cli.units import Price, Qty, cents, contracts
 
 
 class FadeParams(StrategyParams, frozen=True):
@@ -55,7 +55,7 @@ FADE = dedent('''
     from kalshi_cli.core.messages import Place
     from kalshi_cli.core.model import BID
     from kalshi_cli.strategies.base import Strategy, StrategyParams
-    from kalshi_cli.units import Price, Qty, cents, contracts
+    from kalshi_cli.base.units import Price, Qty, cents, contracts
 
 
     class Params(StrategyParams):

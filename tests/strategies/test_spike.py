@@ -15,6 +15,7 @@ from tape import NO_LIMITS, TICKER, Tape, held, sent, withdrawn
 from virtual import TICKER as SIM_TICKER
 from virtual import Virtual
 
+from kalshi_cli.base.units import Ts, cents, contracts, dollars
 from kalshi_cli.core.engine import Engine
 from kalshi_cli.core.messages import Denied, Effect, Filled, Message, SubmitOrder, Tick
 from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side, Tif
@@ -25,7 +26,6 @@ from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.spike import Spike
-from kalshi_cli.units import Ts, cents, contracts, dollars
 
 
 def spike(**given: object) -> Spike:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tape import Tape, sent
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Price, cents, contracts
 from kalshi_cli.core.model import ASK, BID, Tif
-from kalshi_cli.errors import UsageError
 from kalshi_cli.strategies import registry
-from kalshi_cli.units import Price, cents, contracts
 
 
 def tape(**given: object) -> Tape:

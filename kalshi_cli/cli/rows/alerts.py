@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.config_sections import Sink, hidden_address
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.core.matters import Matter, Silence

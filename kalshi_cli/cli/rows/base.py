@@ -12,13 +12,13 @@ from typing import ClassVar, Literal, Self
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.cli.screen.cells import Gain, Prose
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.ledger import Position
 from kalshi_cli.core.messages import BookSnapshot, Level
 from kalshi_cli.core.model import ASK, BID, Fill, Market, Order, Side
 from kalshi_cli.core.pnl import Pnl
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 Outcome = Literal["yes", "no"]
 Action = Literal["buy", "sell"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from pathlib import Path

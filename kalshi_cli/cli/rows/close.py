@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Money, Price, Qty
 from kalshi_cli.cli.rows.base import CancelAllView, Outcome, Row
 from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.desk.close import Closing, Plan
-from kalshi_cli.units import Money, Price, Qty
 
 
 class PlanRow(Row, frozen=True, kw_only=True):

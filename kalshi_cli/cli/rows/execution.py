@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Ratio
 from kalshi_cli.core.execution import Execution
 from kalshi_cli.desk.execution import Report
-from kalshi_cli.units import Price, Qty, Ts
 
 
 class ExecutionRow(Row, frozen=True, kw_only=True):

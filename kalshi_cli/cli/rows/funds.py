@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.cli.rows.base import Row, full_title
 from kalshi_cli.cli.screen.cells import Gain, Prose
 from kalshi_cli.core.ledger import Position
 from kalshi_cli.core.model import Market
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.funds import Allowances, Holdings, Move

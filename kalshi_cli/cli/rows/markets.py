@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts, notional
 from kalshi_cli.cli.rows.base import MarketRow, Row, full_title, market_row
 from kalshi_cli.cli.screen.cells import Loose, Prose
 from kalshi_cli.core.fees import trade_fee
 from kalshi_cli.core.model import ASK, BID, Event, FeeSchedule, Market, MarketDetails, PriceGrid, Series, Side
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts, notional
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.exchange import Standing

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.cli.rows.base import Action, OrderRow, Outcome, Row, order_row
 from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.core.model import Order, Side
@@ -11,8 +13,6 @@ from kalshi_cli.core.reconcile import provable_at
 from kalshi_cli.desk.account import found_as
 from kalshi_cli.desk.batch import Judged, Result
 from kalshi_cli.desk.place import Ticket
-from kalshi_cli.errors import KalshiError
-from kalshi_cli.units import ONE_DOLLAR, Price, Qty, Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.wire.groups import OrderGroup

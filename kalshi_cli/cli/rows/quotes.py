@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.core.model import MveLeg
-from kalshi_cli.units import Money, Price, Qty, Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.quotes import Deal

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.cli.rows.base import PnlRow, Row
 from kalshi_cli.cli.rows.halts import standing
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Standing, Verdict
-from kalshi_cli.units import Money, Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.config import Setting

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, format_price
 from kalshi_cli.cli.rows.base import Row, full_title
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio
 from kalshi_cli.core.baskets import Basket, leg_price
 from kalshi_cli.core.model import BID, Event
 from kalshi_cli.core.scan import Cheap, Listed, Move, Spread
-from kalshi_cli.units import Money, Price, Qty, Ts, format_price
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.cross_venue import Compared

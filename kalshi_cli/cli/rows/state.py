@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import Money
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.units import Money
 
 if TYPE_CHECKING:
     from kalshi_cli.app.rebuild import Rebuilt

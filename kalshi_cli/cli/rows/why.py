@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.desk.why import Funnel
-from kalshi_cli.units import Ts
 
 
 class RefusalRow(Row, frozen=True, kw_only=True):

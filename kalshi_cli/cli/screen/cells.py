@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, NewType, Union, get_args, get_origi
 
 import msgspec
 
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import (
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import (
     Money,
     Price,
     Qty,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.core.model import Candle
-from kalshi_cli.units import Price, Qty, show_price, show_qty
 
 HEIGHT = 14
 NARROWEST, WIDEST = 20, 200

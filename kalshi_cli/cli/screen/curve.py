@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.files import open_regular
+from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.cli.screen.output import Format, note, write_out
-from kalshi_cli.errors import UsageError
-from kalshi_cli.files import open_regular
-from kalshi_cli.text import safe_text
-from kalshi_cli.units import Money, Ts, show_money
 
 Point = tuple[Ts, Money]
 

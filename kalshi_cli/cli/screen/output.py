@@ -8,8 +8,8 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import TextIO
 
-from kalshi_cli.errors import UsageError
-from kalshi_cli.text import conceal_key, holds_private_key, one_line, redact
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact
 
 
 class Format(StrEnum):

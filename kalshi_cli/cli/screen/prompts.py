@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.cli.screen.output import ask, tell
-from kalshi_cli.errors import RefusedError
-from kalshi_cli.text import safe_text
 
 if TYPE_CHECKING:
     from kalshi_cli.config_hosts import OtherHost

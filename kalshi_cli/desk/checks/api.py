@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
-from kalshi_cli.core.traffic import FEWEST, LONG, Minute, failing, only_failures
-from kalshi_cli.desk.checks.readings import Readings, doubt, looked, measured
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     KalshiError,
@@ -15,7 +12,10 @@ from kalshi_cli.errors import (
     RateLimitedError,
     UnreachableError,
 )
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
+from kalshi_cli.core.traffic import FEWEST, LONG, Minute, failing, only_failures
+from kalshi_cli.desk.checks.readings import Readings, doubt, looked, measured
 
 FIRST = "api_p99_ms"
 

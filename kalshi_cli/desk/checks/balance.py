@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import DOLLAR, show_money
 from kalshi_cli.core.checks import Breach, CheckReport, report
 from kalshi_cli.desk.checks.readings import Readings, measured
-from kalshi_cli.units import DOLLAR, show_money
 
 FIRST = "cash_usd"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach, CheckReport, counted, report
 from kalshi_cli.core.error_check import Halted, errors, strategies_out
 from kalshi_cli.core.model import TradingState
 from kalshi_cli.desk.checks.readings import Readings, measured
 from kalshi_cli.store.base import Store
-from kalshi_cli.units import Ts
 
 FIRST = "errors"
 

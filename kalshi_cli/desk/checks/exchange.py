@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.checks import CheckReport, report
 from kalshi_cli.core.pause_check import pauses
 from kalshi_cli.desk.checks.readings import Readings, measured
 from kalshi_cli.desk.exchange import Maintenance, is_within_hours, maintenance_of
-from kalshi_cli.errors import KalshiError
 from kalshi_cli.exchange.wire.base import Schedule
-from kalshi_cli.units import Ts, format_ts
 
 FIRST = "paused_shards"
 

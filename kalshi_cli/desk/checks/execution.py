@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, report
 from kalshi_cli.core.execution import FEWEST, SIGMAS, WITHIN_MS, Drop, Execution, trend
 from kalshi_cli.core.model import Order, TradingState
 from kalshi_cli.core.request_check import denied_share, no_orders, none_taken, of_strategies
 from kalshi_cli.desk.checks.readings import Loop, Readings, measured
 from kalshi_cli.desk.execution import begun, carried_out
-from kalshi_cli.units import ONE_DOLLAR, Ts
 
 FIRST = "fill_rate_pct"
 

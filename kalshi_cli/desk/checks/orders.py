@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach, CheckReport, counted, report
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.order_check import (
@@ -18,7 +19,6 @@ from kalshi_cli.core.order_check import (
 )
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
 from kalshi_cli.desk.checks.records import READ, false_on_file, on_file
-from kalshi_cli.units import Ts
 
 FIRST = "rejected_pct"
 

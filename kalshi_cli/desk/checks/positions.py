@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Qty
 from kalshi_cli.core.checks import Breach, CheckReport, counted, report
 from kalshi_cli.core.exposure import CLASSIC
 from kalshi_cli.core.limits_check import Stake, Use, uses
@@ -13,7 +14,6 @@ from kalshi_cli.core.model import Event, Family, FeeSchedule, Market, Order, Ser
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
 from kalshi_cli.desk.checks.unsold import unsold
 from kalshi_cli.desk.listing import in_force
-from kalshi_cli.units import Money, Qty
 
 FIRST = "limit_used_pct"
 

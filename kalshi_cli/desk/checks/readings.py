@@ -8,7 +8,9 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
+from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
@@ -16,14 +18,12 @@ from kalshi_cli.core.model import Balance, ExchangePosition, ExchangeStatus, Ord
 from kalshi_cli.core.state import Limits
 from kalshi_cli.desk.portfolio import Portfolio, read
 from kalshi_cli.desk.traffic import Traffic
-from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.funds import SubaccountBalance
 from kalshi_cli.store.base import NO_HALT, Best, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
-from kalshi_cli.units import Money, Ts
 
 T = TypeVar("T")
 

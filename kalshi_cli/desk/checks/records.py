@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set
 
+from kalshi_cli.base.errors import NotFoundError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.checks import Breach, counted
 from kalshi_cli.core.model import Order
 from kalshi_cli.core.order_check import Resting, differing
 from kalshi_cli.desk.checks.readings import Readings
-from kalshi_cli.errors import NotFoundError
 from kalshi_cli.store.base import Store
-from kalshi_cli.units import Ts
 
 READ = ("as of", "resting", "records")
 """What is read for it, to be forgotten before a second look."""

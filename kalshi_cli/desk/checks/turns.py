@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import InstanceError, StateError
 from kalshi_cli.core.checks import CheckReport, Measure, Verdict, report
-from kalshi_cli.errors import InstanceError, StateError
 from kalshi_cli.store.lock import LockHolder, holder, lock
 from kalshi_cli.store.shared import SharedNumbers
 

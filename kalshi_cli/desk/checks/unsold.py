@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from kalshi_cli.base.units import Qty, show_money, show_qty
 from kalshi_cli.core.checks import Breach
 from kalshi_cli.core.exits import is_spread
 from kalshi_cli.core.ledger import Position
@@ -13,7 +14,6 @@ from kalshi_cli.core.state import mark
 from kalshi_cli.desk.checks.readings import Readings
 from kalshi_cli.store.base import Memory
 from kalshi_cli.strategies.registry import BUILT_IN, load
-from kalshi_cli.units import Qty, show_money, show_qty
 
 
 def unsold(readings: Readings, read_markets: Callable[[], Sequence[Market]]) -> list[Breach]:

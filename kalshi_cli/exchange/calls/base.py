@@ -12,12 +12,12 @@ from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
-from kalshi_cli.clock import Clock
-from kalshi_cli.errors import NotFoundError, OutcomeUnknownError, RefusedError, UsageError
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError, RefusedError, UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.rest import READ, Params, Rest
 from kalshi_cli.exchange.wire.base import Page, WireError
-from kalshi_cli.units import Ts
 
 T = TypeVar("T")
 

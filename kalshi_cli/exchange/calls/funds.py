@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kalshi_cli.errors import OutcomeUnknownError
+from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.exchange.calls.base import Calls, part
 from kalshi_cli.exchange.rest import ANY_SUCCESS, CANCEL, ONCE
 from kalshi_cli.exchange.wire import funds as wire_funds
@@ -26,7 +27,6 @@ from kalshi_cli.exchange.wire.funds import (
 )
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 from kalshi_cli.exchange.wire.tiers import ApiKeys, VolumeProgress
-from kalshi_cli.units import Money, show_money
 
 _SUBACCOUNTS = "/portfolio/subaccounts"
 _TRANSFER = "/portfolio/intra_exchange_instance_transfer"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import PublicTrade
 from kalshi_cli.core.model import Candle, ExchangePosition, Fill, Market, MarketDetails, Order
-from kalshi_cli.errors import UsageError
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, named, part, seconds
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import base as wire
@@ -15,7 +16,6 @@ from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.candles import Cutoff
-from kalshi_cli.units import Ts
 
 CANDLES_A_REQUEST = 10_000
 """Of all markets of a request together (API.md section 5.10); kept on the routes of one market too."""

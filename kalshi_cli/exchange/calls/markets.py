@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
+from kalshi_cli.base.errors import NotFoundError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import BookSnapshot, PublicTrade
 from kalshi_cli.core.model import Market, MarketDetails
-from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, named, part, seconds
 from kalshi_cli.exchange.wire import base as wire
 from kalshi_cli.exchange.wire import markets as wire_markets
-from kalshi_cli.units import Ts
 
 
 class MarketCalls(Calls):

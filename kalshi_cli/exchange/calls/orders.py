@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
+from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.checks import counted
 from kalshi_cli.core.messages import AmendEnded, CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
 from kalshi_cli.core.model import Order, Tif, TradingState
-from kalshi_cli.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds, unknown
 from kalshi_cli.exchange.rest import CANCEL, CREATE, NO_CONTENT, ONCE, Retry
 from kalshi_cli.exchange.wire import changes as wire_changes
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.changes import Placed, QueuePosition, TakenBack
-from kalshi_cli.units import Qty, Ts
 
 _ORDERS = "/portfolio/events/orders"
 _BATCH = f"{_ORDERS}/batched"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import Balance, ExchangePosition, Fill, Settlement
 from kalshi_cli.exchange.calls.base import Calls, seconds
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.account import Payout
-from kalshi_cli.units import Ts
 
 
 class PortfolioCalls(Calls):

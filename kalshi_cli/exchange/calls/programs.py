@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model import MveLeg
-from kalshi_cli.errors import NotFoundError, UsageError
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds
 from kalshi_cli.exchange.rest import CANCEL, Params
 from kalshi_cli.exchange.wire import combos as wire_combos
@@ -24,7 +25,6 @@ from kalshi_cli.exchange.wire.programs import (
     Target,
     WeatherIndex,
 )
-from kalshi_cli.units import Ts, format_ts
 
 _COLLECTIONS = "/multivariate_event_collections"
 _TARGETS = "/structured_targets"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import ExchangeStatus
 from kalshi_cli.exchange.calls.base import Calls
 from kalshi_cli.exchange.rest import ANY_SUCCESS, READ
@@ -10,7 +11,6 @@ from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import base as wire
 from kalshi_cli.exchange.wire.account import Costs, Limits
 from kalshi_cli.exchange.wire.base import Schedule
-from kalshi_cli.units import Ts
 
 FAR_AHEAD_MS = 5_000
 """The exchange refuses what is signed at a time that is further off."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
+from kalshi_cli.base.errors import NotFoundError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import PublicTrade
 from kalshi_cli.core.model import Candle, ExchangePosition, Fill, Market, Order, OrderStatus
 from kalshi_cli.core.tiers import newest_first
-from kalshi_cli.errors import NotFoundError
 from kalshi_cli.exchange.calls.events import EventCalls
 from kalshi_cli.exchange.calls.history import HistoryCalls
 from kalshi_cli.exchange.calls.markets import MarketCalls
 from kalshi_cli.exchange.calls.orders import OrderCalls
 from kalshi_cli.exchange.calls.portfolio import PortfolioCalls
 from kalshi_cli.exchange.wire.candles import Cutoff
-from kalshi_cli.units import Ts
 
 RECENT_MS = 7 * 86_400_000
 """Younger than this nothing is history: half of the shortest time that was announced (24 September 2026)."""

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_money
 from kalshi_cli.core.messages import (
     BookDelta,
     BookSnapshot,
@@ -39,7 +40,6 @@ from kalshi_cli.exchange.wire.scalars import (
     quote_size,
     seconds,
 )
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, parse_money
 
 FEES_CHANGED = "event_fees"
 """The kind of a Lifecycle that says: this event charges otherwise than before."""

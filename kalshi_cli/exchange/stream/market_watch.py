@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import ExchangeError, UnreachableError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import MarketChange
 from kalshi_cli.core.model import Market, MarketStatus
-from kalshi_cli.errors import ExchangeError, UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.units import Ts
 
 MOST_AT_ONCE = 100
 """Markets re-read by one request."""

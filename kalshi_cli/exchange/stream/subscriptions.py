@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.messages import FeedGap, Message
 from kalshi_cli.exchange.stream.frames import (
     AnyFrame,
@@ -31,7 +32,6 @@ from kalshi_cli.exchange.stream.frames import (
     decode_frame,
     to_message,
 )
-from kalshi_cli.units import Ts
 
 BOOK = "orderbook_delta"
 LIFECYCLE = "market_lifecycle_v2"

@@ -15,9 +15,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.errors import NoAnswerError
+from kalshi_cli.base.text import redact, safe_text
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.messages import BookSnapshot, Level, PublicTrade
 from kalshi_cli.core.model import ExchangeStatus, ShardStatus
-from kalshi_cli.errors import NoAnswerError
 from kalshi_cli.exchange.wire.scalars import (
     Moment,
     book_side,
@@ -27,8 +29,6 @@ from kalshi_cli.exchange.wire.scalars import (
     outcome_price,
     ts_of,
 )
-from kalshi_cli.text import redact, safe_text
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts
 
 T = TypeVar("T")
 W = TypeVar("W")

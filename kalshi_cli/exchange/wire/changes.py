@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import Qty, Ts, format_price, format_qty
 from kalshi_cli.core.messages import (
     AmendEnded,
     CancelFailed,
@@ -21,7 +22,6 @@ from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.orders import check_about, encoder
 from kalshi_cli.exchange.wire.replies import is_definite
 from kalshi_cli.exchange.wire.scalars import no_negative
-from kalshi_cli.units import Qty, Ts, format_price, format_qty
 
 # -- what we send -------------------------------------------------------------------------------------------------
 

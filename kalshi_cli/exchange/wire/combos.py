@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import MarketDetails, MveLeg, PriceGrid
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.markets import Details, details_of
 from kalshi_cli.exchange.wire.scalars import Moment, PriceRange, grid_of, ts_of
-from kalshi_cli.units import Ts
 
 
 class LegEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Price
 from kalshi_cli.core.model import Market, MarketDetails, MarketStatus, MveLeg
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.scalars import (
@@ -20,7 +21,6 @@ from kalshi_cli.exchange.wire.scalars import (
     quote_size,
     ts_of,
 )
-from kalshi_cli.units import Price
 
 
 class Listed(msgspec.Struct, gc=False):

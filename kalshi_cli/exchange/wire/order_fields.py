@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Ts, parse_money
 from kalshi_cli.core.model import Order, StpMode
 from kalshi_cli.exchange.wire.scalars import book_side, no_negative, order_status, outcome_price, reduced, yes_cost
-from kalshi_cli.units import Money, Ts, parse_money
 
 
 class OrderFields(msgspec.Struct, gc=False):

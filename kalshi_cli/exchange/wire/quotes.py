@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.core.model import MveLeg
-from kalshi_cli.errors import UsageError
-from kalshi_cli.exchange.wire.base import Page, read
-from kalshi_cli.exchange.wire.markets import Leg, leg_of
-from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, outcome_price, ts_of
-from kalshi_cli.units import (
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import (
     ONE_DOLLAR,
     Money,
     Price,
@@ -21,6 +17,10 @@ from kalshi_cli.units import (
     parse_money,
     show_money,
 )
+from kalshi_cli.core.model import MveLeg
+from kalshi_cli.exchange.wire.base import Page, read
+from kalshi_cli.exchange.wire.markets import Leg, leg_of
+from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, outcome_price, ts_of
 
 
 class Rfq(msgspec.Struct, frozen=True, kw_only=True):

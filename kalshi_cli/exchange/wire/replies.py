@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kalshi_cli.errors import (
+from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
     KalshiError,
@@ -22,7 +22,7 @@ from kalshi_cli.errors import (
     RateLimitedError,
     UnreachableError,
 )
-from kalshi_cli.text import redact
+from kalshi_cli.base.text import redact
 
 _LONGEST = 300
 

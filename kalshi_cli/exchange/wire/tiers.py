@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.scalars import no_negative, seconds
-from kalshi_cli.units import Qty, Ts
 
 
 class ApiKey(msgspec.Struct, frozen=True):

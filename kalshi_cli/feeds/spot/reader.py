@@ -21,7 +21,8 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from kalshi_cli.clock import Clock
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.text import safe_text
 from kalshi_cli.core.messages import SpotLost, SpotPrice
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 from kalshi_cli.feeds.spot.belief import Belief
@@ -29,7 +30,6 @@ from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
 from kalshi_cli.net import websocket
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.transport import DeadlineTransport
-from kalshi_cli.text import safe_text
 
 MAX_FRAME = 256 * 1024
 """Bytes of the longest message; what a venue says at once takes a few thousand."""

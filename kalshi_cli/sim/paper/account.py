@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
 from kalshi_cli.core.ledger import Ledger
 from kalshi_cli.core.messages import AccountSnapshot
 from kalshi_cli.core.model import Balance, ExchangePosition, Fill, Order, Settlement
-from kalshi_cli.units import Money, Price, Qty, Ts, notional
 
 
 class PaperAccount:

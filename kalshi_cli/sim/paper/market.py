@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import insort
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.fees import RoundingAccumulator
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.model import BID, Market, MarketStatus, Order, Side
 from kalshi_cli.sim.paper.queue_model import QueuePlace, Taken, reaches
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 NEVER = Ts(2**62)
 

@@ -14,10 +14,10 @@ Nobody can know from outside. So the rules err against us:
 
 from __future__ import annotations
 
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.book import OrderBook
 from kalshi_cli.core.messages import Level
 from kalshi_cli.core.model import BID, Side
-from kalshi_cli.units import Price, Qty, Ts
 
 PAIRED_MS = 1_000
 """How far apart a trade report and the decrease that it causes may come."""

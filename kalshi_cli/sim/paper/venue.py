@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.fees import estimate, trade_fee
 from kalshi_cli.core.messages import (
     AccountSnapshot,
@@ -59,7 +60,6 @@ from kalshi_cli.core.state import mark
 from kalshi_cli.sim.paper.account import PaperAccount
 from kalshi_cli.sim.paper.market import NEVER, PaperMarket, Placed
 from kalshi_cli.sim.paper.queue_model import QueuePlace, reaches
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 
 MAX_ENDED = 10_000
 """Orders remembered after their end, so that a late cancel is answered with what became of them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, format_money, format_qty, notional
 from kalshi_cli.sim.accounts import collateral
 from kalshi_cli.sim.member import Member
 from kalshi_cli.sim.mirror import Mirror
@@ -23,7 +24,6 @@ from kalshi_cli.sim.rest.shapes import (
 )
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.tiers import Tiers
-from kalshi_cli.units import ONE_DOLLAR, Money, Price, Qty, format_money, format_qty, notional
 
 
 class AccountReads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.candles import BarRecord, period_end
 from kalshi_cli.sim.records import MarketRecord
 from kalshi_cli.sim.rest.replies import Json, nested
@@ -12,7 +13,6 @@ from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import candle_json, old_candle_json
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.tiers import Tiers
-from kalshi_cli.units import Ts
 
 INTERVALS = (1, 60, 1440)
 MOST_CANDLES = 10_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kalshi_cli.base.units import Ts, format_qty
 from kalshi_cli.core.model import Side
 from kalshi_cli.sim.amends import KEEP, Amendment, Amends
 from kalshi_cli.sim.floor import Floor, Pocket
@@ -12,7 +13,6 @@ from kalshi_cli.sim.rest.replies import Json, nested, refused
 from kalshi_cli.sim.rest.routing import Call, Route, decode_body
 from kalshi_cli.sim.rest.writes import Fields, Writes, read_count, read_price, receipt_json
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Ts, format_qty
 
 _ORDER = "/portfolio/events/orders/:order_id"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from itertools import count
 
+from kalshi_cli.base.units import Qty, Ts, format_qty
 from kalshi_cli.sim.records import MarketRecord
 from kalshi_cli.sim.rest.reads import is_combo, shown_as, whole_market
 from kalshi_cli.sim.rest.replies import Json, nested
@@ -13,7 +14,6 @@ from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import event_json, rfc3339, series_json
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.tiers import Tiers
-from kalshi_cli.units import Qty, Ts, format_qty
 
 _STATUSES = ("unopened", "open", "closed", "settled")
 EVENTS_A_PAGE = 200

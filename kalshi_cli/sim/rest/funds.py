@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Qty, Ts, format_money, format_qty
 from kalshi_cli.sim.accounts import leg_price
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.funds import Funds
@@ -19,7 +20,6 @@ from kalshi_cli.sim.rest.account_reads import exact
 from kalshi_cli.sim.rest.replies import Json, flat, nested, refused
 from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Money, Qty, Ts, format_money, format_qty
 
 T = TypeVar("T", bound=msgspec.Struct)
 

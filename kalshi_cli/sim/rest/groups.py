@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kalshi_cli.base.units import Qty, contracts, format_qty
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.listing import Refusal
 from kalshi_cli.sim.mirror import Mirror
@@ -12,7 +13,6 @@ from kalshi_cli.sim.rest.replies import Json, nested, refused
 from kalshi_cli.sim.rest.routing import Call, Route, decode_body
 from kalshi_cli.sim.rest.writes import Fields, read_count
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Qty, contracts, format_qty
 
 _GROUPS = "/portfolio/order_groups"
 _GROUP = f"{_GROUPS}/:order_group_id"

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_money, parse_price, parse_qty
 from kalshi_cli.sim.block_trades import BlockTrades
 from kalshi_cli.sim.listing import Refusal
 from kalshi_cli.sim.quote_records import BlockRecord, QuoteRecord, RfqRecord
@@ -20,7 +21,6 @@ from kalshi_cli.sim.rest.replies import Json, flat, nested, refused
 from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.stream.quote_frames import block_json, communications_id, quote_json, rfq_json
-from kalshi_cli.units import Money, Price, Qty, Ts, parse_money, parse_price, parse_qty
 
 T = TypeVar("T")
 B = TypeVar("B", bound=msgspec.Struct)

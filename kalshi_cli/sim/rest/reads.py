@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.records import MarketRecord, TradeRecord
 from kalshi_cli.sim.rest.replies import FAR, Json, Query, nested
@@ -12,7 +13,6 @@ from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import book_json, market_json, rfc3339, trade_json
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.tiers import Tiers
-from kalshi_cli.units import Ts
 
 _SHOWN_AS = {
     MarketStatus.INITIALIZED: "unopened",

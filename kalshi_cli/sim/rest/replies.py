@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.listing import Refusal
-from kalshi_cli.units import Ts
 
 T = TypeVar("T")
 Json = dict[str, Any]

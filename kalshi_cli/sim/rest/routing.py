@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.member import MAX_SUBACCOUNT
 from kalshi_cli.sim.rest.replies import Json, Query, flat, nested
-from kalshi_cli.units import Ts
 
 BASE = "/trade-api/v2"
 DEFAULT_COST = 10

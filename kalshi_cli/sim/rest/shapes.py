@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from zlib import crc32
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
 from kalshi_cli.core.model import ASK, BID, PriceGrid, Side
 from kalshi_cli.sim.candles import BarRecord, Range
 from kalshi_cli.sim.listing import EventSpec, LegSpec, MarketSpec, SeriesSpec
@@ -17,16 +18,6 @@ from kalshi_cli.sim.records import (
     OrderRecord,
     SettlementRecord,
     TradeRecord,
-)
-from kalshi_cli.units import (
-    ONE_DOLLAR,
-    Price,
-    Qty,
-    Ts,
-    format_money,
-    format_price,
-    format_qty,
-    format_ts,
 )
 
 Json = dict[str, Any]

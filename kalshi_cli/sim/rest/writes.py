@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty, parse_price, parse_qty
 from kalshi_cli.core.model import Side, Tif
 from kalshi_cli.sim.floor import Floor, Pocket
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.rest.replies import Json, WireError, flat, nested, refused
 from kalshi_cli.sim.rest.routing import Call, batch_items, decode_body, json_name
 from kalshi_cli.sim.state import State
-from kalshi_cli.units import Price, Qty, Ts, format_price, format_qty, parse_price, parse_qty
 
 E = TypeVar("E", bound=StrEnum)
 _STPS = ("taker_at_cross", "maker")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.rest.replies import Json
 from kalshi_cli.sim.stream.commands import (
     ERRORS,
@@ -27,7 +28,6 @@ from kalshi_cli.sim.stream.commands import (
     sids_of,
 )
 from kalshi_cli.sim.stream.subscription import BOOK, CHANNELS, TICKER, Subscription
-from kalshi_cli.units import Ts
 
 if TYPE_CHECKING:
     from kalshi_cli.sim.stream.hub import Hub

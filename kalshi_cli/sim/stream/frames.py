@@ -7,6 +7,7 @@ from itertools import takewhile
 
 import msgspec
 
+from kalshi_cli.base.units import Price, Qty, Ts, format_money, format_price, format_qty
 from kalshi_cli.core.model import ASK, BID
 from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.sim.matcher import Book
@@ -35,7 +36,6 @@ from kalshi_cli.sim.rest.shapes import (
     ranges,
     rfc3339,
 )
-from kalshi_cli.units import Price, Qty, Ts, format_money, format_price, format_qty
 
 QUARTER_MS, MINUTE_MS = 900_000, 60_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.records import (
     BookChange,
     BookCleared,
@@ -42,7 +43,6 @@ from kalshi_cli.sim.stream.subscription import (
     TRADE,
     Subscription,
 )
-from kalshi_cli.units import Ts
 
 LISTED_FOR_MS = 7_200_000
 """An underlying that ticked no later than this ago is listed."""

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
 from kalshi_cli.sim.quote_records import DECLINED, EXECUTED, OPEN, BlockRecord, QuoteRecord, RfqRecord
 from kalshi_cli.sim.records import MarketRecord, Told
 from kalshi_cli.sim.rest.replies import Json
 from kalshi_cli.sim.rest.shapes import legs_json, rfc3339
-from kalshi_cli.units import Price, Qty, Ts, format_price, format_qty
 
 if TYPE_CHECKING:
     from kalshi_cli.sim.state import State

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 NEW_YORK = ZoneInfo("America/New_York")
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000

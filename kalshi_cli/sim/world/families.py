@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import FeeSchedule, FeeType
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
@@ -31,7 +32,6 @@ from kalshi_cli.sim.world.calendar import (
 from kalshi_cli.sim.world.dice import Dice, stable_id
 from kalshi_cli.sim.world.live import SPORTS
 from kalshi_cli.sim.world.underlyings import Paths, Source
-from kalshi_cli.units import Ts
 
 SPREAD = (
     "center_whole_edge_half_cent",

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model import FeeSchedule, FeeType
 from kalshi_cli.sim.listing import SeriesSpec
 from kalshi_cli.sim.world import families
 from kalshi_cli.sim.world.families import BTC, ETH, Listing
 from kalshi_cli.sim.world.underlyings import Paths
-from kalshi_cli.units import Ts
 
 _CF = ("CF Benchmarks", "https://www.cfbenchmarks.com/")
 _FEES = FeeSchedule(FeeType.QUADRATIC, 1000)

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.sim.rest.replies import Json
 from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE, local
 from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.units import Ts
 
 GAME_MS = 3 * HOUR
 """A game begins so long before its market closes."""

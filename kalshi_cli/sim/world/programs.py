@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from hashlib import blake2b
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.sim.records import MarketRecord
 from kalshi_cli.sim.rest.replies import Json, nested
@@ -32,7 +33,6 @@ from kalshi_cli.sim.world.live import (
     temperature,
     weather_point,
 )
-from kalshi_cli.units import Ts
 
 CITY = "new_york"
 LONGEST_MS = 2 * DAY

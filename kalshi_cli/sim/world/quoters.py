@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model import BID, FeeSchedule, FeeType, PriceGrid
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import CollectionSpec, SeriesSpec
 from kalshi_cli.sim.quote_records import DECLINED, RfqRecord
 from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts
 
 Chance = Callable[[str], float | None]
 """How likely a market ends as YES by its reference; None where nobody knows."""

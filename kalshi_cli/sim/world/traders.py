@@ -11,11 +11,11 @@ import math
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model import ASK, BID, PriceGrid, Side, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import NewOrder
 from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 
 CENT = 100.0
 """A cent in units of Price, as a float: what traders think in, before a price is snapped to the grid."""

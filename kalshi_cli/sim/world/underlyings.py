@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import msgspec
 
+from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.units import Ts
 
 _BLOCK_S = float(1 << 17)
 """Seconds between the ends of a path's blocks (36 hours); finer points are filled in between them."""

@@ -11,6 +11,7 @@ from zlib import crc32
 
 import msgspec
 
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model import MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec
@@ -21,7 +22,6 @@ from kalshi_cli.sim.world.listings import SERIES, Catalogue
 from kalshi_cli.sim.world.quoters import COMBO_SERIES, MANNERS, Quoter, collections
 from kalshi_cli.sim.world.traders import CENT, CROWD, STYLES, Crowd, Maker, Scene
 from kalshi_cli.sim.world.underlyings import Source, mood
-from kalshi_cli.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 
 STEP_MS = 250
 """World time in which everybody moves once, each at a moment of its own."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.text import MASK, conceal, redact, safe_lines, safe_text
+from kalshi_cli.base.text import MASK, conceal, redact, safe_lines, safe_text
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",

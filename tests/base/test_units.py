@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kalshi_cli.units import (
+from kalshi_cli.base.units import (
     DOLLAR,
     ONE_CONTRACT,
     ONE_DOLLAR,

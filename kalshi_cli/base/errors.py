@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 
-from kalshi_cli.text import one_line, redact
+from kalshi_cli.base.text import one_line, redact
 
 
 class ExitCode(IntEnum):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from served import Served, kalshi, served, set_variables
 
-from kalshi_cli.files import make_folder
+from kalshi_cli.base.files import make_folder
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from kalshi_cli.units import Ts
+from kalshi_cli.base.units import Ts
 
 
 class Clock(Protocol):

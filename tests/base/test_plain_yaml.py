@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from kalshi_cli import config_file
-from kalshi_cli.errors import ConfigError
+from kalshi_cli.base.errors import ConfigError
+from kalshi_cli.base.plain_yaml import MAX_DEPTH, MAX_NODES, PlainYamlError, compose, construct
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.venue_map import read_map
-from kalshi_cli.plain_yaml import MAX_DEPTH, MAX_NODES, PlainYamlError, compose, construct
 
 MEGABYTES = 1 << 20
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

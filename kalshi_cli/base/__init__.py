@@ -1,0 +1,1 @@
+"""Units, text, the clock, errors and files: what every other package uses. It imports nothing of ours."""
