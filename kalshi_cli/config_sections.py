@@ -20,7 +20,8 @@ Subaccount = Annotated[int, Meta(ge=0, le=63)]
 CallSeconds = Annotated[
     float, Meta(gt=0, le=10, description="the proof that an order never arrived counts on no request leaving later")
 ]
-"""One call, with all its attempts: ten seconds of `NEVER_ARRIVED_MARGIN_MS`, in `core/reconcile.py`, are for it."""
+"""One call, with all its attempts: `core/account/reconciliation.py` leaves ten seconds of `NEVER_ARRIVED_MARGIN_MS`
+for it."""
 LONGEST_INTERVAL_S = 10
 IntervalSeconds = Annotated[
     float, Meta(gt=0, le=LONGEST_INTERVAL_S, description="reads of the account, halts and cancels wait for it")
@@ -108,7 +109,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """How large an order of a strategy is; `core/sizing.py` says what each kind means."""
+    """How large an order of a strategy is; `core/account/sizing.py` says what each kind means."""
 
     kind: Literal["fixed", "fraction", "kelly"] = "fixed"
     fraction: Annotated[float, Meta(gt=0, le=1)] = 0.25

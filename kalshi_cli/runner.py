@@ -7,15 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
-from kalshi_cli.core.messages import (
-    AmendEnded,
-    AmendOrder,
-    Effect,
-    Message,
-    OrderRejected,
-    OrdersBeside,
-    SubmitOrder,
-)
+from kalshi_cli.core.model.effects import AmendOrder, Effect, SubmitOrder
+from kalshi_cli.core.model.messages import AmendEnded, Message, OrderRejected, OrdersBeside
 from kalshi_cli.store.base import MovedError
 
 MAX_CASCADE = 10_000

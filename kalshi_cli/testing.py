@@ -13,19 +13,15 @@ from itertools import count
 from typing import Any
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    BookSnapshot,
-    CancelOrder,
-    Effect,
-    Message,
-    PublicTrade,
-    ReferencePrice,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import CENT_GRID, FeeSchedule, Fill, Market, MarketStatus, Order, Side
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import CancelOrder, Effect, SubmitOrder
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot, Message, PublicTrade, ReferencePrice, Tick
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy

@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
-from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.records import RESTING, FillRecord, OrderRecord, SettlementRecord
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
-from kalshi_cli.core.model import ASK, BID, Side
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.member import Member
 from proofs.invariants import Truth, truth

@@ -22,8 +22,9 @@ from virtual import TICKER, Virtual, Wire
 from virtual_loop import Loop
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
 from kalshi_cli.sim.listing import SimOptions

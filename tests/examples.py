@@ -23,7 +23,7 @@ from talks import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_coll
 
 from kalshi_cli.base.units import contracts
 from kalshi_cli.cli.main import ENTRIES, root
-from kalshi_cli.core.model import ASK
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.desk.template import TEMPLATE
 from kalshi_cli.sim.quote_records import QuoteRecord
 

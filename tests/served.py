@@ -31,7 +31,8 @@ from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
 from kalshi_cli.cli.ends import ends_of
 from kalshi_cli.cli.main import main, root
-from kalshi_cli.core.model import ASK, BID, Band, PriceGrid, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.price_grid import Band, PriceGrid
 from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, NUMBERS, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.sim.api import Exchange

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from virtual import DAY_MS, T0, TICKER, Virtual
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.model import MveLeg
+from kalshi_cli.core.model.markets import MveLeg
 from kalshi_cli.exchange.wire.quotes import NewRfq
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord

@@ -22,8 +22,9 @@ from kalshi_cli.base.errors import CredentialsError, HaltedError, InstanceError,
 from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Risk, Sim, Trade
-from kalshi_cli.core.checks import Verdict
-from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.health import worst
 from kalshi_cli.desk.place import Ticket

@@ -114,6 +114,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 """Layer -> the layers it may import. Imports for annotations only do not count."""
 
+ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "core": (("model",), ("market",), ("account",), ("state",), ("risk",), ("engine", "monitoring")),
+}
+"""Package -> its rooms, in the order in which they may import: each only those before it, and itself."""
+
 EXCEPTIONS = {("kalshi_cli.sim.api", "kalshi_cli.exchange.wire.base")}
 """The simulated exchange speaks the wire."""
 
@@ -134,6 +139,24 @@ def layers(module: Module) -> Iterator[str]:
             continue
         if target[1] not in MAY_IMPORT[layer]:
             yield f"{layer} imports {name}"
+
+
+def rooms(module: Module) -> Iterator[str]:
+    """Inside a package, a room imports only what stands before it; siblings do not know each other."""
+    parts = module.name.split(".")
+    if parts[0] != "kalshi_cli" or len(parts) < 3 or parts[1] not in ROOMS:
+        return
+    place = {room: number for number, group in enumerate(ROOMS[parts[1]]) for room in group}
+    if len(parts) > 3 and parts[2] not in place:
+        yield f"{parts[2]} has no place among the rooms of {parts[1]}"
+        return
+    own = place.get(parts[2], -1)
+    for name in module.imports:
+        target = name.split(".")
+        if target[:2] != parts[:2] or len(target) < 3 or target[2] == parts[2]:
+            continue
+        if place.get(target[2], -1) >= own:
+            yield f"{parts[1]}.{parts[2]} imports {name}"
 
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -254,7 +277,7 @@ def streams(module: Module) -> Iterator[str]:
 
 BROAD = {
     "kalshi_cli/cli/main.py": 1,  # the one place that catches
-    "kalshi_cli/core/hooks.py": 1,  # the guard around a strategy
+    "kalshi_cli/core/engine/strategy_runner.py": 1,  # the guard around a strategy
     "kalshi_cli/strategies/registry.py": 1,  # the guard around the file of a strategy
     "kalshi_cli/sim/server.py": 3,  # an error of the server's thread is handed to whoever waits
     "kalshi_cli/ops/notify.py": 1,  # a sink that fails must not stop trading
@@ -278,7 +301,8 @@ def broad_except(module: Module) -> Iterator[str]:
 
 
 COUNTS_MONEY = re.compile(
-    r"kalshi_cli/(core/(book|fees|ledger|orders|pnl|reconcile|risk|controls)|sim/(accounts|matcher))\.py"
+    r"kalshi_cli/(core/(market/(order_book|fees)|account/(ledger|order_index|pnl|reconciliation)|risk/(review|controls))"
+    r"|sim/(accounts|matcher))\.py"
 )
 
 
@@ -366,6 +390,7 @@ def no_mocks(module: Module) -> Iterator[str]:
 
 RULES: dict[str, Rule] = {
     "layers": layers,
+    "rooms": rooms,
     "libraries": libraries,
     "pure core": pure_core,
     "ambient": ambient,
@@ -390,7 +415,7 @@ def test_the_walk_sees_the_whole_tree(modules: list[Module]) -> None:
     found = {module.path for module in modules}
     assert {
         "kalshi_cli/base/units.py",
-        "kalshi_cli/core/hooks.py",
+        "kalshi_cli/core/engine/strategy_runner.py",
         "kalshi_cli/sim/api.py",
         "tests/test_architecture.py",
     } <= found
@@ -403,7 +428,11 @@ def test_every_file_keeps_the_rule(rule: str, modules: list[Module]) -> None:
     assert wrong == []
 
 
-CORE, CLI, STREAM = "kalshi_cli/core/book.py", "kalshi_cli/cli/markets.py", "kalshi_cli/exchange/stream/reader.py"
+CORE, CLI, STREAM = (
+    "kalshi_cli/core/market/order_book.py",
+    "kalshi_cli/cli/markets.py",
+    "kalshi_cli/exchange/stream/reader.py",
+)
 TEST = "tests/core/test_book.py"
 
 CAUGHT = [
@@ -413,11 +442,14 @@ CAUGHT = [
     ("layers", STREAM, "from kalshi_cli.feeds.recorder import Recorder"),
     ("layers", "kalshi_cli/feeds/replay.py", "from kalshi_cli.exchange.wire.base import read_market"),
     ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.client import KalshiClient"),
-    ("layers", "kalshi_cli/base/units.py", "from kalshi_cli.core.model import Side"),
+    ("rooms", "kalshi_cli/core/account/pnl.py", "from kalshi_cli.core.risk.review import review"),
+    ("rooms", "kalshi_cli/core/engine/engine.py", "from kalshi_cli.core.monitoring import notices"),
+    ("rooms", "kalshi_cli/core/odd/pnl.py", ""),
+    ("layers", "kalshi_cli/base/units.py", "from kalshi_cli.core.model.markets import Side"),
     ("layers", "kalshi_cli/strategies/fade.py", "from kalshi_cli.store.base import Store"),
     ("layers", "kalshi_cli/desk/place.py", "from kalshi_cli.app import App"),
     ("layers", CLI, "def f():\n    from kalshi_cli.store.sqlite import SqliteStore"),
-    ("layers", CORE, "from ..exchange import wire"),
+    ("layers", CORE, "from ...exchange import wire"),
     ("layers", "kalshi_cli/oddments.py", ""),
     ("libraries", CLI, "def f():\n    import httpx"),
     ("libraries", CLI, "from sqlite3 import connect"),
@@ -462,8 +494,12 @@ CAUGHT = [
     ("no mocks", TEST, "from unittest.mock import Mock"),
     ("no mocks", TEST, "import unittest.mock"),
     ("no mocks", TEST, "from kalshi_cli.core import book\nmonkeypatch.setattr(book, 'apply', None)"),
-    ("no mocks", TEST, "monkeypatch.setattr('kalshi_cli.core.book.OrderBook', None)"),
-    ("no mocks", TEST, "from kalshi_cli.core.book import OrderBook\nmonkeypatch.delattr(OrderBook, 'load')"),
+    ("no mocks", TEST, "monkeypatch.setattr('kalshi_cli.core.market.order_book.OrderBook', None)"),
+    (
+        "no mocks",
+        TEST,
+        "from kalshi_cli.core.market.order_book import OrderBook\nmonkeypatch.delattr(OrderBook, 'load')",
+    ),
 ]
 
 LET_PASS = [
@@ -488,7 +524,7 @@ LET_PASS = [
     ("broad except", CORE, "try: pass\nexcept ValueError: pass"),
     ("broad except", "kalshi_cli/cli/main.py", "try: pass\nexcept Exception: pass"),
     ("no floats", CORE, "a = 7 // 2"),
-    ("no floats", "kalshi_cli/core/stats.py", "a = 1 / 2"),
+    ("no floats", "kalshi_cli/core/engine/tally.py", "a = 1 / 2"),
     ("size", CORE, "def f():\n" + "    pass\n" * 69),
     ("names", CORE, "def utility_of(): pass\nclass Handle: pass"),
     ("no mocks", TEST, "from kalshi_cli.exchange import rest\nmonkeypatch.setattr(rest, 'LONGEST_REPLY', 10)"),

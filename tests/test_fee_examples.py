@@ -15,9 +15,11 @@ import pytest
 from virtual import DAY_MS, T0, Virtual
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, notional, parse_price, parse_qty
-from kalshi_cli.core.fees import Charge, RoundingAccumulator, trade_fee
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Fill, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.market.fees import Charge, RoundingAccumulator, trade_fee
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.sim import accounts
 from kalshi_cli.sim.accounts import Terms
 from kalshi_cli.sim.grids import STRUCTURES

@@ -18,7 +18,9 @@ from virtual import DAY_MS, T0, Virtual
 
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
-from kalshi_cli.core.model import ASK, BID, Band, Order, OrderStatus, PriceGrid, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.price_grid import Band, PriceGrid
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import MarketSpec, SimOptions
 

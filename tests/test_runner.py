@@ -8,19 +8,10 @@ import pytest
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, StateError
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.messages import (
-    Alert,
-    AmendEnded,
-    AmendOrder,
-    Effect,
-    Message,
-    OrdersBeside,
-    Quote,
-    Resync,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model.effects import Alert, AmendOrder, Effect, Resync, SubmitOrder
+from kalshi_cli.core.model.messages import AmendEnded, Message, OrdersBeside, Quote, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.runner import MAX_CASCADE, pump, run
 
 

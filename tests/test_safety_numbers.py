@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import pytest
 
-from kalshi_cli.core import book_watch, engine, guards, hooks, loss_guards, reconcile
+from kalshi_cli.core.account import reconciliation
+from kalshi_cli.core.engine import book_validity, engine, strategy_runner
+from kalshi_cli.core.risk import guards, loss_guards
 from kalshi_cli.desk import account, cancel, kill, start
 from kalshi_cli.exchange import dates, feed, ratelimit, rest, snapshot, venue
 from kalshi_cli.net import transport
 from kalshi_cli.store import database
 
 NUMBERS: dict[str, tuple[object, object]] = {
-    "a request may be delivered so late": (reconcile.NEVER_ARRIVED_MARGIN_MS, 45_000),
-    "an order under our id is another one, made so long before": (reconcile.OLDER_MS, 10_000),
+    "a request may be delivered so late": (reconciliation.NEVER_ARRIVED_MARGIN_MS, 45_000),
+    "an order under our id is another one, made so long before": (reconciliation.OLDER_MS, 10_000),
     "an unanswered cancel is asked for again after": (engine.CANCEL_AGAIN_MS, 2_000),
     "creates without an answer in a row": (guards.UNANSWERED, 3),
     "post-only crossings in a minute": (guards.CROSSINGS, 3),
     "a doubt, or a missing fill, is told after": (guards.LONG_MS, 30_000),
     "a loss behind our own quotes must last for": (loss_guards.CERTAIN_MS, 15_000),
-    "intents of one call": (hooks.MAX_INTENTS, 100),
-    "a book may look crossed for": (book_watch.CROSSED_MS, 1_000),
+    "intents of one call": (strategy_runner.MAX_INTENTS, 100),
+    "a book may look crossed for": (book_validity.CROSSED_MS, 1_000),
     "a start reads fills again from before": (account.OVERLAP_MS, 3_600_000),
     "each read begins before the last": (snapshot.OVERLAP_MS, 60_000),
     "settlements are read again from before": (snapshot.SETTLED_OVERLAP_MS, 86_400_000),
@@ -58,4 +60,4 @@ def test_a_number_that_safety_rests_on_is_what_is_documented(is_now: object, doc
 
 def test_the_margin_covers_a_late_delivery_a_whole_call_and_a_clock_that_is_off() -> None:
     late_ms, call_ms, clock_ms = 30_000, rest.Timeouts().total * 1_000, venue.SKEW_REFUSED_MS
-    assert late_ms + call_ms + clock_ms == reconcile.NEVER_ARRIVED_MARGIN_MS
+    assert late_ms + call_ms + clock_ms == reconciliation.NEVER_ARRIVED_MARGIN_MS

@@ -18,9 +18,12 @@ from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Sim
-from kalshi_cli.core.messages import Command, Intent, Message, Place, SpotPrice
-from kalshi_cli.core.model import Market, Side
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import Command, Message, SpotPrice
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.listing import universe

@@ -21,7 +21,8 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import InstanceError, StateError, UsageError
 from kalshi_cli.base.units import Price, Ts, contracts, dollars
 from kalshi_cli.config_sections import Sim
-from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
+from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.sim.announcement import Address

@@ -16,8 +16,8 @@ from virtual_loop import Loop
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model import BID
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.template import TEMPLATE, write_strategy
 from kalshi_cli.strategies import registry
 

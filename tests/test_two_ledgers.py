@@ -21,10 +21,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from traffic import Acts, Seeded, scattered_ids
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
-from kalshi_cli.core.fees import trade_fee
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.messages import AccountSnapshot, BookDelta, Filled, Message, OrderState
-from kalshi_cli.core.model import FeeSchedule, Fill, Settlement
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.market.fees import trade_fee
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import AccountSnapshot, BookDelta, Filled, Message, OrderState
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("KALSHI_TRAFFIC", "15"))

@@ -21,16 +21,15 @@ from virtual import KEY, T0
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, dollars, notional
-from kalshi_cli.core import fees
-from kalshi_cli.core.amends import worse_of
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.open_amends import worse_of
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.market import fees
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, FillBooked, Resync, SettlementBooked, SubmitOrder
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.messages import (
     AmendEnded,
-    AmendOrder,
     CancelFailed,
-    CancelOrder,
-    FillBooked,
     GroupChange,
     MarketChange,
     Message,
@@ -38,12 +37,11 @@ from kalshi_cli.core.messages import (
     OrderCanceled,
     OrderRejected,
     OrderState,
-    Resync,
-    SettlementBooked,
-    SubmitOrder,
 )
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Fill, Order, OrderStatus, Side, StpMode, Tif
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, StpMode, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer

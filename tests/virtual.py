@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.place import OrderDesk, Ticket
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer

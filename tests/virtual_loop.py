@@ -9,10 +9,14 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Alert, Command, Intent, Message, Place, Tick
-from kalshi_cli.core.model import BID, Order
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.messages import Command, Message, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
 from kalshi_cli.exchange.venue import LiveVenue

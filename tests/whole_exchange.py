@@ -17,8 +17,9 @@ from talk_stage import TALK_CALLS
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.base.units import Ts, cents, contracts, dollars
-from kalshi_cli.core.messages import AmendEnded
-from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
+from kalshi_cli.core.model.messages import AmendEnded
+from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.calls.base import Calls
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup

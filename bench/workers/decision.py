@@ -12,8 +12,10 @@ from pathlib import Path
 from bench.deltas import TICKER
 from bench.worker import serve
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.markets import Family, Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     FairValue,
@@ -22,11 +24,11 @@ from kalshi_cli.core.messages import (
     NewsSignal,
     OrderRejected,
     SpotPrice,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import BID, Family, Market, MarketStatus
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.stream.frames import decode_frame, to_message
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.strategies import registry

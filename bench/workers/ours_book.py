@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.worker import serve
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import BookDelta, BookSnapshot
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot
 from kalshi_cli.exchange.stream.frames import decode_frame, to_message
 
 frames = Path(sys.argv[1]).read_bytes().splitlines()

@@ -8,7 +8,8 @@ from bench.loopback import CLIENT_ORDER_ID, TICKER
 from bench.worker import repeat, serve
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, RateLimiter
 from kalshi_cli.exchange.signing import Signer, load_key

@@ -9,8 +9,9 @@ import msgspec
 from bench.loopback import TICKER
 from bench.worker import repeat, serve
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.messages import SubmitOrder
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.store.sqlite import SqliteStore
 
 NOW = Ts(1_780_000_000_000)

@@ -34,11 +34,12 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.config import Config, log_folder, state_dir
 from kalshi_cli.config_hosts import refuse_other_hosts
-from kalshi_cli.core.messages import Alert, GroupSwitched
-from kalshi_cli.core.model import Order, TradingState
-from kalshi_cli.core.orders import OWN_ID
-from kalshi_cli.core.sizing import Allotment, Sizing
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.order_index import OWN_ID
+from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.core.model.effects import Alert, GroupSwitched
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import cancel, portfolio
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue

@@ -15,10 +15,10 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, StateError, Usage
 from kalshi_cli.base.units import show_qty
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Sink
-from kalshi_cli.core.matters import Matter
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.notices import Notice
-from kalshi_cli.core.remedies import remedy_of
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.incidents import Matter
+from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.runbook_index import remedy_of
 from kalshi_cli.desk.alerting import Alerting, Overview, Terms
 from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
 from kalshi_cli.desk.courier import Courier

@@ -11,10 +11,10 @@ from kalshi_cli.app import App
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Sink
-from kalshi_cli.core.checks import Breach
-from kalshi_cli.core.matters import STOPS
-from kalshi_cli.core.notices import Notice
-from kalshi_cli.core.remedies import remedy_of
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.incidents import STOPS
+from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.runbook_index import remedy_of
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.alerting import Alerting

@@ -15,8 +15,8 @@ from kalshi_cli.base.errors import CredentialsError, KalshiError, UnreachableErr
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_sections import Bound
 from kalshi_cli.config_values import RangeText
-from kalshi_cli.core.checks import CheckReport, Verdict, cause_of, report, worst_first
-from kalshi_cli.core.error_check import SHOWN_ONLY
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, worst_first
+from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
 from kalshi_cli.desk import health
 from kalshi_cli.desk.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns

@@ -12,8 +12,9 @@ from kalshi_cli.app import App
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.base.units import show_money
 from kalshi_cli.config import state_dir
-from kalshi_cli.core.messages import StateChanged
-from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.core.model.effects import StateChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk import halts
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.base import NO_HALT, PAUSED, Halt, Store

@@ -15,10 +15,10 @@ from kalshi_cli.app import App
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder
 from kalshi_cli.base.text import conceal, conceal_address
-from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.messages import Message
-from kalshi_cli.core.model import Market
-from kalshi_cli.core.source_watch import Source
+from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import Message
+from kalshi_cli.core.monitoring.source_watch import Source
 
 if TYPE_CHECKING:
     from kalshi_cli.feeds.fairs import Page

@@ -10,7 +10,7 @@ import msgspec
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import CredentialsError, StateError
 from kalshi_cli.base.units import counted
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk import cancel, kill, quotes
 from kalshi_cli.exchange.ratelimit import Rank
 from kalshi_cli.exchange.wire.groups import OrderGroup

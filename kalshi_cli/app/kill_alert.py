@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from kalshi_cli.app import App
 from kalshi_cli.app.alerts import alerting, tell_directly
 from kalshi_cli.base.errors import KalshiError, StateError
-from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.desk.brake import CODE, REASON
 
 HEAD_START_S = 1.0

@@ -20,10 +20,11 @@ from kalshi_cli.app.records import journal_of_loop
 from kalshi_cli.base.errors import CredentialsError
 from kalshi_cli.config import state_dir
 from kalshi_cli.config_hosts import refuse_other_hosts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Alert, Command, MarketChange
-from kalshi_cli.core.model import Family, FeeSchedule, Market
-from kalshi_cli.core.surroundings import shards
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import Command, MarketChange
+from kalshi_cli.core.state.exchange_state import shards
 from kalshi_cli.desk import health
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest

@@ -12,7 +12,7 @@ import msgspec
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import RefusedError, StateError
 from kalshi_cli.base.units import Money, format_ts
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.store.alerting import letters_left
 from kalshi_cli.store.aside import locks_left, move_aside

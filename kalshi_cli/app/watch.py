@@ -11,7 +11,7 @@ from kalshi_cli.app.loops import Loops
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config import Config
-from kalshi_cli.core.messages import Command, Message
+from kalshi_cli.core.model.messages import Command, Message
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.signals import StopSignals
 from kalshi_cli.desk.status import Status

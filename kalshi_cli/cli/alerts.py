@@ -87,7 +87,7 @@ def silence(
     """
     from kalshi_cli.app.alerts import of_loop
     from kalshi_cli.base.units import Ts, format_ts
-    from kalshi_cli.core.matters import Silence
+    from kalshi_cli.core.monitoring.incidents import Silence
 
     if not 0 < lasts <= LONGEST_S:
         raise UsageError("a silence lasts up to 30d", hint="--for 2h")
@@ -124,7 +124,7 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts retry
     """
     from kalshi_cli.app.alerts import of_loop
-    from kalshi_cli.core.checks import counted
+    from kalshi_cli.core.monitoring.check_report import counted
 
     with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
         alerting.look()
@@ -152,7 +152,7 @@ def _refuse_unknown(code: str) -> None:
     from difflib import get_close_matches
     from fnmatch import filter as matching
 
-    from kalshi_cli.core.remedies import REMEDIES
+    from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 
     if not matching(REMEDIES, code):
         near = get_close_matches(code, REMEDIES, 1, cutoff=0.0)[0]

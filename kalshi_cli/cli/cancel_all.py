@@ -270,7 +270,7 @@ def _unclean(outcome: Outcome, *, halt: str) -> OutcomeUnknownError:
         what = f"{counted(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"
         hint = f"they trade before {format_ts(max(map(trades_by, outcome.agreed)))} or never; then run this again"
     if outcome.in_doubt:
-        from kalshi_cli.core.reconcile import provable_at
+        from kalshi_cli.core.account.reconciliation import provable_at
 
         names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MOST_IDS])
         what += f"; {len(outcome.in_doubt)} of our own got no answer and may still arrive: {names}"

@@ -16,7 +16,7 @@ import typer
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
 from kalshi_cli.cli.screen.output import Format, close_out, default_format, note, tell, write_out
-from kalshi_cli.core.checks import CheckReport, Verdict
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
 app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", needs_name=True)
 
@@ -41,7 +41,7 @@ MOST_LINES = 18
 
 
 def _range(text: str) -> str:
-    from kalshi_cli.core.ranges import parse_range
+    from kalshi_cli.core.monitoring.ranges import parse_range
 
     try:
         return parse_range(text).text

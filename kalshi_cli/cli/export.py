@@ -12,7 +12,7 @@ from kalshi_cli.cli.screen.output import Format
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.core.model import Order
+    from kalshi_cli.core.model.orders import Order
 
 app = Commands("The whole history, as CSV unless --format says otherwise.")
 
@@ -76,7 +76,7 @@ def lots(
     from kalshi_cli.app.account import portfolio_of
     from kalshi_cli.cli.rows.exports import LotExport, lot_export
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core.lots import tax_lots
+    from kalshi_cli.core.account.tax_lots import tax_lots
 
     with opened(ctx) as desk:
         start = _start(desk, since)

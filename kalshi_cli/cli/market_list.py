@@ -13,7 +13,7 @@ from kalshi_cli.cli.screen.output import Format, note
 from kalshi_cli.cli.screen.prompts import progress
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.model import Market
+    from kalshi_cli.core.model.markets import Market
     from kalshi_cli.desk.market_search import Choice
 
 OLD_MS = 86_400_000

@@ -24,8 +24,8 @@ from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
 from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.engine import Engine
-    from kalshi_cli.core.model import Order
+    from kalshi_cli.core.engine.engine import Engine
+    from kalshi_cli.core.model.orders import Order
     from kalshi_cli.desk.place import Proposal, Ticket
 
 app = Commands("Place, change, list and cancel orders.")
@@ -65,7 +65,7 @@ def place(
     from kalshi_cli.cli.rows.base import order_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.core.model import StpMode, Tif
+    from kalshi_cli.core.model.order_terms import StpMode, Tif
     from kalshi_cli.desk.place import Ticket
     from kalshi_cli.desk.signals import on_the_way
 
@@ -109,7 +109,7 @@ def place(
 
 def _note_doubts(engine: Engine) -> None:
     """Whoever places while another order is in doubt should know: it may be the same one."""
-    from kalshi_cli.core.model import OrderStatus
+    from kalshi_cli.core.model.orders import OrderStatus
 
     doubts = sum(order.status is OrderStatus.UNKNOWN for order in engine.state.orders.live())
     if doubts:

@@ -25,7 +25,7 @@ from kalshi_cli.cli.screen.output import note
 if TYPE_CHECKING:
     from kalshi_cli.app import App
     from kalshi_cli.cli.rows.base import Row
-    from kalshi_cli.core.scan import Listed
+    from kalshi_cli.core.market.opportunities import Listed
     from kalshi_cli.desk.scan import Family
 
 app = Commands("What is worth a look among all open markets, net of fees. Nothing is traded.")
@@ -159,13 +159,13 @@ def spread(
     kalshi scan spread --sort keeps --min-volume 1000 --limit 10
     """
     from kalshi_cli.cli.rows.scan import SpreadRow, spread_row
-    from kalshi_cli.core import scan
+    from kalshi_cli.core.market import opportunities
 
-    def order(found: scan.Spread) -> tuple[float, int, str]:
+    def order(found: opportunities.Spread) -> tuple[float, int, str]:
         width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[sort]
         return -width, -found.listed.market.volume_24h, found.listed.market.ticker
 
-    best = look.best(map(scan.spread, look.markets), order)
+    best = look.best(map(opportunities.spread, look.markets), order)
     return Shown(SpreadRow, map(spread_row, best), "no market fits")
 
 
@@ -178,12 +178,12 @@ def movers(look: Look) -> Shown:
     kalshi scan movers --min-volume 500 --format csv
     """
     from kalshi_cli.cli.rows.scan import MoverRow, mover_row
-    from kalshi_cli.core import scan
+    from kalshi_cli.core.market import opportunities
 
-    def order(found: scan.Move) -> tuple[int, int, str]:
+    def order(found: opportunities.Move) -> tuple[int, int, str]:
         return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
 
-    return Shown(MoverRow, map(mover_row, look.best(map(scan.move, look.markets), order)), "nothing moved")
+    return Shown(MoverRow, map(mover_row, look.best(map(opportunities.move, look.markets), order)), "nothing moved")
 
 
 @look_for("cheap")
@@ -197,12 +197,12 @@ def cheap(
     kalshi scan cheap --below 2c --series KXBTCD
     """
     from kalshi_cli.cli.rows.scan import CheapRow, cheap_row
-    from kalshi_cli.core import scan
+    from kalshi_cli.core.market import opportunities
 
-    def order(found: scan.Cheap) -> tuple[int, int, str, str]:
+    def order(found: opportunities.Cheap) -> tuple[int, int, str, str]:
         return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
 
-    found = (each for listed in look.markets for each in scan.cheap(listed, below))
+    found = (each for listed in look.markets for each in opportunities.cheap(listed, below))
     return Shown(CheapRow, map(cheap_row, look.best(found, order)), "nothing is that cheap")
 
 
@@ -219,7 +219,7 @@ def closing(
     kalshi scan closing --within 24h --margin 20c --json
     """
     from kalshi_cli.cli.rows.scan import ClosingRow, closing_row
-    from kalshi_cli.core.scan import is_undecided
+    from kalshi_cli.core.market.opportunities import is_undecided
 
     now, within_ms = look.desk.clock.now(), int(within * 1000)
     found = (each for each in look.markets if is_undecided(each.market, now, within_ms, margin))

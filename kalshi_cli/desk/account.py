@@ -8,16 +8,19 @@ from contextlib import nullcontext
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.amends import is_amend_open
-from kalshi_cli.core.back_off import API_GUARD, back_off_of
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.hooks import Strategy
-from kalshi_cli.core.messages import AccountSnapshot, Effect, OrderChanged
-from kalshi_cli.core.model import Family, FeeSchedule, Market, Order, OrderStatus
-from kalshi_cli.core.pnl import in_order
-from kalshi_cli.core.reconcile import provable_at
-from kalshi_cli.core.state import Limits, State
-from kalshi_cli.core.stats import Tally
+from kalshi_cli.core.account.open_amends import is_amend_open
+from kalshi_cli.core.account.pnl import in_order
+from kalshi_cli.core.account.reconciliation import provable_at
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.strategy_runner import Strategy
+from kalshi_cli.core.engine.tally import Tally
+from kalshi_cli.core.model.effects import Effect, OrderChanged
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import AccountSnapshot
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.store.base import Memory, Notebook

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Alerts, Sink
-from kalshi_cli.core.alerts import Board, Decision
-from kalshi_cli.core.checks import Breach
-from kalshi_cli.core.matters import HALT, LOOP, REDUCING, Matter, Policy, Silence, gravity
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import TradingState
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.alert_board import Board, Decision
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Matter, Policy, Silence, gravity
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.news import DayNews, booked_news
 from kalshi_cli.store.alerting import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
 from kalshi_cli.store.base import RESUMED, Store

@@ -21,10 +21,13 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
-from kalshi_cli.core.amends import has_terms, is_amend_open
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Amend, AmendEnded, AmendOrder, Denied, Message, OrderState
-from kalshi_cli.core.model import Market, Order
+from kalshi_cli.core.account.open_amends import has_terms, is_amend_open
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import AmendOrder, Denied
+from kalshi_cli.core.model.intents import Amend
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.place import (
     RESOLVE_S,
     TRIES,

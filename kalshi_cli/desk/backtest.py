@@ -9,9 +9,10 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Effect, Message, Tick
-from kalshi_cli.core.pnl import Pnl, parts
+from kalshi_cli.core.account.pnl import Pnl, parts
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Effect
+from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.summary import Plan, Summary, summarize
 from kalshi_cli.runner import Venue, run

@@ -20,10 +20,14 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.checks import counted
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Denied, OrderRejected, Place, SubmitOrder
-from kalshi_cli.core.model import Market, Order, OrderStatus, TradingState
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Denied, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import OrderRejected
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.desk.place import (
     OrderDesk,
     Ticket,

@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import (
     RateLimitedError,
     UnreachableError,
 )
-from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 
 SETTLE_S = 0.1

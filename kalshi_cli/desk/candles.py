@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import Candle
+from kalshi_cli.core.model.markets import Candle
 from kalshi_cli.exchange.client import KalshiClient
 
 

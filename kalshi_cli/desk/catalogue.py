@@ -23,7 +23,7 @@ from kalshi_cli.store.entries import ANYWHERE, Catalogue, Entry, Extent, Kind, N
 from kalshi_cli.store.lock import holder, lock
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.model import Event, Market, Series
+    from kalshi_cli.core.model.markets import Event, Market, Series
     from kalshi_cli.exchange.client import KalshiClient
 
 T = TypeVar("T")
@@ -201,21 +201,21 @@ def completions(config: Config, kind: str, start: str, most: int) -> list[tuple[
 
 def cached_market(entry: Entry) -> Market:
     """The market as it was. StateError where the file holds something else."""
-    from kalshi_cli.core.model import Market
+    from kalshi_cli.core.model.markets import Market
 
     return _cached(entry, Market)
 
 
 def cached_event(entry: Entry) -> Event:
     """The event as it was. StateError where the file holds something else."""
-    from kalshi_cli.core.model import Event
+    from kalshi_cli.core.model.markets import Event
 
     return _cached(entry, Event)
 
 
 def cached_series(entry: Entry) -> Series:
     """The series as it was. StateError where the file holds something else."""
-    from kalshi_cli.core.model import Series
+    from kalshi_cli.core.model.markets import Series
 
     return _cached(entry, Series)
 

@@ -13,10 +13,13 @@ import msgspec
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, notional, show_price, show_qty
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import BookSnapshot, Close
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, MarketStatus, Order, Side
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.intents import Close
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.cancel import has_caught_up
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.signals import on_the_way

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.core.model import MveLeg
+from kalshi_cli.core.model.markets import MveLeg
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.combos import Collection
 

@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError, StateError, TerminatedError
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.store.alerting import FLATTEN
 

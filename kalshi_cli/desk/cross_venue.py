@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.messages import Level
-from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
-from kalshi_cli.core.scan import Edge, edge, fees_now
+from kalshi_cli.core.market.opportunities import Edge, edge, fees_now
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.feeds.fairs import SourceError

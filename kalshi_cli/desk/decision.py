@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import RefusedError
-from kalshi_cli.core.messages import Message
+from kalshi_cli.core.model.messages import Message
 
 
 class Decision:

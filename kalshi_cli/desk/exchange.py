@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ExchangeStatus
+from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import Schedule
 

@@ -11,7 +11,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
 from kalshi_cli.base.units import Money, show_money
-from kalshi_cli.core.model import Balance
+from kalshi_cli.core.model.positions import Balance
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.account import Costs, Limits
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer

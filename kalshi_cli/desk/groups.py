@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError
 from kalshi_cli.base.units import Qty
-from kalshi_cli.core.model import Market, Order
-from kalshi_cli.core.state import State
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.store.base import RunGroup, Store

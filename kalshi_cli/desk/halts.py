@@ -10,7 +10,7 @@ from pathlib import Path
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import HaltedError, OutcomeUnknownError, RefusedError
 from kalshi_cli.base.units import format_ts
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.base import NO_HALT, Halt, MovedError, Store
 from kalshi_cli.store.halt_file import beside, remove_halt_file
 from kalshi_cli.store.lock import LockHolder, holder

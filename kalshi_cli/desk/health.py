@@ -13,8 +13,9 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError, RefusedError
 from kalshi_cli.base.units import Ts, format_ts, show_money
 from kalshi_cli.config_hosts import OtherHost
-from kalshi_cli.core.checks import Verdict, counted
-from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.monitoring.check_report import Verdict, counted
 from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer

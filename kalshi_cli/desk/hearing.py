@@ -9,8 +9,8 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
+from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
 from kalshi_cli.desk.backtest import BacktestRequest
 
 _WORDS: dict[type[Message], str] = {SpotPrice: "outside price", FairValue: "probability", NewsSignal: "news"}

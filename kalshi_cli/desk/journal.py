@@ -16,30 +16,29 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import Money, Ts, format_money, format_price, format_qty, format_ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.effects import (
     Alert,
     AmendOrder,
     CancelOrder,
     CloseOrder,
     Denied,
     Effect,
-    FeedGap,
     FillBooked,
-    Message,
     OrderChanged,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.messages import FeedGap, Message
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.journal_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.desk.why import SETTINGS
 from kalshi_cli.store.base import Halt
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.engine import Engine
+    from kalshi_cli.core.engine.engine import Engine
     from kalshi_cli.desk.summary import Plan, Summary
     from kalshi_cli.desk.trade_book import TradeBook
     from kalshi_cli.ops.heartbeat import Heartbeat

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from kalshi_cli.base.units import Money, Price, Qty, format_money, format_price, format_qty
-from kalshi_cli.core.model import Order, Side
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
 
 
 def edge(side: Side, fair: Price | None, price: Price) -> Price | None:

@@ -18,10 +18,10 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.checks import counted
-from kalshi_cli.core.messages import CancelFailed
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.reconcile import provable_at
+from kalshi_cli.core.account.reconciliation import provable_at
+from kalshi_cli.core.model.messages import CancelFailed
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.desk.cancel import SETTLE_S, Scope, has_caught_up
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup

@@ -11,8 +11,8 @@ import msgspec
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Qty, Ts
-from kalshi_cli.core.messages import BookSnapshot
-from kalshi_cli.core.model import Event, Family, FeeSchedule, Market, Series
+from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Series
+from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.exchange.client import KalshiClient
 
 MOST_MARKETS = 50

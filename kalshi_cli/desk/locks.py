@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kalshi_cli.core.messages import MarketLocks, Message, Tick
+from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
 from kalshi_cli.store.base import Store
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.base.errors import StateError, UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import Event, Market, MarketStatus, Series
+from kalshi_cli.core.model.markets import Event, Market, MarketStatus, Series
 from kalshi_cli.desk.catalogue import MOST_ENTRIES, Found, cached_market, search, throw_away
 from kalshi_cli.desk.listing import (
     EventQuery,

@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from kalshi_cli.base.units import Money, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.alerts import Board
-from kalshi_cli.core.checks import Breach
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import BID, Fill, Settlement
-from kalshi_cli.core.pnl import Entry, fold, in_order, parts, total
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.pnl import Entry, fold, in_order, parts, total
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.alert_board import Board
+from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.alerting import AlertBook
 from kalshi_cli.store.base import Store

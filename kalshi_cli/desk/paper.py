@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from kalshi_cli.base.clock import Clock, ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.hooks import Strategy
-from kalshi_cli.core.inputs import Input
-from kalshi_cli.core.messages import MarketChange
-from kalshi_cli.core.model import Family, FeeSchedule, Market
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.strategy_runner import Strategy
+from kalshi_cli.core.model.inputs import Input
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import MarketChange
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest, backtest
 from kalshi_cli.desk.hearing import Hearing

@@ -18,21 +18,17 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import (
-    Alert,
-    CloseOrder,
-    Denied,
-    Effect,
-    OrderRejected,
-    OrdersBeside,
-    Place,
-    SubmitOrder,
-)
-from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, Market, Order, OrderStatus, StpMode, Tif, TradingState
-from kalshi_cli.core.orders import DUPLICATE_ID, is_as_sent
-from kalshi_cli.core.state import Limits, mirror
+from kalshi_cli.core.account.order_index import DUPLICATE_ID, is_as_sent
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.model.effects import Alert, CloseOrder, Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import OrderRejected, OrdersBeside
+from kalshi_cli.core.model.order_terms import ASK, BID, StpMode, Tif, mirror
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.health import refuse_skewed
 from kalshi_cli.desk.refusals import clash, duplicate, halted, refusal, rejection, unwritten

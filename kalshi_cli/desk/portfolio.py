@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core import pnl
-from kalshi_cli.core.ledger import Ledger, Position
-from kalshi_cli.core.model import ExchangePosition, Fill, Market, Settlement
-from kalshi_cli.core.state import mark
+from kalshi_cli.core.account import pnl
+from kalshi_cli.core.account.ledger import Ledger, Position
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import ExchangePosition, Settlement
+from kalshi_cli.core.state.state import mark
 from kalshi_cli.exchange.client import KalshiClient
 
 KEYS = ("market", "event", "series", "strategy", "day")

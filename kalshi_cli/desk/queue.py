@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Qty
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.exchange.client import KalshiClient
 

@@ -31,8 +31,10 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
-from kalshi_cli.core.messages import CloseOrder, OrderChanged, SubmitOrder
-from kalshi_cli.core.model import Order, OrderStatus, Tif, TradingState
+from kalshi_cli.core.model.effects import CloseOrder, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.place import OrderDesk, Proposal, Ticket
 from kalshi_cli.desk.refusals import halted, sent
 from kalshi_cli.exchange.client import KalshiClient

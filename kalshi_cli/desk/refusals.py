@@ -15,9 +15,9 @@ from kalshi_cli.base.errors import (
     StateError,
     UnreachableError,
 )
-from kalshi_cli.core.messages import Denied
-from kalshi_cli.core.model import Order
-from kalshi_cli.core.orders import DUPLICATE_ID
+from kalshi_cli.core.account.order_index import DUPLICATE_ID
+from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.halts import way_out, words
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
 from kalshi_cli.store.base import Halt, Notebook

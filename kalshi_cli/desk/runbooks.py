@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.core.remedies import REMEDIES
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 
 PACKAGE = Path(__file__).parents[1]
 FOLDERS = (PACKAGE / "runbooks", PACKAGE.parent / "runbooks")

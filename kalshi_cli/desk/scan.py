@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Money, Qty, Ts
-from kalshi_cli.core.baskets import Basket, Kin, find, offer
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.model import Event, FeeSchedule, Market, Series
-from kalshi_cli.core.scan import MOST_LEGS, Listed, apart, fees_now, legs_of, listed_offer, open_markets
+from kalshi_cli.core.market.baskets import Basket, Kin, find, offer
+from kalshi_cli.core.market.opportunities import MOST_LEGS, Listed, apart, fees_now, legs_of, listed_offer, open_markets
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import Event, FeeSchedule, Market, Series
 from kalshi_cli.desk.listing import in_force
 from kalshi_cli.exchange.client import KalshiClient
 

@@ -28,8 +28,8 @@ from kalshi_cli.base.errors import (
     RefusedError,
     UnreachableError,
 )
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, verdict_of
-from kalshi_cli.core.drift import Known, missing, unfamiliar
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, verdict_of
+from kalshi_cli.core.monitoring.schema_drift import Known, missing, unfamiliar
 from kalshi_cli.exchange import schema
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.schema import Sample

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty
-from kalshi_cli.core.budget import at_risk
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.ledger import Ledger, Position
-from kalshi_cli.core.pnl import Pnl
-from kalshi_cli.core.shares import OTHERS
-from kalshi_cli.core.sizing import NO_ALLOTMENT
-from kalshi_cli.core.state import mark
+from kalshi_cli.core.account.ledger import Ledger, Position
+from kalshi_cli.core.account.pnl import Pnl
+from kalshi_cli.core.account.sizing import NO_ALLOTMENT
+from kalshi_cli.core.account.strategy_positions import OTHERS
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.risk.budget import at_risk
+from kalshi_cli.core.state.state import mark
 
 
 class StrategyPart(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import Event, FeeSchedule, MarketDetails, Series
+from kalshi_cli.core.model.markets import Event, FeeSchedule, MarketDetails, Series
 from kalshi_cli.desk.listing import Families, in_force
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange

@@ -18,7 +18,7 @@ from kalshi_cli.base.errors import (
     StateError,
     TerminatedError,
 )
-from kalshi_cli.core.messages import Command
+from kalshi_cli.core.model.messages import Command
 from kalshi_cli.store.pause import pause, unpause
 
 

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Ts, format_ts, show_money, show_price, show_qty
-from kalshi_cli.core.checks import counted
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import AccountSnapshot, Effect, FillBooked, OrderChanged, SettlementBooked
-from kalshi_cli.core.model import BID, Fill, Order, Settlement
-from kalshi_cli.core.reconcile import drift, provable_at
+from kalshi_cli.core.account.reconciliation import drift, provable_at
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, SettlementBooked
+from kalshi_cli.core.model.messages import AccountSnapshot
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.desk.account import LOOK_EVERY_S, found_as, in_doubt, is_in_doubt, read_account, wait_for_proof
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.base import Notebook

@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.checks import counted
-from kalshi_cli.core.error_check import taken_out
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import Order, OrderStatus, TradingState
-from kalshi_cli.core.pnl import fold
-from kalshi_cli.core.source_watch import Source
+from kalshi_cli.core.account.pnl import fold
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.check_report import counted
+from kalshi_cli.core.monitoring.error_check import taken_out
+from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.desk.halts import words
 from kalshi_cli.store.alerting import FLATTEN
 from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store

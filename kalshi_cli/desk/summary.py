@@ -6,8 +6,8 @@ import msgspec
 
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Money
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.score import Score, StrategyPart
 from kalshi_cli.desk.signals import exit_code
 

@@ -10,20 +10,13 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import show_money, show_price, show_qty
-from kalshi_cli.core.book_watch import is_in_sight, without_book
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    Alert,
-    Command,
-    Effect,
-    FillBooked,
-    Message,
-    SettlementBooked,
-    StateChanged,
-    Tick,
-)
-from kalshi_cli.core.model import BID, TradingState
-from kalshi_cli.core.source_watch import Source, SourceWatch
+from kalshi_cli.core.engine.book_validity import is_in_sight, without_book
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert, Effect, FillBooked, SettlementBooked, StateChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import Command, Message, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
 from kalshi_cli.desk.journal import Journal, Pulse
 from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.signals import exit_code_of, truthful

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.model import Fill, Order, Settlement
-from kalshi_cli.core.pnl import in_order, parts
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.pnl import in_order, parts
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.desk.journal_fields import edge
 from kalshi_cli.ops.tables import DayRow, Tables, TradeRow
 

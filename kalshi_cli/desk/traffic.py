@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.core.traffic import Minute, is_failure, p99
+from kalshi_cli.core.monitoring.request_traffic import Minute, is_failure, p99
 
 KEPT_S = 300.0
 MOST_KEPT = 2_000

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, UnreachableError
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     Command,
@@ -21,7 +22,6 @@ from kalshi_cli.core.messages import (
     Quote,
     Tick,
 )
-from kalshi_cli.core.model import Market
 from kalshi_cli.exchange.client import KalshiClient
 
 MOST_TRADES = 200

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError, StateError
-from kalshi_cli.core.checks import counted
-from kalshi_cli.core.hooks import Asked, HungError
-from kalshi_cli.core.messages import Alert, CancelFailed
-from kalshi_cli.core.model import Order
+from kalshi_cli.core.engine.strategy_runner import Asked, HungError
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.messages import CancelFailed
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.exchange.client import KalshiClient
 
 LOOKS = 10

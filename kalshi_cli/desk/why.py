@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.messages import Denied
-from kalshi_cli.core.model import Order, OrderStatus, TradingState
+from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.status import Status, out
 from kalshi_cli.store.base import Store
 

@@ -11,10 +11,11 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError, StateError
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import show_price, show_qty
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Command, FeedGap, Message, Tick
-from kalshi_cli.core.model import Order
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.messages import Command, FeedGap, Message, Tick
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.signals import StopSignals, exit_code_of, truthful
 from kalshi_cli.exchange.client import KalshiClient

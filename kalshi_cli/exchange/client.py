@@ -12,7 +12,7 @@ import httpx
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.calls.catalogue import CatalogueCalls
 from kalshi_cli.exchange.calls.events import EventCalls
 from kalshi_cli.exchange.calls.funds import FundsCalls

@@ -11,7 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import Fill, Settlement
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 
 MOST_AHEAD_MS = 7_000
 """How much later than our clock such a time may be: with a clock that is five seconds behind nothing is traded, and a

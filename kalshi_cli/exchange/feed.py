@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, UnreachableError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     BookCheck,
     BookDelta,
     BookSnapshot,
@@ -19,7 +20,6 @@ from kalshi_cli.core.messages import (
     Message,
     Tick,
 )
-from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS, no_later
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle

@@ -33,8 +33,8 @@ from kalshi_cli.base.errors import (
     UnreachableError,
 )
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.core.model import TradingState
-from kalshi_cli.core.orders import ID_TAKEN
+from kalshi_cli.core.account.order_index import ID_TAKEN
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.ratelimit import RateLimiter
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.their_clock import MOVES_ON_S, TheirClock

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.drift import Known
+from kalshi_cli.core.monitoring.schema_drift import Known
 from kalshi_cli.exchange.client import KalshiClient
 
 FEW = 5

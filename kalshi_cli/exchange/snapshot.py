@@ -9,9 +9,9 @@ from typing import TypeVar
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import AccountSnapshot, Message, Valued
-from kalshi_cli.core.model import Order
-from kalshi_cli.core.orders import is_id_taken
+from kalshi_cli.core.account.order_index import is_id_taken
+from kalshi_cli.core.model.messages import AccountSnapshot, Message, Valued
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import no_later
 

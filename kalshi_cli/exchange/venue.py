@@ -17,15 +17,15 @@ from kalshi_cli.base.errors import (
     UnreachableError,
 )
 from kalshi_cli.base.units import Qty, Ts, format_ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.account.order_index import ID_TAKEN
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, CloseOrder, Effect, Resync, SubmitOrder
+from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import (
     AccountSnapshot,
     AccountUnread,
     AmendEnded,
-    AmendOrder,
     CancelFailed,
-    CancelOrder,
-    CloseOrder,
-    Effect,
     ExchangeChange,
     FeedGap,
     FeedState,
@@ -37,13 +37,10 @@ from kalshi_cli.core.messages import (
     OrderRejected,
     OrderUnknown,
     ReadFailed,
-    Resync,
     Sight,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import ExchangeStatus, MarketStatus, Order, OrderStatus, TradingState
-from kalshi_cli.core.orders import ID_TAKEN
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import no_later
 from kalshi_cli.exchange.snapshot import OVERLAP_MS, account_snapshot, valued

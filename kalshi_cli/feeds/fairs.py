@@ -20,7 +20,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, counted, parse_ts
-from kalshi_cli.core.messages import FairValue
+from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 
 MAX_BYTES = 1_000_000

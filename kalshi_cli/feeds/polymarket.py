@@ -19,8 +19,8 @@ import msgspec
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
-from kalshi_cli.core.messages import Level
-from kalshi_cli.core.scan import Quote
+from kalshi_cli.core.market.opportunities import Quote
+from kalshi_cli.core.model.messages import Level
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.venue_map import TOKEN, Pair
 

@@ -13,8 +13,8 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import format_ts
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
-from kalshi_cli.core.model import Family, FeeSchedule, Market
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
 from kalshi_cli.feeds.recording import MAX_LINE
 
 MAX_BYTES = 2 * 1024**3

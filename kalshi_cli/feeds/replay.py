@@ -18,7 +18,8 @@ import msgspec
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     FairValue,
@@ -33,7 +34,7 @@ from kalshi_cli.core.messages import (
     SpotPrice,
     Tick,
 )
-from kalshi_cli.core.model import CENT_GRID, Band, Family, FeeSchedule, Market, MarketStatus, PriceGrid
+from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
 from kalshi_cli.feeds.recording import NO_TIME, at_line, decode_line, read_lines
 from kalshi_cli.feeds.results import Outcome, is_history, read_history
 

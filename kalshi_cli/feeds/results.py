@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price, parse_ts
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, ReferencePrice, SpotPrice
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, ReferencePrice, SpotPrice
 from kalshi_cli.feeds.fairs import read_row, wrong_heading
 from kalshi_cli.feeds.recording import at_line, read_lines
 from kalshi_cli.feeds.signals import Said, signal_of

@@ -23,8 +23,8 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.files import open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts, parse_ts
-from kalshi_cli.core.messages import NewsSignal
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.model.messages import NewsSignal
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.source_watch import Source
+from kalshi_cli.core.monitoring.source_watch import Source
 
 LONGEST_PROBLEM = 200
 

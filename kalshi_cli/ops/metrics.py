@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import DOLLAR, Money, Ts
-from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.ops.loopback import LoopbackServer, refuse
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.ops.address import AddressError, Resolve, checked_addresses, parse_host, parse_web_address
 from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged
 from kalshi_cli.ops.pinned import Call, calling, pin

@@ -17,7 +17,8 @@ import msgspec
 from kalshi_cli.base.files import make_folder, open_own
 from kalshi_cli.base.text import csv_line, csv_text, safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
-from kalshi_cli.core.model import Fill, Side
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.model.orders import Fill
 
 TRADES = "trades.csv"
 DAYS = "daily_pnl.csv"

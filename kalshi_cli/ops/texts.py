@@ -14,8 +14,8 @@ import msgspec
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import with_unit
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.monitoring.check_report import with_unit
+from kalshi_cli.core.monitoring.notices import Notice
 
 VERSION = 1
 """Of the JSON. A field may be added; a change of one that is there makes another version."""

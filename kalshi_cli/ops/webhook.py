@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.ops.address import Resolve, parse_web_address, refusal
 from kalshi_cli.ops.delivery import TOTAL_S, Delivery
 from kalshi_cli.ops.texts import to_json

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
-from kalshi_cli.core.model import FeeSchedule, FeeType, Side
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
 
 PRECISION = 100

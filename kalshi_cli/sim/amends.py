@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.model import Side
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.sim.floor import Floor, Pocket
 from kalshi_cli.sim.listing import Receipt, Refusal
 from kalshi_cli.sim.matcher import Plan

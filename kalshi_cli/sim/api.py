@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, MarketStatus, PriceGrid, Side
+from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.combos import Combos
 from kalshi_cli.sim.fee_changes import FeeChanges

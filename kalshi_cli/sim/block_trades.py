@@ -12,7 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.model import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.floor import Floor
 from kalshi_cli.sim.groups import NOT_FOUND
 from kalshi_cli.sim.listing import NewOrder, Refusal

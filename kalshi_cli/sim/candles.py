@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import BookChange, Happening, MarketRecord, TradeRecord
 from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE, local, moment

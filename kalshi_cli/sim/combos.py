@@ -15,7 +15,7 @@ from itertools import count
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.core.model import MarketStatus
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, LegSpec, MarketSpec

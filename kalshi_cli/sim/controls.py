@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price
-from kalshi_cli.core.model import MarketStatus
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.spot import VENUES, Fault, SpotVenues
 from kalshi_cli.sim.stream.subscription import CHANNELS

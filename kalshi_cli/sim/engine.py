@@ -6,7 +6,7 @@ Nothing is refused here: the rules of who may do what are those of `sim.floor` a
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Qty, Ts, notional
-from kalshi_cli.core.model import Tif
+from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.sim.accounts import book_fill, collateral, leg_price, order_need
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.matcher import Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import FeeSchedule
+from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.sim.lifecycle import Lifecycle
 from kalshi_cli.sim.records import FeeChangeRecord
 from kalshi_cli.sim.state import State

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Qty, Ts, notional
-from kalshi_cli.core.model import MarketStatus, Tif
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.sim.accounts import closable
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.engine import Engine

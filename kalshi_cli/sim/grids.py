@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price
-from kalshi_cli.core.model import CENT_GRID, Band, PriceGrid
+from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
 
 
 def _tapered(edge: int, centre: int, width: int = 1_000) -> PriceGrid:

@@ -7,7 +7,7 @@ from zlib import crc32
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
-from kalshi_cli.core.model import FeeSchedule
+from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.sim.accounts import payout
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.floor import Floor

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.model import CENT_GRID, FeeSchedule, PriceGrid, Side, Tif
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.order_terms import Side, Tif
+from kalshi_cli.core.model.price_grid import CENT_GRID, PriceGrid
 
 
 class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.sim.records import OrderRecord
 
 

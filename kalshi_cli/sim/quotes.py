@@ -14,7 +14,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.model import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.accounts import Terms
 from kalshi_cli.sim.agenda import Agenda
 from kalshi_cli.sim.floor import Floor

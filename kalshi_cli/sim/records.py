@@ -9,7 +9,8 @@ from zlib import crc32
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.model import FeeSchedule, MarketStatus, Side, Tif
+from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
+from kalshi_cli.core.model.order_terms import Side, Tif
 from kalshi_cli.sim.listing import MarketSpec
 
 RESTING, CANCELED, EXECUTED = "resting", "canceled", "executed"

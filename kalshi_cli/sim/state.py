@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import FeeSchedule
+from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.sim.accounts import Terms
 from kalshi_cli.sim.candles import BarRecord, Candles
 from kalshi_cli.sim.funds_records import Account, MovementRecord, TermsRecord, TransferRecord

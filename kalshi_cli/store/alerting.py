@@ -13,11 +13,12 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.alerts import Board, Decision
-from kalshi_cli.core.matters import Matter, Silence, Window
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import Fill, Settlement
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.alert_board import Board, Decision
+from kalshi_cli.core.monitoring.incidents import Matter, Silence, Window
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store import rows
 from kalshi_cli.store.database import Database, left_in
 

@@ -10,10 +10,12 @@ import msgspec
 
 from kalshi_cli.base.errors import ExitCode, HaltedError, StateError
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.messages import Alert, Denied, Effect
-from kalshi_cli.core.model import Fill, Order, Settlement, TradingState
-from kalshi_cli.core.source_watch import Source
-from kalshi_cli.core.traffic import Minute
+from kalshi_cli.core.model.effects import Alert, Denied, Effect
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.request_traffic import Minute
+from kalshi_cli.core.monitoring.source_watch import Source
 
 if TYPE_CHECKING:
     from kalshi_cli.store.alerting import AlertBook

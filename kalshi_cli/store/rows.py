@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from kalshi_cli.core.messages import Alert, Denied
-from kalshi_cli.core.model import Fill, Order, Settlement
-from kalshi_cli.core.traffic import Minute
+from kalshi_cli.core.model.effects import Alert, Denied
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.store.base import NO_HALT, Best, CashBase, Cycle, Halt, KeyLock, MarketLock, RunGroup
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ import msgspec
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Money, Ts, format_ts
-from kalshi_cli.core.back_off import API_GUARD
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.effects import (
     Alert,
     AmendOrder,
     CloseOrder,
@@ -33,8 +32,11 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import Fill, Order, OrderStatus, Settlement, TradingState
-from kalshi_cli.core.traffic import Minute
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.request_traffic import Minute
+from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.store import migrations, rows
 from kalshi_cli.store.alerting import AlertBook
 from kalshi_cli.store.base import (

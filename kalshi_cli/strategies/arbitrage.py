@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.baskets import (
+from kalshi_cli.core.market.baskets import (
     A_CENT,
     Basket,
     Kin,
@@ -23,11 +23,13 @@ from kalshi_cli.core.baskets import (
     offer,
     pays_at_least,
 )
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import Intent, Place
-from kalshi_cli.core.model import ASK, BID, Fill, Market, MarketStatus, Side, Tif
-from kalshi_cli.core.state import View
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 AGAIN_MS = 1_000

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from kalshi_cli.core.inputs import Input
-from kalshi_cli.core.messages import FairValue, Intent, NewsSignal, PublicTrade, SpotPrice
-from kalshi_cli.core.model import Fill
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.inputs import Input
+from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.state.view import View
 
 
 class StrategyParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

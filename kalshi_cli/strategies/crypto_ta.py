@@ -11,10 +11,13 @@ from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.inputs import Input, SpotInput
-from kalshi_cli.core.messages import Cancel, Intent, Place, SpotPrice
-from kalshi_cli.core.model import ASK, BID, Market, Order, Side
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.inputs import Input, SpotInput
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import SpotPrice
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.crypto_bars import Bars
 from kalshi_cli.strategies.crypto_chance import chance, tilt

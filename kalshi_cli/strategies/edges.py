@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Price, Qty, contracts
-from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import Place
-from kalshi_cli.core.model import ASK, BID, Side, Tif
-from kalshi_cli.core.state import View
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.state.view import View
 
 
 def edge_after_fee(view: View, ticker: str, side: Side, price: Price, fair: Price, *, is_taker: bool) -> int:

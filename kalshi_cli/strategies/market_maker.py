@@ -11,12 +11,15 @@ import msgspec
 from msgspec import Meta
 
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.book import OrderBook, Quoted
-from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.inputs import FairInput, Input
-from kalshi_cli.core.messages import Amend, Cancel, FairValue, Intent, Place, PublicTrade
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Market, Order, OrderStatus, Side, Tif
-from kalshi_cli.core.state import View
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.market.order_book import OrderBook, Quoted
+from kalshi_cli.core.model.inputs import FairInput, Input
+from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
+from kalshi_cli.core.model.markets import FeeSchedule, Market
+from kalshi_cli.core.model.messages import FairValue, PublicTrade
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import way_out
 

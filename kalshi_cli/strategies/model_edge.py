@@ -9,10 +9,12 @@ from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.inputs import FairInput, Input
-from kalshi_cli.core.messages import Cancel, FairValue, Intent, Place
-from kalshi_cli.core.model import ASK, BID, Order, Side
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.inputs import FairInput, Input
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.messages import FairValue
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import edge_after_fee, way_out
 

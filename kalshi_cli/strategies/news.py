@@ -12,10 +12,12 @@ from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.inputs import Input, SignalInput
-from kalshi_cli.core.messages import Cancel, Intent, NewsSignal, Place
-from kalshi_cli.core.model import ASK, BID, Side
-from kalshi_cli.core.state import AHEAD_MS, View
+from kalshi_cli.core.model.inputs import Input, SignalInput
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.messages import NewsSignal
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.state.state import AHEAD_MS
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import edge_after_fee, way_out
 

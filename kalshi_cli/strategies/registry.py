@@ -20,7 +20,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import open_regular, read_regular
 from kalshi_cli.base.units import Price, Qty, price_from_user, qty_from_user
-from kalshi_cli.core.sizing import RESERVED
+from kalshi_cli.core.account.sizing import RESERVED
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 BUILT_IN = {
@@ -59,7 +59,7 @@ ALLOTTED = (
     Parameter("sizing.fraction", "0.25", "0", "1", "of the balance or budget; of what Kelly would stake"),
     Parameter("sizing.max_fraction", "0.05", "0", "1", "no order costs more than this part of balance or budget"),
 )
-"""What every strategy is given beside its parameters; see `core/sizing.py`."""
+"""What every strategy is given beside its parameters; see `core/account/sizing.py`."""
 
 
 class Description(msgspec.Struct, frozen=True):

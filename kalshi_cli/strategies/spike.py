@@ -10,9 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.messages import Cancel, Intent, Place
-from kalshi_cli.core.model import ASK, BID, Order, Side
-from kalshi_cli.core.state import AHEAD_MS, View
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.state import AHEAD_MS
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.edges import way_out
 

@@ -9,9 +9,9 @@ from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.messages import Intent, Place
-from kalshi_cli.core.model import ASK, BID, Tif
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 RETRY_MS = 3_000

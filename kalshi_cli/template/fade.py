@@ -6,9 +6,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from kalshi_cli.base.units import Price, Qty, cents, contracts
-from kalshi_cli.core.messages import Intent, Place
-from kalshi_cli.core.model import BID
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 

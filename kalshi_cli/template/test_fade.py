@@ -3,7 +3,7 @@
 from fade import Fade, FadeParams
 
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.testing import Tape, sent
 
 

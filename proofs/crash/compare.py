@@ -9,8 +9,8 @@ from pathlib import Path
 from served import KEY_ID, ME
 
 from kalshi_cli.base.units import Money
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.pnl import fold
+from kalshi_cli.core.account.pnl import fold
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.sim.records import CANCELED, EXECUTED, RESTING, OrderRecord
 from kalshi_cli.store.base import Memory
 from kalshi_cli.store.sqlite import SqliteStore

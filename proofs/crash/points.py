@@ -126,7 +126,7 @@ def _repeat_creates() -> None:
 
 def _never_expire() -> None:
     """Let orders of the loop rest for ever."""
-    from kalshi_cli.core.engine import Engine
+    from kalshi_cli.core.engine.engine import Engine
 
     begin = Engine.__init__
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from fault_proxy import Answer
 from served import KEY_ID
 
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store import migrations
 from kalshi_cli.store.database import Database
 from proofs.crash import compare

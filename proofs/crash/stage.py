@@ -16,7 +16,7 @@ from fault_proxy import Answer, FaultProxy, fault_proxy
 from served import ME, TWO_SIDED, Served
 
 from kalshi_cli.base.units import Price, Qty, Ts, contracts
-from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.sim.listing import NewOrder
 from kalshi_cli.sim.rest.replies import Request, Response
 
@@ -48,8 +48,8 @@ exchange:
 
 _BUSY = """
 import random
-from kalshi_cli.core.messages import Cancel, Place
-from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.core.model.intents import Cancel, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.base.units import cents, contracts
 

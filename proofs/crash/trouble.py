@@ -86,7 +86,7 @@ def of_seed(seed: int) -> Trouble:
 
 def arm(name: str, nth: int) -> None:
     """In the child: the trouble begins before the n-th intent."""
-    from kalshi_cli.core.messages import SubmitOrder
+    from kalshi_cli.core.model.effects import SubmitOrder
     from kalshi_cli.store.sqlite import SqliteStore
 
     inside, left, record = TROUBLES[name].inside, [nth], SqliteStore.record

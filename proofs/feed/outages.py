@@ -23,19 +23,14 @@ from wsproto.utilities import LocalProtocolError
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    BookSnapshot,
-    Command,
-    FeedGap,
-    FeedState,
-    OrderRejected,
-    Place,
-    Resync,
-    SubmitOrder,
-)
-from kalshi_cli.core.model import BID
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Resync, SubmitOrder
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import BookSnapshot, Command, FeedGap, FeedState, OrderRejected
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.view import View
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import CHECK_EVERY_S, LiveFeed
 from kalshi_cli.exchange.signing import Signer

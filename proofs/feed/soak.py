@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import FeedGap, FeedState, Message, Resync, Tick
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Resync
+from kalshi_cli.core.model.messages import FeedGap, FeedState, Message, Tick
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.stream.framing import Framing
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.subscriptions import BOOK, Said, Sequencer

@@ -20,20 +20,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    FeedGap,
-    FeedState,
-    Message,
-    OrderRejected,
-    Place,
-    PublicTrade,
-    Resync,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import ASK, BID, CENT_GRID, Fill, Market, MarketStatus, Tif
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Resync, SubmitOrder
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import FeedGap, FeedState, Message, OrderRejected, PublicTrade, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.view import View
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.framing import Framing
 from kalshi_cli.exchange.stream.inbox import Inbox

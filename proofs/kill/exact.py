@@ -18,7 +18,7 @@ from virtual import TICKER, Virtual, Wire
 
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter

@@ -18,7 +18,7 @@ from pathlib import Path
 from served import KEY_ID, ME, TWO_SIDED, CheckedExchange, Served, eventually, finish, served, start
 
 from kalshi_cli.base.units import Ts, contracts
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer, load_key
 from kalshi_cli.sim.rest.replies import Request, Response

@@ -14,8 +14,11 @@ from virtual import DAY_MS, OTHER, T0, TICKER
 
 from kalshi_cli.base.errors import InstanceError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts
-from kalshi_cli.core.messages import Amend, Cancel, Place
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, OrderStatus, Side, Tif, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Amend, Cancel, Place
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch
 from kalshi_cli.exchange.wire.groups import OrderGroup

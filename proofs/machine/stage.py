@@ -19,10 +19,15 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Command, Intent, MarketChange, Message, Tick
-from kalshi_cli.core.model import BID, FeeSchedule, Order, TradingState
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import Command, MarketChange, Message, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine, read_account, reconcile_unknown
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer

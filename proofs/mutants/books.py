@@ -8,7 +8,7 @@ BOOKS = (
     Mutant(
         "a fill is booked once",
         "position and profit count it twice (F23)",
-        "core/ledger.py",
+        "core/account/ledger.py",
         "        if fill.key in self._booked:\n            return False\n",
         "",
         ("tests/core/test_ledger.py",),
@@ -16,7 +16,7 @@ BOOKS = (
     Mutant(
         "a trade between two orders of ours is two fills",
         "one of them is never booked, and the position is wrong (I-FILL)",
-        "core/model.py",
+        "core/model/orders.py",
         "        return (self.trade_id, self.order_id)",
         '        return (self.trade_id, "")',
         ("tests/core/test_ledger.py",),
@@ -24,7 +24,7 @@ BOOKS = (
     Mutant(
         "an order counts a fill once",
         "filled runs ahead, and exposure is released (F23)",
-        "core/tracked.py",
+        "core/account/tracked_order.py",
         "        if fill.trade_id in self.trades:\n            return False\n",
         "",
         ("tests/core/test_orders.py",),
@@ -59,7 +59,7 @@ BOOKS = (
     Mutant(
         "a gap makes the book unusable",
         "orders are priced from a book that never was (F34)",
-        "core/market_news.py",
+        "core/engine/market_updates.py",
         "                self._state.books[ticker].invalidate(message.reason)",
         "                pass",
         ("tests/core/test_engine.py",),
@@ -67,7 +67,7 @@ BOOKS = (
     Mutant(
         "a read is compared below the best price",
         "a book that is wrong further down is traded on (F32)",
-        "core/book_watch.py",
+        "core/engine/book_validity.py",
         "    if views and reads:",
         "    if False:",
         ("tests/core/test_book_watch.py",),
@@ -75,7 +75,7 @@ BOOKS = (
     Mutant(
         "what moved since a read is no contradiction",
         "a good book is thrown away again and again (F32)",
-        "core/market_news.py",
+        "core/engine/market_updates.py",
         "        if self._book_watch.differing:",
         "        if False:",
         ("tests/core/test_book_watch.py",),

@@ -8,7 +8,7 @@ CONTROLS = (
     Mutant(
         "the markets of an event are at risk together",
         "each inside its own limit, they lose more than the event may (I-RISK)",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         '    return _exceeded("EVENT_EXPOSURE", before, after, limits.max_event_exposure, f"event={event}")',
         "    return None",
         ("tests/core/test_controls.py",),
@@ -16,7 +16,7 @@ CONTROLS = (
     Mutant(
         "the events of a category are at risk together",
         "a category loses more than it may (I-RISK)",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         '    return _exceeded("CATEGORY_EXPOSURE", before, after, limits.max_category_exposure, name)',
         "    return None",
         ("tests/core/test_controls.py",),
@@ -24,7 +24,7 @@ CONTROLS = (
     Mutant(
         "an order is counted again once it moved",
         "exposure is that of a moment ago (I-RISK)",
-        "core/orders.py",
+        "core/account/order_index.py",
         "        known = tracked.order\n        self.moved.add(known.ticker)\n",
         "        known = tracked.order\n",
         ("tests/core/test_controls.py",),
@@ -32,7 +32,7 @@ CONTROLS = (
     Mutant(
         "the fee of a taker is at risk",
         "the last dollar of a limit is spent on fees (I-RISK)",
-        "core/worst_case.py",
+        "core/account/worst_case.py",
         "    is_taker = not order.post_only and order.status is not OrderStatus.RESTING",
         "    is_taker = False",
         ("tests/core/test_risk.py",),
@@ -40,7 +40,7 @@ CONTROLS = (
     Mutant(
         "a strategy waits for the fills of its close",
         "it opens again what was stopped out, before the loss is known",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    if _is_closing_untold(state, intent.ticker, strategy):",
         "    if False:",
         ("tests/core/test_controls.py",),
@@ -48,7 +48,7 @@ CONTROLS = (
     Mutant(
         "live orders are counted",
         "a runaway loop fills the book (I-RISK)",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    if limit is None or live < limit or is_reducing(state, intent, strategy):",
         "    if True:",
         ("tests/core/test_controls.py",),
@@ -56,7 +56,7 @@ CONTROLS = (
     Mutant(
         "a profit that a fill takes makes up for nothing",
         "what turns a position over leaves more at risk than the limit",
-        "core/worst_case.py",
+        "core/account/worst_case.py",
         "paid * opened + max(0, -(-cost",
         "paid * opened + max(-(10**9), -(-cost",
         ("tests/core/test_risk.py", "tests/core/test_event_exposure.py"),
@@ -64,7 +64,7 @@ CONTROLS = (
     Mutant(
         "what is traded within the hour is bounded",
         "a loop trades with itself and others for the fees (F62)",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    if worst <= limits.max_churn:",
         "    if True:",
         ("tests/core/test_controls.py",),
@@ -72,7 +72,7 @@ CONTROLS = (
     Mutant(
         "in a wide market nothing is opened",
         "a price that nobody knows is traded on",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if spread <= limits.max_spread:",
         "    if True:",
         ("tests/core/test_controls.py",),
@@ -80,7 +80,7 @@ CONTROLS = (
     Mutant(
         "nothing is opened shortly before the close",
         "a position that cannot be closed any more",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if left > limits.min_time_to_close_ms or",
         "    if True or",
         ("tests/core/test_controls.py",),
@@ -88,7 +88,7 @@ CONTROLS = (
     Mutant(
         "half of a share is kept for its strategy",
         "one that is noisy leaves none to the others",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    if strategy not in state.strategies or sent[strategy] + AN_ORDER <= half:",
         "    if True:",
         ("tests/core/test_rate_shares.py",),
@@ -96,7 +96,7 @@ CONTROLS = (
     Mutant(
         "all of a share is kept for a strategy that uses it",
         "whoever borrowed takes each order that leaves the minute again",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "(half if count < half else share)",
         "half",
         ("tests/core/test_rate_shares.py",),
@@ -104,7 +104,7 @@ CONTROLS = (
     Mutant(
         "the order rate is strict",
         "what strategies lend to one another adds up to more than the limit",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "        if sent.total() + kept + AN_ORDER > limit * AN_ORDER:",
         "        if sent[strategy] + kept + AN_ORDER > limit * AN_ORDER:",
         ("tests/core/test_rate_shares.py",),
@@ -112,7 +112,7 @@ CONTROLS = (
     Mutant(
         "what lowers is at nobody else's expense",
         "the amends of one leave no orders to the others",
-        "core/sent.py",
+        "core/state/order_rate.py",
         "(not sent.is_exempt or sent.strategy == asked_by)",
         "True",
         ("tests/core/test_rate_shares.py",),
@@ -120,7 +120,7 @@ CONTROLS = (
     Mutant(
         "an amend that keeps its place is cheap",
         "a market maker has no orders left for quotes, because it prolongs those that it has",
-        "core/risk.py",
+        "core/risk/review.py",
         "    tenths = AN_AMEND_IN_PLACE if is_in_place else AN_ORDER",
         "    tenths = AN_ORDER",
         ("tests/core/test_rate_shares.py",),
@@ -128,7 +128,7 @@ CONTROLS = (
     Mutant(
         "a strategy closes what it holds itself",
         "under a guard it sells what a person bought, again and again",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "        return not strategy or closes_own(state, intent, strategy)\n    return adds_nothing",
         "        return True\n    return adds_nothing",
         ("tests/core/test_own_closes.py",),
@@ -136,7 +136,7 @@ CONTROLS = (
     Mutant(
         "a strategy that holds nothing adds risk, whoever holds the other side",
         "it passes every limit as if it closed, and opens once the others closed",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "        return False\n    return not strategy or closes_own(state, intent, strategy)",
         "        return False\n    return True",
         ("tests/core/test_own_closes.py",),
@@ -144,7 +144,7 @@ CONTROLS = (
     Mutant(
         "what rests of a strategy closes first",
         "its exit goes twice",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    return pending + intent.qty <= abs(owned)",
         "    return intent.qty <= abs(owned)",
         ("tests/core/test_own_closes.py",),
@@ -152,7 +152,7 @@ CONTROLS = (
     Mutant(
         "while reducing only quotes stay that close what their strategy holds",
         "a quote rests on what a person holds, and opens once that is closed",
-        "core/risk.py",
+        "core/risk/review.py",
         "        if max(sign * held, sign * owned) < 0 and order.remaining <= min(room[account], room[own]):",
         "        if sign * held < 0 and order.remaining <= room[account]:",
         ("tests/core/test_own_closes.py",),
@@ -160,7 +160,7 @@ CONTROLS = (
     Mutant(
         "under API_GUARD strategies back off",
         "an exchange that does not answer gets three orders a second",
-        "core/back_off.py",
+        "core/state/back_off.py",
         "        return left if 0 < left <= LONGEST_MS else 0",
         "        return 0",
         ("tests/core/test_back_off.py",),
@@ -168,7 +168,7 @@ CONTROLS = (
     Mutant(
         "the wait doubles",
         "an exchange that is down gets an order a second for hours",
-        "core/back_off.py",
+        "core/state/back_off.py",
         "min(2 * self.wait_ms, LONGEST_MS)",
         "self.wait_ms",
         ("tests/core/test_back_off.py",),
@@ -200,7 +200,7 @@ CONTROLS = (
     Mutant(
         "after a loss a strategy waits",
         "it buys again what has just lost",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    if losses.at is None:",
         "    if True:",
         ("tests/core/test_controls.py",),
@@ -208,7 +208,7 @@ CONTROLS = (
     Mutant(
         "after each further loss it waits longer",
         "whoever makes the only prices of a market takes money from it once a minute, for ever",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    doubled = min(max(0, losses.rounds - 1), MOST_DOUBLED)",
         "    doubled = 0",
         ("tests/core/test_controls.py",),
@@ -216,7 +216,7 @@ CONTROLS = (
     Mutant(
         "a locked market opens nothing",
         "what a person locked is traded on",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if until is None or state.now >= until or",
         "    if True or",
         ("tests/core/test_controls.py",),
@@ -232,7 +232,7 @@ CONTROLS = (
     Mutant(
         "halted sends nothing",
         "a halted account trades on (I-HALT)",
-        "core/controls.py",
+        "core/risk/controls.py",
         'return ("HALTED", "trading is halted") if state.trading is TradingState.HALTED else None',
         "return None",
         ("tests/core/test_risk.py",),
@@ -240,7 +240,7 @@ CONTROLS = (
     Mutant(
         "what only reduces passes what else rests on its side",
         "a strategy is held in a position of which another has netted a part, while trading is reduced",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    if intent.reduce_only and held * intent.side.sign < 0:",
         "    if False:",
         ("tests/core/test_risk.py",),
@@ -248,7 +248,7 @@ CONTROLS = (
     Mutant(
         "reducing only reduces",
         "a guarded account opens new risk (F63)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if state.trading is TradingState.REDUCING and not is_reducing(state, intent, strategy):",
         "    if False:",
         ("tests/core/test_risk.py",),
@@ -256,7 +256,7 @@ CONTROLS = (
     Mutant(
         "out of sight a strategy opens nothing",
         "orders are added to what nobody can see (F43)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if state.blind_since is None or (intent.reduce_only and is_reducing(state, intent, strategy)):",
         "    if True:",
         ("tests/core/test_risk.py",),
@@ -264,7 +264,7 @@ CONTROLS = (
     Mutant(
         "the price is on the grid",
         "the exchange refuses, or rounds (F49)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if not grid.is_valid(intent.price):",
         "    if False:",
         ("tests/core/test_risk.py",),
@@ -272,7 +272,7 @@ CONTROLS = (
     Mutant(
         "without a market price a strategy is held to its fair value",
         "an order at any price rests in an empty book (F62)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "_OF_STRATEGIES_ONLY = (",
         "CONTROLS = tuple(control for control in CONTROLS if control is not collar_of_fair)\n_OF_STRATEGIES_ONLY = (",
         ("tests/core/test_risk.py",),
@@ -280,7 +280,7 @@ CONTROLS = (
     Mutant(
         "what needs no edge cannot open anything",
         "a resting order beside it makes an exit without fair value open the other side",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if limits.min_edge is None or closes_own(state, intent, strategy):",
         "    if limits.min_edge is None or intent.tif is Tif.IOC or closes_own(state, intent, strategy):",
         ("tests/core/test_risk.py",),
@@ -288,7 +288,7 @@ CONTROLS = (
     Mutant(
         "what a person closed is gone for the strategy",
         "it exits again what is gone, and opens the other side",
-        "core/shares.py",
+        "core/account/strategy_positions.py",
         "            if own.qty * others.qty < 0:",
         "            if False:",
         ("tests/core/test_shares.py",),
@@ -296,7 +296,7 @@ CONTROLS = (
     Mutant(
         "an unusable book is no book",
         "an order is priced after a gap (F34)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if age is None:\n        book = state.books.get(intent.ticker)",
         "    if age is None and intent.ticker not in state.books:\n        book = state.books.get(intent.ticker)",
         ("tests/core/test_risk.py",),
@@ -304,7 +304,7 @@ CONTROLS = (
     Mutant(
         "an old book is no book",
         "an order is priced on what was true a minute ago (F31)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if age > limits.max_book_age_ms:",
         "    if False:",
         ("tests/core/test_risk.py",),
@@ -312,7 +312,7 @@ CONTROLS = (
     Mutant(
         "what a reply says was traded is held",
         "a close seems to open, and what opens then adds to nothing (I-RISK)",
-        "core/worst_case.py",
+        "core/account/worst_case.py",
         "    closed = min(count, abs(qty)) if qty * side.sign < 0 else 0",
         "    closed = 0",
         ("tests/core/test_state.py",),
@@ -320,7 +320,7 @@ CONTROLS = (
     Mutant(
         "what may be closed makes no room",
         "a position that a resting order turns over is closed meanwhile, and the order passes the limit (F61)",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    held = max(0, state.held(intent.ticker, intent.subaccount) * intent.side.sign)",
         "    held = state.held(intent.ticker, intent.subaccount) * intent.side.sign",
         ("tests/core/test_risk.py",),
@@ -328,7 +328,7 @@ CONTROLS = (
     Mutant(
         "the position with every live order filled",
         "two orders, each inside the limit, break it (F61)",
-        "core/exposure_controls.py",
+        "core/risk/exposure_controls.py",
         "    own = held + (longest if intent.side is BID else shortest) + intent.qty",
         "    own = held + intent.qty",
         ("tests/core/test_risk.py",),
@@ -336,7 +336,7 @@ CONTROLS = (
     Mutant(
         "the day's loss stops new risk",
         "a bad day goes on (F63)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if limit is None or net is None or -net <= limit or is_reducing(state, intent, strategy):",
         "    if True:",
         ("tests/core/test_risk.py", "tests/core/test_guards.py"),
@@ -344,7 +344,7 @@ CONTROLS = (
     Mutant(
         "the day's loss moves the trading state",
         "a restart forgets it (F63)",
-        "core/loss_guards.py",
+        "core/risk/loss_guards.py",
         "        if lost <= self._limit or self._state.trading is not TradingState.ACTIVE:",
         "        if True:",
         ("tests/core/test_guards.py",),
@@ -352,7 +352,7 @@ CONTROLS = (
     Mutant(
         "three lost answers in a row stop new orders",
         "one unknown order after the other (F05)",
-        "core/guards.py",
+        "core/risk/guards.py",
         "        if self._creates != UNANSWERED:",
         "        if True:",
         ("tests/core/test_guards.py",),
@@ -360,7 +360,7 @@ CONTROLS = (
     Mutant(
         "closing only closes",
         "a halted account opens the other side",
-        "core/risk.py",
+        "core/risk/review.py",
         "    if pending + intent.qty <= abs(intent.held):",
         "    if True:",
         ("tests/core/test_core_close.py",),
@@ -368,7 +368,7 @@ CONTROLS = (
     Mutant(
         "what passes a halt can only close",
         "any order passes the halt as a close",
-        "core/messages.py",
+        "core/model/effects.py",
         "        if not self.order.reduce_only or self.order.tif is not Tif.IOC or self.order.strategy:",
         "        if False:",
         ("tests/core/test_core_close.py",),
@@ -376,7 +376,7 @@ CONTROLS = (
     Mutant(
         "a bid does not meet our own offer",
         "we trade with ourselves (F28)",
-        "core/controls.py",
+        "core/risk/controls.py",
         "        if order.side is not intent.side and (",
         "        if False and (",
         ("tests/core/test_risk.py",),
@@ -384,7 +384,7 @@ CONTROLS = (
     Mutant(
         "an order of the loop dies by itself",
         "after a crash it rests for ever (Rule B)",
-        "core/risk.py",
+        "core/risk/review.py",
         "    expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None",
         "    expires = None",
         ("tests/core/test_engine.py",),
@@ -392,7 +392,7 @@ CONTROLS = (
     Mutant(
         "a strategy that raises is taken out",
         "its exception ends the loop, or it goes on (F17)",
-        "core/hooks.py",
+        "core/engine/strategy_runner.py",
         "            self._running = [(other, seen) for other, seen in self._running if other is not strategy]",
         "            pass",
         ("tests/core/test_hooks.py", "tests/core/test_engine.py"),

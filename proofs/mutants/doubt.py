@@ -8,7 +8,7 @@ DOUBT = (
     Mutant(
         "an unknown order counts as live",
         "its exposure is free for another order (F61)",
-        "core/model.py",
+        "core/model/orders.py",
         "_LIVE = frozenset({OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTING})",
         "_LIVE = frozenset({OrderStatus.SUBMITTED, OrderStatus.RESTING})",
         ("tests/core/test_orders.py",),
@@ -16,7 +16,7 @@ DOUBT = (
     Mutant(
         "a cancel counts when all of the rest was taken back",
         "it traded before, and its exposure is forgotten (F61)",
-        "core/orders.py",
+        "core/account/order_index.py",
         "        if message.reduced is not None and message.reduced < tracked.order.remaining:",
         "        if False:",
         ("tests/core/test_orders.py",),
@@ -32,7 +32,7 @@ DOUBT = (
     Mutant(
         "never arrived needs a margin",
         "an order that comes late is given up too soon (F04)",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "    return snapshot.as_of > provable_at(order)\n\n\nclass Dispute",
         "    return snapshot.as_of > order.created\n\n\nclass Dispute",
         ("tests/desk/test_account.py", "tests/desk/test_place.py"),
@@ -40,7 +40,7 @@ DOUBT = (
     Mutant(
         "never arrived waits for the expiry",
         "until it expires it can still arrive and rest (F04)",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "    return Ts(max(order.created + NEVER_ARRIVED_MARGIN_MS, order.expires or 0))",
         "    return Ts(order.created + NEVER_ARRIVED_MARGIN_MS)",
         ("tests/core/test_orders.py", "tests/desk/test_account.py", "tests/desk/test_start.py"),
@@ -64,7 +64,7 @@ DOUBT = (
     Mutant(
         "a second order under one id is counted",
         "the twin's exposure is hidden (F09)",
-        "core/orders.py",
+        "core/account/order_index.py",
         "        tracked = tracked or own\n",
         "        tracked = tracked or self._by_client_id.get(stated.client_order_id)\n",
         ("tests/core/test_orders.py",),
@@ -72,7 +72,7 @@ DOUBT = (
     Mutant(
         "what a foreign order trades counts before its fill",
         "a person's trade is in no limit until its fill is read (I-RISK)",
-        "core/tracked.py",
+        "core/account/tracked_order.py",
         "        self.before = order.filled if order.is_foreign else Qty(0)",
         "        self.before = order.qty if order.is_foreign else Qty(0)",
         ("tests/core/test_orders.py",),
@@ -96,7 +96,7 @@ DOUBT = (
     Mutant(
         "a strategy is held to its budget",
         "one strategy risks what was meant for all of them",
-        "core/budget.py",
+        "core/risk/budget.py",
         "    if after <= before or after <= limit:",
         "    if True:",
         ("tests/core/test_budget.py",),
@@ -104,7 +104,7 @@ DOUBT = (
     Mutant(
         "a budget counts what is on its way",
         "orders without an answer are free, and the budget is spent twice",
-        "core/budget.py",
+        "core/risk/budget.py",
         "        if order.strategy == strategy:\n            part = live_part(",
         "        if order.strategy == strategy and order.order_id:\n            part = live_part(",
         ("tests/core/test_budget.py",),
@@ -112,7 +112,7 @@ DOUBT = (
     Mutant(
         "a strategy amends its own order only",
         "one strategy changes what another is bound by",
-        "core/risk.py",
+        "core/risk/review.py",
         "    if before is not None and strategy and before.strategy != strategy:",
         "    if False:",
         ("tests/core/test_core_amend.py",),
@@ -120,7 +120,7 @@ DOUBT = (
     Mutant(
         "an amend in doubt counts as the worse of both",
         "the larger order fills, and a limit breaks (F22)",
-        "core/amends.py",
+        "core/account/open_amends.py",
         "    left = max(before.remaining, wanted.remaining)",
         "    left = min(before.remaining, wanted.remaining)",
         ("tests/core/test_core_amend.py",),
@@ -128,7 +128,7 @@ DOUBT = (
     Mutant(
         "a fill proves only that an order exists",
         "a given-up order stays given up, and trades (F04)",
-        "core/orders.py",
+        "core/account/order_index.py",
         "status = known if known is OrderStatus.SUBMITTED else OrderStatus.UNKNOWN",
         "status = known",
         ("tests/core/test_orders.py",),

@@ -24,7 +24,7 @@ OUTSIDE = (
     Mutant(
         "what was heard before the clock was set back is not young",
         "an old price is that of now for an hour",
-        "core/state.py",
+        "core/state/view.py",
         "    return -AHEAD_MS <= now - heard.ts <= within_ms",
         "    return now - heard.ts <= within_ms",
         ("tests/core/test_outside_age.py",),

@@ -8,7 +8,7 @@ HELD = (
     Mutant(
         "a floor is a floor",
         "what is worth nothing any more is held to the end",
-        "core/exits.py",
+        "core/risk/exits.py",
         "worth * 100 < position.cost * stop",
         "False",
         ("tests/core/test_exits.py",),
@@ -16,7 +16,7 @@ HELD = (
     Mutant(
         "the spread that was paid is no loss",
         "a cheap market is bought and sold at once, again and again",
-        "core/exits.py",
+        "core/risk/exits.py",
         " and not self._is_spread(position, worth):",
         ":",
         ("tests/core/test_exits.py",),
@@ -24,7 +24,7 @@ HELD = (
     Mutant(
         "the spread hides no fall",
         "a stop-loss waits until others ask less than was paid",
-        "core/exits.py",
+        "core/risk/exits.py",
         "    return is_small and offered",
         "    return offered",
         ("tests/core/test_exits.py",),
@@ -32,7 +32,7 @@ HELD = (
     Mutant(
         "an exit waits for what is in doubt",
         "the position is sold twice, and more than it",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        if own:\n            canceled",
         "        if False:\n            canceled",
         ("tests/core/test_exits.py",),
@@ -40,7 +40,7 @@ HELD = (
     Mutant(
         "an exit only closes",
         "it opens the other side",
-        "core/exits.py",
+        "core/risk/exits.py",
         "tif=Tif.IOC, reduce_only=True, subaccount=subaccount",
         "tif=Tif.IOC, reduce_only=False, subaccount=subaccount",
         ("tests/core/test_exits.py",),
@@ -48,7 +48,7 @@ HELD = (
     Mutant(
         "an exit needs a book that can be believed",
         "it sells at a price that is gone",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        if not self._is_priced(position.ticker):",
         "        if position.ticker not in self._state.books:",
         ("tests/core/test_exits.py",),
@@ -56,7 +56,7 @@ HELD = (
     Mutant(
         "an exit gives nothing away",
         "an empty book takes everything for a cent",
-        "core/exits.py",
+        "core/risk/exits.py",
         "or pays <= A_CENT:",
         "or False:",
         ("tests/core/test_exits.py",),
@@ -64,7 +64,7 @@ HELD = (
     Mutant(
         "an exit gives way a step at a time",
         "one second of an empty book costs the whole position",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        if pays < reach:",
         "        if False:",
         ("tests/core/test_exits.py",),
@@ -72,7 +72,7 @@ HELD = (
     Mutant(
         "a stop-loss waits for those who quote",
         "everything goes at a stub bid while makers are away for a moment",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        if is_first and self._is_unclear(ticker, BID if is_long else ASK):",
         "        if False:",
         ("tests/core/test_exits.py",),
@@ -80,7 +80,7 @@ HELD = (
     Mutant(
         "an exit rests after its steps",
         "it follows the price to the bottom without a pause",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        if walk.steps == STEPS:",
         "        if False:",
         ("tests/core/test_exits.py",),
@@ -88,7 +88,7 @@ HELD = (
     Mutant(
         "what the account does not hold is not sold",
         "a strategy sells what the exchange has netted",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        qty, limits = min(abs(owned), room), self._limits",
         "        qty, limits = abs(owned), self._limits",
         ("tests/core/test_exits.py",),
@@ -96,7 +96,7 @@ HELD = (
     Mutant(
         "while it is sold nothing is opened there",
         "the strategy buys what is being sold, again and again",
-        "core/exits.py",
+        "core/risk/exits.py",
         "            if (name, ticker) == (strategy, intent.ticker):",
         "            if False:",
         ("tests/core/test_exits.py",),
@@ -104,7 +104,7 @@ HELD = (
     Mutant(
         "a strategy closes near the market",
         "a bug gives a position away",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        if at is None or (intent.price - at) * intent.side.sign <= most:",
         "        if True:",
         ("tests/core/test_exits.py",),
@@ -112,7 +112,7 @@ HELD = (
     Mutant(
         "a brake holds nobody in a position",
         "no stop-loss once the group has tripped",
-        "core/risk.py",
+        "core/risk/review.py",
         " or intent.reduce_only:  # a brake",
         ":  # a brake",
         ("tests/core/test_exits.py",),
@@ -120,7 +120,7 @@ HELD = (
     Mutant(
         "a fall from the best stops new risk",
         "what was won is lost, day by day",
-        "core/loss_guards.py",
+        "core/risk/loss_guards.py",
         "        if fall <= self._limit or self._state.trading is not TradingState.ACTIVE:",
         "        if True:",
         ("tests/core/test_guard_limits.py",),
@@ -128,7 +128,7 @@ HELD = (
     Mutant(
         "our own quotes hide no loss",
         "a market maker bids its own position up",
-        "core/loss_guards.py",
+        "core/risk/loss_guards.py",
         "            lost += hidden",
         "            pass",
         ("tests/core/test_guard_limits.py",),
@@ -136,7 +136,7 @@ HELD = (
     Mutant(
         "our own quotes hide no fall",
         "a market maker bids its own position up",
-        "core/loss_guards.py",
+        "core/risk/loss_guards.py",
         "            fall += hidden",
         "            pass",
         ("tests/core/test_guard_limits.py",),
@@ -144,7 +144,7 @@ HELD = (
     Mutant(
         "a quote on its way is no loss",
         "every quote of a market maker may stop the run",
-        "core/loss_guards.py",
+        "core/risk/loss_guards.py",
         "        return self._state.now - self._since >= CERTAIN_MS",
         "        return True",
         ("tests/core/test_guard_limits.py",),
@@ -152,7 +152,7 @@ HELD = (
     Mutant(
         "the best price of others is beside ours",
         "our own bid is taken for somebody who pays",
-        "core/book.py",
+        "core/market/order_book.py",
         "self.qty_at(side, best) > own.get(best, 0):",
         "True:",
         ("tests/core/test_book.py",),
@@ -168,7 +168,7 @@ HELD = (
     Mutant(
         "requests that fail in a row wait for a person",
         "the loop hammers an exchange that is broken",
-        "core/guards.py",
+        "core/risk/guards.py",
         "        if self._failures != self._limit:",
         "        if True:",
         ("tests/core/test_guard_limits.py",),
@@ -176,7 +176,7 @@ HELD = (
     Mutant(
         "refusals in a row wait for a person",
         "a broken program sends and sends",
-        "core/guards.py",
+        "core/risk/guards.py",
         "        if self._refusals != self._limit:",
         "        if True:",
         ("tests/core/test_guard_limits.py",),
@@ -192,7 +192,7 @@ HELD = (
     Mutant(
         "an order goes only where what it needs can follow",
         "half of a basket is bought, and sold again at a loss, for as often as it is tried",
-        "core/risk.py",
+        "core/risk/review.py",
         "    denied = _held_up(state, limits, order, intent.needs)",
         "    denied = None",
         ("tests/core/test_risk.py",),
@@ -216,7 +216,7 @@ HELD = (
     Mutant(
         "what is netted is not there to be closed",
         "orders that do nothing take the rate from all others",
-        "core/controls.py",
+        "core/risk/controls.py",
         "    if not intent.reduce_only or max(held * intent.side.sign, owned * intent.side.sign) < 0:",
         "    if True:",
         ("tests/core/test_risk.py",),
@@ -224,7 +224,7 @@ HELD = (
     Mutant(
         "what another strategy quotes makes way for a close",
         "beside a market maker no strategy ever gets out at its stop",
-        "core/engine.py",
+        "core/engine/engine.py",
         'verdict.code == "SELF_CROSS" and intent.reduce_only',
         "False",
         ("tests/core/test_exits.py",),
@@ -232,7 +232,7 @@ HELD = (
     Mutant(
         "a close waits where others paid far more a moment ago",
         "whoever takes all other bids for a second names the price, in a book as narrow as any",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        return is_wide or (tops is not None and tops.fell(self._state.now, side) > most)",
         "        return is_wide",
         ("tests/core/test_exits.py",),
@@ -240,7 +240,7 @@ HELD = (
     Mutant(
         "a close waits where nobody quotes for a moment",
         "what is worth forty cents goes for one",
-        "core/exits.py",
+        "core/risk/exits.py",
         "        if not self._is_unclear(intent.ticker, intent.side.opposite):",
         "        if True:",
         ("tests/core/test_exits.py",),
@@ -256,7 +256,7 @@ HELD = (
     Mutant(
         "a fill whose order has no id yet is kept over a restart",
         "a strategy holds more than its budget says",
-        "core/engine.py",
+        "core/engine/engine.py",
         "                    self._keep_unowned(entry)  # its order may be one of ours whose reply never came",
         "                    pass",
         ("tests/core/test_engine.py",),

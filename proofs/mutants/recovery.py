@@ -104,7 +104,7 @@ RECOVERY = (
     Mutant(
         "a restart counts what was sent in the last minute",
         "a loop that falls and starts again sends without a limit",
-        "core/engine.py",
+        "core/engine/engine.py",
         "self.state.count_sent(Sent.of(order))  # a restart",
         "pass  # a restart",
         ("tests/core/test_engine.py", "tests/desk/test_account.py"),
@@ -112,7 +112,7 @@ RECOVERY = (
     Mutant(
         "an amend that may be on its way stays one",
         "the smaller of two sizes is counted while the larger may come",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "return snapshot.as_of > provable_at(order)\n\n\ndef drift",
         "return True\n\n\ndef drift",
         ("tests/core/test_core_amend.py", "tests/desk/test_amend.py", "tests/desk/test_account.py"),
@@ -120,7 +120,7 @@ RECOVERY = (
     Mutant(
         "an amend has the margin of a create",
         "the smaller of two sizes is counted while the larger may come",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "return Ts(order.updated + NEVER_ARRIVED_MARGIN_MS)",
         "return order.updated",
         ("tests/core/test_core_amend.py", "tests/desk/test_amend.py", "tests/desk/test_account.py"),
@@ -128,7 +128,7 @@ RECOVERY = (
     Mutant(
         "the margin is no shorter than late delivery and clocks need",
         "an order is given up and arrives after that",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "NEVER_ARRIVED_MARGIN_MS = 45_000",
         "NEVER_ARRIVED_MARGIN_MS = 30_000",
         ("tests/proofs/test_start_slice.py",),
@@ -136,7 +136,7 @@ RECOVERY = (
     Mutant(
         "the margin is no longer than documented",
         "a doubt lasts for ten minutes, and its exposure is reserved for as long",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "NEVER_ARRIVED_MARGIN_MS = 45_000",
         "NEVER_ARRIVED_MARGIN_MS = 600_000",
         ("tests/proofs/test_start_slice.py",),
@@ -144,7 +144,7 @@ RECOVERY = (
     Mutant(
         "an older order under our id is another one",
         "a stranger is taken for our order, and its fills for ours",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "OLDER_MS = 10_000",
         "OLDER_MS = 10_000_000_000",
         ("tests/core/test_used_ids.py", "tests/desk/test_id_taken.py"),
@@ -152,7 +152,7 @@ RECOVERY = (
     Mutant(
         "a read from before our newest fill is no drift",
         "each fill that the reads trail is told as drift",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "if booked_until > snapshot.as_of:",
         "if False:",
         ("tests/desk/test_account.py", "tests/core/test_drift.py", "tests/core/test_engine.py"),
@@ -160,7 +160,7 @@ RECOVERY = (
     Mutant(
         "a drift is seen twice before it is told",
         "each fill on its way is told as drift",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "if self._seen.get(ticker) == found[ticker]}",
         "if True}",
         ("tests/desk/test_account.py", "tests/core/test_engine.py"),
@@ -168,7 +168,7 @@ RECOVERY = (
     Mutant(
         "fills that a read shows are booked",
         "what the stream lost is never booked",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "for fill in sorted(missed, key=lambda fill: fill.ts)]",
         "for fill in sorted(missed, key=lambda fill: fill.ts) if False]",
         ("tests/desk/test_account.py", "tests/core/test_engine.py"),
@@ -280,7 +280,7 @@ RECOVERY = (
     Mutant(
         "a status moves only along the graph",
         "old news makes an order live again",
-        "core/orders.py",
+        "core/account/order_index.py",
         "if status not in TRANSITIONS[known.status] and not was_raised(known, order):",
         "if False:",
         ("tests/core/test_orders.py",),
@@ -288,7 +288,7 @@ RECOVERY = (
     Mutant(
         "what filled stays filled",
         "an old read gives back exposure that has traded",
-        "core/orders.py",
+        "core/account/order_index.py",
         "max(known.filled, filled, tracked.traded)",
         "max(filled, tracked.traded)",
         ("tests/core/test_orders.py",),
@@ -296,7 +296,7 @@ RECOVERY = (
     Mutant(
         "an old statement changes no terms",
         "a read from before an amend undoes it",
-        "core/orders.py",
+        "core/account/order_index.py",
         "if tracked.stated is None or stated.updated >= tracked.stated:",
         "if True:",
         ("tests/core/test_orders.py",),

@@ -248,7 +248,7 @@ REQUESTS = (
     Mutant(
         "an amend to never expire is at the expense of the others",
         "a loop that prolongs its orders for ever takes nothing from the order rate",
-        "core/risk.py",
+        "core/risk/review.py",
         "expires=wanted.expires or Ts(0))",
         "expires=wanted.expires)",
         ("tests/core/test_rate_shares.py",),
@@ -256,7 +256,7 @@ REQUESTS = (
     Mutant(
         "what did not leave is taken back by its id",
         "another request of the same instant counts no more, and the order rate is exceeded",
-        "core/sent.py",
+        "core/state/order_rate.py",
         "if sent.client_order_id == order.client_order_id), None)",
         "if sent[:3] == (order.created, order.ticker, order.strategy)), None)",
         ("tests/core/test_rate_shares.py",),

@@ -169,7 +169,7 @@ SENDING = (
     Mutant(
         "a read repairs a reply only once it is fresh enough",
         "a read that trails its reply lowers what filled, and the exposure with it (F77)",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "    is_late = snapshot.as_of > provable_at(known)",
         "    is_late = True",
         ("tests/core/test_disputes.py",),
@@ -177,7 +177,7 @@ SENDING = (
     Mutant(
         "a list that lacks an order which may rest ends nothing",
         "an order that rests is taken for one that never arrived, and counts in no limit",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "    is_over = known.tif is not Tif.GTC or (known.expires is not None and snapshot.as_of > known.expires)",
         "    is_over = True",
         ("tests/core/test_disputes.py",),
@@ -193,7 +193,7 @@ SENDING = (
     Mutant(
         "an id that the exchange has shown is not taken back",
         "a list that lacks an order ends it, while it rests (F40, F77)",
-        "core/reconcile.py",
+        "core/account/reconciliation.py",
         "        elif is_of_another or not orders.is_proven(known):",
         "        else:",
         ("tests/core/test_disputes.py",),
@@ -201,7 +201,7 @@ SENDING = (
     Mutant(
         "an order that a reply ended, and that rests, counts again",
         "what rests counts in no limit (F77)",
-        "core/tracked.py",
+        "core/account/tracked_order.py",
         "        if not known.status.is_live:\n            return True",
         "        if not known.status.is_live:\n            return False",
         ("tests/core/test_disputes.py",),
@@ -209,7 +209,7 @@ SENDING = (
     Mutant(
         "what filled is lowered only to what fills explain",
         "fills that are booked count as resting once more (F77)",
-        "core/tracked.py",
+        "core/account/tracked_order.py",
         "        filled = max(record.filled, self.traded)",
         "        filled = record.filled",
         ("tests/core/test_disputes.py",),
@@ -225,7 +225,7 @@ SENDING = (
     Mutant(
         "an exchange id goes back to our order that the next record names",
         "one false record leaves an order without id, which a loop cannot cancel (F77)",
-        "core/orders.py",
+        "core/account/order_index.py",
         "        elif tracked is not None and own is not None:",
         "        elif False:",
         ("tests/core/test_disputes.py",),
@@ -241,7 +241,7 @@ SENDING = (
     Mutant(
         "an id that the exchange gives to another order is not ours",
         "what others trade is taken for ours, and their order is canceled (F21, F77)",
-        "core/orders.py",
+        "core/account/order_index.py",
         "        if tracked is not None and _is_of_another(tracked.order, stated):",
         "        if False:",
         ("tests/core/test_disputes.py",),

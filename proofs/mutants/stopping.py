@@ -8,7 +8,7 @@ STOPPING = (
     Mutant(
         "an unanswered cancel is asked for again",
         "an order rests on after one lost cancel",
-        "core/engine.py",
+        "core/engine/engine.py",
         "CANCEL_AGAIN_MS = 2_000",
         "CANCEL_AGAIN_MS = 2_000_000_000",
         ("tests/core/test_engine.py",),
@@ -16,7 +16,7 @@ STOPPING = (
     Mutant(
         "a cancel that failed may be asked for at once",
         "an order rests on after one failed cancel",
-        "core/engine.py",
+        "core/engine/engine.py",
         "            self._cancelling.pop(message.order_id, None)\n            if",
         "            if",
         ("tests/core/test_engine.py",),
@@ -24,7 +24,7 @@ STOPPING = (
     Mutant(
         "a stop takes our orders back",
         "orders rest on after the loop ended",
-        "core/engine.py",
+        "core/engine/engine.py",
         "if self.is_stopping or trading is TradingState.HALTED:",
         "if trading is TradingState.HALTED:",
         ("tests/core/test_engine.py", "tests/desk/test_trade.py"),
@@ -32,7 +32,7 @@ STOPPING = (
     Mutant(
         "a halt takes our orders back",
         "orders rest on after the halt",
-        "core/engine.py",
+        "core/engine/engine.py",
         "if self.is_stopping or trading is TradingState.HALTED:",
         "if self.is_stopping:",
         ("tests/core/test_engine.py", "tests/desk/test_trade_halts.py"),
@@ -40,7 +40,7 @@ STOPPING = (
     Mutant(
         "reducing takes back what may add risk",
         "orders that add risk rest on after a guard",
-        "core/engine.py",
+        "core/engine/engine.py",
         "        if trading is TradingState.REDUCING:\n            doomed",
         "        if False:\n            doomed",
         ("tests/core/test_engine.py", "tests/core/test_guards.py"),
@@ -48,15 +48,15 @@ STOPPING = (
     Mutant(
         "reducing takes back what a strategy left that is no longer run",
         "orders that add risk rest on after a guard, because a person changed the strategies of the loop",
-        "core/engine.py",
-        "for order in risk.adding(self.state)]",
-        "for order in risk.adding(self.state) if order.strategy in self._hooks.names]",
+        "core/engine/engine.py",
+        "for order in review.adding(self.state)]",
+        "for order in review.adding(self.state) if order.strategy in self._hooks.names]",
         ("tests/core/test_guards.py",),
     ),
     Mutant(
         "each tick asks for the cancels again",
         "an order that turns out to exist after the stop rests on",
-        "core/engine.py",
+        "core/engine/engine.py",
         "self._guards.tick() + self._withdraw()",
         "self._guards.tick()",
         ("tests/core/test_engine.py",),
@@ -64,7 +64,7 @@ STOPPING = (
     Mutant(
         "no strategy is asked while halted",
         "strategies plan on, and their orders are refused by the hundred",
-        "core/engine.py",
+        "core/engine/engine.py",
         "or self._is_account_unread or self.state.trading is TradingState.HALTED",
         "or self._is_account_unread",
         ("tests/core/test_asked.py",),
@@ -72,7 +72,7 @@ STOPPING = (
     Mutant(
         "no strategy is asked while the account is unread",
         "orders are placed on what was known before the cut",
-        "core/engine.py",
+        "core/engine/engine.py",
         "self.is_stopping or self._is_account_unread or",
         "self.is_stopping or",
         ("tests/core/test_book_watch.py",),
@@ -80,7 +80,7 @@ STOPPING = (
     Mutant(
         "a guard never loosens a halt",
         "a guard turns a halt into reducing",
-        "core/engine.py",
+        "core/engine/engine.py",
         "        if self.state.trading is not TradingState.HALTED:\n            self.state.trading = trading",
         "        self.state.trading = trading",
         ("tests/core/test_engine.py", "tests/core/test_guards.py", "tests/core/test_guard_limits.py"),
@@ -88,7 +88,7 @@ STOPPING = (
     Mutant(
         "orders without a book are taken back",
         "an order rests on at a price of before the cut",
-        "core/engine.py",
+        "core/engine/engine.py",
         "for order, reason in self._book_watch.unwatched():",
         "for order, reason in ():",
         ("tests/core/test_book_watch.py", "tests/core/test_engine.py"),
@@ -184,7 +184,7 @@ STOPPING = (
     Mutant(
         "a doubt that lasts is told",
         "an order in doubt for an hour is nobody's business",
-        "core/guards.py",
+        "core/risk/guards.py",
         "LONG_MS = 30_000",
         "LONG_MS = 30_000_000",
         ("tests/test_safety_numbers.py",),
@@ -192,7 +192,7 @@ STOPPING = (
     Mutant(
         "a second order under one id halts",
         "both trade on",
-        "core/guards.py",
+        "core/risk/guards.py",
         'return self._tighten(TradingState.HALTED, "DOUBLE_ORDER"',
         'return self._tighten(TradingState.REDUCING, "DOUBLE_ORDER"',
         ("tests/core/test_guards.py",),
@@ -200,7 +200,7 @@ STOPPING = (
     Mutant(
         "an id of ours with other terms halts",
         "somebody else uses our ids, and we take their orders for ours",
-        "core/guards.py",
+        "core/risk/guards.py",
         "if before.order_id or not order.order_id or is_as_sent(before, order):",
         "if True:",
         ("tests/core/test_guards.py",),
@@ -208,7 +208,7 @@ STOPPING = (
     Mutant(
         "a book that orders keep crossing is not believed",
         "post-only orders are refused for ever",
-        "core/guards.py",
+        "core/risk/guards.py",
         'book.invalidate("post-only orders keep crossing")',
         "pass",
         ("tests/core/test_guards.py",),
@@ -216,7 +216,7 @@ STOPPING = (
     Mutant(
         "a fee that was charged differently is told",
         "edges are not what they seem",
-        "core/guards.py",
+        "core/risk/guards.py",
         "FEE_TOLERANCE = Money(10_000)",
         "FEE_TOLERANCE = Money(10_000_000)",
         ("tests/core/test_guards.py",),
@@ -224,7 +224,7 @@ STOPPING = (
     Mutant(
         "a flood of intents is cut",
         "one call of a strategy sends a thousand orders",
-        "core/hooks.py",
+        "core/engine/strategy_runner.py",
         "if count == MAX_INTENTS:",
         "if False:",
         ("tests/core/test_engine.py",),
@@ -232,7 +232,7 @@ STOPPING = (
     Mutant(
         "a strategy that hangs is taken out",
         "it hangs the loop again at the next tick",
-        "core/hooks.py",
+        "core/engine/strategy_runner.py",
         "except (Exception, SystemExit, HungError) as error:",
         "except (Exception, SystemExit) as error:",
         ("tests/core/test_hooks.py", "tests/desk/test_watchdog.py"),
@@ -296,7 +296,7 @@ STOPPING = (
     Mutant(
         "the failure of one strategy stops no other",
         "a bug of one strategy pauses all of them, and a flatten closes what they hold (F17)",
-        "core/matters.py",
+        "core/monitoring/incidents.py",
         '"STRATEGY_STUCK", "CREDENTIALS",',
         '"STRATEGY_FAILED", "STRATEGY_STUCK", "CREDENTIALS",',
         ("tests/core/test_alerts.py",),
@@ -304,7 +304,7 @@ STOPPING = (
     Mutant(
         "a strategy that holds the loop up stops trading",
         "nothing is asked and nobody has paused",
-        "core/matters.py",
+        "core/monitoring/incidents.py",
         '"STRATEGY_STUCK", "CREDENTIALS",',
         '"CREDENTIALS",',
         ("tests/core/test_alerts.py",),

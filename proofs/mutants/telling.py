@@ -8,7 +8,7 @@ TELLING = (
     Mutant(
         "a ping says that the account is in sight",
         "the dead man's switch stays quiet while nobody sees the account (F68)",
-        "core/book_watch.py",
+        "core/engine/book_validity.py",
         "    return is_read and state.blind_since is None and (",
         "    return is_read and (",
         ("tests/core/test_book_watch.py",),
@@ -16,7 +16,7 @@ TELLING = (
     Mutant(
         "a ping wants a recent read of the account",
         "with every read hung the dead man's switch stays quiet (F68)",
-        "core/book_watch.py",
+        "core/engine/book_validity.py",
         "    return is_read and state.blind_since is None and (",
         "    return state.blind_since is None and (",
         ("tests/desk/test_journal.py",),
@@ -24,7 +24,7 @@ TELLING = (
     Mutant(
         "what stopped trading is resolved after a resume",
         "a pager closes the incident while trading is stopped (F78)",
-        "core/alerts.py",
+        "core/monitoring/alert_board.py",
         "        if matter.told is None or (self.is_stopped and stops_trading(matter)):",
         "        if matter.told is None:",
         ("tests/core/test_alerts.py",),
@@ -91,7 +91,7 @@ CHECKING = (
     Mutant(
         "what kalshi refused itself is no refusal by the exchange",
         "REJECT_RATE cries over our own limits, and is switched off",
-        "core/order_check.py",
+        "core/monitoring/order_check.py",
         "        if not (order.is_foreign or order.status is OrderStatus.DENIED or is_refused_here(order))",
         "        if not (order.is_foreign or order.status is OrderStatus.DENIED)",
         ("tests/core/test_order_check.py",),
@@ -115,7 +115,7 @@ CHECKING = (
     Mutant(
         "denials count in the share of requests denied",
         "every check is OK while a strategy is denied whatever it asks for",
-        "core/request_check.py",
+        "core/monitoring/request_check.py",
         "    codes = Counter(denials)",
         "    codes = Counter[str]()",
         ("tests/core/test_request_check.py",),
@@ -123,7 +123,7 @@ CHECKING = (
     Mutant(
         "an order that was refused here ends no wait",
         "a loop that sends nothing for days looks busy",
-        "core/request_check.py",
+        "core/monitoring/request_check.py",
         "    last = max([since, *(order.created for order in orders if not is_refused_here(order))])",
         "    last = max([since, *(order.created for order in orders)])",
         ("tests/core/test_request_check.py",),

@@ -8,7 +8,8 @@ from virtual import T0, Virtual
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, dollars
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import reconcile_unknown, restore
 from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.sim.records import RESTING, OrderRecord

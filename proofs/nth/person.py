@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 from virtual import Virtual, ticket
 
 from kalshi_cli.base.errors import ExchangeError, ExitCode, KalshiError, OutcomeUnknownError, UnreachableError
-from kalshi_cli.core.model import Order, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import amend, batch, cancel, close
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.kill import KillSwitch

@@ -10,9 +10,13 @@ from virtual import OTHER, TICKER, Virtual
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.messages import Cancel, Command, Intent, Message, Place, Tick
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Tif, TradingState
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import Command, Message, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.venue import LiveVenue

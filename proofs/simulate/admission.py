@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.base.units import Qty, Ts, parse_price, parse_qty
-from kalshi_cli.core.messages import SubmitOrder
-from kalshi_cli.core.model import Order, OrderStatus, Side, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from proofs import limits as reckoned
 from proofs.limits import Open, Slack
 from proofs.simulate.world import ME

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
-from kalshi_cli.core.back_off import API_GUARD
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    AccountSnapshot,
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import (
     Alert,
     Denied,
     Effect,
@@ -22,8 +20,12 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import AccountSnapshot
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.back_off import API_GUARD
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.sim.records import RESTING
 from kalshi_cli.store.sqlite import SqliteStore
 from proofs import invariants

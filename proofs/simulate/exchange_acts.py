@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Ts
-from kalshi_cli.core.model import FeeSchedule, FeeType, MarketStatus
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.sim.rest.replies import WireError
 from proofs.simulate.plan import EXCHANGE, Fault
 from proofs.simulate.world import ME, TICKERS

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from kalshi_cli.app.rebuild import rebuild
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model import ASK, BID, OrderStatus
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.close import CloseDesk, Walk

@@ -17,9 +17,10 @@ from kalshi_cli.app.loops import Loops
 from kalshi_cli.base.units import Money, contracts, dollars
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
-from kalshi_cli.core.messages import AccountSnapshot, Effect, Message, Tick
-from kalshi_cli.core.model import Market
-from kalshi_cli.core.orders import OWN_ID
+from kalshi_cli.core.account.order_index import OWN_ID
+from kalshi_cli.core.model.effects import Effect
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.exchange.signing import Signer

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import Command
-from kalshi_cli.core.model import MarketStatus
-from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import Command
 from kalshi_cli.desk.account import load_engine, read_account
 from proofs.simulate.checker import Checker
 from proofs.simulate.exchange_acts import ExchangeActs

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.exchange import TradingState
 from proofs.simulate.world import ME
 
 if TYPE_CHECKING:

@@ -6,19 +6,11 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.messages import (
-    Cancel,
-    FairValue,
-    Intent,
-    Message,
-    NewsSignal,
-    Place,
-    PublicTrade,
-    SpotPrice,
-    Tick,
-)
-from kalshi_cli.core.model import ASK, BID, Fill, Side, Tif
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, PublicTrade, SpotPrice, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.spike import Spike, SpikeParams

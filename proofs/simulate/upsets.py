@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from kalshi_cli.app.halts import Halts
 from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.base.errors import InstanceError
-from kalshi_cli.core.messages import Command
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import Command
 from kalshi_cli.desk.cancel import Scope
 from proofs.simulate.people import People
 from proofs.simulate.plan import PROCESS, Fault

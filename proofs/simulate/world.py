@@ -6,7 +6,8 @@ import random
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Side, Tif
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.records import BookChange, BookCleared, Happening, OrderRecord

@@ -9,7 +9,7 @@ from typing import Any
 
 from store_build import Build
 
-from kalshi_cli.core.messages import Effect
+from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.store.sqlite import SqliteStore
 
 build = Build()

@@ -11,8 +11,8 @@ from typing import Any
 
 from store_build import NOW, start
 
-from kalshi_cli.core.messages import FillBooked, OrderChanged, SubmitOrder
-from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.core.model.effects import FillBooked, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store.base import Cycle
 from proofs.store.bench import at, build, opened, say, timed
 

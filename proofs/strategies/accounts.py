@@ -6,12 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty
-from kalshi_cli.core.baskets import Kin, pays_at_least
-from kalshi_cli.core.budget import at_risk
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.model import ASK, BID
-from kalshi_cli.core.state import Limits, mark
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.market.baskets import Kin, pays_at_least
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.risk.budget import at_risk
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import mark
 from kalshi_cli.desk.score import StrategyPart
 from proofs import invariants
 from proofs.invariants import Booked

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotPrice
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.world.dice import Dice
 from kalshi_cli.sim.world.underlyings import spike
 from kalshi_cli.sim.world.world import STEP_MS

@@ -14,11 +14,13 @@ import msgspec
 from kalshi_cli.app import App
 from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.config import Config
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Alert, Command, Denied, Effect, FillBooked, MarketChange, Tick
-from kalshi_cli.core.model import BID, FeeSchedule, Market, Tif
-from kalshi_cli.core.sizing import Allotment
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.sizing import Allotment
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert, Denied, Effect, FillBooked
+from kalshi_cli.core.model.markets import FeeSchedule, Market
+from kalshi_cli.core.model.messages import Command, MarketChange, Tick
+from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.listing import Families, universe
 from kalshi_cli.desk.score import Score

@@ -29,7 +29,7 @@ from served import (
 )
 
 from kalshi_cli.cli.main import root
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 
 
 @pytest.fixture

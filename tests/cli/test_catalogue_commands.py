@@ -10,7 +10,7 @@ import pytest
 from served import FINE, TWO_SIDED, Served, bare_variables, finish, kalshi, served, set_variables, start
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.store.lock import lock
 
 

@@ -28,8 +28,11 @@ from kalshi_cli.base.units import (
     format_qty,
     parse_ts,
 )
-from kalshi_cli.core.messages import FillBooked, OrderChanged, SettlementBooked
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Settlement, TradingState
+from kalshi_cli.core.model.effects import FillBooked, OrderChanged, SettlementBooked
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.desk.checks import readings
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
 from kalshi_cli.store.base import Cycle, Halt

@@ -12,7 +12,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.core.traffic import Minute
+from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.store.sqlite import SqliteStore
 
 

@@ -12,8 +12,8 @@ from served import KEY_ID, Ended, Served, bare_variables, kalshi, served, set_va
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore

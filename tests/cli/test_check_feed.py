@@ -27,8 +27,8 @@ from served import (
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.traffic import Minute
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.sqlite import SqliteStore

@@ -12,8 +12,9 @@ from served import KEY_ID, ME, TWO_SIDED, Served, bare_variables, kalshi, served
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Price, Ts, contracts
-from kalshi_cli.core.messages import OrderChanged
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus
+from kalshi_cli.core.model.effects import OrderChanged
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.store.base import RunGroup
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore

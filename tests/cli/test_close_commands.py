@@ -12,7 +12,8 @@ from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import dollars
-from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore

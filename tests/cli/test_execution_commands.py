@@ -15,8 +15,10 @@ from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, ser
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
-from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, TradingState
+from kalshi_cli.core.model.effects import Denied, FillBooked, OrderChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore
@@ -26,8 +28,8 @@ HOUR_MS = 3_600_000
 ONCE = '''
 import signal
 
-from kalshi_cli.core.messages import Place
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.base.units import cents, contracts
 

@@ -15,8 +15,8 @@ from served import TWO_SIDED, Ended, Served, command_of, kalshi, served, set_var
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.ends import ENDS
-from kalshi_cli.core import reconcile
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.account import reconciliation
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.desk import place as placing
 from kalshi_cli.store.lock import lock
 
@@ -150,7 +150,7 @@ def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
 ) -> None:
     """The proof is that the exchange's own data is newer than the send by a margin, which is a moment here."""
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 200)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 200)
     with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
         set_variables(monkeypatch, tmp_path, exchange.variables(proxy.moved(exchange.server.rest_url)))
         proxy.faults.append(Fault(action, "POST", CREATE))
@@ -256,7 +256,7 @@ def test_reconcile_says_of_each_order_what_it_found(
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert place().code == 7
     assert kalshi("order", "reconcile", "--wait", "1s", "--json").json[0]["found"] == "still_unknown"
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 200)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 200)
     ended = kalshi("order", "reconcile", "--json")
     assert (ended.code, [row["found"] for row in ended.json]) == (0, ["never_arrived"])
     assert kalshi("order", "reconcile", "--json").json == [], "and twice changes nothing"

@@ -12,7 +12,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, ME, TWO_SIDED, Served, kalshi, served, set_variables
 
 from kalshi_cli.base.units import dollars
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 

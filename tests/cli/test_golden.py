@@ -24,8 +24,10 @@ from served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi
 from talks import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
 
 from kalshi_cli.base.units import Money, Price, Ts, contracts
-from kalshi_cli.core.messages import Alert, FillBooked, OrderChanged
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, TradingState
+from kalshi_cli.core.model.effects import Alert, FillBooked, OrderChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 

@@ -26,8 +26,10 @@ from kalshi_cli.base.units import Price, Ts, contracts
 from kalshi_cli.cli.completion import completions
 from kalshi_cli.cli.main import root
 from kalshi_cli.cli.options import Flags
-from kalshi_cli.core.messages import Alert, OrderChanged
-from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
+from kalshi_cli.core.model.effects import Alert, OrderChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore

@@ -31,10 +31,12 @@ from kalshi_cli.cli.screen.cells import Loose, Ratio, without_none
 from kalshi_cli.cli.screen.output import Format, tell
 from kalshi_cli.cli.screen.render import render_one, render_rows
 from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict
-from kalshi_cli.core.messages import BookSnapshot, PublicTrade
-from kalshi_cli.core.model import BID, CENT_GRID, Market, MarketStatus
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.watch import Board
 from kalshi_cli.ops.logs import LOG, LineFile, Log
 from kalshi_cli.ops.metrics import Metrics

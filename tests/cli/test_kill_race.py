@@ -14,7 +14,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import FILE
 from kalshi_cli.store.lock import KILL_LOCK

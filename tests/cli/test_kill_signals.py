@@ -14,7 +14,7 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import ME, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
 
 from kalshi_cli.cli import kill_signals
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 
 STOPS = pytest.mark.parametrize("number", kill_signals.STOPS, ids=lambda number: signal.Signals(number).name)
 

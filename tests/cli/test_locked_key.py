@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.base.units import Ts, dollars
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.sim.rest.replies import Request, Response
 
 ASKS_FOR_KEYS = "/trade-api/v2/api_keys"
 
 TAKER = f"""
-from kalshi_cli.core.messages import Place
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.base.units import cents, contracts
 

@@ -13,7 +13,7 @@ from served import EMPTY, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, s
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
 from kalshi_cli.cli.screen.chart import HEIGHT, draw
-from kalshi_cli.core.model import Candle, FeeSchedule, FeeType, Ohlc
+from kalshi_cli.core.model.markets import Candle, FeeSchedule, FeeType, Ohlc
 from kalshi_cli.desk.exchange import weekly_maintenance
 
 EVENT = "KXRAIN-40JAN01"

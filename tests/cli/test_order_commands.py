@@ -13,7 +13,8 @@ from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.base.units import parse_price, parse_qty
-from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 

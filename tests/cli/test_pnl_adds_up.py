@@ -8,8 +8,9 @@ import pytest
 from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
 
 from kalshi_cli.base.units import Money, Price, Ts, dollars, parse_money, parse_price, parse_qty
-from kalshi_cli.core.messages import OrderChanged
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side
+from kalshi_cli.core.model.effects import OrderChanged
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.store.sqlite import SqliteStore
 
 DAY_S = 86_400.0

@@ -11,7 +11,7 @@ from served import FINE, KEY_ID, ME, TWO_SIDED, Served, kalshi, served, set_vari
 from talks import COLLECTION, accept, answer, ask, status, with_collection
 
 from kalshi_cli.base.units import dollars
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 

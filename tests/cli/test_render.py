@@ -31,8 +31,11 @@ from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
 from kalshi_cli.cli.screen.tables import fit
-from kalshi_cli.core.messages import BookSnapshot
-from kalshi_cli.core.model import ASK, BID, CENT_GRID, Market, MarketStatus, Order, OrderStatus, Side
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.desk.place import Ticket
 
 CLOSE = Ts(1_781_159_370_164)

@@ -12,7 +12,7 @@ from polymarket_build import OTHER, TOKEN, Polymarket, book, market, polymarket
 from served import ME, ONE_SIDED, OPENED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.desk import scan as desk_scan
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
 

@@ -13,8 +13,8 @@ from served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, 
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, dollars
-from kalshi_cli.core.model import TradingState
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.base import Cycle, Halt, MarketLock
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore

@@ -40,8 +40,9 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import live_format
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
-from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, MarketChange, PublicTrade
-from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, MarketChange, PublicTrade
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.desk.watch import Board
 from kalshi_cli.exchange.wire.markets import read_market
 

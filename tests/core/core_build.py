@@ -7,20 +7,17 @@ from itertools import count
 from typing import Any
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import BookSnapshot, Intent
-from kalshi_cli.core.model import (
-    BID,
-    CENT_GRID,
-    Balance,
-    Fill,
-    Market,
-    MarketStatus,
-    Order,
-    OrderStatus,
-    Settlement,
-)
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Balance, Settlement
+from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 NOW = Ts(1_780_000_000_000)

@@ -7,9 +7,10 @@ from typing import Any
 from core_build import HOUR, NOW, Build
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.account_drift import LATE_SETTLEMENT_MS, Books, Compared, cash_drift, compare
-from kalshi_cli.core.model import ASK, Fill
-from kalshi_cli.core.pnl import fold
+from kalshi_cli.core.account.pnl import fold
+from kalshi_cli.core.model.order_terms import ASK
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.monitoring.account_drift import LATE_SETTLEMENT_MS, Books, Compared, cash_drift, compare
 
 BUILD = Build()
 LATER = Ts(NOW + 2 * HOUR)

@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.alerts import Board
-from kalshi_cli.core.checks import Breach, Measure
-from kalshi_cli.core.matters import (
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.alert_board import Board
+from kalshi_cli.core.monitoring.check_report import Breach, Measure
+from kalshi_cli.core.monitoring.incidents import (
     HALT,
     INHIBITS,
     MAX_SUBJECTS,
@@ -25,9 +26,8 @@ from kalshi_cli.core.matters import (
     Policy,
     Silence,
 )
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.notices import Notice
-from kalshi_cli.core.remedies import REMEDIES
+from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 POLICY = Policy(group_ms=5 * MINUTE, repeat_ms=4 * HOUR, stale_ms=24 * HOUR)

@@ -6,8 +6,10 @@ import pytest
 from core_build import NOW, Build, Scripted
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.messages import Command, Place, Tick
-from kalshi_cli.core.model import BID, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import Command, Tick
+from kalshi_cli.core.model.order_terms import BID
 
 
 @pytest.mark.parametrize(

@@ -9,27 +9,14 @@ import pytest
 from core_build import NOW, Build, Scripted
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    Amend,
-    AmendEnded,
-    AmendOrder,
-    Close,
-    CloseOrder,
-    Command,
-    Denied,
-    Effect,
-    Filled,
-    OrderAccepted,
-    OrderUnknown,
-    Place,
-    ReadFailed,
-    StateChanged,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import ASK, OrderStatus, Tif, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, Denied, Effect, StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Amend, Close, Place
+from kalshi_cli.core.model.messages import AmendEnded, Command, Filled, OrderAccepted, OrderUnknown, ReadFailed, Tick
+from kalshi_cli.core.model.order_terms import ASK, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 
 REDUCING = TradingState.REDUCING
 OUT = Place("KXA-1", ASK, cents(40), contracts(1), tif=Tif.IOC, reduce_only=True)

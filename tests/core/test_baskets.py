@@ -11,9 +11,21 @@ from hypothesis import strategies as st
 
 from kalshi_cli import testing
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.baskets import Basket, Kin, Leg, Offer, find, ladders, leg_price, may_pay, offer, pays_at_least
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Market, Side
+from kalshi_cli.core.market.baskets import (
+    Basket,
+    Kin,
+    Leg,
+    Offer,
+    find,
+    ladders,
+    leg_price,
+    may_pay,
+    offer,
+    pays_at_least,
+)
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, Market
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.sim import accounts
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord
 

@@ -11,9 +11,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, notional, parse_price, parse_qty
-from kalshi_cli.core.book import OrderBook, Quoted, Sweep
-from kalshi_cli.core.messages import Level
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.market.order_book import OrderBook, Quoted, Sweep
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 

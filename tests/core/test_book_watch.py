@@ -9,7 +9,7 @@ import pytest
 from core_build import HOUR, NOW, Build
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.book_watch import (
+from kalshi_cli.core.engine.book_validity import (
     ACCOUNT_AGE_MS,
     CROSSED_MS,
     FIRST_PAUSE_MS,
@@ -19,28 +19,27 @@ from kalshi_cli.core.book_watch import (
     is_in_sight,
     without_book,
 )
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert, CancelOrder, Effect, Resync
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import (
     AccountSnapshot,
     AccountUnread,
-    Alert,
     BookCheck,
     BookDelta,
     BookSnapshot,
-    CancelOrder,
-    Effect,
     FeedGap,
     FeedState,
     MarketChange,
-    Place,
     PublicTrade,
     Quote,
-    Resync,
     Sight,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, Balance, MarketStatus, Side
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.positions import Balance
+from kalshi_cli.core.state.limits import Limits
 
 
 class Watcher:
@@ -277,7 +276,7 @@ def resting(build: Build) -> Engine:
 
 
 def order_rests(submit: Any) -> Any:
-    from kalshi_cli.core.messages import OrderAccepted
+    from kalshi_cli.core.model.messages import OrderAccepted
 
     return OrderAccepted(NOW, submit.order.client_order_id, "o1", Qty(0), contracts(1))
 

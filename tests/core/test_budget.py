@@ -7,12 +7,16 @@ from typing import Any
 from core_build import NOW, Build, Scripted
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.budget import at_risk
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Filled, OrderAccepted, Place, SubmitOrder, Tick
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Order, Side
-from kalshi_cli.core.sizing import Allotment
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.sizing import Allotment
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import AmendOrder, Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.intents import Amend, Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import Filled, OrderAccepted, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.risk.budget import at_risk
+from kalshi_cli.core.state.limits import Limits
 
 FREE = FeeSchedule(multiplier=0)
 

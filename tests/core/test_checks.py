@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, counted, report, verdict_of
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, counted, report, verdict_of
 
 
 def breach(severity: str) -> Breach:

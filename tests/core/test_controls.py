@@ -9,12 +9,17 @@ import pytest
 from core_build import HOUR, NOW, Build
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.controls import CONTROLS, OF_PEOPLE
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Denied, Filled, MarketChange, MarketLocks, OrderAccepted, Place, Valued
-from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, FeeType, OrderStatus, Side, Tif
-from kalshi_cli.core.risk import review
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import Family, FeeSchedule, FeeType
+from kalshi_cli.core.model.messages import Filled, MarketChange, MarketLocks, OrderAccepted, Valued
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.risk.controls import CONTROLS, OF_PEOPLE
+from kalshi_cli.core.risk.review import review
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 
 OPEN = {"min_edge": None, "max_orders_per_minute": None}
 

@@ -11,27 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.amends import AMEND_UNANSWERED, is_amend_open, worse_of
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.account.open_amends import AMEND_UNANSWERED, is_amend_open, worse_of
+from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import AmendOrder, Denied, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Amend, Cancel, Place
+from kalshi_cli.core.model.messages import (
     AccountSnapshot,
-    Amend,
     AmendEnded,
-    AmendOrder,
-    Cancel,
-    Denied,
     Filled,
     OrderAccepted,
     OrderCanceled,
-    OrderChanged,
     OrderState,
-    Place,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side, StpMode, TradingState
-from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, StpMode
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 
 S = OrderStatus
 

@@ -11,11 +11,17 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Qty, cents, contracts
-from kalshi_cli.core.messages import Alert, Close, CloseOrder, Denied, Intent, Place, Tick
-from kalshi_cli.core.model import ASK, BID, MarketStatus, OrderStatus, Side, Tif, TradingState
-from kalshi_cli.core.risk import review, review_close
-from kalshi_cli.core.sent import AN_ORDER
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.model.effects import Alert, CloseOrder, Denied
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Close, Intent, Place
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.risk.review import review, review_close
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.order_rate import AN_ORDER
+from kalshi_cli.core.state.state import State
 
 
 @pytest.fixture

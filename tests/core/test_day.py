@@ -10,10 +10,14 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.day import DayCount
-from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, Settlement
-from kalshi_cli.core.pnl import parts, total
-from kalshi_cli.core.state import DAY_MS, Limits, State, utc_midnight
+from kalshi_cli.core.account.pnl import parts, total
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.limits import DAY_MS, Limits, utc_midnight
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.trading_day import DayCount
 
 MIDNIGHT = utc_midnight(NOW)
 

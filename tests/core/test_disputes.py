@@ -9,25 +9,24 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS, disputes
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert, Effect, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import (
     AccountSnapshot,
-    Alert,
-    Effect,
     Filled,
     OrderAccepted,
     OrderCanceled,
-    OrderChanged,
     OrderRepaired,
     OrderState,
     OrderUnknown,
-    Place,
-    SubmitOrder,
 )
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.order_check import Resting, differing
-from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS, disputes
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.order_check import Resting, differing
+from kalshi_cli.core.state.limits import Limits
 
 FRESH = Ts(NOW + NEVER_ARRIVED_MARGIN_MS + 1)
 FALSE, TRUE = "false-id", "true-id"
@@ -328,7 +327,7 @@ def test_a_second_order_halts_once_the_exchange_has_shown_the_first(build: Build
 def test_second_orders_that_are_kept_in_mind_are_limited(
     build: Build, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kalshi_cli.core.guards.MAX_WATCHED", 1)
+    monkeypatch.setattr("kalshi_cli.core.risk.guards.MAX_WATCHED", 1)
     acknowledged(engine, "o1")
     for order_id in ("o2", "o3"):
         engine.step(OrderState(NOW, record(build, order_id)))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kalshi_cli.core.drift import MOST_ITEMS, MOST_TEXT, Known, KnownField, missing, unfamiliar
+from kalshi_cli.core.monitoring.schema_drift import MOST_ITEMS, MOST_TEXT, Known, KnownField, missing, unfamiliar
 
 
 class Wanted(msgspec.Struct):

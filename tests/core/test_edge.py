@@ -9,8 +9,8 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts
-from kalshi_cli.core.edge import FEWEST_EVENTS, FEWEST_FILLS, Bet, EdgeKept, bets_of, edge_kept
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.account.realized_edge import FEWEST_EVENTS, FEWEST_FILLS, Bet, EdgeKept, bets_of, edge_kept
+from kalshi_cli.core.model.order_terms import ASK, BID
 
 
 def bet(qty: int, fair: int, at: int = 0) -> Bet:

@@ -10,53 +10,58 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.book_watch import CROSSED_MS
-from kalshi_cli.core.engine import CANCEL_AGAIN_MS, Engine
-from kalshi_cli.core.hooks import MAX_INTENTS
-from kalshi_cli.core.messages import (
-    AccountSnapshot,
+from kalshi_cli.core.account.order_index import MAX_ENDED_ORDERS
+from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.engine.book_validity import CROSSED_MS
+from kalshi_cli.core.engine.engine import CANCEL_AGAIN_MS, Engine
+from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS
+from kalshi_cli.core.model.effects import (
     Alert,
-    BookDelta,
-    Cancel,
-    CancelFailed,
     CancelOrder,
-    Command,
     Denied,
     Effect,
+    FillBooked,
+    GroupSwitched,
+    OrderChanged,
+    Resync,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+)
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import (
+    AccountSnapshot,
+    BookDelta,
+    CancelFailed,
+    Command,
     FeedGap,
     FeedState,
-    FillBooked,
     Filled,
     GroupChange,
-    GroupSwitched,
-    Intent,
     MarketChange,
     Message,
     OrderAccepted,
     OrderCanceled,
-    OrderChanged,
     OrderNeverArrived,
     OrderRejected,
     OrderState,
     OrderUnknown,
-    Place,
     PublicTrade,
     Quote,
     ReferencePrice,
-    Resync,
     Settled,
-    SettlementBooked,
     Sight,
-    StateChanged,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, OrderStatus, StpMode, TradingState
-from kalshi_cli.core.orders import MAX_ENDED_ORDERS
-from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
-from kalshi_cli.core.sent import AN_ORDER
-from kalshi_cli.core.state import Limits, View
-from kalshi_cli.core.surroundings import CLOSED_AGAIN_MS
+from kalshi_cli.core.model.order_terms import ASK, BID, StpMode
+from kalshi_cli.core.model.orders import Fill, OrderStatus
+from kalshi_cli.core.model.positions import ExchangePosition
+from kalshi_cli.core.state.exchange_state import CLOSED_AGAIN_MS
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.order_rate import AN_ORDER
+from kalshi_cli.core.state.view import View
 
 Hook = Callable[[View], Iterable[Any]]
 
@@ -695,7 +700,7 @@ def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id(build: Bui
 
 
 def test_fills_of_orders_that_nobody_knows_are_bounded(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kalshi_cli.core.engine.MAX_UNOWNED", 2)
+    monkeypatch.setattr("kalshi_cli.core.engine.engine.MAX_UNOWNED", 2)
     engine = build.engine()
     for number in range(5):
         engine.step(Filled(NOW, build.fill(f"t{number}", order_id=f"o{number}")))

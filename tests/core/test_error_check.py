@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Measure
-from kalshi_cli.core.error_check import OVER_MS, Halted, errors, strategies_out
-from kalshi_cli.core.messages import Alert
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.check_report import Measure
+from kalshi_cli.core.monitoring.error_check import OVER_MS, Halted, errors, strategies_out
 
 COUNT = Measure(label="errors", value=0, warn="0", crit="10")
 

@@ -16,10 +16,13 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Filled, OrderAccepted, OrderNeverArrived, OrderUnknown, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, Side
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import Family, FeeSchedule
+from kalshi_cli.core.model.messages import Filled, OrderAccepted, OrderNeverArrived, OrderUnknown
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.state.limits import Limits
 
 EXCLUSIVE, FREE = ("KXE-1", "KXE-2", "KXE-3"), ("KXN-1", "KXN-2")
 MARKETS = (*EXCLUSIVE, *FREE)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.execution import (
+from kalshi_cli.core.account.execution_quality import (
     BEFORE,
     FEWEST,
     FEWEST_BEFORE,
@@ -24,7 +24,8 @@ from kalshi_cli.core.execution import (
     sum_up,
     trend,
 )
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 BUILD = Build()
 LATER = Ts(NOW + 3_600_000)

@@ -10,42 +10,29 @@ import pytest
 from core_build import HOUR, NOW, Build
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
-from kalshi_cli.core.exits import REST_MS, STEP_MS, STEPS, STUCK_MS
-from kalshi_cli.core.messages import (
-    Alert,
-    Amend,
+from kalshi_cli.core.model.effects import Alert, CancelOrder, Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
+from kalshi_cli.core.model.intents import Amend, Intent, Place
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import (
     BookSnapshot,
-    CancelOrder,
     Command,
-    Denied,
-    Effect,
     ExchangeChange,
     FeedGap,
     Filled,
-    Intent,
     MarketChange,
     OrderAccepted,
     OrderRejected,
     OrderState,
     OrderUnknown,
-    Place,
     Sight,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import (
-    ASK,
-    BID,
-    ExchangeStatus,
-    Fill,
-    MarketStatus,
-    Order,
-    OrderStatus,
-    Side,
-    Tif,
-    TradingState,
-)
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.risk.exits import REST_MS, STEP_MS, STEPS, STUCK_MS
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 
 COOLDOWN_MS = 600_000
 HALF = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, cooldown_after_loss_ms=COOLDOWN_MS)

@@ -6,12 +6,12 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.book_watch import without_book
-from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import ExchangeStatus, ShardStatus
-from kalshi_cli.core.state import State
+from kalshi_cli.core.engine.book_validity import without_book
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
+from kalshi_cli.core.monitoring.feed_check import blindness, calmed, pause_words, without_books
+from kalshi_cli.core.state.state import State
 
 
 @pytest.mark.parametrize(("markets", "named"), [(0, 0), (1, 1), (5, 5), (9, 5)])

@@ -22,8 +22,9 @@ from kalshi_cli.base.units import (
     parse_price,
     parse_qty,
 )
-from kalshi_cli.core.fees import DIRECT, INTERMEDIARY, RoundingAccumulator, estimate, trade_fee
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side
+from kalshi_cli.core.market.fees import DIRECT, INTERMEDIARY, RoundingAccumulator, estimate, trade_fee
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 QUADRATIC = FeeSchedule()

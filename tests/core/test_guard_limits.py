@@ -8,29 +8,29 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.loss_guards import CERTAIN_MS
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert, Effect, StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import (
     AccountSnapshot,
-    Alert,
     BookSnapshot,
     Command,
-    Effect,
     ExchangeChange,
     FeedGap,
     Filled,
     OrderAccepted,
     OrderRejected,
     OrderUnknown,
-    Place,
     ReadFailed,
-    StateChanged,
-    SubmitOrder,
     Tick,
     Valued,
 )
-from kalshi_cli.core.model import ASK, BID, ExchangeStatus, MarketStatus, Order, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.risk.loss_guards import CERTAIN_MS
+from kalshi_cli.core.state.limits import Limits
 
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
 FOUR = Limits(min_edge=None, max_api_errors=4, max_orders_per_minute=None)

@@ -9,33 +9,40 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.guards import LONG_MS, MAX_WATCHED
-from kalshi_cli.core.messages import (
-    AccountSnapshot,
+from kalshi_cli.core.account.order_index import OWN_ID
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import (
     Alert,
     CancelOrder,
-    Command,
     Denied,
     Effect,
     FillBooked,
+    OrderChanged,
+    Resync,
+    StateChanged,
+    SubmitOrder,
+)
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import (
+    AccountSnapshot,
+    Command,
     Filled,
     Message,
     OrderAccepted,
-    OrderChanged,
     OrderNeverArrived,
     OrderRejected,
     OrderState,
     OrderUnknown,
-    Place,
-    Resync,
-    StateChanged,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, ExchangePosition, FeeSchedule, Fill, Order, OrderStatus, Tif, TradingState
-from kalshi_cli.core.orders import OWN_ID
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import ExchangePosition
+from kalshi_cli.core.risk.guards import LONG_MS, MAX_WATCHED
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
 

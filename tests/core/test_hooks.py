@@ -9,10 +9,14 @@ import pytest
 from core_build import NOW
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.hooks import LONGEST_WAITING, Asked, HungError
-from kalshi_cli.core.messages import Alert, Cancel, Effect, Intent, Tick
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.strategy_runner import LONGEST_WAITING, Asked, HungError
+from kalshi_cli.core.model.effects import Alert, Effect
+from kalshi_cli.core.model.intents import Cancel, Intent
+from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 

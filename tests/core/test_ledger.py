@@ -27,9 +27,12 @@ from kalshi_cli.base.units import (
     parse_qty,
     parse_ts,
 )
-from kalshi_cli.core.fees import trade_fee
-from kalshi_cli.core.ledger import MOST_RESULTS, Ledger, Position
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, Settlement, Side
+from kalshi_cli.core.account.ledger import MOST_RESULTS, Ledger, Position
+from kalshi_cli.core.market.fees import trade_fee
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 METHODS = ("average", "fifo")

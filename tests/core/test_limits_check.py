@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
-from kalshi_cli.core.checks import Measure
-from kalshi_cli.core.limits_check import MOST_PCT, Stake, Use, event_exposure, uses
-from kalshi_cli.core.messages import Filled, OrderState
-from kalshi_cli.core.model import ASK, BID, Family, Side
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.markets import Family
+from kalshi_cli.core.model.messages import Filled, OrderState
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.monitoring.check_report import Measure
+from kalshi_cli.core.monitoring.limits_check import MOST_PCT, Stake, Use, event_exposure, uses
+from kalshi_cli.core.state.limits import Limits
 
 BUILD = Build()
 PCT = Measure(label="limit_used_pct", value=0.0, unit="%", warn="80", crit="100")

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.lots import Lot, tax_lots
-from kalshi_cli.core.model import ASK, BID, Fill, Settlement, Side
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.tax_lots import Lot, tax_lots
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 
 
 def fill(number: int, side: Side, price: Price, qty: Qty, fee: int = 0, **changes: object) -> Fill:

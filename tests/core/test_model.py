@@ -10,18 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, parse_price
-from kalshi_cli.core.model import (
-    ASK,
-    BID,
-    CENT_GRID,
-    Band,
-    FeeType,
-    MarketStatus,
-    Order,
-    OrderStatus,
-    PriceGrid,
-    Side,
-)
+from kalshi_cli.core.model.markets import FeeType, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 

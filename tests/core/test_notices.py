@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.notices import Notice
-from kalshi_cli.core.remedies import REMEDIES, UNLISTED, remedy_of
+from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES, UNLISTED, remedy_of
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,18 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Breach, Measure
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.order_check import Resting, foreign, in_doubt, is_refused_here, left_over, of_triggered, refusals
-from kalshi_cli.core.orders import DUPLICATE_ID
+from kalshi_cli.core.account.order_index import DUPLICATE_ID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.check_report import Breach, Measure
+from kalshi_cli.core.monitoring.order_check import (
+    Resting,
+    foreign,
+    in_doubt,
+    is_refused_here,
+    left_over,
+    of_triggered,
+    refusals,
+)
 
 BUILD = Build()
 PCT = Measure(label="rejected_pct", value=0.0, unit="%", warn="10", crit="30")

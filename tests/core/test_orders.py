@@ -10,7 +10,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.account.order_index import MAX_ENDED_ORDERS, MAX_HELD_FILLS, TRANSITIONS, OrderIndex
+from kalshi_cli.core.model.messages import (
     CancelFailed,
     Filled,
     Message,
@@ -22,8 +23,8 @@ from kalshi_cli.core.messages import (
     OrderUnknown,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Side, Tif
-from kalshi_cli.core.orders import MAX_ENDED_ORDERS, MAX_HELD_FILLS, TRANSITIONS, OrderIndex
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 SUBMITTED, UNKNOWN, RESTING = OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTING
 FILLED, CANCELED, EXPIRED = OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED

@@ -7,10 +7,14 @@ from typing import Any
 from core_build import Build
 
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.amends import worse_of
-from kalshi_cli.core.messages import AmendEnded, Denied, OrdersBeside, OrderState, Place, SubmitOrder
-from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.open_amends import worse_of
+from kalshi_cli.core.model.effects import Denied, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import AmendEnded, OrdersBeside, OrderState
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 
 
 def placed(build: Build, **changes: Any) -> Order:

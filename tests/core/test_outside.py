@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Price, Ts, cents
-from kalshi_cli.core.messages import FairValue, Intent, MarketChange, NewsSignal, SpotLost, SpotPrice, Tick
-from kalshi_cli.core.model import BID, Family
-from kalshi_cli.core.state import State, View
+from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.markets import Family
+from kalshi_cli.core.model.messages import FairValue, MarketChange, NewsSignal, SpotLost, SpotPrice, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts, cents
-from kalshi_cli.core.messages import FairValue, ReferencePrice, SpotPrice
-from kalshi_cli.core.state import AHEAD_MS, INDEX_MS, State, View
+from kalshi_cli.core.model.messages import FairValue, ReferencePrice, SpotPrice
+from kalshi_cli.core.state.state import AHEAD_MS, State
+from kalshi_cli.core.state.view import INDEX_MS, View
 
 HEARD = Ts(1_780_000_000_000)
 TICKER = "KXBTCD-1"

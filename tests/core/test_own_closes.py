@@ -8,20 +8,14 @@ import pytest
 from core_build import HOUR, NOW, Build, Scripted
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    Amend,
-    AmendOrder,
-    CancelOrder,
-    Denied,
-    Filled,
-    OrderAccepted,
-    Place,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Side, Tif, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Denied, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Amend, Place
+from kalshi_cli.core.model.messages import Filled, OrderAccepted, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 
 FREE = Limits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=None)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ExchangeStatus, ShardStatus
-from kalshi_cli.core.pause_check import pauses
+from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
+from kalshi_cli.core.monitoring.feed_check import pauses
 
 
 def status(*shards: tuple[bool, bool], exchange: bool = True, trading: bool = True, **more: Any) -> ExchangeStatus:

@@ -7,8 +7,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
-from kalshi_cli.core import pnl
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.account import pnl
+from kalshi_cli.core.model.order_terms import ASK, BID
 
 trades = st.lists(
     st.tuples(st.sampled_from(["KXA-1", "KXA-2", "KXB-1"]), st.sampled_from([BID, ASK]), st.integers(1, 99),

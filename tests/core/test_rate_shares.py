@@ -11,21 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    Amend,
-    AmendEnded,
-    AmendOrder,
-    Denied,
-    Filled,
-    OrderAccepted,
-    Place,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import ASK, BID, OrderStatus
-from kalshi_cli.core.sent import AN_AMEND_IN_PLACE, AN_ORDER
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import AmendOrder, Denied, SubmitOrder
+from kalshi_cli.core.model.intents import Amend, Place
+from kalshi_cli.core.model.messages import AmendEnded, Filled, OrderAccepted, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER
 
 ALL = Limits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=10)
 OF_ONE_MARKET = Limits(

@@ -8,9 +8,9 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Measure
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.request_check import denied_share, no_orders, none_taken, of_strategies
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.check_report import Measure
+from kalshi_cli.core.monitoring.request_check import denied_share, no_orders, none_taken, of_strategies
 
 BUILD = Build()
 PCT = Measure(label="denied_pct", value=0.0, unit="%", warn="80")

@@ -13,11 +13,16 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.messages import Denied, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, ExchangeStatus, MarketStatus, OrderStatus, Side, Tif, TradingState
-from kalshi_cli.core.risk import review
-from kalshi_cli.core.sent import Sent
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.model.effects import Denied, SubmitOrder
+from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.risk.review import review
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.order_rate import Sent
+from kalshi_cli.core.state.state import State
 
 
 def place(side: Side = BID, price: int = 41, qty: int = 10, **changes: Any) -> Place:

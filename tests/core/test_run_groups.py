@@ -7,18 +7,13 @@ import pytest
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    Alert,
-    Denied,
-    Effect,
-    GroupChange,
-    GroupSwitched,
-    OrderRejected,
-    Place,
-    SubmitOrder,
-)
-from kalshi_cli.core.model import BID, OrderStatus, TradingState
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert, Denied, Effect, GroupSwitched, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import GroupChange, OrderRejected
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import OrderStatus
 
 INTENT = Place("KXA-1", BID, cents(40), contracts(1), fair=cents(60))
 

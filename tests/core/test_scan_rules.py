@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.baskets import Basket, Leg
-from kalshi_cli.core.fees import estimate, trade_fee
-from kalshi_cli.core.messages import Level
-from kalshi_cli.core.model import ASK, BID, CENT_GRID, Event, FeeSchedule, FeeType, Market, MarketStatus, Side
-from kalshi_cli.core.scan import (
+from kalshi_cli.core.market.baskets import Basket, Leg
+from kalshi_cli.core.market.fees import estimate, trade_fee
+from kalshi_cli.core.market.opportunities import (
     FREE,
     LOT,
     Listed,
@@ -29,6 +27,10 @@ from kalshi_cli.core.scan import (
     open_markets,
     spread,
 )
+from kalshi_cli.core.model.markets import Event, FeeSchedule, FeeType, Market, MarketStatus
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.price_grid import CENT_GRID
 
 MAKER = FeeSchedule(FeeType.WITH_MAKER)
 NOW = Ts(1_780_000_000_000)

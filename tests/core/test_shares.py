@@ -10,11 +10,15 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.messages import Filled, OrderAccepted, Place, Settled, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, Fill, OrderStatus, Side
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import Filled, OrderAccepted, Settled
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Fill, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 
 OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=None, max_exposure=None, price_collar=None)
 NAMES = ("one", "two")

@@ -19,11 +19,13 @@ from kalshi_cli.base.units import (
     dollars,
     notional,
 )
-from kalshi_cli.core.fees import estimate
-from kalshi_cli.core.messages import AccountSnapshot
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side
-from kalshi_cli.core.sizing import Allotment, Sizing, kelly, size
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.account.sizing import Allotment, Sizing, kelly, size
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import AccountSnapshot
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 
 FREE = FeeSchedule(multiplier=0)
 FEES = FeeSchedule()

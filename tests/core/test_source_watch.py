@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.source_watch import Source, SourceWatch, model_age
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch, model_age
 
 NOW = Ts(1_780_000_000_000)
 

@@ -9,11 +9,16 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Denied, Filled, OrderAccepted, OrderState, Place, StateChanged, SubmitOrder, Valued
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Side
-from kalshi_cli.core.state import Limits, State, View, mark, mirror
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.effects import Denied, StateChanged, SubmitOrder
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import Filled, OrderAccepted, OrderState, Valued
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, mirror
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State, mark
+from kalshi_cli.core.state.view import View
 
 OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=contracts(15), max_exposure=None)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import Alert, ExchangeChange, Sight
-from kalshi_cli.core.model import ExchangeStatus, ShardStatus
-from kalshi_cli.core.state import State
-from kalshi_cli.core.surroundings import is_closed, pause_of, reactions
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
+from kalshi_cli.core.model.messages import ExchangeChange, Sight
+from kalshi_cli.core.state.exchange_state import is_closed, pause_of, reactions
+from kalshi_cli.core.state.state import State
 
 NOW = Ts(1_780_000_000_000)
 UP = ExchangeStatus(exchange_active=True, trading_active=True)

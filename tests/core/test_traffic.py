@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.traffic import Minute, failed_pct, failing, gaps, is_failure, only_failures, p99
+from kalshi_cli.core.monitoring.request_traffic import Minute, failed_pct, failing, gaps, is_failure, only_failures, p99
 
 NOW = Ts(100 * 60_000 + 30_000)
 

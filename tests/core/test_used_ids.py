@@ -5,12 +5,13 @@ from __future__ import annotations
 from core_build import NOW, Build
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import AccountSnapshot, Alert, OrderState, OrderUnknown
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.orders import DUPLICATE_ID, ID_TAKEN
-from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS, OLDER_MS
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.order_index import DUPLICATE_ID, ID_TAKEN
+from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS, OLDER_MS
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.messages import AccountSnapshot, OrderState, OrderUnknown
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 
 
 def in_doubt(build: Build) -> Engine:

@@ -14,8 +14,11 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import (
     CancelFailed,
     Command,
     Filled,
@@ -24,11 +27,9 @@ from kalshi_cli.core.messages import (
     OrderNeverArrived,
     OrderRejected,
     OrderUnknown,
-    Place,
-    SubmitOrder,
 )
-from kalshi_cli.core.model import ASK, BID, Side, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.state.limits import Limits
 
 MAX_POSITION = contracts(30)
 MAX_EXPOSURE = Money(20_000_000)

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Alerts, Sink
-from kalshi_cli.core.checks import Breach
-from kalshi_cli.core.matters import Matter
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import Fill
-from kalshi_cli.core.notices import Notice
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.incidents import Matter
+from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms
 from kalshi_cli.desk.halts import resume
 from kalshi_cli.ops.delivery import Delivery

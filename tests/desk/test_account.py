@@ -8,10 +8,12 @@ import pytest
 from virtual import T0, TICKER, Virtual
 
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import SubmitOrder
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine, reconcile_unknown
 from kalshi_cli.store.base import Halt, Memory
 

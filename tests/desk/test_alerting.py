@@ -13,10 +13,12 @@ from alert_desk import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertDesk, brea
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.config_sections import Sink
-from kalshi_cli.core.alerts import Decision
-from kalshi_cli.core.matters import Silence
-from kalshi_cli.core.messages import StateChanged, SubmitOrder
-from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
+from kalshi_cli.core.model.effects import StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.alert_board import Decision
+from kalshi_cli.core.monitoring.incidents import Silence
 from kalshi_cli.ops.delivery import Delivery
 from kalshi_cli.store.alerting import MAX_WAITING, AlertBook
 from kalshi_cli.store.base import Halt, RunGroup

@@ -18,9 +18,11 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.amends import is_amend_open
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.open_amends import is_amend_open
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import amend
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.amend import Change

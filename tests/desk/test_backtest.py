@@ -12,24 +12,13 @@ from virtual import T0, TICKER
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    BookSnapshot,
-    MarketChange,
-    Message,
-    PublicTrade,
-    Tick,
-)
-from kalshi_cli.core.model import (
-    ASK,
-    BID,
-    CENT_GRID,
-    FeeSchedule,
-    Market,
-    MarketStatus,
-    Side,
-)
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, Message, PublicTrade, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.backtest import BacktestReport, backtest
 from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry

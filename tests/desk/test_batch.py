@@ -21,9 +21,11 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import Price, cents, contracts, dollars
-from kalshi_cli.core.messages import Effect, OrderChanged, StateChanged, SubmitOrder
-from kalshi_cli.core.model import BID, OrderStatus, Tif, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.effects import Effect, OrderChanged, StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.batch import Line, Outcome
 from kalshi_cli.store.base import Halt

@@ -13,9 +13,15 @@ from virtual_loop import Loop, Quoter
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.messages import Effect, Intent, Place, StateChanged, SubmitOrder, Tick
-from kalshi_cli.core.model import BID, FeeSchedule, OrderStatus, Tif, TradingState
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.effects import Effect, StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk import amend, batch
 from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.batch import Line

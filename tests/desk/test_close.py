@@ -13,9 +13,11 @@ from virtual import DAY_MS, OTHER, T0, TICKER, Virtual, ticket
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, NotFoundError, OutcomeUnknownError, RefusedError
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.messages import SubmitOrder
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Side, Tif, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.close import CloseDesk, Closing, Walk, failure
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions

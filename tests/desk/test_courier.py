@@ -16,8 +16,8 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import Sink
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.desk.courier import FLATTEN_AGAIN_S, Courier
 from kalshi_cli.desk.halts import resume

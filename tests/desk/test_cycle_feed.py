@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from trade_run import Run
 from virtual import TICKER, Virtual
 
-from kalshi_cli.core.messages import FeedGap, Message, Tick
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.messages import FeedGap, Message, Tick
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 

@@ -10,10 +10,13 @@ from virtual import TICKER, Virtual
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Intent, Message, Place, Tick
-from kalshi_cli.core.model import BID, OrderStatus
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.messages import Message, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.exchange.venue import LiveVenue

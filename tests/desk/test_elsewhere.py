@@ -7,9 +7,12 @@ from virtual import OTHER, TICKER, Virtual
 from virtual_loop import Loop
 
 from kalshi_cli.base.units import Price, cents, contracts, dollars
-from kalshi_cli.core.messages import Denied, Place, Tick
-from kalshi_cli.core.model import BID
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.score import Score
 
 LOSS = Limits(min_edge=None, max_daily_loss=dollars(10))

@@ -13,10 +13,12 @@ from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.messages import OrderState
-from kalshi_cli.core.model import ASK, Order, OrderStatus, Tif, TradingState
-from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import OrderState
+from kalshi_cli.core.model.order_terms import ASK, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 
 NOWHERE = "00000000-0000-4000-8000-00000000dead"

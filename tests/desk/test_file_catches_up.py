@@ -8,9 +8,10 @@ import msgspec
 from virtual import Virtual
 
 from kalshi_cli.base.units import cents
-from kalshi_cli.core.messages import FillBooked
-from kalshi_cli.core.model import BID, OrderStatus
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.effects import FillBooked
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine
 
 

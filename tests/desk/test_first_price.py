@@ -8,7 +8,7 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import cents, contracts, dollars
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import quotes
 
 

@@ -12,22 +12,15 @@ from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
 from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import (
-    Command,
-    Effect,
-    Filled,
-    Intent,
-    Message,
-    OrderAccepted,
-    OrderState,
-    OrderUnknown,
-    Place,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import BID, Fill, Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Effect, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.messages import Command, Filled, Message, OrderAccepted, OrderState, OrderUnknown, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.runner import pump
 from kalshi_cli.store.pause import pause, unpause

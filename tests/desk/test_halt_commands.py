@@ -16,7 +16,7 @@ import pytest
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.halts import gravest, resume, stop
 from kalshi_cli.store.base import NO_HALT, PAUSED, Halt
 from kalshi_cli.store.lock import LockHolder, lock

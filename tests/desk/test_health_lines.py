@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Verdict
+from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.desk import health
 from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.store.alerting import Letter, SinkState

@@ -8,9 +8,9 @@ import pytest
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents
-from kalshi_cli.core.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice, Tick
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice, Tick
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.hearing import Hearing
 

@@ -12,9 +12,10 @@ from virtual import OTHER, TICKER, Virtual, ticket
 
 from kalshi_cli.base.errors import OutcomeUnknownError, RefusedError, UsageError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model import BID, OrderStatus
-from kalshi_cli.core.orders import DUPLICATE_ID
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.order_index import DUPLICATE_ID
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.batch import Line

@@ -24,24 +24,24 @@ from virtual import TICKER, Virtual
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, StateError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
-from kalshi_cli.core.book_watch import ACCOUNT_AGE_MS
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.engine.book_validity import ACCOUNT_AGE_MS
+from kalshi_cli.core.model.effects import (
     Alert,
     AmendOrder,
     CancelOrder,
     Denied,
-    FeedGap,
-    Intent,
-    Message,
     OrderChanged,
-    Place,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
-    Tick,
 )
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Settlement, TradingState
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.messages import FeedGap, Message, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.desk.summary import Summary
 from kalshi_cli.ops.heartbeat import Heartbeat

@@ -10,7 +10,7 @@ import pytest
 from virtual import KEY, TICKER, Virtual
 
 from kalshi_cli.base.clock import ShiftedClock
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.client import KalshiClient

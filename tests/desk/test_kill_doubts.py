@@ -11,9 +11,10 @@ from virtual import DAY_MS, OTHER, TICKER, Virtual
 
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model import BID, Order, OrderStatus
-from kalshi_cli.core.reconcile import NEVER_ARRIVED_MARGIN_MS
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome

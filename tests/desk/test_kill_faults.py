@@ -12,7 +12,7 @@ from virtual import TICKER, Virtual, ticket
 
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import cents, contracts, dollars
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.wire.groups import OrderGroup

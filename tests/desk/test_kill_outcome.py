@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.kill import Outcome
 from kalshi_cli.exchange.wire.quotes import Quote
 

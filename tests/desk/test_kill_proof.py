@@ -10,7 +10,8 @@ from virtual import OTHER, TICKER, Virtual
 
 from kalshi_cli.base.errors import NoAnswerError, OutcomeUnknownError
 from kalshi_cli.base.units import contracts
-from kalshi_cli.core.model import ASK, BID, Order
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.cancel import Scope, cancel_orders, has_caught_up
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.wire.groups import OrderGroup

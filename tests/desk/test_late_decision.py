@@ -7,7 +7,7 @@ import pytest
 from kalshi_cli.base.clock import ManualClock, ShiftedClock
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import Tick
+from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.desk.decision import Decision
 
 

@@ -6,9 +6,9 @@ import pytest
 from virtual import TICKER, Virtual
 
 from kalshi_cli.base.units import contracts
-from kalshi_cli.core.messages import FillBooked
-from kalshi_cli.core.model import ASK, BID
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.effects import FillBooked
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine
 
 

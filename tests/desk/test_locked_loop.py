@@ -8,7 +8,7 @@ from virtual import KEY, TICKER, Virtual
 from virtual_loop import Loop
 
 from kalshi_cli.base.units import contracts, dollars
-from kalshi_cli.core.model import ASK
+from kalshi_cli.core.model.order_terms import ASK
 
 
 def lock(virtual: Virtual) -> int:

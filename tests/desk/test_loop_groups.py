@@ -12,9 +12,10 @@ from virtual import DAY_MS, T0, TICKER, Virtual
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError
 from kalshi_cli.base.units import Qty, Ts, contracts
-from kalshi_cli.core.messages import Command, GroupChange, Message
-from kalshi_cli.core.model import Market, OrderStatus
-from kalshi_cli.core.state import State
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import Command, GroupChange, Message
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import MarketSpec, SimOptions

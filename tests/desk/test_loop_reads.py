@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 from virtual import T0, Virtual
 
-from kalshi_cli.core.messages import AccountSnapshot, Message, Tick
+from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
 from kalshi_cli.exchange.venue import LiveVenue
 
 ANSWER_S, READ_S = 3.0, 10.0

@@ -9,8 +9,8 @@ from trade_run import Run
 from virtual import Virtual
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import FeedGap, Message
-from kalshi_cli.core.traffic import Minute
+from kalshi_cli.core.model.messages import FeedGap, Message
+from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.desk.journal import Journal
 from kalshi_cli.desk.traffic import MOST_MINUTES, Traffic
 from kalshi_cli.store.sqlite import MAX_MINUTES

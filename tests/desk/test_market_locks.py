@@ -11,8 +11,10 @@ from virtual import TICKER, Virtual, ticket
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.messages import MarketLocks, Message, SubmitOrder, Tick
-from kalshi_cli.core.model import Order, OrderStatus, Tif
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
+from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk import amend
 from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.locks import with_locks

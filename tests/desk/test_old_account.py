@@ -9,9 +9,9 @@ import pytest
 from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
-from kalshi_cli.core.model import BID
-from kalshi_cli.core.pnl import parts, total
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.pnl import parts, total
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.sim.listing import NewOrder, SimOptions

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from virtual import DAY_MS, OTHER, T0, TICKER
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, parse_money
-from kalshi_cli.core.model import ASK, BID, Fill, Settlement
-from kalshi_cli.core.pnl import Entry, in_order, parts, total
+from kalshi_cli.core.account.pnl import Entry, in_order, parts, total
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.desk.news import gained
 from kalshi_cli.desk.portfolio import day_of
 from kalshi_cli.desk.trade_book import TradeBook

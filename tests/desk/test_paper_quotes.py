@@ -6,10 +6,12 @@ import pytest
 from virtual import TICKER, Virtual
 
 from kalshi_cli.base.units import Qty, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import BookSnapshot, OrderAccepted, Place, SubmitOrder
-from kalshi_cli.core.model import BID
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.messages import BookSnapshot, OrderAccepted
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.paper import load_paper
 

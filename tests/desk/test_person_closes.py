@@ -9,9 +9,11 @@ from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.messages import Intent, Place
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk import close
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams

@@ -22,10 +22,13 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import Money, Price, cents, contracts, dollars
-from kalshi_cli.core.messages import Alert, OrderChanged, OrderState, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Tif, TradingState
-from kalshi_cli.core.orders import OWN_ID
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.order_index import OWN_ID
+from kalshi_cli.core.model.effects import Alert, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import OrderState
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import RESOLVE_S, Aloud

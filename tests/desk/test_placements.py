@@ -12,9 +12,9 @@ from virtual_loop import Loop
 
 from kalshi_cli.base.errors import ExchangeError, StateError
 from kalshi_cli.base.units import Ts, cents
-from kalshi_cli.core.execution import match
-from kalshi_cli.core.messages import OrderChanged
-from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.core.account.execution_quality import match
+from kalshi_cli.core.model.effects import OrderChanged
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk.execution import read
 from kalshi_cli.desk.journal import Journal
 from kalshi_cli.store import sqlite

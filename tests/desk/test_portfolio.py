@@ -13,20 +13,13 @@ from hypothesis import strategies as st
 from virtual import DAY_MS, OTHER, TICKER, Virtual
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core import pnl
-from kalshi_cli.core.model import (
-    ASK,
-    BID,
-    CENT_GRID,
-    ExchangePosition,
-    Fill,
-    Market,
-    MarketStatus,
-    Settlement,
-    Side,
-    Tif,
-)
-from kalshi_cli.core.pnl import fold, total
+from kalshi_cli.core.account import pnl
+from kalshi_cli.core.account.pnl import fold, total
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import ExchangePosition, Settlement
+from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.portfolio import KEYS, Portfolio, day_of, day_start
 from kalshi_cli.sim.listing import NewOrder

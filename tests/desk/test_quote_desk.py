@@ -16,8 +16,9 @@ from kalshi_cli.base.errors import (
     UnreachableError,
 )
 from kalshi_cli.base.units import cents, contracts, dollars
-from kalshi_cli.core.model import Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import quotes
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope

@@ -17,8 +17,8 @@ from whole_exchange import Stage
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.base.units import cents, dollars
-from kalshi_cli.core.checks import Breach, Verdict
-from kalshi_cli.core.drift import missing
+from kalshi_cli.core.monitoring.check_report import Breach, Verdict
+from kalshi_cli.core.monitoring.schema_drift import missing
 from kalshi_cli.desk.schema import Examination, examine
 from kalshi_cli.exchange import schema
 from kalshi_cli.exchange.client import KalshiClient

@@ -14,11 +14,14 @@ from virtual_loop import Loop
 
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.cli.screen.render import status_block
-from kalshi_cli.core.amends import is_amend_open
-from kalshi_cli.core.messages import Amend, AmendOrder, Denied, Effect, Intent, Place
-from kalshi_cli.core.model import ASK, BID, OrderStatus, Side, Tif
-from kalshi_cli.core.sizing import Allotment
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.account.open_amends import is_amend_open
+from kalshi_cli.core.account.sizing import Allotment
+from kalshi_cli.core.model.effects import AmendOrder, Denied, Effect
+from kalshi_cli.core.model.intents import Amend, Intent, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.score import Score, StrategyPart
 from kalshi_cli.desk.summary import summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams

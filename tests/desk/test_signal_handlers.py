@@ -10,7 +10,7 @@ from virtual import T0, Virtual, ticket
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import OutcomeUnknownError, TerminatedError
-from kalshi_cli.core.messages import Command
+from kalshi_cli.core.model.messages import Command
 from kalshi_cli.desk.signals import PauseSignal, StopSignals, after_a_run, on_the_way
 from kalshi_cli.store.pause import FILE, pause, read_pause
 

@@ -14,10 +14,15 @@ from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Filled, Intent, Place, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, OrderStatus, Tif
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import Filled
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import Fill, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
 from kalshi_cli.sim.listing import SimOptions
@@ -247,7 +252,7 @@ def test_a_fill_from_before_the_overlap_is_found_by_the_position_that_it_explain
     virtual.market()
     virtual.quote(BID, 44, 5, who="alice")
     newest = next(virtual.client.fills())
-    from kalshi_cli.core.messages import FillBooked
+    from kalshi_cli.core.model.effects import FillBooked
 
     virtual.store.record(FillBooked(newest))
     assert start().state.ledger.position(TICKER).qty == contracts(15)

@@ -14,8 +14,11 @@ from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts
 from kalshi_cli.cli.rows.run import status_view
 from kalshi_cli.cli.screen.render import status_block
-from kalshi_cli.core.messages import Alert, Command, OrderChanged, StateChanged
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, TradingState
+from kalshi_cli.core.model.effects import Alert, OrderChanged, StateChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import Command
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.status import Status, read_status, remarks
 from kalshi_cli.store.base import Cycle, RunGroup
 from kalshi_cli.store.lock import lock

@@ -11,18 +11,12 @@ from virtual import OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.base.errors import HaltedError, StateError, UnreachableError
 from kalshi_cli.base.units import Money, cents, contracts, dollars
-from kalshi_cli.core.messages import (
-    Command,
-    Message,
-    OrderChanged,
-)
-from kalshi_cli.core.model import (
-    ASK,
-    BID,
-    OrderStatus,
-    TradingState,
-)
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.effects import OrderChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import Command, Message
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore

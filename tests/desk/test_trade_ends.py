@@ -20,8 +20,9 @@ from kalshi_cli.base.errors import (
     TerminatedError,
     UnreachableError,
 )
-from kalshi_cli.core.messages import Message, OrderChanged
-from kalshi_cli.core.model import Order, OrderStatus
+from kalshi_cli.core.model.effects import OrderChanged
+from kalshi_cli.core.model.messages import Message
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.signals import StopSignals, after_a_run
 from kalshi_cli.desk.status import Status, read_status, remarks
 from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting

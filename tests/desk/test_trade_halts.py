@@ -12,17 +12,9 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.base.errors import HaltedError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import (
-    Alert,
-    Command,
-    FeedGap,
-    Message,
-    StateChanged,
-    Tick,
-)
-from kalshi_cli.core.model import (
-    TradingState,
-)
+from kalshi_cli.core.model.effects import Alert, StateChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import Command, FeedGap, Message, Tick
 from kalshi_cli.desk.halts import refuse_to_start
 from kalshi_cli.desk.trade import Reported
 from kalshi_cli.exchange.venue import LiveVenue

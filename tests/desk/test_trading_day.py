@@ -12,10 +12,16 @@ from virtual import OTHER, TICKER, Virtual
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.day import DayCount
-from kalshi_cli.core.messages import Place, Tick
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill, TradingState
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.trading_day import DayCount
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.exchange.venue import LiveVenue

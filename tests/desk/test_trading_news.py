@@ -13,9 +13,12 @@ from alert_desk import EVERYTHING, PHONE, T0, AlertDesk
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.config_sections import Sink
-from kalshi_cli.core.matters import RESUMED_MS
-from kalshi_cli.core.messages import FillBooked, SettlementBooked
-from kalshi_cli.core.model import ASK, BID, Fill, Settlement, Side, TradingState
+from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.incidents import RESUMED_MS
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.pause import pause

@@ -15,7 +15,8 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     Command,
@@ -27,7 +28,7 @@ from kalshi_cli.core.messages import (
     Quote,
     Tick,
 )
-from kalshi_cli.core.model import ASK, BID, Market, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.desk.watch import PATIENCE_MS, POLL_S, Board, Line, Polled
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.markets import read_market

@@ -16,11 +16,15 @@ from virtual import T0, TICKER, Virtual
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.hooks import Asked
-from kalshi_cli.core.messages import Alert, Effect, Intent, Tick
-from kalshi_cli.core.model import Order
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.strategy_runner import Asked
+from kalshi_cli.core.model.effects import Alert, Effect
+from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.messages import Tick
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.watchdog import BREAK_IN, Watchdog, withdraw
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 

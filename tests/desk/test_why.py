@@ -7,10 +7,14 @@ import os
 from virtual import TICKER, Virtual
 
 from kalshi_cli.base.units import Ts, cents, contracts, format_ts
-from kalshi_cli.core.controls import min_edge
-from kalshi_cli.core.messages import Alert, Denied, OrderChanged, Place
-from kalshi_cli.core.model import BID, Order, OrderStatus, TradingState
-from kalshi_cli.core.state import Limits, State
+from kalshi_cli.core.model.effects import Alert, Denied, OrderChanged
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.risk.controls import min_edge
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.status import read_status
 from kalshi_cli.desk.why import Funnel, funnel
 from kalshi_cli.store.base import Cycle, Halt

@@ -9,17 +9,11 @@ import msgspec
 from virtual import TICKER, Virtual
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.messages import (
-    Command,
-    Intent,
-    Message,
-    Place,
-    Tick,
-)
-from kalshi_cli.core.model import (
-    BID,
-)
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.messages import Command, Message, Tick
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.journal import Journal
 from kalshi_cli.desk.summary import Plan, Summary

@@ -10,7 +10,7 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
-from kalshi_cli.core import reconcile
+from kalshi_cli.core.account import reconciliation
 
 CREATE = r"/portfolio/events/orders$"
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
@@ -18,7 +18,7 @@ NOWHERE = "00000000-0000-4000-8000-00000000dead"
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Served, FaultProxy]]:
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 1_000)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 1_000)
     with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
         set_variables(monkeypatch, tmp_path, exchange.variables(proxy.moved(exchange.server.rest_url)))
         yield exchange, proxy
@@ -96,7 +96,7 @@ def test_a_trade_loop_starts_and_repairs_it(world: tuple[Served, FaultProxy], ca
 def test_what_is_proven_later_is_open_until_then(
     world: tuple[Served, FaultProxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 45_000)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 45_000)
     begin(world, "another id")
     ended = kalshi("order", "reconcile", "--wait", "1s", "--json")
     assert (ended.code, ended.json[0]["found"], ended.json[0]["repaired"]) == (7, "still_unknown", None)

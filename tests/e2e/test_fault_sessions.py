@@ -17,8 +17,9 @@ from virtual_loop import Loop
 from kalshi_cli.base.clock import ManualClock, ShiftedClock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts, parse_ts
-from kalshi_cli.core.messages import ExchangeChange, Filled, Tick
-from kalshi_cli.core.model import ASK, BID, OrderStatus
+from kalshi_cli.core.model.messages import ExchangeChange, Filled, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk.status import read_status
 from kalshi_cli.exchange.snapshot import account_snapshot
 from kalshi_cli.sim.listing import SimOptions

@@ -22,8 +22,8 @@ import os
 import signal
 import time
 
-from kalshi_cli.core.messages import Place
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.base.units import cents, contracts
 

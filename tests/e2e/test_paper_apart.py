@@ -14,7 +14,7 @@ from fault_frames import StreamFault
 from fault_proxy import FaultProxy, fault_proxy
 from served import ME, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
 
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.stream.subscription import FILL, GROUPS, ORDERS, POSITIONS
 
 OF_THE_ACCOUNT = {FILL, ORDERS, GROUPS, POSITIONS}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from served import ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 
 WITHIN_S = 60.0
 """Nothing here takes more than a few seconds: what takes longer hangs."""

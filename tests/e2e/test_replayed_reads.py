@@ -24,7 +24,7 @@ from served import (
     start,
 )
 
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer, load_key
 

@@ -18,13 +18,14 @@ from test_signals import written
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.core.model import BID, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import write_halt_file
 
 MANY = """
-from kalshi_cli.core.messages import Place
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.base.units import cents, contracts
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from served import ONE_SIDED, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
 
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 
 QUOTER = """
-from kalshi_cli.core.messages import Place
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.base.units import cents, contracts
 

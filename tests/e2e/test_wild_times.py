@@ -12,7 +12,8 @@ from virtual_loop import Loop
 
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, format_ts
-from kalshi_cli.core.model import ASK, OrderStatus
+from kalshi_cli.core.model.order_terms import ASK
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS
 
 HOUR_MS = 3_600_000

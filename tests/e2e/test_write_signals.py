@@ -10,7 +10,7 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from served import ME, TWO_SIDED, Served, eventually, finish, said, served, set_variables, start
 
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 
 
 @pytest.fixture

@@ -28,8 +28,9 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.messages import OrderAccepted
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Tif
+from kalshi_cli.core.model.messages import OrderAccepted
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange import rest
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.ratelimit import RateLimiter

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Money, Ts, cents, contracts
-from kalshi_cli.core.messages import Filled, OrderState
-from kalshi_cli.core.model import BID, Fill, Order, OrderStatus
+from kalshi_cli.core.model.messages import Filled, OrderState
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS, no_later
 
 HOUR_MS = 3_600_000

@@ -11,9 +11,10 @@ from scripted_server import NOW, Reply
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError
 from kalshi_cli.base.units import Money, Price, Qty, dollars
-from kalshi_cli.core.messages import CancelFailed, OrderAccepted, OrderRejected, OrderUnknown
-from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
-from kalshi_cli.core.orders import ID_TAKEN
+from kalshi_cli.core.account.order_index import ID_TAKEN
+from kalshi_cli.core.model.messages import CancelFailed, OrderAccepted, OrderRejected, OrderUnknown
+from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.replies import is_definite

@@ -17,7 +17,9 @@ from virtual import OTHER, TICKER, Virtual, ticket
 
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.model import ASK, Market, OrderStatus
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.order_terms import ASK
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.base import WireError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from test_subscriptions import NOW, commands, delta, encode, snapshot
 
-from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap
 from kalshi_cli.exchange.stream.subscriptions import Sequencer
 
 

@@ -20,7 +20,16 @@ from wsproto.utilities import LocalProtocolError
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import BookCheck, BookDelta, BookSnapshot, FeedGap, FeedState, MarketChange, Message, Tick
+from kalshi_cli.core.model.messages import (
+    BookCheck,
+    BookDelta,
+    BookSnapshot,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    Message,
+    Tick,
+)
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import CHECK_EVERY_S, MAX_LAG_MS, MOST_CHECKED, TURN_S, LiveFeed
 from kalshi_cli.exchange.signing import Signer

@@ -12,8 +12,9 @@ from scripted_server import NOW, Reply
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError
 from kalshi_cli.base.units import Price, Qty, parse_ts
-from kalshi_cli.core.messages import OrderAccepted
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model.messages import OrderAccepted
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.their_clock import TheirClock, moment
 
 ORDER = Order(

@@ -15,7 +15,9 @@ from scripted_ws import ScriptedWs, wait_until
 from kalshi_cli.base.clock import Clock, ManualClock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, UnreachableError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     Command,
@@ -26,7 +28,6 @@ from kalshi_cli.core.messages import (
     Message,
     Tick,
 )
-from kalshi_cli.core.model import FeeSchedule, Market, MarketStatus, TradingState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.dates import MOST_AHEAD_MS
 from kalshi_cli.exchange.feed import LiveFeed

@@ -14,8 +14,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import OutcomeUnknownError, UnreachableError
 from kalshi_cli.base.text import conceal
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.messages import OrderUnknown
-from kalshi_cli.core.model import BID, Order, OrderStatus
+from kalshi_cli.core.model.messages import OrderUnknown
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.rest import Timeouts
 
 ORDER = Order(

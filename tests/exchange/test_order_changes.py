@@ -19,8 +19,9 @@ from kalshi_cli.base.errors import (
     UsageError,
 )
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.messages import CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
-from kalshi_cli.core.model import BID, Order, OrderStatus, StpMode
+from kalshi_cli.core.model.messages import CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
+from kalshi_cli.core.model.order_terms import BID, StpMode
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.wire.groups import OrderGroup
 
 ORDER = Order(

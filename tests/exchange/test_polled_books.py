@@ -6,7 +6,7 @@ from pathlib import Path
 
 from virtual import OTHER, TICKER, Virtual
 
-from kalshi_cli.core.messages import BookSnapshot, FeedGap, Tick
+from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, Tick
 from kalshi_cli.exchange.feed import LiveFeed
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
-from kalshi_cli.core.model import MveLeg
+from kalshi_cli.core.model.markets import MveLeg
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
 from kalshi_cli.exchange.wire import quotes as wire_quotes

@@ -11,7 +11,8 @@ from scripted_server import DROP, HANG, NOW, Reply
 
 from kalshi_cli.base.errors import OutcomeUnknownError, RateLimitedError
 from kalshi_cli.base.units import Price, Qty
-from kalshi_cli.core.model import BID, Order, OrderStatus, Tif
+from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 
 LIVE = Order(

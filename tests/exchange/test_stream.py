@@ -20,7 +20,7 @@ from scripted_ws import ScriptedWs, wait_until
 
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
-from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, FeedState, PublicTrade
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, FeedState, PublicTrade
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.stream.subscriptions import Said

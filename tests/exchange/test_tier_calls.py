@@ -11,7 +11,9 @@ from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
 
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents
-from kalshi_cli.core.model import ASK, BID, Candle, MarketDetails, OrderStatus
+from kalshi_cli.core.model.markets import Candle, MarketDetails
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.sim.listing import SimOptions
 

@@ -16,13 +16,13 @@ from scripted_ws import ScriptedWs, wait_until
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, UnreachableError
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, parse_ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.effects import CancelOrder, Denied, Resync, SubmitOrder
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     AccountSnapshot,
     AccountUnread,
     BookSnapshot,
     CancelFailed,
-    CancelOrder,
-    Denied,
     ExchangeChange,
     FeedState,
     Filled,
@@ -34,12 +34,12 @@ from kalshi_cli.core.messages import (
     OrderUnknown,
     PublicTrade,
     ReadFailed,
-    Resync,
     Sight,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import BID, CENT_GRID, Market, MarketStatus, Order, OrderStatus
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.snapshot import account_snapshot

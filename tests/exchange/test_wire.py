@@ -13,23 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_ts
-from kalshi_cli.core.messages import BookSnapshot, OrderAccepted, PublicTrade
-from kalshi_cli.core.model import (
-    ASK,
-    BID,
-    Balance,
-    Band,
-    ExchangePosition,
-    FeeSchedule,
-    FeeType,
-    Fill,
-    Market,
-    MarketStatus,
-    Order,
-    OrderStatus,
-    PriceGrid,
-    Settlement,
-)
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot, OrderAccepted, PublicTrade
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
+from kalshi_cli.core.model.price_grid import Band, PriceGrid
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import base as wire
 from kalshi_cli.exchange.wire import events as wire_events

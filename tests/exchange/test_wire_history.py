@@ -14,7 +14,7 @@ import yaml
 from conformance import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_ts
-from kalshi_cli.core.model import FeeSchedule, FeeType, MarketDetails, Ohlc
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketDetails, Ohlc
 from kalshi_cli.exchange.calls.history import spans
 from kalshi_cli.exchange.wire import candles as wire_candles
 from kalshi_cli.exchange.wire import events as wire_events

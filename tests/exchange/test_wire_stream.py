@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     Filled,
@@ -21,7 +21,8 @@ from kalshi_cli.core.messages import (
     Quote,
     ReferencePrice,
 )
-from kalshi_cli.core.model import ASK, BID, OrderStatus
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.stream.frames import (
     DeltaFrame,
     ErrorFrame,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.messages import Message
+from kalshi_cli.core.model.messages import Message
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import FrameDecoder, Replay
 

@@ -16,7 +16,7 @@ from served import eventually
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_ts
-from kalshi_cli.core.messages import FairValue
+from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.feeds import fairs
 from kalshi_cli.feeds.fair_sources import age_of, argv_of, read_file, run_command
 from kalshi_cli.feeds.fairs import (

@@ -9,8 +9,8 @@ from recording_build import T0, TICKER, Tape, play
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Ts, format_ts
-from kalshi_cli.core.messages import BookDelta, FairValue, Message, NewsSignal, Tick
-from kalshi_cli.core.model import ASK
+from kalshi_cli.core.model.messages import BookDelta, FairValue, Message, NewsSignal, Tick
+from kalshi_cli.core.model.order_terms import ASK
 
 
 def at(ms: int) -> str:

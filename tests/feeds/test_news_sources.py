@@ -16,8 +16,8 @@ from served import eventually
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import NewsSignal
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.messages import NewsSignal
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.feeds import signals
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.signals import MAX_LINE, Piped, SignalReader, Tail, read_signal

@@ -12,9 +12,12 @@ from recording_build import T0, Tape
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, contracts, dollars, format_ts
-from kalshi_cli.core.messages import Intent, Place
-from kalshi_cli.core.model import BID, CENT_GRID, FeeSchedule, Market, MarketStatus
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.paper import over_recordings
 from kalshi_cli.desk.trade import Plan

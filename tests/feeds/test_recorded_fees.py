@@ -10,7 +10,7 @@ from typing import Any
 
 from served import TWO_SIDED, eventually, finish, served, start
 
-from kalshi_cli.core.model import FeeSchedule
+from kalshi_cli.core.model.markets import FeeSchedule
 
 EVENT = TWO_SIDED.rpartition("-")[0]
 

@@ -16,7 +16,8 @@ from recording_build import T0, TICKER, Tape, play
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     FairValue,
@@ -28,7 +29,8 @@ from kalshi_cli.core.messages import (
     SpotPrice,
     Tick,
 )
-from kalshi_cli.core.model import ASK, CENT_GRID, Family, FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK
+from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.feeds.recorder import FLUSH_S, Recorder
 from kalshi_cli.feeds.recording import decode_line, read_lines
 from kalshi_cli.feeds.replay import MAX_HELD

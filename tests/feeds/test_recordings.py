@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import BookDelta, BookSnapshot, FeedGap, Message, Quote
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message, Quote
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.recording import decode_line, read_lines
 

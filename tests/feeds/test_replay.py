@@ -16,8 +16,9 @@ from recording_build import T0, TICKER, Tape, new_decoder, play
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     FeedGap,
@@ -29,7 +30,7 @@ from kalshi_cli.core.messages import (
     SpotPrice,
     Tick,
 )
-from kalshi_cli.core.model import CENT_GRID, MarketStatus
+from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.feeds import recording
 from kalshi_cli.feeds.replay import LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
 from kalshi_cli.feeds.results import Outcome, read_results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.belief import Belief
 
 NOW = Ts(1_780_000_000_000)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Ts, parse_ts
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN

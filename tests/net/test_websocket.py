@@ -16,7 +16,7 @@ from served import eventually
 from wsproto.utilities import generate_accept_token
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.core.messages import FeedState
+from kalshi_cli.core.model.messages import FeedState
 from kalshi_cli.exchange.stream import reader
 from kalshi_cli.net.dialing import MOST_ADDRESSES, connect_in_turn
 from kalshi_cli.net.websocket import MAX_HEAD, HandshakeError, connect

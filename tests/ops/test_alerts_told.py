@@ -17,16 +17,17 @@ from served import KEY_ID, ME, TWO_SIDED, Ended, Served, eventually, finish, kal
 
 from kalshi_cli.app.alerts import alerting
 from kalshi_cli.cli.main import main
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import ASK, BID, TradingState
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore
 
 SECRET = "T0PSECRETPATH123"
 
 STRATEGY = """
-from kalshi_cli.core.messages import Place
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.base.units import cents, contracts
 

@@ -11,8 +11,8 @@ import pytest
 from receivers import Receiver, receiving
 from served import KEY_ID, ME, TWO_SIDED, Served, eventually, kalshi, said, served, set_variables, start
 
-from kalshi_cli.core.matters import RESUMED_MS
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.monitoring.incidents import RESUMED_MS
 from kalshi_cli.store.sqlite import SqliteStore
 
 

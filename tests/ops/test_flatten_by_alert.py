@@ -12,8 +12,8 @@ from kalshi_cli import config
 from kalshi_cli.app import App
 from kalshi_cli.app.alerts import flatten
 from kalshi_cli.base.units import dollars
-from kalshi_cli.core.messages import Alert
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.order_terms import BID
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from receivers import Receiver, receiving
 from served import ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables, start
 
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.order_terms import BID
 
 TOLD_WITHIN_S = 5.0
 BOUND_S = 7.0  # of the whole command: the five seconds, and what a busy machine adds

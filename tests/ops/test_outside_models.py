@@ -29,8 +29,8 @@ from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.config import Config
-from kalshi_cli.core.messages import FairValue, Message, NewsSignal
-from kalshi_cli.core.model import Market
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal
 from kalshi_cli.feeds.fair_sources import read_file
 from kalshi_cli.feeds.fairs import FairReader
 from kalshi_cli.feeds.signals import SignalReader, Tail

@@ -9,7 +9,7 @@ from fault_proxy import Fault, fault_proxy
 from ping_receiver import Received, receiving
 from served import TWO_SIDED, eventually, served, start
 
-from kalshi_cli.core.book_watch import ACCOUNT_AGE_MS
+from kalshi_cli.core.engine.book_validity import ACCOUNT_AGE_MS
 
 
 def test_with_every_read_hung_no_ping_says_that_all_is_well(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from served import set_variables as exported
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.source_watch import Source
+from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.store.base import Cycle, pack_sources
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.sqlite import SqliteStore

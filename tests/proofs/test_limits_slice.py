@@ -9,9 +9,9 @@ import pytest
 
 import proofs.simulate.session as session
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts
-from kalshi_cli.core import risk
-from kalshi_cli.core.model import ASK, BID, Side
-from kalshi_cli.core.worst_case import Live, Outcomes, at_worst, event_at_worst
+from kalshi_cli.core.account.worst_case import Live, Outcomes, at_worst, event_at_worst
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.risk.review import review
 from proofs.limits import Losses, Open, losses, of_event
 from proofs.simulate.plan import ALL_ON
 from proofs.simulate.strategies import Troubled, make
@@ -72,7 +72,7 @@ def test_without_a_control_a_session_of_all_strategies_goes_beyond_its_limit(
     def left(controls: tuple[Callable[..., object], ...]) -> tuple[Callable[..., object], ...]:
         return tuple(control for control in controls if control.__name__ not in missing)
 
-    monkeypatch.setattr(risk, "CONTROLS", left(risk.CONTROLS))
+    monkeypatch.setattr(review, "CONTROLS", left(review.CONTROLS))
     found = (text for each in (seed, *ALL_STRATEGIES) for text in session.run(each).violations)
     assert any("I-RISK" in text and said in text for text in found)
 

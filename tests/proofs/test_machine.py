@@ -8,7 +8,8 @@ import pytest
 from virtual import OTHER, TICKER
 
 from kalshi_cli.base.units import cents, contracts, dollars
-from kalshi_cli.core.model import ASK, BID, Tif, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.sim.listing import NewOrder, Receipt
 from proofs.machine.examples import run
 from proofs.machine.rules import FAULTS_OF_A_CREATE, Machine

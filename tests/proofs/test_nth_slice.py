@@ -9,7 +9,7 @@ import pytest
 from virtual import Virtual
 
 from kalshi_cli.base.units import cents, contracts, dollars
-from kalshi_cli.core.model import BID, Tif
+from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.sim.listing import NewOrder, Receipt
 from proofs.nth import ending
 from proofs.nth.faults import KINDS, Wires

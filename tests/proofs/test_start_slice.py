@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kalshi_cli.core import reconcile
+from kalshi_cli.core.account import reconciliation
 from proofs import start
 
 
@@ -21,7 +21,7 @@ def test_what_became_of_an_order_is_known_soon_after_the_exchange_can_tell(kind:
 def test_an_order_given_up_before_it_could_arrive_is_judged_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", -60_000)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", -60_000)
     late = next(kind for kind in start.KINDS if kind.is_late)
     found = []
     for seed in range(4):
@@ -36,7 +36,7 @@ def test_a_margin_beyond_the_documented_one_is_judged_late(
     expiry_s: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The judge must not take its times from the program: with a margin of 600 s each doubt lasts too long."""
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 600_000)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 600_000)
     never = next(kind for kind in start.KINDS if not kind.arrives)
     found = start.resolve(never, 1, tmp_path, expiry_s)
     assert found.problem == ""
@@ -46,13 +46,13 @@ def test_a_margin_beyond_the_documented_one_is_judged_late(
 def test_the_whole_proof_of_the_doubt_fails_with_such_a_margin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "KINDS", [kind for kind in start.KINDS if not kind.arrives][:1])
     assert start.prove_resolution(1, lambda _text: None)
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", 600_000)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 600_000)
     assert not start.prove_resolution(1, lambda _text: None)
 
 
 @pytest.mark.parametrize("margin_ms", [30_000, 40_000])
 def test_a_shorter_margin_is_judged_too_early(margin_ms: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "NEVER_ARRIVED_MARGIN_MS", margin_ms)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", margin_ms)
     never = next(kind for kind in start.KINDS if not kind.arrives)
     found = []
     for seed in range(6):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from kalshi_cli.core.messages import Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.effects import Denied, Effect, SubmitOrder
 from proofs.strategies import session
 
 THREE = ("spike", "market-maker", "crypto-ta")

@@ -9,7 +9,7 @@ from conformance import channels
 from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, quote
 
 from kalshi_cli.base.units import Price, Ts
-from kalshi_cli.core.model import ASK
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord

@@ -8,18 +8,12 @@ from typing import Any
 
 from kalshi_cli import testing
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import (
-    BookDelta,
-    BookSnapshot,
-    CancelOrder,
-    MarketChange,
-    Message,
-    PublicTrade,
-    SubmitOrder,
-    Tick,
-)
-from kalshi_cli.core.model import BID, FeeSchedule, Market, Order, OrderStatus, Side
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.effects import CancelOrder, SubmitOrder
+from kalshi_cli.core.model.markets import FeeSchedule, Market
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, MarketChange, Message, PublicTrade, Tick
+from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.sim.paper.venue import PaperVenue
 
 T0 = Ts(1_780_000_000_000)

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.base.units import Money, Ts, dollars, parse_price, parse_qty
-from kalshi_cli.core.model import FeeSchedule, Side
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.journal import Journal
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions

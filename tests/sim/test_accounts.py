@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sim_build import T0, TICKER, make_exchange, order, quote, total
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side, Tif
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.accounts import Terms, book_fill, collateral, payout
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.records import HoldingRecord, OrderRecord

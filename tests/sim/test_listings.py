@@ -7,7 +7,7 @@ import re
 import pytest
 
 from kalshi_cli.base.units import Price, Ts, parse_ts
-from kalshi_cli.core.model import FeeType
+from kalshi_cli.core.model.markets import FeeType
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE
 from kalshi_cli.sim.world.families import Listing

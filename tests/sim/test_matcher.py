@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import OrderRecord
 

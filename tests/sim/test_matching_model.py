@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sim_build import T0, TICKER, make_exchange
 
 from kalshi_cli.base.units import Price, Qty, dollars
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.amends import Amendment, Amends
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal

@@ -11,7 +11,7 @@ from sim_build import ORDERS, T0, Caller, create_body, make_exchange, make_marke
 from test_sim_journal import killed
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ASK, Tif
+from kalshi_cli.core.model.order_terms import ASK, Tif
 from kalshi_cli.sim.engine import GROUP_WINDOW_MS
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import SimOptions

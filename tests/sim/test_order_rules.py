@@ -8,7 +8,8 @@ import pytest
 from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Money, Price, Ts, dollars, format_price
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Side, Tif
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import Receipt, Refusal, SimOptions
 

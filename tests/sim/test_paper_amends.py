@@ -9,9 +9,12 @@ import pytest
 from paper_build import T0, Desk, market, told
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.amends import worse_of
-from kalshi_cli.core.messages import AmendEnded, AmendOrder, Filled, MarketChange, Message, OrderCanceled, OrderState
-from kalshi_cli.core.model import ASK, BID, MarketStatus, Order, OrderStatus
+from kalshi_cli.core.account.open_amends import worse_of
+from kalshi_cli.core.model.effects import AmendOrder
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import AmendEnded, Filled, MarketChange, Message, OrderCanceled, OrderState
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order, OrderStatus
 
 S = OrderStatus
 

@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from kalshi_cli.base.units import Ts, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Cancel, Effect, Intent, Place, PublicTrade, SettlementBooked, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Fill
-from kalshi_cli.core.state import Limits, State, View
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Effect, SettlementBooked, SubmitOrder
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import PublicTrade
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.view import View
 from kalshi_cli.exchange.stream.subscriptions import recorded_frames
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import read_results

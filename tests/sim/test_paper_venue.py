@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from paper_build import LATENCY_MS, T0, TICKER, Desk, market, told
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.effects import Resync
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import (
     FeedGap,
     FeedState,
     Filled,
@@ -21,10 +23,10 @@ from kalshi_cli.core.messages import (
     OrderCanceled,
     OrderRejected,
     OrderState,
-    Resync,
     Settled,
 )
-from kalshi_cli.core.model import ASK, BID, Fill, MarketStatus, Order, OrderStatus, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.sim.paper.queue_model import PAIRED_MS, QueuePlace
 
 

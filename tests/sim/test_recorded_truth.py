@@ -16,7 +16,7 @@ import pytest
 from sim_build import ED_KEY, KEYS, ORDERS, T0, TICKER, Caller, make_exchange, make_market, new_ids, public_pem, quote
 
 from kalshi_cli.base.units import Price, Ts, dollars, parse_ts
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.rest.replies import Request

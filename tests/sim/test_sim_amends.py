@@ -9,7 +9,7 @@ from sim_build import DAY, ORDERS, T0, TICKER, Caller, make_exchange, order, quo
 from test_sim_journal import killed
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import SimOptions
 

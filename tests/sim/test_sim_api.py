@@ -23,7 +23,7 @@ from sim_build import (
 )
 
 from kalshi_cli.base.units import Price, Ts, parse_price
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.api import STREAM_PATH
 from kalshi_cli.sim.lifecycle import linger_ms
 from kalshi_cli.sim.listing import SimOptions

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
-from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.candles import KEPT, Candles, period_end
 from kalshi_cli.sim.journal import MemoryJournal

@@ -11,7 +11,8 @@ from conformance import SPECS, channels, check_command, check_frame
 from sim_build import T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Ts, contracts
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
 from kalshi_cli.sim.records import GroupChanged, Told
 from kalshi_cli.sim.state import State

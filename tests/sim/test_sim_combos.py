@@ -8,7 +8,8 @@ import pytest
 from sim_build import DAY, T0, Caller, make_exchange, make_market, new_ids
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.combos import worth
 from kalshi_cli.sim.journal import MemoryJournal

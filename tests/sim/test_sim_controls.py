@@ -16,7 +16,8 @@ from sim_build import make_exchange as small_exchange
 
 from kalshi_cli.base.clock import ManualClock, ShiftedClock
 from kalshi_cli.base.units import Qty, contracts, dollars, parse_ts
-from kalshi_cli.core.model import BID, MarketStatus
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.control_route import ControlRoute
 from kalshi_cli.sim.controls import ControlError, Controls, Report, read_command

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sim_build import T0, TICKER, Caller, make_exchange, new_ids, order, quote
 
 from kalshi_cli.base.units import Money, Ts, dollars
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import Receipt, Refusal, SimOptions

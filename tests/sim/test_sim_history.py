@@ -8,7 +8,8 @@ import pytest
 from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import EventSpec, SimOptions

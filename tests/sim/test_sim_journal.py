@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, new_ids, order, quote, total
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
-from kalshi_cli.core.model import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.lifecycle import KEEP_SETTLED_MS

@@ -23,7 +23,8 @@ from sim_build import (
 )
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
-from kalshi_cli.core.model import ASK, FeeSchedule, FeeType, MarketStatus
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.lifecycle import linger_ms

@@ -8,7 +8,7 @@ import pytest
 from sim_build import DAY, ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote, total
 
 from kalshi_cli.base.units import Price, Ts, dollars
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import EventSpec, Receipt, SeriesSpec, SimOptions

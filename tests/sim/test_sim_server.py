@@ -18,7 +18,7 @@ from sim_build import ORDERS, T0, TICKER, create_body, make_exchange, quote, sig
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ASK
+from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.sim import server as server_module
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.listing import SimOptions

@@ -23,7 +23,8 @@ from sim_build import (
 from test_sim_journal import killed
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Tif
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.listing import NewOrder, SimOptions

@@ -20,7 +20,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 
 from kalshi_cli.base.clock import Clock, SystemClock
-from kalshi_cli.core.messages import SpotLost, SpotPrice
+from kalshi_cli.core.model.messages import SpotLost, SpotPrice
 from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sim_build import DAY, ORDERS, T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_price, parse_qty
-from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.sim.lifecycle import linger_ms
 from kalshi_cli.sim.listing import EventSpec, NewOrder, SimOptions
 

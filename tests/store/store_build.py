@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from kalshi_cli.base.units import Money, Ts, cents, contracts
-from kalshi_cli.core.model import ASK, BID, Fill, Order, OrderStatus, Settlement, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.store.sqlite import SqliteStore
 
 NOW = Ts(1_780_000_000_000)

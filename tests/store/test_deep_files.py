@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.halt_file import FILE, read_halt_file
 
 DEEP = '{"x":' + "[" * 100_000

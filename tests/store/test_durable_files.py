@@ -11,9 +11,10 @@ import pytest
 from store_build import NOW, Build, Open
 
 from kalshi_cli.base.units import Money, Ts, contracts
-from kalshi_cli.core.amends import worse_of
-from kalshi_cli.core.messages import Alert, AmendOrder, GroupSwitched
-from kalshi_cli.core.model import OrderStatus, TradingState
+from kalshi_cli.core.account.open_amends import worse_of
+from kalshi_cli.core.model.effects import Alert, AmendOrder, GroupSwitched
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import halt_file, pause
 from kalshi_cli.store.base import CashBase, Halt, MarketLock, RunGroup
 from kalshi_cli.store.sqlite import SqliteStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kalshi_cli.core.messages import GroupSwitched
+from kalshi_cli.core.model.effects import GroupSwitched
 from kalshi_cli.store.base import RunGroup
 from kalshi_cli.store.sqlite import SqliteStore
 

@@ -10,8 +10,9 @@ import pytest
 from store_build import NOW, Build, Open
 
 from kalshi_cli.base.errors import HaltedError, StateError
-from kalshi_cli.core.messages import CloseOrder, StateChanged, SubmitOrder
-from kalshi_cli.core.model import Tif, TradingState
+from kalshi_cli.core.model.effects import CloseOrder, StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.store import database
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import FILE, read_halt_file, write_halt_file

@@ -9,9 +9,11 @@ import pytest
 from store_build import NOW, Build, Open
 
 from kalshi_cli.base.units import contracts
-from kalshi_cli.core.amends import worse_of
-from kalshi_cli.core.messages import AmendOrder, CloseOrder, OrderChanged, StateChanged, SubmitOrder
-from kalshi_cli.core.model import OrderStatus, Tif, TradingState
+from kalshi_cli.core.account.open_amends import worse_of
+from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, OrderChanged, StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store.base import Glance, MovedError
 
 

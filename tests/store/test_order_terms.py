@@ -11,9 +11,11 @@ from store_build import NOW, Build, Open
 
 from kalshi_cli.base.errors import HaltedError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.amends import is_amend_open, worse_of
-from kalshi_cli.core.messages import AmendOrder, FillBooked, OrderChanged, SubmitOrder
-from kalshi_cli.core.model import ASK, Fill, Order, OrderStatus, StpMode, TradingState
+from kalshi_cli.core.account.open_amends import is_amend_open, worse_of
+from kalshi_cli.core.model.effects import AmendOrder, FillBooked, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, StpMode
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store import migrations
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.database import Database

@@ -10,8 +10,9 @@ from store_build import NOW, Build, Open
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import AmendOrder, CloseOrder, StateChanged, SubmitOrder
-from kalshi_cli.core.model import Tif, TradingState
+from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, StateChanged, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.store.pause import FILE, pause, read_pause, unpause
 

@@ -13,8 +13,8 @@ from store_build import NOW, Build, Child, Open
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError, StateError
 from kalshi_cli.base.files import OtherKindError, open_regular, read_regular
-from kalshi_cli.core.messages import SubmitOrder
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.effects import SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.alerting import letters_left
 from kalshi_cli.store.aside import locks_left, move_aside
 from kalshi_cli.store.base import Halt

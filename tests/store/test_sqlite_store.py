@@ -12,7 +12,7 @@ from store_build import NOW, Build, Open
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Money, Qty, Ts, contracts
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.effects import (
     Alert,
     CancelOrder,
     CloseOrder,
@@ -25,7 +25,10 @@ from kalshi_cli.core.messages import (
     StateChanged,
     SubmitOrder,
 )
-from kalshi_cli.core.model import ASK, Fill, Order, OrderStatus, Settlement, Tif, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.order_terms import ASK, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.store import sqlite
 from kalshi_cli.store.base import Cycle, Halt, Memory
 from kalshi_cli.store.sqlite import SqliteStore

@@ -16,8 +16,8 @@ from store_build import NOW, Build, Child, Open, start
 
 from kalshi_cli.base.errors import ExitCode, StateError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import Denied, FillBooked, OrderChanged, SubmitOrder
-from kalshi_cli.core.model import OrderStatus
+from kalshi_cli.core.model.effects import Denied, FillBooked, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import database, migrations
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.migrations import Execute

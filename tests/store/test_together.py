@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from store_build import Build, Open
 
-from kalshi_cli.core.messages import FillBooked, OrderChanged
+from kalshi_cli.core.model.effects import FillBooked, OrderChanged
 
 
 def test_all_of_it_is_on_file_for_everybody_at_the_end_and_nothing_before(open_store: Open, build: Build) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Ts, cents, contracts
-from kalshi_cli.core.model import BID, Fill, Side
+from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.testing import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
 
 __all__ = ["NO_LIMITS", "T0", "TICKER", "Tape", "held", "market", "sent", "withdrawn"]

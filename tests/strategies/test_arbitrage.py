@@ -13,10 +13,14 @@ from tape import NO_LIMITS, T0, Tape, market, sent
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.messages import BookSnapshot, Denied, Effect, Filled, MarketChange, OrderUnknown, SubmitOrder
-from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, Fill, MarketStatus, Order, OrderStatus, Side, Tif
-from kalshi_cli.core.sizing import Allotment, Sizing
-from kalshi_cli.core.state import Limits, View
+from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.core.model.effects import Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.markets import Family, FeeSchedule, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot, Filled, MarketChange, OrderUnknown
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.arbitrage import Arbitrage
 

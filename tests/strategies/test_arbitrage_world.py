@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts, dollars, parse_ts
-from kalshi_cli.core.messages import BookSnapshot, Message, Tick
-from kalshi_cli.core.model import ASK, BID, Family, FeeSchedule, FeeType, Order
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.markets import Family, FeeSchedule, FeeType
+from kalshi_cli.core.model.messages import BookSnapshot, Message, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer

@@ -10,10 +10,12 @@ from tape import T0, TICKER, Tape, market, sent, withdrawn
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.inputs import SpotInput
-from kalshi_cli.core.messages import BookSnapshot, Effect, MarketChange, SpotPrice
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Tif
-from kalshi_cli.core.state import View
+from kalshi_cli.core.model.effects import Effect
+from kalshi_cli.core.model.inputs import SpotInput
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, SpotPrice
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.crypto_ta import CryptoTa, CryptoTaParams
 
 STEP = 0.001

@@ -8,22 +8,14 @@ import pytest
 from tape import NO_LIMITS, T0, TICKER, Tape, held, market, sent, withdrawn
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.inputs import FairInput
-from kalshi_cli.core.messages import (
-    Alert,
-    AmendOrder,
-    BookSnapshot,
-    Denied,
-    Effect,
-    FairValue,
-    FeedGap,
-    MarketChange,
-    PublicTrade,
-    Tick,
-)
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, FeeType, Order, OrderStatus, Side, Tif
-from kalshi_cli.core.sizing import Allotment, Sizing
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.core.model.effects import Alert, AmendOrder, Denied, Effect
+from kalshi_cli.core.model.inputs import FairInput
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.messages import BookSnapshot, FairValue, FeedGap, MarketChange, PublicTrade, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.market_maker import MarketMaker
 

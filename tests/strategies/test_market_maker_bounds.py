@@ -15,17 +15,11 @@ from hypothesis import strategies as st
 from tape import NO_LIMITS, T0, TICKER, Tape, market
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.messages import (
-    AmendOrder,
-    BookSnapshot,
-    CancelOrder,
-    Effect,
-    FairValue,
-    FillBooked,
-    MarketChange,
-    SubmitOrder,
-)
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Order, Side, Tif
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, FillBooked, SubmitOrder
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import BookSnapshot, FairValue, MarketChange
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.strategies.market_maker import MarketMaker, MarketMakerParams, Wanted
 from proofs.strategies import session
 

@@ -7,8 +7,9 @@ from tape import TICKER, Tape, held, market, sent, withdrawn
 from test_spike import old_order
 
 from kalshi_cli.base.units import Price, Qty, cents, contracts
-from kalshi_cli.core.messages import BookDelta, MarketChange, Tick
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import BookDelta, MarketChange, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.mean_reversion import MIN_SAMPLES
 

@@ -10,10 +10,12 @@ from tape import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts, dollars
-from kalshi_cli.core.inputs import FairInput
-from kalshi_cli.core.messages import Effect, FairValue, MarketChange, PublicTrade
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Tif
-from kalshi_cli.core.sizing import Allotment, Sizing
+from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.core.model.effects import Effect
+from kalshi_cli.core.model.inputs import FairInput
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import FairValue, MarketChange, PublicTrade
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.model_edge import ModelEdge, ModelEdgeParams
 

@@ -10,10 +10,12 @@ from tape import NO_LIMITS, TICKER, Tape, held, market, sent, withdrawn
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.inputs import SignalInput
-from kalshi_cli.core.messages import BookSnapshot, Effect, MarketChange, NewsSignal
-from kalshi_cli.core.model import ASK, BID, FeeSchedule, Side, Tif
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.effects import Effect
+from kalshi_cli.core.model.inputs import SignalInput
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, NewsSignal
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.strategies import news as module
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.news import News, NewsParams
@@ -231,7 +233,7 @@ def test_a_position_of_an_earlier_run_is_closed_because_its_news_is_not_known_an
 
 
 def _order_of_old() -> Any:
-    from kalshi_cli.core.model import Order, OrderStatus
+    from kalshi_cli.core.model.orders import Order, OrderStatus
 
     fill = held()
     return Order(

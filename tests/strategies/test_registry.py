@@ -18,10 +18,10 @@ from tape import TICKER, Tape, sent
 from kalshi_cli import config_sections
 from kalshi_cli.base.errors import ExitCode, UsageError
 from kalshi_cli.base.units import Price, Qty, cents, contracts
-from kalshi_cli.core.messages import Intent, Place
-from kalshi_cli.core.model import ASK, BID
-from kalshi_cli.core.sizing import RESERVED, Sizing
-from kalshi_cli.core.state import View
+from kalshi_cli.core.account.sizing import RESERVED, Sizing
+from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.section import section_problems
@@ -52,8 +52,8 @@ FADE = dedent('''
 
     from dataclasses import dataclass
 
-    from kalshi_cli.core.messages import Place
-    from kalshi_cli.core.model import BID
+    from kalshi_cli.core.model.intents import Place
+    from kalshi_cli.core.model.order_terms import BID
     from kalshi_cli.strategies.base import Strategy, StrategyParams
     from kalshi_cli.base.units import Price, Qty, cents, contracts
 

@@ -16,11 +16,13 @@ from virtual import TICKER as SIM_TICKER
 from virtual import Virtual
 
 from kalshi_cli.base.units import Ts, cents, contracts, dollars
-from kalshi_cli.core.engine import Engine
-from kalshi_cli.core.messages import Denied, Effect, Filled, Message, SubmitOrder, Tick
-from kalshi_cli.core.model import ASK, BID, Order, OrderStatus, Side, Tif
-from kalshi_cli.core.sizing import Allotment, Sizing
-from kalshi_cli.core.state import State
+from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.messages import Filled, Message, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.runner import pump

@@ -7,7 +7,7 @@ from tape import Tape, sent
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, cents, contracts
-from kalshi_cli.core.model import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.strategies import registry
 
 

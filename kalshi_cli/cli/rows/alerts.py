@@ -11,7 +11,7 @@ from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.config_sections import Sink, hidden_address
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.matters import Matter, Silence
+    from kalshi_cli.core.monitoring.incidents import Matter, Silence
     from kalshi_cli.desk.alerting import Overview
     from kalshi_cli.ops.delivery import Delivery
     from kalshi_cli.store.alerting import Letter, SinkState

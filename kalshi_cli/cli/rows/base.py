@@ -14,11 +14,13 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.cli.screen.cells import Gain, Prose
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.ledger import Position
-from kalshi_cli.core.messages import BookSnapshot, Level
-from kalshi_cli.core.model import ASK, BID, Fill, Market, Order, Side
-from kalshi_cli.core.pnl import Pnl
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.account.pnl import Pnl
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import BookSnapshot, Level
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Fill, Order
 
 Outcome = Literal["yes", "no"]
 Action = Literal["buy", "sell"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose, Verdict
-from kalshi_cli.core.checks import CheckReport
+from kalshi_cli.core.monitoring.check_report import CheckReport
 
 
 class BreachRow(Row, frozen=True, kw_only=True):

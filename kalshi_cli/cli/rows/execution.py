@@ -5,7 +5,7 @@ from __future__ import annotations
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Ratio
-from kalshi_cli.core.execution import Execution
+from kalshi_cli.core.account.execution_quality import Execution
 from kalshi_cli.desk.execution import Report
 
 

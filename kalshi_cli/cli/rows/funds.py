@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.cli.rows.base import Row, full_title
 from kalshi_cli.cli.screen.cells import Gain, Prose
-from kalshi_cli.core.ledger import Position
-from kalshi_cli.core.model import Market
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.model.markets import Market
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.funds import Allowances, Holdings, Move

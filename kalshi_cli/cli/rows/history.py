@@ -9,8 +9,9 @@ from typing import ClassVar
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
-from kalshi_cli.core.messages import PublicTrade
-from kalshi_cli.core.model import BID, Candle
+from kalshi_cli.core.model.markets import Candle
+from kalshi_cli.core.model.messages import PublicTrade
+from kalshi_cli.core.model.order_terms import BID
 
 
 class PrintRow(Row, frozen=True, kw_only=True):

@@ -13,8 +13,10 @@ import msgspec
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts, notional
 from kalshi_cli.cli.rows.base import MarketRow, Row, full_title, market_row
 from kalshi_cli.cli.screen.cells import Loose, Prose
-from kalshi_cli.core.fees import trade_fee
-from kalshi_cli.core.model import ASK, BID, Event, FeeSchedule, Market, MarketDetails, PriceGrid, Series, Side
+from kalshi_cli.core.market.fees import trade_fee
+from kalshi_cli.core.model.markets import Event, FeeSchedule, Market, MarketDetails, Series
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.price_grid import PriceGrid
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.exchange import Standing

@@ -8,8 +8,9 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.cli.rows.base import Action, OrderRow, Outcome, Row, order_row
 from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.core.model import Order, Side
-from kalshi_cli.core.reconcile import provable_at
+from kalshi_cli.core.account.reconciliation import provable_at
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.account import found_as
 from kalshi_cli.desk.batch import Judged, Result
 from kalshi_cli.desk.place import Ticket

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.core.model import MveLeg
+from kalshi_cli.core.model.markets import MveLeg
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.quotes import Deal

@@ -9,9 +9,9 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, show_price, show_qty
 from kalshi_cli.cli.rows.base import OrderbookView, Row, orderbook_view
 from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import BookSnapshot, FeedGap, FeedState, PublicTrade, Quote
-from kalshi_cli.core.model import ASK, BID, Side
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, PublicTrade, Quote
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 
 class TapeRow(Row, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
-from kalshi_cli.core.model import Candle
+from kalshi_cli.core.model.markets import Candle
 
 HEIGHT = 14
 NARROWEST, WIDEST = 20, 200

@@ -17,8 +17,8 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts, format_ts, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
 from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
-from kalshi_cli.core.messages import PublicTrade
-from kalshi_cli.core.model import BID
+from kalshi_cli.core.model.messages import PublicTrade
+from kalshi_cli.core.model.order_terms import BID
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching

@@ -13,8 +13,8 @@ from kalshi_cli.base.errors import (
     UnreachableError,
 )
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
-from kalshi_cli.core.traffic import FEWEST, LONG, Minute, failing, only_failures
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
+from kalshi_cli.core.monitoring.request_traffic import FEWEST, LONG, Minute, failing, only_failures
 from kalshi_cli.desk.checks.readings import Readings, doubt, looked, measured
 
 FIRST = "api_p99_ms"

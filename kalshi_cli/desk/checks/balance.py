@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import DOLLAR, show_money
-from kalshi_cli.core.checks import Breach, CheckReport, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
 from kalshi_cli.desk.checks.readings import Readings, measured
 
 FIRST = "cash_usd"

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, UnreachableError
 from kalshi_cli.base.units import DOLLAR, Money, Ts, format_ts, show_money
-from kalshi_cli.core.account_drift import Books, Compared, cash_drift, compare
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, report
-from kalshi_cli.core.edge import FEWEST_EVENTS, FEWEST_FILLS, bets_of, edge_kept
+from kalshi_cli.core.account.realized_edge import FEWEST_EVENTS, FEWEST_FILLS, bets_of, edge_kept
+from kalshi_cli.core.monitoring.account_drift import Books, Compared, cash_drift, compare
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, report
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
 from kalshi_cli.desk.checks.records import READ, false_on_file
 from kalshi_cli.desk.portfolio import Portfolio

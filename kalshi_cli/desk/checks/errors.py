@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Breach, CheckReport, counted, report
-from kalshi_cli.core.error_check import Halted, errors, strategies_out
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, counted, report
+from kalshi_cli.core.monitoring.error_check import Halted, errors, strategies_out
 from kalshi_cli.desk.checks.readings import Readings, measured
 from kalshi_cli.store.base import Store
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.checks import CheckReport, report
-from kalshi_cli.core.pause_check import pauses
+from kalshi_cli.core.monitoring.check_report import CheckReport, report
+from kalshi_cli.core.monitoring.feed_check import pauses
 from kalshi_cli.desk.checks.readings import Readings, measured
 from kalshi_cli.desk.exchange import Maintenance, is_within_hours, maintenance_of
 from kalshi_cli.exchange.wire.base import Schedule

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, counted, report
-from kalshi_cli.core.execution import FEWEST, SIGMAS, WITHIN_MS, Drop, Execution, trend
-from kalshi_cli.core.model import Order, TradingState
-from kalshi_cli.core.request_check import denied_share, no_orders, none_taken, of_strategies
+from kalshi_cli.core.account.execution_quality import FEWEST, SIGMAS, WITHIN_MS, Drop, Execution, trend
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, report
+from kalshi_cli.core.monitoring.request_check import denied_share, no_orders, none_taken, of_strategies
 from kalshi_cli.desk.checks.readings import Loop, Readings, measured
 from kalshi_cli.desk.execution import begun, carried_out
 

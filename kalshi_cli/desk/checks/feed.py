@@ -7,10 +7,10 @@ from msgspec.structs import replace
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config_sections import LONGEST_INTERVAL_S
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, counted, report
-from kalshi_cli.core.feed_check import blindness, calmed, pause_words, without_books
-from kalshi_cli.core.source_watch import model_age
-from kalshi_cli.core.traffic import GAP_MINUTES, gaps
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, counted, report
+from kalshi_cli.core.monitoring.feed_check import blindness, calmed, pause_words, without_books
+from kalshi_cli.core.monitoring.request_traffic import GAP_MINUTES, gaps
+from kalshi_cli.core.monitoring.source_watch import model_age
 from kalshi_cli.desk.checks.readings import Loop, Readings, from_the_future, measured
 from kalshi_cli.store.base import Cycle
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, report
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.desk.checks.readings import Loop, Readings, from_the_future, measured
 
 FIRST = "cycle_age_s"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Breach, CheckReport, counted, report
-from kalshi_cli.core.model import Order
-from kalshi_cli.core.order_check import (
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, counted, report
+from kalshi_cli.core.monitoring.order_check import (
     FEWEST_SENT,
     Resting,
     foreign,

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Money, Qty
-from kalshi_cli.core.checks import Breach, CheckReport, counted, report
-from kalshi_cli.core.exposure import CLASSIC
-from kalshi_cli.core.limits_check import Stake, Use, uses
-from kalshi_cli.core.model import Event, Family, FeeSchedule, Market, Order, Series
+from kalshi_cli.core.account.exposure import CLASSIC
+from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Series
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, counted, report
+from kalshi_cli.core.monitoring.limits_check import Stake, Use, uses
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
 from kalshi_cli.desk.checks.unsold import unsold
 from kalshi_cli.desk.listing import in_force

@@ -13,9 +13,11 @@ from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError,
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config import Config
 from kalshi_cli.config_sections import Bound
-from kalshi_cli.core.checks import Breach, CheckReport, Measure, Verdict, report
-from kalshi_cli.core.model import Balance, ExchangePosition, ExchangeStatus, Order
-from kalshi_cli.core.state import Limits
+from kalshi_cli.core.model.exchange import ExchangeStatus
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.model.positions import Balance, ExchangePosition
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
+from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.portfolio import Portfolio, read
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.exchange.client import KalshiClient

@@ -7,9 +7,9 @@ from collections.abc import Set
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.checks import Breach, counted
-from kalshi_cli.core.model import Order
-from kalshi_cli.core.order_check import Resting, differing
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import Breach, counted
+from kalshi_cli.core.monitoring.order_check import Resting, differing
 from kalshi_cli.desk.checks.readings import Readings
 from kalshi_cli.store.base import Store
 

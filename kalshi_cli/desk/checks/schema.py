@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kalshi_cli.core.checks import CheckReport
+from kalshi_cli.core.monitoring.check_report import CheckReport
 from kalshi_cli.desk.checks.readings import Readings
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import InstanceError, StateError
-from kalshi_cli.core.checks import CheckReport, Measure, Verdict, report
+from kalshi_cli.core.monitoring.check_report import CheckReport, Measure, Verdict, report
 from kalshi_cli.store.lock import LockHolder, holder, lock
 from kalshi_cli.store.shared import SharedNumbers
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from kalshi_cli.base.units import Qty, show_money, show_qty
-from kalshi_cli.core.checks import Breach
-from kalshi_cli.core.exits import is_spread
-from kalshi_cli.core.ledger import Position
-from kalshi_cli.core.model import Fill, Market, MarketStatus
-from kalshi_cli.core.shares import OTHERS, Shares
-from kalshi_cli.core.state import mark
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.account.strategy_positions import OTHERS, Shares
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.risk.exits import is_spread
+from kalshi_cli.core.state.state import mark
 from kalshi_cli.desk.checks.readings import Readings
 from kalshi_cli.store.base import Memory
 from kalshi_cli.strategies.registry import BUILT_IN, load

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import Event, Market
+from kalshi_cli.core.model.markets import Event, Market
 from kalshi_cli.exchange.calls.base import PAGE, Calls, seconds
 from kalshi_cli.exchange.calls.events import EVENTS_A_PAGE
 from kalshi_cli.exchange.wire import events as wire_events

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import PublicTrade
-from kalshi_cli.core.model import Candle, ExchangePosition, Fill, Market, MarketDetails, Order
+from kalshi_cli.core.model.markets import Candle, Market, MarketDetails
+from kalshi_cli.core.model.messages import PublicTrade
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import ExchangePosition
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, named, part, seconds
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import base as wire

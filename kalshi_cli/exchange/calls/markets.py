@@ -7,8 +7,8 @@ from itertools import chain, islice
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import BookSnapshot, PublicTrade
-from kalshi_cli.core.model import Market, MarketDetails
+from kalshi_cli.core.model.markets import Market, MarketDetails
+from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, named, part, seconds
 from kalshi_cli.exchange.wire import base as wire
 from kalshi_cli.exchange.wire import markets as wire_markets

@@ -9,9 +9,18 @@ from collections.abc import Iterator, Sequence
 
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.base.units import Qty, Ts
-from kalshi_cli.core.checks import counted
-from kalshi_cli.core.messages import AmendEnded, CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
-from kalshi_cli.core.model import Order, Tif, TradingState
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import (
+    AmendEnded,
+    CancelFailed,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderUnknown,
+)
+from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds, unknown
 from kalshi_cli.exchange.rest import CANCEL, CREATE, NO_CONTENT, ONCE, Retry
 from kalshi_cli.exchange.wire import changes as wire_changes

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kalshi_cli.base.errors import ExchangeError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.model import TradingState
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.calls.base import Calls, named, part, seconds
 from kalshi_cli.exchange.rest import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
 from kalshi_cli.exchange.wire import quotes as wire_quotes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import ExchangeStatus
+from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.exchange.calls.base import Calls
 from kalshi_cli.exchange.rest import ANY_SUCCESS, READ
 from kalshi_cli.exchange.their_clock import STANDS_STILL_S

@@ -10,9 +10,11 @@ from itertools import islice
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import PublicTrade
-from kalshi_cli.core.model import Candle, ExchangePosition, Fill, Market, Order, OrderStatus
-from kalshi_cli.core.tiers import newest_first
+from kalshi_cli.core.account.tiers import newest_first
+from kalshi_cli.core.model.markets import Candle, Market
+from kalshi_cli.core.model.messages import PublicTrade
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import ExchangePosition
 from kalshi_cli.exchange.calls.events import EventCalls
 from kalshi_cli.exchange.calls.history import HistoryCalls
 from kalshi_cli.exchange.calls.markets import MarketCalls

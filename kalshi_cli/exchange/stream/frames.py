@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_money
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
     Filled,
@@ -24,7 +24,9 @@ from kalshi_cli.core.messages import (
     Quote,
     ReferencePrice,
 )
-from kalshi_cli.core.model import ASK, BID, Fill, PriceGrid
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.exchange.wire.order_fields import OrderFields, order_of
 from kalshi_cli.exchange.wire.scalars import (
     PriceRange,

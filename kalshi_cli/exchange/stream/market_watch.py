@@ -12,8 +12,8 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, UnreachableError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import MarketChange
-from kalshi_cli.core.model import Market, MarketStatus
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import MarketChange
 from kalshi_cli.exchange.client import KalshiClient
 
 MOST_AT_ONCE = 100

@@ -19,7 +19,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
-from kalshi_cli.core.messages import FeedGap, FeedState
+from kalshi_cli.core.model.messages import FeedGap, FeedState
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 from kalshi_cli.exchange.stream.inbox import Inbox

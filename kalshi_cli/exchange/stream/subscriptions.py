@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import FeedGap, Message
+from kalshi_cli.core.model.messages import FeedGap, Message
 from kalshi_cli.exchange.stream.frames import (
     AnyFrame,
     DeltaFrame,

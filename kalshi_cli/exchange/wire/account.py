@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, cents, parse_money
-from kalshi_cli.core.model import Balance, ExchangePosition, Settlement
+from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.scalars import (
     Moment,

@@ -18,8 +18,8 @@ import msgspec
 from kalshi_cli.base.errors import NoAnswerError
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.core.messages import BookSnapshot, Level, PublicTrade
-from kalshi_cli.core.model import ExchangeStatus, ShardStatus
+from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
+from kalshi_cli.core.model.messages import BookSnapshot, Level, PublicTrade
 from kalshi_cli.exchange.wire.scalars import (
     Moment,
     book_side,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Price, Ts
-from kalshi_cli.core.model import Candle, Ohlc
+from kalshi_cli.core.model.markets import Candle, Ohlc
 from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, outcome_price, quote_price, seconds, ts_of
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from kalshi_cli.base.units import Qty, Ts, format_price, format_qty
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.account.order_index import ID_TAKEN
+from kalshi_cli.core.model.messages import (
     AmendEnded,
     CancelFailed,
     OrderAccepted,
@@ -16,8 +17,7 @@ from kalshi_cli.core.messages import (
     OrderRejected,
     OrderUnknown,
 )
-from kalshi_cli.core.model import Order, OrderStatus
-from kalshi_cli.core.orders import ID_TAKEN
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.orders import check_about, encoder
 from kalshi_cli.exchange.wire.replies import is_definite

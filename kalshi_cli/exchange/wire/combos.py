@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import MarketDetails, MveLeg, PriceGrid
+from kalshi_cli.core.model.markets import MarketDetails, MveLeg
+from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.markets import Details, details_of
 from kalshi_cli.exchange.wire.scalars import Moment, PriceRange, grid_of, ts_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import Event, FeeSchedule, FeeType, Market, Series
+from kalshi_cli.core.model.markets import Event, FeeSchedule, FeeType, Market, Series
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.markets import Details, Listed, details_of, market_of
 from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, seconds, ts_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Price
-from kalshi_cli.core.model import Market, MarketDetails, MarketStatus, MveLeg
+from kalshi_cli.core.model.markets import Market, MarketDetails, MarketStatus, MveLeg
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.scalars import (
     Moment,

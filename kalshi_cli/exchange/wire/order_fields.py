@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Ts, parse_money
-from kalshi_cli.core.model import Order, StpMode
+from kalshi_cli.core.model.order_terms import StpMode
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.wire.scalars import book_side, no_negative, order_status, outcome_price, reduced, yes_cost
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from kalshi_cli.base.units import Ts, format_price, format_qty, parse_money
-from kalshi_cli.core.messages import OrderAccepted, OrderCanceled
-from kalshi_cli.core.model import Fill, Order, StpMode
+from kalshi_cli.core.model.messages import OrderAccepted, OrderCanceled
+from kalshi_cli.core.model.order_terms import StpMode
+from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.order_fields import OrderFields, order_of
 from kalshi_cli.exchange.wire.scalars import Moment, book_side, maybe_ts, no_negative, outcome_price, ts_of

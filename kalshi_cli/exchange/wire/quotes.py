@@ -17,7 +17,7 @@ from kalshi_cli.base.units import (
     parse_money,
     show_money,
 )
-from kalshi_cli.core.model import MveLeg
+from kalshi_cli.core.model.markets import MveLeg
 from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.markets import Leg, leg_of
 from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, outcome_price, ts_of

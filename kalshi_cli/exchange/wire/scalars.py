@@ -12,7 +12,9 @@ from typing import Annotated
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_qty, parse_money, parse_price, parse_qty
-from kalshi_cli.core.model import ASK, BID, Band, OrderStatus, PriceGrid, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.model.price_grid import Band, PriceGrid
 
 # A stream repeats itself: 19 of 20 values were seen before, and looking one up costs a tenth of reading it. Bounded,
 # because what an ill-meaning stream sends must not fill the memory.

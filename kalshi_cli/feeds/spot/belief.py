@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice
 
 _BACK_MS = 1_000
 """A price that was heard longer than this after now is from before the clock was set back: it is not fresh."""

@@ -12,7 +12,7 @@ from functools import partial
 
 import msgspec
 
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, millis, trade
 
 _MOST_TRADES = 100

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, time_of, trade
 
 NAME = "coinbase"

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, fixed, millis, time_of, trade
 
 NAME = "kraken"

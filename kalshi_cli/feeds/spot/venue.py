@@ -13,7 +13,7 @@ import msgspec
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts, parse_ts
-from kalshi_cli.core.messages import SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice
 
 PRICE_DECIMALS, SIZE_DECIMALS = 4, 8
 """Prices are in ten-thousandths of a dollar, sizes in hundred-millionths of a coin."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
-from kalshi_cli.core.ledger import Ledger
-from kalshi_cli.core.messages import AccountSnapshot
-from kalshi_cli.core.model import Balance, ExchangePosition, Fill, Order, Settlement
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.model.messages import AccountSnapshot
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
 
 
 class PaperAccount:

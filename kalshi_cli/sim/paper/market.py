@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import insort
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.fees import RoundingAccumulator
-from kalshi_cli.core.messages import Level
-from kalshi_cli.core.model import BID, Market, MarketStatus, Order, Side
+from kalshi_cli.core.market.fees import RoundingAccumulator
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.orders import Order
 from kalshi_cli.sim.paper.queue_model import QueuePlace, Taken, reaches
 
 NEVER = Ts(2**62)

@@ -15,9 +15,9 @@ Nobody can know from outside. So the rules err against us:
 from __future__ import annotations
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.book import OrderBook
-from kalshi_cli.core.messages import Level
-from kalshi_cli.core.model import BID, Side
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import BID, Side
 
 PAIRED_MS = 1_000
 """How far apart a trade report and the decrease that it causes may come."""

@@ -19,15 +19,14 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.fees import estimate, trade_fee
-from kalshi_cli.core.messages import (
+from kalshi_cli.core.market.fees import estimate, trade_fee
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, Resync, SubmitOrder
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import (
     AccountSnapshot,
     AmendEnded,
-    AmendOrder,
     BookDelta,
     BookSnapshot,
-    CancelOrder,
-    Effect,
     FeedGap,
     FeedState,
     Filled,
@@ -39,24 +38,13 @@ from kalshi_cli.core.messages import (
     OrderRejected,
     OrderState,
     PublicTrade,
-    Resync,
     Settled,
-    SubmitOrder,
     Tick,
 )
-from kalshi_cli.core.model import (
-    BID,
-    FeeSchedule,
-    Fill,
-    Market,
-    MarketStatus,
-    Order,
-    OrderStatus,
-    Settlement,
-    Side,
-    Tif,
-)
-from kalshi_cli.core.state import mark
+from kalshi_cli.core.model.order_terms import BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.state import mark
 from kalshi_cli.sim.paper.account import PaperAccount
 from kalshi_cli.sim.paper.market import NEVER, PaperMarket, Placed
 from kalshi_cli.sim.paper.queue_model import QueuePlace, reaches

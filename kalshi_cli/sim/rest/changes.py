@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kalshi_cli.base.units import Ts, format_qty
-from kalshi_cli.core.model import Side
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.sim.amends import KEEP, Amendment, Amends
 from kalshi_cli.sim.floor import Floor, Pocket
 from kalshi_cli.sim.listing import Refusal

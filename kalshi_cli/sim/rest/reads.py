@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import MarketStatus
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.sim.records import MarketRecord, TradeRecord
 from kalshi_cli.sim.rest.replies import FAR, Json, Query, nested
 from kalshi_cli.sim.rest.routing import Call, Route

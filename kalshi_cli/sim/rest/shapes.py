@@ -7,7 +7,8 @@ from typing import Any
 from zlib import crc32
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
-from kalshi_cli.core.model import ASK, BID, PriceGrid, Side
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.sim.candles import BarRecord, Range
 from kalshi_cli.sim.listing import EventSpec, LegSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.matcher import Book

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty, parse_price, parse_qty
-from kalshi_cli.core.model import Side, Tif
+from kalshi_cli.core.model.order_terms import Side, Tif
 from kalshi_cli.sim.floor import Floor, Pocket
 from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
 from kalshi_cli.sim.rest.replies import Json, WireError, flat, nested, refused

@@ -8,7 +8,7 @@ from itertools import takewhile
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_money, format_price, format_qty
-from kalshi_cli.core.model import ASK, BID
+from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.sim.matcher import Book
 from kalshi_cli.sim.records import (

@@ -12,7 +12,7 @@ from datetime import timedelta
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import FeeSchedule, FeeType
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
 from kalshi_cli.sim.world.calendar import (

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model import FeeSchedule, FeeType
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.sim.listing import SeriesSpec
 from kalshi_cli.sim.world import families
 from kalshi_cli.sim.world.families import BTC, ETH, Listing

@@ -12,7 +12,9 @@ from collections.abc import Callable
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.core.model import BID, FeeSchedule, FeeType, PriceGrid
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import CollectionSpec, SeriesSpec
 from kalshi_cli.sim.quote_records import DECLINED, RfqRecord

@@ -12,7 +12,8 @@ import math
 import msgspec
 
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
-from kalshi_cli.core.model import ASK, BID, PriceGrid, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import NewOrder
 from kalshi_cli.sim.world.dice import Dice

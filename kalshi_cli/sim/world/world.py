@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
-from kalshi_cli.core.model import MarketStatus
+from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec
 from kalshi_cli.sim.rest.replies import Request

@@ -1,0 +1,1 @@
+"""What we own and owe: orders, ledger, P&L, exposure."""

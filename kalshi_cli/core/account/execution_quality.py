@@ -1,0 +1,266 @@
+"""How well orders are carried out: how soon they are placed, whether they trade, and at what price against their worth.
+
+The edge of a fill is what a contract was better than the fair value that its strategy named when it decided, after the
+fee: of the limit price it was promised, of the price of the fill it was kept, and slippage is what was kept, negated.
+Averages are over contracts. An order that nobody named a fair value of has no edge, and counts in everything else.
+
+A drop is looked for between the last orders and those before: the difference of two averages, in standard errors, as
+they would be if the last were like those before. The fills of one order are one observation, because they have one
+price and one decision. It has to be large as well: over many orders a millisecond is certain, and nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
+from kalshi_cli.core.model.orders import Fill, Order
+
+WITHIN_MS = 30_000
+"""An order that traded so soon after its decision did what it was for."""
+
+LAST = 50
+BEFORE = 500
+"""Orders, and fills, that are held against those before them, and how many of those."""
+
+NEWEST_MS = 86_400_000
+"""What is older than a day is not what is going on now."""
+
+FEWEST = 20
+FEWEST_BEFORE = 50
+"""Fewer say nothing."""
+
+SIGMAS = 3.0
+WORSE_RATE = 0.1
+WORSE_PLACEMENT = 0.5
+WORSE_SLIPPAGE = 50
+"""A drop is beyond so many standard errors, and at least ten of a hundred orders, half of the latency, half a cent."""
+
+
+T = TypeVar("T")
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """An order of ours that the exchange took: how long that took where somebody measured it, and when it first
+    traded; where no fill of it is booked yet, the last news of it."""
+
+    order: Order
+    latency_ms: int | None
+    filled_at: Ts | None
+
+    def is_in_time(self, within_ms: int) -> bool:
+        return self.filled_at is not None and self.filled_at - self.order.created <= within_ms
+
+
+class Traded(msgspec.Struct, frozen=True):
+    """A fill and the order that it is of."""
+
+    fill: Fill
+    order: Order
+
+    def edge(self, price: Price) -> Money:
+        """What the contracts would be better than their fair value at this price, before the fee; 0 without one."""
+        fair = self.order.fair if self.order.fair is not None else price
+        return Money(notional(Price(fair - price), self.fill.qty) * self.fill.side.sign)
+
+    @property
+    def kept(self) -> Money:
+        """The edge that is left, after the fee."""
+        return Money(self.edge(self.fill.price) - self.fill.fee)
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts that add up: over strategies, markets, days. `latencies` (ms) are sorted.
+
+    `judged` orders are old enough to tell whether they traded in time; of `valued` contracts, in `valued_fills`, a fair
+    value was named, and `promised` and `kept` are about those.
+    """
+
+    orders: int
+    orders_filled: int
+    judged: int
+    in_time: int
+    latencies: tuple[int, ...]
+    fills: int
+    contracts: Qty
+    maker_contracts: Qty
+    valued_fills: int
+    valued: Qty
+    promised: Money
+    kept: Money
+
+    @property
+    def fill_rate(self) -> float | None:
+        """The share of orders that traded in time."""
+        return self.in_time / self.judged if self.judged else None
+
+    def placement_ms(self, percent: int) -> int | None:
+        """So many percent of the orders were placed as fast as this, or faster."""
+        return self.latencies[-(-percent * len(self.latencies) // 100) - 1] if self.latencies else None
+
+    @property
+    def maker_share(self) -> float | None:
+        """The share of contracts that traded while they rested."""
+        return self.maker_contracts / self.contracts if self.contracts else None
+
+    @property
+    def edge_at_order(self) -> Price | None:
+        """For a contract, at the limit price, before fees."""
+        return self._for_one(self.promised)
+
+    @property
+    def edge_kept(self) -> Price | None:
+        """For a contract, at the price of the fill, after fees."""
+        return self._for_one(self.kept)
+
+    @property
+    def slippage(self) -> Price | None:
+        """What a contract was worse than its fair value, after fees; below zero is good."""
+        return self._for_one(Money(-self.kept))
+
+    def _for_one(self, money: Money) -> Price | None:
+        return Price(round(money / self.valued)) if self.valued else None
+
+
+class Drop(msgspec.Struct, frozen=True, kw_only=True):
+    """A number that got worse than it was, not by chance and not by little: the share of orders that did not trade in
+    time, milliseconds of a placement, slippage of a contract in ten-thousandths of a dollar."""
+
+    name: str
+    recent: float
+    before: float
+
+
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
+    """The last orders and fills, those before them, and what got worse."""
+
+    recent: Execution
+    before: Execution
+    drops: tuple[Drop, ...]
+
+
+def match(
+    orders: Iterable[Order], fills: Iterable[Fill], latencies: Mapping[str, int]
+) -> tuple[list[Sent], list[Traded]]:
+    """Own orders that were taken, and their fills, each once and oldest first; `latencies` by client order id."""
+    own = {order.order_id: order for order in orders if order.order_id and not order.is_foreign}
+    booked = {fill.key: fill for fill in fills if fill.order_id in own}
+    first: dict[str, Ts] = {}
+    for fill in booked.values():
+        first[fill.order_id] = min(fill.ts, first.get(fill.order_id, fill.ts))
+    sent = [
+        Sent(order, latencies.get(order.client_order_id), first.get(name, order.updated if order.filled else None))
+        for name, order in own.items()
+    ]
+    traded = [Traded(fill, own[fill.order_id]) for fill in booked.values()]
+    sent.sort(key=lambda one: (one.order.created, one.order.order_id))
+    traded.sort(key=lambda one: (one.fill.ts, one.fill.key))
+    return sent, traded
+
+
+def sum_up(sent: Sequence[Sent], traded: Sequence[Traded], now: Ts, within_ms: int = WITHIN_MS) -> Execution:
+    """The counts of some orders and some fills."""
+    judged = [one for one in sent if _is_old_enough(one, now, within_ms)]
+    valued = [one for one in traded if one.order.fair is not None]
+    return Execution(
+        orders=len(sent),
+        orders_filled=sum(one.filled_at is not None for one in sent),
+        judged=len(judged),
+        in_time=sum(one.is_in_time(within_ms) for one in judged),
+        latencies=tuple(sorted(one.latency_ms for one in sent if one.latency_ms is not None)),
+        fills=len(traded),
+        contracts=Qty(sum(one.fill.qty for one in traded)),
+        maker_contracts=Qty(sum(one.fill.qty for one in traded if not one.fill.is_taker)),
+        valued_fills=len(valued),
+        valued=Qty(sum(one.fill.qty for one in valued)),
+        promised=Money(sum(one.edge(one.order.price) for one in valued)),
+        kept=Money(sum(one.kept for one in valued)),
+    )
+
+
+def parts(
+    sent: Sequence[Sent],
+    traded: Sequence[Traded],
+    key: Callable[[Order], str],
+    now: Ts,
+    within_ms: int = WITHIN_MS,
+) -> dict[str, Execution]:
+    """The counts by any key of an order; its fills are where it is."""
+    found: dict[str, tuple[list[Sent], list[Traded]]] = {}
+    for one in sent:
+        found.setdefault(key(one.order), ([], []))[0].append(one)
+    for each in traded:
+        found.setdefault(key(each.order), ([], []))[1].append(each)
+    return {name: sum_up(*found[name], now, within_ms) for name in sorted(found)}
+
+
+def trend(sent: Sequence[Sent], traded: Sequence[Traded], now: Ts, within_ms: int = WITHIN_MS) -> Trend:
+    """The last against those before, both oldest first, as `match` has them."""
+    judged = [one for one in sent if _is_old_enough(one, now, within_ms)]
+    last, before = _split(judged, lambda one: one.order.created, now)
+    last_fills, fills_before = _split(traded, lambda one: one.fill.ts, now)
+    found = (
+        _worse("fill rate", _missed(last, within_ms), _missed(before, within_ms), lambda _: WORSE_RATE),
+        _worse("placement", _waited(last), _waited(before), lambda was: WORSE_PLACEMENT * was),
+        _worse("slippage", _lost(last_fills), _lost(fills_before), lambda _: WORSE_SLIPPAGE),
+    )
+    return Trend(
+        recent=sum_up(last, last_fills, now, within_ms),
+        before=sum_up(before, fills_before, now, within_ms),
+        drops=tuple(drop for drop in found if drop is not None),
+    )
+
+
+# -- how ----------------------------------------------------------------------------------------------------------
+
+_Seen = tuple[int, int]
+"""One observation: an amount, and of how much it is."""
+
+
+def _is_old_enough(one: Sent, now: Ts, within_ms: int) -> bool:
+    return now - one.order.created >= within_ms
+
+
+def _split(found: Sequence[T], ts_of: Callable[[T], Ts], now: Ts) -> tuple[list[T], list[T]]:
+    last = [one for one in found[-LAST:] if ts_of(one) > now - NEWEST_MS]
+    older = found[: len(found) - len(last)]
+    return last, list(older[-BEFORE:])
+
+
+def _missed(sent: Sequence[Sent], within_ms: int) -> list[_Seen]:
+    return [(0 if one.is_in_time(within_ms) else 1, 1) for one in sent]
+
+
+def _waited(sent: Sequence[Sent]) -> list[_Seen]:
+    return [(one.latency_ms, 1) for one in sent if one.latency_ms is not None]
+
+
+def _lost(traded: Sequence[Traded]) -> list[_Seen]:
+    """By order."""
+    found: dict[str, _Seen] = {}
+    for one in traded:
+        if one.order.fair is not None:
+            lost, count = found.get(one.order.order_id, (0, 0))
+            found[one.order.order_id] = (lost - one.kept, count + one.fill.qty)
+    return list(found.values())
+
+
+def _worse(name: str, recent: Sequence[_Seen], before: Sequence[_Seen], least: Callable[[float], float]) -> Drop | None:
+    """Where the average is larger than it was, by `least` of what it was and beyond chance; larger is worse."""
+    if len(recent) < FEWEST or len(before) < FEWEST_BEFORE:
+        return None
+    (now, whole), (was, whole_before) = _average(recent), _average(before)
+    spread = sum((amount - was * of) ** 2 for amount, of in before) / len(before)
+    error = math.sqrt(spread * (len(recent) / whole**2 + len(before) / whole_before**2))
+    if now - was < least(was) or now - was <= SIGMAS * error:
+        return None
+    return Drop(name=name, recent=now, before=was)
+
+
+def _average(seen: Sequence[_Seen]) -> tuple[float, int]:
+    whole = sum(of for _, of in seen)
+    return sum(amount for amount, _ in seen) / whole, whole

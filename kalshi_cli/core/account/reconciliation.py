@@ -1,0 +1,200 @@
+"""The difference between what we believe and what the exchange says, as messages that repair us.
+
+Start-up and recovery are one path: read the account, take the difference, apply it. Absence from a list proves nothing
+unless the list is complete and fresher than our last write by a margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
+from kalshi_cli.core.account.open_amends import is_amend_open
+from kalshi_cli.core.account.order_index import DUPLICATE_ID, OrderIndex, is_id_taken
+from kalshi_cli.core.model.effects import Alert, Effect, OrderChanged
+from kalshi_cli.core.model.messages import (
+    AccountSnapshot,
+    AmendEnded,
+    Filled,
+    Message,
+    OrderNeverArrived,
+    OrderRejected,
+    OrderRepaired,
+    OrderState,
+    Settled,
+)
+from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+
+NEVER_ARRIVED_MARGIN_MS = 45_000
+"""How much later than the order's making the exchange's own data must be before "not there" means "never was".
+
+Half a minute for a request that is delivered late; ten seconds, because the request may leave as late as the whole call
+may last; five, because the order's time is that of our clock, and with one that is further off nothing is traded.
+"""
+
+OLDER_MS = 10_000
+"""Made so much before one of ours, by the exchange's clock and by ours, an order under its id is another one."""
+
+
+def diff(orders: OrderIndex, is_booked: Callable[[Fill], bool], snapshot: AccountSnapshot) -> list[Message]:
+    """Messages that bring us to the snapshot; applying them twice changes nothing more.
+
+    Fills come first, so that an order which turns out to be over is over with its fills booked; the oldest before the
+    others, as they happened, because a late one makes the ledger count its market again.
+    """
+    missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill)]  # they come newest first
+    repairs: list[Message] = [Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)]
+    repairs += [
+        OrderRepaired(snapshot.ts, each.known, each.record)
+        for each in disputes(orders, snapshot)
+        if each.is_certain or _is_proven(each, snapshot)
+    ]
+    for order in snapshot.orders:
+        ours = orders.get(order.client_order_id)
+        if ours is not None and is_id_taken(ours) and order.created < ours.created - OLDER_MS:
+            repairs.append(OrderRejected(snapshot.ts, ours.client_order_id, DUPLICATE_ID))
+            order = msgspec.structs.replace(order, client_order_id="")  # so that it is not taken for ours
+        if _tells_of_amend(orders.by_order_id(order.order_id), snapshot):
+            repairs.append(AmendEnded(order.updated, order))
+        repairs.append(OrderState(order.updated, order))
+    repairs += [Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
+    seen = {(order.client_order_id, order.ticker, order.side) for order in snapshot.orders}
+    repairs += [
+        OrderRejected(snapshot.ts, order.client_order_id, DUPLICATE_ID)  # whatever had the id, it is not this one
+        if is_id_taken(order)
+        else OrderNeverArrived(snapshot.ts, order.client_order_id)
+        for order in orders.live()
+        if (order.client_order_id, order.ticker, order.side) not in seen and _cannot_be_there(order, snapshot)
+    ]
+    return repairs
+
+
+def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
+    """Not acknowledged, not in a fresh and complete read, and past the time at which it could still arrive and rest."""
+    if order.order_id or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
+        return False
+    return snapshot.as_of > provable_at(order)
+
+
+class Dispute(NamedTuple):
+    """An order of ours that the exchange's records contradict, and its record; None where there is none.
+
+    `is_certain`: the id that a reply gave it is that of another order. Otherwise the read may trail the reply.
+    """
+
+    known: Order
+    record: Order | None
+    is_certain: bool = False
+
+
+def disputes(orders: OrderIndex, snapshot: AccountSnapshot) -> Iterator[Dispute]:
+    """Orders of ours of which a reply said what the records of this read do not: another id, more filled, over.
+
+    The record is the one under the order's exchange id, if it has our client id too; else the one under our client id,
+    where nothing but the reply ever showed an order under that exchange id. An amend without an answer is no dispute.
+    """
+    by_id = {record.order_id: record for record in snapshot.orders}
+    by_name = {record.client_order_id: record for record in reversed(snapshot.orders) if record.client_order_id}
+    ours = {order.client_order_id: order for order in orders.looked_for()}
+    ours |= {name: known for name in by_name if (known := orders.get(name)) is not None}
+    for name, known in ours.items():
+        if known.is_foreign or not known.order_id or is_amend_open(known):
+            continue
+        record, named = by_id.get(known.order_id), by_name.get(name)
+        is_of_another = record is not None and record.client_order_id not in ("", name)
+        if record is not None and not is_of_another:
+            if orders.contradicts(record):
+                yield Dispute(known, record)
+        elif is_of_another or not orders.is_proven(known):
+            is_ours = named is not None and (named.ticker, named.side) == (known.ticker, known.side)
+            yield Dispute(known, named if is_ours else None, is_of_another)
+
+
+def _is_proven(dispute: Dispute, snapshot: AccountSnapshot) -> bool:
+    """Return whether the read is late enough to end the dispute.
+
+    That an acknowledged order is in no list is proof only once it cannot rest any more: a list can lack it.
+    """
+    known = dispute.known
+    is_late = snapshot.as_of > provable_at(known)
+    if dispute.record is not None:
+        return is_late
+    is_over = known.tif is not Tif.GTC or (known.expires is not None and snapshot.as_of > known.expires)
+    return is_late and is_over and known.order_id not in {fill.order_id for fill in snapshot.fills}
+
+
+def told(before: Order, after: Order, now: Ts) -> list[Effect]:
+    """Return what tells a person, and the state file, that something false was on file of an order."""
+    text = _difference(before, after)
+    alert = Alert(now, "warning", "ORDER_REPAIRED", after.client_order_id, f"{after.ticker}: {text}")
+    return [alert, OrderChanged(after, text)]
+
+
+def _difference(before: Order, after: Order) -> str:
+    pairs = (
+        ("its id", before.order_id or "none", after.order_id or "none"),
+        ("filled", show_qty(before.filled), show_qty(after.filled)),
+        ("left", show_qty(before.remaining), show_qty(after.remaining)),
+        ("price", show_price(before.price), show_price(after.price)),
+        ("status", before.status.value, after.status.value),
+    )
+    return ", ".join(f"{what} was {was}, is {now}" for what, was, now in pairs if was != now)
+
+
+def provable_at(order: Order) -> Ts:
+    """A complete read that is valid for longer than this tells what became of an order, or an amend, without an answer,
+    and what is true of one that was answered.
+
+    Until then it may still arrive, and after that an order may no longer rest: it has expired.
+    """
+    if is_amend_open(order) or order.order_id:
+        return Ts(order.updated + NEVER_ARRIVED_MARGIN_MS)
+    return Ts(max(order.created + NEVER_ARRIVED_MARGIN_MS, order.expires or 0))
+
+
+def _tells_of_amend(order: Order | None, snapshot: AccountSnapshot) -> bool:
+    """The read is so much later than the amend that it is either in there or never arrived."""
+    if order is None or not is_amend_open(order):
+        return False
+    return snapshot.as_of > provable_at(order)
+
+
+def drift(ours: Mapping[str, Qty], snapshot: AccountSnapshot) -> dict[str, tuple[Qty, Qty]]:
+    """Markets where the two positions differ: ours, theirs. Markets that settled are in neither."""
+    theirs = {position.ticker: position.position for position in snapshot.positions}
+    held = {ticker: qty for ticker, qty in ours.items() if qty}
+    return {
+        ticker: (held.get(ticker, Qty(0)), theirs.get(ticker, Qty(0)))
+        for ticker in sorted(held.keys() | theirs.keys())
+        if held.get(ticker, 0) != theirs.get(ticker, 0)
+    }
+
+
+class DriftWatch:
+    """Tells where our positions and the exchange's stay apart, once for each difference.
+
+    Reads trail the matching engine: a snapshot older than our newest fill says nothing. And a difference seen once can
+    be a fill on its way; the same one in two snapshots running is not.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[Qty, Qty]] = {}
+        self._told: dict[str, tuple[Qty, Qty]] = {}
+
+    def look(self, held: Mapping[str, Qty], snapshot: AccountSnapshot, *, booked_until: Ts) -> list[Effect]:
+        """`held` are our positions of the primary account, which is what a snapshot has."""
+        if booked_until > snapshot.as_of:
+            return []
+        found = drift(held, snapshot)
+        stays = {ticker: found[ticker] for ticker in found if self._seen.get(ticker) == found[ticker]}
+        alerts: list[Effect] = []
+        for ticker, (mine, theirs) in stays.items():
+            if self._told.get(ticker) != (mine, theirs):
+                text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
+                alerts.append(Alert(snapshot.ts, "critical", "DRIFT", ticker, text))
+        self._seen, self._told = found, stays
+        return alerts

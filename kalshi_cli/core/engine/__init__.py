@@ -1,0 +1,1 @@
+"""One step of trading: a message in, effects out."""

@@ -1,0 +1,205 @@
+"""Whether books can be believed: impossible ones, those that a second view contradicts, and orders left without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kalshi_cli.base.units import Price, Ts, show_price, show_qty
+from kalshi_cli.core.market.order_book import OrderBook, Quoted
+from kalshi_cli.core.model.effects import Alert, Effect, Resync
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.messages import BookCheck, Level
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+
+CROSSED_MS = 1_000
+"""How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
+May 2026); a book that is still crossed a second later is wrong."""
+
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1_000, 60_000
+"""After a snapshot was asked for: how long until the next, where the book is still wrong; doubled each time."""
+
+FORGET_MS = 60_000
+"""A book that was right for so long is a good one again: the next doubt is news."""
+
+
+ACCOUNT_AGE_MS = 10_000
+"""The oldest read of the account that still counts as recent. A loop reads it every eight seconds, at the next tick."""
+
+MOST_NAMED = 5
+"""Of markets without a book, so many are named."""
+
+MOST_LEVELS = 100
+"""Of each side so many levels are compared with a read, the best first."""
+
+
+class _Doubt:
+    """A book that was found wrong."""
+
+    __slots__ = ("again_at", "last", "pause_ms")
+
+    def __init__(self, now: Ts) -> None:
+        self.last = now
+        self.pause_ms = FIRST_PAUSE_MS
+        self.again_at = now + FIRST_PAUSE_MS
+
+
+class _Spot(NamedTuple):
+    """What of a book is compared: the best of a side, or, with a price, what stands there."""
+
+    side: Side
+    price: Price | None = None
+
+
+class _Pair(NamedTuple):
+    """One spot, as we have it and as the exchange's own read has it."""
+
+    ours: Quoted | None
+    theirs: Quoted | None
+
+
+class BookWatch:
+    """Distrusts books, asks for new ones at growing intervals, and says once what was wrong with both views of it."""
+
+    def __init__(self, state: State, limits: Limits) -> None:
+        self._state = state
+        self._limits = limits
+        self.crossed: dict[str, Ts] = {}
+        """Books that look crossed, and since when."""
+        self._doubts: dict[str, _Doubt] = {}
+        self.differing: dict[str, dict[_Spot, _Pair]] = {}
+        """Where the last read said otherwise, and nothing has moved since."""
+        self._blind: dict[str, Ts] = {}
+
+    def odd(self, book: OrderBook) -> list[Effect]:
+        """What follows from a book that changed and is unusable or crossed now."""
+        if not book.is_usable:
+            return self._distrust(book, "BOOK_IMPOSSIBLE", book.unusable_reason)
+        if book.ts - self.crossed.setdefault(book.ticker, book.ts) <= CROSSED_MS:
+            return []
+        return self._cross(book)
+
+    def _cross(self, book: OrderBook) -> list[Effect]:
+        views = f"our bid {_shown(book.bid)} reaches our ask {_shown(book.ask)}"
+        book.invalidate("crossed")
+        return self._distrust(book, "BOOK_IMPOSSIBLE", views)
+
+    def check(self, message: BookCheck) -> list[Effect]:
+        """Compare with a read beside the stream. Contradicted is what differs in two reads running while ours stands
+        still: one that moves differs because it is newer, or older, by the time that the read took."""
+        book = self._state.books.get(message.ticker)
+        before = self.differing.pop(message.ticker, {})
+        if book is None or not book.is_usable:
+            return []
+        pairs = _pairs(BID, book, message.bids) | _pairs(ASK, book, message.asks)
+        differing = {spot: pair for spot, pair in pairs.items() if pair.ours != pair.theirs}
+        wrong = {spot: pair for spot, pair in differing.items() if spot in before and before[spot].ours == pair.ours}
+        if not wrong:
+            if differing:
+                self.differing[message.ticker] = differing
+            return []
+        told: dict[Side, str] = {}  # of each side the first, which is its best where that differs
+        for (side, _), (ours, theirs) in wrong.items():
+            told.setdefault(side, f"{side.value} {_shown(ours)} on the stream, {_shown(theirs)} by a read")
+        book.invalidate("the exchange says otherwise when asked")
+        return self._distrust(book, "BOOK_DISPUTED", "; ".join(told.values()))
+
+    def moved(self, ticker: str, side: Side, price: Price) -> None:
+        """A level that moved after a read differed from it was ahead of that read, or behind."""
+        spots = self.differing.get(ticker)
+        if spots:
+            spots.pop(_Spot(side, price), None)
+
+    def _distrust(self, book: OrderBook, code: str, views: str) -> list[Effect]:
+        now, doubt = self._state.now, self._doubts.get(book.ticker)
+        self.crossed.pop(book.ticker, None)
+        if doubt is not None and now - doubt.last <= FORGET_MS:
+            doubt.last = now
+            return []  # asked for again in time; told already
+        self._doubts[book.ticker] = _Doubt(now)
+        quote = self._state.quotes.get(book.ticker)
+        if quote is not None and code == "BOOK_IMPOSSIBLE":
+            views += f"; the ticker channel last said {show_price(quote.bid)} and {show_price(quote.ask)}"
+        return [Resync(book.ticker, book.unusable_reason), Alert(now, "warning", code, book.ticker, views)]
+
+    def tick(self) -> list[Effect]:
+        """Ask again for books that are still wrong; and one that is crossed may not wait for its next change."""
+        now, effects = self._state.now, list[Effect]()
+        for ticker, since in list(self.crossed.items()):
+            if now - since > CROSSED_MS:
+                del self.crossed[ticker]
+                book = self._state.books[ticker]
+                effects += self._cross(book) if book.is_crossed else []
+        for ticker, doubt in list(self._doubts.items()):
+            book = self._state.books[ticker]
+            if now - doubt.last > max(FORGET_MS, 2 * doubt.pause_ms):
+                del self._doubts[ticker]
+            elif not book.is_usable and not doubt.again_at - doubt.pause_ms <= now < doubt.again_at:
+                doubt.pause_ms = min(2 * doubt.pause_ms, LONGEST_PAUSE_MS)
+                doubt.last, doubt.again_at = now, now + doubt.pause_ms
+                effects.append(Resync(ticker, book.unusable_reason))
+        return effects
+
+    def unwatched(self) -> list[tuple[Order, str]]:
+        """Orders of strategies that must not rest: nobody can see the book of their market, or it closes."""
+        state, limit = self._state, self._limits.max_book_age_ms
+        blind, found = dict[str, Ts](), list[tuple[Order, str]]()
+        for order in state.orders.live():
+            ticker, market = order.ticker, state.markets.get(order.ticker)
+            if not order.strategy:
+                continue
+            if market is not None and state.now >= market.close_time - self._limits.close_margin_ms:
+                found.append((order, "the market closes"))
+            age = state.book_age_ms(ticker)
+            if limit is None or (age is not None and age <= limit):
+                continue
+            blind[ticker] = min(state.now, self._blind.get(ticker, state.now))
+            if age is not None or state.now - blind[ticker] > limit:
+                found.append((order, "no book that can be believed"))
+        self._blind = blind
+        return found
+
+
+def without_book(state: State) -> str:
+    """Open markets whose book cannot be believed, and why; empty where every one can."""
+    found = [
+        f"{ticker}: {book.unusable_reason}"
+        for ticker, book in state.books.items()
+        if not book.is_usable and (market := state.markets.get(ticker)) and market.status is MarketStatus.ACTIVE
+    ]
+    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return "; ".join(found[:MOST_NAMED]) + more
+
+
+def is_in_sight(state: State, now: Ts, max_book_age_ms: int | None) -> bool:
+    """Return whether the account was read lately and one book of the open markets, if there are any, is new enough."""
+    is_read = state.account_read is not None and abs(now - state.account_read) <= ACCOUNT_AGE_MS
+    ages = [
+        state.book_age_ms(ticker)
+        for ticker in state.books
+        if (market := state.markets.get(ticker)) and market.status is MarketStatus.ACTIVE
+    ]
+    is_fed = any(age is not None and (max_book_age_ms is None or age <= max_book_age_ms) for age in ages)
+    return is_read and state.blind_since is None and (is_fed or not ages)
+
+
+def _pairs(side: Side, book: OrderBook, read: Sequence[Level]) -> dict[_Spot, _Pair]:
+    """The best of a side, and each level down to where the shallower of both views ends."""
+    views = [Quoted(*level) for level in book.levels(side, MOST_LEVELS)]
+    reads = [Quoted(*level) for level in sorted(read, reverse=side is BID)[:MOST_LEVELS]]
+    pairs = {_Spot(side): _Pair(views[0] if views else None, reads[0] if reads else None)}
+    if views and reads:
+        ours, theirs = {at.price: at for at in views}, {at.price: at for at in reads}
+        pick = max if side is BID else min
+        last = pick(views[-1].price, reads[-1].price)
+        for price in sorted(ours.keys() | theirs.keys(), reverse=side is BID):
+            if pick(price, last) == price:
+                pairs[_Spot(side, price)] = _Pair(ours.get(price), theirs.get(price))
+    return pairs
+
+
+def _shown(quoted: Quoted | None) -> str:
+    return "nothing" if quoted is None else f"{show_qty(quoted.qty)} at {show_price(quoted.price)}"

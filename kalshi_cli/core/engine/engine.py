@@ -1,0 +1,481 @@
+"""What follows from what happened: `step(message) -> effects`. Pure; the shell performs the effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.core.account import reconciliation
+from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
+from kalshi_cli.core.engine.book_validity import BookWatch
+from kalshi_cli.core.engine.market_updates import MarketNews
+from kalshi_cli.core.engine.order_group_watch import GroupWatch
+from kalshi_cli.core.engine.strategy_runner import Asked, Hooks, Strategy
+from kalshi_cli.core.engine.tally import Tally
+from kalshi_cli.core.model import messages
+from kalshi_cli.core.model.effects import (
+    Alert,
+    AmendOrder,
+    CancelOrder,
+    CloseOrder,
+    Denied,
+    Effect,
+    FillBooked,
+    OrderChanged,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+)
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Amend, Cancel, Close, Intent, Place
+from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.risk import review
+from kalshi_cli.core.risk.exits import OTHERS_CLOSE, Exits
+from kalshi_cli.core.risk.guards import Guards
+from kalshi_cli.core.state import exchange_state
+from kalshi_cli.core.state.back_off import back_off_of
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.order_rate import Sent
+from kalshi_cli.core.state.state import MINUTE_MS, State
+
+MAX_UNOWNED = 1_000
+"""Orders that nobody knows yet and that traded: their fills are credited once the order turns out to be ours."""
+
+CANCEL_AGAIN_MS = 2_000
+"""An unanswered cancel is asked for again after this long."""
+
+
+class Engine:
+    """One account's brain. Every order passes `risk.review`; every change of an order, fill or halt is an effect."""
+
+    def __init__(
+        self,
+        state: State,
+        limits: Limits,
+        strategies: Sequence[Strategy],
+        *,
+        new_id: Callable[[], str],
+        order_expiry_s: float | None,
+        on_file: Callable[[str], Order | None] = lambda _any_id: None,
+    ) -> None:
+        """`on_file` finds an order, by either id, that another program of this machine placed, or that was forgotten
+        here since."""
+        self.state = state
+        self.limits = limits
+        self.tally = Tally()
+        self.is_starting = False
+        """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
+        self.is_stopping = False
+        self.disputed: tuple[Order, ...] = ()
+        """Orders of which the last read of the account said other things than a reply, and was not yet proof."""
+        self._hooks = Hooks(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
+        state.strategies = self._hooks.names
+        self._new_id = new_id
+        self._order_expiry_s = order_expiry_s
+        self._on_file = on_file
+        self._cancelling: dict[str, Ts] = {}
+        self._repaired = state.orders.repaired
+        self._book_watch = BookWatch(state, limits)
+        self._is_account_unread = False
+        self._drift = reconciliation.DriftWatch()
+        self._group_watch = GroupWatch(state)
+        self._guards = Guards(state, limits, self._tighten, self._known)
+        self._exits = Exits(state, limits, self._hooks.names, self.place, self._cancel, self._hooks.hedged)
+        self._untold_fills: list[tuple[str, Fill]] | None = None
+        self._unowned: dict[str, list[Fill]] = {}
+        self._reactions: dict[type[messages.Message], Callable[[Any], list[Effect]]] = {
+            **MarketNews(state, self._book_watch, self._hooks, self._guards, self._look_at_exits).reactions,
+            messages.BookCheck: self._book_watch.check,
+            messages.Tick: self._on_tick,
+            messages.OrderAccepted: self._on_order,
+            messages.OrderRejected: self._on_order,
+            messages.OrderUnknown: self._on_order,
+            messages.OrderNeverArrived: self._on_order,
+            messages.OrderRepaired: self._on_repaired,
+            messages.OrderState: self._on_order,
+            messages.OrderCanceled: self._on_order,
+            messages.CancelFailed: self._on_order,
+            messages.AmendEnded: self._on_order,
+            messages.OrdersBeside: self._on_orders_beside,
+            messages.Filled: self._on_filled,
+            messages.Settled: self._on_settled,
+            messages.GroupChange: self._group_watch.heard,
+            messages.AccountSnapshot: self._on_account,
+            messages.AccountUnread: self._on_account_unread,
+            **exchange_state.reactions(state, self._cancelling.clear),
+            messages.ReadFailed: self._guards.unread,
+            messages.Command: self._on_command,
+        }
+
+    @property
+    def cash(self) -> Money | None:
+        """As `State.cash`."""
+        return self.state.cash
+
+    @property
+    def day_net(self) -> Money:
+        """What the trading day has brought so far, what is open included, as the loss limit counts it."""
+        return self._guards.day_net()
+
+    @property
+    def gained(self) -> Money | None:
+        """What the account gained since its first fill, as a drawdown is counted; None while something has no price."""
+        return self._guards.gained()
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """By name, in the order in which they are asked."""
+        return tuple(self._hooks.names)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Strategies that raised and were taken out, and why."""
+        return tuple(f"{name}: {why}" for name, why in sorted(self._hooks.failed.items()))
+
+    @property
+    def waiting(self) -> str:
+        """Which strategies lack what to decide by, in their words."""
+        return self._hooks.waiting
+
+    @property
+    def asked(self) -> Asked | None:
+        """The strategy whose code is running at this moment, if any; another thread may look."""
+        return self._hooks.asked
+
+    def _may_ask(self) -> bool:
+        """Whether strategies are asked at all."""
+        return not (
+            self.is_starting or self.is_stopping or self._is_account_unread or self.state.trading is TradingState.HALTED
+        )
+
+    def step(self, message: messages.Message) -> list[Effect]:
+        """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
+        except that a Tick sets it: a wild timestamp from outside must not freeze the clock."""
+        if message.ts > self.state.now or type(message) is messages.Tick:
+            self.state.now = message.ts
+        react = self._reactions.get(type(message))
+        effects = react(message) if react is not None else []
+        if self._repaired:
+            for before, after in self._repaired:
+                self._cancelling.pop(before.order_id, None)
+                effects = effects + reconciliation.told(before, after, self.state.now)
+            self._repaired.clear()
+        return effects
+
+    def recall(self, orders: Iterable[Order], entries: Iterable[Fill | Settlement]) -> None:
+        """Take back what the state file remembers, before the first message. Nothing follows from it.
+
+        Own orders first: one of them may have been met on the stream, and kept as foreign, before its reply was.
+        """
+        known = sorted(orders, key=lambda order: (order.is_foreign, order.created))
+        named = {name: order for order in reversed(known) for name in (order.client_order_id, order.order_id) if name}
+        """Also those of so many that the oldest are forgotten again at once: what they traded may still be held."""
+        for order in known:
+            if order.is_foreign:
+                self.state.orders.adopt(order)
+                continue
+            self.state.orders.add(order)
+            if order.created > self.state.now - MINUTE_MS:
+                self.state.count_sent(Sent.of(order))  # a restart resets no order rate
+        for entry in entries:
+            if isinstance(entry, Settlement):
+                self._settle(entry)
+            elif self._book(entry):
+                self.state.orders.apply(messages.Filled(entry.ts, entry))
+                owner = self._owner(entry) or named.get(entry.client_order_id) or named.get(entry.order_id)
+                if owner is None:
+                    self._keep_unowned(entry)  # its order may be one of ours whose reply never came
+                elif owner.strategy:
+                    self.state.book_own(owner.strategy, entry)
+        self._guards.recalled()
+
+    def _on_tick(self, _message: messages.Tick) -> list[Effect]:
+        effects = self._guards.tick() + self._withdraw()
+        for order, reason in self._book_watch.unwatched():
+            effects += self._cancel(order, reason)
+        effects += self._book_watch.tick() + self._look_at_exits()
+        return effects + self._hooks.on_tick()
+
+    def _look_at_exits(self, ticker: str = "") -> list[Effect]:
+        """While strategies may be asked, and before they are: also those of one that failed."""
+        return self._exits.look(ticker) if self._may_ask() else []
+
+    # -- intents -----------------------------------------------------------------------------------------------------
+
+    def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
+        if isinstance(intent, Cancel):
+            order = self.state.orders.get(intent.client_order_id)
+            return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
+        if isinstance(intent, Amend):
+            before = self.state.orders.by_order_id(intent.order_id)
+            if before is None or before.strategy != strategy or not self._exits.is_in_a_way(before, intent):
+                return [self.amend(intent, strategy)]
+            return [self._denied(strategy, before.ticker, OTHERS_CLOSE)]
+        if not isinstance(intent, Place):
+            raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
+        needs = intent.needs if isinstance(intent.needs, tuple) else ()
+        belong = (intent, *(each for each in needs if isinstance(each, Place)))  # what else it needs says the review
+        asked = (self._exits.objection(strategy, each) for each in belong)
+        objection = next((each for each in asked if each is not None), None)
+        if objection is None:
+            verdict = self.place(intent, strategy)
+            is_met = isinstance(verdict, Denied) and verdict.code == "SELF_CROSS" and intent.reduce_only
+            return [verdict, *(self._exits.make_way(strategy, intent) if is_met else ())]
+        return [self._denied(strategy, intent.ticker, objection)]
+
+    def _denied(self, strategy: str, ticker: str, objection: tuple[str, str]) -> Denied:
+        denied = Denied(self.state.now, strategy, ticker, *objection)
+        self._count(denied)
+        return denied
+
+    def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | Denied:
+        """Review an intent and, if it passes, count its order as live from now on. A person's order has no strategy."""
+        verdict = review.review(
+            self.state,
+            self.limits,
+            intent,
+            client_order_id=client_order_id or self._new_id(),
+            strategy=strategy,
+            expiry_s=self._order_expiry_s if strategy else None,
+        )
+        self._count(verdict)
+        if not isinstance(verdict, Denied):
+            self.state.orders.add(verdict.order)
+        return verdict
+
+    def take_back(self, order: Order) -> None:
+        """An order that passed its review and has not left: it counts no more, and may be placed again later."""
+        self.state.take_back(order)
+
+    def close(self, intent: Close) -> CloseOrder | Denied:
+        """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""
+        verdict = review.review_close(self.state, self.limits, intent, client_order_id=self._new_id())
+        self._count(verdict)
+        if not isinstance(verdict, Denied):
+            self.state.orders.add(verdict.order)
+        return verdict
+
+    def amend(self, intent: Amend, strategy: str = "") -> AmendOrder | Denied:
+        """Review an amend and, if it passes, count the order as the worse of both from now on. A person's amend has no
+        strategy."""
+        is_going = intent.order_id in self._cancelling
+        verdict = review.review_amend(self.state, self.limits, intent, strategy=strategy, is_going=is_going)
+        self._count(verdict)
+        if not isinstance(verdict, Denied):
+            self.state.orders.doubt(verdict.doubtful, verdict.wanted)
+        return verdict
+
+    def _count(self, verdict: SubmitOrder | CloseOrder | AmendOrder | Denied) -> None:
+        self.tally.intents += 1
+        if isinstance(verdict, Denied):
+            self.tally.count_denied(verdict.code)
+        else:
+            self.tally.orders += 1
+            sent = review.counted(self.state, verdict)
+            self.state.count_sent(sent)
+            if sent.strategy and self.state.back_off is not None:
+                self.state.back_off.sent(self.state.now)
+
+    def _cancel(self, order: Order, reason: str) -> list[Effect]:
+        """An order without an id yet cannot be cancelled: reconciliation finds it first, or it expires."""
+        asked = self._cancelling.get(order.order_id)
+        if not order.status.is_live or not order.order_id:
+            return []
+        if asked is not None and -exchange_state.CLOSED_AGAIN_MS <= self.state.now - asked < CANCEL_AGAIN_MS:
+            return []
+        self._cancelling[order.order_id] = self.state.now
+        return [CancelOrder(order, reason)]
+
+    def _withdraw(self) -> list[Effect]:
+        """Cancel what must not rest: all orders of strategies when halted or stopping, those that may add risk when
+        reducing, also of strategies that are no longer run; and what failed strategies left.
+
+        Asked again on every tick, because a cancel can fail, and an order can turn out to exist later.
+        """
+        trading, failed = self.state.trading, self._hooks.failed
+        doomed: list[tuple[Order, str]] = []
+        if self.is_stopping or trading is TradingState.HALTED:
+            doomed = [(order, "stopping") for order in self.state.orders.live() if order.strategy]
+        elif failed:
+            doomed = [(order, "strategy failed") for order in self.state.orders.live() if order.strategy in failed]
+        if trading is TradingState.REDUCING:
+            doomed += [(order, "reducing") for order in review.adding(self.state)]
+        return [effect for order, reason in doomed for effect in self._cancel(order, reason)]
+
+    def _tighten(self, trading: TradingState, code: str, subject: str, text: str) -> list[Effect]:
+        """A guard stops trading, or all of it that adds risk. Never loosens. Told in a halt too: it may be a pause."""
+        if self.state.trading is not TradingState.HALTED:
+            self.state.trading = trading
+        alert = Alert(self.state.now, "critical", code, subject, text)
+        return [StateChanged(self.state.now, self.state.trading, code, text), alert, *self._withdraw()]
+
+    # -- orders, fills, settlements -------------------------------------------------------------------------------
+
+    def _on_order(self, message: messages.Message) -> list[Effect]:
+        if isinstance(message, messages.OrderState):
+            message = self._group_watch.with_cause(message)
+        before = self._known(*ids_of(message))
+        order = self.state.orders.apply(message)
+        if isinstance(message, messages.CancelFailed):
+            self._cancelling.pop(message.order_id, None)
+            if exchange_state.is_closed(message.code):
+                self._cancelling[message.order_id] = Ts(self.state.now + exchange_state.CLOSED_AGAIN_MS)
+        guarded = self._guards.order(message, before, order)
+        if order is None or self._guards.is_undecided(order):
+            return guarded
+        if not order.status.is_live:
+            self._cancelling.pop(order.order_id, None)
+        if isinstance(message, messages.OrderRejected):
+            self.tally.rejected += 1
+            guarded += self._group_watch.refused(order, message)
+        if isinstance(message, messages.AmendEnded) and message.code:
+            self.tally.rejected += 1
+        effects = [*guarded, OrderChanged(order)]  # what is on file already makes no guard speak again after a crash
+        if isinstance(message, messages.OrderUnknown):
+            text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
+            effects.append(Alert(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
+        return effects + self._credit_unowned(order)
+
+    def _on_repaired(self, message: messages.OrderRepaired) -> list[Effect]:
+        """A reply was false: tell what of it, and go on with what is true."""
+        before, order = message.known, self.state.orders.apply(message)
+        if order is None:
+            return []
+        self._cancelling.pop(before.order_id, None)
+        effects = [*self._guards.order(message, before, order), *reconciliation.told(before, order, self.state.now)]
+        return effects + self._credit_unowned(order)
+
+    def _credit_unowned(self, order: Order) -> list[Effect]:
+        """Book the fills of an order with its strategy, once it is known whose it is."""
+        fills = self._unowned.pop(order.order_id, ()) if order.order_id else ()
+        return [effect for fill in fills for effect in self._credit(order, fill)]
+
+    def _on_filled(self, message: messages.Filled) -> list[Effect]:
+        fill = message.fill
+        before = self.state.ledger.position(fill.ticker, fill.subaccount)
+        if not self._book(fill):
+            return []
+        after = self.state.ledger.position(fill.ticker, fill.subaccount)
+        is_closing = before.qty * fill.side.sign < 0
+        self.tally.count_fill(fill, Money(after.realized - before.realized) if is_closing else None)
+        known = self._known(fill.order_id, fill.client_order_id)
+        changed = self.state.orders.apply(message)
+        effects: list[Effect] = [FillBooked(fill, changed)]
+        if changed is not None:  # the guards first, as in `_on_order`
+            effects = [*self._guards.order(message, known, changed), *effects, OrderChanged(changed)]
+        effects += self._count_day(fill)
+        order = self._owner(fill)
+        if order is None:
+            self._guards.unowned(fill)
+            self._keep_unowned(fill)
+            return effects
+        return effects + self._credit(order, fill)
+
+    def _keep_unowned(self, fill: Fill) -> None:
+        """Until it turns out whose order that was."""
+        self._unowned.setdefault(fill.order_id, []).append(fill)
+        if len(self._unowned) > MAX_UNOWNED:
+            del self._unowned[next(iter(self._unowned))]
+
+    def _credit(self, order: Order, fill: Fill) -> list[Effect]:
+        """Book a fill with the strategy whose order it was, and tell it; at once, or when a whole read is booked."""
+        effects = self._guards.owned(fill, order)
+        if not order.strategy or not self.state.book_own(order.strategy, fill):
+            return effects
+        if self._untold_fills is not None:
+            self._untold_fills.append((order.strategy, fill))
+            return effects
+        return effects + self._hooks.on_fill(order.strategy, fill)
+
+    def _count_day(self, entry: Fill | Settlement) -> list[Effect]:
+        """Before anybody may act on it. What a read of the account brings is counted once all of it is booked."""
+        self._guards.booked(entry)
+        return self._guards.loss() if self._untold_fills is None else []
+
+    def _on_settled(self, message: messages.Settled) -> list[Effect]:
+        settlement = message.settlement
+        held = [position for position in self.state.ledger.holdings(settlement.ticker) if position.qty]
+        holds = self._settle(settlement)
+        if holds is None:
+            return []
+        for before in held:
+            after = self.state.ledger.position(settlement.ticker, before.subaccount)
+            self.tally.count_close(Money(after.realized - before.realized))
+        return [SettlementBooked(holds), *self._count_day(holds)]
+
+    def _book(self, fill: Fill) -> bool:
+        return self._is_news(self.state.ledger.book(fill), fill.ts)
+
+    def _settle(self, settlement: Settlement) -> Settlement | None:
+        for ledger in self.state.by_strategy.values():
+            ledger.settle(settlement)
+        holds = self.state.ledger.settle(settlement)
+        self._is_news(holds is not None, settlement.ts)
+        return holds
+
+    def _is_news(self, is_booked: bool, ts: Ts) -> bool:
+        """What was booked before moves nothing: it may be dated anew each time that it is read."""
+        if is_booked:
+            self.state.last_entry = max(self.state.last_entry, ts)
+        return is_booked
+
+    def _known(self, order_id: str, client_order_id: str) -> Order | None:
+        """The order that these ids name; one that was placed beside us joins with what the state file has of it."""
+        orders = self.state.orders
+        known = orders.known_as(order_id, client_order_id)
+        filed = self._on_file(client_order_id or order_id) if known is None else None
+        if filed is None or filed.is_foreign or filed.code == DUPLICATE_ID:
+            return known
+        if orders.get(filed.client_order_id) or orders.by_order_id(filed.order_id):
+            return known
+        joined = orders.add(filed)
+        return joined if filed.order_id in ("", order_id) or not order_id else None  # else it is a second one
+
+    def _on_orders_beside(self, message: messages.OrdersBeside) -> list[Effect]:
+        """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
+        for order in message.orders:
+            if self.state.orders.learn(order):
+                self.state.count_sent(Sent.of(order))
+        return []
+
+    def _owner(self, fill: Fill) -> Order | None:
+        return self.state.orders.get(fill.client_order_id) or self.state.orders.by_order_id(fill.order_id)
+
+    # -- the account, and people ----------------------------------------------------------------------------------
+
+    def _on_account(self, message: messages.AccountSnapshot) -> list[Effect]:
+        self._is_account_unread = False
+        self.state.account_read = message.ts
+        self._guards.read()
+        untold: list[tuple[str, Fill]] = []
+        self._untold_fills = untold
+        repairs = reconciliation.diff(self.state.orders, self.state.ledger.is_booked, message)
+        effects = [effect for repair in repairs for effect in self.step(repair)]
+        self._untold_fills = None
+        found = reconciliation.disputes(self.state.orders, message)
+        self.disputed = tuple(each.known for each in found if message.as_of >= each.known.updated)
+        self.state.cash_besides = Money(message.balance.cash - self.state.ledger.cash)
+        held = {p.ticker: p.qty for p in self.state.ledger.positions.values() if p.subaccount == self.state.home}
+        effects += self._drift.look(held, message, booked_until=self.state.last_entry) + self._guards.loss()
+        for strategy, fill in untold:
+            effects += self._hooks.on_fill(strategy, fill)
+        return effects
+
+    def _on_account_unread(self, _message: messages.AccountUnread) -> list[Effect]:
+        """Nobody decides until the account was read again."""
+        self._is_account_unread = True
+        return []
+
+    def _on_command(self, message: messages.Command) -> list[Effect]:
+        if message.state is None:
+            self.is_stopping = True
+            return self._withdraw()
+        if message.state is self.state.trading:
+            return []
+        self.state.trading = message.state
+        self.state.back_off = self.state.back_off or back_off_of(message.source, self.state.now)
+        changed = StateChanged(message.ts, message.state, message.source, message.reason)
+        resumed = self._guards.resumed() if message.state is TradingState.ACTIVE else []
+        return [changed, *resumed, *self._withdraw()]

@@ -1,0 +1,146 @@
+"""What the markets say: it becomes state, and strategies look at a book that changed if it can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kalshi_cli.core.engine.book_validity import BookWatch
+from kalshi_cli.core.engine.strategy_runner import Hooks
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.effects import Alert, Effect
+from kalshi_cli.core.model.messages import (
+    BookDelta,
+    BookSnapshot,
+    FairValue,
+    FeedGap,
+    FeedState,
+    MarketChange,
+    MarketLocks,
+    Message,
+    NewsSignal,
+    PublicTrade,
+    Quote,
+    ReferencePrice,
+    SpotLost,
+    SpotPrice,
+    Valued,
+)
+from kalshi_cli.core.risk.guards import Guards
+from kalshi_cli.core.state.state import State
+
+
+class MarketNews:
+    """Everything that is not about orders of ours or the account. `reactions` is how each message is answered."""
+
+    def __init__(
+        self,
+        state: State,
+        book_watch: BookWatch,
+        hooks: Hooks,
+        guards: Guards,
+        look_at_exits: Callable[[str], list[Effect]],
+    ) -> None:
+        self._state = state
+        self._look_at_exits = look_at_exits
+        self._book_watch = book_watch
+        self._hooks = hooks
+        self._guards = guards
+        self.reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
+            BookDelta: self._on_delta,
+            BookSnapshot: self._on_snapshot,
+            Quote: self._on_quote,
+            PublicTrade: self._hooks.on_trade,
+            ReferencePrice: self._on_reference,
+            SpotPrice: self._on_spot,
+            SpotLost: self._on_spot_lost,
+            FairValue: self._on_fair,
+            NewsSignal: self._hooks.on_signal,
+            FeedGap: self._on_gap,
+            FeedState: self._on_feed_state,
+            MarketChange: self._on_market,
+            Valued: self._on_valued,
+            MarketLocks: self._on_locks,
+        }
+
+    def _on_delta(self, message: BookDelta) -> list[Effect]:
+        state = self._state
+        state.feed_ts = message.ts
+        book = state.books.get(message.ticker)
+        if book is None or not book.is_usable:
+            return []
+        book.apply(message.side, message.price, message.delta, message.ts)
+        if self._book_watch.differing:
+            self._book_watch.moved(message.ticker, message.side, message.price)
+        return [] if message.has_more else self._decide(book)
+
+    def _on_snapshot(self, message: BookSnapshot) -> list[Effect]:
+        self._state.feed_ts = message.ts
+        book = self._state.books.get(message.ticker)
+        if book is None:
+            return []
+        book.load(message.bids, message.asks, message.ts)
+        self._book_watch.crossed.pop(message.ticker, None)
+        return self._decide(book)
+
+    def _decide(self, book: OrderBook) -> list[Effect]:
+        """Let the strategies look at a book that changed, if it can be believed."""
+        if not book.is_usable or book.is_crossed:
+            return self._book_watch.odd(book)
+        if self._book_watch.crossed:
+            self._book_watch.crossed.pop(book.ticker, None)
+        return self._look_at_exits(book.ticker) + self._hooks.on_book(book.ticker)
+
+    def _on_quote(self, message: Quote) -> list[Effect]:
+        if message.ticker in self._state.books:
+            self._state.quotes[message.ticker] = message
+        return []
+
+    def _on_reference(self, message: ReferencePrice) -> list[Effect]:
+        self._state.indexes[message.index] = message
+        return []
+
+    def _on_spot(self, message: SpotPrice) -> list[Effect]:
+        self._state.spots[message.symbol] = message
+        return self._hooks.on_spot(message)
+
+    def _on_spot_lost(self, message: SpotLost) -> list[Effect]:
+        self._state.spots.pop(message.symbol, None)
+        return []
+
+    def _on_fair(self, message: FairValue) -> list[Effect]:
+        self._state.fairs[message.ticker] = message
+        return self._hooks.on_fair(message)
+
+    def _on_gap(self, message: FeedGap) -> list[Effect]:
+        for ticker in message.tickers or tuple(self._state.books):
+            if ticker in self._state.books:
+                self._state.books[ticker].invalidate(message.reason)
+        return []
+
+    def _on_feed_state(self, message: FeedState) -> list[Effect]:
+        self._state.is_feed_live = message.is_live
+        if message.is_live:
+            self._state.feed_ts = message.ts
+            return []
+        return [Alert(message.ts, "warning", "FEED_DOWN", "stream", message.reason)]
+
+    def _on_market(self, message: MarketChange) -> list[Effect]:
+        market = message.market
+        self._state.markets[market.ticker] = market
+        if message.fees is not None:
+            self._state.fees[market.ticker] = message.fees
+        if message.family is not None:
+            self._state.families[market.event_ticker] = message.family
+        self._state.exposures.look_again((market.ticker,))
+        self._state.books.setdefault(market.ticker, OrderBook(market.ticker))
+        return self._guards.loss()
+
+    def _on_locks(self, message: MarketLocks) -> list[Effect]:
+        self._state.locks = dict(message.until)
+        return []
+
+    def _on_valued(self, message: Valued) -> list[Effect]:
+        self._state.valued.update({market.ticker: market for market in message.markets})
+        self._state.exposures.look_again(market.ticker for market in message.markets)
+        return self._guards.loss()

@@ -1,0 +1,50 @@
+"""Counts of one run: what was wanted, refused, sent, traded, won."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Qty
+from kalshi_cli.core.model.orders import Fill
+
+
+class Tally(msgspec.Struct):
+    """Counters that only grow. A closing trade is won if it made money after its own fee."""
+
+    intents: int = 0
+    orders: int = 0
+    rejected: int = 0
+    fills: int = 0
+    maker_fills: int = 0
+    taker_fills: int = 0
+    contracts: Qty = Qty(0)
+    won: int = 0
+    lost: int = 0
+    denied: dict[str, int] = {}
+
+    def count_fill(self, fill: Fill, realized: Money | None) -> None:
+        """`realized` is what the fill realized by closing something, before its fee; None where it closed nothing."""
+        self.fills += 1
+        self.contracts = Qty(self.contracts + fill.qty)
+        if fill.is_taker:
+            self.taker_fills += 1
+        else:
+            self.maker_fills += 1
+        if realized is not None:
+            self.count_close(Money(realized - fill.fee))
+
+    def count_close(self, profit: Money) -> None:
+        """A position, or part of one, was closed or settled."""
+        if profit > 0:
+            self.won += 1
+        else:
+            self.lost += 1
+
+    def count_denied(self, code: str) -> None:
+        self.denied[code] = self.denied.get(code, 0) + 1
+
+    @property
+    def win_rate(self) -> float | None:
+        """Share of closing trades that made money; None before the first."""
+        closed = self.won + self.lost
+        return self.won / closed if closed else None

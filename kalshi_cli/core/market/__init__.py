@@ -1,0 +1,1 @@
+"""Order books, fees, and scans across markets."""

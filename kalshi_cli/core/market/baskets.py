@@ -1,0 +1,300 @@
+"""Baskets: markets of one event that, bought together, pay at least a known amount whatever happens.
+
+All on the YES scale: a leg on the side BID buys YES at the asks; one on ASK buys NO, at one dollar less the bids.
+
+    pair     YES and NO of one market pay $1: worth it where the bid is above the ask, a crossed book. The exchange
+             matches those itself, so nobody meets one except between two deltas, and no strategy is shown that.
+    no       NO of n markets of which at most one settles YES pays n - 1 dollars: where the n bids are above $1.
+    yes      YES of markets of which one must settle YES pays $1: where the asks are below $1. The exchange never says
+             that one must; the operator has to (`Kin.exhaustive`).
+    ladder   "above 10" and "above 20" of one quantity: YES of the first and NO of the second pay $1, in between $2:
+             where the bid of the second is above the ask of the first.
+
+Whole contracts of one dollar are assumed to settle at YES or NO. A market that settles at a value in between keeps
+these bounds only where the values of an event do what its outcomes do (add up to $1 at most, fall along a ladder).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import FeeSchedule, Market
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+
+A_CENT = Money(10_000)
+"""Reckoned for each leg on top of its fee: what an order that fills in up to fifty parts may be charged more than one
+that fills at once (see `core/market/fees.py`)."""
+
+NOTHING = Price(0)
+
+_STRIKE = re.compile(r"T?(N?)(\d+(?:\.\d+)?)", re.ASCII)
+_HALF = 0.5
+"""How far the strike in a ticker may be from the market's own: "20 or more" has the floor 19.5."""
+
+
+class Kin(msgspec.Struct, frozen=True):
+    """What is known of an event. `exhaustive`: how many markets it has, where one of them is sure to settle YES."""
+
+    is_exclusive: bool = False
+    exhaustive: int = 0
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """One market as it can be traded now: levels of its book, best first."""
+
+    market: Market
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    fees: FeeSchedule = FeeSchedule()
+
+
+def offer(market: Market, book: OrderBook, fees: FeeSchedule, depth: int | None = None) -> Offer:
+    """A book as an offer, `depth` levels of each side; nothing of one that cannot be believed."""
+    if depth == 1:
+        bid, ask = book.bid, book.ask
+        return Offer(market, (bid,) if bid else (), (ask,) if ask else (), fees)
+    return Offer(market, book.levels(BID, depth), book.levels(ASK, depth), fees)
+
+
+class Leg(NamedTuple):
+    """One order: `price` is the last level that it needs, `standing` what stands there and before, `cost` what it pays
+    without fees, `fee` the most that it is charged."""
+
+    ticker: str
+    side: Side
+    price: Price
+    standing: Qty
+    cost: Money
+    fee: Money
+
+
+class Basket(msgspec.Struct, frozen=True):
+    """`qty` of each leg pay at least `pays` per contract (in ten-thousandths, above one dollar for several NO)."""
+
+    kind: str
+    legs: tuple[Leg, ...]
+    """The one of which least stands first."""
+    qty: Qty
+    pays: int
+
+    @property
+    def cost(self) -> Money:
+        """What all legs cost, without fees."""
+        return Money(sum(leg.cost for leg in self.legs))
+
+    @property
+    def fees(self) -> Money:
+        """The most that all legs are charged."""
+        return Money(sum(leg.fee for leg in self.legs))
+
+    @property
+    def net(self) -> Money:
+        """What is left in the worst outcome."""
+        return Money(self.pays * self.qty - self.cost - self.fees)
+
+    @property
+    def edge(self) -> Price:
+        """`net` for each contract of the basket, rounded down."""
+        return Price(self.net // self.qty)
+
+
+class Candidate(NamedTuple):
+    """Legs whose best prices leave something before fees."""
+
+    kind: str
+    legs: tuple[tuple[Offer, Side], ...]
+    pays: int
+
+
+def find(
+    kin: Kin,
+    offers: Sequence[Offer],
+    *,
+    at_least: Price = NOTHING,
+    most: Qty | None = None,
+    max_legs: int | None = None,
+) -> list[Basket]:
+    """The baskets of one event that leave something after fees, and `at_least` for each contract; the best first.
+
+    Each is as large as the books carry, up to `most`. They may share legs: buying one can take another away.
+    """
+    walked = (walk(candidate, at_least=at_least, most=most) for candidate in candidates(kin, offers, max_legs))
+    return sorted((basket for basket in walked if basket is not None), key=lambda basket: -basket.net)
+
+
+def candidates(kin: Kin, offers: Sequence[Offer], max_legs: int | None = None) -> Iterator[Candidate]:
+    """What would pay before fees, by the best prices alone: one look at each market."""
+    for each in offers:
+        if each.bids and each.asks and each.bids[0][0] > each.asks[0][0]:
+            yield Candidate("pair", ((each, BID), (each, ASK)), ONE_DOLLAR)
+    if kin.is_exclusive:
+        yield from _all_no(offers, max_legs)
+    asks = [each.asks[0][0] for each in offers if each.asks]
+    is_few = max_legs is None or len(offers) <= max_legs
+    if is_few and _is_whole(kin, len(offers)) and len(asks) == len(offers) and sum(asks) < ONE_DOLLAR:
+        yield Candidate("yes", tuple((each, BID) for each in offers), ONE_DOLLAR)
+    for rungs in ladders([each.market for each in offers]):
+        yield from _two_rungs([offers[place] for place in rungs])
+
+
+def _all_no(offers: Sequence[Offer], max_legs: int | None) -> Iterator[Candidate]:
+    """The highest bids, from two on: each further leg adds its bid, and asks for its own fee and depth."""
+    bid_for = sorted((each for each in offers if each.bids), key=lambda each: (-each.bids[0][0], each.market.ticker))
+    together = 0
+    for count, each in enumerate(bid_for[:max_legs], 1):
+        together += each.bids[0][0]
+        if count > 1 and together > ONE_DOLLAR:
+            yield Candidate("no", tuple((chosen, ASK) for chosen in bid_for[:count]), (count - 1) * ONE_DOLLAR)
+
+
+def _two_rungs(rungs: Sequence[Offer]) -> Iterator[Candidate]:
+    """Of rungs that each imply the one before: NO of one against the cheapest YES of a lower one."""
+    lower: list[Offer] = []
+    cheapest: Offer | None = None
+    at: float | None = None
+    for rung in rungs:
+        strike = _strike(rung.market)[1]
+        if strike != at:  # two of the same strike imply nothing of one another
+            for each in lower:
+                if cheapest is None or each.asks[0][0] < cheapest.asks[0][0]:
+                    cheapest = each
+            lower, at = [], strike
+        if cheapest is not None and rung.bids and rung.bids[0][0] > cheapest.asks[0][0]:
+            yield Candidate("ladder", ((cheapest, BID), (rung, ASK)), ONE_DOLLAR)
+        if rung.asks:
+            lower.append(rung)
+
+
+def ladders(markets: Sequence[Market]) -> list[list[int]]:
+    """Places of markets that ask about one quantity, each list from the rung that is reached most easily upwards."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for place, market in enumerate(markets):
+        kind, _ = _strike(market)
+        if kind:
+            found.setdefault((kind, _stem(market)), []).append(place)
+    for (kind, _), places in found.items():
+        places.sort(key=lambda place: _strike(markets[place])[1], reverse=kind == "less")
+    return list(found.values())
+
+
+def _stem(market: Market) -> str:
+    return market.ticker.rpartition("-")[0]
+
+
+def _strike(market: Market) -> tuple[str, float]:
+    """The direction and the strike of a threshold; no direction where it is none.
+
+    One event may ask for several quantities, like the points of several players, or two coins. Markets of one quantity
+    differ in their strike alone, so the last part of the ticker must be that strike, and nothing else: `T69.5`, `TN0.1`
+    (below zero), `20`.
+    """
+    named = _STRIKE.fullmatch(market.ticker.rpartition("-")[2])
+    kind, strike = "", None
+    if market.strike_type in ("greater", "greater_or_equal"):
+        kind, strike = "greater", market.floor_strike
+    elif market.strike_type in ("less", "less_or_equal"):
+        kind, strike = "less", market.cap_strike
+    if named is None or strike is None:
+        return "", 0.0
+    number = -float(named[2]) if named[1] else float(named[2])
+    return (kind, strike) if abs(number - strike) <= _HALF else ("", 0.0)
+
+
+def _is_whole(kin: Kin, count: int) -> bool:
+    return count == kin.exhaustive > 0
+
+
+def pays_at_least(kin: Kin, legs: Sequence[tuple[Market, Side]]) -> int:
+    """What one contract of each leg pays together in the worst outcome, as far as it is known; per contract."""
+    sides = {side for _, side in legs}
+    if sides == {ASK} and kin.is_exclusive:
+        return (len(legs) - 1) * ONE_DOLLAR
+    if sides == {BID} and _is_whole(kin, len(legs)):
+        return int(ONE_DOLLAR)
+    if len(legs) == 2 and len(sides) == 2:
+        (bought, _), (sold, _) = sorted(legs, key=lambda leg: leg[1] is ASK)
+        (kind, yes), (other, no) = _strike(bought), _strike(sold)
+        is_implied = no > yes if kind == "greater" else no < yes
+        if bought.ticker == sold.ticker or (kind and kind == other and _stem(bought) == _stem(sold) and is_implied):
+            return int(ONE_DOLLAR)
+    return 0
+
+
+def may_pay(
+    kin: Kin, rungs: Sequence[Sequence[int]], bids: Sequence[Price | None], asks: Sequence[Price | None]
+) -> bool:
+    """Whether `candidates` would find anything but pairs, or nearly so: cheap enough for every change of a best price.
+
+    `rungs` is what `ladders` says of the markets, `bids` and `asks` their best prices, None where nobody quotes.
+    """
+    if kin.is_exclusive and sum(bid for bid in bids if bid is not None) > ONE_DOLLAR:
+        return True
+    known = [ask for ask in asks if ask is not None]
+    if _is_whole(kin, len(asks)) and len(known) == len(asks) and sum(known) < ONE_DOLLAR:
+        return True
+    for places in rungs:
+        cheapest: int = ONE_DOLLAR
+        for place in places:
+            bid, ask = bids[place], asks[place]
+            if bid is not None and bid > cheapest:
+                return True
+            if ask is not None and ask < cheapest:
+                cheapest = ask
+    return False
+
+
+def walk(candidate: Candidate, *, at_least: Price = NOTHING, most: Qty | None = None) -> Basket | None:
+    """As many contracts as leave `at_least` each after fees, down the levels of every leg; None where none do."""
+    levels = [each.bids if side is ASK else each.asks for each, side in candidate.legs]
+    taken: list[list[int]] = [[0] for _ in levels]
+    qty = 0
+    while most is None or qty < most:
+        if any(len(done) > len(there) for done, there in zip(taken, levels, strict=True)):
+            break
+        now = [there[len(done) - 1] for done, there in zip(taken, levels, strict=True)]
+        if _left(candidate, [price for price, _ in now]) < at_least * ONE_CONTRACT:
+            break
+        step = min(standing - done[-1] for done, (_, standing) in zip(taken, now, strict=True))
+        step = step if most is None else min(step, most - qty)
+        qty += step
+        for done, (_, standing) in zip(taken, now, strict=True):
+            done[-1] += step
+            if done[-1] == standing:
+                done.append(0)
+    if not qty:
+        return None
+    legs = [
+        _leg(each, side, list(zip(there, done, strict=False)))
+        for (each, side), there, done in zip(candidate.legs, levels, taken, strict=True)
+    ]
+    basket = Basket(candidate.kind, tuple(sorted(legs, key=lambda leg: leg.standing)), Qty(qty), candidate.pays)
+    return basket if basket.net > 0 and basket.net >= at_least * qty else None
+
+
+def _left(candidate: Candidate, prices: Sequence[Price]) -> int:
+    """What one contract of each leg leaves after fees, in millionths of a dollar."""
+    left = candidate.pays * ONE_CONTRACT
+    for (each, side), price in zip(candidate.legs, prices, strict=True):
+        left -= leg_price(side, price) * ONE_CONTRACT + estimate(each.fees, price, ONE_CONTRACT, is_taker=True)
+    return left
+
+
+def leg_price(side: Side, price: Price) -> Price:
+    """What one contract costs on the side that is bought: NO is one dollar less the price."""
+    return price if side is BID else Price(ONE_DOLLAR - price)
+
+
+def _leg(each: Offer, side: Side, taken: list[tuple[Level, int]]) -> Leg:
+    used = [(price, standing, qty) for (price, standing), qty in taken if qty]
+    cost = sum(leg_price(side, price) * qty for price, _, qty in used)
+    fee = sum(estimate(each.fees, price, Qty(qty), is_taker=True) for price, _, qty in used)
+    standing = Qty(sum(standing for _, standing, _ in used))
+    return Leg(each.market.ticker, side, used[-1][0], standing, Money(cost), Money(fee + A_CENT))

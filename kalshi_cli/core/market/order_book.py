@@ -1,0 +1,183 @@
+"""The order book of one market on the YES scale: a snapshot, then deltas.
+
+Two dictionaries of integer prices, with the best of each side kept at hand: `apply` runs for every change the exchange
+publishes, everything else only when somebody asks. A book that cannot be trusted is empty and says why, so that nobody
+can price from it by forgetting to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_price, format_qty
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import BID, Side
+
+_ONE = int(ONE_DOLLAR)
+
+
+class Quoted(NamedTuple):
+    """A price with the count that stands there."""
+
+    price: Price
+    qty: Qty
+
+
+class Sweep(NamedTuple):
+    """What an order would take from the book: `filled` of what was asked, for `notional` (price times count).
+
+    All on the YES scale. `worst` is the last price reached; `average` is rounded against us, up for a bid and down for
+    an ask. Both are None where nothing fills.
+    """
+
+    filled: Qty
+    notional: Money
+    worst: Price | None
+    average: Price | None
+
+
+class OrderBook:
+    """Bids and asks of one market. Unusable until a snapshot; `ts` is the time of the last change (0 before any)."""
+
+    __slots__ = ("_asks", "_bids", "best_ask", "best_bid", "is_usable", "ticker", "ts", "unusable_reason")
+
+    def __init__(self, ticker: str) -> None:
+        self.ticker = ticker
+        self.ts = Ts(0)
+        self.is_usable = False
+        self.unusable_reason = "no snapshot yet"
+        self.best_bid: Price | None = None
+        self.best_ask: Price | None = None
+        self._bids: dict[Price, int] = {}
+        self._asks: dict[Price, int] = {}
+
+    # -- what changes it ------------------------------------------------------------------------------------------
+
+    def load(self, bids: Iterable[Level], asks: Iterable[Level], ts: Ts) -> None:
+        """Replace the book with a snapshot and make it usable, unless the snapshot itself is impossible."""
+        self.ts = ts
+        sides: list[dict[Price, int]] = []
+        for given in (bids, asks):
+            levels: dict[Price, int] = {}
+            for price, qty in given:
+                if not 0 < price < _ONE or qty <= 0 or price in levels:
+                    self.invalidate(f"snapshot with {format_qty(qty)} at {format_price(price)}")
+                    return
+                levels[price] = qty
+            sides.append(levels)
+        self._bids, self._asks = sides
+        self.best_bid = max(self._bids, default=None)
+        self.best_ask = min(self._asks, default=None)
+        self.is_usable = True
+        self.unusable_reason = ""
+
+    def apply(self, side: Side, price: Price, delta: Qty, ts: Ts) -> None:
+        """Add `delta` contracts (below zero: take away) to a level.
+
+        An unusable book ignores it. A level below zero, or a price that cannot be, means that we lost the thread: the
+        book becomes unusable. Bids and asks are spelt out, not shared, because this is the hot path.
+        """
+        if not self.is_usable:
+            return
+        self.ts = ts
+        if side is BID:
+            bids = self._bids
+            qty = bids.get(price, 0) + delta
+            if qty > 0 and 0 < price < _ONE:
+                bids[price] = qty
+                if self.best_bid is None or price > self.best_bid:
+                    self.best_bid = price
+            elif qty == 0 and 0 < price < _ONE:
+                bids.pop(price, None)
+                if price == self.best_bid:
+                    self.best_bid = max(bids, default=None)
+            else:
+                self._lost(price, delta)
+        else:
+            asks = self._asks
+            qty = asks.get(price, 0) + delta
+            if qty > 0 and 0 < price < _ONE:
+                asks[price] = qty
+                if self.best_ask is None or price < self.best_ask:
+                    self.best_ask = price
+            elif qty == 0 and 0 < price < _ONE:
+                asks.pop(price, None)
+                if price == self.best_ask:
+                    self.best_ask = min(asks, default=None)
+            else:
+                self._lost(price, delta)
+
+    def _lost(self, price: Price, delta: Qty) -> None:
+        self.invalidate(f"impossible change of {format_qty(delta)} at {format_price(price)}")
+
+    def invalidate(self, reason: str) -> None:
+        """Empty the book and make it unusable until the next snapshot."""
+        self.is_usable = False
+        self.unusable_reason = reason
+        self.best_bid = self.best_ask = None
+        self._bids, self._asks = {}, {}
+
+    # -- what it says ---------------------------------------------------------------------------------------------
+
+    @property
+    def bid(self) -> Quoted | None:
+        """The best bid with its count."""
+        return None if self.best_bid is None else Quoted(self.best_bid, Qty(self._bids[self.best_bid]))
+
+    @property
+    def ask(self) -> Quoted | None:
+        """The best ask with its count."""
+        return None if self.best_ask is None else Quoted(self.best_ask, Qty(self._asks[self.best_ask]))
+
+    @property
+    def mid(self) -> Price | None:
+        """Half way between the best prices, rounded down; None unless there are both."""
+        if self.best_bid is None or self.best_ask is None:
+            return None
+        return Price((self.best_bid + self.best_ask) // 2)
+
+    @property
+    def spread(self) -> Price | None:
+        """Best ask less best bid; below zero while crossed; None unless there are both."""
+        if self.best_bid is None or self.best_ask is None:
+            return None
+        return Price(self.best_ask - self.best_bid)
+
+    @property
+    def is_crossed(self) -> bool:
+        """The best bid reaches the best ask; a locked book counts. Between deltas of one `ts` this is normal."""
+        return self.best_bid is not None and self.best_ask is not None and self.best_bid >= self.best_ask
+
+    def levels(self, side: Side, depth: int | None = None) -> list[Level]:
+        """The levels of a side, best first; at most `depth` of them."""
+        levels = sorted(self._bids.items(), reverse=True) if side is BID else sorted(self._asks.items())
+        return [(price, Qty(qty)) for price, qty in levels[:depth]]
+
+    def best_besides(self, side: Side, own: Mapping[Price, int]) -> Price | None:
+        """The best price of a side at which more stands than the contracts that `own` has there."""
+        best = self.best_bid if side is BID else self.best_ask
+        if best is None or self.qty_at(side, best) > own.get(best, 0):
+            return best
+        levels = self.levels(side, len(own) + 1)
+        return next((price for price, count in levels if count > own.get(price, 0)), None)
+
+    def qty_at(self, side: Side, price: Price) -> Qty:
+        """What stands at a price; 0 where nothing does."""
+        return Qty((self._bids if side is BID else self._asks).get(price, 0))
+
+    def cost(self, side: Side, qty: Qty) -> Sweep:
+        """What `qty` would cost now as an order of ours on `side`: a bid takes the asks. `filled` may fall short."""
+        left, total, worst = int(qty), 0, None
+        for price, standing in self.levels(side.opposite):
+            if left <= 0:
+                break
+            taken = min(left, standing)
+            left -= taken
+            total += price * taken
+            worst = price
+        filled = qty - left
+        if worst is None:
+            return Sweep(Qty(0), Money(0), None, None)
+        average = -(-total // filled) if side is BID else total // filled
+        return Sweep(Qty(filled), Money(total), worst, Price(average))

@@ -1,0 +1,97 @@
+"""What we remember of the account against what the exchange states of it: each fill, each position, to the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.core.account.ledger import Ledger
+from kalshi_cli.core.account.pnl import fold
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.monitoring.check_report import Breach
+
+LATE_SETTLEMENT_MS = 86_400_000
+"""A settlement can become readable so long after its own time."""
+
+Place = tuple[int, str]
+"""A subaccount, and a market."""
+
+
+class Books(msgspec.Struct, frozen=True, kw_only=True):
+    """Fills and settlements, as one side has them."""
+
+    fills: Sequence[Fill] = ()
+    settlements: Sequence[Settlement] = ()
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs. `unread` is how much of theirs is so new that it need not be ours yet; `ledger` is ours with it."""
+
+    breaches: tuple[Breach, ...]
+    unread: int
+    ledger: Ledger
+
+
+def compare(ours: Books, theirs: Books, stated: Mapping[Place, Qty], *, read_until: Ts, now: Ts) -> Compared:
+    """Fills that one side lacks, or has otherwise; positions that differ.
+
+    What happened after `read_until` is not ours yet, and not theirs for certain: lists of the exchange trail.
+    """
+    mine, their = {fill.key: fill for fill in ours.fills}, {fill.key: fill for fill in theirs.fills}
+    breaches: list[Breach] = []
+    unread: list[Fill | Settlement] = []
+    for key, fill in their.items():
+        known = mine.get(key)
+        if known is None and fill.ts > read_until:
+            unread.append(fill)
+        elif known is None:
+            breaches.append(_breach("FILLS_MISSING", fill.ticker, f"we lack {_words(fill)}", "one of ours"))
+        elif _terms(known) != _terms(fill):
+            breaches.append(_breach("FILL_DIFFERS", fill.ticker, _words(known), _words(fill)))
+    breaches += [
+        _breach("FILLS_NOT_THERE", fill.ticker, f"only we have {_words(fill)}", "one of theirs")
+        for key, fill in mine.items()
+        if key not in their and fill.ts <= read_until
+    ]
+    paid = {settlement.ticker: (settlement.result, settlement.value) for settlement in ours.settlements}
+    for settlement in theirs.settlements:
+        if paid.get(settlement.ticker) == (settlement.result, settlement.value):
+            continue
+        if settlement.ts > min(read_until, now - LATE_SETTLEMENT_MS):
+            unread.append(settlement)
+        else:
+            what = f"we lack its settlement: {settlement.result}, at {show_price(settlement.value)}"
+            breaches.append(_breach("SETTLEMENT_MISSING", settlement.ticker, what, "one of ours"))
+    ledger = fold((*ours.fills, *ours.settlements, *unread))
+    return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
+
+
+def _positions(ledger: Ledger, stated: Mapping[Place, Qty]) -> Iterable[Breach]:
+    held = {place: position.qty for place, position in ledger.positions.items()}
+    for place in sorted(held.keys() | stated.keys()):
+        mine, their = held.get(place, Qty(0)), stated.get(place, Qty(0))
+        if mine != their:
+            subaccount, ticker = place
+            subject = f"{ticker} (subaccount {subaccount})" if subaccount else ticker
+            yield _breach("DRIFT", subject, f"ours {show_qty(mine)}", f"the exchange's {show_qty(their)}")
+
+
+def cash_drift(ledger: Ledger, cash: Money, moved: Money, base: Money) -> Money:
+    """How much more cash there is than what there was before, what was paid in and out, and trading explain."""
+    return Money(cash - base - moved - ledger.cash)
+
+
+def _terms(fill: Fill) -> tuple[object, ...]:
+    return fill.ticker, fill.subaccount, fill.side, fill.price, fill.qty, fill.fee
+
+
+def _words(fill: Fill) -> str:
+    what = f"{fill.side.value} {show_qty(fill.qty)} at {show_price(fill.price)}, fee {show_money(fill.fee)}"
+    return f"{what} (trade {fill.trade_id})"
+
+
+def _breach(code: str, subject: str, value: str, limit: str) -> Breach:
+    return Breach(subject=subject, value=value, limit=limit, severity="critical", code=code)

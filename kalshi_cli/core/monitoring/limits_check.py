@@ -1,0 +1,123 @@
+"""How much of each configured limit an account uses: what the exchange states of it, with everything that rests filled.
+
+The same sums as before an order (`exposure.py`), over positions that were not counted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Qty, show_money, show_qty
+from kalshi_cli.core.account.worst_case import Outcomes, at_worst, event_at_worst, live_part
+from kalshi_cli.core.model.markets import Family, FeeSchedule
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import Breach, Measure
+from kalshi_cli.core.state.limits import Limits
+
+K = TypeVar("K", bound=Hashable)
+
+MOST_PCT = 1_000_000.0
+"""So much is used of a limit that allows nothing."""
+
+
+class Stake(msgspec.Struct, frozen=True, kw_only=True):
+    """What one subaccount has in one market: signed contracts, what they cost, its resting orders and their fees."""
+
+    ticker: str
+    subaccount: int
+    qty: Qty
+    cost: Money
+    orders: tuple[Order, ...] = ()
+    fees: FeeSchedule = FeeSchedule()
+
+    @property
+    def most_held(self) -> Qty:
+        """The largest position, either way, once every order of one side filled."""
+        bids = sum(order.remaining for order in self.orders if order.side is BID)
+        asks = sum(order.remaining for order in self.orders if order.side is not BID)
+        return Qty(max(self.qty + bids, asks - self.qty))
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What is lost at most if the market settles NO, and if YES; below zero it is won."""
+        return at_worst(self.qty, self.cost, [live_part(order, self.fees) for order in self.orders])
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What is used of one limit, in the units of that limit and as text."""
+
+    code: str
+    subject: str
+    used: int
+    limit: int
+    shown: str
+    shown_limit: str
+
+    @property
+    def pct(self) -> float:
+        """Percent of the limit."""
+        if self.limit:
+            return round(100 * self.used / self.limit, 1)
+        return MOST_PCT if self.used > 0 else 0.0
+
+    def breach(self, measure: Measure) -> tuple[Breach, ...]:
+        """It as a breach, where it is one by the thresholds of a measure in percent."""
+        own = msgspec.structs.replace(measure, value=self.pct)
+        found = own.breach(self.code, self.subject, f"{self.shown} ({self.pct:g} %)")
+        unit = "$" if self.shown_limit.startswith("$") else "orders" if self.code == "LIVE_ORDERS" else "contracts"
+        return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
+
+
+def uses(stakes: Sequence[Stake], limits: Limits, families: Mapping[str, Family]) -> list[Use]:
+    """Every limit that is set, of each market, event and category and of the whole account; the most used first.
+
+    `families` has the kin of each market, by its ticker, as far as that is known.
+    """
+    found: list[Use] = []
+    if limits.max_position is not None:
+        found += [
+            _use("POSITION_LIMIT", ticker, Qty(sum(stake.most_held for stake in held)), limits.max_position, show_qty)
+            for ticker, held in _grouped(stakes, lambda stake: stake.ticker).items()
+        ]
+    kin = {family.event_ticker: family for family in families.values()}
+    by_event = _grouped([s for s in stakes if s.ticker in families], lambda s: families[s.ticker].event_ticker)
+    lost = {event: event_exposure(held, is_exclusive=kin[event].is_exclusive) for event, held in by_event.items()}
+    if limits.max_event_exposure is not None:
+        found += [
+            _use("EVENT_EXPOSURE", event, used, limits.max_event_exposure, show_money) for event, used in lost.items()
+        ]
+    if limits.max_category_exposure is not None:
+        for category in sorted({kin[event].category for event in lost}):
+            used = sum(money for event, money in lost.items() if kin[event].category in ("", category))
+            name = category or "unknown category"
+            found.append(_use("CATEGORY_EXPOSURE", name, used, limits.max_category_exposure, show_money))
+    if limits.max_exposure is not None:
+        total = Money(sum(stake.outcomes.worst for stake in stakes))
+        found.append(_use("EXPOSURE", "all markets", total, limits.max_exposure, show_money))
+    if limits.max_live_orders is not None:
+        live = sum(len(stake.orders) for stake in stakes)
+        found.append(_use("LIVE_ORDERS", "resting orders", live, limits.max_live_orders, str))
+    return sorted(found, key=lambda use: -use.pct)
+
+
+def event_exposure(stakes: Iterable[Stake], *, is_exclusive: bool) -> Money:
+    """The most that the markets of one event can lose together; nothing nets between subaccounts."""
+    by_subaccount = _grouped(stakes, lambda stake: stake.subaccount).values()
+    return Money(
+        sum(event_at_worst([stake.outcomes for stake in held], is_exclusive=is_exclusive) for held in by_subaccount)
+    )
+
+
+def _grouped(stakes: Iterable[Stake], key: Callable[[Stake], K]) -> dict[K, list[Stake]]:
+    found: dict[K, list[Stake]] = {}
+    for stake in stakes:
+        found.setdefault(key(stake), []).append(stake)
+    return found
+
+
+def _use(code: str, subject: str, used: int, limit: int, show: Callable[[Any], str]) -> Use:
+    return Use(code=code, subject=subject, used=used, limit=limit, shown=show(used), shown_limit=show(limit))

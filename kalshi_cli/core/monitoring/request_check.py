@@ -1,0 +1,64 @@
+"""Whether a loop still gets orders through: what kalshi denies, how long ago one was sent, whether any is taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import Breach, Measure
+from kalshi_cli.core.monitoring.order_check import FEWEST_SENT, is_refused_here
+
+FEWEST = 20
+"""Order requests below which a share of denials says nothing."""
+
+
+def of_strategies(orders: Sequence[Order]) -> list[Order]:
+    """Return the orders that strategies decided on."""
+    return [order for order in orders if order.strategy and not order.is_foreign]
+
+
+def denied_share(
+    denials: Mapping[str, int], orders: Sequence[Order], measure: Measure
+) -> tuple[tuple[Breach, ...], Measure | None]:
+    """Return the share of order requests that this program denied, in percent; no measure where there were too few.
+
+    `denials` counts, by code, the requests that became no order; `orders` are those that became one.
+    """
+    codes = Counter(denials)
+    codes.update(order.code for order in orders if is_refused_here(order))
+    denied = sum(codes.values())
+    requests = sum(denials.values()) + len(orders)
+    if requests < FEWEST:
+        return (), None
+    measure = replace(measure, value=round(100 * denied / requests, 1))
+    text = f"{denied} of {requests} order requests of the last hour denied by kalshi"
+    if denied:
+        code, count = min(codes.items(), key=lambda item: (-item[1], item[0]))
+        text += f", most often {code} ({count})"
+    return measure.breach("DENIED_RATE", "order requests", text), measure
+
+
+def no_orders(
+    since: Ts, orders: Sequence[Order], measure: Measure, now: Ts, *, waiting: str
+) -> tuple[tuple[Breach, ...], Measure]:
+    """Return how long ago a running loop sent an order, in seconds; `since` is when it began, or could again.
+
+    `waiting` is what its strategies lack to decide by.
+    """
+    last = max([since, *(order.created for order in orders if not is_refused_here(order))])
+    measure = replace(measure, value=max(0.0, round((now - last) / 1000, 1)))
+    text = f"no order sent for {measure.value / 3_600:.1f} h"
+    return measure.breach("NO_ORDERS", "loop", f"{text}; {waiting}" if waiting else text), measure
+
+
+def none_taken(orders: Sequence[Order]) -> list[Breach]:
+    """Return that the exchange took none of the orders that a loop sent, once there were enough to say so."""
+    sent = [order for order in orders if not is_refused_here(order)]
+    if len(sent) < FEWEST_SENT or any(order.order_id for order in sent):
+        return []
+    value = f"the exchange took none of {len(sent)} orders of the last day"
+    return [Breach(subject="loop", value=value, limit="an order that is taken", severity="critical", code="NO_ORDERS")]

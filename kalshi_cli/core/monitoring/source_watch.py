@@ -1,0 +1,96 @@
+"""Outside sources of a loop (a model, news, spot prices): when each answered last, and when somebody must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.check_report import Breach, Measure
+
+STALE, ANSWERS = "SOURCE_STALE", "SOURCE_ANSWERS"
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """An outside source, as the loop that listens to it saw it.
+
+    `answered` is when it last gave a usable answer; when the loop began to listen, where it gave none. After `limit_s`
+    without one it is stale. `problem` says what has been wrong since that answer.
+    """
+
+    name: str
+    answered: Ts
+    limit_s: float
+    problem: str = ""
+
+    def age_s(self, now: Ts) -> float:
+        """Return how long ago it answered, in seconds."""
+        return max(0.0, (now - self.answered) / 1000)
+
+    def is_stale(self, now: Ts) -> bool:
+        """Return whether it has not answered for longer than it may."""
+        return self.age_s(now) > self.limit_s
+
+    def text(self, now: Ts) -> str:
+        """Return its age in words, and what is wrong: `no usable answer for 312 s: it cannot be opened`."""
+        said = f"no usable answer for {self.age_s(now):.0f} s"
+        return f"{said}: {self.problem}" if self.problem else said
+
+
+def _oldest_by_name(sources: Iterable[Source]) -> dict[str, Source]:
+    """Return each source under its name; of two with one name, the one that answered longer ago."""
+    return {source.name: source for source in sorted(sources, key=lambda source: -source.answered)}
+
+
+def model_age(sources: Iterable[Source], now: Ts, warn: str, crit: str) -> tuple[list[Breach], Measure | None]:
+    """Return a breach for each source that is stale, and the age of the one that is nearest to it.
+
+    Where no range is set, an age is a warning beyond the limit of its source.
+    """
+    breaches: list[Breach] = []
+    nearest: tuple[float, Measure] | None = None
+    for source in sources:
+        bound = warn or ("" if crit else f"{source.limit_s:g}")
+        measure = Measure(label="model_age", value=round(source.age_s(now), 1), unit="s", warn=bound, crit=crit)
+        breaches += measure.breach(STALE, source.name, source.text(now))
+        used = source.age_s(now) / source.limit_s
+        if nearest is None or used > nearest[0]:
+            nearest = (used, measure)
+    return breaches, nearest[1] if nearest is not None else None
+
+
+class SourceWatch:
+    """Raise an alert for each source that stops answering, and end it once it answers again.
+
+    `recorded` are the alerts on file, newest first: those that a run before left open are ended here.
+    """
+
+    def __init__(self, recorded: Iterable[Alert]) -> None:
+        newest: dict[str, str] = {}
+        for alert in recorded:
+            if alert.code in (STALE, ANSWERS):
+                newest.setdefault(alert.subject, alert.code)
+        self._stale = {name for name, code in newest.items() if code == STALE}
+
+    def look(self, sources: Iterable[Source], now: Ts) -> list[Alert]:
+        """Return what changed since the last look."""
+        known = _oldest_by_name(sources)
+        stale = {name: source for name, source in known.items() if source.is_stale(now)}
+        alerts = [
+            Alert(now, "warning", STALE, name, f"{source.text(now)}; it may take {source.limit_s:g} s")
+            for name, source in stale.items()
+            if name not in self._stale
+        ]
+        for name in sorted(self._stale - stale.keys()):
+            text = "it answers again" if name in known else "this loop does not listen to it"
+            alerts.append(Alert(now, "info", ANSWERS, name, text))
+        self._stale = set(stale)
+        return alerts
+
+    def stopped(self, now: Ts) -> list[Alert]:
+        """Return the ends of what is open: the loop stops, and nobody listens any more."""
+        alerts = [Alert(now, "info", ANSWERS, name, "the loop has stopped") for name in sorted(self._stale)]
+        self._stale = set()
+        return alerts

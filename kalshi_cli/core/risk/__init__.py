@@ -1,0 +1,1 @@
+"""Every limit that an order passes, and the guards that stop trading."""

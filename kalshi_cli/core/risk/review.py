@@ -1,0 +1,271 @@
+"""Every order is held against the controls (`controls.py`), in order; the first that objects decides.
+
+`review` is the only place that makes a SubmitOrder, `review_amend` an AmendOrder and `review_close` a CloseOrder, so
+nothing that was not reviewed can reach a venue. Of the three only a CloseOrder passes while trading is halted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from kalshi_cli.base.units import Qty, Ts, format_qty
+from kalshi_cli.core.account.open_amends import worse_of
+from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, Denied, SubmitOrder
+from kalshi_cli.core.model.intents import Amend, Close, Place
+from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.risk.controls import AMEND_LOWERS, AMEND_RAISES, BEFORE_CLOSES, CONTROLS, OF_PEOPLE
+from kalshi_cli.core.risk.exposure_controls import Control, is_reducing
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER, Sent
+from kalshi_cli.core.state.state import State
+
+
+def review(
+    state: State, limits: Limits, intent: Place, *, client_order_id: str, strategy: str, expiry_s: float | None
+) -> SubmitOrder | Denied:
+    """Hold an intent against every control.
+
+    `strategy` is empty for an order that a person typed: then no fair value is asked for, nor sight of the account:
+    every command reads it, or says that it cannot. `expiry_s` is the life of an
+    order whose intent does not name one; None leaves it good-till-cancelled.
+    """
+    if state.home and intent.subaccount == 0:
+        intent = msgspec.structs.replace(intent, subaccount=state.home)
+    if strategy:
+        intent = _in_group(state, intent)
+    denied = _objection(state, limits, intent, CONTROLS if strategy else OF_PEOPLE, strategy)
+    if denied is not None:
+        return denied
+    life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
+    expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
+    order = _order(state, intent, client_order_id, strategy, expires)
+    denied = _held_up(state, limits, order, intent.needs)
+    return denied or SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)))
+
+
+def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place]) -> Denied | None:
+    """What objects to one of the orders that must be able to follow, each with all before it live; nothing of it stays.
+
+    Half of what belongs together would have to be sold again, at a loss, for as often as it is tried.
+    """
+    order, tried = first, list[Order]()
+    try:
+        for count, intent in enumerate(needs, 1):
+            state.orders.add(order)
+            tried.append(order)
+            state.count_sent(Sent(state.now, order.ticker, order.strategy, client_order_id=order.client_order_id))
+            ours = f"{first.client_order_id}+{count}"
+            verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
+            if isinstance(verdict, Denied):
+                return msgspec.structs.replace(verdict, detail=f"{verdict.detail} needed_by={first.ticker}")
+            order = verdict.order
+    finally:
+        for order in tried:
+            state.take_back(order)
+    return None
+
+
+def _in_group(state: State, intent: Place) -> Place:
+    """With the order group of its shard, where this run has one and the strategy named none; a group is of the
+    subaccount that is meant where none is named.
+    """
+    market = state.markets.get(intent.ticker)
+    if market is None or intent.order_group_id or market.exchange_index not in state.groups:
+        return intent
+    if intent.subaccount != state.home or intent.reduce_only:  # a brake must not hold anybody in a position
+        return intent
+    return msgspec.structs.replace(intent, order_group_id=state.groups[market.exchange_index])
+
+
+def review_close(state: State, limits: Limits, intent: Close, *, client_order_id: str) -> CloseOrder | Denied:
+    """Hold a person's close against the controls. No halt stops it, so it must be able to do nothing but close.
+
+    It is reduce-only, immediate or cancelled, on the side that makes the position smaller, and with our own live orders
+    on that side no larger than the position. Limits of size, pace and exposure hold nothing up that takes risk away.
+    """
+    order = Place(
+        intent.ticker,
+        intent.side,
+        intent.price,
+        intent.qty,
+        reason="close",
+        tif=Tif.IOC,
+        reduce_only=True,
+        subaccount=intent.subaccount,
+    )
+    denied = _objection(state, limits, order, BEFORE_CLOSES, "") or _more_than_held(state, intent)
+    return denied or CloseOrder(_order(state, order, client_order_id))
+
+
+def _more_than_held(state: State, intent: Close) -> Denied | None:
+    """All our live orders on the closing side fill first: even then the position must not change its side."""
+    live = [order for order in state.orders.live(intent.ticker) if order.side is intent.side]
+    pending = sum(order.remaining for order in live if order.subaccount == intent.subaccount)
+    if pending + intent.qty <= abs(intent.held):
+        return None
+    held, count, others = map(format_qty, (intent.held, intent.qty, Qty(pending)))
+    return Denied(state.now, "", intent.ticker, "NOT_CLOSING", f"held={held} count={count} own_orders={others}")
+
+
+def _order(state: State, intent: Place, client_order_id: str, strategy: str = "", expires: Ts | None = None) -> Order:
+    """A new order as it is sent, on the shard of its market."""
+    return Order(
+        client_order_id=client_order_id,
+        ticker=intent.ticker,
+        side=intent.side,
+        price=intent.price,
+        qty=intent.qty,
+        status=OrderStatus.SUBMITTED,
+        created=state.now,
+        updated=state.now,
+        tif=intent.tif,
+        post_only=intent.post_only,
+        reduce_only=intent.reduce_only,
+        expires=expires,
+        exchange_index=state.markets[intent.ticker].exchange_index,
+        strategy=strategy,
+        fair=intent.fair,
+        reason=intent.reason,
+        order_group_id=intent.order_group_id,
+        subaccount=intent.subaccount,
+        self_trade_prevention=intent.self_trade_prevention,
+        cancel_on_pause=intent.cancel_on_pause,
+    )
+
+
+def review_amend(
+    state: State, limits: Limits, intent: Amend, *, strategy: str = "", is_going: bool = False
+) -> AmendOrder | Denied:
+    """Hold an amend against the controls, as if an order of the new price and size took the old one's place.
+
+    What makes the order smaller or its price worse for the others passes every limit, and only needs a valid price and
+    an account that is not halted. The order must be live and known to the exchange; a strategy amends its own only, and
+    one that shall rest for longer is held against everything too. `is_going`: its cancel was asked for.
+    """
+    before = state.orders.by_order_id(intent.order_id)
+    if before is not None and strategy and before.strategy != strategy:
+        before = None
+    if before is None or before.status is not OrderStatus.RESTING or is_going:
+        known = "unknown" if before is None else "canceling" if is_going else before.status.value
+        ticker = before.ticker if before is not None else ""
+        return Denied(state.now, strategy, ticker, "NOT_RESTING", f"status={known}")
+    fair = before.fair if intent.fair is None else intent.fair
+    order = Place(
+        before.ticker,
+        before.side,
+        intent.price,
+        intent.qty,
+        fair=fair,
+        reason="amend",
+        post_only=before.post_only,
+        subaccount=before.subaccount,
+    )
+    controls = AMEND_LOWERS
+    if is_raise(before, intent) or (strategy and _lasts_longer(before, intent)):
+        controls = CONTROLS if strategy else AMEND_RAISES
+    with state.orders.without(before.order_id):
+        denied = _objection(state, limits, order, controls, strategy)
+    wrong = _wrong_amend(before, intent) if strategy else ""
+    if denied is None and wrong:
+        denied = Denied(state.now, strategy, before.ticker, "BAD_INTENT", wrong)
+    if denied is not None:
+        return denied
+    wanted = msgspec.structs.replace(
+        before,
+        price=intent.price,
+        qty=Qty(before.filled + intent.qty),
+        reduced=Qty(0),
+        expires=before.expires if intent.expires is None else intent.expires or None,
+        fair=fair,
+    )
+    knew_lock = state.locks.get(before.ticker, Ts(0))
+    return AmendOrder(before, wanted, worse_of(before, wanted, state.now), state.trading, knew_lock)
+
+
+def is_raise(before: Order, intent: Amend) -> bool:
+    """It shall be larger, or meet more of others."""
+    return intent.qty > before.remaining or (intent.price - before.price) * before.side.sign > 0
+
+
+def _lasts_longer(before: Order, intent: Amend) -> bool:
+    """It shall rest for longer than it would have."""
+    return intent.expires is not None and before.expires is not None and not 0 < intent.expires <= before.expires
+
+
+def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> Sent:
+    """Return what a reviewed order or amend counts for against the order rate.
+
+    A smaller size or another expiry keeps the place in the queue (2026-10), and counts for a tenth of an order.
+    """
+    if not isinstance(verdict, AmendOrder):
+        order = verdict.order
+        is_exempt, name = _passes_rate(state, order), order.client_order_id
+        return Sent(state.now, order.ticker, order.strategy, AN_ORDER, is_exempt, name)
+    before, wanted = verdict.before, verdict.wanted
+    is_in_place = wanted.price == before.price and wanted.remaining <= before.remaining
+    asked = Amend(before.order_id, wanted.price, wanted.remaining, expires=wanted.expires or Ts(0))
+    is_lower = not is_raise(before, asked) and not _lasts_longer(before, asked)
+    with state.orders.without(before.order_id):
+        is_exempt = is_lower or _passes_rate(state, wanted)
+    tenths = AN_AMEND_IN_PLACE if is_in_place else AN_ORDER
+    return Sent(state.now, before.ticker, before.strategy, tenths, is_exempt)
+
+
+def _passes_rate(state: State, order: Order) -> bool:
+    """What only closes is not held against the order rate."""
+    intent = Place(
+        order.ticker,
+        order.side,
+        order.price,
+        order.remaining,
+        reduce_only=order.reduce_only,
+        subaccount=order.subaccount,
+    )
+    return is_reducing(state, intent, order.strategy)
+
+
+def _wrong_amend(before: Order, intent: Amend) -> str:
+    """What is wrong with a strategy's amend; an order that is like that already is not asked for again."""
+    if intent.expires is not None and type(intent.expires) is not int:
+        return f"expires={intent.expires!r:.60} is no time"
+    is_same_life = intent.expires is None or (intent.expires or None) == before.expires
+    is_same = (intent.price, intent.qty) == (before.price, before.remaining) and is_same_life
+    return "the order is that already" if is_same else ""
+
+
+def _objection(
+    state: State, limits: Limits, intent: Place, controls: tuple[Control, ...], strategy: str
+) -> Denied | None:
+    asked = (control(state, limits, intent, strategy) for control in controls)
+    objection = next((each for each in asked if each is not None), None)
+    return Denied(state.now, strategy, intent.ticker, *objection) if objection is not None else None
+
+
+def adding(state: State) -> list[Order]:
+    """Return the live orders of strategies that are not sure to make a position smaller, whichever of all orders fill.
+
+    Of those on the closing side the oldest stay, up to what their strategy holds, and together up to the position of
+    the account after what people and others have there.
+    """
+    found: list[Order] = []
+    room: dict[tuple[str, str, int], int] = {}
+    for order in state.orders.live():
+        ticker, subaccount, sign = order.ticker, order.subaccount, order.side.sign
+        account, own = ("", ticker, subaccount), (order.strategy, ticker, subaccount)
+        held = state.held(ticker, subaccount)
+        if account not in room:
+            others = (o for o in state.orders.live(ticker) if not o.strategy and o.subaccount == subaccount)
+            room[account] = abs(held) - sum(other.remaining for other in others if other.side.sign * held < 0)
+        if not order.strategy:
+            continue
+        owned = state.owned(ticker, order.strategy, subaccount)
+        room.setdefault(own, abs(owned))
+        if max(sign * held, sign * owned) < 0 and order.remaining <= min(room[account], room[own]):
+            room[account] -= order.remaining
+            room[own] -= order.remaining
+        else:
+            found.append(order)
+    return found

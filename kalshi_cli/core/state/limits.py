@@ -1,0 +1,49 @@
+"""The limits of trading, as configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.account.sizing import Allotment
+
+DAY_MS = 86_400_000
+
+
+def utc_midnight(ts: Ts) -> Ts:
+    """Where the trading day of a moment began, for whoever names no zone."""
+    return Ts(ts - ts % DAY_MS)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the controls hold an intent against. None switches a control off; zero allows nothing."""
+
+    max_position: Qty | None = Qty(10_000)
+    max_event_exposure: Money | None = None
+    max_category_exposure: Money | None = None
+    max_exposure: Money | None = Money(500_000_000)
+    max_order_qty: Qty | None = Qty(10_000)
+    max_order_cost: Money | None = Money(100_000_000)
+    price_collar: Price | None = Price(1_000)
+    max_orders_per_minute: int | None = 60
+    max_market_orders_per_minute: int | None = None
+    max_live_orders: int | None = None
+    max_churn: Qty | None = None
+    min_edge: Price | None = Price(200)
+    max_spread: Price | None = None
+    min_time_to_close_ms: int = 0
+    cooldown_after_loss_ms: int = 0
+    max_book_age_ms: int | None = 10_000
+    close_margin_ms: int = 5_000
+    max_daily_loss: Money | None = Money(100_000_000)
+    max_drawdown: Money | None = None
+    max_api_errors: int | None = 10
+    stop_loss_pct: int | None = None
+    take_profit_pct: int | None = None
+    max_close_slippage: Price | None = Price(1_000)
+    allotments: Mapping[str, Allotment] = {}
+    """By strategy."""
+    day_start: Callable[[Ts], Ts] = utc_midnight
+    """The midnight before a moment, in the zone of the trading day: a pure function, made where zones are known."""

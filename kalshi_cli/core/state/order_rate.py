@@ -1,0 +1,75 @@
+"""The orders and amends of the last minute: what the order rate is counted by."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import NamedTuple
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.orders import Order
+
+AN_ORDER, AN_AMEND_IN_PLACE = 10, 1
+"""Tenths of an order that a request counts for."""
+
+MINUTE_MS = 60_000
+
+AHEAD_MS = 5_000
+"""An entry from longer than this after now was counted before the clock was set back."""
+
+
+class Sent(NamedTuple):
+    """A request that counts against the order rate."""
+
+    ts: Ts
+    ticker: str
+    strategy: str = ""
+    tenths: int = AN_ORDER
+    is_exempt: bool = False
+    """It passed whatever the rate, so it counts for its own strategy and takes nothing from the others."""
+    client_order_id: str = ""
+    """The id of a new order, which may be taken back; empty for an amend."""
+
+    @classmethod
+    def of(cls, order: Order) -> Sent:
+        """Return what an order on file counts for against the order rate; its own program held it against that."""
+        return cls(order.created, order.ticker, order.strategy, AN_ORDER, order.reduce_only, order.client_order_id)
+
+
+class SentOrders:
+    """Requests in the order in which they were sent; each is forgotten after a minute."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Sent] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, sent: Sent, now: Ts) -> None:
+        """Count a request that was, or is about to be, sent."""
+        self._entries.append(sent)
+        self._forget(now)
+
+    def take_back(self, order: Order) -> None:
+        """Count an order no more: it has not left."""
+        found = next((sent for sent in self._entries if sent.client_order_id == order.client_order_id), None)
+        if found is not None:
+            self._entries.remove(found)
+
+    def by_strategy(self, now: Ts, ticker: str | None, asked_by: str) -> Counter[str]:
+        """Return tenths of orders, in one market or in all, by strategy.
+
+        What has no strategy is of people, or of other programs. What passed whatever the rate counts only for
+        `asked_by`.
+        """
+        self._forget(now)
+        counts: Counter[str] = Counter()
+        for sent in self._entries:
+            if ticker in (None, sent.ticker) and (not sent.is_exempt or sent.strategy == asked_by):
+                counts[sent.strategy] += sent.tenths
+        return counts
+
+    def _forget(self, now: Ts) -> None:
+        if self._entries and self._entries[0].ts - now > AHEAD_MS:
+            self._entries = deque(sent._replace(ts=min(sent.ts, now)) for sent in self._entries)
+        while self._entries and self._entries[0].ts <= now - MINUTE_MS:
+            self._entries.popleft()

@@ -1,0 +1,66 @@
+"""What the trading day has brought so far: a function of what was booked, what it is worth, and where the day began.
+
+Realized since midnight, less the fees since midnight, plus what is open now against what it cost. It is counted from
+fills and settlements by the exchange's times, so neither a restart nor a lost state file makes it start again.
+"""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State, mark
+
+
+class DayCount:
+    """Counts the day as cheaply as it can: of what came before midnight only the sum is kept, market by market."""
+
+    def __init__(self, state: State, limits: Limits) -> None:
+        self._state = state
+        self._day_start = limits.day_start
+        self._start: Ts | None = None
+        self._before: dict[str, Money] = {}
+        self._changed: set[str] = set()
+        self._marks: dict[tuple[str, bool], Price | None] = {}
+
+    def booked(self, entry: Fill | Settlement) -> None:
+        """Something new is in the ledger. What is of today changes nothing of what came before, except that a
+        settlement can take the place of an older one."""
+        if isinstance(entry, Settlement) or self._start is None or entry.ts < self._start:
+            self._changed.add(entry.ticker)
+
+    def net(self) -> Money:
+        """The day so far. What nobody knows a price of counts at what it cost."""
+        ledger, start = self._state.ledger, self._day_start(self._state.now)
+        if start != self._start:
+            self._start = start
+            self._changed.update(ledger.tickers)
+        for ticker in self._changed:
+            self._before[ticker] = ledger.net_before(ticker, start)
+        self._changed.clear()
+        return Money(ledger.realized - ledger.fees - sum(self._before.values()) + self._unrealized()[0])
+
+    def ever(self) -> tuple[Money, bool]:
+        """What the account gained since its first fill, and whether there is a price for all of what is open."""
+        unrealized, is_certain = self._unrealized()
+        return Money(self._state.ledger.realized - self._state.ledger.fees + unrealized), is_certain
+
+    def held_up(self) -> Money:
+        """So much of that is there only because of our own quotes. While an order is being placed or canceled, and the
+        book and we do not agree on it yet, it can be too much for a moment."""
+        return Money(sum(self._state.held_up(ticker, qty) for ticker, qty in self._state.net_held().items()))
+
+    def _unrealized(self) -> tuple[int, bool]:
+        held = [position for position in self._state.ledger.positions.values() if position.qty]
+        marks = {ticker: self._mark(ticker, qty) for ticker, qty in self._state.net_held().items()}
+        gains = [position.unrealized(marks[position.ticker]) for position in held]
+        return sum(gain or 0 for gain in gains), None not in gains
+
+    def _mark(self, ticker: str, qty: Qty) -> Price | None:
+        """While a book cannot be trusted its last price stands: a gap of a second is no loss."""
+        book, market, side = self._state.books.get(ticker), self._state.seen(ticker), (ticker, qty > 0)
+        if book is not None and book.is_usable:
+            self._marks[side] = mark(book, market, qty)
+        is_settled = market is not None and market.settlement_value is not None
+        return self._marks[side] if side in self._marks and not is_settled else mark(book, market, qty)
