@@ -30,7 +30,7 @@ from kalshi_cli.base.errors import (
     refuse,
 )
 from kalshi_cli.base.files import make_folder, open_regular, read_regular
-from kalshi_cli.config_sections import Sim
+from kalshi_cli.config.schema import Sim
 from kalshi_cli.sim.announcement import Address, Announcement, build_of
 from kalshi_cli.sim.keys import KINDS, Kind, ReadKey, ServedAccount, ServedKey, key_id_of, new_private_key, read_key
 from kalshi_cli.store.lock import holder, lock

@@ -72,7 +72,7 @@ def no_server_left_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Itera
 def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
     """Puts a simulated exchange into a state directory, as a first command leaves it: a copy costs a tenth of one."""
     from kalshi_cli.base.clock import SystemClock  # most runs of a few tests need none of it
-    from kalshi_cli.config_sections import Sim
+    from kalshi_cli.config.schema import Sim
     from kalshi_cli.simulator import Simulator
 
     made = tmp_path_factory.mktemp("begun") / "exchange"

@@ -10,7 +10,7 @@ def end_servers(home: Path) -> list[str]:
     left = []
     for path in home.rglob("exchange/lock"):
         from kalshi_cli.base.clock import SystemClock  # most tests need none of it
-        from kalshi_cli.config_sections import Sim
+        from kalshi_cli.config.schema import Sim
         from kalshi_cli.simulator import Simulator
         from kalshi_cli.store.lock import holder
 

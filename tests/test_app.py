@@ -20,8 +20,8 @@ from kalshi_cli.app.loops import Loops, RecordRequest
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import CredentialsError, HaltedError, InstanceError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Price, cents, contracts, dollars
-from kalshi_cli.config import Config
-from kalshi_cli.config_sections import Risk, Sim, Trade
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.schema import Risk, Sim, Trade
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict

@@ -91,24 +91,24 @@ Rule = Callable[[Module], Iterator[str]]
 # -- who may know whom --------------------------------------------------------------------------------------------
 
 BASE = ("base", "__version__")
-CONFIG = ("config", "config_file", "config_hosts", "config_sections", "config_template", "config_values")
-NET = (*BASE, "net")
+CONFIG = (*BASE, "core", "config")
+NET = (*CONFIG, "net")
 SIBLINGS = ("exchange", "sim", "feeds", "store", "ops")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(BASE, BASE),
-    **dict.fromkeys(CONFIG, (*BASE, *CONFIG)),
+    "base": BASE,
     "core": (*BASE, "core"),
+    "config": CONFIG,
     "net": NET,
     "strategies": (*BASE, "core", "strategies"),
-    **{part: (*NET, "core", part) for part in SIBLINGS},
-    "runner": (*BASE, "core", "strategies", *SIBLINGS),
+    **{part: (*NET, part) for part in SIBLINGS},
+    "runner": (*NET, "strategies", *SIBLINGS),
     "testing": (*BASE, "core", "strategies", "sim", "runner"),
     "template": (*BASE, "core", "strategies", "testing"),
-    "desk": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
-    "simulator": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk"),
-    "app": (*BASE, *CONFIG, "core", "strategies", *SIBLINGS, "runner", "desk", "simulator", "app"),
-    "cli": (*BASE, *CONFIG, "core", "strategies", "desk", "app", "cli"),
+    "desk": (*NET, "strategies", *SIBLINGS, "runner", "desk"),
+    "simulator": (*NET, "strategies", *SIBLINGS, "runner", "desk"),
+    "app": (*NET, "strategies", *SIBLINGS, "runner", "desk", "simulator", "app"),
+    "cli": (*CONFIG, "strategies", "desk", "app", "cli"),
     "__main__": ("cli", "base"),
     "__init__": (),
 }

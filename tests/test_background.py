@@ -19,7 +19,7 @@ from served import bare_variables, eventually, finish, kalshi, said, set_variabl
 from kalshi_cli.app.background import Background
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError, UsageError
-from kalshi_cli.config_sections import Sim
+from kalshi_cli.config.schema import Sim
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.sim.announcement import Announcement
 from kalshi_cli.sim.api import STREAM_PATH

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from kalshi_cli.base.errors import ConfigError, ExitCode
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
-from kalshi_cli.config import HOSTS, Config, config_dir, load, masked, state_dir
-from kalshi_cli.config_sections import Allotment, Credentials, Sizing, hidden_address
+from kalshi_cli.config.config import HOSTS, Config, config_dir, state_dir
+from kalshi_cli.config.schema import Allotment, Credentials, Sizing, hidden_address
+from kalshi_cli.config.sources import load, masked
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 
@@ -410,7 +411,8 @@ def test_the_example_file_shows_every_key_with_its_default() -> None:
 
 
 def test_importing_config_imports_neither_yaml_nor_platformdirs() -> None:
-    code = "import sys, kalshi_cli.config; print(*{'yaml', 'platformdirs', 'zoneinfo', 'difflib'} & set(sys.modules))"
+    late = {"yaml", "platformdirs", "zoneinfo", "difflib"}
+    code = f"import sys, kalshi_cli.config.sources; print(*{late} & set(sys.modules))"
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=EXAMPLE.parent
     )

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.units import Money
-from kalshi_cli.config import load
-from kalshi_cli.config_template import EXAMPLE_HEAD, filled, template, write
+from kalshi_cli.config.sources import load
+from kalshi_cli.config.template import EXAMPLE_HEAD, filled, template, write
 
 
 def test_answers_become_values_and_every_comment_stays(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from served import bare_variables, kalshi, set_variables
 from kalshi_cli.app import App
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.config import Config
-from kalshi_cli.config_sections import Sim
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.schema import Sim
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Command, Message, SpotPrice

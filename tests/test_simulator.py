@@ -20,7 +20,7 @@ import pytest
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import InstanceError, StateError, UsageError
 from kalshi_cli.base.units import Price, Ts, contracts, dollars
-from kalshi_cli.config_sections import Sim
+from kalshi_cli.config.schema import Sim
 from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
@@ -38,7 +38,7 @@ SERVE = dedent("""
     from uuid import uuid4
 
     from kalshi_cli.base.clock import SystemClock
-    from kalshi_cli.config_sections import Sim
+    from kalshi_cli.config.schema import Sim
     from kalshi_cli.simulator import Simulator
 
     simulator = Simulator(Path(sys.argv[1]), Sim(), SystemClock(), lambda: str(uuid4()))

@@ -32,8 +32,8 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     refuse,
 )
-from kalshi_cli.config import Config, log_folder, state_dir
-from kalshi_cli.config_hosts import refuse_other_hosts
+from kalshi_cli.config.config import Config, log_folder, state_dir
+from kalshi_cli.config.hosts import refuse_other_hosts
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.account.sizing import Allotment, Sizing
 from kalshi_cli.core.model.effects import Alert, GroupSwitched
@@ -61,7 +61,7 @@ from kalshi_cli.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from httpx import BaseTransport
 
-    from kalshi_cli.config_hosts import OtherHost
+    from kalshi_cli.config.hosts import OtherHost
     from kalshi_cli.desk.journal import Journal
     from kalshi_cli.exchange.wire.groups import OrderGroup
     from kalshi_cli.sim.announcement import Address, Announcement

@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.app import App
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.config import state_dir
+from kalshi_cli.config.config import state_dir
 from kalshi_cli.core.account.pnl import Pnl, curve, total
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.status import Status, read_status

@@ -13,8 +13,8 @@ from kalshi_cli.app import App
 from kalshi_cli.app.sinks import refuse_unusable_sinks
 from kalshi_cli.base.errors import ExchangeError, KalshiError, StateError, UsageError
 from kalshi_cli.base.units import show_qty
-from kalshi_cli.config import state_dir
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.config import state_dir
+from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.monitoring.incidents import Matter
 from kalshi_cli.core.monitoring.notices import Notice

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import STOPS
 from kalshi_cli.core.monitoring.notices import Notice

@@ -12,9 +12,9 @@ from kalshi_cli.app import App
 from kalshi_cli.app.check_notices import BUSY_MS, Book, tell_sinks
 from kalshi_cli.app.health import check_schema
 from kalshi_cli.base.errors import CredentialsError, KalshiError, UnreachableError
-from kalshi_cli.config import state_dir
-from kalshi_cli.config_sections import Bound
-from kalshi_cli.config_values import RangeText
+from kalshi_cli.config.config import state_dir
+from kalshi_cli.config.schema import Bound
+from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, worst_first
 from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
 from kalshi_cli.desk import health

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError, StateError
 from kalshi_cli.base.units import show_money
-from kalshi_cli.config import state_dir
+from kalshi_cli.config.config import state_dir
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import ConfigError
-from kalshi_cli.config_hosts import refuse_other_hosts
+from kalshi_cli.config.hosts import refuse_other_hosts
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.desk import health
 from kalshi_cli.desk.alerting import Overview

@@ -174,7 +174,7 @@ def _standard_input() -> int:
 @contextmanager
 def _hook(app: App, port: str, reader: SignalReader) -> Iterator[None]:
     """Where news may be posted, with the token of a file that is made when there is none."""
-    from kalshi_cli.ops.secret_file import read_address
+    from kalshi_cli.config.secret_file import read_address
     from kalshi_cli.ops.signal_hook import PATH, SignalHook
 
     if not (port.isascii() and port.isdigit() and int(port[:6]) <= 65_535 and len(port) < 6):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config import state_dir
+from kalshi_cli.config.config import state_dir
 from kalshi_cli.store.base import MarketLock, Store
 
 

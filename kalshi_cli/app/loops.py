@@ -18,8 +18,8 @@ from kalshi_cli.app.alerts import courier
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.app.records import journal_of_loop
 from kalshi_cli.base.errors import CredentialsError
-from kalshi_cli.config import state_dir
-from kalshi_cli.config_hosts import refuse_other_hosts
+from kalshi_cli.config.config import state_dir
+from kalshi_cli.config.hosts import refuse_other_hosts
 from kalshi_cli.core.engine.engine import Engine
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market

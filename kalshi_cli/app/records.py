@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.errors import ConfigError
-from kalshi_cli.config import log_folder
+from kalshi_cli.config.config import log_folder
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError
-from kalshi_cli.config import Config
+from kalshi_cli.config.config import Config
 
 
 def sink_problems(config: Config) -> list[str]:

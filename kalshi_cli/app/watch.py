@@ -10,7 +10,7 @@ from kalshi_cli.app.account import status_of
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config import Config
+from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.messages import Command, Message
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.signals import StopSignals

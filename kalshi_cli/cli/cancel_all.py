@@ -25,7 +25,7 @@ from kalshi_cli.cli.screen.output import note, tell
 if TYPE_CHECKING:
     from kalshi_cli.app import App
     from kalshi_cli.cli.rows.base import CancelAllView
-    from kalshi_cli.config import Config
+    from kalshi_cli.config.config import Config
     from kalshi_cli.desk.kill import Outcome
     from kalshi_cli.store.lock import KillLock
 

@@ -47,15 +47,15 @@ def completions(kind: str, flags: Any, typed: str) -> list[tuple[str, str] | str
 
     Whatever is wrong (no catalogue, a broken one, a broken configuration) is no reason to write over a command line.
     """
-    from kalshi_cli import config
     from kalshi_cli.base.errors import KalshiError
+    from kalshi_cli.config import sources
     from kalshi_cli.desk.catalogue import completions as known
 
     before, comma, start = typed.rpartition(",")
     try:
         given = {"env": flags.env, "state": flags.state}
-        loaded = config.load(flags.config, os.environ, given, ("env", "state"))
-        config.judge_state(loaded)
+        loaded = sources.load(flags.config, os.environ, given, ("env", "state"))
+        sources.judge_state(loaded)
         found = known(loaded, kind, start.upper(), MOST)
     except (KalshiError, OSError):
         return []

@@ -18,7 +18,7 @@ def show(ctx: typer.Context) -> None:
     """
     from kalshi_cli.cli.rows.run import SettingRow, setting_row
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.config import masked
+    from kalshi_cli.config.sources import masked
 
     rows = [setting_row(setting) for setting in masked(load_config(ctx))]
     render_rows(SettingRow, rows, flags_of(ctx).form)
@@ -33,7 +33,7 @@ def path(ctx: typer.Context) -> None:
     """
     from kalshi_cli.cli.rows.run import PathRow, path_row
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.config import config_dir, state_dir
+    from kalshi_cli.config.config import config_dir, state_dir
 
     config = load_config(ctx)
     rows = [
@@ -55,7 +55,7 @@ def check(ctx: typer.Context) -> None:
     from kalshi_cli.app.sinks import sink_problems
     from kalshi_cli.base.errors import ConfigError
     from kalshi_cli.cli.screen.output import note
-    from kalshi_cli.config_hosts import refuse_other_hosts
+    from kalshi_cli.config.hosts import refuse_other_hosts
     from kalshi_cli.strategies.section import section_problems
 
     config = load_config(ctx)

@@ -51,8 +51,8 @@ def init(
     kalshi init
     kalshi init --env demo --key-id ID --key ~/kalshi-demo.key --max-daily-loss 50
     """
-    from kalshi_cli.config import config_dir
-    from kalshi_cli.config_template import Answer, filled, template, write
+    from kalshi_cli.config.config import config_dir
+    from kalshi_cli.config.template import Answer, filled, template, write
 
     flags = flags_of(ctx)
     path = (flags.config or config_dir() / "config.yaml").expanduser().absolute()
@@ -104,10 +104,10 @@ def _checked(dotted: str) -> Callable[[str], str]:
     """A check that the configuration takes this value. ConfigError says why not."""
 
     def check(answer: str) -> str:
-        from kalshi_cli import config
+        from kalshi_cli.config import sources
 
         if answer:
-            config.load(None, {}, {dotted: answer}, [dotted])
+            sources.load(None, {}, {dotted: answer}, [dotted])
         return answer
 
     return check
@@ -115,12 +115,12 @@ def _checked(dotted: str) -> Callable[[str], str]:
 
 def _usable_sink(url: str) -> str:
     """An address to which something can be delivered, as far as that is known without asking anybody."""
-    from kalshi_cli import config
     from kalshi_cli.app.sinks import refuse_unusable_sinks
+    from kalshi_cli.config import sources
 
     if url:
         conceal(url)
-        refuse_unusable_sinks(config.load(None, {}, {SINK: url}, [SINK]))
+        refuse_unusable_sinks(sources.load(None, {}, {SINK: url}, [SINK]))
     return url
 
 

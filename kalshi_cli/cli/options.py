@@ -29,7 +29,7 @@ from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_ou
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.config import Config
+    from kalshi_cli.config.config import Config
 
 ENVIRONMENTS = ("sim", "demo", "prod")
 
@@ -71,12 +71,12 @@ def load_config(
     Where `needed` names paths, problems elsewhere do not matter; `more` are options of this command, by dotted path.
     `distrust` decides about a configuration and a state directory that others may write.
     """
-    from kalshi_cli import config
+    from kalshi_cli.config import sources
 
     flags = flags_of(ctx)
     given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, **(more or {})}
-    loaded = config.load(flags.config, os.environ, given, needed, distrust)
-    config.judge_state(loaded, distrust)
+    loaded = sources.load(flags.config, os.environ, given, needed, distrust)
+    sources.judge_state(loaded, distrust)
     if loaded.origins["env"] == "default" and not loaded.rest_url:
         note("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
     return loaded

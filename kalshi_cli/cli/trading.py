@@ -56,7 +56,7 @@ def trade(
     from kalshi_cli.cli.screen.live import is_live, status_display
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.config_sections import LONGEST_INTERVAL_S
+    from kalshi_cli.config.schema import LONGEST_INTERVAL_S
     from kalshi_cli.desk.signals import after_a_run
     from kalshi_cli.desk.trade import TradeRequest
 

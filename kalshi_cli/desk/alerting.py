@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config_sections import Alerts, Sink
+from kalshi_cli.config.schema import Alerts, Sink
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.alert_board import Board, Decision

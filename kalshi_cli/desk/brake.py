@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import StateError
-from kalshi_cli.config import Config, state_dir
+from kalshi_cli.config.config import Config, state_dir
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import write_halt_file

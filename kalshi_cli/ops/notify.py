@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.text import conceal_address
+from kalshi_cli.config.secret_file import read_address
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.ops.address import AddressError, Resolve, resolve_here
 from kalshi_cli.ops.delivery import TOTAL_S, Delivery
-from kalshi_cli.ops.secret_file import read_address
 
 if TYPE_CHECKING:
-    from kalshi_cli.config_sections import Sink
+    from kalshi_cli.config.schema import Sink
 
 
 class Opened(Protocol):

@@ -12,7 +12,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.keys import ServedAccount
 
 if TYPE_CHECKING:
-    from kalshi_cli.config_sections import Sim
+    from kalshi_cli.config.schema import Sim
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from served import TWO_SIDED
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.config import load
+from kalshi_cli.config.sources import load
 from kalshi_cli.core.model.effects import OrderChanged, SubmitOrder
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus

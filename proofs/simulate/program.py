@@ -15,8 +15,8 @@ from kalshi_cli.app import App
 from kalshi_cli.app import loops as loops_module
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.base.units import Money, contracts, dollars
-from kalshi_cli.config import Config
-from kalshi_cli.config_sections import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.schema import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.markets import Market

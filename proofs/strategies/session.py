@@ -13,7 +13,7 @@ import msgspec
 
 from kalshi_cli.app import App
 from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
-from kalshi_cli.config import Config
+from kalshi_cli.config.config import Config
 from kalshi_cli.core.account.sizing import Allotment
 from kalshi_cli.core.engine.engine import Engine
 from kalshi_cli.core.model.effects import Alert, Denied, Effect, FillBooked

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.base.units import Ts, dollars
-from kalshi_cli.config import Config
+from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.messages import FeedState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.signing import Signer

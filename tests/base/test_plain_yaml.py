@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kalshi_cli import config_file
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.plain_yaml import MAX_DEPTH, MAX_NODES, PlainYamlError, compose, construct
+from kalshi_cli.config import yaml_file
 from kalshi_cli.feeds.fairs import SourceError
 from kalshi_cli.feeds.venue_map import read_map
 
@@ -46,7 +46,7 @@ def test_text_that_would_grow_is_refused_with_its_line(text: str, why: str, line
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as unread:
-        config_file.read(path)
+        yaml_file.read(path)
     assert f"(line {line}): {why}" in unread.value.message
     with pytest.raises(SourceError) as unmapped:
         list(read_map(text.encode(), is_yaml=True))
@@ -68,11 +68,11 @@ def test_text_within_the_limits_is_read() -> None:
 
 def test_the_largest_configuration_file_takes_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("[" + "a," * (config_file.MAX_BYTES // 2 - 1) + "]")
+    path.write_text("[" + "a," * (yaml_file.MAX_BYTES // 2 - 1) + "]")
     tracemalloc.start()
     try:
         with pytest.raises(ConfigError, match="more than"):
-            config_file.read(path)
+            yaml_file.read(path)
         assert tracemalloc.get_traced_memory()[1] < 20 * MEGABYTES
     finally:
         tracemalloc.stop()

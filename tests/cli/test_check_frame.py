@@ -24,7 +24,7 @@ from kalshi_cli.app.checks import Wanted, run_checks
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.check import ALL, LEAST_S, left_s
 from kalshi_cli.cli.options import Flags
-from kalshi_cli.config import load
+from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, report
 from kalshi_cli.desk.checks.turns import MOST_SKIPPED
 from kalshi_cli.store.lock import lock

@@ -16,7 +16,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.completion import LONGEST_TITLE, completions
 from kalshi_cli.cli.main import ENTRIES, root
 from kalshi_cli.cli.options import Flags
-from kalshi_cli.config import load
+from kalshi_cli.config.sources import load
 from kalshi_cli.desk.catalogue import catalogue_path, open_catalogue
 from kalshi_cli.store.entries import Entry, Kind, Progress
 

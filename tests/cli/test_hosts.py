@@ -13,8 +13,9 @@ import pytest
 from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
 
 from kalshi_cli.base.errors import ConfigError, HostError
-from kalshi_cli.config import HOSTS, load
-from kalshi_cli.config_hosts import OWN_HOSTS, is_loopback, named_hosts
+from kalshi_cli.config.config import HOSTS
+from kalshi_cli.config.hosts import OWN_HOSTS, is_loopback, named_hosts
+from kalshi_cli.config.sources import load
 from kalshi_cli.store.sqlite import SqliteStore
 
 NAME = socket.gethostname().lower()

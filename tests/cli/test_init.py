@@ -19,7 +19,7 @@ from served import served
 
 from kalshi_cli.base.units import Money, contracts
 from kalshi_cli.cli.main import main
-from kalshi_cli.config import load
+from kalshi_cli.config.sources import load
 
 PROGRAM = Path(sys.executable).parent / "kalshi"
 

@@ -17,8 +17,8 @@ from kalshi_cli.__main__ import MOST_DIGITS as MOST_OF_INT
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import ConfigError, UsageError
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_price, price_from_user, qty_from_user
-from kalshi_cli.config import load
-from kalshi_cli.config_file import MOST_DIGITS
+from kalshi_cli.config.sources import load
+from kalshi_cli.config.yaml_file import MOST_DIGITS
 from kalshi_cli.feeds import fairs, polymarket, signals
 from kalshi_cli.feeds.results import read_history, read_results
 from kalshi_cli.feeds.spot.venue import SpotError, fixed

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config_sections import Alerts, Sink
+from kalshi_cli.config.schema import Alerts, Sink
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.monitoring.check_report import Breach

@@ -12,7 +12,7 @@ from alert_desk import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertDesk, brea
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.model.effects import StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID

@@ -14,7 +14,8 @@ from virtual import OTHER, TICKER, Virtual
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import InstanceError, UnreachableError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
-from kalshi_cli.config import Config, load
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.sources import load
 from kalshi_cli.desk import catalogue
 from kalshi_cli.desk.catalogue import Refresh, catalogue_path, open_catalogue, refresh, search
 from kalshi_cli.desk.listing import EventQuery, MarketQuery

@@ -15,7 +15,7 @@ from served import eventually
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.alerting import Alerting

@@ -12,7 +12,7 @@ import pytest
 from alert_desk import EVERYTHING, PHONE, T0, AlertDesk
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Side

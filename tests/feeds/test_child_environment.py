@@ -13,7 +13,7 @@ from kalshi_cli.app import App
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError
-from kalshi_cli.config import load
+from kalshi_cli.config.sources import load
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.feeds.fair_sources import child_environment, run_command
 from kalshi_cli.strategies import registry

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.ops.notify import Notifier
 

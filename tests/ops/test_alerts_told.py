@@ -202,7 +202,7 @@ def test_ten_thousand_alerts_are_three_notices_at_most(exchange: Served, phone: 
 
 def test_two_programs_that_tell_at_once_send_one_copy_each(exchange: Served, phone: Receiver) -> None:
     from kalshi_cli.app import App
-    from kalshi_cli.config import load
+    from kalshi_cli.config.sources import load
 
     configure(exchange, phone=phone.url("slow"))
     happened(exchange, *((f"CODE_{number}", "KXA") for number in range(8)))

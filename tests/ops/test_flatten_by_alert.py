@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from served import ME, TWO_SIDED, Served, served, set_variables
 
-from kalshi_cli import config
 from kalshi_cli.app import App
 from kalshi_cli.app.alerts import flatten
 from kalshi_cli.base.units import dollars
+from kalshi_cli.config import sources
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.order_terms import BID
 
@@ -25,7 +25,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 
 def flattened(exchange: Served, **values: object) -> Alert:
     """What was recorded."""
-    chosen = config.load(None, exchange.variables(), values)
+    chosen = sources.load(None, exchange.variables(), values)
     with App(chosen, lambda _: None, lambda _: None) as app:
         flatten(app)
         return app.store.alerts()[0]

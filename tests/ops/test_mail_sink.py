@@ -11,7 +11,7 @@ import pytest
 from receivers import BRIEFLY_S, PATIENCE_S, Mailbox, mail_server, notice, notifier
 from served import eventually
 
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.schema import Sink
 
 TO = "from=bot@example.com&to=desk@example.com"
 

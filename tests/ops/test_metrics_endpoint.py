@@ -19,7 +19,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.config_sections import TIERS
+from kalshi_cli.config.schema import TIERS
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, remedy_of
 from kalshi_cli.ops.metrics import Metrics, MetricsServer, Reading

@@ -28,7 +28,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Ts, contracts
-from kalshi_cli.config import Config
+from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal
 from kalshi_cli.feeds.fair_sources import read_file

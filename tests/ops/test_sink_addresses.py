@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from receivers import notice, notifier, receiving
 
-from kalshi_cli.config_sections import Sink
+from kalshi_cli.config.schema import Sink
 from kalshi_cli.ops.address import AddressError, checked_addresses, parse_web_address
 
 PUBLIC = "93.184.216.34"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.config_sections import Sink, hidden_address
+from kalshi_cli.config.schema import Sink, hidden_address
 
 if TYPE_CHECKING:
     from kalshi_cli.core.monitoring.incidents import Matter, Silence

@@ -11,7 +11,7 @@ from kalshi_cli.cli.rows.halts import standing
 from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Standing, Verdict
 
 if TYPE_CHECKING:
-    from kalshi_cli.config import Setting
+    from kalshi_cli.config.sources import Setting
     from kalshi_cli.desk.backtest import BacktestReport
     from kalshi_cli.desk.health import Finding
     from kalshi_cli.desk.status import Status

@@ -12,7 +12,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.cli.screen.output import ask, tell
 
 if TYPE_CHECKING:
-    from kalshi_cli.config_hosts import OtherHost
+    from kalshi_cli.config.hosts import OtherHost
 
 T = TypeVar("T")
 

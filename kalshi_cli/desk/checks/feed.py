@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config_sections import LONGEST_INTERVAL_S
+from kalshi_cli.config.schema import LONGEST_INTERVAL_S
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, counted, report
 from kalshi_cli.core.monitoring.feed_check import blindness, calmed, pause_words, without_books
 from kalshi_cli.core.monitoring.request_traffic import GAP_MINUTES, gaps

@@ -5,8 +5,8 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.units import DOLLAR, Money, Ts, show_money
-from kalshi_cli.config_sections import Bound
-from kalshi_cli.config_values import RangeText
+from kalshi_cli.config.schema import Bound
+from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.account.pnl import parts, total
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.desk.checks.readings import AGAIN_S, Readings, looked, measured

@@ -11,8 +11,8 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.config import Config
-from kalshi_cli.config_sections import Bound
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.schema import Bound
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Balance, ExchangePosition

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from kalshi_cli.base.units import DOLLAR, ONE_DOLLAR, Money, Price, Qty, cents, contracts
-from kalshi_cli.config_values import RangeText
+from kalshi_cli.config.values import RangeText
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Subaccount = Annotated[int, Meta(ge=0, le=63)]

@@ -1,4 +1,4 @@
-"""config.yaml, variables and flags as one typed Config; every problem at once, every value with where it came from.
+"""Load the configuration from its sources; every problem at once, every value with where it came from.
 
     flag  >  variable  >  file  >  default
 
@@ -13,123 +13,23 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from kalshi_cli import config_file
 from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
 from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.base.text import conceal, conceal_address, conceal_key, holds_private_key, redact
-from kalshi_cli.config_hosts import ALLOW_HOSTS, OtherHost, allowed_hosts, other_hosts
-from kalshi_cli.config_sections import (
-    EVENTS,
-    RESERVED,
-    SPOT_VENUES,
-    TIERS,
-    Alerts,
-    Allotment,
-    Checks,
-    Credentials,
-    CredentialsByEnv,
-    Exchange,
-    Heartbeat,
-    Logs,
-    Metrics,
-    Risk,
-    Sim,
-    Sink,
-    Spot,
-    Trade,
-    hidden,
-    hidden_address,
-)
-from kalshi_cli.config_values import any_of, convert, show, time_zone, url, variable_names, web_address
-
-Env = Literal["sim", "demo", "prod"]
-
-HOSTS: dict[str, tuple[str, str]] = {
-    "demo": (
-        "https://external-api.demo.kalshi.co/trade-api/v2",
-        "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2",
-    ),
-    "prod": (
-        "https://external-api.kalshi.com/trade-api/v2",
-        "wss://external-api-ws.kalshi.com/trade-api/ws/v2",
-    ),
-}
-"""REST and WebSocket of each environment, as the exchange recommends them since 2026. `sim` has none of its own."""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """One thing wrong with the configuration."""
-
-    path: tuple[str, ...]
-    text: str
-    origin: str
-
-    def __str__(self) -> str:
-        return f"{'.'.join(self.path) or 'the file'}: {self.text} ({self.origin})"
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set, checked. `origins` says by dotted path where each value came from."""
-
-    env: Env = "sim"
-    state: Path | None = None
-    read_only: bool = False
-    day_zone: str = "America/New_York"
-    credentials: CredentialsByEnv = CredentialsByEnv()
-    exchange: Exchange = Exchange()
-    risk: Risk = Risk()
-    trade: Trade = Trade()
-    checks: Checks = Checks()
-    alerts: Alerts = Alerts()
-    heartbeat: Heartbeat = Heartbeat()
-    logs: Logs = Logs()
-    metrics: Metrics = Metrics()
-    spot: Spot = Spot()
-    sim: Sim = Sim()
-    references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
-    strategies: dict[str, dict[str, Any]] = {}
-    """Parameters by strategy."""
-    allotments: dict[str, Allotment] = {}
-    """What else is below `strategies`: the budget and the sizing of each that has any."""
-    allow_hosts: tuple[str, ...] = ()
-    """Hosts beyond the environment's own that a key may sign for; no file can name one."""
-    file: Path | None = None
-    origins: dict[str, str] = {}
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def credential(self) -> Credentials:
-        """The key of the environment in use; empty where none is configured."""
-        found: Credentials = getattr(self.credentials, self.env)
-        return found
-
-    @property
-    def rest_url(self) -> str:
-        """Where REST goes, without a trailing slash; empty for a `sim` that nobody pointed anywhere."""
-        return self.exchange.rest_url or HOSTS.get(self.env, ("", ""))[0]
-
-    @property
-    def ws_url(self) -> str:
-        """Where the WebSocket goes; empty for a `sim` that nobody pointed anywhere."""
-        return self.exchange.ws_url or HOSTS.get(self.env, ("", ""))[1]
-
-    @property
-    def other_hosts(self) -> tuple[OtherHost, ...]:
-        """The hosts in use that are not the environment's own; those of `sim` are on this machine."""
-        addresses = {"exchange.rest_url": self.rest_url, "exchange.ws_url": self.ws_url}
-        return other_hosts(self.env, addresses, self.origins)
-
+from kalshi_cli.config import yaml_file
+from kalshi_cli.config.config import HOSTS, Config, Problem, config_dir, state_dir
+from kalshi_cli.config.hosts import ALLOW_HOSTS, allowed_hosts
+from kalshi_cli.config.schema import EVENTS, RESERVED, SPOT_VENUES, TIERS, Allotment, Sink, hidden, hidden_address
+from kalshi_cli.config.values import any_of, convert, show, time_zone, url, variable_names, web_address
 
 Key = tuple[str, ...]
 """Where a value is: section, then name."""
-
 SINKS: Key = ("alerts", "sinks")
 """A section of sections whose names are a person's, as `strategies` is."""
-
 Found = dict[Key, tuple[object, str]]
 """Raw values with their origins."""
 
@@ -162,11 +62,11 @@ def load(
     if path is not None:
         origin = f"file {path}"
         try:
-            document = config_file.read(path, distrust)
+            document = yaml_file.read(path, distrust)
             problems += [Problem(key, text, origin) for key, text in document.oddities]
         except ConfigError as error:
             _refuse_without_file(error, needed, bool(flags.get("env") or env.get("KALSHI_ENV")))
-            document = config_file.Document()
+            document = yaml_file.Document()
             problems.append(Problem(("file",), error.message, origin))
         for key, raw in _flatten(document.tree, (), origin, problems):
             found[key] = (raw, origin)
@@ -241,21 +141,6 @@ def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
     return next((path for path in (here, config_dir() / "config.yaml") if os.path.lexists(path)), None)
 
 
-def config_dir() -> Path:
-    """The user's configuration directory; it may not exist."""
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("kalshi"))
-
-
-def state_dir(config: Config, mode: str = "") -> Path:
-    """Where state is kept: a directory for each environment, and another for each `mode` that must not mix with it."""
-    import platformdirs
-
-    base = config.state or Path(platformdirs.user_state_dir("kalshi"))
-    return base.absolute() / (f"{config.env}-{mode}" if mode else config.env)
-
-
 def judge_state(config: Config, distrust: Distrust = refuse) -> None:
     """Let `distrust` decide where others may write a state directory of this environment, or put another in its place.
 
@@ -267,11 +152,6 @@ def judge_state(config: Config, distrust: Distrust = refuse) -> None:
             error = UntrustedError(f"refused the state directory {home}: {doubt.why}", hint=doubt.remedy)
             distrust(error)
             return
-
-
-def log_folder(config: Config, home: Path) -> Path:
-    """Where the log and the tables of a state directory are; a folder that was chosen has one for each of them."""
-    return home / "logs" if config.logs.folder is None else config.logs.folder.expanduser() / home.name
 
 
 def masked(config: Config) -> tuple[Setting, ...]:
@@ -292,8 +172,6 @@ def _masked(key: Key, text: str) -> str:
 
 
 # -- the schema, read off the structs -----------------------------------------------------------------------------
-
-
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
     """What a section declares; working out its types takes longer than reading the file."""
@@ -400,8 +278,6 @@ def _named(section: Key, values: Mapping[Key, object]) -> dict[str, dict[str, An
 
 
 # -- where values come from ---------------------------------------------------------------------------------------
-
-
 def _flatten(tree: object, key: Key, origin: str, problems: list[Problem]) -> Iterator[tuple[Key, object]]:
     """The values of a parsed file by key. A section that holds nothing is fine; one that is not a mapping is not."""
     if not _is_section(key):
@@ -454,8 +330,6 @@ _CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
 
 
 # -- one value ----------------------------------------------------------------------------------------------------
-
-
 def _value(key: Key, raw: object, base: Path) -> object:
     """A raw value, checked. Relative paths in the file are relative to the file."""
     if any(isinstance(text, str) and holds_private_key(text) for text in (*key, raw)):

@@ -17,7 +17,7 @@ import msgspec
 from kalshi_cli.base.errors import HostError
 
 if TYPE_CHECKING:
-    from kalshi_cli.config import Config
+    from kalshi_cli.config.config import Config
 
 OWN_HOSTS: dict[str, tuple[str, ...]] = {
     "sim": (),

@@ -12,7 +12,7 @@ from pathlib import Path
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.files import make_folder
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml")
 """Inside the installed package; or beside it, in a working copy."""
 
