@@ -12,9 +12,9 @@ import pytest
 from served import eventually, finish, start
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.net.transport import DeadlineTransport
-from kalshi_cli.ops.address import parse_web_address, resolve_here
-from kalshi_cli.ops.web import WebSink
+from kalshi_cli.net.address_guard import parse_web_address, resolve_here
+from kalshi_cli.net.deadline_transport import DeadlineTransport
+from kalshi_cli.net.guarded_client import WebSink
 
 CODE = """
 import ctypes, os, resource, ssl, sys

@@ -12,7 +12,7 @@ from kalshi_cli.core.engine import book_validity, engine, strategy_runner
 from kalshi_cli.core.risk import guards, loss_guards
 from kalshi_cli.desk import account, cancel, kill, start
 from kalshi_cli.exchange import dates, feed, ratelimit, rest, snapshot, venue
-from kalshi_cli.net import transport
+from kalshi_cli.net import deadline_transport
 from kalshi_cli.store import database
 
 NUMBERS: dict[str, tuple[object, object]] = {
@@ -45,7 +45,7 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "messages may come late by": (feed.MAX_LAG_MS, 10_000),
     "a host slept after": (feed.SUSPENDED_S, 30.0),
     "a time may be ahead of our clock by": (dates.MOST_AHEAD_MS, 7_000),
-    "an idle connection is not used again after": (transport.IDLE_S, 30.0),
+    "an idle connection is not used again after": (deadline_transport.IDLE_S, 30.0),
     "a whole call lasts at most": (rest.Timeouts().total, 10.0),
     "a reply has at most": (rest.LONGEST_REPLY, 32 * 1024 * 1024),
     "what is left to cancels and to the loop": ((ratelimit.CANCELS_IN_RESERVE, ratelimit.READS_IN_RESERVE), (5, 5)),

@@ -22,7 +22,7 @@ from kalshi_cli.core.monitoring.runbook_index import remedy_of
 from kalshi_cli.desk.alerting import Alerting, Overview, Terms
 from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
 from kalshi_cli.desk.courier import Courier
-from kalshi_cli.ops.delivery import Delivery
+from kalshi_cli.net.delivery import Delivery
 from kalshi_cli.ops.notify import Notifier
 from kalshi_cli.store.base import BY_ALERT
 from kalshi_cli.store.pause import pause

@@ -114,8 +114,8 @@ def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
     """An address is judged as that of a sink is: https, or http on this machine, and nothing that only we can reach."""
     from kalshi_cli.feeds.fair_sources import age_of
     from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
-    from kalshi_cli.ops.address import AddressError, parse_web_address, refusal, resolve_here
-    from kalshi_cli.ops.web import WebSink
+    from kalshi_cli.net.address_guard import AddressError, parse_web_address, refusal, resolve_here
+    from kalshi_cli.net.guarded_client import WebSink
 
     conceal_address(url)
     try:

@@ -39,8 +39,8 @@ def listener(app: App, clob_url: str, gamma_url: str) -> Callable[[Pair], Heard]
 
 def _fetch(app: App, base: str) -> Fetch:
     """Reads below this address: https, or http on this machine; no redirects, five seconds, so many bytes."""
-    from kalshi_cli.ops.address import AddressError, parse_web_address, refusal, resolve_here
-    from kalshi_cli.ops.web import WebSink
+    from kalshi_cli.net.address_guard import AddressError, parse_web_address, refusal, resolve_here
+    from kalshi_cli.net.guarded_client import WebSink
 
     try:
         why = refusal(parse_web_address(base)) or ("it must not have a query" if "?" in base else "")

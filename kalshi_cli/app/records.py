@@ -103,7 +103,7 @@ def _heartbeat(app: App, mode: str) -> Heartbeat | None:
     if mode == "paper":
         app.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
         return None
-    from kalshi_cli.ops.address import AddressError
+    from kalshi_cli.net.address_guard import AddressError
     from kalshi_cli.ops.heartbeat import Heartbeat
 
     chosen = app.config.heartbeat

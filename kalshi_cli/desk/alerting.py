@@ -29,7 +29,7 @@ from kalshi_cli.store.alerting import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertB
 from kalshi_cli.store.base import RESUMED, Store
 
 if TYPE_CHECKING:
-    from kalshi_cli.ops.delivery import Delivery
+    from kalshi_cli.net.delivery import Delivery
 
 AT_ONCE = 500
 ROUNDS = 50

@@ -40,7 +40,7 @@ from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.their_clock import MOVES_ON_S, TheirClock
 from kalshi_cli.exchange.wire.replies import is_definite, is_of_exchange, is_taken, read_refusal, refused, unproven
 from kalshi_cli.net.body import read_body
-from kalshi_cli.net.transport import DeadlineTransport
+from kalshi_cli.net.deadline_transport import DeadlineTransport
 
 if TYPE_CHECKING:
     import random

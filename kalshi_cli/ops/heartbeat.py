@@ -13,8 +13,8 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.ops.address import AddressError, Resolve, parse_web_address, resolve_here
-from kalshi_cli.ops.web import WebSink
+from kalshi_cli.net.address_guard import AddressError, Resolve, parse_web_address, resolve_here
+from kalshi_cli.net.guarded_client import WebSink
 
 PING_S = 5.0
 """One ping, whatever the other side does."""

@@ -18,7 +18,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import DOLLAR, Money, Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.ops.loopback import LoopbackServer, refuse
+from kalshi_cli.net.loopback_server import LoopbackServer, refuse
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

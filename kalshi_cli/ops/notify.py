@@ -17,8 +17,8 @@ from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.text import conceal_address
 from kalshi_cli.config.secret_file import read_address
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.ops.address import AddressError, Resolve, resolve_here
-from kalshi_cli.ops.delivery import TOTAL_S, Delivery
+from kalshi_cli.net.address_guard import AddressError, Resolve, resolve_here
+from kalshi_cli.net.delivery import TOTAL_S, Delivery
 
 if TYPE_CHECKING:
     from kalshi_cli.config.schema import Sink

@@ -15,8 +15,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.ops.address import AddressError, Resolve, parse_web_address
-from kalshi_cli.ops.web import WebSink
+from kalshi_cli.net.address_guard import AddressError, Resolve, parse_web_address
+from kalshi_cli.net.guarded_client import WebSink
 
 MOST_ANSWER = 256 * 1024
 """Bytes of what a service answers to one request; usual answers have a few hundred."""

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from kalshi_cli.ops.loopback import LoopbackServer, refuse
+from kalshi_cli.net.loopback_server import LoopbackServer, refuse
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

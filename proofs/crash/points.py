@@ -239,7 +239,7 @@ class _Bomb:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _wrap_transport(self) -> None:
-        from kalshi_cli.net.transport import DeadlineTransport
+        from kalshi_cli.net.deadline_transport import DeadlineTransport
 
         send = DeadlineTransport.handle_request
 

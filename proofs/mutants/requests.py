@@ -144,7 +144,7 @@ REQUESTS = (
     Mutant(
         "a reply in drops ends with its call",
         "one slow server holds the loop for ever (F42)",
-        "net/transport.py",
+        "net/deadline_transport.py",
         "        if left <= 0:",
         "        if False:",
         ("tests/exchange/test_framing.py", "tests/exchange/test_client.py"),
@@ -152,7 +152,7 @@ REQUESTS = (
     Mutant(
         "nothing leaves after its time",
         "a process that slept while it connected sends an old order",
-        "net/transport.py",
+        "net/deadline_transport.py",
         "if deadline is not None and self._clock.monotonic() >= deadline:",
         "if False:",
         ("tests/exchange/test_client.py",),
@@ -160,7 +160,7 @@ REQUESTS = (
     Mutant(
         "an idle connection is not used again",
         "a create goes out on a connection that was just closed: in doubt for nothing (F11)",
-        "net/transport.py",
+        "net/deadline_transport.py",
         "keepalive_expiry=IDLE_S",
         "keepalive_expiry=None",
         ("tests/exchange/test_framing.py", "tests/exchange/test_client.py"),

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.exchange.stream import reader
-from kalshi_cli.exchange.stream.framing import CLOSE, PING, TEXT
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.net import websocket
+from kalshi_cli.net.websocket_framing import CLOSE, PING, TEXT
 from kalshi_cli.sim.rest.replies import Response
 from kalshi_cli.sim.stream.channels import Connection
 

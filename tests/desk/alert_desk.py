@@ -18,7 +18,7 @@ from kalshi_cli.core.monitoring.incidents import Matter
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms
 from kalshi_cli.desk.halts import resume
-from kalshi_cli.ops.delivery import Delivery
+from kalshi_cli.net.delivery import Delivery
 from kalshi_cli.store.base import BY_ALERT, EVER, Cycle
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.sqlite import SqliteStore

@@ -34,10 +34,10 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.feed import CHECK_EVERY_S, MAX_LAG_MS, MOST_CHECKED, TURN_S, LiveFeed
 from kalshi_cli.exchange.signing import Signer
 from kalshi_cli.exchange.stream.frames import FrameError, decode_frame, to_message
-from kalshi_cli.exchange.stream.framing import Framing, FramingError
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.stream.subscriptions import Sequencer
 from kalshi_cli.exchange.wire.markets import read_market
+from kalshi_cli.net.websocket_framing import Framing, FramingError
 
 NOW = Ts(5_000)
 DAY_MS = 86_400_000

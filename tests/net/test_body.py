@@ -22,10 +22,10 @@ from kalshi_cli.exchange.rest import LONGEST_REPLY, MOST_VALUES
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.reader import MAX_ANSWER, Source, SpotReader
 from kalshi_cli.feeds.spot.venue import SpotError
+from kalshi_cli.net.address_guard import parse_web_address, resolve_here
 from kalshi_cli.net.body import read_body
-from kalshi_cli.net.transport import DeadlineTransport
-from kalshi_cli.ops.address import parse_web_address, resolve_here
-from kalshi_cli.ops.web import WebSink
+from kalshi_cli.net.deadline_transport import DeadlineTransport
+from kalshi_cli.net.guarded_client import WebSink
 
 MEGABYTE = 1 << 20
 BOUND = 200 * MEGABYTE

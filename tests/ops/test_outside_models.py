@@ -34,8 +34,8 @@ from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal
 from kalshi_cli.feeds.fair_sources import read_file
 from kalshi_cli.feeds.fairs import FairReader
 from kalshi_cli.feeds.signals import SignalReader, Tail
-from kalshi_cli.ops.address import parse_web_address, resolve_here
-from kalshi_cli.ops.web import WebSink
+from kalshi_cli.net.address_guard import parse_web_address, resolve_here
+from kalshi_cli.net.guarded_client import WebSink
 from kalshi_cli.strategies import registry
 
 HOUR_MS, HALF_MS, DAY_MS = 3_600_000, 1_800_000, 86_400_000

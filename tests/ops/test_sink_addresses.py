@@ -6,7 +6,7 @@ import pytest
 from receivers import notice, notifier, receiving
 
 from kalshi_cli.config.schema import Sink
-from kalshi_cli.ops.address import AddressError, checked_addresses, parse_web_address
+from kalshi_cli.net.address_guard import AddressError, checked_addresses, parse_web_address
 
 PUBLIC = "93.184.216.34"
 NAMES = {

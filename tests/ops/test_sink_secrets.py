@@ -21,8 +21,8 @@ from kalshi_cli.base.errors import ConfigError, ExitCode
 from kalshi_cli.base.text import redact
 from kalshi_cli.config.schema import Sink
 from kalshi_cli.config.secret_file import read_address
-from kalshi_cli.ops.address import AddressError, parse_web_address
-from kalshi_cli.ops.delivery import Delivery
+from kalshi_cli.net.address_guard import AddressError, parse_web_address
+from kalshi_cli.net.delivery import Delivery
 
 CANARY = "Kq7Zw2Xv9Jm4Rt6Bn1Lp"
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from kalshi_cli.ops.loopback import MOST_CLIENTS, REQUEST_S
+from kalshi_cli.net.loopback_server import MOST_CLIENTS, REQUEST_S
 from kalshi_cli.ops.metrics import Metrics, MetricsServer
 from kalshi_cli.ops.signal_hook import SignalHook
 

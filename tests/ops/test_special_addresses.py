@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from kalshi_cli.ops.address import why_not
+from kalshi_cli.net.address_guard import why_not
 
 REGISTERED = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",

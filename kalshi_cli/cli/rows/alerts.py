@@ -13,7 +13,7 @@ from kalshi_cli.config.schema import Sink, hidden_address
 if TYPE_CHECKING:
     from kalshi_cli.core.monitoring.incidents import Matter, Silence
     from kalshi_cli.desk.alerting import Overview
-    from kalshi_cli.ops.delivery import Delivery
+    from kalshi_cli.net.delivery import Delivery
     from kalshi_cli.store.alerting import Letter, SinkState
 
 

@@ -21,10 +21,10 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
 from kalshi_cli.core.model.messages import FeedGap, FeedState
 from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.stream.framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.subscriptions import CHANNELS, Said, Sequencer
 from kalshi_cli.net import websocket
+from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
 if TYPE_CHECKING:
     import random

@@ -29,7 +29,7 @@ from kalshi_cli.feeds.spot.belief import Belief
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
 from kalshi_cli.net import websocket
 from kalshi_cli.net.body import read_body
-from kalshi_cli.net.transport import DeadlineTransport
+from kalshi_cli.net.deadline_transport import DeadlineTransport
 
 MAX_FRAME = 256 * 1024
 """Bytes of the longest message; what a venue says at once takes a few thousand."""

@@ -15,8 +15,8 @@ import certifi
 import httpcore
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.ops.address import AddressError, Resolve, WebAddress, checked_addresses
-from kalshi_cli.ops.delivery import CONNECT_S, TOTAL_S, Delivery, judged
+from kalshi_cli.net.address_guard import AddressError, Resolve, WebAddress, checked_addresses
+from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, Delivery, judged
 
 _PLAIN = {"Accept-Encoding": "identity"}
 """Nothing that is read here is large, and nothing is unpacked."""
