@@ -19,7 +19,7 @@ from bench.deltas import frames
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
+from kalshi_cli.exchange.rest.rate_limits import BASIC, RateLimiter, TokenBucket
 from kalshi_cli.strategies.registry import BUILT_IN
 
 _OURS = "ours"

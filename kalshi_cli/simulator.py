@@ -36,7 +36,7 @@ from kalshi_cli.sim.keys import KINDS, Kind, ReadKey, ServedAccount, ServedKey, 
 from kalshi_cli.store.lock import holder, lock
 
 if TYPE_CHECKING:
-    from kalshi_cli.exchange.signing import PrivateKey
+    from kalshi_cli.exchange.rest.signing import PrivateKey
     from kalshi_cli.sim.api import Exchange
     from kalshi_cli.sim.controls import Controls, Report
     from kalshi_cli.sim.listing import SimOptions
@@ -437,7 +437,7 @@ class Simulator:
 
         An Ed25519 one, which signs in a tenth of the time; where `serve` is the first to need it, of the type it names.
         """
-        from kalshi_cli.exchange.signing import load_key
+        from kalshi_cli.exchange.rest.signing import load_key
 
         self._make_private(self.key_path, lambda: new_private_key("ed25519"))
         return KEY_ID, load_key(self.key_path, self._distrust)

@@ -33,7 +33,7 @@ from kalshi_cli.cli.ends import ends_of
 from kalshi_cli.cli.main import main, root
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import Band, PriceGrid
-from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, NUMBERS, RateLimiter
+from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions

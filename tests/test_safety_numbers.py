@@ -11,7 +11,8 @@ from kalshi_cli.core.account import reconciliation
 from kalshi_cli.core.engine import book_validity, engine, strategy_runner
 from kalshi_cli.core.risk import guards, loss_guards
 from kalshi_cli.desk import account, cancel, kill, start
-from kalshi_cli.exchange import dates, feed, ratelimit, rest, snapshot, venue
+from kalshi_cli.exchange.live import account_snapshot, dates, live_feed, live_venue
+from kalshi_cli.exchange.rest import call, rate_limits
 from kalshi_cli.net import deadline_transport
 from kalshi_cli.store import database
 
@@ -26,8 +27,8 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "intents of one call": (strategy_runner.MAX_INTENTS, 100),
     "a book may look crossed for": (book_validity.CROSSED_MS, 1_000),
     "a start reads fills again from before": (account.OVERLAP_MS, 3_600_000),
-    "each read begins before the last": (snapshot.OVERLAP_MS, 60_000),
-    "settlements are read again from before": (snapshot.SETTLED_OVERLAP_MS, 86_400_000),
+    "each read begins before the last": (account_snapshot.OVERLAP_MS, 60_000),
+    "settlements are read again from before": (account_snapshot.SETTLED_OVERLAP_MS, 86_400_000),
     "a start waits for a readable account": (start.UNREAD_S, 60.0),
     "a start waits for proofs": (start.PROOF_S, 120.0),
     "a start waits for positions to agree": (start.DRIFT_S, 15.0),
@@ -35,20 +36,20 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "the kill switch goes on for": (kill.DEADLINE_S, 60.0),
     "the kill switch believes refusals of the key": (kill.REFUSALS, 3),
     "whoever sent an order has heard after": (kill.ANSWERED_MS, 11_000),
-    "the account is read every": (venue.EVERY_S, 8.0),
-    "the account is read while in doubt after": (venue.SOON_S, 1.0),
-    "a loop waits for one answer": (venue.GET_WITHIN_S, 3.0),
-    "a loop waits for one read": (venue.READ_WITHIN_S, 10.0),
-    "an account out of sight is told after": (venue.BLIND_AFTER_S, 15.0),
-    "a read that is this old is no sight": (venue.STANDS_STILL_MS, 30_000),
-    "the clock may be off by": ((venue.SKEW_TOLD_MS, venue.SKEW_REFUSED_MS), (1_250, 5_000)),
-    "messages may come late by": (feed.MAX_LAG_MS, 10_000),
-    "a host slept after": (feed.SUSPENDED_S, 30.0),
+    "the account is read every": (live_venue.EVERY_S, 8.0),
+    "the account is read while in doubt after": (live_venue.SOON_S, 1.0),
+    "a loop waits for one answer": (live_venue.GET_WITHIN_S, 3.0),
+    "a loop waits for one read": (live_venue.READ_WITHIN_S, 10.0),
+    "an account out of sight is told after": (live_venue.BLIND_AFTER_S, 15.0),
+    "a read that is this old is no sight": (live_venue.STANDS_STILL_MS, 30_000),
+    "the clock may be off by": ((live_venue.SKEW_TOLD_MS, live_venue.SKEW_REFUSED_MS), (1_250, 5_000)),
+    "messages may come late by": (live_feed.MAX_LAG_MS, 10_000),
+    "a host slept after": (live_feed.SUSPENDED_S, 30.0),
     "a time may be ahead of our clock by": (dates.MOST_AHEAD_MS, 7_000),
     "an idle connection is not used again after": (deadline_transport.IDLE_S, 30.0),
-    "a whole call lasts at most": (rest.Timeouts().total, 10.0),
-    "a reply has at most": (rest.LONGEST_REPLY, 32 * 1024 * 1024),
-    "what is left to cancels and to the loop": ((ratelimit.CANCELS_IN_RESERVE, ratelimit.READS_IN_RESERVE), (5, 5)),
+    "a whole call lasts at most": (call.Timeouts().total, 10.0),
+    "a reply has at most": (call.LONGEST_REPLY, 32 * 1024 * 1024),
+    "what is left to cancels and to the loop": ((rate_limits.CANCELS_IN_RESERVE, rate_limits.READS_IN_RESERVE), (5, 5)),
     "a write waits for another program for": (database.BUSY_TIMEOUT_MS, 5_000),
 }
 
@@ -59,5 +60,5 @@ def test_a_number_that_safety_rests_on_is_what_is_documented(is_now: object, doc
 
 
 def test_the_margin_covers_a_late_delivery_a_whole_call_and_a_clock_that_is_off() -> None:
-    late_ms, call_ms, clock_ms = 30_000, rest.Timeouts().total * 1_000, venue.SKEW_REFUSED_MS
+    late_ms, call_ms, clock_ms = 30_000, call.Timeouts().total * 1_000, live_venue.SKEW_REFUSED_MS
     assert late_ms + call_ms + clock_ms == reconciliation.NEVER_ARRIVED_MARGIN_MS

@@ -29,9 +29,9 @@ from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.paper import over_recordings
 from kalshi_cli.desk.summary import Plan
-from kalshi_cli.exchange.feed import LiveFeed
+from kalshi_cli.exchange.live.live_feed import LiveFeed
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.stream.reader import Stream
-from kalshi_cli.exchange.venue import LiveVenue
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.runner import run
 from kalshi_cli.strategies.crypto_ta import CryptoTa, CryptoTaParams

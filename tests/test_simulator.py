@@ -24,7 +24,7 @@ from kalshi_cli.config.schema import Sim
 from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.sim.announcement import Address
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport

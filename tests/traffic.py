@@ -43,11 +43,11 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.ratelimit import RateLimiter
-from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.snapshot import account_snapshot
-from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.account_snapshot import account_snapshot
+from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.exchange.rest.rate_limits import RateLimiter
+from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
 from kalshi_cli.exchange.wire.account import Allowance
 from kalshi_cli.exchange.wire.account import Limits as Pace
 from kalshi_cli.exchange.wire.groups import OrderGroup

@@ -20,7 +20,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.place import OrderDesk, Ticket
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.transport import SimTransport

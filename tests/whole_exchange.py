@@ -20,8 +20,8 @@ from kalshi_cli.base.units import Ts, cents, contracts, dollars
 from kalshi_cli.core.model.messages import AmendEnded
 from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.calls.base import Calls
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.endpoints.base import Calls
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import SimOptions
 

@@ -11,8 +11,8 @@ from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, RateLimiter
-from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, RateLimiter
+from kalshi_cli.exchange.rest.signing import Signer, load_key
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 
 base_url, key_path = sys.argv[1:]

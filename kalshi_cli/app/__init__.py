@@ -49,9 +49,9 @@ from kalshi_cli.desk.listing import Families
 from kalshi_cli.desk.place import Aloud, OrderDesk
 from kalshi_cli.desk.refusals import sent
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.ratelimit import NUMBERS, RateLimiter
-from kalshi_cli.exchange.rest import Timeouts
-from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.rest.call import Timeouts
+from kalshi_cli.exchange.rest.rate_limits import NUMBERS, RateLimiter
+from kalshi_cli.exchange.rest.signing import Signer, load_key
 from kalshi_cli.store.base import Glance, Notebook, Store
 from kalshi_cli.store.entries import Catalogue
 from kalshi_cli.store.lock import lock, no_kill

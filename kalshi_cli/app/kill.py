@@ -12,7 +12,7 @@ from kalshi_cli.base.errors import CredentialsError, StateError
 from kalshi_cli.base.units import counted
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk import cancel, kill, quotes
-from kalshi_cli.exchange.ratelimit import Rank
+from kalshi_cli.exchange.rest.rate_limits import Rank
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.store.lock import holder
 

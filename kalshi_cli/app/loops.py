@@ -39,7 +39,7 @@ from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.desk.watchdog import Watchdog, withdraw
 from kalshi_cli.desk.wind_down import Start, cancel_left, left_on_file, own_live, starting
-from kalshi_cli.exchange.ratelimit import Rank
+from kalshi_cli.exchange.rest.rate_limits import Rank
 from kalshi_cli.runner import Venue
 from kalshi_cli.store.base import Cycle, Store
 from kalshi_cli.store.lock import lock
@@ -73,7 +73,7 @@ class Loops:
         A signal before the loop began is a KeyboardInterrupt. Whatever ends the run is an OutcomeUnknownError where
         orders of it, or of a run before it, may be live.
         """
-        from kalshi_cli.exchange.feed import LiveFeed
+        from kalshi_cli.exchange.live.live_feed import LiveFeed
 
         app, config = self.app, self.app.config
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
@@ -163,7 +163,7 @@ class Loops:
     ) -> tuple[Engine, Venue, RunGroups | None]:
         """The account that is traded on: that at the exchange, agreed with, in its order groups; or one on paper."""
         from kalshi_cli.desk.paper import load_paper
-        from kalshi_cli.exchange.venue import LiveVenue
+        from kalshi_cli.exchange.live.live_venue import LiveVenue
 
         app, config = self.app, self.app.config
         if is_paper:
@@ -248,7 +248,7 @@ class Loops:
     def record(self, request: RecordRequest) -> int:
         """Write the stream of some markets, and what strategies hear from outside, to a file until interrupted; how
         many lines there are."""
-        from kalshi_cli.exchange.feed import LiveFeed
+        from kalshi_cli.exchange.live.live_feed import LiveFeed
         from kalshi_cli.feeds.recorder import Recorder
 
         strategies, path = self._strategies(request), request.path
@@ -292,7 +292,7 @@ class Loops:
             self.app.note("no API key: order books are polled, which is slower than the stream")
             return None
         from kalshi_cli.exchange.stream.reader import Stream
-        from kalshi_cli.exchange.stream.subscriptions import CHANNELS, MARKET_CHANNELS
+        from kalshi_cli.exchange.stream.sequencing import CHANNELS, MARKET_CHANNELS
 
         prefixes = self.app.config.references.items()
         indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from kalshi_cli.exchange.signing import load_key
+from kalshi_cli.exchange.rest.signing import load_key
 
 __all__ = ["is_open_to_others", "load_key"]
 

@@ -57,7 +57,7 @@ class Watch(Loops):
         self, tickers: Sequence[str], duration_s: float | None, tell: Callable[[str], None], *, is_book: bool = False
     ) -> Iterator[Watching]:
         """Begin to watch; NotFoundError at once where a market does not exist. `is_book`: whole books are wanted."""
-        from kalshi_cli.exchange.feed import LiveFeed
+        from kalshi_cli.exchange.live.live_feed import LiveFeed
 
         app, clock = self.app, self.app.clock
         with ExitStack() as stack:

@@ -22,7 +22,7 @@ from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.snapshot import account_snapshot
+from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.store.base import Memory, Notebook
 
 OVERLAP_MS = 3_600_000

@@ -35,7 +35,7 @@ from kalshi_cli.desk.place import (
     price_of,
 )
 from kalshi_cli.desk.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, unwritten
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.base import NO_HALT, Halt
 

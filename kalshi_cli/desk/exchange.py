@@ -10,7 +10,7 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.base import Schedule
+from kalshi_cli.exchange.wire.status import Schedule
 
 EASTERN = ZoneInfo("America/New_York")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -13,9 +13,8 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownErr
 from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.core.model.positions import Balance
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.account import Costs, Limits
+from kalshi_cli.exchange.wire.account import Costs, Limits, VolumeProgress
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer
-from kalshi_cli.exchange.wire.tiers import VolumeProgress
 
 RESOLVE_S = 10.0
 """How long an unanswered transfer is looked for."""

@@ -18,7 +18,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict, counted
 from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.store.base import Cycle, Store
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.values import WireError
 from kalshi_cli.store.base import KeyLock, Store
 
 NOT_TOLD = (403, 404, 410)

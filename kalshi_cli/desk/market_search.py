@@ -20,8 +20,8 @@ from kalshi_cli.desk.listing import (
     select_events,
     select_series,
 )
-from kalshi_cli.exchange.calls.base import NAMES_A_CALL
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
 from kalshi_cli.store.entries import Catalogue, Kind, Narrow
 
 MOST_CANDIDATES = 2_000

@@ -18,7 +18,7 @@ from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest, backtest
 from kalshi_cli.desk.hearing import Hearing
 from kalshi_cli.desk.summary import Plan
-from kalshi_cli.exchange.stream.subscriptions import recorded_frames
+from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import Outcome, read_results
 from kalshi_cli.runner import pump

@@ -33,8 +33,8 @@ from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.health import refuse_skewed
 from kalshi_cli.desk.refusals import clash, duplicate, halted, refusal, rejection, unwritten
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.snapshot import valued
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.account_snapshot import valued
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.base import Halt, Memory, MovedError, Notebook
 

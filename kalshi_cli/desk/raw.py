@@ -6,8 +6,8 @@ import msgspec
 
 from kalshi_cli.base.errors import HaltedError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.rest import Params
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.rest.call import Params
+from kalshi_cli.exchange.wire.values import WireError
 
 MOST_PAGES = 1_000
 MOST_BYTES = 32 * 1024 * 1024

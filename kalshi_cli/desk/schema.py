@@ -30,12 +30,12 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, verdict_of
 from kalshi_cli.core.monitoring.schema_drift import Known, missing, unfamiliar
-from kalshi_cli.exchange import schema
+from kalshi_cli.exchange import route_samples
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.schema import Sample
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.route_samples import Sample
 from kalshi_cli.exchange.stream.frames import FRAMES
-from kalshi_cli.exchange.wire.base import WireError, witnessed
+from kalshi_cli.exchange.wire.values import WireError, witnessed
 
 if TYPE_CHECKING:
     import random
@@ -152,15 +152,15 @@ class Examination:
         """The first item of the answer is kept for the routes that need one."""
         try:
             answer = sample.take(self._client, self._found.get(sample.needs), self._clock.now())
-            items = list(islice(answer, schema.FEW)) if isinstance(answer, Iterator) else answer
+            items = list(islice(answer, route_samples.FEW)) if isinstance(answer, Iterator) else answer
         except KalshiError as error:
             return error
         if isinstance(items, list | dict) and not items:
             self._bare.add(sample.route)
         else:
             self._found[sample.route] = items[0] if isinstance(items, list) else items
-        if sample.route == schema.LIMITS and schema.COSTS in self._found:
-            self._client.pace(self._found[schema.LIMITS], self._found[schema.COSTS])
+        if sample.route == route_samples.LIMITS and route_samples.COSTS in self._found:
+            self._client.pace(self._found[route_samples.LIMITS], self._found[route_samples.COSTS])
         return None
 
     def _compared(self, struct: type, body: bytes, route: str) -> list[Breach]:
@@ -286,8 +286,8 @@ def examine(
 ) -> CheckReport:
     """Look at every route once. `frames` is None where nobody serves a stream."""
     with_account = is_keyed and not is_public_only
-    run = Examination(client, clock, schema.known_fields(), within_s)
-    run.read(sample for sample in schema.SAMPLES if with_account or not sample.is_private)
+    run = Examination(client, clock, route_samples.known_fields(), within_s)
+    run.read(sample for sample in route_samples.SAMPLES if with_account or not sample.is_private)
     if with_account:
         run.probe(is_real_money=is_real_money)
         if frames is not None:

@@ -19,7 +19,7 @@ from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import restore
 from kalshi_cli.desk.signals import StopSignals, exit_code_of, truthful
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import Recorder, Venue
 from kalshi_cli.store.base import Cycle, Store
 

@@ -13,21 +13,21 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.calls.catalogue import CatalogueCalls
-from kalshi_cli.exchange.calls.events import EventCalls
-from kalshi_cli.exchange.calls.funds import FundsCalls
-from kalshi_cli.exchange.calls.groups import GroupCalls
-from kalshi_cli.exchange.calls.history import HistoryCalls
-from kalshi_cli.exchange.calls.markets import MarketCalls
-from kalshi_cli.exchange.calls.orders import OrderCalls
-from kalshi_cli.exchange.calls.portfolio import PortfolioCalls
-from kalshi_cli.exchange.calls.programs import ProgramCalls
-from kalshi_cli.exchange.calls.quotes import QuoteCalls
-from kalshi_cli.exchange.calls.status import StatusCalls
-from kalshi_cli.exchange.calls.tiers import TierCalls
-from kalshi_cli.exchange.ratelimit import API_ROOT, RateLimiter
-from kalshi_cli.exchange.rest import CANCEL, CREATE, ONCE, READ, OnAnswer, Params, Rest, Retry, Timeouts
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.endpoints.events import EventCalls
+from kalshi_cli.exchange.endpoints.funds import FundsCalls
+from kalshi_cli.exchange.endpoints.groups import GroupCalls
+from kalshi_cli.exchange.endpoints.history import HistoryCalls
+from kalshi_cli.exchange.endpoints.listings import CatalogueCalls
+from kalshi_cli.exchange.endpoints.markets import MarketCalls
+from kalshi_cli.exchange.endpoints.orders import OrderCalls
+from kalshi_cli.exchange.endpoints.portfolio import PortfolioCalls
+from kalshi_cli.exchange.endpoints.programs import ProgramCalls
+from kalshi_cli.exchange.endpoints.quotes import QuoteCalls
+from kalshi_cli.exchange.endpoints.status import StatusCalls
+from kalshi_cli.exchange.endpoints.tiers import TierCalls
+from kalshi_cli.exchange.rest.call import CANCEL, CREATE, ONCE, READ, OnAnswer, Params, Rest, Retry, Timeouts
+from kalshi_cli.exchange.rest.rate_limits import API_ROOT, RateLimiter
+from kalshi_cli.exchange.rest.signing import Signer
 
 if TYPE_CHECKING:
     import random

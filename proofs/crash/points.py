@@ -119,7 +119,7 @@ def _forget_fills() -> None:
 
 def _repeat_creates() -> None:
     """Send an order again whose fate is not known."""
-    from kalshi_cli.exchange.calls import orders
+    from kalshi_cli.exchange.endpoints import orders
 
     orders.CREATE = orders.CREATE._replace(is_harmless_twice=True)  # type: ignore[attr-defined]
 

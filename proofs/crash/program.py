@@ -118,9 +118,9 @@ def _load() -> None:
     import kalshi_cli.cli.rows.run
     import kalshi_cli.cli.screen.render
     import kalshi_cli.cli.trading
-    import kalshi_cli.exchange.feed
+    import kalshi_cli.exchange.live.live_feed
+    import kalshi_cli.exchange.live.live_venue
     import kalshi_cli.exchange.stream.reader
-    import kalshi_cli.exchange.venue
     import kalshi_cli.store.sqlite
     import kalshi_cli.strategies.registry  # noqa: F401
 

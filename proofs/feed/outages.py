@@ -32,8 +32,8 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.core.state.view import View
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.feed import CHECK_EVERY_S, LiveFeed
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.live.live_feed import CHECK_EVERY_S, LiveFeed
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.wire.markets import read_market
 

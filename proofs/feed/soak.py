@@ -16,7 +16,7 @@ from kalshi_cli.core.model.messages import FeedGap, FeedState, Message, Tick
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.subscriptions import BOOK, Said, Sequencer
+from kalshi_cli.exchange.stream.sequencing import BOOK, Said, Sequencer
 from kalshi_cli.net.websocket_framing import Framing
 from proofs.feed.stage import T0, TICKERS, framed, market_of
 

@@ -31,9 +31,9 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.core.state.view import View
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.subscriptions import BOOK, Sequencer
+from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
 from kalshi_cli.net.websocket_framing import Framing
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions

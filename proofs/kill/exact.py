@@ -21,7 +21,7 @@ from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
-from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter
+from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.store.shared import SharedNumbers

@@ -9,8 +9,8 @@ from virtual import Virtual, Wire
 
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter
-from kalshi_cli.exchange.rest import Timeouts
+from kalshi_cli.exchange.rest.call import Timeouts
+from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.store.shared import SharedNumbers
 from proofs.kill.exact import Counted

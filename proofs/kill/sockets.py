@@ -20,7 +20,7 @@ from served import KEY_ID, ME, TWO_SIDED, CheckedExchange, Served, eventually, f
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.rest.signing import Signer, load_key
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.store.base import RunGroup
 from kalshi_cli.store.sqlite import SqliteStore

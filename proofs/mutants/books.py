@@ -32,7 +32,7 @@ BOOKS = (
     Mutant(
         "a list that repeats itself is an error",
         "a list is read for ever, or believed short (F39)",
-        "exchange/calls/base.py",
+        "exchange/endpoints/base.py",
         "            if cursor in seen:\n",
         "            if False:\n",
         ("tests/exchange/test_client.py",),
@@ -40,7 +40,7 @@ BOOKS = (
     Mutant(
         "a list that is cut short is an error",
         "a part is taken for the whole, and absence for proof (F39)",
-        "exchange/calls/base.py",
+        "exchange/endpoints/base.py",
         '            page = read(self._get(path, {**params, "cursor": cursor}, is_public=is_public))',
         "            try:\n"
         '                page = read(self._get(path, {**params, "cursor": cursor}, is_public=is_public))\n'
@@ -83,7 +83,7 @@ BOOKS = (
     Mutant(
         "a gap in the numbers is a gap",
         "a missed change goes unnoticed (F34)",
-        "exchange/stream/subscriptions.py",
+        "exchange/stream/sequencing.py",
         "        if last is None or seq == last + 1:",
         "        if last is None or seq > last:",
         ("tests/exchange/test_subscriptions.py",),
@@ -91,7 +91,7 @@ BOOKS = (
     Mutant(
         "a frame that comes twice is ignored",
         "its change is made twice (F34)",
-        "exchange/stream/subscriptions.py",
+        "exchange/stream/sequencing.py",
         "        if seq <= last and not self._is_answer(subscription, frame):\n            return None",
         "        if seq <= last and not self._is_answer(subscription, frame):\n            return []",
         ("tests/exchange/test_subscriptions.py",),
@@ -131,7 +131,7 @@ BOOKS = (
     Mutant(
         "a write that a signal cuts off is in doubt",
         "Ctrl-C hides a transfer that happened (F79)",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         '            if method != "GET":\n                subject, hint',
         "            if False:\n                subject, hint",
         ("tests/e2e/test_write_signals.py",),
@@ -139,7 +139,7 @@ BOOKS = (
     Mutant(
         "paper hears nothing of the account",
         "a run on paper books real fills",
-        "exchange/stream/subscriptions.py",
+        "exchange/stream/sequencing.py",
         "            if ACCOUNT_CHANNELS[type(frame)] not in self._channels:",
         "            if False:",
         ("tests/exchange/test_subscriptions.py",),

@@ -24,7 +24,7 @@ DOUBT = (
     Mutant(
         "a failed cancel leaves the order live",
         "404 taken for proof (F20)",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "            return [CancelFailed(self._clock.now(), order.order_id, order.client_order_id, _code(error))]",
         "            return [OrderCanceled(self._clock.now(), order.order_id, order.client_order_id)]",
         ("tests/exchange/test_venue.py",),
@@ -48,7 +48,7 @@ DOUBT = (
     Mutant(
         "the time of a read is asked for first",
         "what changed during the read counts as absent (F40)",
-        "exchange/snapshot.py",
+        "exchange/live/account_snapshot.py",
         "        as_of=as_of,",
         "        as_of=client.user_data_timestamp(),",
         ("tests/exchange/test_venue.py",),

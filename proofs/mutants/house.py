@@ -32,7 +32,7 @@ HOUSE = (
     Mutant(
         "the cancel of everything is answered with 204",
         "a gateway's empty 200 counts as a cancel (F75)",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         'subject="the cancel of all orders", params=params, answered=NO_CONTENT',
         'subject="the cancel of all orders", params=params',
         ("tests/desk/test_kill_proof.py",),

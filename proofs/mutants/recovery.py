@@ -16,7 +16,7 @@ RECOVERY = (
     Mutant(
         "each read begins before the last",
         "a fill that is dated a moment back is never booked",
-        "exchange/snapshot.py",
+        "exchange/live/account_snapshot.py",
         "OVERLAP_MS = 60_000\n",
         "OVERLAP_MS = 0\n",
         ("tests/exchange/test_venue.py", "tests/desk/test_account.py"),
@@ -24,7 +24,7 @@ RECOVERY = (
     Mutant(
         "settlements are read a day back",
         "a payout that is filed late is never booked",
-        "exchange/snapshot.py",
+        "exchange/live/account_snapshot.py",
         "SETTLED_OVERLAP_MS = 86_400_000",
         "SETTLED_OVERLAP_MS = 0",
         ("tests/exchange/test_venue.py", "tests/desk/test_account.py"),
@@ -176,7 +176,7 @@ RECOVERY = (
     Mutant(
         "an account out of sight is told",
         "strategies trade on for hours while nothing of the account is known",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "BLIND_AFTER_S = 15.0",
         "BLIND_AFTER_S = 1e9",
         ("tests/exchange/test_venue.py",),
@@ -184,7 +184,7 @@ RECOVERY = (
     Mutant(
         "a read that stands still is no sight",
         "strategies trade on an account of an hour ago",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "STANDS_STILL_MS = 30_000",
         "STANDS_STILL_MS = 10**12",
         ("tests/test_safety_numbers.py",),
@@ -192,7 +192,7 @@ RECOVERY = (
     Mutant(
         "a key that is refused again and again ends the run",
         "a loop that can cancel nothing goes on",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "max(self._refusals, self._refused_writes) >= REFUSALS",
         "False",
         ("tests/exchange/test_venue.py",),
@@ -200,7 +200,7 @@ RECOVERY = (
     Mutant(
         "the account is read every few seconds",
         "a fill that no message told is found after ten minutes",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "EVERY_S = 8.0",
         "EVERY_S = 600.0",
         ("tests/exchange/test_venue.py", "tests/desk/test_start.py"),
@@ -208,7 +208,7 @@ RECOVERY = (
     Mutant(
         "the account is read at once after a reconnect",
         "fills of the time without a stream are found late",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "            self._due_at = self._clock.monotonic()  # the private",
         "            pass  # the private",
         ("tests/exchange/test_venue.py",),
@@ -216,7 +216,7 @@ RECOVERY = (
     Mutant(
         "after a reconnect nobody decides without a read",
         "strategies act on what they knew before the cut",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "[AccountUnread(now, error.message)] if is_back else []",
         "[]",
         ("tests/exchange/test_venue.py",),
@@ -224,7 +224,7 @@ RECOVERY = (
     Mutant(
         "a clock that is far off ends the run",
         "orders expire at once or never",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "if self._skewed > 1 and abs(skew) > SKEW_REFUSED_MS:",
         "if False:",
         ("tests/exchange/test_venue.py", "tests/desk/test_clock_is_right.py"),
@@ -232,7 +232,7 @@ RECOVERY = (
     Mutant(
         "a loop gives one read three seconds",
         "cancels wait ten seconds behind a read",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "self._client.bound_reads(GET_WITHIN_S)",
         "pass",
         ("tests/desk/test_loop_reads.py",),
@@ -240,7 +240,7 @@ RECOVERY = (
     Mutant(
         "a doubt makes the next read soon",
         "an order in doubt is looked for after eight seconds only",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "(SOON_S if self._is_in_doubt else self._every_s)",
         "self._every_s",
         ("tests/exchange/test_venue.py",),
@@ -248,7 +248,7 @@ RECOVERY = (
     Mutant(
         "a read of the account has a deadline",
         "a server that answers each page just in time holds the loop for ever",
-        "exchange/snapshot.py",
+        "exchange/live/account_snapshot.py",
         "if self._clock.monotonic() > self._until:",
         "if False:",
         ("tests/desk/test_loop_reads.py",),
@@ -256,7 +256,7 @@ RECOVERY = (
     Mutant(
         "messages that come late are not believed",
         "orders are priced from a book of a minute ago",
-        "exchange/feed.py",
+        "exchange/live/live_feed.py",
         "if lag_ms > MAX_LAG_MS:",
         "if False:",
         ("tests/exchange/test_feed_faults.py",),
@@ -264,7 +264,7 @@ RECOVERY = (
     Mutant(
         "after a sleep the stream begins anew",
         "orders are priced from a book of before the host slept",
-        "exchange/feed.py",
+        "exchange/live/live_feed.py",
         "if away_s > self._suspended_s:",
         "if False:",
         ("tests/exchange/test_live_feed.py", "tests/exchange/test_feed_faults.py"),
@@ -272,7 +272,7 @@ RECOVERY = (
     Mutant(
         "what waits from before a distrust is dropped",
         "old changes are laid over a new book",
-        "exchange/feed.py",
+        "exchange/live/live_feed.py",
         "self._pending = deque(said for said in self._pending if isinstance(said, FeedState))",
         "pass",
         ("tests/exchange/test_live_feed.py", "tests/exchange/test_feed_faults.py"),

@@ -8,7 +8,7 @@ REQUESTS = (
     Mutant(
         "a cancel without an answer is sent again",
         "an order rests on after one lost reply",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "CANCEL = Retry(tries=3, is_harmless_twice=True)",
         "CANCEL = Retry(tries=3, is_harmless_twice=False)",
         ("tests/exchange/test_repeats.py",),
@@ -16,7 +16,7 @@ REQUESTS = (
     Mutant(
         "a batch of cancels without an answer is sent again",
         "forty orders rest on after one lost reply",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         '"DELETE", _BATCH, CANCEL',
         '"DELETE", _BATCH, ONCE',
         ("tests/exchange/test_repeats.py",),
@@ -24,7 +24,7 @@ REQUESTS = (
     Mutant(
         "the cancel of one order is sent again",
         "an order rests on after one lost reply",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         '"DELETE", path, CANCEL',
         '"DELETE", path, ONCE',
         ("tests/exchange/test_repeats.py",),
@@ -32,7 +32,7 @@ REQUESTS = (
     Mutant(
         "the cancel of all orders is sent again",
         "everything rests on after one lost reply",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         '"DELETE", _ORDERS, CANCEL',
         '"DELETE", _ORDERS, ONCE',
         ("tests/exchange/test_repeats.py",),
@@ -40,7 +40,7 @@ REQUESTS = (
     Mutant(
         "a close is never repeated after a lost answer",
         "a position is closed twice, and turned around",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         "self._create(order, ONCE, TradingState.HALTED)",
         "self._create(order, CANCEL, TradingState.HALTED)",
         ("tests/exchange/test_repeats.py",),
@@ -48,7 +48,7 @@ REQUESTS = (
     Mutant(
         "a decrease by a count is never repeated",
         "twice as much is taken off",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         "ONCE if to is None else CANCEL",
         "CANCEL",
         ("tests/exchange/test_repeats.py",),
@@ -56,7 +56,7 @@ REQUESTS = (
     Mutant(
         "an amend is never repeated after a lost answer",
         "an order grows twice",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         '"POST", path, CREATE, subject=subject',
         '"POST", path, CANCEL, subject=subject',
         ("tests/exchange/test_repeats.py",),
@@ -64,7 +64,7 @@ REQUESTS = (
     Mutant(
         "a batch is never repeated after a lost answer",
         "every order of it is placed twice (F10)",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         '"POST", _BATCH, CREATE',
         '"POST", _BATCH, CANCEL',
         ("tests/exchange/test_repeats.py",),
@@ -72,7 +72,7 @@ REQUESTS = (
     Mutant(
         "one try without an answer leaves it unknown",
         "an order that may be live is told as refused, because its second try was",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "is_unknown = is_unknown or failure.is_unknown",
         "is_unknown = failure.is_unknown",
         ("tests/exchange/test_client.py", "tests/exchange/test_order_changes.py"),
@@ -80,7 +80,7 @@ REQUESTS = (
     Mutant(
         "a create asks for the halt after waiting for the pace",
         "an order leaves seconds after the halt",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "                may_go()  # each time",
         "                pass  # each time",
         ("tests/exchange/test_client.py", "tests/desk/test_beside.py"),
@@ -88,7 +88,7 @@ REQUESTS = (
     Mutant(
         "refusals for pace end a call",
         "many programs that repeat make a storm",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "if refusals == _MOST_429:",
         "if False:",
         ("tests/exchange/test_repeats.py",),
@@ -96,7 +96,7 @@ REQUESTS = (
     Mutant(
         "a refusal for pace empties the bucket",
         "the next requests run into the same refusal",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "            self._limiter.refused(method, path)",
         "            pass",
         ("tests/exchange/test_repeats.py",),
@@ -104,7 +104,7 @@ REQUESTS = (
     Mutant(
         "a call ends in its time",
         "a cancel waits behind a create that is tried for minutes",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "if self._clock.monotonic() + pause >= until:",
         "if False:",
         ("tests/exchange/test_client.py",),
@@ -112,7 +112,7 @@ REQUESTS = (
     Mutant(
         "what a gateway asks to wait is waited",
         "requests go on while they are refused",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "pause = max(failure.wait_s, first",
         "pause = max(0.0, first",
         ("tests/exchange/test_client.py",),
@@ -120,7 +120,7 @@ REQUESTS = (
     Mutant(
         "read-only sends nothing",
         "a program that was told only to look trades",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         'if method != "GET" and self._is_read_only:',
         "if False:",
         ("tests/exchange/test_client.py",),
@@ -136,7 +136,7 @@ REQUESTS = (
     Mutant(
         "keys go over https alone",
         "a signature crosses the network in the clear",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         'if url.scheme == "http" and _is_loopback(url.host):',
         'if url.scheme == "http":',
         ("tests/exchange/test_client.py",),
@@ -168,7 +168,7 @@ REQUESTS = (
     Mutant(
         "cancels keep a reserve",
         "creates leave no room for the cancels of a stop",
-        "exchange/ratelimit.py",
+        "exchange/rest/rate_limits.py",
         "CANCELS_IN_RESERVE = 5",
         "CANCELS_IN_RESERVE = 0",
         ("tests/exchange/test_ratelimit.py",),
@@ -176,7 +176,7 @@ REQUESTS = (
     Mutant(
         "the loop keeps a few reads",
         "a listing leaves the loop without a read of the account",
-        "exchange/ratelimit.py",
+        "exchange/rest/rate_limits.py",
         "READS_IN_RESERVE = 5",
         "READS_IN_RESERVE = 0",
         ("tests/exchange/test_ratelimit.py", "tests/exchange/test_shared_pace.py"),
@@ -184,7 +184,7 @@ REQUESTS = (
     Mutant(
         "the local bucket holds a tenth less",
         "requests that arrive bunched are refused",
-        "exchange/ratelimit.py",
+        "exchange/rest/rate_limits.py",
         "capacity * 0.9 * part",
         "capacity * part",
         ("tests/exchange/test_ratelimit.py",),
@@ -192,7 +192,7 @@ REQUESTS = (
     Mutant(
         "while the kill switch writes nobody else does",
         "a loop takes the rate from the cancels",
-        "exchange/ratelimit.py",
+        "exchange/rest/rate_limits.py",
         "if is_write and self.rank is not Rank.KILL and now",
         "if False and now",
         ("tests/exchange/test_shared_pace.py", "tests/exchange/test_ratelimit.py"),
@@ -200,7 +200,7 @@ REQUESTS = (
     Mutant(
         "wild numbers in the shared file say nothing",
         "a damaged file keeps everybody waiting for ever",
-        "exchange/ratelimit.py",
+        "exchange/rest/rate_limits.py",
         "return (capacity, refill) if is_sane else self._assumed",
         "return (capacity, refill)",
         ("tests/exchange/test_shared_pace.py", "tests/exchange/test_ratelimit.py"),
@@ -208,7 +208,7 @@ REQUESTS = (
     Mutant(
         "what cannot be shared is halved",
         "two programs use the whole rate each",
-        "exchange/ratelimit.py",
+        "exchange/rest/rate_limits.py",
         "LocalNumbers(), 0.5",
         "LocalNumbers(), 1.0",
         ("tests/exchange/test_shared_pace.py",),
@@ -216,7 +216,7 @@ REQUESTS = (
     Mutant(
         "a wait beyond the time of a call is refused",
         "a create leaves when its price is long gone",
-        "exchange/ratelimit.py",
+        "exchange/rest/rate_limits.py",
         "if self._clock.monotonic() + wait > until:",
         "if False:",
         ("tests/exchange/test_ratelimit.py",),
@@ -224,7 +224,7 @@ REQUESTS = (
     Mutant(
         "a look-up answers for the order asked for",
         "another order is taken for ours (F21)",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         "if order.order_id != order_id:",
         "if False:",
         ("tests/exchange/test_client.py", "tests/exchange/test_order_changes.py", "tests/exchange/test_odd_replies.py"),
@@ -232,7 +232,7 @@ REQUESTS = (
     Mutant(
         "a wild time from the exchange is held to our clock",
         'one order outlives its term; reads of "everything since" miss what they are for',
-        "exchange/dates.py",
+        "exchange/live/dates.py",
         "MOST_AHEAD_MS = 7_000",
         "MOST_AHEAD_MS = 7_000_000_000",
         ("tests/exchange/test_dates.py",),
@@ -240,7 +240,7 @@ REQUESTS = (
     Mutant(
         "a batch is as strict as its strictest order",
         "an order that adds risk leaves in a batch of closes after a guard",
-        "exchange/venue.py",
+        "exchange/live/live_venue.py",
         "return TradingState.ACTIVE if may_add else TradingState.REDUCING",
         "return TradingState.REDUCING",
         ("tests/desk/test_batch.py", "tests/exchange/test_venue.py", "tests/desk/test_beside.py"),

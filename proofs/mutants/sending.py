@@ -8,7 +8,7 @@ SENDING = (
     Mutant(
         "a batch without an answer is in doubt",
         "orders of it that rest are taken for refused, and count in no limit (F10)",
-        "exchange/calls/orders.py",
+        "exchange/endpoints/orders.py",
         "            return [OrderUnknown(self._clock.now(), order.client_order_id, why) for order in orders]",
         '            return [OrderRejected(self._clock.now(), order.client_order_id, "", why) for order in orders]',
         ("tests/exchange/test_order_changes.py",),
@@ -49,7 +49,7 @@ SENDING = (
     Mutant(
         "the halt asked for before the first byte",
         "connecting outlasts the halt (I-HALT)",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "self._send(method, url, body, until, may_go)",
         "self._send(method, url, body, until, None)",
         ("tests/exchange/test_client.py",),
@@ -57,7 +57,7 @@ SENDING = (
     Mutant(
         "a create is never repeated after a lost answer",
         "one intent, two orders (F01)",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "CREATE = Retry(tries=3, is_harmless_twice=False, may_trade=True)",
         "CREATE = Retry(tries=3, is_harmless_twice=True, may_trade=True)",
         ("tests/exchange/test_client.py",),
@@ -65,7 +65,7 @@ SENDING = (
     Mutant(
         "a reset is not a request that never left",
         "it may have arrived; sent again it is there twice (F03)",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "_NEVER_LEFT = (httpx.ConnectError,",
         "_NEVER_LEFT = (httpx.ReadError, httpx.ConnectError,",
         ("tests/desk/test_place.py",),
@@ -73,7 +73,7 @@ SENDING = (
     Mutant(
         "a 5xx on a create is unknown",
         "an accepted order is told as refused (F05)",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         'if method != "GET" and not is_definite(refusal.code, reply.status):',
         'if method != "GET" and reply.status < 500 and not is_definite(refusal.code, reply.status):',
         ("tests/exchange/test_client.py", "tests/desk/test_place.py"),
@@ -81,7 +81,7 @@ SENDING = (
     Mutant(
         "a read older than its request is no read",
         "a cache turns the clock of the exchange back until an old list is new enough (F75)",
-        "exchange/their_clock.py",
+        "exchange/rest/their_clock.py",
         "        if is_read and behind_ms > _APART_MS and not",
         "        if False and not",
         ("tests/exchange/test_their_clock.py",),
@@ -89,7 +89,7 @@ SENDING = (
     Mutant(
         "the date of a gateway's page moves no clock",
         "one error page with a wild date makes good reads count as old ones",
-        "exchange/their_clock.py",
+        "exchange/rest/their_clock.py",
         "        if not is_theirs:",
         "        if False:",
         ("tests/exchange/test_their_clock.py",),
@@ -97,7 +97,7 @@ SENDING = (
     Mutant(
         "an old reply is asked for again after its date must have moved on",
         "one reply with a wild date makes all good reads fail",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "            pause = max(pause, MOVES_ON_S)",
         "            pass",
         ("tests/exchange/test_their_clock.py",),
@@ -105,7 +105,7 @@ SENDING = (
     Mutant(
         "a Date of any kind ends nothing",
         "an order was sent, and the program ends with a traceback (F76)",
-        "exchange/their_clock.py",
+        "exchange/rest/their_clock.py",
         "second, tzinfo=UTC))\n    except ValueError:",
         "second, tzinfo=UTC))\n    except TypeError:",
         ("tests/exchange/test_hostile_headers.py",),
@@ -113,7 +113,7 @@ SENDING = (
     Mutant(
         "a 4xx that is not the exchange's own error is unknown",
         "the page of a gateway is told as a refusal of an order that rests",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         'if method != "GET" and not is_definite(refusal.code, reply.status):',
         'if method != "GET" and reply.status >= 500:',
         ("tests/exchange/test_definite_refusals.py",),
@@ -185,7 +185,7 @@ SENDING = (
     Mutant(
         "a refusal tells nothing of an earlier try",
         "a transfer that was applied is told as refused, and done again by hand",
-        "exchange/rest.py",
+        "exchange/rest/call.py",
         "                if not is_unknown or isinstance(error, NotFoundError):",
         "                if True:",
         ("tests/exchange/test_client.py",),

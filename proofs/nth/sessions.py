@@ -19,7 +19,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import run
 from kalshi_cli.strategies.base import Strategy
 from proofs.nth.person import Person, order

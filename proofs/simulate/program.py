@@ -23,7 +23,7 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.trade import Session, TradeRequest
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.store.base import Halt, Store
 from kalshi_cli.store.sqlite import SqliteStore
 from proofs.keys import OwnKey

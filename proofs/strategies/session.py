@@ -25,8 +25,8 @@ from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.listing import Families, universe
 from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.start import agree
-from kalshi_cli.exchange.feed import LiveFeed
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_feed import LiveFeed
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.listing import NewOrder, Receipt
 from kalshi_cli.store.sqlite import SqliteStore

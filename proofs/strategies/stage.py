@@ -15,9 +15,9 @@ from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.messages import FeedState
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.subscriptions import Said, Sequencer
+from kalshi_cli.exchange.stream.sequencing import Said, Sequencer
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.stream.channels import Connection

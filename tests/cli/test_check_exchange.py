@@ -14,7 +14,7 @@ from served import Served, bare_variables, kalshi, served, set_variables
 
 from kalshi_cli.base.units import parse_ts
 from kalshi_cli.desk.exchange import is_within_hours
-from kalshi_cli.exchange.wire.base import OpenHours, Schedule, Week
+from kalshi_cli.exchange.wire.status import OpenHours, Schedule, Week
 
 CHECK = ("check", "exchange", "--no-notify")
 

@@ -26,7 +26,7 @@ from served import bare_variables, eventually, finish, kalshi, set_variables, st
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import dollars
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.rest.signing import Signer, load_key
 
 Serve = Callable[..., dict[str, Any]]
 

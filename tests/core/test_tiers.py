@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.account.tiers import newest_first
+from kalshi_cli.exchange.endpoints.tiers import newest_first
 
 
 class Item(NamedTuple):

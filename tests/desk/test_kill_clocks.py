@@ -14,7 +14,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
 

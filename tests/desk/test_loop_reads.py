@@ -6,7 +6,7 @@ import httpx
 from virtual import T0, Virtual
 
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 
 ANSWER_S, READ_S = 3.0, 10.0
 

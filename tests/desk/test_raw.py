@@ -12,7 +12,7 @@ from virtual import Virtual
 
 from kalshi_cli.base.errors import HaltedError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.desk import raw
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.values import WireError
 
 
 @pytest.fixture

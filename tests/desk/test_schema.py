@@ -20,16 +20,16 @@ from kalshi_cli.base.units import cents, dollars
 from kalshi_cli.core.monitoring.check_report import Breach, Verdict
 from kalshi_cli.core.monitoring.schema_drift import missing
 from kalshi_cli.desk.schema import Examination, examine
-from kalshi_cli.exchange import schema
+from kalshi_cli.exchange import route_samples
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.schema import SAMPLES, Sample
-from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.wire.base import witnessed
+from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.route_samples import SAMPLES, Sample
+from kalshi_cli.exchange.wire.values import witnessed
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.sim.transport import SimTransport
 
 BY_ROUTE = {sample.route: sample for sample in SAMPLES}
-KNOWN = schema.known_fields()
+KNOWN = route_samples.known_fields()
 
 Edit = Callable[[httpx.Request, httpx.Response], httpx.Response | None]
 

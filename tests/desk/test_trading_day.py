@@ -24,7 +24,7 @@ from kalshi_cli.core.state.trading_day import DayCount
 from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.portfolio import day_start
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.base import Halt
 from kalshi_cli.store.sqlite import SqliteStore

@@ -18,7 +18,7 @@ from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.journal import Journal
 from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import Session
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 NO_EDGE = Limits(min_edge=None)

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.messages import ExchangeChange, Filled, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk.status import read_status
-from kalshi_cli.exchange.snapshot import account_snapshot
+from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock

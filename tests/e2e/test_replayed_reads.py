@@ -26,7 +26,7 @@ from served import (
 
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.rest.signing import Signer, load_key
 
 AGE_S = 8.0
 ALWAYS = 1_000_000

@@ -14,7 +14,7 @@ from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, format_ts
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.exchange.dates import MOST_AHEAD_MS
+from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS
 
 HOUR_MS = 3_600_000
 AS_OF = "/trade-api/v2/exchange/user_data_timestamp"

@@ -9,8 +9,8 @@ from scripted_server import HANG, NOW, ScriptedServer, Step
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.rest import Timeouts
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.call import Timeouts
+from kalshi_cli.exchange.rest.signing import Signer
 
 
 @pytest.fixture(scope="session")

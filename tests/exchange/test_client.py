@@ -31,13 +31,13 @@ from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.messages import OrderAccepted
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange import rest
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.ratelimit import RateLimiter
-from kalshi_cli.exchange.rest import Timeouts
+from kalshi_cli.exchange.rest import call
+from kalshi_cli.exchange.rest.call import Timeouts
+from kalshi_cli.exchange.rest.rate_limits import RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
-from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.exchange.wire.values import WireError
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",
@@ -510,7 +510,7 @@ def test_redirects_are_refused_not_followed(serve, connect):
 
 
 def test_a_reply_longer_than_the_cap_is_refused(serve, connect, monkeypatch):
-    monkeypatch.setattr(rest, "LONGEST_REPLY", 1000)
+    monkeypatch.setattr(call, "LONGEST_REPLY", 1000)
     bomb = gzip.compress(b"0" * 1_000_000)
     server = serve(*[Reply(200, bomb, {"Content-Encoding": "gzip"})] * 9)
     with pytest.raises(UnreachableError, match="longer than 1000 bytes"):
@@ -622,7 +622,7 @@ def test_a_cursor_that_comes_twice_is_an_error_not_an_end(serve, connect):
 
 
 def test_a_list_without_end_is_an_error(serve, connect, monkeypatch):
-    monkeypatch.setattr("kalshi_cli.exchange.calls.base.MOST_PAGES", 3)
+    monkeypatch.setattr("kalshi_cli.exchange.endpoints.base.MOST_PAGES", 3)
     server = serve(*[page_of_fills(["a"], f"c{page}") for page in range(9)])
     with pytest.raises(WireError, match="more than 3 pages"):
         list(connect(server.url).fills())

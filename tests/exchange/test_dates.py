@@ -8,7 +8,7 @@ from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.core.model.messages import Filled, OrderState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.exchange.dates import MOST_AHEAD_MS, no_later
+from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS, no_later
 
 HOUR_MS = 3_600_000
 NOW = Ts(1_780_000_000_000)

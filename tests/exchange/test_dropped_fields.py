@@ -21,7 +21,7 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.values import WireError
 
 Read = Callable[[KalshiClient], Any]
 

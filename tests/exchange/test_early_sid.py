@@ -5,7 +5,7 @@ from __future__ import annotations
 from test_subscriptions import NOW, commands, delta, encode, snapshot
 
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap
-from kalshi_cli.exchange.stream.subscriptions import Sequencer
+from kalshi_cli.exchange.stream.sequencing import Sequencer
 
 
 def test_a_sid_first_met_in_a_frame_of_an_unknown_type_is_counted_from_its_announcement_on() -> None:

@@ -31,11 +31,11 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.feed import CHECK_EVERY_S, MAX_LAG_MS, MOST_CHECKED, TURN_S, LiveFeed
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.live.live_feed import CHECK_EVERY_S, MAX_LAG_MS, MOST_CHECKED, TURN_S, LiveFeed
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.frames import FrameError, decode_frame, to_message
 from kalshi_cli.exchange.stream.reader import Pace, Stream
-from kalshi_cli.exchange.stream.subscriptions import Sequencer
+from kalshi_cli.exchange.stream.sequencing import Sequencer
 from kalshi_cli.exchange.wire.markets import read_market
 from kalshi_cli.net.websocket_framing import Framing, FramingError
 

@@ -15,7 +15,7 @@ from kalshi_cli.base.units import Price, Qty, parse_ts
 from kalshi_cli.core.model.messages import OrderAccepted
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.their_clock import TheirClock, moment
+from kalshi_cli.exchange.rest.their_clock import TheirClock, moment
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555", ticker="KXTEST-26NOV20-T1.5", side=BID, price=Price(4700),

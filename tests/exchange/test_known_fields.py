@@ -7,7 +7,7 @@ from pathlib import Path
 
 from conformance import SPECS, specs_or_skip
 
-from kalshi_cli.exchange.schema import known_fields
+from kalshi_cli.exchange.route_samples import known_fields
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "known_fields.py"
 

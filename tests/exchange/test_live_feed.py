@@ -29,9 +29,9 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.dates import MOST_AHEAD_MS
-from kalshi_cli.exchange.feed import LiveFeed
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS
+from kalshi_cli.exchange.live.live_feed import LiveFeed
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
 from kalshi_cli.exchange.wire.markets import read_market
 

@@ -8,7 +8,7 @@ import pytest
 from scripted_rest import fill_body, order_body
 
 from kalshi_cli.exchange.wire import orders as wire_orders
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.values import WireError
 
 
 @pytest.mark.parametrize("name", ["count_fp", "yes_price_dollars", "fee_cost", "is_taker", "trade_id", "order_id"])

@@ -17,7 +17,7 @@ from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.messages import OrderUnknown
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.rest import Timeouts
+from kalshi_cli.exchange.rest.call import Timeouts
 
 ORDER = Order(
     client_order_id="mine", ticker="A", side=BID, price=cents(47), qty=contracts(10),

@@ -7,7 +7,7 @@ from pathlib import Path
 from virtual import OTHER, TICKER, Virtual
 
 from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, Tick
-from kalshi_cli.exchange.feed import LiveFeed
+from kalshi_cli.exchange.live.live_feed import LiveFeed
 
 
 def test_the_second_book_of_a_read_is_read_again_after_a_suspension(tmp_path: Path) -> None:

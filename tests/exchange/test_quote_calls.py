@@ -14,8 +14,8 @@ from kalshi_cli.core.model.markets import MveLeg
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
 from kalshi_cli.exchange.wire import quotes as wire_quotes
-from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.quotes import NewRfq
+from kalshi_cli.exchange.wire.values import WireError
 
 QUOTE = {
     "id": "q1",

@@ -10,7 +10,7 @@ from scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
-from kalshi_cli.exchange.ratelimit import BASIC, RateLimiter, TokenBucket
+from kalshi_cli.exchange.rest.rate_limits import BASIC, RateLimiter, TokenBucket
 from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
 
 CREATE = ("POST", "/portfolio/events/orders")

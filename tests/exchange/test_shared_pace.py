@@ -16,7 +16,7 @@ from scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
-from kalshi_cli.exchange.ratelimit import KNOWN_COSTS, NUMBERS, QUIET_S, Rank, RateLimiter
+from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, QUIET_S, Rank, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.store.shared import SharedNumbers
 
@@ -207,7 +207,7 @@ def test_processes_share_it_too(tmp_path: Path) -> None:
         "import sys, pathlib\n"
         "from kalshi_cli.base.clock import SystemClock\n"
         "from kalshi_cli.base.errors import RateLimitedError\n"
-        "from kalshi_cli.exchange.ratelimit import NUMBERS, Rank, RateLimiter\n"
+        "from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter\n"
         "from kalshi_cli.exchange.wire.account import Allowance, Limits\n"
         "from kalshi_cli.store.shared import SharedNumbers\n"
         "slow = Limits('t', Allowance(1, 1_000), Allowance(1, 1_000))\n"

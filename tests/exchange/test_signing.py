@@ -12,7 +12,7 @@ from scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import CredentialsError
-from kalshi_cli.exchange.signing import Signer, load_key
+from kalshi_cli.exchange.rest.signing import Signer, load_key
 
 PATH = "/trade-api/v2/portfolio/balance"
 

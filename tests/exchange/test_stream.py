@@ -21,9 +21,9 @@ from scripted_ws import ScriptedWs, wait_until
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, FeedState, PublicTrade
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.reader import Pace, Stream
-from kalshi_cli.exchange.stream.subscriptions import Said
+from kalshi_cli.exchange.stream.sequencing import Said
 
 QUICK = Pace(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
 LONG_S = 60.0

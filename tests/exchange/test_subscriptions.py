@@ -13,7 +13,7 @@ from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, GroupChange, Message, PublicTrade, Quote
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
-from kalshi_cli.exchange.stream.subscriptions import MARKET_CHANNELS, Sequencer, recorded_frames
+from kalshi_cli.exchange.stream.sequencing import MARKET_CHANNELS, Sequencer, recorded_frames
 from kalshi_cli.feeds.recording import decode_line, read_lines
 
 NOW = Ts(5_000)

@@ -41,10 +41,10 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.snapshot import account_snapshot
+from kalshi_cli.exchange.live.account_snapshot import account_snapshot
+from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.reader import Stream
-from kalshi_cli.exchange.venue import LiveVenue
 
 NOW = parse_ts("2026-06-11T06:30:00Z")
 MINE = Order(

@@ -20,12 +20,12 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
 from kalshi_cli.core.model.price_grid import Band, PriceGrid
 from kalshi_cli.exchange.wire import account as wire_account
-from kalshi_cli.exchange.wire import base as wire
 from kalshi_cli.exchange.wire import events as wire_events
+from kalshi_cli.exchange.wire import markets, status
 from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire import orders as wire_orders
-from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.replies import read_refusal
+from kalshi_cli.exchange.wire.values import WireError
 
 NOW = Ts(1_781_159_360_000)
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -168,7 +168,7 @@ def test_bids_for_no_become_offers_of_yes():
     body = (
         b'{"orderbook_fp":{"yes_dollars":[["0.0100","200.00"],["0.4200","13.00"]],"no_dollars":[["0.5600","17.00"]]}}'
     )
-    assert wire.read_orderbook(body, "T", NOW) == BookSnapshot(
+    assert markets.read_orderbook(body, "T", NOW) == BookSnapshot(
         NOW,
         "T",
         ((Price(100), Qty(20_000)), (Price(4200), Qty(1300))),
@@ -179,12 +179,12 @@ def test_bids_for_no_become_offers_of_yes():
 @pytest.mark.parametrize("side", ["[]", "null"])
 def test_a_side_without_bids_is_empty(side):
     body = f'{{"orderbook_fp":{{"yes_dollars":{side}}}}}'.encode()
-    assert wire.read_orderbook(body, "T", NOW) == BookSnapshot(NOW, "T", (), ())
+    assert markets.read_orderbook(body, "T", NOW) == BookSnapshot(NOW, "T", (), ())
 
 
 def test_a_book_under_another_name_is_an_error_not_an_empty_book():
     with pytest.raises(WireError, match="orderbook_fp"):
-        wire.read_orderbook(b'{"orderbook":{"yes":[[1,2]]}}', "T", NOW)
+        markets.read_orderbook(b'{"orderbook":{"yes":[[1,2]]}}', "T", NOW)
 
 
 def test_a_trade_knows_its_taker():
@@ -202,7 +202,7 @@ def test_a_trade_knows_its_taker():
         ],
         "cursor": None,
     }
-    page = wire.read_trades(json.dumps(body).encode())
+    page = markets.read_trades(json.dumps(body).encode())
     assert page.items == [PublicTrade(Ts(1781538522609), "T", "5693", Price(300), Qty(777), ASK)]
     assert page.cursor == ""
 
@@ -355,7 +355,7 @@ def test_a_schedule_lists_the_announced_maintenance():
             "maintenance_windows": [{"start_datetime": "2026-11-26T08:00:00Z", "end_datetime": "2026-11-26T10:00:00Z"}],
         }
     }
-    read = wire.read_schedule(json.dumps(body).encode())
+    read = status.read_schedule(json.dumps(body).encode())
     assert read.weeks[0].monday[0].open_time == "08:00"
     assert read.maintenance == ((parse_ts("2026-11-26T08:00:00Z"), parse_ts("2026-11-26T10:00:00Z")),)
 
@@ -374,20 +374,20 @@ BY_CASE: dict[str, Reader] = {
     "account__endpoint_costs": wire_account.read_costs,
     "account__limits": wire_account.read_limits,
     "auth__balance": wire_account.read_balance,
-    "exchange__status": wire.read_status,
+    "exchange__status": status.read_status,
     "fills__": wire_orders.read_fills,
     "markets__single_filter": wire_markets.read_markets,
     "markets__single": wire_markets.read_market,
     "markets__unauth_single": wire_markets.read_market,
     "markets__": wire_markets.read_markets,
-    "orderbook__base": lambda body: wire.read_orderbook(body, "T", NOW),
+    "orderbook__base": lambda body: markets.read_orderbook(body, "T", NOW),
     "orders__get_after": wire_orders.read_order,
     "orders__stp_resting_after": wire_orders.read_order,
     "orders__legacy": wire_orders.read_order,
     "portfolio__orders_list": wire_orders.read_orders,
     "portfolio__positions": wire_account.read_positions,
     "settlements__": wire_account.read_settlements,
-    "trades__": wire.read_trades,
+    "trades__": markets.read_trades,
 }
 
 
@@ -439,8 +439,8 @@ def test_every_recorded_body_of_the_production_exchange_is_read():
     assert all(each.settlement_value in (0, 10_000) for each in settled.items if each.result)
     single = load("prod-202608-market-single.json")
     assert wire_markets.read_market(dump(single["single"])).ticker == single["ticker"]
-    assert wire.read_orderbook(dump(single["orderbook"]), "T", NOW).bids
-    assert len(wire.read_orderbooks(dump({"orderbooks": load("prod-202608-combo-orderbooks.json")}), NOW)) > 10
+    assert markets.read_orderbook(dump(single["orderbook"]), "T", NOW).bids
+    assert len(markets.read_orderbooks(dump({"orderbooks": load("prod-202608-combo-orderbooks.json")}), NOW)) > 10
     assert len(wire_orders.read_fills(dump(load("prod-202608-fills.json"))).items) == 17
     assert len(wire_account.read_settlements(dump(load("prod-202608-settlements.json"))).items) == 11
     fees = {
@@ -477,12 +477,12 @@ READERS: list[Reader] = [
     wire_markets.read_markets,
     wire_events.read_event,
     wire_events.read_series,
-    lambda body: wire.read_orderbook(body, "T", NOW),
-    lambda body: wire.read_orderbooks(body, NOW),
-    wire.read_trades,
-    wire.read_status,
-    wire.read_schedule,
-    wire.read_user_data_timestamp,
+    lambda body: markets.read_orderbook(body, "T", NOW),
+    lambda body: markets.read_orderbooks(body, NOW),
+    markets.read_trades,
+    status.read_status,
+    status.read_schedule,
+    status.read_user_data_timestamp,
     wire_orders.read_order,
     wire_orders.read_orders,
     wire_orders.read_fills,

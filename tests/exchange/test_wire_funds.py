@@ -10,9 +10,9 @@ import pytest
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts, contracts, dollars
 from kalshi_cli.exchange.wire import account as wire_account
+from kalshi_cli.exchange.wire import account as wire_tiers
 from kalshi_cli.exchange.wire import funds as wire_funds
-from kalshi_cli.exchange.wire import tiers as wire_tiers
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.values import WireError
 
 
 def raw(body: Any) -> bytes:

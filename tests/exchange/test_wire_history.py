@@ -15,11 +15,11 @@ from conformance import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketDetails, Ohlc
-from kalshi_cli.exchange.calls.history import spans
+from kalshi_cli.exchange.endpoints.history import spans
 from kalshi_cli.exchange.wire import candles as wire_candles
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire import markets as wire_markets
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.values import WireError
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 needs_recordings = pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded data is not beside the repository")

@@ -34,7 +34,7 @@ from kalshi_cli.exchange.stream.frames import (
     decode_frame,
     to_message,
 )
-from kalshi_cli.exchange.wire import scalars
+from kalshi_cli.exchange.wire import values
 
 RECV = Ts(1_781_159_490_000)
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -293,10 +293,10 @@ def test_any_bytes_give_a_frame_or_one_typed_error(raw):
 
 
 def test_an_ill_meaning_stream_does_not_fill_the_memory():
-    scalars.known_counts.clear()  # what other tests of this process read is in there too
+    values.known_counts.clear()  # what other tests of this process read is in there too
     for number in range(25_000):
         message("orderbook_delta", {**DELTA, "delta_fp": f"{number}.00"})
-    assert 0 < len(scalars.known_counts) <= 20_000
+    assert 0 < len(values.known_counts) <= 20_000
     told = message("orderbook_delta", {**DELTA, "delta_fp": "24999.00"})
     assert isinstance(told, BookDelta)
     assert told.delta == 2_499_900

@@ -11,7 +11,7 @@ import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.messages import Message
-from kalshi_cli.exchange.stream.subscriptions import recorded_frames
+from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.replay import FrameDecoder, Replay
 
 T0 = Ts(1_780_000_000_000)

@@ -18,7 +18,7 @@ import pytest
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.rest import LONGEST_REPLY, MOST_VALUES
+from kalshi_cli.exchange.rest.call import LONGEST_REPLY, MOST_VALUES
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.reader import MAX_ANSWER, Source, SpotReader
 from kalshi_cli.feeds.spot.venue import SpotError

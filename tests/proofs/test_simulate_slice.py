@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import proofs.simulate.session as session
-from kalshi_cli.exchange.calls import orders
+from kalshi_cli.exchange.endpoints import orders
 from proofs.simulate.plan import draw
 from proofs.simulate.regressions import seeds
 from proofs.simulate.report import ROWS, Tally

@@ -19,7 +19,7 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.core.state.view import View
-from kalshi_cli.exchange.stream.subscriptions import recorded_frames
+from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.feeds.results import read_results
 from kalshi_cli.runner import run

@@ -8,7 +8,7 @@ from conformance import channels, frame_types, operations, specs_or_skip
 from sim_build import make_exchange
 from whole_exchange import CALLS, EXCLUDED, client_methods, driven
 
-from kalshi_cli.exchange.schema import NOT_SAMPLED, SAMPLES
+from kalshi_cli.exchange.route_samples import NOT_SAMPLED, SAMPLES
 
 
 @pytest.mark.parametrize("name", CALLS)

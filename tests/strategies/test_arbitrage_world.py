@@ -18,8 +18,8 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.venue import LiveVenue
+from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions

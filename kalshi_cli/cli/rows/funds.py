@@ -12,14 +12,13 @@ from kalshi_cli.core.model.markets import Market
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.funds import Allowances, Holdings, Move
-    from kalshi_cli.exchange.wire.account import Payout
+    from kalshi_cli.exchange.wire.account import ApiKeys, Payout
     from kalshi_cli.exchange.wire.funds import (
         Allocation,
         CashMovement,
         ShardTransfer,
         SubaccountTransfer,
     )
-    from kalshi_cli.exchange.wire.tiers import ApiKeys
 
 
 class ShardRow(Row, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from kalshi_cli.core.monitoring.check_report import CheckReport, report
 from kalshi_cli.core.monitoring.feed_check import pauses
 from kalshi_cli.desk.checks.readings import Readings, measured
 from kalshi_cli.desk.exchange import Maintenance, is_within_hours, maintenance_of
-from kalshi_cli.exchange.wire.base import Schedule
+from kalshi_cli.exchange.wire.status import Schedule
 
 FIRST = "paused_shards"
 

@@ -21,8 +21,8 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.portfolio import Portfolio, read
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.funds import SubaccountBalance
+from kalshi_cli.exchange.wire.values import WireError
 from kalshi_cli.store.base import NO_HALT, Best, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder

@@ -27,8 +27,8 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.price_grid import PriceGrid
-from kalshi_cli.exchange.wire.order_fields import OrderFields, order_of
-from kalshi_cli.exchange.wire.scalars import (
+from kalshi_cli.exchange.wire.orders import OrderFields, order_of
+from kalshi_cli.exchange.wire.values import (
     PriceRange,
     book_side,
     count,

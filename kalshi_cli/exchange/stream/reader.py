@@ -20,9 +20,9 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
 from kalshi_cli.core.model.messages import FeedGap, FeedState
-from kalshi_cli.exchange.signing import Signer
+from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.subscriptions import CHANNELS, Said, Sequencer
+from kalshi_cli.exchange.stream.sequencing import CHANNELS, Said, Sequencer
 from kalshi_cli.net import websocket
 from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 

@@ -8,8 +8,16 @@ import msgspec
 
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.markets import Candle, Ohlc
-from kalshi_cli.exchange.wire.base import read
-from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, outcome_price, quote_price, seconds, ts_of
+from kalshi_cli.exchange.wire.values import (
+    Moment,
+    maybe_ts,
+    no_negative,
+    outcome_price,
+    quote_price,
+    read,
+    seconds,
+    ts_of,
+)
 
 
 class _Quotes(msgspec.Struct, gc=False, rename=lambda name: f"{name}_dollars"):

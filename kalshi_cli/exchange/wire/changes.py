@@ -18,10 +18,9 @@ from kalshi_cli.core.model.messages import (
     OrderUnknown,
 )
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.orders import check_about, encoder
 from kalshi_cli.exchange.wire.replies import is_definite
-from kalshi_cli.exchange.wire.scalars import no_negative
+from kalshi_cli.exchange.wire.values import no_negative, read
 
 # -- what we send -------------------------------------------------------------------------------------------------
 

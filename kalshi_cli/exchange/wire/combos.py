@@ -9,9 +9,8 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import MarketDetails, MveLeg
 from kalshi_cli.core.model.price_grid import PriceGrid
-from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.markets import Details, details_of
-from kalshi_cli.exchange.wire.scalars import Moment, PriceRange, grid_of, ts_of
+from kalshi_cli.exchange.wire.values import Moment, Page, PriceRange, grid_of, read, ts_of
 
 
 class LegEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,8 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, FeeSchedule, FeeType, Market, Series
-from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.markets import Details, Listed, details_of, market_of
-from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, seconds, ts_of
+from kalshi_cli.exchange.wire.values import Moment, Page, maybe_ts, no_negative, read, seconds, ts_of
 
 
 class _Source(msgspec.Struct, gc=False):

@@ -10,8 +10,7 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts, parse_money, show_money
-from kalshi_cli.exchange.wire.base import Page, read
-from kalshi_cli.exchange.wire.scalars import integer_cents, seconds
+from kalshi_cli.exchange.wire.values import Page, integer_cents, read, seconds
 
 PRIMARY = 0
 MOST_SUBACCOUNTS = 64

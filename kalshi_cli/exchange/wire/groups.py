@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Qty, format_qty
-from kalshi_cli.exchange.wire.base import read
 from kalshi_cli.exchange.wire.orders import encoder
-from kalshi_cli.exchange.wire.scalars import no_negative
+from kalshi_cli.exchange.wire.values import no_negative, read
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):

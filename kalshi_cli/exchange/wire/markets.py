@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.base.units import Price
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import Market, MarketDetails, MarketStatus, MveLeg
-from kalshi_cli.exchange.wire.base import Page, read
-from kalshi_cli.exchange.wire.scalars import (
+from kalshi_cli.core.model.messages import BookSnapshot, Level, PublicTrade
+from kalshi_cli.exchange.wire.values import (
     Moment,
+    Page,
     PriceRange,
+    book_side,
     grid_of,
+    level_price,
     maybe_ts,
     no_negative,
     outcome_price,
     quote_price,
     quote_size,
+    read,
     ts_of,
 )
 
@@ -212,3 +216,85 @@ def read_markets(body: bytes) -> Page[Market]:
 def read_whole_markets(body: bytes) -> Page[MarketDetails]:
     """The same lists with everything, for those that are short."""
     return read(_whole_markets_body, lambda w: Page(list(map(details_of, w.markets)), w.cursor or ""), body, "markets")
+
+
+# -- books and trades ---------------------------------------------------------------------------------------------
+_Pairs = list[tuple[str, str]]
+
+
+class _Book(msgspec.Struct, gc=False):
+    yes_dollars: _Pairs | None = None  # an empty side: an empty list, null, or no key at all (all seen in 2026)
+    no_dollars: _Pairs | None = None
+
+
+class _BookBody(msgspec.Struct):
+    orderbook_fp: _Book
+
+
+class _NamedBook(msgspec.Struct):
+    ticker: str
+    orderbook_fp: _Book
+
+
+class _BooksBody(msgspec.Struct):
+    orderbooks: list[_NamedBook]
+
+
+class _Trade(msgspec.Struct, gc=False):
+    trade_id: str
+    ticker: str
+    count_fp: str
+    yes_price_dollars: str
+    created_time: Moment
+    taker_book_side: str | None = None
+    taker_outcome_side: str | None = None
+    is_block_trade: bool = False
+
+
+class _TradesBody(msgspec.Struct):
+    trades: list[_Trade]
+    cursor: str | None = None
+
+
+def _bids(pairs: _Pairs | None) -> tuple[Level, ...]:
+    return tuple((level_price(price), no_negative(qty)) for price, qty in pairs or ())
+
+
+def _book(wire: _Book, ticker: str, now: Ts) -> BookSnapshot:
+    """Two lists of bids on the wire; a bid for NO at q is an offer of YES at 1 - q."""
+    asks = tuple((Price(ONE_DOLLAR - price), qty) for price, qty in _bids(wire.no_dollars))
+    return BookSnapshot(now, ticker, _bids(wire.yes_dollars), asks)
+
+
+def _trade(wire: _Trade) -> PublicTrade:
+    return PublicTrade(
+        ts_of(wire.created_time),
+        wire.ticker,
+        wire.trade_id,
+        outcome_price(wire.yes_price_dollars),
+        no_negative(wire.count_fp),
+        book_side(wire.taker_book_side, wire.taker_outcome_side),
+        wire.is_block_trade,
+    )
+
+
+_book_body = msgspec.json.Decoder(_BookBody)
+_books_body = msgspec.json.Decoder(_BooksBody)
+_trades_body = msgspec.json.Decoder(_TradesBody)
+
+
+def read_orderbook(body: bytes, ticker: str, now: Ts) -> BookSnapshot:
+    """`GET /markets/{ticker}/orderbook`; the body says neither which market it is nor when."""
+    return read(_book_body, lambda wire: _book(wire.orderbook_fp, ticker, now), body, f"the book of {ticker}")
+
+
+def read_orderbooks(body: bytes, now: Ts) -> list[BookSnapshot]:
+    """`GET /markets/orderbooks`."""
+    return read(
+        _books_body, lambda wire: [_book(b.orderbook_fp, b.ticker, now) for b in wire.orderbooks], body, "books"
+    )
+
+
+def read_trades(body: bytes) -> Page[PublicTrade]:
+    """`GET /markets/trades` and `GET /historical/trades`, newest first."""
+    return read(_trades_body, lambda w: Page([_trade(t) for t in w.trades], w.cursor or ""), body, "trades")

@@ -1,4 +1,4 @@
-"""The REST bodies of orders and fills, both ways. Strict, as `wire` is."""
+"""Orders and fills as JSON, in both directions, over REST and on the `user_order` channel."""
 
 from __future__ import annotations
 
@@ -6,17 +6,84 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kalshi_cli.base.units import Ts, format_price, format_qty, parse_money
+from kalshi_cli.base.units import Money, Ts, format_price, format_qty, parse_money
 from kalshi_cli.core.model.messages import OrderAccepted, OrderCanceled
 from kalshi_cli.core.model.order_terms import StpMode
 from kalshi_cli.core.model.orders import Fill, Order
-from kalshi_cli.exchange.wire.base import Page, read
-from kalshi_cli.exchange.wire.order_fields import OrderFields, order_of
-from kalshi_cli.exchange.wire.scalars import Moment, book_side, maybe_ts, no_negative, outcome_price, ts_of
+from kalshi_cli.exchange.wire.values import (
+    Moment,
+    Page,
+    book_side,
+    maybe_ts,
+    no_negative,
+    order_status,
+    outcome_price,
+    read,
+    reduced,
+    ts_of,
+    yes_cost,
+)
+
+
+class OrderFields(msgspec.Struct, gc=False):
+    """Everything but the times, which the two sources write differently."""
+
+    order_id: str
+    ticker: str
+    status: str
+    yes_price_dollars: str
+    initial_count_fp: str
+    fill_count_fp: str
+    remaining_count_fp: str
+    taker_fees_dollars: str
+    maker_fees_dollars: str
+    taker_fill_cost_dollars: str
+    maker_fill_cost_dollars: str
+    client_order_id: str
+    """Always there, empty on orders that were not placed by API. Without it an order of ours would not be found."""
+    book_side: str | None = None
+    outcome_side: str | None = None
+    exchange_index: int = 0
+    order_group_id: str | None = None
+    subaccount_number: int | None = None
+    self_trade_prevention_type: str | None = None
+    cancel_order_on_pause: bool = False
+
+
+def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None, why: str = "") -> Order:
+    """The order on the YES scale; ValueError where a field is wrong. `why` is the reason of the last update."""
+    status = order_status(wire.status, why)
+    side = book_side(wire.book_side, wire.outcome_side)
+    initial, filled = no_negative(wire.initial_count_fp), no_negative(wire.fill_count_fp)
+    return Order(
+        client_order_id=wire.client_order_id,
+        order_id=wire.order_id,
+        ticker=wire.ticker,
+        side=side,
+        price=outcome_price(wire.yes_price_dollars),
+        qty=initial,
+        filled=filled,
+        reduced=reduced(status, initial, filled, no_negative(wire.remaining_count_fp)),
+        status=status,
+        created=created,
+        updated=updated,
+        expires=expires,
+        exchange_index=wire.exchange_index,
+        fees=Money(parse_money(wire.taker_fees_dollars) + parse_money(wire.maker_fees_dollars)),
+        fill_cost=yes_cost(side, filled, wire.taker_fill_cost_dollars, wire.maker_fill_cost_dollars),
+        code=why,
+        order_group_id=wire.order_group_id or "",
+        subaccount=wire.subaccount_number or 0,
+        self_trade_prevention=_STP_MODES.get(wire.self_trade_prevention_type or ""),
+        cancel_on_pause=wire.cancel_order_on_pause,
+    )
+
+
+_STP_MODES = {mode.value: mode for mode in StpMode}
+"""A mode that the exchange adds later reads as none."""
+
 
 # -- what we send -------------------------------------------------------------------------------------------------
-
-
 class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
     ticker: str
     client_order_id: str
@@ -84,8 +151,6 @@ def subaccount_params(order: Order) -> dict[str, str | int]:
 
 
 # -- what came of it ----------------------------------------------------------------------------------------------
-
-
 class _Created(msgspec.Struct):
     order_id: str
     fill_count: str
@@ -138,8 +203,6 @@ def read_canceled(body: bytes, order: Order) -> OrderCanceled:
 
 
 # -- orders and fills ---------------------------------------------------------------------------------------------
-
-
 class _Order(OrderFields, gc=False):
     created_time: Moment | None = None
     last_update_time: Moment | None = None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Qty, Ts
-from kalshi_cli.exchange.wire.base import Page, read
-from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, ts_of
+from kalshi_cli.exchange.wire.values import Moment, Page, maybe_ts, no_negative, read, ts_of
 
 Json = dict[str, object]
 

@@ -18,9 +18,8 @@ from kalshi_cli.base.units import (
     show_money,
 )
 from kalshi_cli.core.model.markets import MveLeg
-from kalshi_cli.exchange.wire.base import Page, read
 from kalshi_cli.exchange.wire.markets import Leg, leg_of
-from kalshi_cli.exchange.wire.scalars import Moment, maybe_ts, no_negative, outcome_price, ts_of
+from kalshi_cli.exchange.wire.values import Moment, Page, maybe_ts, no_negative, outcome_price, read, ts_of
 
 
 class Rfq(msgspec.Struct, frozen=True, kw_only=True):

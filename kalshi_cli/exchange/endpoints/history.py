@@ -10,14 +10,14 @@ from kalshi_cli.core.model.markets import Candle, Market, MarketDetails
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition
-from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, named, part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, named, part, seconds
 from kalshi_cli.exchange.wire import account as wire_account
-from kalshi_cli.exchange.wire import base as wire
 from kalshi_cli.exchange.wire import candles as wire_candles
+from kalshi_cli.exchange.wire import markets
 from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire import orders as wire_orders
-from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.candles import Cutoff
+from kalshi_cli.exchange.wire.values import WireError
 
 CANDLES_A_REQUEST = 10_000
 """Of all markets of a request together (API.md section 5.10); kept on the routes of one market too."""
@@ -127,7 +127,7 @@ class HistoryCalls(Calls):
     ) -> Iterator[PublicTrade]:
         """Public prints from before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
-        return self._pages("/historical/trades", params, wire.read_trades, limit, is_public=True)
+        return self._pages("/historical/trades", params, markets.read_trades, limit, is_public=True)
 
     # -- the account --
 

@@ -21,12 +21,12 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import counted
-from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds, unknown
-from kalshi_cli.exchange.rest import CANCEL, CREATE, NO_CONTENT, ONCE, Retry
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds, unknown
+from kalshi_cli.exchange.rest.call import CANCEL, CREATE, NO_CONTENT, ONCE, Retry
 from kalshi_cli.exchange.wire import changes as wire_changes
 from kalshi_cli.exchange.wire import orders as wire_orders
-from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.changes import Placed, QueuePosition, TakenBack
+from kalshi_cli.exchange.wire.values import WireError
 
 _ORDERS = "/portfolio/events/orders"
 _BATCH = f"{_ORDERS}/batched"

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from kalshi_cli.base.errors import ExchangeError, NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.calls.base import Calls, named, part, seconds
-from kalshi_cli.exchange.rest import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
+from kalshi_cli.exchange.endpoints.base import Calls, named, part, seconds
+from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
 from kalshi_cli.exchange.wire import quotes as wire_quotes
-from kalshi_cli.exchange.wire.base import WireError
 from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Quote, Rfq
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
+from kalshi_cli.exchange.wire.values import WireError
 
 _RFQS, _QUOTES, _BLOCKS = "/communications/rfqs", "/communications/quotes", "/communications/block-trade-proposals"
 RFQS_A_PAGE, QUOTES_A_PAGE = 100, 500

@@ -15,9 +15,9 @@ from urllib.parse import quote
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError, RefusedError, UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.exchange.ratelimit import RateLimiter
-from kalshi_cli.exchange.rest import READ, Params, Rest
-from kalshi_cli.exchange.wire.base import Page, WireError
+from kalshi_cli.exchange.rest.call import READ, Params, Rest
+from kalshi_cli.exchange.rest.rate_limits import RateLimiter
+from kalshi_cli.exchange.wire.values import Page, WireError
 
 T = TypeVar("T")
 

@@ -35,9 +35,9 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.ratelimit import RateLimiter
-from kalshi_cli.exchange.signing import Signer
-from kalshi_cli.exchange.their_clock import MOVES_ON_S, TheirClock
+from kalshi_cli.exchange.rest.rate_limits import RateLimiter
+from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.rest.their_clock import MOVES_ON_S, TheirClock
 from kalshi_cli.exchange.wire.replies import is_definite, is_of_exchange, is_taken, read_refusal, refused, unproven
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport

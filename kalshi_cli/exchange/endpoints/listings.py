@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Market
-from kalshi_cli.exchange.calls.base import PAGE, Calls, seconds
-from kalshi_cli.exchange.calls.events import EVENTS_A_PAGE
+from kalshi_cli.exchange.endpoints.base import PAGE, Calls, seconds
+from kalshi_cli.exchange.endpoints.events import EVENTS_A_PAGE
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire import markets as wire_markets
-from kalshi_cli.exchange.wire.base import Page
+from kalshi_cli.exchange.wire.values import Page
 
 
 class CatalogueCalls(Calls):

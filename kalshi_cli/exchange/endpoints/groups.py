@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Qty
-from kalshi_cli.exchange.calls.base import Calls, part, unknown
-from kalshi_cli.exchange.rest import CANCEL, ONCE, REARM, Retry
+from kalshi_cli.exchange.endpoints.base import Calls, part, unknown
+from kalshi_cli.exchange.rest.call import CANCEL, ONCE, REARM, Retry
 from kalshi_cli.exchange.wire import groups as wire_groups
-from kalshi_cli.exchange.wire.base import WireError, read_done
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.exchange.wire.values import WireError, read_done
 
 T = TypeVar("T")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import ExchangeStatus
-from kalshi_cli.exchange.calls.base import Calls
-from kalshi_cli.exchange.rest import ANY_SUCCESS, READ
-from kalshi_cli.exchange.their_clock import STANDS_STILL_S
+from kalshi_cli.exchange.endpoints.base import Calls
+from kalshi_cli.exchange.rest.call import ANY_SUCCESS, READ
+from kalshi_cli.exchange.rest.their_clock import STANDS_STILL_S
 from kalshi_cli.exchange.wire import account as wire_account
-from kalshi_cli.exchange.wire import base as wire
+from kalshi_cli.exchange.wire import status
 from kalshi_cli.exchange.wire.account import Costs, Limits
-from kalshi_cli.exchange.wire.base import Schedule
+from kalshi_cli.exchange.wire.status import Schedule
 
 FAR_AHEAD_MS = 5_000
 """The exchange refuses what is signed at a time that is further off."""
@@ -23,7 +23,7 @@ class StatusCalls(Calls):
         """Whether the exchange and trading are up."""
         # During maintenance the same body comes with 503 or 504.
         body = self._rest.call("GET", "/exchange/status", READ, is_public=True, answered=(*ANY_SUCCESS, 503, 504))
-        return wire.read_status(body)
+        return status.read_status(body)
 
     def measure_clock_skew(self) -> int | None:
         """How far this machine's clock is ahead of the exchange's, as a read of now tells it; None without a date.
@@ -39,14 +39,14 @@ class StatusCalls(Calls):
 
     def schedule(self) -> Schedule:
         """Opening hours and announced maintenance."""
-        return wire.read_schedule(self._get("/exchange/schedule", is_public=True))
+        return status.read_schedule(self._get("/exchange/schedule", is_public=True))
 
     def user_data_timestamp(self) -> Ts:
         """Up to when the account's reads are complete. They trail the matching engine.
 
         Never later than the exchange's clock can show by now: what is read has not happened yet.
         """
-        as_of = wire.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
+        as_of = status.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
         return min(as_of, Ts(self._clock.now() + self._rest.their_clock.most_ahead_ms))
 
     def limits(self) -> Limits:

@@ -1,20 +1,97 @@
-"""The wire's single values: prices, counts, times, sides. Shared by the REST bodies and the stream's frames.
+"""Single values in JSON: prices, counts, times, sides; and reading a whole body of them.
 
-Everything here raises ValueError for what it cannot read exactly; the callers turn that into their own error.
+Strict where money is: a missing or unreadable price, count or time is a WireError that names the field, never a zero.
+Unknown fields are skipped, unknown enum values become UNKNOWN. The functions for single values raise ValueError for what
+they cannot read exactly; `read` turns that into a WireError.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.errors import NoAnswerError
+from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_qty, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.model.price_grid import Band, PriceGrid
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+
+class WireError(NoAnswerError):
+    """A reply that cannot be read: broken, cut short, or without a field that we will not guess."""
+
+    default_code = "unreadable_reply"
+    said = ""
+    """How the reply began, as far as it is shown and kept; without secrets."""
+
+
+LONGEST_SAID = 1_000
+"""Bytes kept of a reply that cannot be read."""
+
+
+class Page(NamedTuple, Generic[T]):
+    """Part of a list. An empty cursor means that it was the last."""
+
+    items: list[T]
+    cursor: str
+
+
+_witness: ContextVar[list[tuple[type, bytes]] | None] = ContextVar("witness", default=None)
+
+
+@contextmanager
+def witnessed() -> Iterator[list[tuple[type, bytes]]]:
+    """Every body that is read meanwhile, and the struct it is read as: for `desk.schema`, which looks closer."""
+    seen: list[tuple[type, bytes]] = []
+    token = _witness.set(seen)
+    try:
+        yield seen
+    finally:
+        _witness.reset(token)
+
+
+def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: bytes, what: str) -> T:
+    """Decode and convert, or WireError: no other exception comes out of a reply, whatever its bytes."""
+    seen = _witness.get()
+    if seen is not None:
+        seen.append((decoder.type, body))
+    try:
+        return convert(decoder.decode(body))
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
+        unreadable = WireError(
+            f"the exchange's answer about {what} cannot be read: {str(error)[:300]}",
+            hint="try again; if it stays, the exchange changed its format and this program needs an update",
+        )
+        unreadable.said = safe_text(redact(body[: 4 * LONGEST_SAID].decode(errors="replace")), LONGEST_SAID)
+        raise unreadable from error
+
+
+class _Done(msgspec.Struct):
+    error: object = None
+
+
+_done_body = msgspec.json.Decoder(_Done)
+
+
+def read_done(body: bytes, what: str) -> None:
+    """Check `{}`, by which the exchange says that a write was done. An empty reply is a gateway's."""
+
+    def convert(wire: _Done) -> None:
+        if wire.error is not None:
+            raise ValueError("it holds an error")
+
+    read(_done_body, convert, body, what)
+
 
 # A stream repeats itself: 19 of 20 values were seen before, and looking one up costs a tenth of reading it. Bounded,
 # because what an ill-meaning stream sends must not fill the memory.
@@ -137,7 +214,6 @@ def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 on the wire; a time without a zone is refused."""
 

@@ -21,12 +21,12 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.dates import MOST_AHEAD_MS, no_later
+from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS, no_later
+from kalshi_cli.exchange.live.market_watch import MarketWatch
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
 from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.market_watch import MarketWatch
 from kalshi_cli.exchange.stream.reader import Stream
-from kalshi_cli.exchange.stream.subscriptions import Said
+from kalshi_cli.exchange.stream.sequencing import Said
 
 SUSPENDED_S = 30.0
 """Nothing ran for so long: the process was stopped, the host slept, or one message took as long to handle."""

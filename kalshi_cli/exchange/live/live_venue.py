@@ -42,8 +42,8 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.dates import no_later
-from kalshi_cli.exchange.snapshot import OVERLAP_MS, account_snapshot, valued
+from kalshi_cli.exchange.live.account_snapshot import OVERLAP_MS, account_snapshot, valued
+from kalshi_cli.exchange.live.dates import no_later
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Series
-from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds
-from kalshi_cli.exchange.rest import Params
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds
+from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
 

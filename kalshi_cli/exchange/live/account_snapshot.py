@@ -13,7 +13,7 @@ from kalshi_cli.core.account.order_index import is_id_taken
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Valued
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.dates import no_later
+from kalshi_cli.exchange.live.dates import no_later
 
 T = TypeVar("T")
 

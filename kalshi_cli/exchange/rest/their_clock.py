@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.exchange.wire.scalars import ts_of
+from kalshi_cli.exchange.wire.values import ts_of
 
 MOVES_ON_S = 1.5
 """After so long a second reply to the same request bears a later date, which has whole seconds, unless it was kept."""

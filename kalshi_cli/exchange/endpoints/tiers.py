@@ -5,26 +5,25 @@ Markets, trades and positions stay live for about three months, orders that ende
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import islice
+from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.account.tiers import newest_first
 from kalshi_cli.core.model.markets import Candle, Market
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import ExchangePosition
-from kalshi_cli.exchange.calls.events import EventCalls
-from kalshi_cli.exchange.calls.history import HistoryCalls
-from kalshi_cli.exchange.calls.markets import MarketCalls
-from kalshi_cli.exchange.calls.orders import OrderCalls
-from kalshi_cli.exchange.calls.portfolio import PortfolioCalls
+from kalshi_cli.exchange.endpoints.events import EventCalls
+from kalshi_cli.exchange.endpoints.history import HistoryCalls
+from kalshi_cli.exchange.endpoints.markets import MarketCalls
+from kalshi_cli.exchange.endpoints.orders import OrderCalls
+from kalshi_cli.exchange.endpoints.portfolio import PortfolioCalls
 from kalshi_cli.exchange.wire.candles import Cutoff
 
 RECENT_MS = 7 * 86_400_000
 """Younger than this nothing is history: half of the shortest time that was announced (24 September 2026)."""
-
 _ENDED = {"canceled": (OrderStatus.CANCELED, OrderStatus.EXPIRED), "executed": (OrderStatus.FILLED,)}
 
 
@@ -103,3 +102,20 @@ class TierCalls(MarketCalls, EventCalls, HistoryCalls, OrderCalls, PortfolioCall
         if min_ts is None:
             return True
         return self._clock.now() - min_ts >= RECENT_MS and min_ts < which(self.historical_cutoff())
+
+
+T = TypeVar("T")
+
+
+def newest_first(
+    live: Iterable[T], historical: Iterable[T], key: Callable[[T], Hashable], ts: Callable[[T], Ts]
+) -> list[T]:
+    """Everything of both, each `key` once: as in the live tier where it is in both. At equal times the order stays.
+
+    Read the live tier first and to its end. What moves over in between is then in both; read the other way round, it
+    would be in none.
+    """
+    found: dict[Hashable, T] = {}
+    for item in (*live, *historical):
+        found.setdefault(key(item), item)
+    return sorted(found.values(), key=lambda item: -ts(item))

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import Money, show_money
-from kalshi_cli.exchange.calls.base import Calls, part
-from kalshi_cli.exchange.rest import ANY_SUCCESS, CANCEL, ONCE
+from kalshi_cli.exchange.endpoints.base import Calls, part
+from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, ONCE
+from kalshi_cli.exchange.wire import account as wire_tiers
 from kalshi_cli.exchange.wire import funds as wire_funds
-from kalshi_cli.exchange.wire import tiers as wire_tiers
-from kalshi_cli.exchange.wire.base import WireError
+from kalshi_cli.exchange.wire.account import ApiKeys, VolumeProgress
 from kalshi_cli.exchange.wire.funds import (
     Allocation,
     CashMovement,
@@ -26,7 +26,7 @@ from kalshi_cli.exchange.wire.funds import (
     SubaccountTransfer,
 )
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
-from kalshi_cli.exchange.wire.tiers import ApiKeys, VolumeProgress
+from kalshi_cli.exchange.wire.values import WireError
 
 _SUBACCOUNTS = "/portfolio/subaccounts"
 _TRANSFER = "/portfolio/intra_exchange_instance_transfer"

@@ -11,8 +11,8 @@ from itertools import islice
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.markets import MveLeg
-from kalshi_cli.exchange.calls.base import NAMES_A_CALL, Calls, part, seconds
-from kalshi_cli.exchange.rest import CANCEL, Params
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds
+from kalshi_cli.exchange.rest.call import CANCEL, Params
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
 from kalshi_cli.exchange.wire.combos import Collection, MadeCombo

@@ -1,0 +1,1 @@
+"""Live trading on the exchange: the feed, the venue and the snapshot of an account."""
