@@ -9,7 +9,7 @@ from typing import Protocol
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.core.model.effects import AmendOrder, Effect, SubmitOrder
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderRejected, OrdersBeside
-from kalshi_cli.store.base import MovedError
+from kalshi_cli.store.records import MovedError
 
 MAX_CASCADE = 10_000
 """Messages that one feed message may set off; more is a loop that feeds itself."""

@@ -118,7 +118,7 @@ class Simulator:
         """
         from kalshi_cli.sim.api import Exchange
         from kalshi_cli.sim.world.world import World
-        from kalshi_cli.store.journal import SqliteJournal
+        from kalshi_cli.store.simulator_journal import SqliteJournal
 
         with ExitStack() as stack:
             self._hold(stack, takes_over=takes_over)

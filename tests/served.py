@@ -39,7 +39,7 @@ from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.sim.server import SimServer
-from kalshi_cli.store.shared import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedNumbers
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
 ONE_SIDED = "KXRAIN-40JAN01-T2.0"

@@ -31,9 +31,9 @@ from kalshi_cli.desk.place import Ticket
 from kalshi_cli.desk.portfolio import KEYS
 from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import TradeRequest
-from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 class Desk:

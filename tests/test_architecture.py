@@ -160,7 +160,7 @@ def rooms(module: Module) -> Iterator[str]:
 
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "sqlite3": ("kalshi_cli/store/database.py", "kalshi_cli/store/sqlite.py"),
+    "sqlite3": ("kalshi_cli/store/database.py", "kalshi_cli/store/sqlite_store.py"),
     "httpx": ("kalshi_cli/net/", "kalshi_cli/exchange/", "kalshi_cli/feeds/spot/", "kalshi_cli/sim/transport.py"),
     "websocket": ("kalshi_cli/net/",),
     "requests": ("kalshi_cli/ops/pinned.py",),
@@ -438,7 +438,7 @@ TEST = "tests/core/test_book.py"
 CAUGHT = [
     ("layers", CORE, "from kalshi_cli.exchange import wire"),
     ("layers", CORE, "from kalshi_cli import exchange"),
-    ("layers", CORE, "def f():\n    import kalshi_cli.store.sqlite as s"),
+    ("layers", CORE, "def f():\n    import kalshi_cli.store.sqlite_store as s"),
     ("layers", STREAM, "from kalshi_cli.feeds.recorder import Recorder"),
     ("layers", "kalshi_cli/feeds/replay.py", "from kalshi_cli.exchange.wire.values import read_market"),
     ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.client import KalshiClient"),
@@ -446,9 +446,9 @@ CAUGHT = [
     ("rooms", "kalshi_cli/core/engine/engine.py", "from kalshi_cli.core.monitoring import notices"),
     ("rooms", "kalshi_cli/core/odd/pnl.py", ""),
     ("layers", "kalshi_cli/base/units.py", "from kalshi_cli.core.model.markets import Side"),
-    ("layers", "kalshi_cli/strategies/fade.py", "from kalshi_cli.store.base import Store"),
+    ("layers", "kalshi_cli/strategies/fade.py", "from kalshi_cli.store.state_store import Store"),
     ("layers", "kalshi_cli/desk/place.py", "from kalshi_cli.app import App"),
-    ("layers", CLI, "def f():\n    from kalshi_cli.store.sqlite import SqliteStore"),
+    ("layers", CLI, "def f():\n    from kalshi_cli.store.sqlite_store import SqliteStore"),
     ("layers", CORE, "from ...exchange import wire"),
     ("layers", "kalshi_cli/oddments.py", ""),
     ("libraries", CLI, "def f():\n    import httpx"),
@@ -509,8 +509,8 @@ LET_PASS = [
         CLI,
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from kalshi_cli.exchange.wire.values import X",
     ),
-    ("layers", "kalshi_cli/app/__init__.py", "from kalshi_cli.store.sqlite import SqliteStore"),
-    ("libraries", "kalshi_cli/store/sqlite.py", "import sqlite3"),
+    ("layers", "kalshi_cli/app/__init__.py", "from kalshi_cli.store.sqlite_store import SqliteStore"),
+    ("libraries", "kalshi_cli/store/sqlite_store.py", "import sqlite3"),
     ("ambient", "kalshi_cli/base/clock.py", "import time\ntime.time()"),
     ("ambient", STREAM, "def f(clock, time):\n    clock.sleep(1)\n    time.time()"),
     ("ambient", STREAM, "import random\ndef f(r: random.Random): return random.Random(7)"),

@@ -24,7 +24,7 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 T0 = Ts(1_780_000_000_000)
 DAY_MS = 86_400_000

@@ -12,7 +12,7 @@ from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 NOW = Ts(1_780_000_000_000)
 order = Order(

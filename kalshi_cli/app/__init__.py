@@ -52,11 +52,11 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Timeouts
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer, load_key
-from kalshi_cli.store.base import Glance, Notebook, Store
-from kalshi_cli.store.entries import Catalogue
+from kalshi_cli.store.catalog.entries import Catalogue
 from kalshi_cli.store.lock import lock, no_kill
-from kalshi_cli.store.shared import SharedNumbers
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.state_store import Glance, Notebook, Store
 
 if TYPE_CHECKING:
     from httpx import BaseTransport

@@ -17,11 +17,12 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk import halts
 from kalshi_cli.desk.portfolio import day_start
-from kalshi_cli.store.base import NO_HALT, PAUSED, Halt, Store
 from kalshi_cli.store.halt_file import beside, read_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import NO_HALT, PAUSED, Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.state_store import Store
 
 
 class Halts:

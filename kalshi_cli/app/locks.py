@@ -6,7 +6,8 @@ from kalshi_cli.app import App
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import state_dir
-from kalshi_cli.store.base import MarketLock, Store
+from kalshi_cli.store.records import MarketLock
+from kalshi_cli.store.state_store import Store
 
 
 class Locks:

@@ -41,9 +41,10 @@ from kalshi_cli.desk.watchdog import Watchdog, withdraw
 from kalshi_cli.desk.wind_down import Start, cancel_left, left_on_file, own_live, starting
 from kalshi_cli.exchange.rest.rate_limits import Rank
 from kalshi_cli.runner import Venue
-from kalshi_cli.store.base import Cycle, Store
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.state_store import Store
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream

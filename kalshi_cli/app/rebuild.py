@@ -14,12 +14,12 @@ from kalshi_cli.base.errors import RefusedError, StateError
 from kalshi_cli.base.units import Money, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.store.alerting import letters_left
-from kalshi_cli.store.aside import locks_left, move_aside
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.alert_tables import letters_left
 from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.quarantine import locks_left, move_aside
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 _REBUILDABLE = ("state_missing", "state_damaged", "state_unusable", "state_newer")
 

@@ -16,7 +16,7 @@ from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.ops.systemd import Supervisor
-from kalshi_cli.store.base import Store
+from kalshi_cli.store.state_store import Store
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App

@@ -23,7 +23,8 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
-from kalshi_cli.store.base import Memory, Notebook
+from kalshi_cli.store.records import Memory
+from kalshi_cli.store.state_store import Notebook
 
 OVERLAP_MS = 3_600_000
 """Fills are read again from this long before the last one booked; they are booked once by their trade id."""

@@ -25,8 +25,8 @@ from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Matter, Policy, Silence, gravity
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.news import DayNews, booked_news
-from kalshi_cli.store.alerting import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
-from kalshi_cli.store.base import RESUMED, Store
+from kalshi_cli.store.alert_tables import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
+from kalshi_cli.store.state_store import RESUMED, Store
 
 if TYPE_CHECKING:
     from kalshi_cli.net.delivery import Delivery

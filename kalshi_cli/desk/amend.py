@@ -38,7 +38,7 @@ from kalshi_cli.desk.place import (
 from kalshi_cli.desk.refusals import halted, refusal, rejection, unwritten
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.runner import act, pump
-from kalshi_cli.store.base import MovedError
+from kalshi_cli.store.records import MovedError
 
 _S = 1000
 

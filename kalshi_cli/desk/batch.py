@@ -37,7 +37,7 @@ from kalshi_cli.desk.place import (
 from kalshi_cli.desk.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, unwritten
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
-from kalshi_cli.store.base import NO_HALT, Halt
+from kalshi_cli.store.records import NO_HALT, Halt
 
 MOST_ORDERS = 1_000
 MOST_MARKETS = 100

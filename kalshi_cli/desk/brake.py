@@ -12,9 +12,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.config.config import Config, state_dir
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import write_halt_file
 from kalshi_cli.store.lock import KillLock
+from kalshi_cli.store.records import Halt
 
 CODE, REASON = "CANCEL_ALL", "kill switch"
 

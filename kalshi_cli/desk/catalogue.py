@@ -18,8 +18,8 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import HOSTS, Config, state_dir
-from kalshi_cli.store.catalogue import SqliteCatalogue, delete_catalogue
-from kalshi_cli.store.entries import ANYWHERE, Catalogue, Entry, Extent, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.entries import ANYWHERE, Catalogue, Entry, Extent, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.sqlite_catalog import SqliteCatalogue, delete_catalogue
 from kalshi_cli.store.lock import holder, lock
 
 if TYPE_CHECKING:

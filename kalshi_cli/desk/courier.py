@@ -18,7 +18,7 @@ from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.alerting import Alerting
-from kalshi_cli.store.alerting import FLATTEN
+from kalshi_cli.store.alert_tables import FLATTEN
 
 LOOK_S = 0.5
 """Between two looks for what is new."""

@@ -19,7 +19,8 @@ from kalshi_cli.core.monitoring.check_report import Verdict, counted
 from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.store.base import Cycle, Store
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.state_store import Store
 
 if TYPE_CHECKING:
     import random

@@ -35,7 +35,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.journal_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.desk.why import SETTINGS
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.records import Halt
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import Engine

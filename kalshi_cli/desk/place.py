@@ -36,7 +36,8 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import valued
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import act, pump
-from kalshi_cli.store.base import Halt, Memory, MovedError, Notebook
+from kalshi_cli.store.records import Halt, Memory, MovedError
+from kalshi_cli.store.state_store import Notebook
 
 TRIES = 3
 """How often an order is reviewed because another program was faster with its own."""

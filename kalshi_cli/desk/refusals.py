@@ -20,7 +20,8 @@ from kalshi_cli.core.model.effects import Denied
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.halts import way_out, words
 from kalshi_cli.exchange.wire.replies import advice, short_of_cash
-from kalshi_cli.store.base import Halt, Notebook
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.state_store import Notebook
 
 
 def duplicate(client_order_id: str) -> RefusedError:

@@ -23,7 +23,7 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.desk.account import LOOK_EVERY_S, found_as, in_doubt, is_in_doubt, read_account, wait_for_proof
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.store.base import Notebook
+from kalshi_cli.store.state_store import Notebook
 
 UNREAD_S = 60.0
 """How long a start waits for an account that cannot be read."""

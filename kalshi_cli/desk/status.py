@@ -16,11 +16,12 @@ from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.core.monitoring.error_check import taken_out
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.desk.halts import words
-from kalshi_cli.store.alerting import FLATTEN
-from kalshi_cli.store.base import NO_HALT, Cycle, Halt, Store
+from kalshi_cli.store.alert_tables import FLATTEN
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import FILE as PAUSE_FILE
+from kalshi_cli.store.records import NO_HALT, Cycle, Halt
+from kalshi_cli.store.state_store import Store
 
 STALLED_MS = 15_000
 STALLED_CYCLES = 5

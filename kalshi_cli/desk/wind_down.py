@@ -21,7 +21,8 @@ from kalshi_cli.desk.signals import StopSignals, exit_code_of, truthful
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import Recorder, Venue
-from kalshi_cli.store.base import Cycle, Store
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.state_store import Store
 
 LONGEST_WHY = 200
 

@@ -17,8 +17,8 @@ from kalshi_cli.base.files import make_folder, open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.pause import read_pause, sync_directory
+from kalshi_cli.store.records import Halt
 
 FILE = ".halted"
 _LONGEST = 2_000

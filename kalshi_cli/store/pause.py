@@ -15,7 +15,7 @@ from kalshi_cli.base.files import make_folder, open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.base import PAUSED, Halt
+from kalshi_cli.store.records import PAUSED, Halt
 
 FILE = ".pause"
 _LONGEST_REASON = 200

@@ -11,7 +11,7 @@ from kalshi_cli.core.model.effects import Alert, Denied
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import Minute
-from kalshi_cli.store.base import NO_HALT, Best, CashBase, Cycle, Halt, KeyLock, MarketLock, RunGroup
+from kalshi_cli.store.records import NO_HALT, Best, CashBase, Cycle, Halt, KeyLock, MarketLock, RunGroup
 
 if TYPE_CHECKING:
     from sqlite3 import Cursor

@@ -12,8 +12,8 @@ from kalshi_cli.base.units import Money
 from kalshi_cli.core.account.pnl import fold
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.sim.records import CANCELED, EXECUTED, RESTING, OrderRecord
-from kalshi_cli.store.base import Memory
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Memory
+from kalshi_cli.store.sqlite_store import SqliteStore
 from proofs.crash.stage import EXPIRY_S, MARKETS, Stage
 
 _ENDED = {

@@ -105,14 +105,14 @@ def _move_clock(path: str) -> None:
 
 def _forget_intents() -> None:
     """Send without having written it down."""
-    from kalshi_cli.store.sqlite import SqliteStore
+    from kalshi_cli.store.sqlite_store import SqliteStore
 
     SqliteStore._intend = lambda _store, _effect: None  # type: ignore[method-assign]
 
 
 def _forget_fills() -> None:
     """Book none."""
-    from kalshi_cli.store.sqlite import SqliteStore
+    from kalshi_cli.store.sqlite_store import SqliteStore
 
     SqliteStore._book_fill = lambda _store, _effect: None  # type: ignore[method-assign]
 
@@ -171,7 +171,7 @@ class _Bomb:
 
     def _wrap_store(self) -> None:
         from kalshi_cli.store.database import Database
-        from kalshi_cli.store.sqlite import SqliteStore
+        from kalshi_cli.store.sqlite_store import SqliteStore
 
         names = {"SubmitOrder": "intent", "OrderChanged": "state", "FillBooked": "fill"}
         record, set_halt, writing, migrate = (

@@ -121,7 +121,7 @@ def _load() -> None:
     import kalshi_cli.exchange.live.live_feed
     import kalshi_cli.exchange.live.live_venue
     import kalshi_cli.exchange.stream.reader
-    import kalshi_cli.store.sqlite
+    import kalshi_cli.store.sqlite_store
     import kalshi_cli.strategies.registry  # noqa: F401
 
 

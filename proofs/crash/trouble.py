@@ -87,7 +87,7 @@ def of_seed(seed: int) -> Trouble:
 def arm(name: str, nth: int) -> None:
     """In the child: the trouble begins before the n-th intent."""
     from kalshi_cli.core.model.effects import SubmitOrder
-    from kalshi_cli.store.sqlite import SqliteStore
+    from kalshi_cli.store.sqlite_store import SqliteStore
 
     inside, left, record = TROUBLES[name].inside, [nth], SqliteStore.record
     if inside is None:

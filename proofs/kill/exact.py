@@ -24,7 +24,7 @@ from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.store.shared import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedNumbers
 from proofs.kill.result import Line
 
 RTT_S = 0.01

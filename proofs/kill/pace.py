@@ -12,7 +12,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Timeouts
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.store.shared import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedNumbers
 from proofs.kill.exact import Counted
 from proofs.kill.result import Line
 

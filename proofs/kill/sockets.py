@@ -22,8 +22,8 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer, load_key
 from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.store.base import RunGroup
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import RunGroup
+from kalshi_cli.store.sqlite_store import SqliteStore
 from proofs.kill.result import Line
 
 ORDERS = 1_000

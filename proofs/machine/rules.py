@@ -24,8 +24,8 @@ from kalshi_cli.desk.kill import KillSwitch
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.runner import act, pump
 from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.records import Halt
 from proofs.machine.stage import ME, Stage
 
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None

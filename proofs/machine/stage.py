@@ -36,7 +36,7 @@ from kalshi_cli.runner import pump
 from kalshi_cli.sim.api import STREAM_PATH
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.stream.channels import Connection
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 from kalshi_cli.strategies.base import Strategy
 from proofs import invariants
 from proofs.invariants import Booked

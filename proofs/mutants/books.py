@@ -123,7 +123,7 @@ BOOKS = (
     Mutant(
         "a run that left orders live did not end in order",
         "status hides that orders may be live (F79)",
-        "store/base.py",
+        "store/records.py",
         "        return not self.is_running and self.exit_code != ExitCode.UNKNOWN_OUTCOME",
         "        return not self.is_running",
         ("tests/desk/test_trade_ends.py",),

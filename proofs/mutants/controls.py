@@ -184,7 +184,7 @@ CONTROLS = (
     Mutant(
         "the back-off outlives a restart behind another first cause",
         "after a daily loss or a drawdown a restarted loop hammers an exchange that does not answer",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "            if after.code == API_GUARD:",
         "            if False:",
         ("tests/desk/test_api_guard_in_a_loop.py",),
@@ -192,7 +192,7 @@ CONTROLS = (
     Mutant(
         "a resume forgets that the guard tripped",
         "a person resumed, and each restart makes strategies wait again",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "                execute(rows.DROP_MARK, (API_GUARD,))",
         "                pass",
         ("tests/store/test_sqlite_store.py",),
@@ -224,7 +224,7 @@ CONTROLS = (
     Mutant(
         "no order begins after a lock",
         "an order that was reviewed before the lock slips through",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "        if locked and not order.reduce_only:",
         "        if False:",
         ("tests/desk/test_market_locks.py",),

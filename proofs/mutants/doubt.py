@@ -88,7 +88,7 @@ DOUBT = (
     Mutant(
         "an order that ended is not amended back to life on file",
         "a ghost counts in every limit until somebody reconciles it",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "            if filed is not None and not OrderStatus(filed[0]).is_live:",
         "            if False:",
         ("tests/store/test_intents_beside.py",),

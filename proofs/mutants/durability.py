@@ -72,7 +72,7 @@ DURABILITY = (
     Mutant(
         "a halt is written beside the state file",
         "a deleted state file lifts the halt",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "                write_halt_file(self._home, halt)",
         "                pass",
         ("tests/store/test_halt_beside.py",),
@@ -80,7 +80,7 @@ DURABILITY = (
     Mutant(
         "a halt beside the state file counts",
         "an older copy of the state file lifts the halt",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "return halt if halt.state is TradingState.HALTED else beside(self._home) or halt",
         "return halt",
         ("tests/store/test_halt_beside.py",),
@@ -160,7 +160,7 @@ DURABILITY = (
     Mutant(
         "a fill is on the disk",
         "a power cut forgets a fill, and the order that it belongs to rests again",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            execute(rows.BOOK_FILL",
         "(durable=False) as execute:\n            execute(rows.BOOK_FILL",
         ("tests/store/test_sqlite_store.py",),
@@ -168,7 +168,7 @@ DURABILITY = (
     Mutant(
         "a settlement is on the disk",
         "a power cut forgets a settlement",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            execute(rows.PUT_SETTLEMENT",
         "(durable=False) as execute:\n            execute(rows.PUT_SETTLEMENT",
         ("tests/store/test_sqlite_store.py",),
@@ -176,7 +176,7 @@ DURABILITY = (
     Mutant(
         "a halt of a guard is on the disk",
         "a power cut lifts what a guard stopped",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            if _CAUTION[after",
         "(durable=False) as execute:\n            if _CAUTION[after",
         ("tests/store/test_sqlite_store.py",),
@@ -184,7 +184,7 @@ DURABILITY = (
     Mutant(
         "a halt of a person is on the disk",
         "a power cut lifts what a person stopped",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            if halt.state is TradingState.ACTIVE and",
         "(durable=False) as execute:\n            if halt.state is TradingState.ACTIVE and",
         ("tests/store/test_sqlite_store.py",),
@@ -192,7 +192,7 @@ DURABILITY = (
     Mutant(
         "an amend is on the disk",
         "a power cut forgets that an order grew",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            self._refuse_if_moved",
         "(durable=False) as execute:\n            self._refuse_if_moved",
         ("tests/store/test_durable_files.py",),
@@ -200,7 +200,7 @@ DURABILITY = (
     Mutant(
         "a lock of a market is on the disk",
         "a power cut opens a market that a person locked",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            execute(rows.DROP_PAST_LOCKS",
         "(durable=False) as execute:\n            execute(rows.DROP_PAST_LOCKS",
         ("tests/store/test_durable_files.py",),
@@ -208,7 +208,7 @@ DURABILITY = (
     Mutant(
         "an order group is on the disk",
         "a power cut leaves a group behind at the exchange",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            execute(rows.PUT_GROUP",
         "(durable=False) as execute:\n            execute(rows.PUT_GROUP",
         ("tests/store/test_durable_files.py",),
@@ -216,7 +216,7 @@ DURABILITY = (
     Mutant(
         "an order group that tripped is on the disk",
         "a power cut resets a brake",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n            execute(rows.SWITCH_GROUP",
         "(durable=False) as execute:\n            execute(rows.SWITCH_GROUP",
         ("tests/store/test_durable_files.py",),
@@ -240,7 +240,7 @@ DURABILITY = (
     Mutant(
         "two programs review one after the other",
         "each is within a limit, and together they exceed it",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "if self._seen_intent not in (None,",
         "if False and self._seen_intent not in (None,",
         ("tests/store/test_intents_beside.py",),
@@ -248,7 +248,7 @@ DURABILITY = (
     Mutant(
         "a stricter state on file holds an order back",
         "an order that adds risk leaves after a guard of another program stopped it",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "if _CAUTION[state] > _CAUTION[effect.reviewed]:",
         "if False:",
         ("tests/store/test_sqlite_store.py", "tests/store/test_intents_beside.py"),
@@ -256,7 +256,7 @@ DURABILITY = (
     Mutant(
         "what others began while this program loaded is news",
         "their orders count in no limit of ours",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "self._seen_intent = self._last_intent()  # first",
         "pass  # first",
         ("tests/store/test_intents_beside.py",),

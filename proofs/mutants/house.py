@@ -56,7 +56,7 @@ HOUSE = (
     Mutant(
         "the state file is of this account",
         "one account trades on another's memory (F15)",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "            if owner != (account, environment):",
         "            if False:",
         ("tests/store/test_state_file.py",),
@@ -113,7 +113,7 @@ HOUSE = (
     Mutant(
         "an intent is on the disk",
         "a power cut forgets an order that is live (F13)",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "(durable=True) as execute:\n                if not isinstance(effect, CloseOrder):",
         "(durable=False) as execute:\n                if not isinstance(effect, CloseOrder):",
         ("tests/store/test_sqlite_store.py", "tests/store/test_state_file.py"),
@@ -121,7 +121,7 @@ HOUSE = (
     Mutant(
         "nobody loosens a halt unseen",
         "a loop undoes the kill switch of another program (I-HALT)",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "            if _CAUTION[after.state] > _CAUTION[rows.halt_on_file(execute).state]:",
         "            if True:",
         ("tests/store/test_sqlite_store.py",),

@@ -24,7 +24,7 @@ SENDING = (
     Mutant(
         "halt inside the transaction of an intent",
         "an order begins after another process committed the halt (I-HALT)",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "                if not isinstance(effect, CloseOrder):\n"
         "                    self._refuse_if_moved(execute, effect)",
         "                pass",
@@ -33,7 +33,7 @@ SENDING = (
     Mutant(
         "halt inside the transaction of an amend",
         "an order grows after the halt (I-HALT)",
-        "store/sqlite.py",
+        "store/sqlite_store.py",
         "            self._refuse_if_moved(execute, effect)\n            filed = execute(",
         "            filed = execute(",
         ("tests/store/test_sqlite_store.py", "tests/desk/test_amend.py"),

@@ -14,7 +14,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import amend, batch, cancel, close
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.kill import KillSwitch
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.records import Halt
 from proofs.nth.faults import Wires
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.sim.records import RESTING
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 from proofs import invariants
 from proofs.limits import Slack, within_limits
 from proofs.simulate.admission import Admission

@@ -24,8 +24,9 @@ from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
 from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.store.base import Halt, Store
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.state_store import Store
 from proofs.keys import OwnKey
 from proofs.simulate.plan import ALL_ON, Plan
 from proofs.simulate.strategies import Troubled, make, outside

@@ -10,7 +10,7 @@ from typing import Any
 from store_build import Build
 
 from kalshi_cli.core.model.effects import Effect
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 build = Build()
 

@@ -17,8 +17,8 @@ from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, SettlementBooked, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.store.base import Memory
 from kalshi_cli.store.database import Database
+from kalshi_cli.store.records import Memory
 from proofs.store.bench import build, opened, say
 
 PAGE = 4096

@@ -13,7 +13,7 @@ from store_build import NOW, start
 
 from kalshi_cli.core.model.effects import FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.store.base import Cycle
+from kalshi_cli.store.records import Cycle
 from proofs.store.bench import at, build, opened, say, timed
 
 

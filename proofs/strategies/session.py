@@ -29,7 +29,7 @@ from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from proofs.strategies.accounts import account_agrees, baskets, parts_agree, stays_inside

@@ -35,9 +35,9 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.desk.checks import readings
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
-from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle, Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 EXCLUSIVE = "KXONE-40JAN01"
 

@@ -13,7 +13,7 @@ from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, ser
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.core.monitoring.request_traffic import Minute
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 HOUR_MS = 3_600_000
 

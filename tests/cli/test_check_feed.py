@@ -29,9 +29,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.monitoring.request_traffic import Minute
-from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import LockHolder, lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 @pytest.fixture(scope="module")

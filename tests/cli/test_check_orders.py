@@ -15,9 +15,9 @@ from kalshi_cli.base.units import Price, Ts, contracts
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.store.base import RunGroup
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import RunGroup
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 NOW = SystemClock().now()
 

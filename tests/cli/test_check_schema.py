@@ -14,7 +14,7 @@ from served import KEY_ID, TWO_SIDED, Served, bare_variables, finish, kalshi, se
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 CHECK = ("check", "schema")
 

@@ -14,9 +14,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 CREATE = r"/portfolio/events/orders$"
 

@@ -19,9 +19,9 @@ from kalshi_cli.core.model.effects import Denied, FillBooked, OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle, Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 HOUR_MS = 3_600_000
 

@@ -13,8 +13,8 @@ from served import KEY_ID, ME, TWO_SIDED, Served, kalshi, served, set_variables
 
 from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.base import Halt
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 ORDERS = "/portfolio/events/orders"
 TRANSFERS = "/portfolio/intra_exchange_instance_transfer$"

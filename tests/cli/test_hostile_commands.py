@@ -31,8 +31,8 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.store.base import Halt
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 QUICKLY = (("prose", "table"), ("prose", "json"), ("prose", "csv"), ("ids", "plain"))
 SLOWLY = (("prose", "plain"), ("ids", "json"))

@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import ConfigError, HostError
 from kalshi_cli.config.config import HOSTS
 from kalshi_cli.config.hosts import OWN_HOSTS, is_loopback, named_hosts
 from kalshi_cli.config.sources import load
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 NAME = socket.gethostname().lower()
 """A name of this machine that is neither localhost nor a loopback address."""

@@ -10,7 +10,7 @@ from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variabl
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 @pytest.fixture

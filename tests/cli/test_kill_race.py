@@ -15,10 +15,10 @@ from served import KEY_ID, TWO_SIDED, Ended, Served, eventually, finish, kalshi,
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import FILE
 from kalshi_cli.store.lock import KILL_LOCK
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 @pytest.fixture

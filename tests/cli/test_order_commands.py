@@ -15,8 +15,8 @@ from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_var
 from kalshi_cli.base.units import parse_price, parse_qty
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.store.base import Halt
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 AMEND, DECREASE, BATCH = r"/amend$", r"/decrease$", r"/portfolio/events/orders/batched$"
 

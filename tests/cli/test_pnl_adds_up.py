@@ -11,7 +11,7 @@ from kalshi_cli.base.units import Money, Price, Ts, dollars, parse_money, parse_
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 DAY_S = 86_400.0
 PAID_IN = Money(dollars(500) + dollars(20) - dollars("33.33"))

@@ -12,8 +12,8 @@ from talks import COLLECTION, accept, answer, ask, status, with_collection
 
 from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.base import Halt
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 ACCEPT = r"/accept"
 

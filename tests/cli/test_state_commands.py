@@ -15,9 +15,9 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.store.base import Cycle, Halt, MarketLock
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle, Halt, MarketLock
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 JUNK = b"this was a database once" * 500
 

@@ -19,9 +19,9 @@ from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.alerting import Alerting, Terms
 from kalshi_cli.desk.halts import resume
 from kalshi_cli.net.delivery import Delivery
-from kalshi_cli.store.base import BY_ALERT, EVER, Cycle
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import BY_ALERT, EVER, Cycle
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 T0 = Ts(1_780_000_000_000)
 TAKEN = Delivery(outcome="delivered", text="taken")

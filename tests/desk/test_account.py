@@ -15,7 +15,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine, reconcile_unknown
-from kalshi_cli.store.base import Halt, Memory
+from kalshi_cli.store.records import Halt, Memory
 
 
 def start(virtual: Virtual) -> Engine:

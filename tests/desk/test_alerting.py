@@ -20,9 +20,9 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.alert_board import Decision
 from kalshi_cli.core.monitoring.incidents import Silence
 from kalshi_cli.net.delivery import Delivery
-from kalshi_cli.store.alerting import MAX_WAITING, AlertBook
-from kalshi_cli.store.base import Halt, RunGroup
+from kalshi_cli.store.alert_tables import MAX_WAITING, AlertBook
 from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.store.records import Halt, RunGroup
 
 Open = Callable[..., AlertDesk]
 

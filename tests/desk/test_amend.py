@@ -26,7 +26,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import amend
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.amend import Change
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.records import Halt
 
 
 def change(virtual: Virtual, order_id: str, limits: Limits | None = None, **wanted: Any) -> Order:

@@ -28,7 +28,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.batch import Line, Outcome
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.records import Halt
 
 PATH = "/trade-api/v2/portfolio/events/orders/batched"
 

@@ -27,7 +27,7 @@ from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import TRIES, Aloud, OrderDesk
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 

@@ -22,9 +22,9 @@ from kalshi_cli.desk.alerting import Alerting
 from kalshi_cli.desk.courier import FLATTEN_AGAIN_S, Courier
 from kalshi_cli.desk.halts import resume
 from kalshi_cli.net.delivery import Delivery
-from kalshi_cli.store.base import BY_ALERT
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import BY_ALERT
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 class Beside:

@@ -24,7 +24,7 @@ from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.runner import pump
 from kalshi_cli.store.pause import pause, unpause
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 HALTED, REDUCING, ACTIVE = TradingState.HALTED, TradingState.REDUCING, TradingState.ACTIVE

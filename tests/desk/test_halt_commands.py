@@ -18,10 +18,10 @@ from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.halts import gravest, resume, stop
-from kalshi_cli.store.base import NO_HALT, PAUSED, Halt
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.pause import pause, read_pause
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import NO_HALT, PAUSED, Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 CLOCK = SystemClock()
 HOLD = """

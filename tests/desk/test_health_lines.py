@@ -9,8 +9,8 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.desk import health
 from kalshi_cli.desk.alerting import Overview
-from kalshi_cli.store.alerting import Letter, SinkState
-from kalshi_cli.store.base import Cycle
+from kalshi_cli.store.alert_tables import Letter, SinkState
+from kalshi_cli.store.records import Cycle
 
 NOW = Ts(1_780_000_000_000)
 CYCLE = Cycle(

@@ -49,8 +49,8 @@ from kalshi_cli.ops.logs import LOG, LineFile, Log
 from kalshi_cli.ops.metrics import Metrics
 from kalshi_cli.ops.systemd import Supervisor
 from kalshi_cli.ops.tables import DAYS, TRADES, Tables
-from kalshi_cli.store.base import BY_ALERT, PAUSED, Halt
 from kalshi_cli.store.pause import pause
+from kalshi_cli.store.records import BY_ALERT, PAUSED, Halt
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"

@@ -13,7 +13,7 @@ from kalshi_cli.core.model.messages import FeedGap, Message
 from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.desk.journal import Journal
 from kalshi_cli.desk.traffic import MOST_MINUTES, Traffic
-from kalshi_cli.store.sqlite import MAX_MINUTES
+from kalshi_cli.store.sqlite_store import MAX_MINUTES
 
 
 def counted(virtual: Virtual) -> list[Minute]:

@@ -18,8 +18,8 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk import amend
 from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.locks import with_locks
-from kalshi_cli.store.base import MarketLock, MovedError
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import MarketLock, MovedError
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 HOUR_MS = 3_600_000
 

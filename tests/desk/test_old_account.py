@@ -15,7 +15,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.sim.listing import NewOrder, SimOptions
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 OPTIONS = SimOptions(
     read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS, subaccounts_need_advanced=False

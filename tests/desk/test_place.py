@@ -34,7 +34,7 @@ from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import RESOLVE_S, Aloud
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.store.base import PAUSED, Halt
+from kalshi_cli.store.records import PAUSED, Halt
 
 
 def lose_reply(request: httpx.Request) -> None:

@@ -17,8 +17,8 @@ from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk.execution import read
 from kalshi_cli.desk.journal import Journal
-from kalshi_cli.store import sqlite
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store import sqlite_store
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 def listened(virtual: Virtual, decided_s: Callable[[], float | None] = lambda: None) -> None:
@@ -107,7 +107,7 @@ def test_a_measurement_that_cannot_be_kept_keeps_no_order_from_its_place(virtual
 
 
 def test_the_oldest_measurements_go_first(virtual: Virtual, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "MAX_PLACEMENTS", 3)
+    monkeypatch.setattr(sqlite_store, "MAX_PLACEMENTS", 3)
     for number in range(5):
         virtual.store.placed(f"c{number}", number)
     assert again(virtual).placements() == {"c2": 2, "c3": 3, "c4": 4}

@@ -24,7 +24,7 @@ from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.kill import KillSwitch
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.records import Halt
 
 
 def lose_reply(request: httpx.Request) -> None:

@@ -18,8 +18,8 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.store.base import Halt
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 from kalshi_cli.strategies.base import StrategyParams
 
 

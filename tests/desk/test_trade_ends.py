@@ -26,7 +26,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.signals import StopSignals, after_a_run
 from kalshi_cli.desk.status import Status, read_status, remarks
 from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting
-from kalshi_cli.store.base import Cycle
+from kalshi_cli.store.records import Cycle
 
 CAUSES = {
     "refused key": (CredentialsError("the key was refused", hint="make another key"), ExitCode.CREDENTIALS),

@@ -26,8 +26,8 @@ from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
-from kalshi_cli.store.base import Halt
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 NEW_YORK = ZoneInfo("America/New_York")
 

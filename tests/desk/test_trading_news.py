@@ -20,8 +20,8 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.incidents import RESUMED_MS
 from kalshi_cli.desk.portfolio import day_start
-from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.pause import pause
+from kalshi_cli.store.records import Cycle, Halt
 
 Open = Callable[..., AlertDesk]
 DAY_MS = 86_400_000

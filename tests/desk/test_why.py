@@ -17,8 +17,8 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.status import read_status
 from kalshi_cli.desk.why import Funnel, funnel
-from kalshi_cli.store.base import Cycle, Halt
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.records import Cycle, Halt
 
 HOUR_MS = 3_600_000
 

@@ -23,8 +23,8 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk.status import read_status
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.store.base import Cycle
 from kalshi_cli.store.lock import lock
+from kalshi_cli.store.records import Cycle
 
 
 def down(_request: httpx.Request) -> httpx.Response | None:

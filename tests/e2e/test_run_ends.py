@@ -20,8 +20,8 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import write_halt_file
+from kalshi_cli.store.records import Halt
 
 MANY = """
 from kalshi_cli.core.model.intents import Place

@@ -18,7 +18,7 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, QUIET_S, Rank, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
-from kalshi_cli.store.shared import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedNumbers
 
 CREATE = ("POST", "/portfolio/events/orders")
 CANCEL = ("DELETE", "/portfolio/events/orders/some-id")
@@ -209,7 +209,7 @@ def test_processes_share_it_too(tmp_path: Path) -> None:
         "from kalshi_cli.base.errors import RateLimitedError\n"
         "from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter\n"
         "from kalshi_cli.exchange.wire.account import Allowance, Limits\n"
-        "from kalshi_cli.store.shared import SharedNumbers\n"
+        "from kalshi_cli.store.shared_counters import SharedNumbers\n"
         "slow = Limits('t', Allowance(1, 1_000), Allowance(1, 1_000))\n"
         "shared = SharedNumbers(pathlib.Path(sys.argv[1]), NUMBERS, SystemClock())\n"
         "limiter = RateLimiter(SystemClock(), slow, shared=shared)\n"

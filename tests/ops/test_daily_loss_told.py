@@ -13,7 +13,7 @@ from served import KEY_ID, ME, TWO_SIDED, Served, eventually, kalshi, said, serv
 
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.monitoring.incidents import RESUMED_MS
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 @pytest.fixture

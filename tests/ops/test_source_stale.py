@@ -19,9 +19,10 @@ from served import set_variables as exported
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.source_watch import Source
-from kalshi_cli.store.base import Cycle, pack_sources
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.state_store import pack_sources
 
 FAIR = f"{TWO_SIDED},0.42\n"
 """Between the best prices: nothing is traded on it."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from store_build import Build, Child, Open, start
 
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 @pytest.fixture

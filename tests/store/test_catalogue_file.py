@@ -10,8 +10,8 @@ import pytest
 
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.store.catalogue import SqliteCatalogue, delete_catalogue
-from kalshi_cli.store.entries import Entry, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.entries import Entry, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.sqlite_catalog import SqliteCatalogue, delete_catalogue
 
 NOW = Ts(1_780_000_000_000)
 FIRST = Progress(started=NOW, since=None)

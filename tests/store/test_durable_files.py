@@ -16,8 +16,8 @@ from kalshi_cli.core.model.effects import Alert, AmendOrder, GroupSwitched
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import halt_file, pause
-from kalshi_cli.store.base import CashBase, Halt, MarketLock, RunGroup
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import CashBase, Halt, MarketLock, RunGroup
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", Ts(1))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kalshi_cli.core.model.effects import GroupSwitched
-from kalshi_cli.store.base import RunGroup
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.records import RunGroup
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 def opened(folder: Path) -> SqliteStore:

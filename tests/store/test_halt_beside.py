@@ -14,8 +14,8 @@ from kalshi_cli.core.model.effects import CloseOrder, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.store import database
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.halt_file import FILE, read_halt_file, write_halt_file
+from kalshi_cli.store.records import Halt
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", NOW)
 RESUMED = Halt(TradingState.ACTIVE, "RESUMED", "looked into it", NOW)

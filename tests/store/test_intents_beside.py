@@ -14,7 +14,8 @@ from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, OrderChanged, 
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.store.base import Glance, MovedError
+from kalshi_cli.store.records import MovedError
+from kalshi_cli.store.state_store import Glance
 
 
 def amended(build: Build, reviewed: TradingState = TradingState.ACTIVE, **changes: Any) -> AmendOrder:

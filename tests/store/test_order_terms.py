@@ -17,8 +17,8 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, StpMode
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store import migrations
-from kalshi_cli.store.base import Halt
 from kalshi_cli.store.database import Database
+from kalshi_cli.store.records import Halt
 
 replace = msgspec.structs.replace
 

@@ -13,8 +13,8 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import Tif
-from kalshi_cli.store.base import PAUSED, Halt
 from kalshi_cli.store.pause import FILE, pause, read_pause, unpause
+from kalshi_cli.store.records import PAUSED, Halt
 
 
 def test_a_pause_holds_up_intents_and_amends_and_no_close(path: Path, open_store: Open, build: Build) -> None:

@@ -15,15 +15,15 @@ from kalshi_cli.base.errors import RefusedError, StateError
 from kalshi_cli.base.files import OtherKindError, open_regular, read_regular
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.alerting import letters_left
-from kalshi_cli.store.aside import locks_left, move_aside
-from kalshi_cli.store.base import Halt
+from kalshi_cli.store.alert_tables import letters_left
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.halt_file import FILE, read_halt_file, write_halt_file
 from kalshi_cli.store.lock import KILL_LOCK, KillLock, holder, lock, no_kill
 from kalshi_cli.store.pause import FILE as PAUSE
 from kalshi_cli.store.pause import pause, read_pause
-from kalshi_cli.store.shared import SharedNumbers
+from kalshi_cli.store.quarantine import locks_left, move_aside
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.shared_counters import SharedNumbers
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", NOW)
 CLOCK = ManualClock(NOW)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_build import Child
 
-from kalshi_cli.store.journal import SqliteJournal
+from kalshi_cli.store.simulator_journal import SqliteJournal
 
 
 def test_what_was_saved_and_not_deleted_comes_back(path: Path) -> None:

@@ -29,9 +29,9 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, Tif
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.store import sqlite
-from kalshi_cli.store.base import Cycle, Halt, Memory
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store import sqlite_store
+from kalshi_cli.store.records import Cycle, Halt, Memory
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 replace = msgspec.structs.replace
 
@@ -413,7 +413,7 @@ def test_closing_writes_what_was_only_counted(open_store: Open) -> None:
 
 def test_refusals_and_alerts_are_bounded_and_the_oldest_go(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("MAX_DENIALS", "MAX_ALERTS", "MAX_UNWRITTEN_DENIALS"):
-        monkeypatch.setattr(sqlite, limit, 10)
+        monkeypatch.setattr(sqlite_store, limit, 10)
     store = open_store()
     for n in range(35):
         store.record(Denied(Ts(NOW + n * 60_000), "fade", "A", f"C{n}", ""))

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import database, migrations
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.migrations import Execute
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 
 
 def mode(path: Path) -> int:

@@ -25,7 +25,7 @@ from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.store.sqlite import SqliteStore
+from kalshi_cli.store.sqlite_store import SqliteStore
 from kalshi_cli.strategies import registry
 
 KEY = Ed25519PrivateKey.generate()

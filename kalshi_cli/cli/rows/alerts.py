@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kalshi_cli.core.monitoring.incidents import Matter, Silence
     from kalshi_cli.desk.alerting import Overview
     from kalshi_cli.net.delivery import Delivery
-    from kalshi_cli.store.alerting import Letter, SinkState
+    from kalshi_cli.store.alert_tables import Letter, SinkState
 
 
 class AlertRow(Row, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kalshi_cli.desk.catalogue import Refresh
-    from kalshi_cli.store.entries import Extent
+    from kalshi_cli.store.catalog.entries import Extent
 
 
 class RefreshView(Row, frozen=True, kw_only=True):

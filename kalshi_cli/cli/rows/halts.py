@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kalshi_cli.desk.status import Status
-    from kalshi_cli.store.base import Halt
+    from kalshi_cli.store.records import Halt
 
 
 def standing(halt: Halt) -> Standing:

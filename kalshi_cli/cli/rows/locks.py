@@ -11,7 +11,7 @@ from kalshi_cli.cli.screen.cells import Prose
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kalshi_cli.store.base import MarketLock
+    from kalshi_cli.store.records import MarketLock
 
 
 class LockRow(Row, frozen=True, kw_only=True):

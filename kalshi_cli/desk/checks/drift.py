@@ -11,7 +11,8 @@ from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure
 from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measured
 from kalshi_cli.desk.checks.records import READ, false_on_file
 from kalshi_cli.desk.portfolio import Portfolio
-from kalshi_cli.store.base import CashBase, Store
+from kalshi_cli.store.records import CashBase
+from kalshi_cli.store.state_store import Store
 
 FIRST = "drift_usd"
 

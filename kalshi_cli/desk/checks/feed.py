@@ -12,7 +12,7 @@ from kalshi_cli.core.monitoring.feed_check import blindness, calmed, pause_words
 from kalshi_cli.core.monitoring.request_traffic import GAP_MINUTES, gaps
 from kalshi_cli.core.monitoring.source_watch import model_age
 from kalshi_cli.desk.checks.readings import Loop, Readings, from_the_future, measured
-from kalshi_cli.store.base import Cycle
+from kalshi_cli.store.records import Cycle
 
 FIRST = "feed_age_s"
 

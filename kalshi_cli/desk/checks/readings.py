@@ -23,9 +23,10 @@ from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.funds import SubaccountBalance
 from kalshi_cli.exchange.wire.values import WireError
-from kalshi_cli.store.base import NO_HALT, Best, Cycle, Halt, Store
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
+from kalshi_cli.store.records import NO_HALT, Best, Cycle, Halt
+from kalshi_cli.store.state_store import Store
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import InstanceError, StateError
 from kalshi_cli.core.monitoring.check_report import CheckReport, Measure, Verdict, report
 from kalshi_cli.store.lock import LockHolder, holder, lock
-from kalshi_cli.store.shared import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedNumbers
 
 MOST_SKIPPED = 3
 """Runs that find the one before still at work, in a row; more are a breach."""

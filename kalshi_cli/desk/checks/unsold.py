@@ -13,7 +13,7 @@ from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.risk.exits import is_spread
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.desk.checks.readings import Readings
-from kalshi_cli.store.base import Memory
+from kalshi_cli.store.records import Memory
 from kalshi_cli.strategies.registry import BUILT_IN, load
 
 

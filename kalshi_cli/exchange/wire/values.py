@@ -1,8 +1,8 @@
 """Single values in JSON: prices, counts, times, sides; and reading a whole body of them.
 
 Strict where money is: a missing or unreadable price, count or time is a WireError that names the field, never a zero.
-Unknown fields are skipped, unknown enum values become UNKNOWN. The functions for single values raise ValueError for what
-they cannot read exactly; `read` turns that into a WireError.
+Unknown fields are skipped, unknown enum values become UNKNOWN. The functions for single values raise ValueError for
+what they cannot read exactly; `read` turns that into a WireError.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.database import PARTS, Database
-from kalshi_cli.store.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.migrations import Execute
 
 MOST_WORDS = 12

@@ -38,11 +38,12 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.store import migrations, rows
-from kalshi_cli.store.alerting import AlertBook
-from kalshi_cli.store.base import (
+from kalshi_cli.store.alert_tables import AlertBook
+from kalshi_cli.store.database import Database, damaged
+from kalshi_cli.store.halt_file import beside, read_halt_file, remove_halt_file, write_halt_file
+from kalshi_cli.store.records import (
     EVER,
     NO_HALT,
-    RESUMED,
     Best,
     CashBase,
     Cycle,
@@ -54,8 +55,7 @@ from kalshi_cli.store.base import (
     RunGroup,
     Undelivered,
 )
-from kalshi_cli.store.database import Database, damaged
-from kalshi_cli.store.halt_file import beside, read_halt_file, remove_halt_file, write_halt_file
+from kalshi_cli.store.state_store import RESUMED
 
 MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000

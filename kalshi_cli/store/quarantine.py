@@ -10,9 +10,9 @@ import msgspec
 
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.store import rows
-from kalshi_cli.store.base import MarketLock
 from kalshi_cli.store.database import PARTS, left_in
 from kalshi_cli.store.pause import sync_directory
+from kalshi_cli.store.records import MarketLock
 
 
 def move_aside(path: Path, mark: str) -> Path | None:

@@ -1,0 +1,1 @@
+"""The catalog: every market of the exchange, on disk, to search in."""
