@@ -122,7 +122,7 @@ def test_it_ends_by_itself_once_it_was_not_used_for_a_while_and_a_stream_is_use(
     assert state.serving() == found, "somebody listens"
     stream.close()
     eventually(lambda: not state.simulator().is_open)
-    assert "not used for 3 s" in (state.folder / "server.log").read_text()
+    eventually(lambda: "not used for 3 s" in (state.folder / "server.log").read_text())
     assert not (state.folder / "address.json").exists()
 
 
@@ -208,6 +208,26 @@ def test_one_that_is_stopped_in_its_tracks_is_an_error_with_the_way_out(
     with lock(state.folder / "lock", CLOCK), pytest.raises(UnreachableError, match="does not answer") as told:
         state.find()
     assert "kalshi sim stop" in told.value.hint
+
+
+def test_a_frozen_server_holds_up_the_kill_switch_for_seconds_and_is_no_success(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kalshi_cli.app.background.ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr("kalshi_cli.app.background.SILENT_S", 0.2)
+    market = kalshi("markets", "--limit", "1", "--json").json[0]["ticker"]
+    words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.01", "--yes")
+    assert kalshi("order", "place", market, *words).code == 0
+    pid = state.find().pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        ended = kalshi("cancel-all", "--within", "5s")
+        assert time.monotonic() - began < 30
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (ended.code, "NOTHING WAS CANCELED" in ended.err) == (7, True), ended.err
+    assert kalshi("cancel-all").code == 0
 
 
 def test_a_start_that_fails_says_why(state: State) -> None:

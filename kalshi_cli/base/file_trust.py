@@ -50,25 +50,32 @@ def doubt_folder(path: Path) -> Doubt | None:
 
 
 def _doubts_of_way(path: Path) -> Iterator[Doubt]:
-    """Yield what is doubtful of the folders above a file, and above each file that a link on the way names."""
-    for _ in range(MOST_LINKS):
-        folder = Path(os.path.realpath(path.parent))
-        for above in (folder, *folder.parents):
-            if doubt := _doubt(above, f"the folder {above}", above, is_parent=True):
-                yield doubt
-        name = folder / path.name
-        if not name.is_symlink():
+    """Yield what is doubtful of a path's folders and links, and of those that its links lead through, part by part."""
+    folder, parts, links = Path("/"), list(reversed(path.parts[1:])), 0
+    while parts:
+        name = folder / parts.pop()
+        if doubt := _doubt(folder, f"the folder {folder}", folder, is_parent=True):
+            yield doubt
+        if name.name == "..":
+            folder = folder.parent
+        elif not name.is_symlink():
+            folder = name
+        elif links := links + 1 if links < MOST_LINKS else 0:
+            if is_anothers(name.lstat()):
+                yield Doubt(f"the link {name} belongs to another user", f"see who made it, then: rm {_quoted(name)}")
+            target = Path(os.readlink(name))
+            folder = Path("/") if target.is_absolute() else folder
+            parts += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+        else:
+            yield Doubt(f"the link {name} leads through too many links", f"see: ls -ld {_quoted(name)}")
             return
-        if _is_strange(name.lstat()):
-            yield Doubt(f"the link {name} belongs to another user", f"see who made it, then: rm {_quoted(name)}")
-        path = folder / os.readlink(name)
 
 
 def _doubt(target: int | Path, what: str, path: Path, *, is_parent: bool = False) -> Doubt | None:
     """Judge owner and mode. A parent may be open where it is sticky: there no user replaces the file of another."""
     status = os.stat(target)
     mode = stat.S_IMODE(status.st_mode)
-    if _is_strange(status):
+    if is_anothers(status):
         return Doubt(
             f"{what} belongs to another user (uid {status.st_uid})",
             f"if you trust what is in it: sudo chown {os.geteuid()} {_quoted(path)}",
@@ -83,7 +90,8 @@ def _doubt(target: int | Path, what: str, path: Path, *, is_parent: bool = False
     return None
 
 
-def _is_strange(status: os.stat_result) -> bool:
+def is_anothers(status: os.stat_result) -> bool:
+    """Return whether what this is the status of belongs to neither this user nor root."""
     return status.st_uid not in (os.geteuid(), 0)
 
 

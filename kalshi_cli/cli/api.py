@@ -100,6 +100,7 @@ def api(
             shown = body.decode(errors="replace")[:500]
             facts = [f"{desk.config.env}: {method} {path}", *([f"body {shown}"] if shown else [])]
             if dry_run:
+                desk.client.check_path(path)
                 for fact in facts:
                     note(fact)
                 note("dry run: nothing was sent")

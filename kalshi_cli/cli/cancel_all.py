@@ -15,6 +15,7 @@ from kalshi_cli.base.errors import (
     OutcomeUnknownError,
     RefusedError,
     StateError,
+    UnreachableError,
     UsageError,
 )
 from kalshi_cli.base.units import counted, format_ts
@@ -135,13 +136,15 @@ def _warn(error: KalshiError) -> None:
 
 @contextmanager
 def _with_a_key(desk: App) -> Iterator[None]:
-    """Answer for a key that cannot be loaded and a host that is refused: nothing can be canceled, and only files tell.
+    """Answer for a key that cannot be loaded, a host that is refused, a simulated exchange that does not start.
+
+    Nothing can be canceled then, and only files tell.
 
     Where they show a live or unconfirmed order, or a loop that runs, or cannot be read, that ends with 7, not 5 or 2.
     """
     try:
         yield
-    except (CredentialsError, HostError) as error:
+    except (CredentialsError, HostError, UnreachableError) as error:
         from kalshi_cli.app.kill import left_here
 
         what = left_here(desk)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
-from kalshi_cli.base.file_trust import doubt_folder
+from kalshi_cli.base.file_trust import doubt_folder, is_anothers
 from kalshi_cli.base.text import conceal, conceal_address, conceal_key, holds_private_key, redact
 from kalshi_cli.config import yaml_file
 from kalshi_cli.config.config import HOSTS, Config, Problem, config_dir, state_dir
@@ -57,6 +58,9 @@ def load(
     variable names the environment. `distrust` decides about a file that others may write.
     """
     path = find_file(file, env)
+    is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
+    if path is not None and distrust is not refuse and path == _here() and _is_strangers(path):
+        path = _without_strangers(path, distrust, is_env_named=is_env_named)
     problems: list[Problem] = []
     found: Found = {}
     if path is not None:
@@ -65,7 +69,7 @@ def load(
             document = yaml_file.read(path, distrust)
             problems += [Problem(key, text, origin) for key, text in document.oddities]
         except ConfigError as error:
-            _refuse_without_file(error, needed, bool(flags.get("env") or env.get("KALSHI_ENV")))
+            _refuse_without_file(error, needed, is_env_named)
             document = yaml_file.Document()
             problems.append(Problem(("file",), error.message, origin))
         for key, raw in _flatten(document.tree, (), origin, problems):
@@ -137,8 +141,34 @@ def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
         if not os.path.lexists(path):
             raise ConfigError(f"there is no configuration file {path}", hint="check --config and KALSHI_CONFIG")
         return path
-    here = Path("config.yaml").absolute()
-    return next((path for path in (here, config_dir() / "config.yaml") if os.path.lexists(path)), None)
+    return next((path for path in (_here(), config_dir() / "config.yaml") if os.path.lexists(path)), None)
+
+
+def _here() -> Path:
+    return Path("config.yaml").absolute()
+
+
+def _is_strangers(path: Path) -> bool:
+    """Return whether the file or link, or what it leads to, belongs to another user."""
+    with suppress(OSError):
+        return is_anothers(os.lstat(path)) or is_anothers(os.stat(path))
+    return False
+
+
+def _without_strangers(path: Path, distrust: Distrust, *, is_env_named: bool) -> Path | None:
+    """Return the user's own file instead of one that another user left in the current folder.
+
+    Nobody named that file, and it could say which environment the kill switch cancels in.
+    """
+    error = UntrustedError(f"the configuration {path} belongs to another user and is left out", hint=f"ls -l {path}")
+    own = config_dir() / "config.yaml"
+    if os.path.lexists(own):
+        distrust(error)
+        return own
+    if not is_env_named:
+        _refuse_without_file(ConfigError(error.message), (), is_env_named)
+    distrust(error)
+    return None
 
 
 def judge_state(config: Config, distrust: Distrust = refuse) -> None:

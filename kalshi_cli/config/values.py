@@ -76,9 +76,12 @@ def url(*schemes: str) -> Callable[[str], str]:
 
         if not text:
             return ""
-        parts = urlsplit(text)
-        host = parts.hostname or ""
-        if not host or parts.username is not None or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(text)
+            host, is_port = parts.hostname or "", parts.port != 0
+        except ValueError:  # a port or an IPv6 address that is none
+            host, is_port = "", False
+        if not host or not is_port or parts.username is not None or parts.query or parts.fragment:
             raise ValueError(f"must be a URL like {schemes[0]}://host/path, without user, query or fragment")
         if parts.scheme != schemes[0] and not (parts.scheme == schemes[1] and _is_loopback(host)):
             raise ValueError(f"must start with {schemes[0]}:// ({schemes[1]}:// only for this machine, like 127.0.0.1)")

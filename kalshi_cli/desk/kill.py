@@ -32,6 +32,9 @@ DEADLINE_S = 60.0
 BATCH = 45
 """Cancels between two looks at the time: what the slowest tier takes at once."""
 
+FIRST_LOOK_S = 5.0
+"""How long the list for the count may hold up the cancels."""
+
 GROUPS_S = 10.0
 """How long triggering order groups that hold nothing may hold up the proof: at ten a second, a hundred of them."""
 
@@ -306,8 +309,9 @@ class KillSwitch:
     # -- what is left -------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """The first list: for the count. It may be old."""
-        self._list()
+        """Read the first list, for the count: it may be old, and it may not hold up the cancels for long."""
+        with self._client.reading_within(FIRST_LOOK_S):
+            self._list()
         if not self._known:
             return
         text = f"{len(self._known)} resting"
@@ -318,10 +322,11 @@ class KillSwitch:
 
     def _list(self) -> dict[str, Order]:
         """What rests, as a read shows it."""
-        listed = self._client.orders(status="resting", event=self._scope.event or None)
-        resting = {order.order_id: order for order in listed if self._scope.holds(order)}
-        self._known.update(resting)
-        self._over -= resting.keys()
+        resting: dict[str, Order] = {}
+        for order in self._client.orders(status="resting", event=self._scope.event or None):
+            if self._scope.holds(order):
+                resting[order.order_id] = self._known[order.order_id] = order
+                self._over.discard(order.order_id)
         self._is_listed = True
         return resting
 
@@ -395,7 +400,8 @@ class KillSwitch:
         Refused writes alone show that a key cannot cancel.
         """
         try:
-            call()
+            with self._client.reading_within(self._until - self._clock.monotonic()):
+                call()
         except CredentialsError as error:
             self._refusals += is_write
             if self._refusals >= REFUSALS:

@@ -10,6 +10,8 @@ from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire.values import WireError
 
 MOST_PAGES = 1_000
+MOST_FIELDS = 100
+"""Fields of one page: each may be a list, which is kept whole."""
 MOST_BYTES = 32 * 1024 * 1024
 """Bytes of all pages together; they are joined in memory."""
 CURSORS = ("cursor", "next_cursor")
@@ -62,9 +64,12 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def _object(path: str, body: bytes) -> dict[str, bytes]:
     try:
-        return {name: bytes(value).strip() for name, value in _objects.decode(body).items()}
+        fields = _objects.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise WireError(f"{path}: the answer is not a page of a list", hint="leave out --paginate") from error
+    if len(fields) > MOST_FIELDS:
+        raise WireError(f"{path}: the answer has {len(fields)} fields; a page of a list has a few")
+    return {name: bytes(value).strip() for name, value in fields.items()}
 
 
 def _items(value: bytes) -> list[bytes] | None:

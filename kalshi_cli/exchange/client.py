@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,10 @@ class KalshiClient(
         """From now on no GET takes longer in all: for whoever has something to do at intervals."""
         self._rest.read_total_s = min(seconds, self._rest.read_total_s)
 
+    def reading_within(self, seconds: float) -> AbstractContextManager[None]:
+        """Let all reads of this thread inside the block take so long together: they end in UnreachableError then."""
+        return self._rest.reading_within(seconds)
+
     @property
     def clock_skew_ms(self) -> int | None:
         """How far this machine's clock is ahead of the exchange's (minus: behind), within about half a second.
@@ -125,6 +130,14 @@ class KalshiClient(
         ahead_ms = 0 if self._machine is self._clock else self._clock.now() - self._machine.now()
         return Ts(self._rest.their_clock.latest(at_s) + ahead_ms)
 
+    @staticmethod
+    def check_path(path: str) -> str:
+        """Return a path of the API without its root. Raise UsageError for any other text."""
+        path = _plain(path).removeprefix(API_ROOT)
+        if not _PATH.fullmatch(path) or any(part.strip(".") == "" for part in path[1:].split("/")):
+            raise UsageError(f"not a path: {path[:80]!r}", hint="like /portfolio/balance, with fields given as -f k=v")
+        return path
+
     def request(self, method: str, path: str, params: Params | None = None, body: bytes = b"") -> bytes:
         """A raw, signed call; `path` with or without `/trade-api/v2`.
 
@@ -132,9 +145,7 @@ class KalshiClient(
         """
         if method not in METHODS:
             raise UsageError(f"not a method: {method[:20]!r}", hint=f"one of {', '.join(METHODS)}")
-        path = _plain(path).removeprefix(API_ROOT)
-        if not _PATH.fullmatch(path) or any(part.strip(".") == "" for part in path[1:].split("/")):
-            raise UsageError(f"not a path: {path[:80]!r}", hint="like /portfolio/balance, with fields given as -f k=v")
+        path = self.check_path(path)
         is_public = not path.startswith(("/portfolio", "/account", "/api_keys", "/communications", "/fcm"))
         return self._rest.call(
             method, path, _retry(method, path), params=params, body=body, is_public=is_public, if_unknown=_LOOK_FIRST

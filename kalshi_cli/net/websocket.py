@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from http.cookies import CookieError
 from urllib.parse import urlsplit
 
 import websocket
@@ -38,16 +40,27 @@ class WebSocket:
         self._opened = opened
 
     def send(self, text: bytes | str) -> None:
-        """Send a text message."""
-        self._opened.send(text)
+        """Send a text message. Raise OSError where the connection is lost, or the server does not read."""
+        with _as_os_error():
+            self._opened.send(text)
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping."""
-        self._opened.pong(payload)
+        """Answer a ping. Raise OSError as `send` does."""
+        with _as_os_error():
+            self._opened.pong(payload)
 
     def shutdown(self) -> None:
         """Hang up."""
         self._opened.shutdown()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Errors of websocket-client are none of the operating system's, nor of each other."""
+    try:
+        yield
+    except websocket.WebSocketException as error:
+        raise ConnectionError(f"nothing can be sent: {error}") from error
 
 
 class _Bounded:
@@ -136,7 +149,7 @@ def _shake(opened: websocket.WebSocket, url: str, headers: Mapping[str, str], so
         raise _refused(error.status_code or 0) from None
     except websocket.WebSocketTimeoutException:
         raise HandshakeError("the handshake took too long") from None
-    except (websocket.WebSocketException, ValueError, IndexError) as error:
+    except (websocket.WebSocketException, CookieError, ValueError, IndexError) as error:
         status = getattr(opened.handshake_response, "status", 0)
         raise (
             _refused(int(status)) if status else HandshakeError(f"the server does not speak WebSocket: {error}")

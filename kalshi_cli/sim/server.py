@@ -37,6 +37,9 @@ CALL_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.02
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 MISDIRECTED = 421
+_MISDIRECTED = b'{"error": {"code": "misdirected", "message": "the Host or Origin header names another server"}}'
+HTTP_PORT = 80
+"""A Host header leaves it out."""
 CLOSE_WITHIN_S = 1.0
 """What has not been answered by then is not answered."""
 
@@ -72,7 +75,10 @@ class SimServer:
         self._socket = _listening(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._address = f"{host}:{self.port}"
-        self._names = frozenset(f"{name}:{self.port}" for name in (*LOOPBACK_NAMES, host))
+        names = (*LOOPBACK_NAMES, host)
+        self._names = frozenset(
+            (*(f"{name}:{self.port}" for name in names), *(names if self.port == HTTP_PORT else ()))
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._error: BaseException | None = None
@@ -206,7 +212,7 @@ class SimServer:
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_meant(scope):
             prefix = "http.response" if scope["type"] == "http" else "websocket.http.response"
-            await _answer(send, Response(MISDIRECTED, {}, b""), prefix=prefix)
+            await _answer(send, Response(MISDIRECTED, {}, _MISDIRECTED), prefix=prefix)
             return
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await self._http(scope, receive, send)

@@ -90,7 +90,7 @@ def test_whoever_interrupts_it_before_it_is_verified_is_told_that_orders_may_be_
 
 
 @contextmanager
-def lifting(exchange: Served, times: int, *, after_s: float = 0.0) -> Iterator[None]:
+def lifting(exchange: Served, times: int, *, after_s: float = 0.0, then_s: float = 0.0) -> Iterator[None]:
     """Lift the halt after so many fresh lists, as an older version of this program would, or a person with `rm` and
     `sqlite3`; and an order is placed at once."""
     path, handle, lists = exchange.state / "sim" / "state.db", exchange.exchange.handle, itertools.count()
@@ -105,6 +105,8 @@ def lifting(exchange: Served, times: int, *, after_s: float = 0.0) -> Iterator[N
                     store.set_halt(NO_HALT)
                 order = NewOrder(ticker=TWO_SIDED, side=BID, price=cents(38), qty=contracts(1))
                 assert isinstance(exchange.exchange.submit(ME, order, now), Receipt)
+            elif number >= 2 * times:
+                time.sleep(then_s)
         return response
 
     exchange.exchange.handle = lift  # type: ignore[method-assign]
@@ -135,8 +137,8 @@ def test_a_halt_that_is_lifted_again_and_again_verifies_nothing(exchange: Served
 
 def test_a_halt_that_is_gone_when_the_time_is_up_ends_with_7(exchange: Served) -> None:
     assert buy().code == 0
-    with lifting(exchange, 1, after_s=2.0):
-        ended = kalshi("cancel-all", "--within", "1.5s", "--json")
+    with lifting(exchange, 1, after_s=1.0, then_s=4.0):
+        ended = kalshi("cancel-all", "--within", "3s", "--json")
     assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (7, True, None), ended.err
     assert exchange.resting() == [], "the cancels go out all the same"
 

@@ -130,6 +130,27 @@ def test_a_link_that_another_user_made_is_refused(exchange: Served) -> None:
     assert_refused(run("etc/config.yaml"), 2, f"the link {path} belongs to another user")
 
 
+@as_root
+@pytest.mark.parametrize("name", USES)
+def test_a_link_in_the_middle_of_a_path_is_judged_and_the_folder_that_it_is_in(
+    exchange: Served, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner can let it lead elsewhere at any time."""
+    theirs = exchange.home / "theirs"
+    theirs.mkdir()
+    (theirs / "link").symlink_to(exchange.home)
+    monkeypatch.setenv("KALSHI_CONFIG", str(theirs / "link" / "etc/config.yaml"))
+    monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", str(theirs / "link" / "keys/key.pem"))
+    monkeypatch.setenv("KALSHI_STATE", str(theirs / "link" / "state"))
+    monkeypatch.chdir(theirs / "link")
+    words = USES[name][0].replace("own/", f"{theirs}/link/own/").split()
+    assert kalshi(*words).code == 0
+    os.chown(theirs, STRANGER, -1)
+    ended = kalshi(*words)
+    assert ended.code in (2, 5)
+    assert f"the folder {theirs} belongs to another user" in ended.err
+
+
 def has_private_group() -> bool:
     me = pwd.getpwuid(os.geteuid())
     group = grp.getgrgid(me.pw_gid)
@@ -242,3 +263,26 @@ def test_the_kill_switch_works_on_the_simulated_exchange_of_this_program_too(
     assert kalshi("balance").code == 2
     ended = kalshi("cancel-all")
     assert (ended.code, "warning: " in ended.err) == (0, True), ended.err
+
+
+@as_root
+def test_the_kill_switch_leaves_out_a_configuration_that_another_user_left_in_the_current_folder(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names another environment; the user's own file and variables say where to cancel."""
+    words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
+    assert kalshi(*words).code == 0
+    common = exchange.home / "common"
+    common.mkdir()
+    common.chmod(0o1777)
+    (common / "config.yaml").write_text("env: prod\nstate: elsewhere\n")
+    os.chown(common / "config.yaml", STRANGER, -1)
+    monkeypatch.chdir(common)
+    monkeypatch.delenv("KALSHI_CONFIG")
+    assert_refused(kalshi("balance"), 2, f"refused the configuration {common}/config.yaml")
+    ended = kalshi("cancel-all")
+    assert (ended.code, len(exchange.resting())) == (2, 1)
+    assert "NOTHING WAS DONE" in ended.err
+    ended = kalshi("--env", "sim", "cancel-all", "--json")
+    assert (ended.code, ended.json["canceled"], exchange.resting()) == (0, 1, []), ended.err
+    assert f"{common}/config.yaml belongs to another user and is left out" in ended.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,28 @@ def test_while_reads_trail_a_cancel_without_an_answer_is_sent_again(tmp_path: Pa
     assert (outcome.is_clean, virtual.exchange.resting("alice")) == (True, [])
     assert taken[0] < 12, "it does not wait for a list that shows the order"
     virtual.close()
+
+
+@pytest.mark.parametrize("scope", [Scope(), Scope(ticker=TICKER)], ids=["everything", "a part"])
+def test_a_list_without_end_holds_up_neither_the_cancels_nor_the_deadline(virtual: Virtual, scope: Scope) -> None:
+    """It shows what rests on its first page, and goes on."""
+    (rests,) = rest(virtual, 1)
+    pages = iter(range(10_000))
+
+    def before(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "GET" or not request.url.path.endswith("/portfolio/orders"):
+            return None
+        virtual.clock.advance(1)
+        page: dict[str, Any] = {"orders": []}
+        if "cursor" not in request.url.params:
+            page = json.loads(virtual.checked.handle_request(request).read())
+        return httpx.Response(200, json={**page, "cursor": f"page{next(pages)}"})
+
+    virtual.wire.before = before
+    outcome = press(virtual, 12.0, scope=scope)
+    assert (outcome.is_clean, outcome.is_verified) == (False, False)
+    assert virtual.exchange.resting("alice") == [], rests
+    assert 10 < outcome.seconds < 15
 
 
 def test_429s_half_way_slow_it_down_and_stop_nothing(trailing: Virtual) -> None:

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 from scripted_server import DROP, HANG, NOW, Reply
+from virtual import Virtual
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import (
@@ -32,6 +33,7 @@ from kalshi_cli.core.model.messages import OrderAccepted
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.endpoints.base import MOST_EMPTY_PAGES
 from kalshi_cli.exchange.rest import call
 from kalshi_cli.exchange.rest.call import Timeouts
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
@@ -626,6 +628,33 @@ def test_a_list_without_end_is_an_error(serve, connect, monkeypatch):
     server = serve(*[page_of_fills(["a"], f"c{page}") for page in range(9)])
     with pytest.raises(WireError, match="more than 3 pages"):
         list(connect(server.url).fills())
+
+
+def test_pages_that_say_nothing_are_an_error_after_a_while(serve, connect):
+    server = serve(*[page_of_fills([], f"c{page}") for page in range(2 * MOST_EMPTY_PAGES)])
+    with pytest.raises(WireError, match="repeats itself"):
+        list(connect(server.url).fills())
+    assert server.count("GET") == MOST_EMPTY_PAGES
+
+
+def test_a_list_of_more_orders_than_can_rest_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("kalshi_cli.exchange.endpoints.orders.MOST_OPEN_ORDERS", 1)
+    virtual = Virtual(tmp_path)
+    for price in (10, 11):
+        virtual.quote(BID, price, 1, who="alice")
+    with pytest.raises(WireError, match="more than 1 items"):
+        list(virtual.client.orders(status="resting"))
+    assert len(list(virtual.client.orders())) == 2, "among all orders of two weeks there can be more"
+    virtual.close()
+
+
+def test_reads_that_may_take_so_long_together_end_then(serve, connect, clock):
+    server = serve(*[page_of_fills(["a"], f"c{page}") for page in range(9)])
+    client = connect(server.url)
+    with client.reading_within(2.0), pytest.raises(UnreachableError, match="longer than it may") as caught:
+        [clock.advance(0.9) for _ in client.fills()]
+    assert (caught.value.code, server.count("GET")) == ("too_slow", 3)
+    assert next(client.fills()).trade_id, "afterwards they take their own time"
 
 
 def test_a_list_whose_second_page_fails_is_an_error(serve, connect):

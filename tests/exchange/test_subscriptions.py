@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, GroupChange, Message, PublicTrade, Quote
+from kalshi_cli.exchange.stream import sequencing
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
 from kalshi_cli.exchange.stream.sequencing import MARKET_CHANNELS, Sequencer, recorded_frames
 from kalshi_cli.feeds.recording import decode_line, read_lines
@@ -317,13 +318,34 @@ def test_a_frame_that_cannot_be_read_is_a_gap_and_the_numbers_go_on_after_it(raw
     assert [type(said) for said in sequencer.on_frame(delta(4), NOW)] == [BookDelta]
 
 
-def test_a_change_of_a_book_that_nobody_asked_for_is_a_gap_of_that_book_alone():
+def test_a_book_that_nobody_asked_for_is_ignored():
     sequencer = connected("A")
+    assert [sequencer.on_frame(raw, NOW) for raw in (delta(2, "B"), snapshot(3, "B"), delta(4, "B"))] == [[], [], []]
+    assert len(sequencer.on_frame(delta(5, "A"), NOW)) == 1
+
+
+def test_where_no_market_was_named_a_change_without_a_book_is_a_gap_of_that_book_alone():
+    sequencer = Sequencer()
+    sequencer.connect()
+    assert len(sequencer.on_frame(snapshot(1, "A"), NOW)) == 1
     assert sequencer.on_frame(delta(2, "B"), NOW) == [
         FeedGap(NOW, ("B",), "a change of a book came before its snapshot")
     ]
     assert sequencer.on_frame(delta(3, "B"), NOW) == [], "said once"
     assert len(sequencer.on_frame(delta(4, "A"), NOW)) == 1
+
+
+def test_what_an_exchange_gone_mad_makes_up_is_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sequencing, "MAX_SIDS", 20)
+    monkeypatch.setattr(sequencing, "MAX_TICKERS", 3)
+    mad = Sequencer()
+    mad.connect()
+    assert sum(len(mad.on_frame(snapshot(number, f"T{number}"), NOW)) for number in range(1, 9)) == 3
+    live = connected("A")
+    for sid in range(50, 90):
+        live.on_frame(encode("rfq_created", {}, sid=sid), NOW)
+    assert len(live._subscriptions) == 20
+    assert len(live.on_frame(delta(2, "A"), NOW)) == 1
 
 
 def test_an_unknown_type_is_told_once_and_a_blank_line_never():

@@ -106,6 +106,30 @@ def opened(port: int, within_s: float = GENEROUS_S, scheme: str = "ws") -> Any:
     return connect(f"{scheme}://127.0.0.1:{port}/stream", {"X-Key": "k"}, SystemClock(), within_s)
 
 
+def odd_cookie(peer: socket.socket, ends: threading.Event) -> None:
+    peer.sendall(accepted(peer) + b"Set-Cookie: a,b=1\r\n\r\n")
+    ends.wait()
+
+
+def test_a_cookie_that_cannot_be_read_is_no_websocket() -> None:
+    with serving(odd_cookie) as port, pytest.raises(HandshakeError, match="does not speak WebSocket"):
+        opened(port)
+
+
+def test_a_server_that_pings_and_never_reads_is_a_lost_connection() -> None:
+    def behave(peer: socket.socket, ends: threading.Event) -> None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.sendall(accepted(peer) + b"\r\n")
+        ends.wait()
+
+    with serving(behave) as port:
+        connection = opened(port)
+        connection.sock.settimeout(0.2)
+        with pytest.raises(OSError, match="nothing can be sent"):
+            [connection.pong(b"p" * 125) for _ in range(1_000_000)]
+        connection.sock.close()
+
+
 @pytest.mark.parametrize("behave", [drip, silent])
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 def test_a_server_that_takes_its_time_is_given_up_at_the_deadline(behave: Behavior, scheme: str) -> None:

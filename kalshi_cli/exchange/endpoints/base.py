@@ -6,6 +6,7 @@ a short list that looks whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError, RefusedError, UsageError
+from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.exchange.rest.call import READ, Params, Rest
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
@@ -23,6 +24,10 @@ T = TypeVar("T")
 
 PAGE = 1000
 MOST_PAGES = 5000
+MOST_EMPTY_PAGES = 20
+"""Pages in a row without an item: a list that goes on and says nothing."""
+ACCOUNT_LIST_S = 600.0
+"""Seconds for a whole list of the account."""
 NAMES_A_CALL = 100
 
 
@@ -63,27 +68,44 @@ class Calls:
         *,
         is_public: bool = False,
         most: int = PAGE,
+        most_items: int | None = None,
     ) -> Iterator[T]:
         """A list, `limit` items of it or all; `most` is the largest page of this endpoint (over it: 400).
+
+        WireError where the list has more than `most_items`.
 
         The pages of a whole list of the account have another size each time, so that nothing on the way which keeps
         replies has been asked the same before.
         """
         whole = most if is_public else most - self._clock.now() % (most * 2 // 5 - 1)
         size = whole if limit is None else max(1, min(limit, most))
-        items = self._all_pages(path, {**params, "limit": size}, read, is_public)
+        items = self._all_pages(path, {**params, "limit": size}, read, is_public, most_items)
         return islice(items, limit)
 
-    def _all_pages(self, path: str, params: Params, read: Callable[[bytes], Page[T]], is_public: bool) -> Iterator[T]:
+    def _all_pages(
+        self,
+        path: str,
+        params: Params,
+        read: Callable[[bytes], Page[T]],
+        is_public: bool,
+        most_items: int | None = None,
+    ) -> Iterator[T]:
         seen: set[str] = set()
         cursor: str | None = None
+        until = math.inf if is_public else self._clock.monotonic() + ACCOUNT_LIST_S
+        count = empty = 0
         for _ in range(MOST_PAGES):
+            if self._clock.monotonic() >= until:
+                raise UnreachableError(f"GET {path}: the list takes longer to read than it may", code="too_slow")
             page = read(self._get(path, {**params, "cursor": cursor}, is_public=is_public))
+            count, empty = count + len(page.items), 0 if page.items else empty + 1
+            if most_items is not None and count > most_items:
+                raise WireError(f"{path}: the list has more than {most_items:,} items", code="too_many_items")
             yield from page.items
             cursor = page.cursor
             if not cursor:
                 return
-            if cursor in seen:
+            if cursor in seen or empty == MOST_EMPTY_PAGES:
                 raise WireError(f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop")
             seen.add(cursor)
         raise WireError(f"{path}: the list has more than {MOST_PAGES} pages", code="too_many_pages")

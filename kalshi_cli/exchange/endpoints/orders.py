@@ -31,6 +31,9 @@ from kalshi_cli.exchange.wire.values import WireError
 _ORDERS = "/portfolio/events/orders"
 _BATCH = f"{_ORDERS}/batched"
 
+MOST_OPEN_ORDERS = 200_000
+"""The most that the exchange lets a user have open."""
+
 
 class OrderCalls(Calls):
     """The account's orders."""
@@ -175,7 +178,8 @@ class OrderCalls(Calls):
             "subaccount": self.whose(subaccount),
             "exchange_index": exchange_index,
         }
-        return self._pages("/portfolio/orders", params, wire_orders.read_orders)
+        most = MOST_OPEN_ORDERS if status == "resting" else None
+        return self._pages("/portfolio/orders", params, wire_orders.read_orders, most_items=most)
 
     def queue_position(self, order_id: str) -> Qty:
         """How many contracts must trade before this resting order does."""

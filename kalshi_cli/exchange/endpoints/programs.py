@@ -167,7 +167,7 @@ class ProgramCalls(Calls):
             "ids": list(ids) if ids else None,
             "page_size": TARGETS_A_PAGE if limit is None else min(max(limit, 1), TARGETS_A_PAGE),
         }
-        return islice(self._all_pages(_TARGETS, params, wire_programs.read_targets, is_public=True), limit)
+        return islice(self._all_pages(_TARGETS, params, wire_programs.read_targets, True, None), limit)
 
     def target(self, target_id: str) -> Target:
         """One of them."""

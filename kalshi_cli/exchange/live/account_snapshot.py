@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.order_index import is_id_taken
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Valued
@@ -50,23 +49,33 @@ def account_snapshot(
     The orders behind new fills that are not `known` are looked up, too: what traded at once never rested.
     `as_of` is asked for first, so that everything read after it is at least as new.
     """
-    in_time = _Deadline(clock, within_s)
+    with client.reading_within(within_s):
+        return _snapshot(client, clock, since=since, live=live, known=known)
 
+
+def _snapshot(
+    client: KalshiClient,
+    clock: Clock,
+    *,
+    since: Ts,
+    live: Iterable[Order],
+    known: Callable[[str], Order | None] | None,
+) -> AccountSnapshot:
     def look_up(missing: dict[str | None, Ts]) -> None:
         if len(missing) > MARKETS_ONE_BY_ONE:
             missing = {None: min(missing.values())}
         for ticker, oldest in missing.items():
-            for order in in_time(client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS) if oldest else None)):
+            for order in client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS) if oldest else None):
                 orders[order.order_id] = order
 
     as_of = client.user_data_timestamp()
-    orders = {order.order_id: order for order in in_time(client.orders(status="resting"))}
+    orders = {order.order_id: order for order in client.orders(status="resting")}
     look_up(_missing(orders.values(), live))
-    fills = tuple(in_time(client.all_fills(min_ts=since)))
+    fills = tuple(client.all_fills(min_ts=since))
     if known is not None:
         new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
         look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
-    settlements = tuple(in_time(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS)))))
+    settlements = tuple(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))
     now, there = clock.now(), client.latest_there(clock.monotonic())
     return AccountSnapshot(
         now,
@@ -75,7 +84,7 @@ def account_snapshot(
         orders=tuple(no_later(order, now, there) for order in orders.values()),
         fills=tuple(no_later(fill, now, there) for fill in fills),
         settlements=tuple(no_later(settlement, now, there) for settlement in settlements),
-        positions=tuple(in_time(client.positions())),
+        positions=tuple(client.positions()),
         balance=client.balance(),
     )
 
@@ -85,24 +94,6 @@ def valued(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[M
     if not tickers:
         return []
     return [Valued(clock.now(), tuple(client.markets(tickers=tickers[:MOST_ELSEWHERE])))]
-
-
-class _Deadline:
-    """Ends a read that takes too long: a server that answers each page just in time must not hold a loop for ever."""
-
-    def __init__(self, clock: Clock, within_s: float) -> None:
-        self._clock = clock
-        self._until = clock.monotonic() + within_s
-
-    def __call__(self, items: Iterable[T]) -> Iterator[T]:
-        for item in items:
-            self._check()
-            yield item
-        self._check()
-
-    def _check(self) -> None:
-        if self._clock.monotonic() > self._until:
-            raise UnreachableError("the account takes longer to read than a loop can wait", code="too_slow")
 
 
 def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:

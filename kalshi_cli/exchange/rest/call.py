@@ -10,8 +10,11 @@ What may be repeated after what is the heart of the matter, so it is data (`Retr
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+import threading
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial, wraps
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
@@ -185,6 +188,7 @@ class Rest:
         }
         self.read_total_s = timeouts.total
         """Seconds for a whole GET; a loop, which waits for each, gives them less."""
+        self._reading = threading.local()
         self.their_clock = TheirClock(clock)
         self.notices: dict[str, str] = {}
         """Routes that said of themselves that they are or will be switched off, and in which words."""
@@ -192,6 +196,31 @@ class Rest:
     def close(self) -> None:
         """Let go of the connections."""
         self._transport.close()
+
+    @property
+    def reads_until(self) -> float:
+        """Return the monotonic time at which every read of this thread ends; infinite outside of `reading_within`."""
+        until: float = getattr(self._reading, "until", math.inf)
+        return until
+
+    def _ends_at(self, method: str, path: str) -> float:
+        """Return the monotonic time at which a call that begins now must end."""
+        now = self._clock.monotonic()
+        if method != "GET":
+            return now + self._timeouts.total
+        if now >= self.reads_until:
+            raise UnreachableError(f"GET {path}: reading takes longer than it may", code="too_slow")
+        return min(now + self.read_total_s, self.reads_until)
+
+    @contextmanager
+    def reading_within(self, seconds: float) -> Iterator[None]:
+        """Let all reads of this thread inside the block take so long together. Writes keep their own time."""
+        before = self.reads_until
+        self._reading.until = min(before, self._clock.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self._reading.until = before
 
     @_keeps_doubt
     def call(
@@ -218,7 +247,7 @@ class Rest:
         was reviewed for the state `reviewed`, and does not leave in a stricter one.
         """
         self._check_allowed(method, is_public)
-        until = self._clock.monotonic() + (self.read_total_s if method == "GET" else self._timeouts.total)
+        until = self._ends_at(method, path)
         url = self._url(path + _query(params))
         may_go = partial(self._before_create, reviewed)
         is_unknown, refusals = False, 0

@@ -45,6 +45,11 @@ CHANNELS = (*BY_TICKER, *ACCOUNT_CHANNELS.values(), LIFECYCLE)
 MAX_TOLD = 100  # different things, each once: an exchange gone mad must not fill the log
 MAX_ASKED = 1_000  # commands whose refusal would still be understood
 
+MAX_SIDS = 1_000
+"""Subscriptions of one connection; we ask for a dozen. Frames of further ones are ignored."""
+MAX_TICKERS = 100_000
+"""Books of one subscription for which no markets were named: a recording, or an exchange gone mad."""
+
 PASSING_CODES = frozenset({1, 10, 18, 25, 27})
 """Errors that say nothing about the markets of a command: timeout, too many commands, the exchange's own trouble."""
 
@@ -203,9 +208,9 @@ class Sequencer:
         sid = frame.sid
         if sid is None or isinstance(frame, SubscribedFrame):
             return self._on_reply(frame, recv_ts)
-        if sid in self._dead:
-            return []
         subscription = self._subscriptions.get(sid) or self._adopt(sid, frame)
+        if subscription is None:
+            return []
         said = self._count(subscription, frame, recv_ts)
         if said is None:
             return []
@@ -215,8 +220,13 @@ class Sequencer:
             said += self._lost(subscription, str(error), recv_ts, last=subscription.last)
         return said
 
-    def _adopt(self, sid: int, frame: AnyFrame) -> _Subscription:
-        """A sid nobody announced: a recording that starts in the middle. Its first number is as good as any."""
+    def _adopt(self, sid: int, frame: AnyFrame) -> _Subscription | None:
+        """A sid nobody announced: a recording that starts in the middle. Its first number is as good as any.
+
+        None for a sid that is over, and beyond the limit.
+        """
+        if sid in self._dead or len(self._subscriptions) + len(self._dead) >= MAX_SIDS:
+            return None
         channel = BOOK if isinstance(frame, DeltaFrame | SnapshotFrame) else ""
         self._subscriptions[sid] = _Subscription(sid, channel, None)
         return self._subscriptions[sid]
@@ -246,6 +256,8 @@ class Sequencer:
         )
 
     def _on_body(self, subscription: _Subscription, frame: AnyFrame, recv_ts: Ts) -> list[Said]:
+        if isinstance(frame, DeltaFrame | SnapshotFrame) and self._is_strange(subscription, frame.msg.market_ticker):
+            return []
         if isinstance(frame, DeltaFrame):
             if frame.msg.market_ticker not in subscription.fresh:
                 return self._early_delta(subscription, frame.msg.market_ticker, recv_ts)
@@ -262,6 +274,12 @@ class Sequencer:
             subscription.tickers[frame.msg.market_ticker] = None
             subscription.fresh.add(frame.msg.market_ticker)
         return [] if message is None else [message]
+
+    def _is_strange(self, subscription: _Subscription, ticker: str) -> bool:
+        """Return whether nobody asked for the book of this market."""
+        if ticker in subscription.tickers or ticker in self._wanted:
+            return False
+        return bool(self._wanted) or len(subscription.tickers) >= MAX_TICKERS
 
     def _early_delta(self, subscription: _Subscription, ticker: str, recv_ts: Ts) -> list[Said]:
         """A change of a book that we do not have. Silence is right after a gap; without one, something is amiss."""
