@@ -12,6 +12,7 @@ from kalshi_cli.base.errors import KalshiError, StateError
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import show_price, show_qty
 from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import CancelOrder
 from kalshi_cli.core.model.messages import Command, FeedGap, Message, Tick
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
@@ -25,6 +26,9 @@ from kalshi_cli.store.records import Cycle
 from kalshi_cli.store.state_store import Store
 
 LONGEST_WHY = 200
+
+LAST_S = 2.0
+"""An order that the last read has just shown is asked for once, for so long after that read."""
 
 MOST_TOLD = 20
 """Orders that are named one by one when a run ends with them live."""
@@ -80,6 +84,7 @@ class WindDown:
         self._note = note
         self._begun = begun
         self._can_record = True
+        self._asked: set[str] = set()
         self._complaints: set[str] = set()
 
     def run(self, cause: BaseException | None = None) -> None:
@@ -105,9 +110,13 @@ class WindDown:
                 self._take(self._venue.observe(message))
             except KalshiError as error:
                 self._complain(error)
+        last = self._clock.monotonic() + LAST_S
         for effect in self._engine.step(Command(self._clock.now(), None, "stopping")):
-            if self._clock.monotonic() >= until:
-                return
+            is_new = isinstance(effect, CancelOrder) and effect.order.order_id not in self._asked
+            if self._clock.monotonic() >= (max(until, last) if is_new else until):
+                continue
+            if isinstance(effect, CancelOrder):
+                self._asked.add(effect.order.order_id)
             try:
                 self._take(self._venue.perform(effect))
             except KalshiError as error:

@@ -164,6 +164,14 @@ def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_ca
     assert (found.ended_in_order, found.exit_code, found.resting_orders) == (False, 7, 2)
 
 
+def test_an_order_that_a_read_shows_after_the_time_is_up_is_canceled_all_the_same(virtual: Virtual) -> None:
+    cancel = left(virtual, "a")
+    virtual.wire.before = lambda request: virtual.clock.advance(1.0) if request.method == "GET" else None
+    raised, said = begin(virtual, TerminatedError(), cancel)
+    assert (type(raised), said) == (TerminatedError, ["nothing of this run is live"])
+    assert virtual.exchange.resting("alice") == []
+
+
 def test_a_second_interrupt_ends_the_cancels_of_a_start_at_once(virtual: Virtual) -> None:
     left(virtual, "a")
 
