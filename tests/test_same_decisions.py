@@ -34,7 +34,7 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.runner import run
-from kalshi_cli.strategies.crypto_ta import CryptoTa, CryptoTaParams
+from kalshi_cli.strategies.crypto.crypto_ta import CryptoTa, CryptoTaParams
 
 HOUR_MS, HALF_MS = 3_600_000, 1_800_000
 LIMITS = Limits(min_edge=None, max_orders_per_minute=None, price_collar=None)

@@ -56,7 +56,7 @@ def check(ctx: typer.Context) -> None:
     from kalshi_cli.base.errors import ConfigError
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.config.hosts import refuse_other_hosts
-    from kalshi_cli.strategies.section import section_problems
+    from kalshi_cli.strategies.config_section import section_problems
 
     config = load_config(ctx)
     refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.edges import way_out
+from kalshi_cli.strategies.order_edges import way_out
 
 RETRY_MS = 10_000
 """What the controls refused is asked for again after this long."""

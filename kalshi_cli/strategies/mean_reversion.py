@@ -16,7 +16,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.state import AHEAD_MS
 from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.edges import way_out
+from kalshi_cli.strategies.order_edges import way_out
 
 MIN_SAMPLES = 30
 """Of fewer mids neither a mean nor a deviation says anything: nothing is traded."""

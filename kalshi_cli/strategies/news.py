@@ -19,7 +19,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.state.state import AHEAD_MS
 from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.edges import edge_after_fee, way_out
+from kalshi_cli.strategies.order_edges import edge_after_fee, way_out
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""

@@ -25,7 +25,7 @@ from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 BUILT_IN = {
     "arbitrage": "kalshi_cli.strategies.arbitrage:Arbitrage",
-    "crypto-ta": "kalshi_cli.strategies.crypto_ta:CryptoTa",
+    "crypto-ta": "kalshi_cli.strategies.crypto.crypto_ta:CryptoTa",
     "market-maker": "kalshi_cli.strategies.market_maker:MarketMaker",
     "mean-reversion": "kalshi_cli.strategies.mean_reversion:MeanReversion",
     "model-edge": "kalshi_cli.strategies.model_edge:ModelEdge",

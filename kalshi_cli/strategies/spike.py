@@ -16,7 +16,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.state import AHEAD_MS
 from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.edges import way_out
+from kalshi_cli.strategies.order_edges import way_out
 
 MAX_POINTS = 2_000
 """Mids remembered per market; a busier window is thinned at its old end."""

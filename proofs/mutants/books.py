@@ -33,8 +33,8 @@ BOOKS = (
         "a list that repeats itself is an error",
         "a list is read for ever, or believed short (F39)",
         "exchange/endpoints/base.py",
-        "            if cursor in seen:\n",
-        "            if False:\n",
+        "            if cursor in seen or empty",
+        "            if empty",
         ("tests/exchange/test_client.py",),
     ),
     Mutant(

@@ -134,4 +134,20 @@ HOUSE = (
         "    if False:",
         ("tests/desk/test_clock_is_right.py",),
     ),
+    Mutant(
+        "a configuration that another user left here is not obeyed by the kill switch",
+        "it cancels in another environment, and says that all is well",
+        "config/sources.py",
+        "distrust is not refuse and path == _here()",
+        "False",
+        ("tests/cli/test_trust.py",),
+    ),
+    Mutant(
+        "a link in the middle of a path is judged",
+        "another user lets it lead to a key or state of his own",
+        "base/file_trust.py",
+        "            if is_anothers(name.lstat()):",
+        "            if False:",
+        ("tests/cli/test_trust.py",),
+    ),
 )

@@ -15,8 +15,8 @@ from talipp.indicators import MACD, RSI
 from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.world.families import BTC
 from kalshi_cli.sim.world.underlyings import Path
-from kalshi_cli.strategies.crypto_bars import REGIME_BARS, Bars, Signals
-from kalshi_cli.strategies.crypto_chance import chance, tilt
+from kalshi_cli.strategies.crypto.bars import REGIME_BARS, Bars, Signals
+from kalshi_cli.strategies.crypto.probability import chance, tilt
 
 NOW = Ts(1_780_000_000_000 - 1_780_000_000_000 % 3_600_000)
 VOL = 0.0001

@@ -16,7 +16,7 @@ from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.crypto_ta import CryptoTa, CryptoTaParams
+from kalshi_cli.strategies.crypto.crypto_ta import CryptoTa, CryptoTaParams
 
 STEP = 0.001
 """How far the logarithm of the price moves in each bar of 10 s, up and down again."""

@@ -24,7 +24,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import View
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.strategies.section import section_problems
+from kalshi_cli.strategies.config_section import section_problems
 from kalshi_cli.strategies.spike import Spike
 
 

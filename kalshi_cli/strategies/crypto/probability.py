@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from kalshi_cli.strategies.crypto_bars import Signals
+from kalshi_cli.strategies.crypto.bars import Signals
 
 AVERAGE_S = 60.0
 """The index that decides is averaged over the last minute, and an average moves less than a price."""

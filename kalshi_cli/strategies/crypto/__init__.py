@@ -1,0 +1,1 @@
+"""Trade hourly crypto contracts by technical indicators."""
