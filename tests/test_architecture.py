@@ -93,7 +93,7 @@ Rule = Callable[[Module], Iterator[str]]
 BASE = ("base", "__version__")
 CONFIG = (*BASE, "core", "config")
 NET = (*CONFIG, "net")
-SIBLINGS = ("exchange", "sim", "feeds", "store", "ops")
+SIBLINGS = ("exchange", "sim", "feeds", "store", "notify", "telemetry")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "base": BASE,
@@ -163,16 +163,16 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlite3": ("kalshi_cli/store/database.py", "kalshi_cli/store/sqlite_store.py"),
     "httpx": ("kalshi_cli/net/", "kalshi_cli/exchange/", "kalshi_cli/feeds/spot/", "kalshi_cli/sim/transport.py"),
     "websocket": ("kalshi_cli/net/",),
-    "requests": ("kalshi_cli/ops/pinned.py",),
-    "smtplib": ("kalshi_cli/ops/pinned.py",),
+    "requests": ("kalshi_cli/notify/pinned_plugins.py",),
+    "smtplib": ("kalshi_cli/notify/pinned_plugins.py",),
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
     "uvicorn": ("kalshi_cli/sim/server.py",),
     "wsproto": ("kalshi_cli/feeds/spot/", "kalshi_cli/sim/"),
-    "yaml": ("kalshi_cli/base/plain_yaml.py", "kalshi_cli/feeds/venue_map.py"),
+    "yaml": ("kalshi_cli/base/plain_yaml.py", "kalshi_cli/feeds/market_map.py"),
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),
     "tabulate": ("kalshi_cli/cli/screen/render.py",),
-    "apprise": ("kalshi_cli/ops/services.py",),
+    "apprise": ("kalshi_cli/notify/apprise_channels.py",),
     "httpcore": ("kalshi_cli/net/", "kalshi_cli/net/guarded_client.py"),
     "click": (),
 }
@@ -280,7 +280,7 @@ BROAD = {
     "kalshi_cli/core/engine/strategy_runner.py": 1,  # the guard around a strategy
     "kalshi_cli/strategies/registry.py": 1,  # the guard around the file of a strategy
     "kalshi_cli/sim/server.py": 3,  # an error of the server's thread is handed to whoever waits
-    "kalshi_cli/ops/notify.py": 1,  # a sink that fails must not stop trading
+    "kalshi_cli/notify/notifier.py": 1,  # a sink that fails must not stop trading
     "kalshi_cli/desk/wind_down.py": 1,  # a bug in the cancels must not hide what is live
     "kalshi_cli/net/dialing.py": 1,  # an error of the thread that looks a name up is raised in the caller's
 }

@@ -23,7 +23,7 @@ from kalshi_cli.desk.alerting import Alerting, Overview, Terms
 from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
 from kalshi_cli.desk.courier import Courier
 from kalshi_cli.net.delivery import Delivery
-from kalshi_cli.ops.notify import Notifier
+from kalshi_cli.notify.notifier import Notifier
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT
 from kalshi_cli.store.sqlite_store import SqliteStore

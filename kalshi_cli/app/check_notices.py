@@ -88,7 +88,7 @@ def _complain(app: App, told: Alerting, since: Ts) -> None:
 def _tell_directly(
     app: App, sinks: Mapping[str, Sink], findings: Findings, until: float, why: str, *, is_doubt_new: bool
 ) -> None:
-    from kalshi_cli.ops.notify import Notifier
+    from kalshi_cli.notify.notifier import Notifier
 
     notifier, failing = Notifier(sinks, app.machine), []
     notices = [

@@ -21,8 +21,8 @@ from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.monitoring.source_watch import Source
 
 if TYPE_CHECKING:
-    from kalshi_cli.feeds.fairs import Page
-    from kalshi_cli.feeds.signals import SignalReader
+    from kalshi_cli.feeds.fair_values import Page
+    from kalshi_cli.feeds.news_signals import SignalReader
     from kalshi_cli.feeds.source_monitor import SourceMonitor
     from kalshi_cli.strategies.base import Strategy
 
@@ -74,7 +74,7 @@ def _simulated(app: App, venue: str) -> str:
 
 def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractContextManager[Reader]:
     """A table of probabilities: a web address, a command, or else a file."""
-    from kalshi_cli.feeds.fairs import FairReader
+    from kalshi_cli.feeds.fair_values import FairReader
 
     assert isinstance(wanted, FairInput)
     before_ms = wanted.before_close_s * 1000
@@ -95,7 +95,7 @@ def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractCo
 def _table(app: App, source: str, stopping: threading.Event) -> tuple[str, Callable[[], Page]]:
     """What a source is called, and how it is read. Its name has no part of a command or an address that is a secret."""
     from kalshi_cli.feeds.fair_sources import argv_of, child_environment, read_file, run_command
-    from kalshi_cli.feeds.fairs import SourceError
+    from kalshi_cli.feeds.fair_values import SourceError
 
     if source.startswith(("https://", "http://")):
         return _web_table(app, source)
@@ -113,7 +113,7 @@ def _table(app: App, source: str, stopping: threading.Event) -> tuple[str, Calla
 def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
     """An address is judged as that of a sink is: https, or http on this machine, and nothing that only we can reach."""
     from kalshi_cli.feeds.fair_sources import age_of
-    from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
+    from kalshi_cli.feeds.fair_values import MAX_BYTES, Page, SourceError
     from kalshi_cli.net.address_guard import AddressError, parse_web_address, refusal, resolve_here
     from kalshi_cli.net.guarded_client import WebSink
 
@@ -142,7 +142,7 @@ def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterat
 
     What is posted has no reader: nobody can tell a program that ended from one that has no news.
     """
-    from kalshi_cli.feeds.signals import Piped, SignalReader, Tail
+    from kalshi_cli.feeds.news_signals import Piped, SignalReader, Tail
 
     assert isinstance(wanted, SignalInput)
     source = wanted.source
@@ -175,7 +175,7 @@ def _standard_input() -> int:
 def _hook(app: App, port: str, reader: SignalReader) -> Iterator[None]:
     """Where news may be posted, with the token of a file that is made when there is none."""
     from kalshi_cli.config.secret_file import read_address
-    from kalshi_cli.ops.signal_hook import PATH, SignalHook
+    from kalshi_cli.feeds.signal_hook import PATH, SignalHook
 
     if not (port.isascii() and port.isdigit() and int(port[:6]) <= 65_535 and len(port) < 6):
         raise UsageError(f"{port!r:.20} is no port", hint="for example webhook:8790", code="bad_parameter")

@@ -9,18 +9,18 @@ from kalshi_cli.app import App
 from kalshi_cli.base.errors import UnreachableError, UsageError
 from kalshi_cli.base.files import read_regular
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.feeds import venue_map
-from kalshi_cli.feeds.fairs import SourceError
+from kalshi_cli.feeds import market_map
+from kalshi_cli.feeds.fair_values import SourceError
+from kalshi_cli.feeds.market_map import Pair
 from kalshi_cli.feeds.polymarket import CLOB_URL, GAMMA_URL, MAX_BYTES, Fetch, Heard, hear
-from kalshi_cli.feeds.venue_map import Pair
 
 
 def pairs_of(app: App, path: Path) -> list[Pair]:
     """The map. UsageError where any line of it is none, once all that is wrong with it was told."""
     name = safe_text(path.name, 80)
     try:
-        body = read_regular(path, venue_map.MAX_BYTES + 1)
-        pairs, problems = venue_map.read_map(body, is_yaml=path.suffix in (".yaml", ".yml"))
+        body = read_regular(path, market_map.MAX_BYTES + 1)
+        pairs, problems = market_map.read_map(body, is_yaml=path.suffix in (".yaml", ".yml"))
     except (OSError, ValueError) as error:  # ValueError: a name with a null in it, or what SourceError says
         why = safe_text(str(error.strerror), 100) if isinstance(error, OSError) else str(error)
         raise UsageError(f"the map {name} cannot be read: {why}", hint="see docs/scan.md", code="bad_map") from None

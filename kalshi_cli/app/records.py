@@ -15,14 +15,14 @@ from kalshi_cli.config.config import log_folder
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.ops.systemd import Supervisor
 from kalshi_cli.store.state_store import Store
+from kalshi_cli.telemetry.systemd import Supervisor
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.ops.heartbeat import Heartbeat
-    from kalshi_cli.ops.logs import Log
-    from kalshi_cli.ops.metrics import Metrics
+    from kalshi_cli.telemetry.heartbeat import Heartbeat
+    from kalshi_cli.telemetry.logs import Log
+    from kalshi_cli.telemetry.metrics import Metrics
 
 
 def journal_of_command(app: App) -> Journal:
@@ -38,7 +38,7 @@ def journal_of_loop(
     app: App, stack: ExitStack, home: Path, store: Store, *, mode: str, strategy: str, decision: Decision
 ) -> Journal:
     """Everything that is switched on, for one run; what it opened is let go of with `stack`."""
-    from kalshi_cli.ops.tables import Tables
+    from kalshi_cli.telemetry.tables import Tables
 
     config, zone = app.config, ZoneInfo(app.config.day_zone)
     places: list[str] = []
@@ -70,7 +70,7 @@ def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., No
 
     @cache
     def log() -> Log:
-        from kalshi_cli.ops.logs import LOG, LineFile, Log
+        from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 
         file = LineFile(log_folder(app.config, home) / LOG, logs.max_bytes, logs.files, app.tell)
         stack.callback(file.close)
@@ -85,7 +85,7 @@ def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., No
 def _metrics(app: App, stack: ExitStack, mode: str, strategy: str, places: list[str]) -> Metrics:
     """Where it is read goes to `places`. A port that somebody has is said, and trading goes on without."""
     from kalshi_cli import __version__
-    from kalshi_cli.ops.metrics import Metrics, MetricsServer
+    from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
     metrics = Metrics(version=__version__, env=app.config.env, mode=mode, strategy=strategy)
     try:
@@ -104,7 +104,7 @@ def _heartbeat(app: App, mode: str) -> Heartbeat | None:
         app.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
         return None
     from kalshi_cli.net.address_guard import AddressError
-    from kalshi_cli.ops.heartbeat import Heartbeat
+    from kalshi_cli.telemetry.heartbeat import Heartbeat
 
     chosen = app.config.heartbeat
     try:

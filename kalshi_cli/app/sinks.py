@@ -11,7 +11,7 @@ def sink_problems(config: Config) -> list[str]:
     """Each sink that nothing can be delivered to, and why. Asks nobody outside."""
     if not config.alerts.sinks and not config.alerts.fallback:
         return []
-    from kalshi_cli.ops.notify import Notifier
+    from kalshi_cli.notify.notifier import Notifier
 
     problems = [
         f"alerts.sinks.{name}: {why}" for name, why in Notifier(config.alerts.sinks, SystemClock()).problems().items()

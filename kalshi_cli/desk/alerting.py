@@ -53,7 +53,7 @@ LOOP_SEEN_MS = 60_000
 
 
 class Notifier(Protocol):
-    """Whoever delivers: `ops/notify.py`."""
+    """Whoever delivers: `notify/notifier.py`."""
 
     def deliver(self, name: str, notice: Notice, within_s: float = ...) -> Delivery:
         """One attempt, within that time. Raises nothing."""

@@ -12,9 +12,9 @@ from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.desk.listing import Families
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.feeds.fairs import SourceError
+from kalshi_cli.feeds.fair_values import SourceError
+from kalshi_cli.feeds.market_map import Pair
 from kalshi_cli.feeds.polymarket import Heard
-from kalshi_cli.feeds.venue_map import Pair
 
 
 class Compared(NamedTuple):

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import Engine
     from kalshi_cli.desk.summary import Plan, Summary
     from kalshi_cli.desk.trade_book import TradeBook
-    from kalshi_cli.ops.heartbeat import Heartbeat
-    from kalshi_cli.ops.metrics import Metrics
-    from kalshi_cli.ops.systemd import Supervisor
-    from kalshi_cli.ops.tables import Tables
+    from kalshi_cli.telemetry.heartbeat import Heartbeat
+    from kalshi_cli.telemetry.metrics import Metrics
+    from kalshi_cli.telemetry.systemd import Supervisor
+    from kalshi_cli.telemetry.tables import Tables
 
 DAYS_EVERY_S = 60.0
 """How often the day's row is written; also after midnight and at the end."""
@@ -225,7 +225,7 @@ class Journal:
             self._out.heartbeat.fail(reason)
 
     def _reading(self, pulse: Pulse) -> Any:
-        from kalshi_cli.ops.metrics import Reading
+        from kalshi_cli.telemetry.metrics import Reading
 
         assert self._engine is not None
         state, live = self._engine.state, self._engine.state.orders.live()

@@ -19,8 +19,8 @@ from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest, backtest
 from kalshi_cli.desk.hearing import Hearing
 from kalshi_cli.desk.summary import Plan
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
+from kalshi_cli.feeds.recorded_results import Outcome, read_results
 from kalshi_cli.feeds.replay import Replay
-from kalshi_cli.feeds.results import Outcome, read_results
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.paper.venue import PaperVenue
 from kalshi_cli.store.state_store import Store

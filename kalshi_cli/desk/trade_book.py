@@ -13,7 +13,7 @@ from kalshi_cli.core.account.pnl import in_order, parts
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.desk.journal_fields import edge
-from kalshi_cli.ops.tables import DayRow, Tables, TradeRow
+from kalshi_cli.telemetry.tables import DayRow, Tables, TradeRow
 
 
 class _Day(msgspec.Struct):

@@ -19,7 +19,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.files import OtherKindError, open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
-from kalshi_cli.feeds.fairs import MAX_BYTES, Page, SourceError
+from kalshi_cli.feeds.fair_values import MAX_BYTES, Page, SourceError
 
 COMMAND_S = 30.0
 """How long a command may take."""

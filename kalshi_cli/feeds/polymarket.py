@@ -21,8 +21,8 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.market.opportunities import Quote
 from kalshi_cli.core.model.messages import Level
-from kalshi_cli.feeds.fairs import SourceError
-from kalshi_cli.feeds.venue_map import TOKEN, Pair
+from kalshi_cli.feeds.fair_values import SourceError
+from kalshi_cli.feeds.market_map import TOKEN, Pair
 
 CLOB_URL = "https://clob.polymarket.com"
 GAMMA_URL = "https://gamma-api.polymarket.com"

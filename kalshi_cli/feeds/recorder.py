@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
-from kalshi_cli.feeds.recording import MAX_LINE
+from kalshi_cli.feeds.recording_format import MAX_LINE
 
 MAX_BYTES = 2 * 1024**3
 """Size of a file at which recording stops, unless told otherwise."""

@@ -35,8 +35,8 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
-from kalshi_cli.feeds.recording import NO_TIME, at_line, decode_line, read_lines
-from kalshi_cli.feeds.results import Outcome, is_history, read_history
+from kalshi_cli.feeds.recorded_results import Outcome, is_history, read_history
+from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
 """One connection's frames to messages, with its sequence checked. What has no time of its own gets the time given."""

@@ -8,7 +8,7 @@ OUTSIDE = (
     Mutant(
         "a source that nobody writes any more ends",
         "a model that died goes on trading on what it said last",
-        "feeds/fairs.py",
+        "feeds/fair_values.py",
         "        if left_s <= 0:",
         "        if False:",
         ("tests/feeds/test_fairs.py",),
@@ -32,7 +32,7 @@ OUTSIDE = (
     Mutant(
         "a venue's price from before the clock was set back is not fresh",
         "a venue that died is believed for an hour",
-        "feeds/spot/belief.py",
+        "feeds/spot/price_consensus.py",
         "        return -_BACK_MS <= now - price.ts <= self._max_age_ms",
         "        return now - price.ts <= self._max_age_ms",
         ("tests/feeds/test_spot_belief.py",),
@@ -40,7 +40,7 @@ OUTSIDE = (
     Mutant(
         "a jump of a venue that is alone has to last",
         "one wrong print of the only venue is traded on",
-        "feeds/spot/belief.py",
+        "feeds/spot/price_consensus.py",
         "            voices.append(self._believed)",
         "            pass",
         ("tests/feeds/test_spot_belief.py",),
@@ -96,7 +96,7 @@ OUTSIDE = (
     Mutant(
         "what a file held before the start is no news",
         "whoever edits the file makes the loop trade on all that is in it",
-        "feeds/signals.py",
+        "feeds/news_signals.py",
         "        if signal.signal_id not in self._old:",
         "        if True:",
         ("tests/feeds/test_news_sources.py",),
@@ -136,7 +136,7 @@ OUTSIDE = (
     Mutant(
         "news is posted with the token only",
         "any program of the machine, and any web page in its browser, makes the loop trade",
-        "ops/signal_hook.py",
+        "feeds/signal_hook.py",
         "        if not hmac.compare_digest(given, self._expected):",
         "        if False:",
         ("tests/ops/test_signal_hook.py",),

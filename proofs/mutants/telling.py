@@ -64,7 +64,7 @@ TELLING = (
     Mutant(
         "no secret in the log",
         "whoever reads the log can post as us (F72)",
-        "ops/logs.py",
+        "telemetry/logs.py",
         "safe_text(redact(value), LONGEST_VALUE)",
         "safe_text(value, LONGEST_VALUE)",
         ("tests/ops/test_log_file.py",),

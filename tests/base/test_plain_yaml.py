@@ -14,8 +14,8 @@ import pytest
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.base.plain_yaml import MAX_DEPTH, MAX_NODES, PlainYamlError, compose, construct
 from kalshi_cli.config import yaml_file
-from kalshi_cli.feeds.fairs import SourceError
-from kalshi_cli.feeds.venue_map import read_map
+from kalshi_cli.feeds.fair_values import SourceError
+from kalshi_cli.feeds.market_map import read_map
 
 MEGABYTES = 1 << 20
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

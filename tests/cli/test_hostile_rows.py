@@ -38,10 +38,10 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.watch import Board
-from kalshi_cli.ops.logs import LOG, LineFile, Log
-from kalshi_cli.ops.metrics import Metrics
-from kalshi_cli.ops.tables import TRADES, Tables, TradeRow
-from kalshi_cli.ops.texts import inert, to_body, to_json, to_title
+from kalshi_cli.notify.notice_text import inert, to_body, to_json, to_title
+from kalshi_cli.telemetry.logs import LOG, LineFile, Log
+from kalshi_cli.telemetry.metrics import Metrics
+from kalshi_cli.telemetry.tables import TRADES, Tables, TradeRow
 
 NOW = Ts(1_780_000_000_000)
 ALL = (*HOSTILE, *LONE, HUGE)

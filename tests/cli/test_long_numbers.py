@@ -19,8 +19,8 @@ from kalshi_cli.base.errors import ConfigError, UsageError
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_price, price_from_user, qty_from_user
 from kalshi_cli.config.sources import load
 from kalshi_cli.config.yaml_file import MOST_DIGITS
-from kalshi_cli.feeds import fairs, polymarket, signals
-from kalshi_cli.feeds.results import read_history, read_results
+from kalshi_cli.feeds import fair_values, news_signals, polymarket
+from kalshi_cli.feeds.recorded_results import read_history, read_results
 from kalshi_cli.feeds.spot.venue import SpotError, fixed
 
 SOON_S = 20.0
@@ -90,13 +90,13 @@ def test_a_number_in_the_json_or_csv_of_a_source_is_refused_soon(tmp_path: Path,
     value = f"{quote}{number}{quote}"
     began = time.monotonic()
     for body in (f'{{"KXA": {value}}}', f"KXA,{value}"):
-        with contextlib.suppress(fairs.SourceError):
-            assert fairs.read_table(body.encode()).fairs == {}
+        with contextlib.suppress(fair_values.SourceError):
+            assert fair_values.read_table(body.encode()).fairs == {}
     line = f'{{"id": {value}, "ticker": "KXA", "side": "yes", "confidence": {value}}}'.encode()
-    with pytest.raises(fairs.SourceError):
-        signals.read_signal(line, ManualClock(Ts(1_780_000_000_000)))
+    with pytest.raises(fair_values.SourceError):
+        news_signals.read_signal(line, ManualClock(Ts(1_780_000_000_000)))
     book = f'{{"asset_id": "1", "bids": [{{"price": {value}, "size": {value}}}], "asks": [], "timestamp": "1"}}'
-    with pytest.raises(fairs.SourceError):
+    with pytest.raises(fair_values.SourceError):
         polymarket.read_best(book.encode(), "1")
     for text in (number, Decimal(number) if number != NUMBERS["beyond"] else "NaN"):
         with pytest.raises(SpotError):

@@ -44,14 +44,14 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.desk.summary import Summary
-from kalshi_cli.ops.heartbeat import Heartbeat
-from kalshi_cli.ops.logs import LOG, LineFile, Log
-from kalshi_cli.ops.metrics import Metrics
-from kalshi_cli.ops.systemd import Supervisor
-from kalshi_cli.ops.tables import DAYS, TRADES, Tables
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT, PAUSED, Halt
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.telemetry.heartbeat import Heartbeat
+from kalshi_cli.telemetry.logs import LOG, LineFile, Log
+from kalshi_cli.telemetry.metrics import Metrics
+from kalshi_cli.telemetry.systemd import Supervisor
+from kalshi_cli.telemetry.tables import DAYS, TRADES, Tables
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
 

@@ -20,7 +20,7 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.desk.news import gained
 from kalshi_cli.desk.portfolio import day_of
 from kalshi_cli.desk.trade_book import TradeBook
-from kalshi_cli.ops.tables import DAYS, Tables
+from kalshi_cli.telemetry.tables import DAYS, Tables
 
 UTC = ZoneInfo("UTC")
 TRADES = st.lists(

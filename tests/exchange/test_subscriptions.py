@@ -15,7 +15,7 @@ from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Gro
 from kalshi_cli.exchange.stream import sequencing
 from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
 from kalshi_cli.exchange.stream.sequencing import MARKET_CHANNELS, Sequencer, recorded_frames
-from kalshi_cli.feeds.recording import decode_line, read_lines
+from kalshi_cli.feeds.recording_format import decode_line, read_lines
 
 NOW = Ts(5_000)
 CAPTURES = Path(__file__).parents[2].parent / "shared" / "data" / "ws"

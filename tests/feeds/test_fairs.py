@@ -17,9 +17,9 @@ from served import eventually
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_ts
 from kalshi_cli.core.model.messages import FairValue
-from kalshi_cli.feeds import fairs
+from kalshi_cli.feeds import fair_values
 from kalshi_cli.feeds.fair_sources import age_of, argv_of, read_file, run_command
-from kalshi_cli.feeds.fairs import (
+from kalshi_cli.feeds.fair_values import (
     MAX_BYTES,
     MAX_MARKETS,
     Fair,
@@ -292,7 +292,7 @@ def test_a_source_that_is_not_asked_now_is_not_stale() -> None:
 
 
 def test_it_reads_in_a_thread_while_a_window_is_open_and_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairs, "LONGEST_READ_S", 60.0)
+    monkeypatch.setattr(fair_values, "LONGEST_READ_S", 60.0)
     heard: list[FairValue] = []
     asked, is_open, stopping = [0], [False], threading.Event()
 

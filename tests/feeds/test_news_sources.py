@@ -18,9 +18,9 @@ from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.feeds import signals
-from kalshi_cli.feeds.fairs import SourceError
-from kalshi_cli.feeds.signals import MAX_LINE, Piped, SignalReader, Tail, read_signal
+from kalshi_cli.feeds import news_signals
+from kalshi_cli.feeds.fair_values import SourceError
+from kalshi_cli.feeds.news_signals import MAX_LINE, Piped, SignalReader, Tail, read_signal
 
 NOW = Ts(1_780_000_000_000)
 USUAL: dict[str, Any] = {"id": "a-1", "ticker": "KXFED-26DEC-T4", "side": "yes", "confidence": 0.6, "text": "It rains."}
@@ -260,7 +260,7 @@ def test_what_was_in_the_file_before_the_start_is_no_news_when_the_file_is_writt
 def test_of_a_long_file_its_end_is_known_and_of_one_that_counts_whole_nothing(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signals, "MOST_BEFORE", 10)
+    monkeypatch.setattr(news_signals, "MOST_BEFORE", 10)
     file.write_bytes(b"first line\nsecond\nthird\n")
     for tail, before in ((Tail(file), [b"ond", b"third"]), (Tail(file, from_start=True), [])):
         assert tail.before() == before
@@ -293,7 +293,7 @@ def test_a_thread_brings_every_line_and_ends_with_the_run(file: Path) -> None:
 
 def stale_after(reader: SignalReader, clock: ManualClock) -> tuple[bool, str]:
     """Whether it is stale once nothing good came for the longest that is fine, and why."""
-    clock.advance(signals.MISSING_S + 1)
+    clock.advance(news_signals.MISSING_S + 1)
     return reader.source.state.is_stale(clock.now()), reader.source.state.problem
 
 

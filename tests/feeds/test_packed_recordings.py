@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.feeds.recording import MOST_RATIO, MOST_UNPACKED, read_lines
+from kalshi_cli.feeds.recording_format import MOST_RATIO, MOST_UNPACKED, read_lines
 
 MEGABYTE = 1 << 20
 

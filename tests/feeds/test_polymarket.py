@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polymarket_build import OTHER, TOKEN, book, market
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.feeds.fairs import SourceError
+from kalshi_cli.feeds.fair_values import SourceError
+from kalshi_cli.feeds.market_map import MOST_PAIRS, Pair, read_map
 from kalshi_cli.feeds.polymarket import hear, read_best, read_token
-from kalshi_cli.feeds.venue_map import MOST_PAIRS, Pair, read_map
 
 HEADING = "ticker,polymarket,side\n"
 

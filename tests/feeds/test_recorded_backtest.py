@@ -22,7 +22,7 @@ from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.paper import over_recordings
 from kalshi_cli.desk.trade import Plan
 from kalshi_cli.feeds.recorder import Recorder
-from kalshi_cli.feeds.recording import decode_line
+from kalshi_cli.feeds.recording_format import decode_line
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 PLAN = Plan(

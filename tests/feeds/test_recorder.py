@@ -32,7 +32,7 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.feeds.recorder import FLUSH_S, Recorder
-from kalshi_cli.feeds.recording import decode_line, read_lines
+from kalshi_cli.feeds.recording_format import decode_line, read_lines
 from kalshi_cli.feeds.replay import MAX_HELD
 
 DELTA = b'{"type":"orderbook_delta","sid":2,"seq":%d,"msg":{"side":"yes",  "ts_ms":%d,"price_dollars":"0.4000",'

@@ -19,7 +19,7 @@ import pytest
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message, Quote
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
-from kalshi_cli.feeds.recording import decode_line, read_lines
+from kalshi_cli.feeds.recording_format import decode_line, read_lines
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "data" / "ws"
 CAPTURES = (

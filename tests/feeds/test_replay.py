@@ -31,9 +31,9 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.feeds import recording
+from kalshi_cli.feeds import recording_format
+from kalshi_cli.feeds.recorded_results import Outcome, read_results
 from kalshi_cli.feeds.replay import LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
-from kalshi_cli.feeds.results import Outcome, read_results
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
@@ -352,7 +352,7 @@ def test_a_market_note_with_an_impossible_time_is_named(tmp_path: Path, tape: Ta
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "MAX_LINE", 50)
+    monkeypatch.setattr(recording_format, "MAX_LINE", 50)
     path = Tape().snapshot(**BOOK).write(tmp_path / "a.jsonl")
     with pytest.raises(UsageError, match=r":1: a line of more than 50 bytes"):
         play(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import SpotPrice
-from kalshi_cli.feeds.spot.belief import Belief
+from kalshi_cli.feeds.spot.price_consensus import Belief
 
 NOW = Ts(1_780_000_000_000)
 

@@ -18,7 +18,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.ops.notify import Notifier
+from kalshi_cli.notify.notifier import Notifier
 
 METADATA = "http://169.254.169.254/latest/meta-data/"
 HUGE = 256 << 20

@@ -13,7 +13,7 @@ from served import eventually
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.net.address_guard import AddressError
-from kalshi_cli.ops.heartbeat import Heartbeat
+from kalshi_cli.telemetry.heartbeat import Heartbeat
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
 

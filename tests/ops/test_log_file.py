@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.text import MASK, conceal
 from kalshi_cli.base.units import Ts
-from kalshi_cli.ops.logs import LOG, LineFile, Log
+from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 
 T0 = Ts(1_780_000_000_000)
 

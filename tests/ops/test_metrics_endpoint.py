@@ -22,7 +22,7 @@ from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.schema import TIERS
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, remedy_of
-from kalshi_cli.ops.metrics import Metrics, MetricsServer, Reading
+from kalshi_cli.telemetry.metrics import Metrics, MetricsServer, Reading
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUNBOOK = SCRIPTS.parent / "runbooks/execution.md"

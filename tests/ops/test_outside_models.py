@@ -32,8 +32,8 @@ from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal
 from kalshi_cli.feeds.fair_sources import read_file
-from kalshi_cli.feeds.fairs import FairReader
-from kalshi_cli.feeds.signals import SignalReader, Tail
+from kalshi_cli.feeds.fair_values import FairReader
+from kalshi_cli.feeds.news_signals import SignalReader, Tail
 from kalshi_cli.net.address_guard import parse_web_address, resolve_here
 from kalshi_cli.net.guarded_client import WebSink
 from kalshi_cli.strategies import registry

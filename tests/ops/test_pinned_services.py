@@ -19,8 +19,8 @@ from test_services import ADDRESSES, in_place_of_theirs
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config.schema import Sink
 from kalshi_cli.net.address_guard import resolve_here
-from kalshi_cli.ops.pinned import MOST_ANSWER, MOST_SMTP, Call, calling, pin
-from kalshi_cli.ops.services import SERVICES, _plugin_kind
+from kalshi_cli.notify.apprise_channels import SERVICES, _plugin_kind
+from kalshi_cli.notify.pinned_plugins import MOST_ANSWER, MOST_SMTP, Call, calling, pin
 
 MEGABYTE = 1 << 20
 TO = "from=bot@example.com&to=desk@example.com"

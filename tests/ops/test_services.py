@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from receivers import PATIENCE_S, Receiver, notice, notifier, receiving
 
-from kalshi_cli.ops import services
-from kalshi_cli.ops.services import FILES, OURS, SERVICES
-from kalshi_cli.ops.texts import LONGEST_LINE, LONGEST_TITLE, inert, to_body, to_title
+from kalshi_cli.notify import apprise_channels
+from kalshi_cli.notify.apprise_channels import FILES, OURS, SERVICES
+from kalshi_cli.notify.notice_text import LONGEST_LINE, LONGEST_TITLE, inert, to_body, to_title
 
 TOKEN = "0123456789abcdef"
 LONG = TOKEN * 2
@@ -96,7 +96,7 @@ def receiver() -> Iterator[Receiver]:
 def in_place_of_theirs(monkeypatch: pytest.MonkeyPatch, receiver: Receiver, status: str = "200") -> None:
     """The services' addresses are the receiver's; it may take its time on a busy machine."""
     for patience in ("CONNECT_S", "TOTAL_S"):
-        monkeypatch.setattr(services, patience, PATIENCE_S)
+        monkeypatch.setattr(apprise_channels, patience, PATIENCE_S)
 
     def plugin(module: str) -> Any:
         return importlib.import_module(f"apprise.plugins.{module}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kalshi_cli.ops.signal_hook import MAX_BODY, SignalHook
+from kalshi_cli.feeds.signal_hook import MAX_BODY, SignalHook
 
 TOKEN = "a-token-that-nobody-guesses"
 USUAL = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}

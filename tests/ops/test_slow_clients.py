@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
+from kalshi_cli.feeds.signal_hook import SignalHook
 from kalshi_cli.net.loopback_server import MOST_CLIENTS, REQUEST_S
-from kalshi_cli.ops.metrics import Metrics, MetricsServer
-from kalshi_cli.ops.signal_hook import SignalHook
+from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
 AT_ONCE_S = REQUEST_S
 """Less than three slow clients take one after the other, and far more than an answer does."""

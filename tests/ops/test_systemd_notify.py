@@ -13,7 +13,7 @@ import pytest
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.ops.systemd import Supervisor
+from kalshi_cli.telemetry.systemd import Supervisor
 
 PID = 4242
 

@@ -14,7 +14,7 @@ from kalshi_cli.base.files import OtherKindError, open_own
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.ops.tables import DAYS, TRADES, DayRow, Tables, TradeRow
+from kalshi_cli.telemetry.tables import DAYS, TRADES, DayRow, Tables, TradeRow
 
 T0 = Ts(1_780_000_000_000)
 

@@ -24,7 +24,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.delivery import LONGEST_WAIT_S, USUAL_WAIT_S, Delivery, waiting_time
-from kalshi_cli.ops.notify import Notifier
+from kalshi_cli.notify.notifier import Notifier
 
 NOW = Ts(1_795_258_800_000)
 

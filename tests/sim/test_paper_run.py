@@ -20,8 +20,8 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.core.state.view import View
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
+from kalshi_cli.feeds.recorded_results import read_results
 from kalshi_cli.feeds.replay import Replay
-from kalshi_cli.feeds.results import read_results
 from kalshi_cli.runner import run
 from kalshi_cli.sim.paper.venue import PaperVenue
 

@@ -1,7 +1,7 @@
 """What is delivered to a person: one notice, the same for every sink.
 
-`alerts.py` decides when there is one; `ops/notify.py` delivers it. The JSON that a plain webhook gets is this struct
-as msgspec writes it, with times as text; its fields are a contract (docs/alerts.md).
+`alert_board.py` decides when there is one; `notify/notifier.py` delivers it. The JSON that a plain webhook gets is this
+struct as msgspec writes it, with times as text; its fields are a contract (docs/alerts.md).
 """
 
 from __future__ import annotations

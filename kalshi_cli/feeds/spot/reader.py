@@ -25,7 +25,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.core.model.messages import SpotLost, SpotPrice
 from kalshi_cli.feeds.source_monitor import SourceMonitor
-from kalshi_cli.feeds.spot.belief import Belief
+from kalshi_cli.feeds.spot.price_consensus import Belief
 from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
 from kalshi_cli.net import websocket
 from kalshi_cli.net.body import read_body

@@ -25,7 +25,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.feeds.fairs import TELL_EVERY_S, TICKER, SourceError, probability
+from kalshi_cli.feeds.fair_values import TELL_EVERY_S, TICKER, SourceError, probability
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 
 MAX_LINE = 64 * 1024

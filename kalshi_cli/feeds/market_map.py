@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kalshi_cli.base import plain_yaml
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.feeds.fairs import TICKER, SourceError, wrong_heading
+from kalshi_cli.feeds.fair_values import TICKER, SourceError, wrong_heading
 
 if TYPE_CHECKING:
     from yaml.nodes import Node

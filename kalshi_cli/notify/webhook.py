@@ -7,7 +7,7 @@ from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.address_guard import Resolve, parse_web_address, refusal
 from kalshi_cli.net.delivery import TOTAL_S, Delivery
 from kalshi_cli.net.guarded_client import WebSink
-from kalshi_cli.ops.texts import to_json
+from kalshi_cli.notify.notice_text import to_json
 
 
 class Webhook:

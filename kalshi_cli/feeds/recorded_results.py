@@ -10,9 +10,9 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price, parse_ts
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, ReferencePrice, SpotPrice
-from kalshi_cli.feeds.fairs import read_row, wrong_heading
-from kalshi_cli.feeds.recording import at_line, read_lines
-from kalshi_cli.feeds.signals import Said, signal_of
+from kalshi_cli.feeds.fair_values import read_row, wrong_heading
+from kalshi_cli.feeds.news_signals import Said, signal_of
+from kalshi_cli.feeds.recording_format import at_line, read_lines
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

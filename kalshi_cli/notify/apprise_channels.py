@@ -23,8 +23,8 @@ from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.address_guard import AddressError, Resolve, checked_addresses, parse_host, parse_web_address
 from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, Delivery, judged
 from kalshi_cli.net.guarded_client import WebSink
-from kalshi_cli.ops.pinned import Call, calling, pin
-from kalshi_cli.ops.texts import alert_key, to_body, to_title
+from kalshi_cli.notify.notice_text import alert_key, to_body, to_title
+from kalshi_cli.notify.pinned_plugins import Call, calling, pin
 
 if TYPE_CHECKING:
     from apprise.asset import AppriseAsset

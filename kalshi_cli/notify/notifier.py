@@ -65,8 +65,8 @@ class Notifier:
         return self._unusable | {name: problem for name, problem in found.items() if problem}
 
     def _open(self, sink: Sink) -> Opened:
-        from kalshi_cli.ops.services import ServiceSink, is_copied
-        from kalshi_cli.ops.webhook import Webhook
+        from kalshi_cli.notify.apprise_channels import ServiceSink, is_copied
+        from kalshi_cli.notify.webhook import Webhook
 
         if bool(sink.url) == bool(sink.url_file):
             raise AddressError("it needs a `url` or a `url_file`, one of them")

@@ -1,0 +1,1 @@
+"""Delivery of alerts. Whatever goes wrong here stops no order."""
