@@ -136,7 +136,17 @@ def test_a_loop_tells_what_happened_and_pauses_where_that_is_wished(exchange: Se
 
 def test_an_alert_can_flatten_and_nothing_resumes_by_itself(exchange: Served, phone: Receiver) -> None:
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
-    exchange.submit(ME, TWO_SIDED, BID, "0.4500", "30")
+    bought = (
+        "--side",
+        "yes",
+        "--action",
+        "buy",
+        "--count",
+        "30",
+        "--price",
+        "0.45",
+    )  # foreign, it would be an alert too
+    assert kalshi("order", "place", TWO_SIDED, *bought).code == 0
     configure(exchange, "on_critical: flatten", phone=phone.url("200"))
     with loop(exchange) as process:
         heard_all(process, phone, ["STRATEGY_FAILED"])
