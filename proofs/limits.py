@@ -40,6 +40,8 @@ class Slack(NamedTuple):
     money: int = 0
     qty: int = 0
     orders: int = 0
+    unseen: frozenset[str] = frozenset()
+    """The exchange's ids of those of them that no read of the account has shown yet."""
 
 
 NO_SLACK = Slack()
@@ -232,7 +234,7 @@ def objections(
     member = exchange._state.members[account]
     count = 1 + sum(order.order_id != wanted.order_id for order in member.orders())
     churned = _churned(found, member, wanted, now)
-    risk, with_it = (budget_used(found, member, wanted.owner, owners, extra) for extra in (None, wanted))
+    risk, with_it = _budget(found, member, wanted, owners, slack.unseen)
     allotment = limits.allotments.get(wanted.owner)
     rules = (
         (f"{event} can lose", before.event(event), after.event(event), limits.max_event_exposure, slack.money),
@@ -261,18 +263,42 @@ def _churned(found: Truth, member: Member, wanted: Open, now: Ts) -> int:
     return traded + resting + wanted.qty
 
 
+def _budget(
+    found: Truth, member: Member, wanted: Open, owners: Mapping[str, str], unseen: frozenset[str]
+) -> tuple[Money, Money]:
+    """Reckon what the strategy of an order can lose before it, and with it.
+
+    With all that the exchange has of the strategy, or without what is `unseen`, whichever speaks for the order.
+    """
+    either = []
+    # Of an unseen order the stream may have told, so the program may rightly count it, or not: neither is held against
+    # it. Beyond the budget in both is beyond it in whatever the program knew.
+    for without in (frozenset[str](), unseen) if unseen else (unseen,):
+        before, after = (budget_used(found, member, wanted.owner, owners, extra, without) for extra in (None, wanted))
+        either.append((before, after))
+    return min(either, key=lambda each: each[1] if each[1] > each[0] else 0)
+
+
 def budget_used(
-    found: Truth, member: Member, owner: str, owners: Mapping[str, str], wanted: Open | None = None
+    found: Truth,
+    member: Member,
+    owner: str,
+    owners: Mapping[str, str],
+    wanted: Open | None = None,
+    without: frozenset[str] = frozenset(),
 ) -> Money:
     """What the strategy `owner` can lose with what its own fills came to, at average cost, and its own orders.
 
     Markets in which others traded on the account count for nothing: what they closed is gone for the strategy, too,
-    and how much of whose that was is not the exchange's to say. So is what is settled.
+    and how much of whose that was is not the exchange's to say. So is what is settled. `without` has the exchange's ids
+    of orders that are reckoned as if they had never come there.
     """
     settled = {settlement.ticker for settlement in found.settlements}
     held: dict[str, tuple[int, int]] = {}
     mixed = set()
     for fill in sorted(found.fills, key=lambda fill: fill.number):
+        if fill.order_id in without:
+            continue
         by = owners.get(fill.client_order_id, "")
         if not by:
             mixed.add(fill.ticker)
@@ -282,7 +308,7 @@ def budget_used(
     orders: defaultdict[str, list[Open]] = defaultdict(list)
     for order in member.orders():
         is_replaced = wanted is not None and order.order_id == wanted.order_id
-        if not is_replaced and owners.get(order.client_order_id) == owner:
+        if not is_replaced and order.order_id not in without and owners.get(order.client_order_id) == owner:
             orders[order.ticker].append(Open(order.order_id, order.ticker, order.side, order.price, order.remaining))
     if wanted is not None:
         orders[wanted.ticker].append(wanted)

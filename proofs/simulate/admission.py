@@ -3,7 +3,8 @@
 What nobody here can know when an order is decided is allowed for:
 
 - what other programs place on the account, and copies of an order that the network made (`slack`, for good: what it
-  traded stays);
+  traded stays; in the budget of its strategy a copy is left out, and only until a read can have shown it: from then on
+  it is one of the strategy's orders);
 - a hedge that is gone since the loop began this step, because a person closed it, and a market that was settled: only
   where one market of an event pays for another, so only in exclusive events, and in categories with one;
 - a strategy's own fills where others trade in the same market (`limits.budget_used`);

@@ -71,6 +71,7 @@ class Checker:
             "write": invariants.Bucket("write", 100, 100),
         }
         self._late: dict[str, Ts] = {}
+        self._unseen: dict[str, Ts] = {}
         self._observer: SqliteStore | None = None
         self.lost: dict[str, float] = {}
         self._has_halted = False
@@ -104,7 +105,8 @@ class Checker:
         for name in sent.names:
             self._create(name, who, is_closing=sent.is_closing)
         # A contract more or less is worth a dollar at most, where it takes a hedge away.
-        slack = Slack(max(self.slack, self.slack_qty * ONE_DOLLAR), self.slack_qty, self.slack_orders)
+        money = max(self.slack, self.slack_qty * ONE_DOLLAR)
+        slack = Slack(money, self.slack_qty, self.slack_orders, frozenset(self._unseen))
         self.say(self.admission.leaves(sent, slack))
 
     def _create(self, name: str, who: str, *, is_closing: bool) -> None:
@@ -209,6 +211,7 @@ class Checker:
         for order in invariants.truth(self._stage.exchange, ME).named(name)[after:]:
             leg = order.price if order.side is BID else 10_000 - order.price
             self.excuse(leg * order.qty, order.qty)
+            self._unseen[order.order_id] = self._stage.timeline.now()  # no budget can have room for it before a read
 
     def excuse(self, money: int, qty: int, orders: int = 1) -> None:
         """Orders of others: so much may be there before anybody here can know of it."""
@@ -278,6 +281,7 @@ class Checker:
     def looked(self, snapshot: AccountSnapshot) -> None:
         """A read of the account was taken: what was there twice before it is known now, or never will be."""
         self._late = {name: at for name, at in self._late.items() if at >= snapshot.as_of}
+        self._unseen = {order_id: at for order_id, at in self._unseen.items() if at >= snapshot.as_of}
         for name, seen in self._twins.items():
             shown = [order for order in snapshot.orders if order.client_order_id == name]
             if 0 <= seen < math.inf and len(shown) > 1:

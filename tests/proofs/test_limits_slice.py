@@ -6,15 +6,22 @@ import random
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import proofs.simulate.session as session
-from kalshi_cli.base.units import Money, Price, Qty, cents, contracts
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.config.schema import Allotment
 from kalshi_cli.core.account.worst_case import Live, Outcomes, at_worst, event_at_worst
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.risk.review import review
-from proofs.limits import Losses, Open, losses, of_event
-from proofs.simulate.plan import ALL_ON
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.sim.api import Exchange
+from kalshi_cli.sim.listing import NewOrder, Receipt
+from proofs.limits import NO_SLACK, Losses, Open, losses, objections, of_event
+from proofs.simulate.plan import ALL_ON, draw
+from proofs.simulate.program import KEY
 from proofs.simulate.strategies import Troubled, make
+from proofs.simulate.world import ME, TICKERS, open_exchange
 
 ALL_STRATEGIES = range(ALL_ON, 300, 10)
 
@@ -49,6 +56,60 @@ def test_a_close_at_a_profit_gives_the_win_away() -> None:
     ask = Open("1", "KXA-1", Side.ASK, Price(5_000), Qty(1_500))
     assert losses(1_000, 2_000_000, []) == (2_000_000, -8_000_000)
     assert losses(1_000, 2_000_000, [ask]) == (2_000_000, 2_500_000)
+
+
+BUDGET = Limits(allotments={"maker": Allotment(budget=dollars(4))})
+NOON = Ts(1_772_971_200_000)
+
+
+def opened() -> Exchange:
+    public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return open_exchange(draw(9), NOON, public)
+
+
+def placed(exchange: Exchange, name: str, ticker: str, side: Side, price: int, account: str = ME) -> str:
+    """Place five contracts; return the exchange's id of the order."""
+    order = NewOrder(client_order_id=name, ticker=ticker, side=side, price=cents(price), qty=contracts(5))
+    receipt = exchange.submit(account, order, NOON)
+    assert isinstance(receipt, Receipt)
+    return receipt.order_id
+
+
+def beyond_its_budget(exchange: Exchange, wanted: Open, *unseen: str) -> list[str]:
+    owners = {"known": "maker", "copy": "maker"}
+    return objections(exchange, ME, BUDGET, wanted, NOON, owners, NO_SLACK._replace(unseen=frozenset(unseen)))
+
+
+def test_a_copy_that_no_read_can_have_shown_takes_nothing_of_a_budget() -> None:
+    """The reply told of another copy, which was refused. The strategy may lose $4, and this alone takes $3.15 of it."""
+    exchange = opened()
+    placed(exchange, "known", TICKERS[0], BID, 31)
+    copy = placed(exchange, "copy", TICKERS[0], ASK, 37)
+    wanted = Open("", TICKERS[1], ASK, cents(64), contracts(5), "maker")
+    assert beyond_its_budget(exchange, wanted, copy) == []
+    assert "maker can lose 4950000" in beyond_its_budget(exchange, wanted)[0], "a read has shown it"
+    larger = wanted._replace(qty=contracts(7))
+    assert "maker can lose 4070000" in beyond_its_budget(exchange, larger, copy)[0], "too much without it, too"
+
+
+def test_a_copy_that_traded_unseen_takes_nothing_of_a_budget_either() -> None:
+    exchange = opened()
+    copy = placed(exchange, "copy", TICKERS[0], ASK, 37)
+    placed(exchange, "", TICKERS[0], BID, 37, account="bob")
+    assert exchange.position(ME, TICKERS[0]) == contracts(-5)
+    wanted = Open("", TICKERS[1], ASK, cents(64), contracts(5), "maker")
+    assert beyond_its_budget(exchange, wanted, copy) == []
+    assert "maker can lose 4950000" in beyond_its_budget(exchange, wanted)[0]
+
+
+def test_what_a_copy_heard_of_from_the_stream_makes_harmless_may_go() -> None:
+    """The program counts the copy then, and a bid in its market adds nothing to the worse outcome of that."""
+    exchange = opened()
+    copy = placed(exchange, "copy", TICKERS[0], ASK, 37)
+    placed(exchange, "known", TICKERS[1], ASK, 30)
+    wanted = Open("", TICKERS[0], BID, cents(31), contracts(5), "maker")
+    assert beyond_its_budget(exchange, wanted) == []
+    assert beyond_its_budget(exchange, wanted, copy) == []
 
 
 @pytest.mark.parametrize(
