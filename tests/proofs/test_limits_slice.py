@@ -13,7 +13,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dolla
 from kalshi_cli.config.schema import Allotment
 from kalshi_cli.core.account.worst_case import Live, Outcomes, at_worst, event_at_worst
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.risk.review import review
+from kalshi_cli.core.risk import review
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import NewOrder, Receipt
