@@ -136,16 +136,7 @@ def test_a_loop_tells_what_happened_and_pauses_where_that_is_wished(exchange: Se
 
 def test_an_alert_can_flatten_and_nothing_resumes_by_itself(exchange: Served, phone: Receiver) -> None:
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
-    bought = (
-        "--side",
-        "yes",
-        "--action",
-        "buy",
-        "--count",
-        "30",
-        "--price",
-        "0.45",
-    )  # foreign, it would be an alert too
+    bought = ("--side", "yes", "--action", "buy", "--count", "30", "--price", "0.45")
     assert kalshi("order", "place", TWO_SIDED, *bought).code == 0
     configure(exchange, "on_critical: flatten", phone=phone.url("200"))
     with loop(exchange) as process:
