@@ -215,7 +215,8 @@ def test_a_frozen_server_holds_up_the_kill_switch_for_seconds_and_is_no_success(
 ) -> None:
     monkeypatch.setattr("kalshi_cli.app.background.ANSWER_WITHIN_S", 0.2)
     monkeypatch.setattr("kalshi_cli.app.background.SILENT_S", 0.2)
-    market = kalshi("markets", "--limit", "1", "--json").json[0]["ticker"]
+    dear = (each for each in kalshi("markets", "--json").json if each["yes_bid"] and float(each["yes_bid"]) > 0.1)
+    market = next(dear)["ticker"]  # so that a bid of a cent rests
     words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.01", "--yes")
     assert kalshi("order", "place", market, *words).code == 0
     pid = state.find().pid

@@ -235,7 +235,7 @@ def test_silence_ends_a_tls_connection_whose_other_end_never_closes(
     context.load_cert_chain(*certificate)
     with ScriptedWs("A", tls=context) as secured:
         clock = Moved()
-        pace = Pace(silence_s=LONG_S, quiet_s=2 * LONG_S, repair_s=0.1, first_pause_s=0.01)
+        pace = Pace(silence_s=LONG_S, quiet_s=1_000 * LONG_S, repair_s=0.1, first_pause_s=0.01)
         heard = start(url=secured.url, tickers=["A"], pace=pace, clock=clock)
         heard.until(FeedState)
         secured.send_raw(b"\x81\x7e\x01")  # half a frame, and never the rest
