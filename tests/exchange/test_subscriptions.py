@@ -335,12 +335,12 @@ def test_where_no_market_was_named_a_change_without_a_book_is_a_gap_of_that_book
     assert len(sequencer.on_frame(delta(4, "A"), NOW)) == 1
 
 
-def test_what_an_exchange_gone_mad_makes_up_is_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
+def test_made_up_subscriptions_and_books_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sequencing, "MAX_SIDS", 20)
     monkeypatch.setattr(sequencing, "MAX_TICKERS", 3)
-    mad = Sequencer()
-    mad.connect()
-    assert sum(len(mad.on_frame(snapshot(number, f"T{number}"), NOW)) for number in range(1, 9)) == 3
+    made_up = Sequencer()
+    made_up.connect()
+    assert sum(len(made_up.on_frame(snapshot(number, f"T{number}"), NOW)) for number in range(1, 9)) == 3
     live = connected("A")
     for sid in range(50, 90):
         live.on_frame(encode("rfq_created", {}, sid=sid), NOW)

@@ -42,13 +42,13 @@ ACCOUNT_CHANNELS = {FillFrame: "fill", UserOrderFrame: "user_orders", GroupFrame
 MARKET_CHANNELS = (*BY_TICKER, LIFECYCLE)
 CHANNELS = (*BY_TICKER, *ACCOUNT_CHANNELS.values(), LIFECYCLE)
 
-MAX_TOLD = 100  # different things, each once: an exchange gone mad must not fill the log
+MAX_TOLD = 100  # different things, each once: an exchange that misbehaves must not fill the log
 MAX_ASKED = 1_000  # commands whose refusal would still be understood
 
 MAX_SIDS = 1_000
 """Subscriptions of one connection; we ask for a dozen. Frames of further ones are ignored."""
 MAX_TICKERS = 100_000
-"""Books of one subscription for which no markets were named: a recording, or an exchange gone mad."""
+"""Books of one subscription for which no markets were named: a recording, or an exchange that misbehaves."""
 
 PASSING_CODES = frozenset({1, 10, 18, 25, 27})
 """Errors that say nothing about the markets of a command: timeout, too many commands, the exchange's own trouble."""
