@@ -158,7 +158,7 @@ def _is_strangers(path: Path) -> bool:
 def _without_strangers(path: Path, distrust: Distrust, *, is_env_named: bool) -> Path | None:
     """Return the user's own file instead of one that another user left in the current folder.
 
-    Nobody named that file, and it could say which environment the kill switch cancels in.
+    That file was found, not named by the user, and it could change where the kill switch cancels.
     """
     error = UntrustedError(f"the configuration {path} belongs to another user and is left out", hint=f"ls -l {path}")
     own = config_dir() / "config.yaml"
