@@ -42,11 +42,11 @@ def test_crypto_ta_trades_on_the_worlds_own_spot_over_real_sockets() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_what_was_recorded_with_its_strategy_is_traded_in_a_backtest_and_refused_without() -> None:
-    listed = kalshi("markets", "--series", "KXBTCD", "--sort", "volume", "--limit", "5", "--json").json
+    listed = kalshi("markets", "--series", "KXBTCD", "--sort", "volume", "--limit", "20", "--json").json
     tickers = [market["ticker"] for market in listed]
     params = [word for param in CERTAIN for word in ("--param", param)]
     with_it = ("--strategy", "crypto-ta", *params)
-    assert kalshi("record", *tickers, "--out", "with.jsonl.gz", *with_it, "--duration", "8s").code == 0
+    assert kalshi("record", *tickers, "--out", "with.jsonl.gz", *with_it, "--duration", "15s").code == 0
     report = kalshi("backtest", *with_it, "--data", "with.jsonl.gz", "--json")
     assert report.json["fills"], report
     assert "charges" not in report.err, "what a series charges is in the recording"
