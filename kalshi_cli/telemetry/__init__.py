@@ -1,1 +1,1 @@
-"""Logs, tables, metrics, heartbeats: what a run shows of itself to machines."""
+"""Logs, tables, metrics and heartbeats of a run."""

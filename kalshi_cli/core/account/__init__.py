@@ -1,1 +1,1 @@
-"""What we own and owe: orders, ledger, P&L, exposure."""
+"""Orders, ledger, P&L and exposure of the account."""

@@ -1,1 +1,1 @@
-"""One step of trading: a message in, effects out."""
+"""The engine: one message in, effects out."""
