@@ -293,7 +293,7 @@ class Exchange:
 
     def fail_command(self, code: int) -> None:
         """The next command of any stream is answered with this error (18: command timeout), and not done."""
-        self._hub.fails_next = code
+        self._hub.source.fails_next = code
 
     def rewind(self, now: Ts) -> None:
         """The world's time was set back to `now`. What happened stays; what is due later comes at its time."""

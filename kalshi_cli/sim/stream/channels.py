@@ -30,8 +30,8 @@ from kalshi_cli.sim.stream.commands import (
 from kalshi_cli.sim.stream.subscription import BOOK, CHANNELS, TICKER, Subscription
 
 if TYPE_CHECKING:
-    from kalshi_cli.sim.stream.hub import Hub
     from kalshi_cli.sim.stream.shuffle import Shuffle
+    from kalshi_cli.sim.stream.source import StreamSource
 
 MAX_SUBSCRIPTIONS = 1_000
 
@@ -42,13 +42,14 @@ class Connection:
     `hung_up` says how the exchange ended it (`reset`, `close`), once the outbox is empty; "" while it has not.
     """
 
-    def __init__(self, hub: Hub, account: str) -> None:
+    def __init__(self, source: StreamSource, account: str, on_close: Callable[[Connection], object]) -> None:
         self.account = account
         self.outbox: deque[str] = deque()
         self.wake: Callable[[], None] = lambda: None
         self.subscriptions: dict[int, Subscription] = {}
         self.hung_up = ""
-        self._hub = hub
+        self._source = source
+        self._on_close = on_close
         self._next_sid = 1
         self._waiting: list[str] = []
         self._collected: list[tuple[int, str]] = []
@@ -61,7 +62,7 @@ class Connection:
         Who goes on commanding while the outbox is full, and reads nothing, is hung up on: answers need room too.
         """
         self.release()
-        if len(self.outbox) >= self._hub.state.options.outbox_limit:
+        if len(self.outbox) >= self._source.state.options.outbox_limit:
             self.hang_up("close")
             return
         command_id = None
@@ -84,7 +85,7 @@ class Connection:
     def close(self) -> None:
         """Forget the connection; nothing is put into its outbox any more."""
         self.subscriptions.clear()
-        self._hub.connections.pop(self, None)
+        self._on_close(self)
 
     def hang_up(self, how: str) -> None:
         """The exchange ends it: `reset` or `close`."""
@@ -97,10 +98,10 @@ class Connection:
         """Not too many commands in one second; and none where this one was chosen to fail."""
         second = Ts(now // 1000)
         self._second, self._commands = second, self._commands + 1 if second == self._second else 1
-        if self._commands > self._hub.state.options.commands_a_second:
+        if self._commands > self._source.state.options.commands_a_second:
             raise CommandError(27)
-        if self._hub.fails_next:
-            code, self._hub.fails_next = self._hub.fails_next, 0
+        if self._source.fails_next:
+            code, self._source.fails_next = self._source.fails_next, 0
             raise CommandError(code)
 
     # -- commands --
@@ -131,7 +132,7 @@ class Connection:
             if channel == BOOK:
                 self._snapshots(sub, sorted(known or ()), now)
             if channel == TICKER and wants_tickers:
-                self._tickers(sub, sorted(known or self._hub.state.markets), now)
+                self._tickers(sub, sorted(known or self._source.state.markets), now)
         if unknown:
             self._put({"type": "error", **_id(command_id), "msg": CommandError(11, unknown).msg()}, now)
 
@@ -192,7 +193,7 @@ class Connection:
     def _update_ids(self, command_id: int, sub: Subscription, action: object, params: Json, now: Ts) -> None:
         kind = sub.kind
         if action == kind.listing:
-            known = {kind.ids: self._hub.names(sub.channel, now)}
+            known = {kind.ids: self._source.names(sub.channel, now)}
             self.send(sub, kind.listing_type, known, now, command_id)
             return
         if action not in (kind.add, kind.drop):
@@ -206,16 +207,16 @@ class Connection:
     def _tickers_by_id(self, params: Json) -> dict[str, str]:
         if "market_id" not in params and "market_ids" not in params:
             return {}
-        return {market.market_id: ticker for ticker, market in self._hub.state.markets.items()}
+        return {market.market_id: ticker for ticker, market in self._source.state.markets.items()}
 
     def _unknown(self, tickers: list[str] | None) -> list[str]:
-        return sorted(ticker for ticker in tickers or () if ticker not in self._hub.state.markets)
+        return sorted(ticker for ticker in tickers or () if ticker not in self._source.state.markets)
 
     def _refuse_too_much(self, channels: int, markets: int) -> None:
         followed = sum(len(sub.tickers or ()) for sub in self.subscriptions.values()) if markets else 0
         if len(self.subscriptions) + channels > MAX_SUBSCRIPTIONS:
             raise CommandError(26)
-        if followed + markets > self._hub.state.options.market_limit:
+        if followed + markets > self._source.state.options.market_limit:
             raise CommandError(26)
 
     def _followed(self, sub: Subscription, params: Json) -> Json:
@@ -223,7 +224,7 @@ class Connection:
         if sub.skips_tickers:
             return {}
         if "market_id" in params or "market_ids" in params:
-            markets = self._hub.state.markets
+            markets = self._source.state.markets
             return {"market_ids": sorted(markets[one].market_id for one in sub.tickers or () if one in markets)}
         return {"market_tickers": sorted(sub.tickers or ())}
 
@@ -232,11 +233,11 @@ class Connection:
     def send(self, sub: Subscription, kind: str, msg: Json, now: Ts, command_id: int = 0) -> None:
         """A frame of a subscription, numbered where the channel is. A full outbox ends the subscription instead."""
         waiting = len(self.outbox) + len(self._waiting) + len(self._collected)
-        if waiting >= self._hub.state.options.outbox_limit:
+        if waiting >= self._source.state.options.outbox_limit:
             self.end(sub, 25, now)
             return
         frame: Json = {"type": kind, **_id(command_id), "sid": sub.sid}
-        if sub.kind.is_numbered or (kind == "ok" and self._hub.state.options.ok_has_seq):
+        if sub.kind.is_numbered or (kind == "ok" and self._source.state.options.ok_has_seq):
             sub.seq += 1
             frame["seq"] = sub.seq
         frame["msg"] = msg
@@ -253,17 +254,17 @@ class Connection:
 
     def _snapshots(self, sub: Subscription, tickers: list[str], now: Ts, command_id: int = 0) -> None:
         for ticker in tickers:
-            msg = self._hub.snapshot(ticker, use_yes_price=sub.use_yes_price)
+            msg = self._source.snapshot(ticker, use_yes_price=sub.use_yes_price)
             self.send(sub, "orderbook_snapshot", msg, now, command_id)
 
     def _tickers(self, sub: Subscription, tickers: list[str], now: Ts) -> None:
         for ticker in tickers:
-            self.send(sub, "ticker", self._hub.ticker(ticker, now), now)
+            self.send(sub, "ticker", self._source.ticker(ticker, now), now)
 
     def _put(self, frame: Json, now: Ts) -> None:
         frame["sending_ts_ms"] = now
         text = msgspec.json.encode(frame).decode()
-        if self._hub.is_collecting:
+        if self._source.is_collecting:
             self._collected.append((frame.get("sid", 0), text))
             return
         self.outbox.append(text)

@@ -27,6 +27,7 @@ from kalshi_cli.sim.state import State
 from kalshi_cli.sim.stream import frames
 from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.sim.stream.shuffle import Shuffle
+from kalshi_cli.sim.stream.source import StreamSource
 from kalshi_cli.sim.stream.subscription import (
     BOOK,
     COMBO_LIFECYCLE,
@@ -44,9 +45,6 @@ from kalshi_cli.sim.stream.subscription import (
     Subscription,
 )
 
-LISTED_FOR_MS = 7_200_000
-"""An underlying that ticked no later than this ago is listed."""
-
 
 class Hub:
     """Who listens to what. Messages are made only where somebody does."""
@@ -55,17 +53,12 @@ class Hub:
         self.state = state
         self.connections: dict[Connection, None] = {}
         self.shuffle: Shuffle | None = None
-        self.is_collecting = False
-        self.fails_next = 0
-        """The code of an error that the next command is answered with; 0 where it is done."""
-        self._indices: dict[str, frames.IndexTape] = {}
-        self._fast: dict[str, Ts] = {}
-        self._underlyings: dict[str, Ts] = {}
+        self.source = StreamSource(state)
         self._stale: dict[str, None] = {}
         self._told: dict[str, Ts] = {}
 
     def connect(self, account: str) -> Connection:
-        connection = Connection(self, account)
+        connection = Connection(self.source, account, on_close=lambda closed: self.connections.pop(closed, None))
         self.connections[connection] = None
         return connection
 
@@ -83,18 +76,6 @@ class Hub:
             connection.end(sub, code, now)
         return len(listeners)
 
-    def snapshot(self, ticker: str, *, use_yes_price: bool) -> Json:
-        return frames.snapshot_msg(self.state.markets[ticker], self.state.books[ticker], use_yes_price=use_yes_price)
-
-    def ticker(self, ticker: str, now: Ts) -> Json:
-        return frames.ticker_msg(self.state.markets[ticker], self.state.books[ticker], now)
-
-    def names(self, channel: str, now: Ts) -> list[str]:
-        """The indices or underlyings of a channel, as its listing shows them."""
-        if channel == PYTH:
-            return sorted(name for name, at in self._underlyings.items() if at > now - LISTED_FOR_MS)
-        return sorted(self._fast if channel == FAST_INDEX else self._indices)
-
     # -- the order of messages --
 
     def publish(self, happened: list[Happening], now: Ts) -> bool:
@@ -102,12 +83,12 @@ class Hub:
 
         With a shuffle the messages of each connection wait, in another order, for `release`; True where some do.
         """
-        self.is_collecting = self.shuffle is not None
+        self.source.is_collecting = self.shuffle is not None
         try:
             for item in happened:
                 self._publish(item, now)
         finally:
-            self.is_collecting = False
+            self.source.is_collecting = False
         if self.shuffle is None:
             return False
         waiting = [connection.mix(self.shuffle) for connection in self.connections]
@@ -126,7 +107,7 @@ class Hub:
             del self._stale[ticker]
             self._told[ticker] = now
             if ticker in self.state.markets:
-                self._send(TICKER, "ticker", ticker, partial(self.ticker, ticker, now), now)
+                self._send(TICKER, "ticker", ticker, partial(self.source.ticker, ticker, now), now)
 
     # -- who hears of what --
 
@@ -196,7 +177,7 @@ class Hub:
         """An empty snapshot, unasked: how the real stream says that a market closed."""
         for connection, sub in self._listeners(BOOK):
             if sub.wants(ticker):
-                msg = self.snapshot(ticker, use_yes_price=sub.use_yes_price)
+                msg = self.source.snapshot(ticker, use_yes_price=sub.use_yes_price)
                 connection.send(sub, "orderbook_snapshot", msg, now)
 
     def _publish_life(self, item: MarketChanged | EventListed | EventFeesChanged, now: Ts) -> None:
@@ -228,12 +209,12 @@ class Hub:
 
     def _publish_index(self, tick: IndexTick, now: Ts) -> None:
         """The channel of five a second tells every tick once, the other one those on the second, with averages."""
-        if tick.ts > self._fast.get(tick.index_id, -1):
-            self._fast[tick.index_id] = tick.ts
+        if tick.ts > self.source.fast.get(tick.index_id, -1):
+            self.source.fast[tick.index_id] = tick.ts
             self._send_named(FAST_INDEX, tick.index_id, partial(frames.fast_index_msg, tick), now)
         if tick.is_fast:
             return
-        tape = self._indices.setdefault(tick.index_id, frames.IndexTape(tick.index_id))
+        tape = self.source.indices.setdefault(tick.index_id, frames.IndexTape(tick.index_id))
         msg = tape.msg(tick.value, tick.ts)
         if msg is None:
             return
@@ -241,8 +222,8 @@ class Hub:
             connection.send(sub, INDEX, msg, now)
 
     def _publish_pyth(self, tick: PythTick, now: Ts) -> None:
-        if tick.ts > self._underlyings.get(tick.underlying, -1):
-            self._underlyings[tick.underlying] = tick.ts
+        if tick.ts > self.source.underlyings.get(tick.underlying, -1):
+            self.source.underlyings[tick.underlying] = tick.ts
             self._send_named(PYTH, tick.underlying, partial(frames.pyth_msg, tick), now)
 
     def _send_named(self, channel: str, name: str, make: Callable[[], Json], now: Ts) -> None:
@@ -254,7 +235,5 @@ class Hub:
 
     def rewind(self) -> None:
         """The world's time went back: what comes is newer than nothing."""
-        self._indices.clear()
-        self._fast.clear()
-        self._underlyings.clear()
+        self.source.forget_names()
         self._told.clear()
