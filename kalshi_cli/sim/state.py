@@ -35,7 +35,7 @@ from kalshi_cli.sim.records import (
     StateRecord,
     TradeRecord,
 )
-from kalshi_cli.sim.rest.replies import FAR
+from kalshi_cli.sim.world.calendar import FAR
 
 TRADES_KEPT = 2_000
 """Public trades kept for each market; the journal overwrites the oldest."""

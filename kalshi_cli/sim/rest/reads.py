@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.sim.records import MarketRecord, TradeRecord
-from kalshi_cli.sim.rest.replies import FAR, Json, Query, nested
+from kalshi_cli.sim.rest.replies import Json, Query, nested
 from kalshi_cli.sim.rest.routing import Call, Route
 from kalshi_cli.sim.rest.shapes import book_json, market_json, rfc3339, trade_json
 from kalshi_cli.sim.state import State
 from kalshi_cli.sim.tiers import Tiers
+from kalshi_cli.sim.world.calendar import FAR
 
 _SHOWN_AS = {
     MarketStatus.INITIALIZED: "unopened",

@@ -12,11 +12,10 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.listing import Refusal
+from kalshi_cli.sim.world.calendar import FAR
 
 T = TypeVar("T")
 Json = dict[str, Any]
-FAR = 1 << 62
-"""No upper end of a window of time."""
 
 
 class Request(msgspec.Struct, frozen=True):

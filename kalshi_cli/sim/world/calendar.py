@@ -10,6 +10,8 @@ from kalshi_cli.base.units import Ts
 
 NEW_YORK = ZoneInfo("America/New_York")
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+FAR = 1 << 62
+"""No upper end of a window of time."""
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
