@@ -245,12 +245,12 @@ class Machine(RuleBasedStateMachine):
     def fill(self, ticker: str, side: Side, share: int) -> None:
         """Somebody meets the best of this side, a part or the whole; sometimes it is ours."""
         exchange = self.stage.exchange
-        if not self._is_open(ticker):
-            return
         if not exchange.levels(ticker, side):
             self.quotes_come_back(ticker)
         self.stage.pass_a_moment()
         levels = exchange.levels(ticker, side)
+        if not self._is_open(ticker) or not levels:
+            return
         price, standing = levels[0]
         taker = NewOrder(
             ticker=ticker, side=side.opposite, price=price, qty=Qty(max(1, standing // share)), tif=Tif.IOC
@@ -260,9 +260,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(ticker=MARKETS)
     def quotes_come_back(self, ticker: str) -> None:
+        self.stage.pass_a_moment()  # a market may close in it
         if self._is_open(ticker):
             self._did("quotes_come_back")
-            self.stage.pass_a_moment()
             self.stage.virtual.market(*((40, 44) if ticker == TICKER else (60, 66)), ticker=ticker)
 
     @rule(at=st.integers(0, 5))
