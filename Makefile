@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test compiled lint types unit search bench feed strategies simulate machine mutants nth crash store start-up reference kill lock clean
+.PHONY: setup demo test compiled lint types unit search bench feed strategies simulate machine mutants nth crash store start-up reference structure kill lock clean
 
 setup: $(STAMP)  ## the virtual environment, from the lock file
 
@@ -78,6 +78,9 @@ start-up: setup  ## how soon doubt about an order ends (T7), how soon a start on
 
 kill: setup  ## the kill switch against a thousand resting orders, at each tier's pace, in virtual time and over sockets
 	@$(BIN)/python -m proofs.kill --repeats $(or $(REPEATS),20)
+
+structure: setup  ## files per folder, longest file and function, import circles; draws the picture of docs/architecture.md
+	@$(BIN)/python scripts/structure.py --picture
 
 reference: setup  ## docs/cli.md, from the commands themselves
 	$(BIN)/python scripts/reference.py

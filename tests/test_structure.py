@@ -1,0 +1,62 @@
+"""`make structure`: what it counts, and what it finds."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+_SPEC = importlib.util.spec_from_file_location("structure", Path(__file__).parents[1] / "scripts/structure.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+structure = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(structure)
+Source = structure.Source
+
+
+def test_a_line_of_code_is_neither_blank_comment_nor_docstring() -> None:
+    text = (
+        '"""Says what it is.\n\nTwice."""\n\n# why\nONE = (\n    1\n)\n\n\ndef f():\n    """Do."""\n    return "text"\n'
+    )
+    assert Source("a.py", text).count_code() == 5
+
+
+def test_an_import_of_a_name_is_an_arrow_to_its_file_also_for_types() -> None:
+    sources = [
+        Source("core/__init__.py", ""),
+        Source("core/money.py", ""),
+        Source(
+            "app/run.py",
+            "def f():\n    from kalshi_cli.core.money import Money\n    from kalshi_cli.core import money\n",
+        ),
+    ]
+    arrows = structure.arrows_of(sources)
+    assert arrows == {"core": set(), "core.money": set(), "app.run": {"core.money"}}
+    assert structure.rooms_of(arrows) == {"core": set(), "app": {"core"}}
+
+
+def test_a_circle_is_found_and_a_diamond_is_none() -> None:
+    assert structure.find_circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
+    assert structure.find_circle({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}) == []
+
+
+def test_the_picture_leaves_out_an_arrow_that_a_longer_way_replaces() -> None:
+    arrows = {"a": {"b", "c"}, "b": {"c"}, "c": set()}
+    assert structure.shortest_arrows(arrows) == {"a": {"b"}, "b": {"c"}, "c": set()}
+
+
+def test_a_public_class_in_two_files_is_named_and_a_private_one_is_not() -> None:
+    text = "class Book: ...\nclass _Row: ...\n"
+    assert structure.find_doubles([Source("a.py", text), Source("b.py", text)]) == {"Book": ["a.py", "b.py"]}
+
+
+def test_the_picture_goes_between_its_marks() -> None:
+    begin, end = structure.MARKS
+    assert structure.with_picture(f"a\n{begin}\nold\n{end}\nz", "new") == f"a\n{begin}\nnew\n{end}\nz"
+
+
+@pytest.mark.skipif(not structure.DOCUMENT.exists(), reason="docs/architecture.md is not written yet")
+def test_the_picture_in_the_document_is_of_this_package() -> None:
+    text = structure.DOCUMENT.read_text()
+    assert structure.with_picture(text, structure.draw(structure.read_package())) == text, "make structure"
