@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.resources import Resources, open_resources
 
-from kalshi_cli.app import App
 from kalshi_cli.app.account import account_status, pnl_of, portfolio_of, shown, status_of
 from kalshi_cli.app.halts import Halts
 from kalshi_cli.app.health import health_of
@@ -43,8 +43,8 @@ class Desk:
         self.state = state
         self.said: list[str] = []
 
-    def app(self, **changes: Any) -> App:
-        return App(Config(**({"state": self.state} | changes)), self.said.append)
+    def app(self, **changes: Any) -> Resources:
+        return open_resources(Config(**({"state": self.state} | changes)), self.said)
 
 
 @pytest.fixture
@@ -53,14 +53,14 @@ def desk(tmp_path: Path, begin: Callable[[Path], None]) -> Desk:
     return Desk(tmp_path / "state")
 
 
-def busy_market(app: App) -> tuple[str, Price]:
+def busy_market(app: Resources) -> tuple[str, Price]:
     """A market that stays open for a while, and a price far from trading."""
     markets = [m for m in app.client.markets(status="open") if (m.yes_bid or 0) > 2_000 and m.yes_ask is not None]
     market = max(markets, key=lambda m: m.close_time)
     return market.ticker, cents(5)
 
 
-def place(app: App, **changes: Any) -> Any:
+def place(app: Resources, **changes: Any) -> Any:
     ticker, price = busy_market(app)
     ticket = Ticket(
         **({"ticker": ticker, "outcome": "yes", "action": "buy", "qty": contracts(2), "price": price} | changes)
@@ -159,7 +159,7 @@ def test_without_a_key_every_check_says_so_and_none_raises(desk: Desk) -> None:
         config,
         exchange=msgspec.structs.replace(config.exchange, rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9"),
     )
-    with App(closed, desk.said.append) as app:
+    with open_resources(closed, desk.said) as app:
         findings = {finding.check: finding for finding in health_of(app)}
         assert findings["key"].verdict is Verdict.CRITICAL
         assert findings["exchange"].verdict is Verdict.UNKNOWN

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from served import bare_variables, kalshi, set_variables
+from support.resources import open_resources
 
-from kalshi_cli.app import App
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config.config import Config
@@ -93,7 +93,7 @@ def in_a_loop(home: Path, tape: Path, strategy: Noted) -> None:
     """The strategy on the simulated exchange, until it decided in several markets, and heard much; it is recorded."""
     config = Config(state=home / "state", env="sim", sim=Sim(speed=3))
     with ExitStack() as stack:
-        app = stack.enter_context(App(config, lambda _text: None))
+        app = stack.enter_context(open_resources(config))
         exchange, world = stack.enter_context(app.simulator.open(takes_over=True))
         server = app.simulator.server(exchange, world)
         server.start()

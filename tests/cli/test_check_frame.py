@@ -18,8 +18,9 @@ import pytest
 from fault_proxy import Fault, FaultProxy, fault_proxy
 from hook import Hook, hook
 from served import Served, bare_variables, finish, kalshi, served, set_variables, start
+from support.resources import open_resources
 
-from kalshi_cli.app import App, checks
+from kalshi_cli.app import checks
 from kalshi_cli.app.checks import Wanted, run_checks
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.check import ALL, LEAST_S, left_s
@@ -306,7 +307,7 @@ def test_a_look_that_is_held_up_loses_nothing_of_what_the_others_found(
     def show(_whole: CheckReport, parts: Sequence[CheckReport]) -> None:
         shown.extend(parts)
 
-    with App(load(None, dict(os.environ), {}), lambda _text: None) as app:
+    with open_resources(load(None, dict(os.environ), {})) as app:
         wanted = Wanted(name="all", checks=("heartbeat", "held", "errors"), within_s=10.0, notify=sink.url)
         verdict = run_checks(app, wanted, show, leave)
     assert (verdict, left) == (Verdict.CRITICAL, [Verdict.CRITICAL])

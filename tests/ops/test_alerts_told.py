@@ -202,7 +202,8 @@ def test_ten_thousand_alerts_are_three_notices_at_most(exchange: Served, phone: 
 
 
 def test_two_programs_that_tell_at_once_send_one_copy_each(exchange: Served, phone: Receiver) -> None:
-    from kalshi_cli.app import App
+    from support.resources import open_resources
+
     from kalshi_cli.config.sources import load
 
     configure(exchange, phone=phone.url("slow"))
@@ -211,7 +212,7 @@ def test_two_programs_that_tell_at_once_send_one_copy_each(exchange: Served, pho
     at_once = threading.Barrier(2)
 
     def tell() -> None:
-        with App(config, lambda _: None) as app, alerting(app) as one:
+        with open_resources(config) as app, alerting(app) as one:
             at_once.wait()
             one.look()
             while one.deliver(5.0):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from served import ME, TWO_SIDED, Served, served, set_variables
+from support.resources import open_resources
 
-from kalshi_cli.app import App
 from kalshi_cli.app.alerts import flatten
 from kalshi_cli.base.units import dollars
 from kalshi_cli.config import sources
@@ -26,7 +26,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 def flattened(exchange: Served, **values: object) -> Alert:
     """What was recorded."""
     chosen = sources.load(None, exchange.variables(), values)
-    with App(chosen, lambda _: None, lambda _: None) as app:
+    with open_resources(chosen) as app:
         flatten(app)
         return app.store.alerts()[0]
 

@@ -19,10 +19,10 @@ import msgspec
 import pytest
 from receivers import receiving
 from served import bare_variables, eventually, kalshi, set_variables
+from support.resources import Resources, open_resources
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
-from kalshi_cli.app import App
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
@@ -192,10 +192,10 @@ class Desk:
         self.said: list[str] = []
 
     @contextmanager
-    def listening(self, strategy: str, markets: tuple[Market, ...] = (), **params: str) -> Iterator[App]:
+    def listening(self, strategy: str, markets: tuple[Market, ...] = (), **params: str) -> Iterator[Resources]:
         asking = registry.make(strategy, params)
         config = Config(state=self.state, env="demo")
-        with App(config, self.said.append) as app, listening(app, [asking], self.heard.append, lambda: markets):
+        with open_resources(config, self.said) as app, listening(app, [asking], self.heard.append, lambda: markets):
             yield app
 
     def fairs(self) -> dict[str, int]:
@@ -272,7 +272,7 @@ def test_two_sources_of_probabilities_in_one_run_are_refused_and_one_for_two_str
     def started(source: str) -> None:
         asking = [registry.make(name, {"source": str(tmp_path / "one.csv")}) for name in ("market-maker", "model-edge")]
         asking.append(registry.make("model-edge", {"source": source}))
-        app = App(Config(state=desk.state, env="demo"), desk.said.append)
+        app = open_resources(Config(state=desk.state, env="demo"), desk.said)
         with app, listening(app, asking, desk.heard.append, tuple):
             eventually(lambda: desk.heard)
 
